@@ -1,0 +1,122 @@
+//! The configuration: one struct with everything checked.
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+use crate::domain::Sandboxes;
+
+/// Everything that can be set, parsed and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// Where health and, for probes, `/livez` and `/readyz` are served in plaintext.
+    pub admin_listen: SocketAddr,
+    /// Whether the gRPC port serves reflection.
+    pub reflection: bool,
+    /// The age at which a connection of a caller is ended gracefully.
+    pub max_connection_age: Duration,
+    /// The calls that may be under way at once; those beyond it are shed.
+    pub max_in_flight: NonZeroUsize,
+    /// The longest a caller waits.
+    pub request_timeout: Duration,
+    /// The threads of the runtime.
+    pub worker_threads: NonZeroUsize,
+    /// How the service ends.
+    pub drain: DrainConfig,
+    /// The sandboxes that callers may name.
+    pub sandboxes: Sandboxes,
+    /// How this service authenticates to Adobe.
+    pub adobe: AdobeConfig,
+    /// How the Flow Service and IMS are called.
+    pub upstream: UpstreamConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// How the service ends.
+#[derive(Clone, Debug)]
+pub struct DrainConfig {
+    /// How long it says NOT_SERVING while it still accepts.
+    pub delay: Duration,
+    /// The most that finishing the calls under way may take after that.
+    pub timeout: Duration,
+}
+
+/// How this service authenticates to Adobe.
+#[derive(Clone, Debug)]
+pub struct AdobeConfig {
+    /// The organization, sent as `x-gw-ims-org-id`.
+    pub org_id: String,
+    /// The client ID of the service's own credential, sent as `x-api-key`.
+    pub client_id: String,
+    /// Where its access tokens come from.
+    pub credential: AdobeCredential,
+    /// The IMS scopes.
+    pub scopes: Vec<String>,
+}
+
+/// Where the service's access tokens come from.
+#[derive(Clone, Debug)]
+pub enum AdobeCredential {
+    /// A client secret, exchanged for access tokens at IMS.
+    ClientSecret(Secret),
+    /// A ready access token, used until Adobe refuses it.
+    AccessToken(Secret),
+}
+
+/// A secret: given as it is, or the path of a file that is read whenever the secret is needed.
+#[derive(Clone, Debug)]
+pub enum Secret {
+    /// The secret itself.
+    Value(SecretString),
+    /// The path of a file whose content, without surrounding white space, is the secret.
+    File(PathBuf),
+}
+
+/// How the Flow Service and IMS are called.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// The base URL of the Flow Service, without a trailing slash.
+    pub flow_service_url: reqwest::Url,
+    /// The token endpoint of IMS.
+    pub ims_url: reqwest::Url,
+    /// The longest one attempt of anything but a creation may take.
+    pub attempt_timeout: Duration,
+    /// The longest a creation may take.
+    pub create_timeout: Duration,
+    /// The HTTP version spoken to the Flow Service.
+    pub http: UpstreamHttp,
+    /// One more certificate authority to trust, in PEM form.
+    pub ca_file: Option<PathBuf>,
+    /// The egress proxy.
+    pub proxy: Option<reqwest::Url>,
+}
+
+/// The HTTP version spoken to the Flow Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamHttp {
+    /// HTTP/1.1, one connection for each call under way.
+    Http1,
+    /// HTTP/2, one connection for all calls.
+    Http2,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// A filter in the syntax of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}

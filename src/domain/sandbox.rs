@@ -1,0 +1,140 @@
+//! Sandboxes: the walls inside an organization that no resource crosses.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::Invalid;
+
+/// The name of a sandbox: a lower-case letter, then up to 255 lower-case letters, digits and
+/// hyphens (Adobe's sandbox guide; the service sends it as `x-sandbox-name`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SandboxName(String);
+
+impl SandboxName {
+    const MAX_LENGTH: usize = 256;
+
+    /// Parses a sandbox name.
+    ///
+    /// # Errors
+    /// [`Invalid`] when the name is empty, too long or holds another character.
+    pub fn parse(name: &str) -> Result<Self, Invalid> {
+        let starts_with_a_letter = name.starts_with(|c: char| c.is_ascii_lowercase());
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !starts_with_a_letter || name.len() > Self::MAX_LENGTH || !name.chars().all(is_allowed) {
+            return Err(Invalid::from(
+                "must be a lower-case letter followed by at most 255 lower-case letters, digits and hyphens: \
+                 the name of the sandbox, not its title",
+            ));
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name as it goes over the wire.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SandboxName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The sandboxes that callers may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedSandboxes {
+    /// Every sandbox of the organization.
+    Any,
+    /// Only these.
+    Only(BTreeSet<SandboxName>),
+}
+
+/// The sandbox that a call means when it names none, and those it may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandboxes {
+    default: SandboxName,
+    allowed: AllowedSandboxes,
+}
+
+/// A caller named a sandbox that this service does not serve.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sandbox {0} is not one that this service may use")]
+pub struct SandboxNotAllowed(pub SandboxName);
+
+impl Sandboxes {
+    /// Combines the default sandbox with the allowed ones.
+    ///
+    /// # Errors
+    /// [`Invalid`] when the default sandbox is not allowed itself.
+    pub fn new(default: SandboxName, allowed: AllowedSandboxes) -> Result<Self, Invalid> {
+        let sandboxes = Self { default, allowed };
+        match sandboxes.check(&sandboxes.default) {
+            Ok(()) => Ok(sandboxes),
+            Err(SandboxNotAllowed(name)) => Err(Invalid(format!("does not hold the default sandbox {name}"))),
+        }
+    }
+
+    /// The sandbox of a call that names none.
+    pub fn default_sandbox(&self) -> &SandboxName {
+        &self.default
+    }
+
+    /// The sandboxes that callers may name.
+    pub fn allowed(&self) -> &AllowedSandboxes {
+        &self.allowed
+    }
+
+    /// The sandbox that a call means.
+    ///
+    /// # Errors
+    /// [`SandboxNotAllowed`] when the call names one that is not served.
+    pub fn resolve(&self, named: Option<SandboxName>) -> Result<SandboxName, SandboxNotAllowed> {
+        let Some(name) = named else { return Ok(self.default.clone()) };
+        self.check(&name)?;
+        Ok(name)
+    }
+
+    fn check(&self, name: &SandboxName) -> Result<(), SandboxNotAllowed> {
+        match &self.allowed {
+            AllowedSandboxes::Any => Ok(()),
+            AllowedSandboxes::Only(names) if names.contains(name) => Ok(()),
+            AllowedSandboxes::Only(_) => Err(SandboxNotAllowed(name.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sandbox(name: &str) -> SandboxName {
+        SandboxName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn a_name_starts_with_a_letter_and_is_lower_case() {
+        for name in ["prod", "p", "dev-2", &format!("a{}", "b".repeat(255))] {
+            assert_eq!(sandbox(name).as_str(), name);
+        }
+        for name in ["", "Prod", "2dev", "-dev", "dev box", "dev_box", "*", " prod", "prod\n", "ä"] {
+            assert!(SandboxName::parse(name).is_err(), "{name:?}");
+        }
+        assert!(SandboxName::parse(&"a".repeat(257)).is_err());
+    }
+
+    #[test]
+    fn a_call_without_a_sandbox_means_the_default() {
+        let sandboxes = Sandboxes::new(sandbox("prod"), AllowedSandboxes::Any).unwrap();
+        assert_eq!(sandboxes.resolve(None), Ok(sandbox("prod")));
+        assert_eq!(sandboxes.resolve(Some(sandbox("dev"))), Ok(sandbox("dev")));
+    }
+
+    #[test]
+    fn only_allowed_sandboxes_can_be_named() {
+        let allowed = AllowedSandboxes::Only([sandbox("prod"), sandbox("stage")].into());
+        let sandboxes = Sandboxes::new(sandbox("prod"), allowed.clone()).unwrap();
+        assert_eq!(sandboxes.resolve(Some(sandbox("stage"))), Ok(sandbox("stage")));
+        assert_eq!(sandboxes.resolve(Some(sandbox("dev"))), Err(SandboxNotAllowed(sandbox("dev"))));
+        assert!(Sandboxes::new(sandbox("dev"), allowed).is_err());
+    }
+}

@@ -1,0 +1,3 @@
+//! The binary of hubspot-connection-service.
+
+fn main() {}
