@@ -7,8 +7,8 @@ use std::fmt;
     unreachable_pub,
     unused_qualifications,
     clippy::all,
-    clippy::doc_markdown,
-    reason = "generated"
+    clippy::allow_attributes_without_reason,
+    reason = "generated code"
 )]
 mod generated {
     tonic::include_proto!("hubspot_connection.v1");
