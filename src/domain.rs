@@ -5,11 +5,13 @@
 
 mod connection;
 mod credentials;
+mod progress;
 mod request_id;
 mod sandbox;
 
 pub use connection::{ConnectionId, ConnectionName, CreatedConnection, Description, Etag, NewConnection};
 pub use credentials::{Credential, HubSpotCredentials};
+pub use progress::{Progress, Stage};
 pub use request_id::RequestId;
 pub use sandbox::{AllowedSandboxes, SandboxName, SandboxNotAllowed, Sandboxes};
 

@@ -1,7 +1,15 @@
 //! A gRPC service that creates and keeps Adobe Experience Platform base connections to HubSpot.
 
+pub mod admin;
+pub mod app;
 pub mod config;
 pub mod domain;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+pub mod flow_service;
+pub mod grpc;
+pub mod health;
 pub mod proto;
+pub mod server;
+pub mod service;
+pub mod telemetry;

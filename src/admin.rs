@@ -1,0 +1,25 @@
+//! The admin port: plaintext, for the kubelet and for people inside the pod.
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use tonic::service::Routes;
+
+use crate::health::Health;
+
+/// Serves `/livez`, `/readyz` and `grpc.health.v1`.
+///
+/// `/livez` says that the process answers and nothing more. `/readyz` says what the health service
+/// says.
+pub fn router(health: &Health) -> Router {
+    Routes::new(health.admin_service())
+        .into_axum_router()
+        .route("/livez", get(|| async { "ok\n" }))
+        .merge(Router::new().route("/readyz", get(readyz)).with_state(health.clone()))
+}
+
+async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
+    if health.is_serving() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not serving: starting or stopping\n")
+    }
+}

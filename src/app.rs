@@ -1,0 +1,168 @@
+//! The process: the only file that knows every part.
+
+use std::{io, net::SocketAddr};
+
+use axum::Router;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    admin,
+    config::{AdobeConfig, AdobeCredential, Config, DrainConfig, UpstreamConfig, UpstreamHttp},
+    flow_service::{Cause, HttpFlowService, Identity, Ims, ReadyToken, TokenSource, upstream_client},
+    grpc,
+    health::Health,
+    server::{self, Lifetimes, Shutdown},
+    service::Service,
+};
+
+/// Why the process does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be opened.
+    #[error("cannot listen on {address} ({variable})")]
+    Listen {
+        /// The variable that names the address.
+        variable: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The HTTP client towards Adobe cannot be built.
+    #[error("cannot build the HTTP client for Adobe")]
+    Upstream(#[source] Cause),
+}
+
+/// How the process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every call was finished.
+    Completely,
+    /// Calls were left when the time for it was over.
+    TimedOut,
+}
+
+/// The process with its ports open, not yet serving.
+#[derive(Debug)]
+pub struct App {
+    grpc: TcpListener,
+    admin: TcpListener,
+    router: Router,
+    health: Health,
+    creations: TaskTracker,
+    lifetimes: Lifetimes,
+    drain: DrainConfig,
+}
+
+impl App {
+    /// Opens the ports and builds what serves them. Adobe does not have to be there.
+    ///
+    /// # Errors
+    /// [`StartError`] says what has to be changed.
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let grpc = listen("HCS_LISTEN", config.listen).await?;
+        let admin = listen("HCS_ADMIN_LISTEN", config.admin_listen).await?;
+
+        let flow_service = flow_service(&config.adobe, &config.upstream).map_err(StartError::Upstream)?;
+        let creations = TaskTracker::new();
+        let service = Service::new(flow_service, creations.clone());
+        let health = Health::new().await;
+        let options = grpc::Options {
+            sandboxes: config.sandboxes.clone(),
+            request_timeout: config.request_timeout,
+            max_in_flight: config.max_in_flight,
+            reflection: config.reflection,
+        };
+        Ok(Self {
+            grpc,
+            admin,
+            router: grpc::router(service, health.grpc_service(), options),
+            health,
+            creations,
+            // No call lives longer than the request timeout: none is cut for its connection's age.
+            lifetimes: Lifetimes { max_age: config.max_connection_age, grace: config.request_timeout },
+            drain: config.drain.clone(),
+        })
+    }
+
+    /// The address of the gRPC port.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn grpc_address(&self) -> io::Result<SocketAddr> {
+        self.grpc.local_addr()
+    }
+
+    /// The address of the admin port.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Serves until `stop` resolves, then drains: says NOT_SERVING while it still accepts, for
+    /// whoever sends calls to notice; stops accepting; finishes what is under way; and ends what is
+    /// left when the time is over.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
+        let Self { grpc, admin, router, health, creations, lifetimes, drain } = self;
+        let shutdown = Shutdown::default();
+        let mut serving = tokio::spawn(server::serve(grpc, router, lifetimes, shutdown.clone()));
+        // Until the process ends: probes and people ask while it drains, too.
+        let admin = tokio::spawn(axum::serve(admin, admin::router(&health)).into_future());
+        health.serving().await;
+
+        stop.await;
+        tracing::info!(delay_ms = drain.delay.as_millis(), "stopping: NOT_SERVING, still accepting");
+        health.not_serving().await;
+        tokio::time::sleep(drain.delay).await;
+
+        tracing::info!(timeout_ms = drain.timeout.as_millis(), "stopping: finishing the calls under way");
+        health.end_watches().await;
+        shutdown.drain.cancel();
+        creations.close();
+        let finished = async {
+            // Calls first: one that is still being received may start a creation.
+            let _ = (&mut serving).await;
+            creations.wait().await;
+        };
+        let drained = match timeout(drain.timeout, finished).await {
+            Ok(()) => Drained::Completely,
+            Err(_) => {
+                shutdown.kill.cancel();
+                Drained::TimedOut
+            }
+        };
+        admin.abort();
+        tracing::info!(?drained, creations_left = creations.len(), "stopped");
+        drained
+    }
+}
+
+async fn listen(variable: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { variable, address, source })
+}
+
+fn flow_service(adobe: &AdobeConfig, upstream: &UpstreamConfig) -> Result<HttpFlowService, Cause> {
+    let ims_client = upstream_client(upstream, UpstreamHttp::Http1)?;
+    // One client for both where they agree: building one reads the platform's certificates.
+    let client = match upstream.http {
+        UpstreamHttp::Http1 => ims_client.clone(),
+        UpstreamHttp::Http2 => upstream_client(upstream, UpstreamHttp::Http2)?,
+    };
+    let tokens = match &adobe.credential {
+        AdobeCredential::ClientSecret(client_secret) => TokenSource::start(Ims {
+            client: ims_client,
+            url: upstream.ims_url.clone(),
+            client_id: adobe.client_id.clone(),
+            client_secret: client_secret.clone(),
+            scope: adobe.scopes.join(","),
+            timeout: upstream.attempt_timeout,
+        }),
+        AdobeCredential::AccessToken(token) => TokenSource::start(ReadyToken(token.clone())),
+    };
+    let identity = Identity { org_id: &adobe.org_id, client_id: &adobe.client_id };
+    HttpFlowService::new(client, &upstream.flow_service_url, identity, tokens, upstream.create_timeout)
+}

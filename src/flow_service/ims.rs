@@ -1,0 +1,217 @@
+//! Adobe's Identity Management System (IMS): the OAuth client credentials grant.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::{Client, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer, de};
+
+use super::{
+    Cause,
+    retry_after::retry_after,
+    token::{IssueToken, IssuedToken, TokenError, TokenErrorKind},
+    upstream_client::{read_body, without_url},
+};
+use crate::config::Secret;
+
+/// A token answer is about 2 KiB.
+const MAX_BODY: usize = 64 * 1024;
+/// A token that has less than this to live is not handed out: a call may still be queued with it.
+const MARGIN: Duration = Duration::from_secs(60);
+/// IMS states lifetimes in seconds, a day at most. The retired JWT exchange stated milliseconds.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+/// How often a ready token is read again, so that a changed file is noticed.
+const READY_TOKEN_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Gets access tokens from IMS.
+#[derive(Clone, Debug)]
+pub struct Ims {
+    /// The HTTP client.
+    pub client: Client,
+    /// The token endpoint.
+    pub url: Url,
+    /// The client ID.
+    pub client_id: String,
+    /// The client secret, read anew for each token.
+    pub client_secret: Secret,
+    /// The scopes, joined by commas.
+    pub scope: String,
+    /// The longest one attempt may take.
+    pub timeout: Duration,
+}
+
+impl IssueToken for Ims {
+    async fn issue(&self) -> Result<IssuedToken, TokenError> {
+        let secret = read(&self.client_secret)?;
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &self.client_id),
+            ("client_secret", secret.expose_secret()),
+            ("scope", &self.scope),
+        ];
+        let request = self.client.post(self.url.clone()).timeout(self.timeout).form(&form);
+        let response = request.send().await.map_err(|error| unavailable(without_url(error)))?;
+        let status = response.status();
+        let wait = retry_after(response.headers(), SystemTime::now());
+        let body = read_body(response, MAX_BODY).await.map_err(unavailable)?;
+        if status.is_success() { issued(&body) } else { Err(refused(status, &body, wait)) }
+    }
+}
+
+fn read(secret: &Secret) -> Result<SecretString, TokenError> {
+    secret.read().map_err(|error| TokenError {
+        source: Some(error.into()),
+        ..TokenError::of_kind(TokenErrorKind::SecretUnreadable)
+    })
+}
+
+fn unavailable(cause: Cause) -> TokenError {
+    TokenError { source: Some(cause), ..TokenError::of_kind(TokenErrorKind::Unavailable) }
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: SecretString,
+    #[serde(deserialize_with = "seconds")]
+    expires_in: u64,
+}
+
+/// Some OAuth servers state the lifetime as text.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Seconds {
+        Number(u64),
+        Text(String),
+    }
+    match Seconds::deserialize(deserializer)? {
+        Seconds::Number(seconds) => Ok(seconds),
+        Seconds::Text(text) => text.parse().map_err(|_| de::Error::custom("expires_in is not a number")),
+    }
+}
+
+fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
+    // The parser's message can quote the token.
+    let answer: TokenAnswer =
+        serde_json::from_slice(body).map_err(|_| unavailable("the answer holds no token".into()))?;
+    let expires_in = Duration::from_secs(answer.expires_in).min(LONGEST_LIFETIME);
+    if answer.access_token.expose_secret().is_empty() || expires_in.is_zero() {
+        return Err(unavailable("the answer holds an empty or expired token".into()));
+    }
+    // Of a token that lives shorter than the margins, half its life is used.
+    let lifetime = expires_in.checked_sub(MARGIN).unwrap_or_default().max(expires_in / 2);
+    Ok(IssuedToken { value: answer.access_token, lifetime, renew_after: lifetime.mul_f64(0.8) })
+}
+
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    error: String,
+}
+
+fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> TokenError {
+    let code = serde_json::from_slice(body).ok().and_then(|ErrorAnswer { error }| {
+        // An OAuth error code (RFC 6749, section 5.2), or nothing.
+        let is_code = error.len() <= 64 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        (is_code && !error.is_empty()).then_some(error)
+    });
+    let kind = match (status, code.as_deref()) {
+        (StatusCode::TOO_MANY_REQUESTS, _) => TokenErrorKind::Throttled,
+        (status, _) if !status.is_client_error() => TokenErrorKind::Unavailable,
+        (_, Some("invalid_scope")) => TokenErrorKind::BadScope,
+        (StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
+            TokenErrorKind::BadCredentials
+        }
+        // A 404 or 405 is a wrong URL, which is no fault of the credentials.
+        _ => TokenErrorKind::Unavailable,
+    };
+    TokenError { kind, status: Some(status.as_u16()), code, retry_after: wait, source: None }
+}
+
+/// A ready access token, which is not renewed: a quick try, or somebody else keeps its file fresh.
+#[derive(Clone, Debug)]
+pub struct ReadyToken(pub Secret);
+
+impl IssueToken for ReadyToken {
+    async fn issue(&self) -> Result<IssuedToken, TokenError> {
+        let renew_after = match &self.0 {
+            Secret::Value(_) => LONGEST_LIFETIME,
+            Secret::File(_) => READY_TOKEN_INTERVAL,
+        };
+        Ok(IssuedToken { value: read(&self.0)?, lifetime: 2 * LONGEST_LIFETIME, renew_after })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error_kind(status: u16, body: &str) -> (TokenErrorKind, Option<String>) {
+        let error = refused(StatusCode::from_u16(status).unwrap(), body.as_bytes(), None);
+        (error.kind, error.code)
+    }
+
+    #[test]
+    fn failures_are_told_apart() {
+        use TokenErrorKind::*;
+        for (status, body, kind) in [
+            (400, r#"{"error":"invalid_client","error_description":"x"}"#, BadCredentials),
+            (401, r#"{"error":"invalid_client"}"#, BadCredentials),
+            (400, r#"{"error":"invalid_scope","error_description":"x"}"#, BadScope),
+            (401, "", BadCredentials),
+            (403, "<html>", BadCredentials),
+            (404, "", Unavailable),
+            (429, "", Throttled),
+            (500, r#"{"error":"internal_error"}"#, Unavailable),
+            (503, "", Unavailable),
+            (302, "", Unavailable),
+        ] {
+            assert_eq!(error_kind(status, body).0, kind, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn only_something_like_an_oauth_code_is_kept() {
+        assert_eq!(error_kind(400, r#"{"error":"invalid_scope"}"#).1.as_deref(), Some("invalid_scope"));
+        assert_eq!(error_kind(400, r#"{"error":"client secret s3cr3t is wrong"}"#).1, None);
+        assert_eq!(error_kind(400, r#"{"error":42}"#).1, None);
+    }
+
+    #[test]
+    fn a_token_is_renewed_well_before_it_expires() {
+        let token = issued(br#"{"access_token":"t","token_type":"bearer","expires_in":86399}"#).unwrap();
+        assert_eq!(token.lifetime, Duration::from_secs(86_339));
+        assert!(token.renew_after < token.lifetime && token.renew_after > token.lifetime / 2);
+        let token = issued(br#"{"access_token":"t","expires_in":"10"}"#).unwrap();
+        assert_eq!(token.lifetime, Duration::from_secs(5));
+        let token = issued(br#"{"access_token":"t","expires_in":18446744073709551615}"#).unwrap();
+        assert!(token.lifetime <= LONGEST_LIFETIME);
+    }
+
+    #[test]
+    fn an_answer_without_a_usable_token_is_a_failure_that_does_not_quote_it() {
+        for body in [
+            "",
+            "{}",
+            r#"{"access_token":"canary"}"#,
+            r#"{"access_token":"canary","expires_in":0}"#,
+            r#"{"access_token":"","expires_in":1}"#,
+            r#"{"access_token":["canary"],"expires_in":1}"#,
+            r#"{"access_token":"canary","expires_in":-1}"#,
+            r#"{"access_token":"canary","expires_in":"soon"}"#,
+        ] {
+            let error = issued(body.as_bytes()).unwrap_err();
+            assert_eq!(error.kind, TokenErrorKind::Unavailable, "{body}");
+            assert!(!format!("{error:?}").contains("canary"), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(status in 100u16..=599, body: Vec<u8>) {
+            let _ = issued(&body);
+            refused(StatusCode::from_u16(status).unwrap(), &body, None);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The HTTP client towards Adobe: one place for what is switched on and off.
+
+use std::{fs, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Certificate, Client, Proxy, Response, redirect, retry};
+
+use super::Cause;
+use crate::config::{UpstreamConfig, UpstreamHttp};
+
+/// Covers name resolution, TCP and TLS: a failure within it proves that nothing was sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Below the idle limits of common gateways (60 s and more): a connection that the other side closes
+/// just as it is used again loses a request, and nobody can tell whether it was carried out.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(25);
+/// Finds a dead HTTP/2 connection, which would otherwise take every call with it.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Builds a client. It verifies certificates, always; follows no redirect, which would carry the
+/// organization's headers elsewhere; repeats no request by itself; and knows no proxy but the
+/// configured one.
+///
+/// # Errors
+/// Where the file of the additional certificate authority or the proxy cannot be used, or no
+/// certificate authorities are installed.
+pub fn upstream_client(config: &UpstreamConfig, http: UpstreamHttp) -> Result<Client, Cause> {
+    let mut builder = Client::builder()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT);
+    builder = match http {
+        UpstreamHttp::Http1 => builder.http1_only(),
+        UpstreamHttp::Http2 => builder
+            .http2_prior_knowledge()
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT),
+    };
+    builder = match &config.proxy {
+        Some(url) => builder.proxy(Proxy::all(url.clone())?),
+        None => builder.no_proxy(),
+    };
+    if let Some(path) = &config.ca_file {
+        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&fs::read(path)?)?);
+    }
+    Ok(builder.build()?)
+}
+
+/// Reads a body of at most `limit` bytes.
+///
+/// # Errors
+/// When it is longer, or the connection ends before it does.
+pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Cause> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(without_url)? {
+        if body.len() + chunk.len() > limit {
+            return Err(format!("the answer is longer than {limit} bytes").into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The cause in an error of the client, for the log. URLs are left out: the configuration shows
+/// them, and one of a proxy can hold a password.
+pub(super) fn without_url(error: reqwest::Error) -> Cause {
+    error.without_url().into()
+}

@@ -1,0 +1,82 @@
+//! The bodies that go over the wire, as Adobe's HubSpot tutorial and OpenAPI document have them.
+
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{ConnectionId, CreatedConnection, Etag, Invalid, NewConnection};
+
+/// The connection specification of HubSpot: fixed, and the same for every organization.
+const HUBSPOT_SPEC: ConnectionSpec =
+    ConnectionSpec { id: "cc6a4487-9e91-433e-a3a3-9cf6626c1806", version: "1.0" };
+/// The only auth specification that HubSpot's connection specification has.
+const AUTH_SPEC_NAME: &str = "Basic Authentication";
+
+/// The body of `POST /connections`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreateConnection<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    auth: Auth<'a>,
+    connection_spec: ConnectionSpec,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Auth<'a> {
+    spec_name: &'static str,
+    params: AuthParams<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthParams<'a> {
+    client_id: &'a str,
+    client_secret: &'a str,
+    access_token: &'a str,
+    refresh_token: &'a str,
+}
+
+#[derive(Serialize)]
+struct ConnectionSpec {
+    id: &'static str,
+    /// Optional in one of Adobe's documents, and its absence a 422 in another: always sent.
+    version: &'static str,
+}
+
+impl<'a> From<&'a NewConnection> for CreateConnection<'a> {
+    fn from(connection: &'a NewConnection) -> Self {
+        // The sandbox travels in a header.
+        let NewConnection { sandbox: _, name, description, credentials } = connection;
+        Self {
+            name: name.as_str(),
+            description: description.as_ref().map(|description| description.as_str()),
+            auth: Auth {
+                spec_name: AUTH_SPEC_NAME,
+                params: AuthParams {
+                    client_id: credentials.client_id.expose_secret(),
+                    client_secret: credentials.client_secret.expose_secret(),
+                    access_token: credentials.access_token.expose_secret(),
+                    refresh_token: credentials.refresh_token.expose_secret(),
+                },
+            },
+            connection_spec: HUBSPOT_SPEC,
+        }
+    }
+}
+
+/// The body of the answer to `POST /connections`.
+#[derive(Deserialize)]
+pub(super) struct Created {
+    id: String,
+    etag: String,
+}
+
+impl TryFrom<Created> for CreatedConnection {
+    type Error = Invalid;
+
+    fn try_from(Created { id, etag }: Created) -> Result<Self, Invalid> {
+        Ok(Self { id: ConnectionId::parse(&id)?, etag: Etag::parse(&etag)? })
+    }
+}

@@ -1,0 +1,102 @@
+//! The gRPC layer: the services, and the one place that orders what stands before them.
+
+mod connections;
+mod convert;
+mod layer;
+mod status;
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+};
+use tokio::sync::Semaphore;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::{
+    connections::Connections,
+    layer::{admission, call_log, codec_status, content_type, deadline},
+};
+use crate::{
+    domain::Sandboxes,
+    flow_service::FlowService,
+    proto::{self, hub_spot_connection_service_server::HubSpotConnectionServiceServer},
+    service::Service,
+};
+
+/// The full name of the service, as paths and health checks know it.
+pub const SERVICE_NAME: &str = proto::hub_spot_connection_service_server::SERVICE_NAME;
+
+/// A valid request is at most some 30 KiB: four credentials of 4 KiB, a description and a name.
+const MAX_MESSAGE_SIZE: usize = 64 * 1024;
+
+/// What the gRPC layer is told by the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The sandboxes that callers may name.
+    pub sandboxes: Sandboxes,
+    /// The longest a caller waits.
+    pub request_timeout: Duration,
+    /// The calls that may be under way at once.
+    pub max_in_flight: NonZeroUsize,
+    /// Whether reflection is served.
+    pub reflection: bool,
+}
+
+/// Everything that the gRPC port serves. Whatever happens in it is an answer.
+pub fn router<F: FlowService>(
+    service: Service<F>,
+    health: HealthServer<impl Health>,
+    options: Options,
+) -> Router {
+    let Options { sandboxes, request_timeout, max_in_flight, reflection } = options;
+
+    let connections = HubSpotConnectionServiceServer::new(Connections { service, sandboxes })
+        .max_decoding_message_size(MAX_MESSAGE_SIZE);
+    let connections =
+        Router::new().route_service(&format!("/{SERVICE_NAME}/{{*method}}"), connections).layer(
+            ServiceBuilder::new()
+                // Before anything is read of a call that has no room. Health checks always have.
+                .layer(from_fn_with_state(
+                    Arc::new(Semaphore::new(max_in_flight.get().min(Semaphore::MAX_PERMITS))),
+                    admission::admission,
+                ))
+                // Closest to the codec, whose failures it translates.
+                .layer(from_fn_with_state(MAX_MESSAGE_SIZE, codec_status::codec_status)),
+        );
+
+    let mut routes = Routes::new(health);
+    if reflection {
+        routes = with_reflection(routes);
+    }
+    routes.into_axum_router().merge(connections).layer(
+        ServiceBuilder::new()
+            // Outermost, so that every call has its line, with the code that the caller sees.
+            .layer(from_fn(call_log::call_log))
+            // A bug must not cost the connection, and with it the calls of others.
+            .layer(CatchPanicLayer::custom(|_| status::internal().into_http::<axum::body::Body>()))
+            // Nothing else is worth the time of what follows.
+            .layer(from_fn(content_type::content_type))
+            // From here on time counts: waiting, receiving and working.
+            .layer(from_fn_with_state(request_timeout, deadline::deadline)),
+    )
+}
+
+/// Adds both versions of the reflection service: older clients know only the first.
+fn with_reflection(routes: Routes) -> Routes {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // Lets grpcurl print the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    let valid = "the descriptors are compiled in";
+    routes
+        .add_service(builder().build_v1().expect(valid))
+        .add_service(builder().build_v1alpha().expect(valid))
+}

@@ -1,0 +1,37 @@
+//! Gives the failures of the codec the code and details that they have everywhere else.
+//!
+//! The codec answers a message over the size limit with OUT_OF_RANGE and one that it cannot decode
+//! with INTERNAL, as if the server had failed. Both carry no details, and every error of the
+//! services does: that tells them apart.
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use tonic::Code;
+
+use crate::grpc::status;
+
+const STATUS: &str = "grpc-status";
+const DETAILS: &str = "grpc-status-details-bin";
+
+pub(in crate::grpc) async fn codec_status(
+    State(max_message_size): State<usize>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    let headers = response.headers();
+    if headers.contains_key(DETAILS) {
+        return response;
+    }
+    let code = headers.get(STATUS).map(|code| Code::from_bytes(code.as_bytes()));
+    if code == Some(Code::OutOfRange) {
+        status::request_too_large(max_message_size).into_http()
+    } else if code == Some(Code::Internal) {
+        status::undecodable_request().into_http()
+    } else {
+        response
+    }
+}

@@ -1,0 +1,78 @@
+//! Whether the service takes calls, as the two ports tell it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health as HealthService, HealthServer},
+    server::{HealthReporter, HealthService as Reported},
+};
+
+use crate::grpc::SERVICE_NAME;
+
+/// The names that can be asked for: the process as a whole, and the service.
+const NAMES: [&str; 2] = ["", SERVICE_NAME];
+
+/// Whether the service takes calls: not before its ports are open, and not once it is told to stop.
+/// Adobe's state has no part in it: restarting or unlinking a replica does not repair Adobe.
+#[derive(Clone, Debug)]
+pub struct Health {
+    grpc: HealthReporter,
+    admin: HealthReporter,
+    is_serving: Arc<AtomicBool>,
+}
+
+impl Health {
+    /// Says NOT_SERVING.
+    pub async fn new() -> Self {
+        let health =
+            Self { grpc: HealthReporter::new(), admin: HealthReporter::new(), is_serving: Arc::default() };
+        health.set(ServingStatus::NotServing).await;
+        health
+    }
+
+    /// The service for the gRPC port.
+    pub fn grpc_service(&self) -> HealthServer<impl HealthService> {
+        HealthServer::new(Reported::from_health_reporter(self.grpc.clone()))
+    }
+
+    /// The service for the admin port.
+    pub fn admin_service(&self) -> HealthServer<impl HealthService> {
+        HealthServer::new(Reported::from_health_reporter(self.admin.clone()))
+    }
+
+    /// Says SERVING from here on.
+    pub async fn serving(&self) {
+        self.set(ServingStatus::Serving).await;
+    }
+
+    /// Says NOT_SERVING from here on.
+    pub async fn not_serving(&self) {
+        self.set(ServingStatus::NotServing).await;
+    }
+
+    /// What was said last.
+    pub fn is_serving(&self) -> bool {
+        self.is_serving.load(Ordering::Acquire)
+    }
+
+    /// Ends the streams that watch the gRPC port's health: they would hold up a drain for ever.
+    pub async fn end_watches(&self) {
+        let mut grpc = self.grpc.clone();
+        for name in NAMES {
+            grpc.clear_service_status(name).await;
+        }
+    }
+
+    async fn set(&self, status: ServingStatus) {
+        self.is_serving.store(status == ServingStatus::Serving, Ordering::Release);
+        for reporter in [&self.grpc, &self.admin] {
+            for name in NAMES {
+                reporter.set_service_status(name, status).await;
+            }
+        }
+    }
+}
