@@ -1,5 +1,6 @@
 //! A gRPC service that creates and keeps Adobe Experience Platform base connections to HubSpot.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 #[cfg(feature = "emulator")]
