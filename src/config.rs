@@ -1,9 +1,28 @@
 //! The configuration: one struct with everything checked.
+//!
+//! [`Config::load`] reads the settings of one table ([`SETTINGS`]) from the environment and the
+//! command line, both passed in, and finds every problem at once. Nothing checks a value again.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+mod effective;
+mod load;
+mod parse;
+mod problem;
+mod proxy_url;
+mod secret;
+mod setting;
+mod source;
 
-use secrecy::SecretString;
+use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
+pub use self::{
+    effective::Effective,
+    load::Loaded,
+    problem::{Problem, Problems},
+    proxy_url::ProxyUrl,
+    secret::{Secret, SecretError},
+    setting::{Fallback, SETTINGS, Setting},
+    source::Flags,
+};
 use crate::domain::Sandboxes;
 
 /// Everything that can be set, parsed and checked.
@@ -66,19 +85,10 @@ pub enum AdobeCredential {
     AccessToken(Secret),
 }
 
-/// A secret: given as it is, or the path of a file that is read whenever the secret is needed.
-#[derive(Clone, Debug)]
-pub enum Secret {
-    /// The secret itself.
-    Value(SecretString),
-    /// The path of a file whose content, without surrounding white space, is the secret.
-    File(PathBuf),
-}
-
 /// How the Flow Service and IMS are called.
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {
-    /// The base URL of the Flow Service, without a trailing slash.
+    /// The base URL of the Flow Service; its path ends in no slash unless it is the root.
     pub flow_service_url: reqwest::Url,
     /// The token endpoint of IMS.
     pub ims_url: reqwest::Url,
@@ -91,7 +101,7 @@ pub struct UpstreamConfig {
     /// One more certificate authority to trust, in PEM form.
     pub ca_file: Option<PathBuf>,
     /// The egress proxy.
-    pub proxy: Option<reqwest::Url>,
+    pub proxy: Option<ProxyUrl>,
 }
 
 /// The HTTP version spoken to the Flow Service.
@@ -119,4 +129,13 @@ pub enum LogFormat {
     Text,
     /// One JSON object.
     Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
 }

@@ -40,7 +40,7 @@ pub fn upstream_client(config: &UpstreamConfig, http: UpstreamHttp) -> Result<Cl
             .http2_keep_alive_timeout(PING_TIMEOUT),
     };
     builder = match &config.proxy {
-        Some(url) => builder.proxy(Proxy::all(url.clone())?),
+        Some(url) => builder.proxy(Proxy::all(url.expose().clone())?),
         None => builder.no_proxy(),
     };
     if let Some(path) = &config.ca_file {

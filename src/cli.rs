@@ -1,0 +1,256 @@
+//! The command line: `serve` (also without a name), `check-config`, `health`, and with the feature
+//! `emulator` also `demo` and `emulator`.
+
+pub mod check_config;
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+};
+
+use clap::{Arg, ArgMatches, value_parser};
+use http::Uri;
+
+use crate::config::{Config, Fallback, Flags, Loaded, LogFormat, SETTINGS, Setting};
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Run the service.
+    Serve(Flags),
+    /// Check the configuration and print it.
+    CheckConfig(Flags),
+    /// Ask a running service for its health.
+    Health {
+        /// The URL of its admin port.
+        address: Uri,
+    },
+    /// Run the service against an emulator and create a connection.
+    #[cfg(feature = "emulator")]
+    Demo {
+        /// Whether to end after the answer.
+        once: bool,
+    },
+    /// Run the emulator alone.
+    #[cfg(feature = "emulator")]
+    Emulator {
+        /// Where it listens.
+        listen: std::net::SocketAddr,
+    },
+}
+
+/// Reads the command line, of which the first argument is the name of the program.
+///
+/// # Errors
+/// [`clap::Error`] when it cannot be understood, and also when it asks for help or the version;
+/// [`explain`] is the answer to either.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    Ok(match matches.subcommand() {
+        Some(("check-config", matches)) => Command::CheckConfig(flags(matches)),
+        Some(("health", matches)) => Command::Health { address: value(matches, ADDRESS) },
+        #[cfg(feature = "emulator")]
+        Some(("demo", matches)) => Command::Demo { once: matches.get_flag(ONCE) },
+        #[cfg(feature = "emulator")]
+        Some(("emulator", matches)) => Command::Emulator { listen: value(matches, LISTEN) },
+        Some((_, matches)) => Command::Serve(flags(matches)),
+        None => Command::Serve(flags(&matches)),
+    })
+}
+
+/// Prints what [`parse`] has to say instead of a command, and tells the exit status: 0 for help and
+/// the version, 64 for a mistake.
+pub fn explain(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when printing fails.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// `EX_USAGE` of sysexits.h: the command line or the configuration has to be corrected.
+const BAD_USAGE: u8 = 64;
+
+/// Loads the configuration for a subcommand. Where that fails it says why on stderr, and the error
+/// is the exit status.
+fn load(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: Flags,
+) -> Result<Loaded, ExitCode> {
+    let log_format = if io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    Config::load(environment, flags, log_format).map_err(|problems| {
+        // Nobody is left to tell when printing fails.
+        let _ = writeln!(io::stderr(), "error: {problems}");
+        ExitCode::from(BAD_USAGE)
+    })
+}
+
+const ADDRESS: &str = "address";
+#[cfg(feature = "emulator")]
+const ONCE: &str = "once";
+#[cfg(feature = "emulator")]
+const LISTEN: &str = "listen";
+
+fn command() -> clap::Command {
+    let health_address = Arg::new(ADDRESS)
+        .long(ADDRESS)
+        .value_name("URL")
+        .value_parser(http_url)
+        .default_value("http://127.0.0.1:9090")
+        .help("URL of the admin port");
+    let command = with_settings(clap::Command::new(env!("CARGO_PKG_NAME")))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .args_conflicts_with_subcommands(true)
+        .subcommand(with_settings(clap::Command::new("serve").about("Run the service (the default)")))
+        .subcommand(with_settings(
+            clap::Command::new("check-config")
+                .about("Check the configuration and print it without its secrets"),
+        ))
+        .subcommand(
+            clap::Command::new("health")
+                .about("Exit with 0 if a running service is SERVING")
+                .arg(health_address),
+        );
+    #[cfg(feature = "emulator")]
+    let command = with_emulator(command);
+    command
+}
+
+#[cfg(feature = "emulator")]
+fn with_emulator(command: clap::Command) -> clap::Command {
+    let once = Arg::new(ONCE).long(ONCE).action(clap::ArgAction::SetTrue).help("End after the response");
+    let listen = Arg::new(LISTEN)
+        .long(LISTEN)
+        .value_name("ADDR")
+        .value_parser(value_parser!(std::net::SocketAddr))
+        .default_value("127.0.0.1:8080")
+        .help("IP address and port of the emulator");
+    command
+        .subcommand(
+            clap::Command::new("demo")
+                .about("Run the service against an emulator, create a connection, and stay up")
+                .arg(once),
+        )
+        .subcommand(clap::Command::new("emulator").about("Run the Flow Service emulator alone").arg(listen))
+}
+
+/// Adds a flag for each setting that can be one, and tells about the others.
+fn with_settings(command: clap::Command) -> clap::Command {
+    let flags = SETTINGS.iter().filter_map(|setting| {
+        let flag = Arg::new(setting.name).long(setting.flag()?).value_name("VALUE");
+        let flag = flag.value_parser(value_parser!(OsString)).help_heading("Settings");
+        Some(flag.help(format!("{} [{}, {}]", setting.help, setting.name, default(setting))))
+    });
+    let mut secrets = String::from(
+        "Secrets are variables only, as arguments can be seen by others.\n\
+         Each may be a path instead, in the variable with _FILE at its end:\n",
+    );
+    for Setting { name, help, .. } in SETTINGS.iter().filter(|setting| setting.secret) {
+        secrets.push_str(&format!("  {name:<17}  {help}\n"));
+    }
+    command.args(flags).after_help(secrets)
+}
+
+fn default(setting: &Setting) -> String {
+    match setting.fallback {
+        Fallback::Required => "required".to_owned(),
+        Fallback::Text(text) | Fallback::Derived(text) => format!("default: {text}"),
+        Fallback::Unset => "default: unset".to_owned(),
+    }
+}
+
+fn flags(matches: &ArgMatches) -> Flags {
+    let with_flag = SETTINGS.iter().filter(|setting| !setting.secret);
+    with_flag
+        .filter_map(|setting| Some((setting.name, matches.get_one::<OsString>(setting.name)?.clone())))
+        .collect()
+}
+
+/// The value of an argument that has a default.
+fn value<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, argument: &str) -> T {
+    matches.get_one::<T>(argument).cloned().expect("clap fills in the default")
+}
+
+fn http_url(text: &str) -> Result<Uri, &'static str> {
+    let url = text.parse().ok();
+    let is_http = |url: &Uri| matches!(url.scheme_str(), Some("http" | "https"));
+    url.filter(is_http).ok_or("must be an http URL, as in http://127.0.0.1:9090")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &str) -> Result<Command, clap::Error> {
+        parse(["hubspot-connection-service"].into_iter().chain(words.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_but_the_secrets_is_a_flag_of_serve_and_of_check_config() {
+        for setting in SETTINGS {
+            let Some(flag) = setting.flag() else {
+                assert!(setting.secret, "{}", setting.name);
+                continue;
+            };
+            let expected = Flags::from_iter([(setting.name, OsString::from("x"))]);
+            for subcommand in ["", "serve", "check-config"] {
+                let parsed = parse_words(&format!("{subcommand} --{flag}=x")).unwrap();
+                let (Command::Serve(flags) | Command::CheckConfig(flags)) = parsed else {
+                    panic!("{parsed:?}")
+                };
+                assert_eq!(flags, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn help_tells_the_variable_the_default_and_the_meaning_of_each_setting() {
+        let help = command().term_width(0).render_help().to_string();
+        for setting in SETTINGS {
+            for expected in [setting.name, setting.help] {
+                assert!(help.contains(expected), "{expected}");
+            }
+        }
+        assert!(help.contains("[HCS_DRAIN_DELAY, default: 5s]"), "{help}");
+    }
+
+    #[test]
+    fn serve_is_the_default() {
+        assert!(matches!(parse_words(""), Ok(Command::Serve(_))));
+        assert!(matches!(parse_words("serve"), Ok(Command::Serve(_))));
+        assert!(parse_words("--org-id=x check-config").is_err());
+    }
+
+    #[test]
+    fn health_asks_the_admin_port_unless_told_otherwise() {
+        for (words, expected) in
+            [("health", "http://127.0.0.1:9090/"), ("health --address http://a:1", "http://a:1/")]
+        {
+            let parsed = parse_words(words).unwrap();
+            assert!(matches!(&parsed, Command::Health { address } if address == expected), "{parsed:?}");
+        }
+        assert!(parse_words("health --address 127.0.0.1:9090").is_err());
+    }
+
+    #[cfg(feature = "emulator")]
+    #[test]
+    fn the_emulator_has_its_own_subcommands() {
+        assert!(matches!(parse_words("demo --once"), Ok(Command::Demo { once: true })));
+        let listen = "127.0.0.1:8080".parse().unwrap();
+        assert!(
+            matches!(parse_words("emulator"), Ok(Command::Emulator { listen: given }) if given == listen)
+        );
+    }
+
+    #[test]
+    fn a_secret_is_no_flag_and_its_value_is_not_repeated() {
+        let error = parse_words("--client-secret=canary").unwrap_err();
+        assert!(error.use_stderr());
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+}

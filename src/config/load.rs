@@ -1,0 +1,374 @@
+//! Reads every setting and checks what must hold between them.
+
+use std::{ffi::OsString, net::SocketAddr, num::NonZeroUsize};
+
+use super::{
+    AdobeConfig, AdobeCredential, Config, DrainConfig, Effective, Flags, LogConfig, LogFormat, Problems,
+    ProxyUrl, UpstreamConfig, parse,
+    source::{Reported, Source},
+};
+use crate::domain::{Invalid, SandboxName, Sandboxes};
+
+/// A configuration, with how it came about.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration itself.
+    pub config: Config,
+    /// The same for people.
+    pub effective: Effective,
+}
+
+impl Config {
+    /// Loads the configuration from an environment and from flags, which win. `log_format` is the
+    /// default of `HCS_LOG_FORMAT`, which depends on where the log goes.
+    ///
+    /// # Errors
+    /// [`Problems`], with everything that is wrong.
+    pub fn load(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: Flags,
+        log_format: LogFormat,
+    ) -> Result<Loaded, Problems> {
+        let mut source = Source::new(environment, flags);
+        let config = read(&mut source, log_format);
+        let (effective, problems) = source.finish();
+        match config {
+            Ok(config) if problems.is_empty() => Ok(Loaded { config, effective }),
+            Ok(_) | Err(Reported) => Err(Problems(problems)),
+        }
+    }
+}
+
+// Each function reads all of its settings before it gives up on the first unusable one, so that
+// every problem gets reported.
+
+fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> {
+    let listeners = listeners(source);
+    let adobe = adobe(source);
+    let sandboxes = sandboxes(source);
+    let request_timeout = source.read("HCS_REQUEST_TIMEOUT", parse::timeout);
+    let upstream = upstream(source);
+    let reflection = source.read("HCS_REFLECTION", parse::boolean);
+    let max_in_flight = source.read("HCS_MAX_IN_FLIGHT", |text| parse::count(text, MOST_IN_FLIGHT));
+    let max_connection_age = source.read("HCS_MAX_CONNECTION_AGE", parse::connection_age);
+    let worker_threads = worker_threads(source);
+    let drain = drain(source);
+    let log = log(source, log_format);
+    let (listen, admin_listen) = listeners?;
+    Ok(Config {
+        listen,
+        admin_listen,
+        reflection: reflection?,
+        max_connection_age: max_connection_age?,
+        max_in_flight: max_in_flight?,
+        request_timeout: request_timeout?,
+        worker_threads: worker_threads?,
+        drain: drain?,
+        sandboxes: sandboxes?,
+        adobe: adobe?,
+        upstream: upstream?,
+        log: log?,
+    })
+}
+
+/// More than one process can serve, and less than a semaphore can count.
+const MOST_IN_FLIGHT: usize = 1_000_000;
+/// More threads than these only contend.
+const MOST_THREADS: usize = 1024;
+
+fn listeners(source: &mut Source) -> Result<(SocketAddr, SocketAddr), Reported> {
+    let listen = source.read("HCS_LISTEN", parse::socket_address);
+    let admin_listen = source.read("HCS_ADMIN_LISTEN", parse::socket_address);
+    let insecure = source.read("HCS_INSECURE", parse::boolean);
+    let (listen, admin_listen, insecure) = (listen?, admin_listen?, insecure?);
+    if collide(listen, admin_listen) {
+        source.report("HCS_ADMIN_LISTEN", "takes the address of HCS_LISTEN: set another port");
+    }
+    if !insecure && !listen.ip().to_canonical().is_loopback() {
+        source.report(
+            "HCS_LISTEN",
+            "callers would not be authenticated beyond loopback: listen on loopback, as in 127.0.0.1:50051, \
+             or set HCS_INSECURE=true where the network itself keeps others out",
+        );
+    }
+    Ok((listen, admin_listen))
+}
+
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let share_an_address = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && share_an_address
+}
+
+fn adobe(source: &mut Source) -> Result<AdobeConfig, Reported> {
+    let org_id = source.read("HCS_ORG_ID", parse::org_id);
+    let client_id = source.read("HCS_CLIENT_ID", parse::client_id);
+    let credential = credential(source);
+    let scopes = source.read("HCS_SCOPES", parse::scopes);
+    Ok(AdobeConfig { org_id: org_id?, client_id: client_id?, credential: credential?, scopes: scopes? })
+}
+
+fn credential(source: &mut Source) -> Result<AdobeCredential, Reported> {
+    let client_secret = source.read_secret("HCS_CLIENT_SECRET");
+    let access_token = source.read_secret("HCS_ACCESS_TOKEN");
+    match (client_secret?, access_token?) {
+        (Some(secret), None) => Ok(AdobeCredential::ClientSecret(secret)),
+        (None, Some(token)) => Ok(AdobeCredential::AccessToken(token)),
+        (None, None) => Err(source.report(
+            "HCS_CLIENT_SECRET",
+            "required but not set: set it or HCS_CLIENT_SECRET_FILE, or HCS_ACCESS_TOKEN for a quick try",
+        )),
+        (Some(_), Some(_)) => {
+            Err(source
+                .report("HCS_CLIENT_SECRET", "set together with HCS_ACCESS_TOKEN: unset one of the two"))
+        }
+    }
+}
+
+fn sandboxes(source: &mut Source) -> Result<Sandboxes, Reported> {
+    let default = source.read("HCS_SANDBOX", SandboxName::parse);
+    // Without a usable default there is nothing to derive from, and its problem is reported already.
+    let default_text = default.as_ref().map_or_else(|_| "*".to_owned(), SandboxName::to_string);
+    let allowed = source.read_or("HCS_ALLOWED_SANDBOXES", default_text, parse::allowed_sandboxes);
+    Sandboxes::new(default?, allowed?).map_err(|Invalid(reason)| {
+        source.report("HCS_ALLOWED_SANDBOXES", format!("{reason}: add it, or set another HCS_SANDBOX"))
+    })
+}
+
+fn upstream(source: &mut Source) -> Result<UpstreamConfig, Reported> {
+    let allow_http = source.read("HCS_UPSTREAM_ALLOW_HTTP", parse::boolean);
+    // Where it is unusable, the URLs are not blamed for it.
+    let http_is_allowed = allow_http.unwrap_or(true);
+    let flow_service_url = source.read("HCS_FLOW_SERVICE_URL", |text| parse::base_url(text, http_is_allowed));
+    let ims_url = source.read("HCS_IMS_URL", |text| parse::upstream_url(text, http_is_allowed));
+    let attempt_timeout = source.read("HCS_ATTEMPT_TIMEOUT", parse::timeout);
+    let create_timeout = source.read("HCS_CREATE_TIMEOUT", parse::timeout);
+    let http = source.read("HCS_UPSTREAM_HTTP", parse::upstream_http);
+    let ca_file = source.read_optional("HCS_UPSTREAM_CA_FILE", parse::ca_file);
+    let proxy = source.read_optional("HCS_UPSTREAM_PROXY", ProxyUrl::parse);
+    if let Ok(Some(proxy)) = &proxy {
+        source.show("HCS_UPSTREAM_PROXY", proxy.to_string());
+    }
+    Ok(UpstreamConfig {
+        flow_service_url: flow_service_url?,
+        ims_url: ims_url?,
+        attempt_timeout: attempt_timeout?,
+        create_timeout: create_timeout?,
+        http: http?,
+        ca_file: ca_file?,
+        proxy: proxy?,
+    })
+}
+
+fn worker_threads(source: &mut Source) -> Result<NonZeroUsize, Reported> {
+    let cpus = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS);
+    source.read_or("HCS_WORKER_THREADS", cpus.to_string(), |text| parse::count(text, MOST_THREADS))
+}
+
+fn drain(source: &mut Source) -> Result<DrainConfig, Reported> {
+    let delay = source.read("HCS_DRAIN_DELAY", parse::duration);
+    let timeout = source.read("HCS_DRAIN_TIMEOUT", parse::timeout);
+    Ok(DrainConfig { delay: delay?, timeout: timeout? })
+}
+
+fn log(source: &mut Source, format: LogFormat) -> Result<LogConfig, Reported> {
+    let filter = source.read("HCS_LOG", parse::log_filter);
+    let format = source.read_or("HCS_LOG_FORMAT", format.to_string(), parse::log_format);
+    Ok(LogConfig { filter: filter?, format: format? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::SETTINGS;
+
+    const GOOD: [(&str, &str); 3] =
+        [("HCS_ORG_ID", "1234@AdobeOrg"), ("HCS_CLIENT_ID", "client"), ("HCS_CLIENT_SECRET", "canary")];
+
+    fn pairs<'a>(variables: &'a [(&str, &str)]) -> impl Iterator<Item = (OsString, OsString)> + 'a {
+        variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)))
+    }
+
+    fn load(variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
+        Config::load(pairs(&GOOD).chain(pairs(variables)), Flags::default(), LogFormat::Json)
+    }
+
+    /// The only problem that the good configuration has with these variables on top.
+    fn problem(variables: &[(&str, &str)]) -> String {
+        let Problems(problems) = load(variables).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems[0].to_string()
+    }
+
+    fn assert_problem(variables: &[(&str, &str)], name: &str, cure: &str) {
+        let problem = problem(variables);
+        assert!(problem.starts_with(&format!("{name}: ")), "{problem:?} does not blame {name}");
+        assert!(problem.contains(cure), "{problem:?} does not say {cure:?}");
+    }
+
+    #[test]
+    fn every_setting_of_the_table_is_read() {
+        let loaded = load(&[]).unwrap();
+        let mut names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        assert_eq!(loaded.effective.names(), names);
+    }
+
+    #[test]
+    fn three_variables_are_enough() {
+        let Loaded { config, .. } = load(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
+        assert_eq!(config.upstream.create_timeout, Duration::from_secs(65));
+        assert_eq!(config.sandboxes.default_sandbox().as_str(), "prod");
+        assert_eq!(config.log.format, LogFormat::Json);
+        assert_eq!(config.adobe.scopes.len(), 4);
+    }
+
+    #[test]
+    fn an_empty_variable_is_an_unset_one() {
+        assert_eq!(load(&[("HCS_LOG", "")]).unwrap().config.log.filter, "info");
+        assert_problem(&[("HCS_ORG_ID", "")], "HCS_ORG_ID", "required");
+        assert!(load(&[("HCS_NO_SUCH", "")]).is_ok());
+    }
+
+    #[test]
+    fn every_problem_is_found_at_once() {
+        let variables =
+            [("HCS_LISTEN", "x"), ("HCS_SANDBOX", "X"), ("HCS_CREATE_TIMEOUT", "65"), ("HCS_LOGS", "x")];
+        let Problems(problems) =
+            Config::load(pairs(&variables), Flags::default(), LogFormat::Text).unwrap_err();
+        let mut settings: Vec<_> = problems.iter().map(|problem| problem.setting.as_str()).collect();
+        settings.sort_unstable();
+        assert_eq!(
+            settings,
+            [
+                "HCS_CLIENT_ID",
+                "HCS_CLIENT_SECRET",
+                "HCS_CREATE_TIMEOUT",
+                "HCS_LISTEN",
+                "HCS_LOGS",
+                "HCS_ORG_ID",
+                "HCS_SANDBOX"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_setting_refuses_nonsense_under_its_own_name() {
+        let accepts_any_word = ["HCS_CLIENT_ID", "HCS_SCOPES", "HCS_CLIENT_SECRET", "HCS_ACCESS_TOKEN"];
+        for setting in SETTINGS {
+            let nonsense = if accepts_any_word.contains(&setting.name) { "a b" } else { "NON=SENSE=" };
+            let problem = problem(&[(setting.name, nonsense)]);
+            assert!(problem.starts_with(setting.name), "{problem}");
+            assert!(!problem.contains(nonsense), "{problem} repeats the value");
+        }
+    }
+
+    #[test]
+    fn exactly_one_credential_is_set() {
+        assert_problem(&[("HCS_ACCESS_TOKEN", "ey")], "HCS_CLIENT_SECRET", "unset one of the two");
+        assert_problem(&[("HCS_CLIENT_SECRET", "")], "HCS_CLIENT_SECRET", "HCS_CLIENT_SECRET_FILE");
+        assert_problem(&[("HCS_CLIENT_SECRET_FILE", "/x")], "HCS_CLIENT_SECRET", "unset one of the two");
+        let token = load(&[("HCS_CLIENT_SECRET", ""), ("HCS_ACCESS_TOKEN", "ey")]).unwrap();
+        assert!(matches!(token.config.adobe.credential, AdobeCredential::AccessToken(_)));
+    }
+
+    #[test]
+    fn callers_beyond_loopback_need_a_word_about_security() {
+        for address in ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:1"] {
+            assert_problem(&[("HCS_LISTEN", address)], "HCS_LISTEN", "callers would not be authenticated");
+            assert_problem(&[("HCS_LISTEN", address)], "HCS_LISTEN", "HCS_INSECURE=true");
+            assert!(load(&[("HCS_LISTEN", address), ("HCS_INSECURE", "true")]).is_ok());
+        }
+        for address in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(load(&[("HCS_LISTEN", address)]).is_ok(), "{address}");
+        }
+    }
+
+    #[test]
+    fn the_two_listeners_do_not_share_an_address() {
+        let both = |one, other| [("HCS_LISTEN", one), ("HCS_ADMIN_LISTEN", other)];
+        assert_problem(&both("127.0.0.1:1", "127.0.0.1:1"), "HCS_ADMIN_LISTEN", "another port");
+        assert_problem(&both("127.0.0.1:1", "0.0.0.0:1"), "HCS_ADMIN_LISTEN", "another port");
+        assert!(load(&both("127.0.0.1:0", "127.0.0.1:0")).is_ok());
+        assert!(load(&both("127.0.0.1:1", "127.0.0.2:1")).is_ok());
+    }
+
+    #[test]
+    fn the_default_sandbox_is_an_allowed_one() {
+        let both = |default, allowed| [("HCS_SANDBOX", default), ("HCS_ALLOWED_SANDBOXES", allowed)];
+        assert_problem(&both("dev", "prod"), "HCS_ALLOWED_SANDBOXES", "set another HCS_SANDBOX");
+        assert!(load(&both("dev", "prod,dev")).is_ok());
+        assert!(load(&both("dev", "*")).is_ok());
+        let derived = load(&both("dev", "")).unwrap();
+        assert!(derived.effective.to_string().contains("HCS_ALLOWED_SANDBOXES = dev (default)\n"));
+    }
+
+    #[test]
+    fn plain_http_upstream_is_allowed_in_so_many_words() {
+        let url = ("HCS_FLOW_SERVICE_URL", "http://emulator:8080/");
+        assert_problem(&[url], "HCS_FLOW_SERVICE_URL", "HCS_UPSTREAM_ALLOW_HTTP=true");
+        assert!(load(&[url, ("HCS_UPSTREAM_ALLOW_HTTP", "true")]).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_variable_is_answered_with_the_nearest_name() {
+        assert_eq!(problem(&[("HCS_ORGID", "x")]), "HCS_ORGID: unknown variable; did you mean HCS_ORG_ID?");
+        assert_problem(&[("HCS_JWT_ISSUER", "x")], "HCS_JWT_ISSUER", "see --help");
+        assert!(load(&[("HOME", "/"), ("HUBSPOT_CONNECTION_SERVICE_PORT", "1")]).is_ok());
+    }
+
+    #[test]
+    fn a_flag_wins_over_its_variable_and_is_named_in_its_problem() {
+        let load = |flag: &str| {
+            let flags = Flags::from_iter([("HCS_LOG", OsString::from(flag))]);
+            Config::load(pairs(&GOOD).chain(pairs(&[("HCS_LOG", "warn")])), flags, LogFormat::Text)
+        };
+        let loaded = load("debug").unwrap();
+        assert_eq!(loaded.config.log.filter, "debug");
+        assert!(loaded.effective.to_string().contains("HCS_LOG = debug (from --log)\n"));
+        assert_eq!(load("").unwrap().config.log.filter, "warn");
+        let Problems(problems) = load("x=loud").unwrap_err();
+        assert_eq!(problems[0].setting, "HCS_LOG (given as --log)");
+        let flags = Flags::from_iter([("HCS_UPSTREAM_PROXY", OsString::from("canary"))]);
+        assert!(!format!("{flags:?}").contains("canary"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_not_utf_8_is_a_problem_of_its_setting() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let bytes = || OsString::from_vec(vec![0xff]);
+        for (name, setting) in [
+            ("HCS_LOG", "HCS_LOG"),
+            ("HCS_CLIENT_SECRET", "HCS_CLIENT_SECRET"),
+            ("HCS_LOG_FORMAT", "HCS_LOG_FORMAT"),
+        ] {
+            let environment = pairs(&GOOD).chain([(OsString::from(name), bytes())]);
+            let Problems(problems) =
+                Config::load(environment, Flags::default(), LogFormat::Text).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!(problems[0].setting, setting);
+            assert!(problems[0].message.contains("not valid UTF-8"));
+        }
+        let flags = Flags::from_iter([("HCS_LOG", bytes())]);
+        let Problems(problems) = Config::load(pairs(&GOOD), flags, LogFormat::Text).unwrap_err();
+        assert_eq!(
+            problems[0].to_string(),
+            "HCS_LOG (given as --log): not valid UTF-8: set it to plain text"
+        );
+    }
+
+    #[test]
+    fn what_is_in_effect_prints_no_secret() {
+        let loaded = load(&[("HCS_UPSTREAM_PROXY", "http://me:canary@proxy:3128")]).unwrap();
+        let effective = loaded.effective.to_string();
+        assert!(effective.contains("HCS_UPSTREAM_PROXY = http://[redacted]@proxy:3128\n"), "{effective}");
+        assert!(effective.contains("HCS_CLIENT_SECRET = [redacted]\n"), "{effective}");
+        assert!(effective.contains("HCS_ACCESS_TOKEN = unset (default)\n"), "{effective}");
+        for printed in [effective, format!("{loaded:?}")] {
+            assert!(!printed.contains("canary"), "{printed}");
+        }
+    }
+}

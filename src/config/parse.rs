@@ -1,0 +1,309 @@
+//! How the text of a setting is read. Every error says how to write the value and never repeats it.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::Duration,
+};
+
+use reqwest::Url;
+use tracing_subscriber::EnvFilter;
+
+use super::{LogFormat, UpstreamHttp};
+use crate::domain::{AllowedSandboxes, Invalid, SandboxName};
+
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Invalid> {
+    text.parse().map_err(|_| Invalid::from("must be an IP address and a port, as in 127.0.0.1:50051"))
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, Invalid> {
+    text.parse().map_err(|_| Invalid::from("must be true or false"))
+}
+
+pub(super) fn count(text: &str, most: usize) -> Result<NonZeroUsize, Invalid> {
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= most);
+    number.ok_or_else(|| Invalid(format!("must be a whole number from 1 to {most}")))
+}
+
+/// A duration that may be zero.
+pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
+    // Far beyond any use, and far below what overflows a clock.
+    const MOST: Duration = Duration::from_hours(365 * 24);
+    if text.parse::<f64>().is_ok() {
+        return Err(Invalid::from("the unit is missing: write a duration as 500ms, 30s or 5m"));
+    }
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= MOST => Ok(duration),
+        Ok(_) => Err(Invalid::from("must be at most 365 days")),
+        Err(_) => Err(Invalid::from("must be a duration with a unit, as in 500ms, 30s or 5m")),
+    }
+}
+
+/// The age at which a connection is ended: below a second, callers would do nothing but connect.
+pub(super) fn connection_age(text: &str) -> Result<Duration, Invalid> {
+    let long_enough = Some(duration(text)?).filter(|duration| *duration >= Duration::from_secs(1));
+    long_enough.ok_or_else(|| Invalid::from("must be at least 1s, as in 30m"))
+}
+
+pub(super) fn timeout(text: &str) -> Result<Duration, Invalid> {
+    let positive = Some(duration(text)?).filter(|duration| !duration.is_zero());
+    positive.ok_or_else(|| Invalid::from("must be longer than zero, as in 30s"))
+}
+
+pub(super) fn org_id(text: &str) -> Result<String, Invalid> {
+    let is_one = text.strip_suffix("@AdobeOrg").is_some_and(is_one_word);
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| Invalid::from("must be visible ASCII characters without spaces, ending in @AdobeOrg"))
+}
+
+/// A client ID, which has to fit into a header.
+pub(super) fn client_id(text: &str) -> Result<String, Invalid> {
+    let is_one = is_one_word(text);
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| Invalid::from("must be visible ASCII characters without spaces"))
+}
+
+pub(super) fn scopes(text: &str) -> Result<Vec<String>, Invalid> {
+    let scopes: Vec<_> = items(text).map(str::to_owned).collect();
+    let are_words = scopes.iter().all(|scope| is_one_word(scope));
+    are_words.then_some(scopes).ok_or_else(|| {
+        Invalid::from("must be scopes separated by commas, each of visible ASCII characters without spaces")
+    })
+}
+
+pub(super) fn allowed_sandboxes(text: &str) -> Result<AllowedSandboxes, Invalid> {
+    if text.trim() == "*" {
+        return Ok(AllowedSandboxes::Any);
+    }
+    let names: Result<_, Invalid> = items(text).map(SandboxName::parse).collect();
+    names.map(AllowedSandboxes::Only).map_err(|Invalid(reason)| {
+        Invalid(format!("must be * alone, or names separated by commas, of which each {reason}"))
+    })
+}
+
+/// The URL of a service to call. Plain http shows the credentials to everyone on the way, so
+/// beyond loopback it has to be asked for.
+pub(super) fn upstream_url(text: &str, http_is_allowed: bool) -> Result<Url, Invalid> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some(url) = url else {
+        return Err(Invalid::from("must be an https URL, as in https://platform.adobe.io/data"));
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Invalid::from("must not hold a user name or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Invalid::from("must not hold a query (?) or a fragment (#)"));
+    }
+    if url.scheme() == "http" && !http_is_allowed && !is_loopback(&url) {
+        return Err(Invalid::from(
+            "must be https beyond loopback; HCS_UPSTREAM_ALLOW_HTTP=true allows plain http, \
+             which shows the credentials to the network",
+        ));
+    }
+    Ok(url)
+}
+
+/// The same without the slashes at the end of its path, so that routes can be appended.
+pub(super) fn base_url(text: &str, http_is_allowed: bool) -> Result<Url, Invalid> {
+    let mut url = upstream_url(text, http_is_allowed)?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+pub(super) fn upstream_http(text: &str) -> Result<UpstreamHttp, Invalid> {
+    match text {
+        "http1" => Ok(UpstreamHttp::Http1),
+        "http2" => Ok(UpstreamHttp::Http2),
+        _ => Err(Invalid::from("must be http1 or http2")),
+    }
+}
+
+/// The path of a file with certificates that a TLS client accepts as authorities.
+pub(super) fn ca_file(text: &str) -> Result<PathBuf, Invalid> {
+    let pem = std::fs::read(text).map_err(|error| {
+        Invalid(format!("the file cannot be read: {error}; it must exist and be readable"))
+    })?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
+    // Decoding the PEM leaves its content unseen; only building a client looks into it.
+    let is_usable = !certificates.is_empty()
+        && reqwest::Client::builder().no_proxy().tls_certs_only(certificates).build().is_ok();
+    let not_pem = || Invalid::from("the file must hold at least one certificate in PEM form");
+    is_usable.then(|| PathBuf::from(text)).ok_or_else(not_pem)
+}
+
+pub(super) fn log_filter(text: &str) -> Result<String, Invalid> {
+    let parsed = EnvFilter::try_new(text);
+    parsed.map(|_| text.to_owned()).map_err(|_| {
+        Invalid::from("must be a log filter: a level (error, warn, info, debug, trace) or target=level, comma separated")
+    })
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, Invalid> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Invalid::from("must be text or json")),
+    }
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim)
+}
+
+fn is_one_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    /// Expects that a text is refused for a reason that holds these words, and not the text itself.
+    fn refused<T: Debug>(parsed: Result<T, Invalid>, cure: &str) {
+        let Invalid(reason) = parsed.expect_err(cure);
+        assert!(reason.contains(cure), "{reason:?} does not say {cure:?}");
+    }
+
+    #[test]
+    fn an_address_is_numeric_and_has_a_port() {
+        assert!(socket_address("[::1]:0").is_ok());
+        for text in ["localhost:50051", "127.0.0.1", ":50051", "127.0.0.1:65536"] {
+            refused(socket_address(text), "127.0.0.1:50051");
+        }
+    }
+
+    #[test]
+    fn a_boolean_is_true_or_false() {
+        assert_eq!((boolean("true"), boolean("false")), (Ok(true), Ok(false)));
+        for text in ["1", "yes", "TRUE", " true"] {
+            refused(boolean(text), "true or false");
+        }
+    }
+
+    #[test]
+    fn a_count_is_positive_and_bounded() {
+        assert_eq!(count("8", 8), Ok(NonZeroUsize::new(8).unwrap()));
+        for text in ["0", "-1", "9", "1.5", "1k", "99999999999999999999999"] {
+            refused(count(text, 8), "from 1 to 8");
+        }
+    }
+
+    #[test]
+    fn a_duration_carries_its_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for text in ["30", "0", "1.5", "-1"] {
+            refused(duration(text), "the unit is missing");
+        }
+        for text in ["s", "30 apples", "-1s"] {
+            refused(duration(text), "as in 500ms, 30s or 5m");
+        }
+        refused(duration("2years"), "at most 365 days");
+    }
+
+    #[test]
+    fn a_timeout_is_longer_than_zero() {
+        assert_eq!(timeout("1ms"), Ok(Duration::from_millis(1)));
+        refused(timeout("0s"), "longer than zero");
+        refused(connection_age("999ms"), "at least 1s");
+    }
+
+    #[test]
+    fn an_organization_id_ends_in_adobe_org() {
+        assert!(org_id("1234@AdobeOrg").is_ok());
+        for text in ["1234", "@AdobeOrg", "1234@adobeorg", "12 34@AdobeOrg", "1234@AdobeOrg ", "ä@AdobeOrg"]
+        {
+            refused(org_id(text), "ending in @AdobeOrg");
+        }
+    }
+
+    #[test]
+    fn a_client_id_fits_into_a_header() {
+        assert!(client_id("abc-1").is_ok());
+        for text in ["a b", "a\n", "ä", " "] {
+            refused(client_id(text), "visible ASCII");
+        }
+    }
+
+    #[test]
+    fn scopes_are_separated_by_commas_with_or_without_spaces() {
+        assert_eq!(scopes("openid, AdobeID"), Ok(vec!["openid".to_owned(), "AdobeID".to_owned()]));
+        for text in ["openid,,AdobeID", "openid AdobeID", ",", " "] {
+            refused(scopes(text), "separated by commas");
+        }
+    }
+
+    #[test]
+    fn allowed_sandboxes_are_names_or_a_star() {
+        assert_eq!(allowed_sandboxes("*"), Ok(AllowedSandboxes::Any));
+        let names = ["dev", "prod"].map(|name| SandboxName::parse(name).unwrap());
+        assert_eq!(allowed_sandboxes("prod, dev"), Ok(AllowedSandboxes::Only(names.into())));
+        for text in ["prod,", "*,prod", "Prod"] {
+            refused(allowed_sandboxes(text), "separated by commas");
+        }
+    }
+
+    #[test]
+    fn an_upstream_url_is_bare() {
+        refused(upstream_url("platform.adobe.io/data", false), "must be an https URL");
+        refused(upstream_url("ftp://platform.adobe.io", false), "must be an https URL");
+        refused(upstream_url("https://", false), "must be an https URL");
+        refused(upstream_url("https://me:canary@platform.adobe.io", false), "user name or password");
+        refused(upstream_url("https://platform.adobe.io?a=b", false), "query");
+        refused(upstream_url("https://platform.adobe.io#a", false), "fragment");
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_unless_it_is_asked_for() {
+        for host in ["127.0.0.1:8080", "127.8.9.1", "[::1]:8080", "localhost", "LOCALHOST"] {
+            assert!(upstream_url(&format!("http://{host}/x"), false).is_ok(), "{host}");
+        }
+        for host in ["emulator", "10.0.0.1", "127.0.0.1.example.com", "localhost.example.com", "[::2]"] {
+            let url = format!("http://{host}/x");
+            refused(upstream_url(&url, false), "HCS_UPSTREAM_ALLOW_HTTP=true");
+            assert!(upstream_url(&url, true).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_base_url_loses_its_trailing_slash() {
+        assert_eq!(base_url("https://a/b/", false).unwrap().as_str(), "https://a/b");
+        assert_eq!(base_url("https://a/b", false).unwrap().as_str(), "https://a/b");
+    }
+
+    #[test]
+    fn choices_name_what_can_be_chosen() {
+        assert_eq!(upstream_http("http2"), Ok(UpstreamHttp::Http2));
+        refused(upstream_http("h2"), "http1 or http2");
+        assert_eq!(log_format("json"), Ok(LogFormat::Json));
+        refused(log_format("JSON"), "text or json");
+    }
+
+    #[test]
+    fn a_certificate_authority_is_a_pem_file_with_a_certificate() {
+        let fixture = |name| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+        assert!(ca_file(&fixture("ca.pem")).is_ok());
+        refused(ca_file(&fixture("ca-with-a-broken-certificate.pem")), "certificate in PEM form");
+        refused(ca_file(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), "certificate in PEM form");
+        refused(ca_file(&fixture("no-such-file.pem")), "must exist");
+    }
+
+    #[test]
+    fn a_log_filter_is_a_level_or_directives() {
+        assert!(log_filter("info,hyper=warn").is_ok());
+        refused(log_filter("hyper=loud"), "target=level");
+    }
+}

@@ -1,0 +1,219 @@
+//! The table of settings: their names, defaults and meaning. The environment, the command line and
+//! its help, and the output of `check-config` all follow it.
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// The environment variable.
+    pub name: &'static str,
+    /// What holds where it is not set.
+    pub fallback: Fallback,
+    /// Whether it is a secret: never shown, not a flag, and also readable from a file.
+    pub secret: bool,
+    /// What it sets, as one sentence.
+    pub help: &'static str,
+}
+
+/// What holds where a setting is not set.
+#[derive(Clone, Copy, Debug)]
+pub enum Fallback {
+    /// Nothing does: it must be set.
+    Required,
+    /// This text, read as if it had been set.
+    Text(&'static str),
+    /// Something worked out when the configuration is loaded, described here.
+    Derived(&'static str),
+    /// The setting stays unset.
+    Unset,
+}
+
+/// Every setting, in the order in which they are documented.
+pub const SETTINGS: &[Setting] = &[
+    plain("HCS_LISTEN", Fallback::Text("127.0.0.1:50051"), "IP address and port of the gRPC server."),
+    plain(
+        "HCS_ADMIN_LISTEN",
+        Fallback::Text("127.0.0.1:9090"),
+        "IP address and port of the plaintext health server.",
+    ),
+    plain(
+        "HCS_FLOW_SERVICE_URL",
+        Fallback::Text("https://platform.adobe.io/data/foundation/flowservice"),
+        "Base URL of the Flow Service.",
+    ),
+    plain(
+        "HCS_IMS_URL",
+        Fallback::Text("https://ims-na1.adobelogin.com/ims/token/v3"),
+        "URL of the IMS token endpoint.",
+    ),
+    plain("HCS_ORG_ID", Fallback::Required, "ID of the organization at Adobe, ending in @AdobeOrg."),
+    plain("HCS_CLIENT_ID", Fallback::Required, "Client ID of this service's credential at Adobe."),
+    secret("HCS_CLIENT_SECRET", "Client secret of that credential; set it or HCS_ACCESS_TOKEN."),
+    secret(
+        "HCS_ACCESS_TOKEN",
+        "A ready Adobe access token, for a quick try: it is not renewed; set it or HCS_CLIENT_SECRET.",
+    ),
+    plain(
+        "HCS_SCOPES",
+        Fallback::Text("openid,AdobeID,read_organizations,additional_info.projectedProductContext"),
+        "IMS scopes, comma separated.",
+    ),
+    plain("HCS_SANDBOX", Fallback::Text("prod"), "Sandbox of the calls that name none."),
+    plain(
+        "HCS_ALLOWED_SANDBOXES",
+        Fallback::Derived("the default sandbox"),
+        "Sandboxes that callers may name, comma separated; * allows any.",
+    ),
+    plain(
+        "HCS_REQUEST_TIMEOUT",
+        Fallback::Text("60s"),
+        "Longest time that a caller waits, as a duration; its own deadline counts where shorter.",
+    ),
+    plain(
+        "HCS_ATTEMPT_TIMEOUT",
+        Fallback::Text("20s"),
+        "Longest time that one upstream attempt of anything but a creation may take, as a duration.",
+    ),
+    plain(
+        "HCS_CREATE_TIMEOUT",
+        Fallback::Text("65s"),
+        "Longest time that a creation may take upstream, as a duration.",
+    ),
+    plain(
+        "HCS_UPSTREAM_CA_FILE",
+        Fallback::Unset,
+        "Path of a PEM file with one more certificate authority to trust upstream.",
+    ),
+    plain("HCS_UPSTREAM_PROXY", Fallback::Unset, "URL of the proxy that upstream calls go through."),
+    plain(
+        "HCS_UPSTREAM_ALLOW_HTTP",
+        Fallback::Text("false"),
+        "Whether upstream URLs beyond loopback may be plain http: true or false.",
+    ),
+    plain(
+        "HCS_UPSTREAM_HTTP",
+        Fallback::Text("http1"),
+        "HTTP version spoken to the Flow Service: http1 or http2.",
+    ),
+    plain(
+        "HCS_INSECURE",
+        Fallback::Text("false"),
+        "Whether HCS_LISTEN may leave loopback although callers are not authenticated: true or false.",
+    ),
+    plain("HCS_REFLECTION", Fallback::Text("true"), "Whether server reflection is served: true or false."),
+    plain(
+        "HCS_MAX_IN_FLIGHT",
+        Fallback::Text("1024"),
+        "Number of calls that may be under way at once; those beyond it are shed.",
+    ),
+    plain(
+        "HCS_MAX_CONNECTION_AGE",
+        Fallback::Text("30m"),
+        "Age at which a caller's connection is ended gracefully, as a duration, at least 1s.",
+    ),
+    plain("HCS_WORKER_THREADS", Fallback::Derived("the CPU limit"), "Number of worker threads."),
+    plain(
+        "HCS_DRAIN_DELAY",
+        Fallback::Text("5s"),
+        "Time for which a stopping service says NOT_SERVING but still accepts, as a duration.",
+    ),
+    plain(
+        "HCS_DRAIN_TIMEOUT",
+        Fallback::Text("25s"),
+        "Longest time that finishing the calls under way may take after that, as a duration.",
+    ),
+    plain("HCS_LOG", Fallback::Text("info"), "Log filter: a level, or target=level, comma separated."),
+    plain(
+        "HCS_LOG_FORMAT",
+        Fallback::Derived("text on a terminal, else json"),
+        "Form of a log line: text or json.",
+    ),
+];
+
+const PREFIX: &str = "HCS_";
+
+impl Setting {
+    /// The flag without its dashes: `org-id` for `HCS_ORG_ID`. Secrets have none, because the
+    /// arguments of a process are visible to others.
+    pub fn flag(&self) -> Option<String> {
+        let name = self.name.trim_start_matches(PREFIX);
+        (!self.secret).then(|| name.to_ascii_lowercase().replace('_', "-"))
+    }
+
+    /// The variable that may hold the path of a file with the value; only secrets have one.
+    pub fn file_variable(&self) -> Option<String> {
+        self.secret.then(|| format!("{}_FILE", self.name))
+    }
+
+    /// The row of a variable.
+    ///
+    /// # Panics
+    /// When the table has no such row.
+    pub(super) fn named(name: &str) -> &'static Self {
+        let row = SETTINGS.iter().find(|setting| setting.name == name);
+        row.unwrap_or_else(|| panic!("{name} is not in the table of settings"))
+    }
+}
+
+/// Whether a variable is one of this service's, known or not.
+pub(super) fn is_ours(variable: &str) -> bool {
+    variable.starts_with(PREFIX)
+}
+
+/// The known variable that a misspelt one most likely means.
+pub(super) fn nearest(unknown: &str) -> Option<String> {
+    let variables = SETTINGS.iter().flat_map(|setting| {
+        let file_variable = setting.file_variable();
+        std::iter::once(setting.name.to_owned()).chain(file_variable)
+    });
+    // The prefix is the same for all and would make every name look alike.
+    let stem = |name: &str| name.trim_start_matches(PREFIX).to_ascii_uppercase();
+    let wanted = stem(unknown);
+    let most_edits = (wanted.len() / 3).max(1);
+    variables
+        .map(|variable| (strsim::damerau_levenshtein(&stem(&variable), &wanted), variable))
+        .filter(|(edits, _)| *edits <= most_edits)
+        .min()
+        .map(|(_, variable)| variable)
+}
+
+const fn plain(name: &'static str, fallback: Fallback, help: &'static str) -> Setting {
+    Setting { name, fallback, secret: false, help }
+}
+
+const fn secret(name: &'static str, help: &'static str) -> Setting {
+    Setting { name, fallback: Fallback::Unset, secret: true, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_named_like_its_variable_and_secrets_have_none() {
+        assert_eq!(Setting::named("HCS_ORG_ID").flag().as_deref(), Some("org-id"));
+        assert_eq!(Setting::named("HCS_CLIENT_SECRET").flag(), None);
+    }
+
+    #[test]
+    fn only_secrets_can_come_from_a_file() {
+        let of = |name| Setting::named(name).file_variable();
+        assert_eq!(of("HCS_CLIENT_SECRET").as_deref(), Some("HCS_CLIENT_SECRET_FILE"));
+        assert_eq!(of("HCS_ORG_ID"), None);
+    }
+
+    #[test]
+    fn a_slip_is_understood_and_a_stranger_is_not() {
+        for (slip, meant) in [
+            ("HCS_ORGID", "HCS_ORG_ID"),
+            ("HCS_LSITEN", "HCS_LISTEN"),
+            ("HCS_SANDBOXES", "HCS_SANDBOX"),
+            ("HCS_CLIENT_SECRETS_FILE", "HCS_CLIENT_SECRET_FILE"),
+            ("HCS_log", "HCS_LOG"),
+        ] {
+            assert_eq!(nearest(slip).as_deref(), Some(meant));
+        }
+        for stranger in ["HCS_", "HCS_REDIS_URL", "HCS_SOMETHING_ELSE"] {
+            assert_eq!(nearest(stranger), None, "{stranger}");
+        }
+    }
+}

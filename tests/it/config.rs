@@ -1,0 +1,151 @@
+//! The configuration, as `check-config` of the real binary sees it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use hubspot_connection_service::config::{Secret, SecretError};
+use secrecy::ExposeSecret as _;
+
+const GOOD: [(&str, &str); 2] = [("HCS_ORG_ID", "1234@AdobeOrg"), ("HCS_CLIENT_ID", "client")];
+
+#[test]
+fn a_good_configuration_is_printed_without_its_secrets() {
+    let outcome = check_config(
+        &[("HCS_CLIENT_SECRET", "canary-1"), ("HCS_UPSTREAM_PROXY", "http://me:canary-2@proxy:3128")],
+        &["--drain-delay=7s", "--reflection", "false"],
+    );
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""));
+    for line in [
+        "HCS_LISTEN = 127.0.0.1:50051 (default)",
+        "HCS_ORG_ID = 1234@AdobeOrg",
+        "HCS_CLIENT_SECRET = [redacted]",
+        "HCS_ACCESS_TOKEN = unset (default)",
+        "HCS_UPSTREAM_PROXY = http://[redacted]@proxy:3128",
+        "HCS_REFLECTION = false (from --reflection)",
+        "HCS_DRAIN_DELAY = 7s (from --drain-delay)",
+        "HCS_LOG_FORMAT = json (default)",
+    ] {
+        assert!(outcome.stdout.lines().any(|printed| printed == line), "no {line:?} in {}", outcome.stdout);
+    }
+    assert!(!outcome.stdout.contains("canary"), "{}", outcome.stdout);
+}
+
+#[test]
+fn five_mistakes_are_listed_together() {
+    let outcome = check_config(
+        &[
+            ("HCS_CLIENT_SECRET", "canary"),
+            ("HCS_ACCESS_TOKEN", "canary"),
+            ("HCS_ORGID", "1234@AdobeOrg"),
+            ("HCS_LISTEN", "0.0.0.0:50051"),
+            ("HCS_CREATE_TIMEOUT", "65"),
+        ],
+        &["--upstream-http=h3"],
+    );
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (64, ""));
+    let mut lines = outcome.stderr.lines();
+    assert_eq!(lines.next(), Some("error: 5 problems in the configuration:"));
+    let problems: Vec<_> = lines.collect();
+    assert_eq!(problems.len(), 5, "{problems:#?}");
+    for problem in [
+        "  HCS_LISTEN: callers would not be authenticated",
+        "  HCS_CLIENT_SECRET: set together with HCS_ACCESS_TOKEN",
+        "  HCS_CREATE_TIMEOUT: the unit is missing",
+        "  HCS_UPSTREAM_HTTP (given as --upstream-http): must be http1 or http2",
+        "  HCS_ORGID: unknown variable; did you mean HCS_ORG_ID?",
+    ] {
+        assert!(problems.iter().any(|line| line.starts_with(problem)), "no {problem:?} in {problems:#?}");
+    }
+    assert!(!outcome.stderr.contains("canary"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_secret_can_come_from_a_file() {
+    let path = file("good-secret", b"canary\n");
+    let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap())], &[]);
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""));
+    let line = format!("HCS_CLIENT_SECRET = [redacted] (from {}, by HCS_CLIENT_SECRET_FILE)", path.display());
+    assert!(outcome.stdout.contains(&line), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("canary"));
+}
+
+#[test]
+fn a_file_that_holds_no_secret_is_refused() {
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    for (path, reason) in [
+        (file("blank-secret", b" \n"), "is empty"),
+        (file("empty-secret", b""), "is empty"),
+        (file("binary-secret", &[b'c', 0xff]), "visible ASCII"),
+        (file("two-secrets", b"one\ntwo"), "visible ASCII"),
+        (file("large-secret", &[b'c'; (64 << 10) + 1]), "larger than 64 KiB"),
+        (Path::new(directory).join("no-such-file"), "must exist"),
+        (PathBuf::from(directory), "cannot be read"),
+    ] {
+        let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap())], &[]);
+        assert_eq!(outcome.status, 64, "{}", path.display());
+        let problem = outcome.stderr.lines().nth(1).unwrap();
+        assert!(problem.starts_with("  HCS_CLIENT_SECRET_FILE: "), "{problem}");
+        assert!(problem.contains(reason), "{problem} does not say {reason:?}");
+    }
+}
+
+#[test]
+fn a_secret_set_where_its_path_belongs_is_not_repeated() {
+    let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", "canary")], &[]);
+    assert_eq!(outcome.status, 64);
+    assert!(!outcome.stderr.contains("canary"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_secret_file_is_read_again_each_time() {
+    let path = file("rotated-secret", b"first");
+    let secret = Secret::File(path.clone());
+    assert_eq!(secret.read().unwrap().expose_secret(), "first");
+    fs::write(&path, "second\n").unwrap();
+    assert_eq!(secret.read().unwrap().expose_secret(), "second");
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(secret.read(), Err(SecretError::Unreadable(_))));
+}
+
+#[test]
+fn a_bad_command_line_exits_with_64_and_help_with_0() {
+    for (arguments, status) in
+        [(["--no-such-flag"], 64), (["no-such-command"], 64), (["--help"], 0), (["--version"], 0)]
+    {
+        assert_eq!(run(&[], &arguments).status, status, "{arguments:?}");
+    }
+}
+
+struct Outcome {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs `check-config` with the good variables and these.
+fn check_config(variables: &[(&str, &str)], flags: &[&str]) -> Outcome {
+    run(&[&GOOD, variables].concat(), &[&["check-config"], flags].concat())
+}
+
+fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Outcome {
+    let output = Command::new(env!("CARGO_BIN_EXE_hubspot-connection-service"))
+        .env_clear()
+        .envs(variables.iter().copied())
+        .args(arguments)
+        .output()
+        .unwrap();
+    Outcome {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn file(name: &str, content: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
