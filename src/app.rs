@@ -64,7 +64,14 @@ impl App {
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
         let grpc = listen("HCS_LISTEN", config.listen).await?;
         let admin = listen("HCS_ADMIN_LISTEN", config.admin_listen).await?;
+        Self::on(grpc, admin, config).await
+    }
 
+    /// The same on ports that are open already; the addresses of the configuration do not count.
+    ///
+    /// # Errors
+    /// [`StartError::Upstream`].
+    pub async fn on(grpc: TcpListener, admin: TcpListener, config: &Config) -> Result<Self, StartError> {
         let flow_service = flow_service(&config.adobe, &config.upstream).map_err(StartError::Upstream)?;
         let creations = TaskTracker::new();
         let service = Service::new(flow_service, creations.clone());

@@ -2,8 +2,15 @@
 //! `emulator` also `demo` and `emulator`.
 
 pub mod check_config;
+#[cfg(feature = "emulator")]
+pub mod demo;
+#[cfg(feature = "emulator")]
+pub mod emulator;
+pub mod health;
+pub mod serve;
 
 use std::{
+    error::Error,
     ffi::OsString,
     io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
@@ -12,7 +19,10 @@ use std::{
 use clap::{Arg, ArgMatches, value_parser};
 use http::Uri;
 
-use crate::config::{Config, Fallback, Flags, Loaded, LogFormat, SETTINGS, Setting};
+use crate::{
+    config::{Config, Fallback, Flags, Loaded, LogFormat, SETTINGS, Setting},
+    error_chain::error_chain,
+};
 
 /// What the command line asks for.
 #[derive(Clone, Debug)]
@@ -82,6 +92,13 @@ fn load(
         let _ = writeln!(io::stderr(), "error: {problems}");
         ExitCode::from(BAD_USAGE)
     })
+}
+
+/// Says on stderr why a subcommand failed, down to the first cause; the result is the exit status.
+fn failed(error: &(dyn Error + 'static)) -> ExitCode {
+    // Nobody is left to tell when printing fails.
+    let _ = writeln!(io::stderr(), "error: {}", error_chain(error));
+    ExitCode::FAILURE
 }
 
 const ADDRESS: &str = "address";

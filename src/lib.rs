@@ -7,6 +7,7 @@ pub mod config;
 pub mod domain;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+mod error_chain;
 pub mod flow_service;
 pub mod grpc;
 pub mod health;

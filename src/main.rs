@@ -11,18 +11,12 @@ fn main() -> ExitCode {
         Err(error) => return cli::explain(&error),
     };
     match command {
+        Command::Serve(flags) => cli::serve::run(env::vars_os(), flags),
         Command::CheckConfig(flags) => cli::check_config::run(env::vars_os(), flags),
-        Command::Serve(_) => not_wired("serve"),
-        Command::Health { .. } => not_wired("health"),
+        Command::Health { address } => cli::health::run(address),
         #[cfg(feature = "emulator")]
-        Command::Demo { .. } => not_wired("demo"),
+        Command::Demo { once } => cli::demo::run(once),
         #[cfg(feature = "emulator")]
-        Command::Emulator { .. } => not_wired("emulator"),
+        Command::Emulator { listen } => cli::emulator::run(listen),
     }
-}
-
-#[expect(clippy::print_stderr, reason = "the answer of a command line")]
-fn not_wired(subcommand: &str) -> ExitCode {
-    eprintln!("error: {subcommand} is not wired");
-    ExitCode::FAILURE
 }

@@ -14,6 +14,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use crate::error_chain::error_chain;
+
 /// Issues access tokens.
 pub trait IssueToken: Send + 'static {
     /// Fetches one token.
@@ -243,8 +245,7 @@ impl Renewal {
         let longest = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
         let pause = longest.mul_f64(0.5 + fastrand::f64() / 2.0).max(error.retry_after.unwrap_or_default());
         tracing::warn!(
-            error = %error,
-            cause = error.source.as_deref().map(tracing::field::display),
+            error = error_chain(&error),
             pause_ms = pause.as_millis(),
             "no new Adobe access token"
         );

@@ -12,6 +12,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use super::convert::{self, Violation};
 use crate::{
     domain::{Progress, SandboxName, SandboxNotAllowed},
+    error_chain::error_chain,
     flow_service::{CreateError, Problem, Refusal, TokenError, TokenErrorKind},
     service,
 };
@@ -162,7 +163,7 @@ pub(super) fn not_built(what: &str) -> Status {
 
 /// A creation that did not succeed.
 pub(super) fn creation_failed(error: &service::Error) -> Status {
-    record_cause(error);
+    tracing::Span::current().record("cause", error_chain(error));
     let request_id = error.request_id;
     match &error.kind {
         CreateError::Token(token_error) => token(token_error),
@@ -337,13 +338,6 @@ pub(super) fn internal() -> Status {
         "a bug in this service; its log has the details: report it with the time of the call",
     )
     .build()
-}
-
-/// Adds the chain of causes to the line that the call log will write.
-fn record_cause(error: &(dyn std::error::Error + 'static)) {
-    let chain: Vec<_> =
-        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    tracing::Span::current().record("cause", chain.join(": "));
 }
 
 /// The name of a code as gRPC's documentation has it.

@@ -28,7 +28,7 @@ pub struct Creation {
 
 /// A creation that did not succeed.
 #[derive(Debug, thiserror::Error)]
-#[error("{kind}")]
+#[error("the creation failed")]
 pub struct Error {
     /// The name of the creation.
     pub request_id: RequestId,

@@ -1,0 +1,44 @@
+//! `emulator`: the Flow Service emulator alone.
+
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+};
+
+use tokio::{net::TcpListener, runtime::Runtime};
+
+use super::{failed, serve::StopSignals};
+use crate::emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, ORG_ID, Options};
+
+/// Runs the emulator until Ctrl-C.
+pub fn run(listen: SocketAddr) -> ExitCode {
+    match Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(emulate(listen))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&*error),
+    }
+}
+
+async fn emulate(listen: SocketAddr) -> Result<(), Box<dyn Error>> {
+    let signals = StopSignals::listen()?;
+    let listener = TcpListener::bind(listen).await?;
+    let emulator = Emulator::start(listener, Options::default());
+    write!(
+        io::stdout(),
+        "\
+The Flow Service emulator listens. A service uses it with
+
+HCS_FLOW_SERVICE_URL={}
+HCS_IMS_URL={}
+HCS_ORG_ID={ORG_ID}
+HCS_CLIENT_ID={CLIENT_ID}
+HCS_CLIENT_SECRET={CLIENT_SECRET}
+",
+        emulator.base_url(),
+        emulator.ims_url(),
+    )?;
+    signals.received().await;
+    emulator.stop().await;
+    Ok(())
+}

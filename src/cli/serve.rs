@@ -1,0 +1,74 @@
+//! `serve`: runs the service until it is told to stop.
+
+use std::{ffi::OsString, io, process, process::ExitCode};
+
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use super::failed;
+use crate::{
+    app::{App, Drained},
+    config::{Config, Flags},
+    telemetry::{self, LogOutput},
+};
+
+/// Runs the service. The exit status is 0 when every call was finished before its end, 64 when the
+/// configuration is wrong, and 1 otherwise.
+pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: Flags) -> ExitCode {
+    let config = match super::load(environment, flags) {
+        Ok(loaded) => loaded.config,
+        Err(exit_code) => return exit_code,
+    };
+    match serve(&config) {
+        Ok(Drained::Completely) => ExitCode::SUCCESS,
+        Ok(Drained::TimedOut) => ExitCode::FAILURE,
+        Err(error) => failed(&*error),
+    }
+}
+
+fn serve(config: &Config) -> Result<Drained, Box<dyn std::error::Error>> {
+    telemetry::start(&config.log, LogOutput::Stdout)?;
+    let threads = config.worker_threads.get();
+    let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let drained = runtime.block_on(async {
+        let stop = StopSignals::listen()?;
+        let app = App::bind(config).await?;
+        tracing::info!(grpc = %app.grpc_address()?, admin = %app.admin_address()?, "serving");
+        Ok(app.run(stop.received()).await)
+    });
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    drained
+}
+
+/// SIGTERM, which Kubernetes sends, and SIGINT, which Ctrl-C sends.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Takes over both signals from here on.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the first signal. A second one ends the process at once.
+    pub(super) async fn received(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!("stopped by a second signal: calls under way are lost");
+            process::exit(1);
+        });
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
