@@ -89,7 +89,10 @@ pub async fn serve(listener: TcpListener, router: Router, lifetimes: Lifetimes, 
             Ok((stream, peer, slot)) => {
                 let connection =
                     Connection { router: router.clone(), peer, lifetimes, shutdown: shutdown.clone() };
-                connections.spawn(connection.serve(stream, slot));
+                connections.spawn(async move {
+                    connection.serve(stream).await;
+                    drop(slot);
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -108,6 +111,8 @@ async fn accept(
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
+    // Answers are small and written at once: nothing is gained by holding them back.
+    stream.set_nodelay(true)?;
     Ok((stream, peer, slot))
 }
 
@@ -119,12 +124,8 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, _slot: OwnedSemaphorePermit) {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self { router, peer, lifetimes, shutdown } = self;
-        // Answers are small and written at once: nothing is gained by holding them back.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, %peer, "cannot set TCP_NODELAY");
-        }
         let received = Received::default();
         let stream = Counted { stream, received: received.clone() };
         let service = service_fn(move |mut request: http::Request<Incoming>| {
@@ -231,5 +232,108 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::client::conn::http2 as client;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        task::JoinHandle,
+        time::Instant,
+    };
+
+    use super::*;
+
+    const MAX_AGE: Duration = Duration::from_secs(1800);
+    const GRACE: Duration = Duration::from_secs(60);
+
+    /// A connection to a service that answers each request after 30 seconds.
+    fn connect(shutdown: &Shutdown) -> (DuplexStream, JoinHandle<()>) {
+        let (near, far) = duplex(64 * 1024);
+        let router = Router::new().fallback(|| sleep(Duration::from_secs(30)));
+        let connection = Connection {
+            router,
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            lifetimes: Lifetimes { max_age: MAX_AGE, grace: GRACE },
+            shutdown: shutdown.clone(),
+        };
+        (near, tokio::spawn(connection.serve(far)))
+    }
+
+    type Sender = client::SendRequest<axum::body::Body>;
+
+    async fn handshake(stream: DuplexStream) -> (Sender, JoinHandle<hyper::Result<()>>) {
+        let (sender, connection) = client::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        (sender, tokio::spawn(connection))
+    }
+
+    async fn call(sender: &mut Sender) -> hyper::Result<http::StatusCode> {
+        let request = http::Request::post("http://service/method").body(axum::body::Body::empty()).unwrap();
+        sender.send_request(request).await.map(|response| response.status())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_is_cut() {
+        for sent in [&b""[..], b"PRI * HTTP/2.0\r\n"] {
+            let start = Instant::now();
+            let (mut stream, served) = connect(&Shutdown::default());
+            stream.write_all(sent).await.unwrap();
+            served.await.unwrap();
+            assert_eq!(start.elapsed(), PREFACE_TIMEOUT);
+            // hyper may have sent its settings; then the stream ends.
+            stream.read_to_end(&mut Vec::new()).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_does_not_hold_up_the_drain() {
+        let shutdown = Shutdown::default();
+        let (_stream, served) = connect(&shutdown);
+        let start = Instant::now();
+        shutdown.drain.cancel();
+        served.await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_lives_until_its_age_give_or_take_a_tenth() {
+        let (stream, served) = connect(&Shutdown::default());
+        let (_sender, client) = handshake(stream).await;
+        let start = Instant::now();
+        served.await.unwrap();
+        let age = start.elapsed();
+        assert!(age >= MAX_AGE.mul_f64(0.89) && age <= MAX_AGE.mul_f64(1.11), "{age:?}");
+        client.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_under_way_is_finished_when_the_connection_drains() {
+        let shutdown = Shutdown::default();
+        let (stream, served) = connect(&shutdown);
+        let (mut sender, _client) = handshake(stream).await;
+        let answer = tokio::spawn(async move { call(&mut sender).await });
+        sleep(Duration::from_secs(10)).await;
+        shutdown.drain.cancel();
+        assert_eq!(answer.await.unwrap().unwrap(), http::StatusCode::OK);
+        served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_outlasts_the_drain_is_cut_with_it() {
+        let shutdown = Shutdown::default();
+        let (stream, served) = connect(&shutdown);
+        let (mut sender, _client) = handshake(stream).await;
+        let answer = tokio::spawn(async move { call(&mut sender).await });
+        sleep(Duration::from_secs(10)).await;
+        shutdown.drain.cancel();
+        shutdown.kill.cancel();
+        served.await.unwrap();
+        answer.await.unwrap().unwrap_err();
     }
 }

@@ -1,0 +1,369 @@
+//! Each row of the error table: its code, its reason, its details.
+
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use hubspot_connection_service::proto::{self, Verification};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tonic::Code;
+
+use crate::support::{Failure, TestService, credentials, request};
+
+const CREATE: &str = "POST /connections";
+const TOKEN: &str = "POST /ims/token/v3";
+
+#[tokio::test]
+async fn bad_fields_are_all_reported_with_their_paths_and_the_cure() {
+    let service = TestService::start().await;
+    let failure = service
+        .send(proto::CreateHubSpotConnectionRequest {
+            name: "\n".to_owned(),
+            description: "x".repeat(1001),
+            credentials: Some(proto::HubSpotCredentials {
+                client_id: String::new(),
+                client_secret: " canary".to_owned(),
+                access_token: "Bearer canary".to_owned(),
+                refresh_token: "x".repeat(4097),
+            }),
+            sandbox_name: "Prod".to_owned(),
+            ..request()
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
+    let expected = [
+        ("name", "is required"),
+        ("description", "1,000 characters"),
+        ("credentials.client_id", "is required"),
+        ("credentials.client_secret", "white space at its start or end"),
+        ("credentials.access_token", "starts with \"Bearer \""),
+        ("credentials.refresh_token", "4,096 bytes"),
+        ("sandbox_name", "the name of the sandbox, not its title"),
+    ];
+    assert_eq!(failure.violations.len(), expected.len(), "{failure:?}");
+    for ((field, description), (expected_field, says)) in failure.violations.iter().zip(expected) {
+        assert_eq!(field, expected_field);
+        assert!(description.contains(says), "{field}: {description}");
+        assert!(failure.message.contains(expected_field));
+    }
+    assert!(!format!("{failure:?}").contains("canary"));
+    assert_eq!(service.requests_to("POST", "/connections"), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_built_yet_is_unimplemented_and_never_ignored() {
+    let service = TestService::start().await;
+    let mut client = service.client().await;
+    for (field, request) in [
+        ("request_id", proto::CreateHubSpotConnectionRequest { request_id: "x".to_owned(), ..request() }),
+        ("validate_only", proto::CreateHubSpotConnectionRequest { validate_only: true, ..request() }),
+        (
+            "verification",
+            proto::CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..request() },
+        ),
+    ] {
+        let status = client.create_hub_spot_connection(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented);
+        assert!(status.message().contains(field), "{status:?}");
+    }
+    let statuses = [
+        client.get_hub_spot_connection(proto::GetHubSpotConnectionRequest::default()).await.err(),
+        client.list_hub_spot_connections(proto::ListHubSpotConnectionsRequest::default()).await.err(),
+        client.update_hub_spot_connection(proto::UpdateHubSpotConnectionRequest::default()).await.err(),
+        client.delete_hub_spot_connection(proto::DeleteHubSpotConnectionRequest::default()).await.err(),
+        client.test_hub_spot_connection(proto::TestHubSpotConnectionRequest::default()).await.err(),
+        client.list_hub_spot_tables(proto::ListHubSpotTablesRequest::default()).await.err(),
+        client.get_hub_spot_table(proto::GetHubSpotTableRequest::default()).await.err(),
+    ];
+    for status in statuses {
+        assert_eq!(status.unwrap().code(), Code::Unimplemented);
+    }
+    assert_eq!(service.emulator.connections().len(), 0);
+}
+
+#[tokio::test]
+async fn a_request_over_64_kib_is_refused_as_too_large() {
+    let service = TestService::start().await;
+    for size in [65_536, 5_000_000] {
+        let failure = service
+            .send(proto::CreateHubSpotConnectionRequest { description: "x".repeat(size), ..request() })
+            .await
+            .unwrap_err();
+        assert_eq!(failure.row(), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
+        assert!(failure.message.contains("65536 bytes"), "{failure:?}");
+    }
+    let largest = proto::CreateHubSpotConnectionRequest {
+        credentials: Some(proto::HubSpotCredentials { access_token: "x".repeat(4096), ..credentials() }),
+        ..request()
+    };
+    service.send(largest).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_of_another_type_is_the_callers_mistake() {
+    let service = TestService::start().await;
+    for message in [&b"\xff\xff\xff"[..], b"\x0a\x02\xff\xfe", b"\x0a\x7fshort"] {
+        let mut body = vec![0];
+        body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        body.extend(message);
+        let (status, failure) = post_raw(&service, "application/grpc", body).await;
+        assert_eq!(status, 200);
+        assert_eq!(failure.unwrap().row(), (Code::InvalidArgument, "INVALID_REQUEST"), "{message:?}");
+    }
+    // No message at all.
+    let (_, failure) = post_raw(&service, "application/grpc+proto", Vec::new()).await;
+    assert_eq!(failure.unwrap().row(), (Code::InvalidArgument, "INVALID_REQUEST"));
+}
+
+#[tokio::test]
+async fn what_is_not_grpc_is_an_unsupported_media_type() {
+    let service = TestService::start().await;
+    for content_type in ["application/json", "application/grpcx", "text/plain"] {
+        let (status, _) = post_raw(&service, content_type, Vec::new()).await;
+        assert_eq!(status, 415, "{content_type}");
+    }
+}
+
+/// Posts a body to the method, as no generated client would.
+async fn post_raw(service: &TestService, content_type: &str, body: Vec<u8>) -> (u16, Option<Failure>) {
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let path = "hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
+    let response = client
+        .post(format!("http://{}/{path}", service.grpc))
+        .header(CONTENT_TYPE, content_type)
+        .header("te", "trailers")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let status = tonic::Status::from_header_map(response.headers());
+    (response.status().as_u16(), status.map(Failure::from))
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_not_allowed_is_refused_before_anything_is_sent() {
+    let service = TestService::start().await;
+    let elsewhere = proto::CreateHubSpotConnectionRequest { sandbox_name: "qa".to_owned(), ..request() };
+    let failure = service.send(elsewhere).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::PermissionDenied, "SANDBOX_NOT_ALLOWED"));
+    assert!(failure.message.contains("qa") && failure.message.contains("HCS_ALLOWED_SANDBOXES"));
+    assert_eq!(service.requests_to("POST", "/connections"), 0);
+}
+
+#[tokio::test]
+async fn a_sandbox_that_does_not_exist_is_not_found() {
+    let service = TestService::start().await;
+    let failure = service
+        .create_with_faults(json!([{"route": CREATE, "action": {"status": 404, "shape": "A", "code": "2100"}}]))
+        .await;
+    assert_eq!(failure.row(), (Code::NotFound, "SANDBOX_NOT_FOUND"));
+    assert_eq!(failure.resource, Some(("sandbox".to_owned(), "prod".to_owned())));
+    assert_eq!(failure.metadata("upstream_code"), "FLOW-2100-404");
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_request_itself_carries_what_the_flow_service_said() {
+    let service = TestService::start().await;
+    for (status, shape, code, upstream_code) in [
+        (400, "A", json!("1413"), "FLOW-1413-400"),
+        (400, "B", json!(null), ""),
+        (400, "C", json!(null), ""),
+        (422, "C", json!(null), ""),
+        (400, "D", json!("400999"), "400999"),
+        (400, "D", json!(400_999), "400999"),
+        (400, "E", json!(null), ""),
+        (400, "empty", json!(null), ""),
+        (400, "html", json!(null), ""),
+        (400, "cut", json!(null), ""),
+        (409, "empty", json!(null), ""),
+    ] {
+        let mut action = json!({"status": status, "shape": shape});
+        if !code.is_null() {
+            action["code"] = code;
+        }
+        let failure = service.create_with_faults(json!([{"route": CREATE, "action": action}])).await;
+        assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"), "{status} {shape}");
+        assert_eq!(failure.metadata("upstream_status"), status.to_string());
+        assert_eq!(failure.metadata("upstream_code"), upstream_code, "{shape}");
+        assert!(!failure.metadata("request_id").is_empty());
+        assert!(!failure.metadata("upstream_request_id").is_empty(), "{shape}");
+        assert!(failure.message.contains("nothing was created"), "{failure:?}");
+        assert!(failure.forbids_retry && !failure.message.contains("<html>"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_services_own_credentials_is_for_an_operator() {
+    let service = TestService::start().await;
+    for (status, code) in [(403, "403003"), (403, "403010"), (403, "403025"), (403, "403027"), (400, "400003")] {
+        let failure = service
+            .create_with_faults(json!([{"route": CREATE, "action": {"status": status, "shape": "D", "code": code}}]))
+            .await;
+        assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"), "{code}");
+        assert_eq!(failure.metadata("upstream_code"), code);
+        assert!(failure.message.contains("operator"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_for_an_operator() {
+    let service = TestService::start().await;
+    for action in [
+        json!({"status": 403, "shape": "A", "code": "2120"}),
+        json!({"status": 403, "shape": "empty"}),
+    ] {
+        let failure = service.create_with_faults(json!([{"route": CREATE, "action": action}])).await;
+        assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING"));
+        assert!(failure.message.contains("Manage Sources"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_throttle_says_when_to_try_again() {
+    let service = TestService::start().await;
+    let throttle = |headers| json!([{"route": CREATE, "action": {"status": 429, "shape": "D", "headers": headers}}]);
+    let failure = service.create_with_faults(throttle(json!({"retry-after": "38"}))).await;
+    assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
+    assert_eq!(failure.retry_after, Some(Duration::from_secs(38)));
+    assert_eq!(failure.metadata("upstream_status"), "429");
+    let failure = service.create_with_faults(throttle(json!({}))).await;
+    assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
+    assert!(failure.retry_after.unwrap() >= Duration::from_secs(1));
+    assert_eq!(service.emulator.connections().len(), 0);
+}
+
+#[tokio::test]
+async fn calls_beyond_the_limit_are_shed_at_once_and_health_checks_are_not() {
+    let service = TestService::with([("HCS_MAX_IN_FLIGHT", "1")]).await;
+    service.inject(json!([{"route": CREATE, "action": {"delay": "2s"}}]));
+    let mut first = service.client().await;
+    let first = tokio::spawn(async move { first.create_hub_spot_connection(request()).await });
+    while service.requests_to("POST", "/connections") == 0 {
+        tokio::task::yield_now().await;
+    }
+    let failure = service.create().await.unwrap_err();
+    assert_eq!(failure.row(), (Code::ResourceExhausted, "OVERLOADED"));
+    assert!(failure.retry_after.is_some());
+    assert_eq!(crate::server::health(service.grpc, "").await.unwrap(), "SERVING");
+    first.await.unwrap().unwrap();
+    service.create().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unreachable_flow_service_means_that_nothing_was_sent() {
+    let closed = closed_port().await;
+    let service = TestService::with([("HCS_FLOW_SERVICE_URL", &format!("http://{closed}"))]).await;
+    let failure = service.create().await.unwrap_err();
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert!(failure.retry_after.is_some());
+    assert!(!failure.message.contains("127.0.0.1"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn ims_failures_are_told_apart() {
+    for (action, code, reason, says) in [
+        (json!({"status": 401, "shape": "empty"}), Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED", "HCS_CLIENT_SECRET"),
+        (json!({"status": 429, "shape": "empty", "headers": {"retry-after": "7"}}), Code::ResourceExhausted, "UPSTREAM_THROTTLED", "throttles"),
+        (json!({"status": 500, "shape": "html"}), Code::Unavailable, "UPSTREAM_UNAVAILABLE", "access token"),
+        (json!({"close": "before_commit"}), Code::Unavailable, "UPSTREAM_UNAVAILABLE", "access token"),
+        (json!({"status": 200, "shape": "html"}), Code::Unavailable, "UPSTREAM_UNAVAILABLE", "access token"),
+    ] {
+        let service = TestService::with_token_faults(json!([{"route": TOKEN, "count": 0, "action": action}])).await;
+        let failure = service.create().await.unwrap_err();
+        assert_eq!(failure.row(), (code, reason), "{action}");
+        assert!(failure.message.contains(says), "{failure:?}");
+        assert_eq!(failure.metadata("stage"), "adobe_token");
+        assert_eq!(service.requests_to("POST", "/connections"), 0);
+    }
+}
+
+#[tokio::test]
+async fn wrong_client_credentials_and_scopes_are_told_apart() {
+    let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
+    let failure = service.create().await.unwrap_err();
+    assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
+    assert_eq!(failure.metadata("upstream_code"), "invalid_client");
+}
+
+#[tokio::test]
+async fn an_unreachable_ims_means_that_nothing_was_sent() {
+    let closed = closed_port().await;
+    let service = TestService::with([("HCS_IMS_URL", &format!("http://{closed}/ims/token/v3"))]).await;
+    let failure = service.create().await.unwrap_err();
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert!(failure.retry_after.is_some());
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_the_outcome_unknown_and_is_not_repeated() {
+    for (action, created) in [
+        (json!({"close": "before_commit"}), 0),
+        (json!({"close": "after_commit"}), 1),
+        (json!({"status": 500, "shape": "A"}), 0),
+        (json!({"status": 503, "shape": "empty", "commit": true}), 1),
+        (json!({"status": 504, "shape": "html", "commit": true}), 1),
+        (json!({"status": 201, "shape": "cut", "commit": true}), 1),
+        (json!({"status": 201, "shape": "empty", "commit": true}), 1),
+        (json!({"status": 200, "shape": "html"}), 0),
+        (json!({"status": 307, "shape": "empty", "headers": {"location": "/elsewhere"}}), 0),
+    ] {
+        let service = TestService::start().await;
+        let failure = service.create_with_faults(json!([{"route": CREATE, "action": action}])).await;
+        assert_eq!(failure.row(), (Code::Unknown, "OUTCOME_UNKNOWN"), "{action}");
+        assert_eq!(failure.metadata("request_id").len(), 36);
+        assert!(failure.forbids_retry && failure.message.contains("may exist"), "{failure:?}");
+        assert_eq!(service.requests_to("POST", "/connections"), 1, "{action}");
+        assert_eq!(service.emulator.connections().len(), created, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_takes_too_long_upstream_has_an_unknown_outcome() {
+    let service = TestService::with([("HCS_CREATE_TIMEOUT", "200ms")]).await;
+    let failure = service.create_with_faults(json!([{"route": CREATE, "action": {"delay": "30s"}}])).await;
+    assert_eq!(failure.row(), (Code::Unknown, "OUTCOME_UNKNOWN"));
+}
+
+#[tokio::test]
+async fn a_spent_deadline_says_how_far_the_call_had_come() {
+    let service = TestService::start().await;
+    service.create().await.unwrap();
+    service.inject(json!([{"route": CREATE, "action": {"delay": "30s"}}]));
+    let mut hurried = tonic::Request::new(request());
+    hurried.metadata_mut().insert("grpc-timeout", "200m".parse().unwrap());
+    let failure = service.send(hurried).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    assert_eq!((failure.metadata("stage"), failure.metadata("may_exist")), ("create", "true"));
+    assert_eq!(failure.metadata("request_id").len(), 36);
+
+    let slow_token = json!([{"route": TOKEN, "count": 0, "action": {"delay": "30s"}}]);
+    let service = TestService::with_token_faults(slow_token).await;
+    let mut hurried = tonic::Request::new(request());
+    hurried.metadata_mut().insert("grpc-timeout", "200m".parse().unwrap());
+    let failure = service.send(hurried).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    assert_eq!((failure.metadata("stage"), failure.metadata("may_exist")), ("adobe_token", "false"));
+}
+
+#[tokio::test]
+async fn the_longest_wait_is_the_services_own() {
+    let service = TestService::with([("HCS_REQUEST_TIMEOUT", "200ms")]).await;
+    let failure = service.create_with_faults(json!([{"route": CREATE, "action": {"delay": "30s"}}])).await;
+    assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+}
+
+#[tokio::test]
+async fn a_timeout_that_is_none_is_named() {
+    let service = TestService::start().await;
+    let mut odd = tonic::Request::new(request());
+    odd.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
+    let failure = service.send(odd).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
+    assert_eq!(failure.violations[0].0, "grpc-timeout");
+}
+
+/// A port that nobody listens on.
+async fn closed_port() -> std::net::SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}

@@ -1,0 +1,61 @@
+//! An error as a caller sees it, taken apart.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// An error as a caller sees it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// The path of each field in `BadRequest`, with its description.
+    pub(crate) violations: Vec<(String, String)>,
+    /// The type and name in `ResourceInfo`.
+    pub(crate) resource: Option<(String, String)>,
+    pub(crate) retry_after: Option<Duration>,
+    /// Whether the trailer is there that keeps gRPC from repeating the call.
+    pub(crate) forbids_retry: bool,
+}
+
+impl From<Status> for Failure {
+    /// Takes an error apart, and checks what holds for every error of the service.
+    fn from(status: Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+        assert_eq!(info.domain, "hubspot-connection-service");
+        let failure = Self {
+            code: status.code(),
+            reason: info.reason.clone(),
+            message: status.message().to_owned(),
+            metadata: info.metadata.clone().into_iter().collect(),
+            violations: details
+                .bad_request()
+                .map(|bad| bad.field_violations.iter().map(|v| (v.field.clone(), v.description.clone())))
+                .into_iter()
+                .flatten()
+                .collect(),
+            resource: details.resource_info().map(|r| (r.resource_type.clone(), r.resource_name.clone())),
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
+            forbids_retry: status.metadata().get("grpc-retry-pushback-ms").is_some_and(|ms| ms == "-1"),
+        };
+        assert!(!failure.message.is_empty());
+        assert_ne!(failure.retry_after.is_some(), failure.forbids_retry, "{failure:?}");
+        failure
+    }
+}
+
+impl Failure {
+    /// The code and the reason: the row of the error table.
+    pub(crate) fn row(&self) -> (Code, &str) {
+        (self.code, &self.reason)
+    }
+
+    /// A value of the metadata, empty where it is missing.
+    pub(crate) fn metadata(&self, key: &str) -> &str {
+        self.metadata.get(key).map(String::as_str).unwrap_or_default()
+    }
+}

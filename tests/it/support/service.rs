@@ -1,0 +1,130 @@
+//! The service under test: in this process, on ports chosen by the kernel, against the emulator.
+
+use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr};
+
+use hubspot_connection_service::{
+    app::{App, Drained},
+    config::{Config, Flags, LogFormat},
+    emulator::{self, Emulator},
+    proto::{
+        CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
+        hub_spot_connection_service_client::HubSpotConnectionServiceClient,
+    },
+};
+use serde_json::Value;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::transport::Channel;
+
+use super::Failure;
+
+pub(crate) type Client = HubSpotConnectionServiceClient<Channel>;
+
+/// The service and the emulator behind it. Both end when it is dropped.
+pub(crate) struct TestService {
+    pub(crate) emulator: Emulator,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Drained>,
+}
+
+impl TestService {
+    /// Starts with the defaults.
+    pub(crate) async fn start() -> Self {
+        Self::with([]).await
+    }
+
+    /// Starts with these settings; an empty one takes its default.
+    pub(crate) async fn with<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        let emulator = Emulator::start(listen().await, emulator::Options::default());
+        let mut environment = BTreeMap::from([
+            ("HCS_FLOW_SERVICE_URL", emulator.base_url()),
+            ("HCS_IMS_URL", emulator.ims_url()),
+            ("HCS_ORG_ID", emulator::ORG_ID.to_owned()),
+            ("HCS_CLIENT_ID", emulator::CLIENT_ID.to_owned()),
+            ("HCS_CLIENT_SECRET", emulator::CLIENT_SECRET.to_owned()),
+            ("HCS_ALLOWED_SANDBOXES", "prod,dev".to_owned()),
+            ("HCS_DRAIN_DELAY", "0s".to_owned()),
+        ]);
+        environment.extend(settings.map(|(name, value)| (name, value.to_owned())));
+        let environment = environment.into_iter().map(|(name, value)| (name.into(), OsString::from(value)));
+        let config = Config::load(environment, Flags::default(), LogFormat::Text).unwrap().config;
+
+        let app = App::on(listen().await, listen().await, &config).await.unwrap();
+        let (grpc, admin) = (app.grpc_address().unwrap(), app.admin_address().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(app.run(async {
+            let _ = stopped.await;
+        }));
+        Self { emulator, grpc, admin, stop, running }
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(format!("http://{}", self.grpc)).await.unwrap()
+    }
+
+    /// Creates the connection of [`request`].
+    pub(crate) async fn create(&self) -> Result<CreateHubSpotConnectionResponse, Failure> {
+        self.send(request()).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        request: impl tonic::IntoRequest<CreateHubSpotConnectionRequest>,
+    ) -> Result<CreateHubSpotConnectionResponse, Failure> {
+        let answer = self.client().await.create_hub_spot_connection(request).await;
+        answer.map(tonic::Response::into_inner).map_err(Failure::from)
+    }
+
+    /// Creates the connection of [`request`], which the next requests upstream make fail.
+    pub(crate) async fn create_with_faults(&self, faults: Value) -> Failure {
+        self.inject(faults);
+        self.create().await.unwrap_err()
+    }
+
+    /// Replaces the faults of the emulator, in the form of its control route.
+    pub(crate) fn inject(&self, faults: Value) {
+        self.emulator.inject(serde_json::from_value(faults).unwrap());
+    }
+
+    /// The number of requests that reached a path of the emulator.
+    pub(crate) fn requests_to(&self, method: &str, path_end: &str) -> usize {
+        let received = self.emulator.received();
+        received.iter().filter(|r| r.method == method && r.path.ends_with(path_end)).count()
+    }
+
+    /// Tells the service to stop and waits for its end.
+    pub(crate) async fn stop(self) -> Drained {
+        self.begin_to_stop().await.unwrap()
+    }
+
+    /// Tells the service to stop.
+    pub(crate) fn begin_to_stop(self) -> JoinHandle<Drained> {
+        let _ = self.stop.send(());
+        self.running
+    }
+}
+
+async fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// A valid request.
+pub(crate) fn request() -> CreateHubSpotConnectionRequest {
+    CreateHubSpotConnectionRequest {
+        name: "HubSpot EU".to_owned(),
+        description: "for marketing".to_owned(),
+        credentials: Some(credentials()),
+        ..CreateHubSpotConnectionRequest::default()
+    }
+}
+
+/// Valid credentials.
+pub(crate) fn credentials() -> HubSpotCredentials {
+    HubSpotCredentials {
+        client_id: "hs-client-id".to_owned(),
+        client_secret: "hs-client-secret".to_owned(),
+        access_token: "hs-access-token".to_owned(),
+        refresh_token: "hs-refresh-token".to_owned(),
+    }
+}
