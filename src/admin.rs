@@ -14,6 +14,8 @@ pub fn router(health: &Health) -> Router {
         .into_axum_router()
         .route("/livez", get(|| async { "ok\n" }))
         .merge(Router::new().route("/readyz", get(readyz)).with_state(health.clone()))
+        // gRPC clients take a 404 for UNIMPLEMENTED, and people take it for what it is.
+        .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez or /readyz\n") })
 }
 
 async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {

@@ -1,1 +1,189 @@
-//! The Flow Service emulator.
+//! The Flow Service emulator: Adobe IMS and the Flow Service on one port, in memory.
+//!
+//! It answers as the public documentation says, in the error shapes and with the codes that this
+//! shows, and misbehaves on request: see [`Fault`] and [`Settings`]. It shares no types with the
+//! client of the Flow Service, so that one mistake cannot pass on both sides.
+//!
+//! Within the process it is driven through [`Emulator`], from outside through the control routes:
+//! `PUT` and `DELETE /emulator/faults`, `PUT /emulator/settings`, `GET /emulator/requests`,
+//! `GET /emulator/connections` and `DELETE /emulator/state`.
+
+mod connections;
+mod control;
+mod fault;
+mod gateway;
+mod ims;
+mod problem;
+mod received;
+mod reply;
+mod route;
+mod server;
+mod settings;
+pub mod spec;
+mod state;
+pub mod store;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::net::TcpListener;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+pub use fault::{Action, Answer, Fault, Moment, Shape};
+pub use received::ReceivedRequest;
+pub use route::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
+pub use settings::Settings;
+pub use store::LedgerEntry;
+
+use state::State;
+
+/// The client ID that is known by default, for IMS and as `x-api-key`.
+pub const CLIENT_ID: &str = "demo-client";
+
+/// The secret of [`CLIENT_ID`].
+pub const CLIENT_SECRET: &str = "demo-secret";
+
+/// An organization for demos and tests; by default every well-formed one will do.
+pub const ORG_ID: &str = "5C1328435BF324E90A49402A@AdobeOrg";
+
+/// An access token that is valid by default without having been issued.
+pub const DEMO_ACCESS_TOKEN: &str = "demo-access-token";
+
+/// Whom the emulator knows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The only client, for IMS and as `x-api-key`.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// A token that is valid without having been issued, and never expires.
+    pub access_token: String,
+    /// The organization that the client is entitled to; `None` is every well-formed one.
+    pub org_id: Option<String>,
+    /// The sandboxes of every organization; `None` is every well-formed name.
+    pub sandboxes: Option<Vec<String>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: CLIENT_SECRET.to_owned(),
+            access_token: DEMO_ACCESS_TOKEN.to_owned(),
+            org_id: None,
+            sandboxes: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client_id, client_secret: _, access_token: _, org_id, sandboxes } = self;
+        f.debug_struct("Options")
+            .field("client_id", client_id)
+            .field("org_id", org_id)
+            .field("sandboxes", sandboxes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A running emulator. It stops with [`Emulator::stop`], or when the last handle is dropped.
+#[derive(Clone)]
+pub struct Emulator {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    _stop_on_drop: Arc<DropGuard>,
+}
+
+impl Emulator {
+    /// Serves on a listener that is bound already, so that requests may come as soon as this
+    /// returns.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, and if the operating system does not know the listener's address.
+    pub fn start(listener: TcpListener, options: Options) -> Self {
+        let addr = listener.local_addr().expect("a bound listener has an address");
+        let stopped = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(options)),
+            tasks: TaskTracker::new(),
+            stopped: stopped.clone(),
+        });
+        shared.tasks.spawn(server::serve(listener, Arc::clone(&shared)));
+        Self { addr, shared, _stop_on_drop: Arc::new(stopped.drop_guard()) }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The base URL of the Flow Service.
+    pub fn base_url(&self) -> String {
+        format!("http://{}{BASE_PATH}", self.addr)
+    }
+
+    /// The URL of the token endpoint.
+    pub fn ims_url(&self) -> String {
+        format!("http://{}{IMS_PATH}", self.addr)
+    }
+
+    /// Replaces the faults, as `PUT /emulator/faults` does.
+    pub fn inject(&self, faults: Vec<Fault>) {
+        self.shared.state().faults.replace(faults);
+    }
+
+    /// Replaces the settings, as `PUT /emulator/settings` does.
+    pub fn settings(&self, settings: Settings) {
+        self.shared.state().settings = settings;
+    }
+
+    /// Forgets everything but the tokens, as `DELETE /emulator/state` does. What a fault has put
+    /// off does not happen any more.
+    pub fn reset(&self) {
+        self.shared.state().reset();
+    }
+
+    /// All connections, oldest first.
+    pub fn connections(&self) -> Vec<LedgerEntry> {
+        self.shared.state().store.ledger()
+    }
+
+    /// The requests that arrived, oldest first and with their secrets: the latest ten thousand,
+    /// without those to control routes.
+    pub fn received(&self) -> Vec<ReceivedRequest> {
+        self.shared.state().received.iter().cloned().collect()
+    }
+
+    /// Closes the port and every connection, and waits until that is done.
+    pub async fn stop(&self) {
+        self.shared.stopped.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+/// What the handles and the server have in common.
+struct Shared {
+    state: Mutex<State>,
+    tasks: TaskTracker,
+    stopped: CancellationToken,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -71,7 +71,8 @@ async fn the_request_has_the_headers_and_the_body_that_adobe_documents() {
 
 #[tokio::test]
 async fn what_is_sent_fits_the_schema_of_the_flow_service() {
-    let schema: Value = serde_json::from_str(include_str!("../fixtures/create_connection.schema.json")).unwrap();
+    let schema: Value =
+        serde_json::from_str(include_str!("../fixtures/create_connection.schema.json")).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
     let service = TestService::start().await;
     service.create().await.unwrap();
@@ -130,11 +131,9 @@ async fn the_flow_service_can_be_called_over_http2() {
 
 #[tokio::test]
 async fn a_ready_access_token_is_used_as_it_is() {
-    let service = TestService::with([
-        ("HCS_CLIENT_SECRET", ""),
-        ("HCS_ACCESS_TOKEN", emulator::DEMO_ACCESS_TOKEN),
-    ])
-    .await;
+    let service =
+        TestService::with([("HCS_CLIENT_SECRET", ""), ("HCS_ACCESS_TOKEN", emulator::DEMO_ACCESS_TOKEN)])
+            .await;
     service.create().await.unwrap();
     assert_eq!(service.requests_to("POST", "/ims/token/v3"), 0);
 }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
 use hubspot_connection_service::proto::{self, Verification};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::Code;
 
-use crate::support::{Failure, TestService, credentials, request};
+use crate::support::{TestService, credentials, framed, request};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
@@ -104,15 +103,12 @@ async fn a_request_over_64_kib_is_refused_as_too_large() {
 async fn a_message_of_another_type_is_the_callers_mistake() {
     let service = TestService::start().await;
     for message in [&b"\xff\xff\xff"[..], b"\x0a\x02\xff\xfe", b"\x0a\x7fshort"] {
-        let mut body = vec![0];
-        body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-        body.extend(message);
-        let (status, failure) = post_raw(&service, "application/grpc", body).await;
+        let (status, failure) = service.post(&[], framed(message)).await;
         assert_eq!(status, 200);
         assert_eq!(failure.unwrap().row(), (Code::InvalidArgument, "INVALID_REQUEST"), "{message:?}");
     }
     // No message at all.
-    let (_, failure) = post_raw(&service, "application/grpc+proto", Vec::new()).await;
+    let (_, failure) = service.post(&[], Vec::new()).await;
     assert_eq!(failure.unwrap().row(), (Code::InvalidArgument, "INVALID_REQUEST"));
 }
 
@@ -120,25 +116,9 @@ async fn a_message_of_another_type_is_the_callers_mistake() {
 async fn what_is_not_grpc_is_an_unsupported_media_type() {
     let service = TestService::start().await;
     for content_type in ["application/json", "application/grpcx", "text/plain"] {
-        let (status, _) = post_raw(&service, content_type, Vec::new()).await;
+        let (status, _) = service.post(&[("content-type", content_type)], Vec::new()).await;
         assert_eq!(status, 415, "{content_type}");
     }
-}
-
-/// Posts a body to the method, as no generated client would.
-async fn post_raw(service: &TestService, content_type: &str, body: Vec<u8>) -> (u16, Option<Failure>) {
-    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
-    let path = "hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
-    let response = client
-        .post(format!("http://{}/{path}", service.grpc))
-        .header(CONTENT_TYPE, content_type)
-        .header("te", "trailers")
-        .body(body)
-        .send()
-        .await
-        .unwrap();
-    let status = tonic::Status::from_header_map(response.headers());
-    (response.status().as_u16(), status.map(Failure::from))
 }
 
 #[tokio::test]
@@ -155,7 +135,9 @@ async fn a_sandbox_that_is_not_allowed_is_refused_before_anything_is_sent() {
 async fn a_sandbox_that_does_not_exist_is_not_found() {
     let service = TestService::start().await;
     let failure = service
-        .create_with_faults(json!([{"route": CREATE, "action": {"status": 404, "shape": "A", "code": "2100"}}]))
+        .create_with_faults(
+            json!([{"route": CREATE, "action": {"status": 404, "shape": "A", "code": "2100"}}]),
+        )
         .await;
     assert_eq!(failure.row(), (Code::NotFound, "SANDBOX_NOT_FOUND"));
     assert_eq!(failure.resource, Some(("sandbox".to_owned(), "prod".to_owned())));
@@ -196,9 +178,13 @@ async fn a_refusal_of_the_request_itself_carries_what_the_flow_service_said() {
 #[tokio::test]
 async fn a_refusal_of_the_services_own_credentials_is_for_an_operator() {
     let service = TestService::start().await;
-    for (status, code) in [(403, "403003"), (403, "403010"), (403, "403025"), (403, "403027"), (400, "400003")] {
+    for (status, code) in
+        [(403, "403003"), (403, "403010"), (403, "403025"), (403, "403027"), (400, "400003")]
+    {
         let failure = service
-            .create_with_faults(json!([{"route": CREATE, "action": {"status": status, "shape": "D", "code": code}}]))
+            .create_with_faults(
+                json!([{"route": CREATE, "action": {"status": status, "shape": "D", "code": code}}]),
+            )
             .await;
         assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"), "{code}");
         assert_eq!(failure.metadata("upstream_code"), code);
@@ -209,10 +195,9 @@ async fn a_refusal_of_the_services_own_credentials_is_for_an_operator() {
 #[tokio::test]
 async fn a_missing_permission_is_for_an_operator() {
     let service = TestService::start().await;
-    for action in [
-        json!({"status": 403, "shape": "A", "code": "2120"}),
-        json!({"status": 403, "shape": "empty"}),
-    ] {
+    for action in
+        [json!({"status": 403, "shape": "A", "code": "2120"}), json!({"status": 403, "shape": "empty"})]
+    {
         let failure = service.create_with_faults(json!([{"route": CREATE, "action": action}])).await;
         assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING"));
         assert!(failure.message.contains("Manage Sources"), "{failure:?}");
@@ -222,7 +207,8 @@ async fn a_missing_permission_is_for_an_operator() {
 #[tokio::test]
 async fn a_throttle_says_when_to_try_again() {
     let service = TestService::start().await;
-    let throttle = |headers| json!([{"route": CREATE, "action": {"status": 429, "shape": "D", "headers": headers}}]);
+    let throttle =
+        |headers| json!([{"route": CREATE, "action": {"status": 429, "shape": "D", "headers": headers}}]);
     let failure = service.create_with_faults(throttle(json!({"retry-after": "38"}))).await;
     assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
     assert_eq!(failure.retry_after, Some(Duration::from_secs(38)));
@@ -263,13 +249,24 @@ async fn an_unreachable_flow_service_means_that_nothing_was_sent() {
 #[tokio::test]
 async fn ims_failures_are_told_apart() {
     for (action, code, reason, says) in [
-        (json!({"status": 401, "shape": "empty"}), Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED", "HCS_CLIENT_SECRET"),
-        (json!({"status": 429, "shape": "empty", "headers": {"retry-after": "7"}}), Code::ResourceExhausted, "UPSTREAM_THROTTLED", "throttles"),
+        (
+            json!({"status": 401, "shape": "empty"}),
+            Code::FailedPrecondition,
+            "PLATFORM_CREDENTIALS_REJECTED",
+            "HCS_CLIENT_SECRET",
+        ),
+        (
+            json!({"status": 429, "shape": "empty", "headers": {"retry-after": "7"}}),
+            Code::ResourceExhausted,
+            "UPSTREAM_THROTTLED",
+            "throttles",
+        ),
         (json!({"status": 500, "shape": "html"}), Code::Unavailable, "UPSTREAM_UNAVAILABLE", "access token"),
         (json!({"close": "before_commit"}), Code::Unavailable, "UPSTREAM_UNAVAILABLE", "access token"),
         (json!({"status": 200, "shape": "html"}), Code::Unavailable, "UPSTREAM_UNAVAILABLE", "access token"),
     ] {
-        let service = TestService::with_token_faults(json!([{"route": TOKEN, "count": 0, "action": action}])).await;
+        let service =
+            TestService::with_faults(json!([{"route": TOKEN, "count": 0, "action": action}]), []).await;
         let failure = service.create().await.unwrap_err();
         assert_eq!(failure.row(), (code, reason), "{action}");
         assert!(failure.message.contains(says), "{failure:?}");
@@ -330,18 +327,14 @@ async fn a_spent_deadline_says_how_far_the_call_had_come() {
     let service = TestService::start().await;
     service.create().await.unwrap();
     service.inject(json!([{"route": CREATE, "action": {"delay": "30s"}}]));
-    let mut hurried = tonic::Request::new(request());
-    hurried.metadata_mut().insert("grpc-timeout", "200m".parse().unwrap());
-    let failure = service.send(hurried).await.unwrap_err();
+    let failure = service.create_within("200m").await;
     assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
     assert_eq!((failure.metadata("stage"), failure.metadata("may_exist")), ("create", "true"));
     assert_eq!(failure.metadata("request_id").len(), 36);
 
     let slow_token = json!([{"route": TOKEN, "count": 0, "action": {"delay": "30s"}}]);
-    let service = TestService::with_token_faults(slow_token).await;
-    let mut hurried = tonic::Request::new(request());
-    hurried.metadata_mut().insert("grpc-timeout", "200m".parse().unwrap());
-    let failure = service.send(hurried).await.unwrap_err();
+    let service = TestService::with_faults(slow_token, []).await;
+    let failure = service.create_within("200m").await;
     assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
     assert_eq!((failure.metadata("stage"), failure.metadata("may_exist")), ("adobe_token", "false"));
 }
@@ -356,9 +349,7 @@ async fn the_longest_wait_is_the_services_own() {
 #[tokio::test]
 async fn a_timeout_that_is_none_is_named() {
     let service = TestService::start().await;
-    let mut odd = tonic::Request::new(request());
-    odd.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
-    let failure = service.send(odd).await.unwrap_err();
+    let failure = service.create_within("soon").await;
     assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
     assert_eq!(failure.violations[0].0, "grpc-timeout");
 }

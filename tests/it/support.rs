@@ -4,4 +4,4 @@ mod failure;
 mod service;
 
 pub(crate) use failure::Failure;
-pub(crate) use service::{Client, TestService, credentials, request};
+pub(crate) use service::{TestService, credentials, framed, request};

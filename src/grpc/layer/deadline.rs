@@ -1,6 +1,8 @@
 //! Ends a call when its deadline is spent: the caller's, or the longest that the service grants.
 //!
-//! The error says how far the call has come, which the use case notes in its [`Progress`].
+//! The error says how far the call has come, which the use case notes in its [`Progress`]. Callers
+//! watch their deadline, too, and stop listening when it is spent: an answer on the minute would
+//! never be read, so this one comes a little earlier.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +17,9 @@ use tokio::time::timeout;
 use crate::{domain::Progress, grpc::status};
 
 const TIMEOUT: &str = "grpc-timeout";
+/// How much earlier than the caller's deadline the answer leaves: a tenth of the time, and at most
+/// what crosses a continent.
+const LONGEST_MARGIN: Duration = Duration::from_millis(100);
 
 pub(in crate::grpc) async fn deadline(
     State(longest): State<Duration>,
@@ -23,7 +28,7 @@ pub(in crate::grpc) async fn deadline(
 ) -> Response {
     let limit = match request.headers().get(TIMEOUT).map(parse) {
         None => longest,
-        Some(Some(limit)) => limit.min(longest),
+        Some(Some(limit)) => (limit - (limit / 10).min(LONGEST_MARGIN)).min(longest),
         Some(None) => return status::invalid_timeout().into_http(),
     };
     let progress = Arc::new(Progress::default());

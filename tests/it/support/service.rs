@@ -6,18 +6,18 @@ use hubspot_connection_service::{
     app::{App, Drained},
     config::{Config, Flags, LogFormat},
     emulator::{self, Emulator},
+    grpc::SERVICE_NAME,
     proto::{
         CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
         hub_spot_connection_service_client::HubSpotConnectionServiceClient,
     },
 };
-use serde_json::Value;
+use prost::Message as _;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::transport::Channel;
 
 use super::Failure;
-
-pub(crate) type Client = HubSpotConnectionServiceClient<Channel>;
 
 /// The service and the emulator behind it. Both end when it is dropped.
 pub(crate) struct TestService {
@@ -36,7 +36,14 @@ impl TestService {
 
     /// Starts with these settings; an empty one takes its default.
     pub(crate) async fn with<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        Self::with_faults(json!([]), settings).await
+    }
+
+    /// Starts with these settings over an emulator that has these faults from the beginning, so that
+    /// they meet the first token request, too.
+    pub(crate) async fn with_faults<const N: usize>(faults: Value, settings: [(&str, &str); N]) -> Self {
         let emulator = Emulator::start(listen().await, emulator::Options::default());
+        emulator.inject(serde_json::from_value(faults).unwrap());
         let mut environment = BTreeMap::from([
             ("HCS_FLOW_SERVICE_URL", emulator.base_url()),
             ("HCS_IMS_URL", emulator.ims_url()),
@@ -59,8 +66,8 @@ impl TestService {
         Self { emulator, grpc, admin, stop, running }
     }
 
-    pub(crate) async fn client(&self) -> Client {
-        Client::connect(format!("http://{}", self.grpc)).await.unwrap()
+    pub(crate) async fn client(&self) -> HubSpotConnectionServiceClient<Channel> {
+        HubSpotConnectionServiceClient::connect(format!("http://{}", self.grpc)).await.unwrap()
     }
 
     /// Creates the connection of [`request`].
@@ -80,6 +87,28 @@ impl TestService {
     pub(crate) async fn create_with_faults(&self, faults: Value) -> Failure {
         self.inject(faults);
         self.create().await.unwrap_err()
+    }
+
+    /// Creates the connection of [`request`] with a deadline in the form of the `grpc-timeout` header,
+    /// which this client, unlike a generated one, does not watch itself.
+    pub(crate) async fn create_within(&self, timeout: &str) -> Failure {
+        let (_, failure) = self.post(&[("grpc-timeout", timeout)], framed(&request().encode_to_vec())).await;
+        failure.unwrap()
+    }
+
+    /// Posts a body to the method for creations, as no generated client would.
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Option<Failure>) {
+        let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+        let url = format!("http://{}/{SERVICE_NAME}/CreateHubSpotConnection", self.grpc);
+        let mut request =
+            client.post(url).header("content-type", "application/grpc").header("te", "trailers");
+        for (name, value) in headers {
+            request =
+                request.headers([(name.parse().unwrap(), value.parse().unwrap())].into_iter().collect());
+        }
+        let response = request.body(body).send().await.unwrap();
+        let status = tonic::Status::from_header_map(response.headers());
+        (response.status().as_u16(), status.map(Failure::from))
     }
 
     /// Replaces the faults of the emulator, in the form of its control route.
@@ -107,6 +136,12 @@ impl TestService {
 
 async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// A message as gRPC frames it.
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap();
+    [&[0], &length.to_be_bytes()[..], message].concat()
 }
 
 /// A valid request.

@@ -1,0 +1,182 @@
+//! `GET /connections`
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::known_parameters_only;
+use crate::emulator::{
+    problem::Problem,
+    received::ReceivedRequest,
+    reply::Reply,
+    settings::Settings,
+    store::{Cursor, Filter, FilterError, Order, Query, Store, Tenant},
+};
+
+/// The page size where a client names none. The real service documents none either.
+const DEFAULT_LIMIT: usize = 20;
+
+/// The largest page that a client may ask for.
+const MAX_LIMIT: usize = 100;
+
+/// Lists connections, or counts them.
+///
+/// # Errors
+/// What the Flow Service answers to query parameters that it does not know or understand.
+pub(in crate::emulator) fn list(
+    request: &ReceivedRequest,
+    tenant: &Tenant,
+    store: &Store,
+    settings: &Settings,
+) -> Result<Reply, Problem> {
+    known_parameters_only(request, &["property", "limit", "orderby", "continuationToken", "count"])?;
+    let Parameters { query, limit, token, count } = Parameters::parse(request)?;
+    if count {
+        let count = store.count(tenant, &query.unwrap_or_default().filters, settings.index_lag);
+        return Ok(Reply::json(StatusCode::OK, &json!({"count": count})));
+    }
+    let (query, after, limit) = match token {
+        None => (query.unwrap_or_default(), None, limit.unwrap_or(DEFAULT_LIMIT)),
+        Some(token) if query.as_ref().is_none_or(|query| *query == token.query) => {
+            (token.query, Some(token.after), limit.unwrap_or(token.limit))
+        }
+        Some(_) => return Err(invalid_value("of another list", "continuationToken")),
+    };
+    let page = store.list(tenant, &query, after.as_ref(), limit, settings.index_lag);
+    let items: Vec<Value> =
+        page.connections.iter().map(|connection| connection.item(settings.mask_auth_params)).collect();
+    let mut links = json!({});
+    if let Some(after) = page.next {
+        let token = Token { query, limit, after }.encode();
+        links["next"] = json!({"href": format!("/connections?continuationToken={token}")});
+    }
+    Ok(Reply::json(StatusCode::OK, &json!({"items": items, "_links": links})))
+}
+
+/// The query parameters, understood.
+struct Parameters {
+    /// What to list; `None` when neither filters nor an order are given.
+    query: Option<Query>,
+    limit: Option<usize>,
+    token: Option<Token>,
+    count: bool,
+}
+
+impl Parameters {
+    fn parse(request: &ReceivedRequest) -> Result<Self, Problem> {
+        let pairs = request.query_pairs();
+        let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let count = match value("count") {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(other) => return Err(invalid_value(other, "count")),
+        };
+        if count && value("limit").is_some() {
+            return Err(Problem::invalid(
+                1401,
+                "The limit and count parameters cannot be given together in the same request. \
+                 Please provide either only the limit or the count parameter and try again.",
+            ));
+        }
+        let properties = pairs.iter().filter(|(key, _)| key == "property");
+        let filters: Vec<Filter> = properties
+            .map(|(_, property)| Filter::parse(property))
+            .collect::<Result<_, _>>()
+            .map_err(|error| refused_filter(&error))?;
+        let order: Option<Order> = value("orderby")
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: crate::emulator::store::OrderError| Problem::invalid(1433, error.to_string()))?;
+        let query = (!filters.is_empty() || order.is_some())
+            .then(|| Query { filters, order: order.unwrap_or_default() });
+        let limit = value("limit").map(parse_limit).transpose()?;
+        let token = value("continuationToken")
+            .map(|token| Token::decode(token).ok_or_else(|| invalid_value(token, "continuationToken")))
+            .transpose()?;
+        Ok(Self { query, limit, token, count })
+    }
+}
+
+fn parse_limit(limit: &str) -> Result<usize, Problem> {
+    let parsed = limit.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    parsed.ok_or_else(|| invalid_value(limit, "limit"))
+}
+
+fn invalid_value(value: &str, field: &str) -> Problem {
+    Problem::invalid(1452, format!("Invalid value {value} for field {field}."))
+}
+
+fn refused_filter(error: &FilterError) -> Problem {
+    let code = match error {
+        FilterError::UnsupportedOperator { .. } => 1448,
+        FilterError::UnknownField(_) => 1449,
+        FilterError::Malformed(_) => 1453,
+    };
+    Problem::invalid(code, error.to_string())
+}
+
+/// A continuation token: all that the next page needs, so that the request for it may repeat the
+/// query or leave it out, and nothing is kept here.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Token {
+    query: Query,
+    limit: usize,
+    after: Cursor,
+}
+
+impl Token {
+    /// Hexadecimal, so that it passes through a URL as it is.
+    fn encode(&self) -> String {
+        // None of its types can fail to serialize; an empty token would be refused as invalid.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        json.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn decode(token: &str) -> Option<Self> {
+        let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let byte = |pair: &[u8]| match pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        };
+        let json: Vec<u8> = token.as_bytes().chunks(2).map(byte).collect::<Option<_>>()?;
+        let token: Self = serde_json::from_slice(&json).ok()?;
+        (1..=MAX_LIMIT).contains(&token.limit).then_some(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::received::tests::request;
+
+    fn error_code(query: &str) -> String {
+        let request = request("GET", &format!("/connections?{query}"), &[], "");
+        let tenant = Tenant { org: "ORG@AdobeOrg".to_owned(), sandbox: "prod".to_owned() };
+        match list(&request, &tenant, &Store::default(), &Settings::default()) {
+            Err(Problem::Report { code, .. }) => code,
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_mistake_has_its_code() {
+        for (query, code) in [
+            ("limit=10&count=true", "1401"),
+            ("orderby=size", "1433"),
+            ("property=id%3E%3D5", "1448"),
+            ("property=providerId==x", "1449"),
+            ("start=5", "1451"),
+            ("count=yes", "1452"),
+            ("limit=0", "1452"),
+            ("limit=101", "1452"),
+            ("limit=-1", "1452"),
+            ("limit=", "1452"),
+            ("continuationToken=", "1452"),
+            ("continuationToken=7b7", "1452"),
+            ("continuationToken=%F0%9F%8E%89", "1452"),
+            ("property=name==", "1453"),
+        ] {
+            assert_eq!(error_code(query), code, "{query}");
+        }
+    }
+}

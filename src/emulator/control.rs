@@ -1,0 +1,55 @@
+//! The control routes under `/emulator`, for tests and demos in other processes.
+
+use axum::body::Body;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{received::ReceivedRequest, reply::Reply, state::State};
+
+/// What every control route begins with.
+pub(super) const PREFIX: &str = "/emulator/";
+
+/// Answers a control request.
+pub(super) fn answer(method: &Method, path: &str, body: &[u8], state: &mut State) -> Response<Body> {
+    carry_out(method, path, body, state)
+        .unwrap_or_else(|mistake| error(StatusCode::BAD_REQUEST, &mistake.to_string()))
+        .into_response()
+}
+
+/// # Errors
+/// What is wrong with the body; the state is as it was.
+fn carry_out(
+    method: &Method,
+    path: &str,
+    body: &[u8],
+    state: &mut State,
+) -> Result<Reply, serde_json::Error> {
+    match (path.trim_end_matches('/'), method.as_str()) {
+        ("/emulator/faults", "PUT") => state.faults.replace(serde_json::from_slice(body)?),
+        ("/emulator/faults", "DELETE") => state.faults.replace(Vec::new()),
+        ("/emulator/settings", "PUT") => state.settings = serde_json::from_slice(body)?,
+        ("/emulator/state", "DELETE") => state.reset(),
+        ("/emulator/requests", "GET") => {
+            let requests: Value = state.received.iter().map(ReceivedRequest::redacted).collect();
+            return Ok(Reply::json(StatusCode::OK, &requests));
+        }
+        ("/emulator/connections", "GET") => {
+            return Ok(Reply::json(StatusCode::OK, &json!(state.store.ledger())));
+        }
+        ("/emulator/faults", _) => return Ok(not_allowed("PUT, DELETE")),
+        ("/emulator/settings", _) => return Ok(not_allowed("PUT")),
+        ("/emulator/state", _) => return Ok(not_allowed("DELETE")),
+        ("/emulator/requests" | "/emulator/connections", _) => return Ok(not_allowed("GET")),
+        _ => return Ok(error(StatusCode::NOT_FOUND, "no such control route")),
+    }
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+fn not_allowed(allowed: &'static str) -> Reply {
+    error(StatusCode::METHOD_NOT_ALLOWED, &format!("the methods of this route are {allowed}"))
+        .with_header(header::ALLOW, HeaderValue::from_static(allowed))
+}
+
+fn error(status: StatusCode, message: &str) -> Reply {
+    Reply::json(status, &json!({"error": message}))
+}

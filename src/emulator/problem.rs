@@ -1,0 +1,162 @@
+//! The error bodies of the Flow Service, of the gateway before it and of IMS.
+//!
+//! One endpoint answers in several shapes, which the variants name; where the public
+//! documentation gives no body, the nearest documented one is used.
+
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::reply::Reply;
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Problem {
+    /// Shape A: the Flow Service's problem report, with its legacy fields.
+    Report { status: StatusCode, code: String, detail: String },
+    /// Shape B: the legacy fields alone.
+    Legacy { status: StatusCode, message: String },
+    /// Shape C: a bare message.
+    Message { status: StatusCode, message: String },
+    /// Shape D: the gateway's, whose code is documented as a string and as a number.
+    Gateway { status: StatusCode, code: Value, message: String },
+    /// Shape E: what is answered to an unreadable request.
+    Unreadable { status: StatusCode, title: String, detail: String },
+    /// The token endpoint's, as RFC 6749 section 5.2 has it.
+    Token { status: StatusCode, error: &'static str, description: String },
+}
+
+impl Problem {
+    /// A shape A answer with a code of the Flow Service's catalogue.
+    pub(super) fn report(status: StatusCode, code: u16, detail: impl Into<String>) -> Self {
+        Self::Report { status, code: code.to_string(), detail: detail.into() }
+    }
+
+    /// A shape A answer with status 400.
+    pub(super) fn invalid(code: u16, detail: impl Into<String>) -> Self {
+        Self::report(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// A shape D answer of the gateway's catalogue.
+    pub(super) fn gateway(status: StatusCode, code: u32) -> Self {
+        let code = code.to_string();
+        let message = gateway_message(&code, status).to_owned();
+        Self::Gateway { status, code: Value::from(code), message }
+    }
+
+    /// A shape E answer with status 400.
+    pub(super) fn unreadable(detail: impl Into<String>) -> Self {
+        Self::Unreadable {
+            status: StatusCode::BAD_REQUEST,
+            title: "BadRequestError".to_owned(),
+            detail: detail.into(),
+        }
+    }
+
+    /// The answer; `request_id` goes where the shape reports one.
+    pub(super) fn reply(&self, request_id: &str) -> Reply {
+        match self {
+            Self::Report { status, code, detail } => Reply::json(
+                *status,
+                &json!({
+                    "type": format!("https://ns.adobe.com/aep/errors/FLOW-{code}-{}", status.as_u16()),
+                    "title": report_title(code, *status),
+                    "status": status.as_u16(),
+                    "report": {"detailed-message": detail, "request-id": request_id},
+                    "errorMessage": detail,
+                    "errorDetails": detail,
+                }),
+            ),
+            Self::Legacy { status, message } => {
+                Reply::json(*status, &json!({"errorMessage": message, "errorDetails": message}))
+            }
+            Self::Message { status, message } => Reply::json(*status, &json!({"message": message})),
+            Self::Gateway { status, code, message } => {
+                Reply::json(*status, &json!({"error_code": code, "message": message}))
+            }
+            Self::Unreadable { status, title, detail } => Reply::json(
+                *status,
+                &json!({
+                    "type": "/placeholder/type/uri",
+                    "status": status.as_u16(),
+                    "title": title,
+                    "detail": detail,
+                }),
+            ),
+            Self::Token { status, error, description } => {
+                Reply::json(*status, &json!({"error": error, "error_description": description}))
+                    .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+            }
+        }
+    }
+}
+
+/// The title that the catalogue gives to a code.
+fn report_title(code: &str, status: StatusCode) -> &'static str {
+    match (code, status.as_u16()) {
+        ("1403" | "2105", _) => "Header is missing",
+        ("1404", _) => "Version not matching",
+        ("1439", _) => "Resource not found",
+        ("2000", _) => "Invalid authorization token",
+        ("2100" | "2101" | "2103", _) => "Sandbox not found",
+        (_, 400) => "Invalid request",
+        (_, 404) => "Resource not found",
+        (_, 500) => "Internal Error",
+        _ => reason(status),
+    }
+}
+
+/// The message that the gateway's catalogue gives to a code.
+pub(super) fn gateway_message(code: &str, status: StatusCode) -> &'static str {
+    match code {
+        "400003" => "Missing header",
+        "401013" => "Oauth token is not valid",
+        "403000" => "Api Key is required",
+        "403003" => "Api Key is invalid",
+        "403010" => "Oauth token is missing.",
+        "403025" => "Profile is not valid",
+        "403027" => "User region is missing",
+        "429050" => "Too many requests",
+        _ => reason(status),
+    }
+}
+
+/// The status in words.
+pub(super) fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Unknown status")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(problem: &Problem) -> Value {
+        serde_json::from_slice(&problem.reply("REQUEST").body).unwrap()
+    }
+
+    #[test]
+    fn a_report_repeats_its_message_in_the_legacy_fields() {
+        let problem = Problem::invalid(1405, "The request body cannot be null or empty.");
+        assert_eq!(
+            body(&problem),
+            json!({
+                "type": "https://ns.adobe.com/aep/errors/FLOW-1405-400",
+                "title": "Invalid request",
+                "status": 400,
+                "report": {
+                    "detailed-message": "The request body cannot be null or empty.",
+                    "request-id": "REQUEST",
+                },
+                "errorMessage": "The request body cannot be null or empty.",
+                "errorDetails": "The request body cannot be null or empty.",
+            })
+        );
+    }
+
+    #[test]
+    fn the_gateway_answers_in_snake_case_with_a_string_code() {
+        assert_eq!(
+            body(&Problem::gateway(StatusCode::FORBIDDEN, 403010)),
+            json!({"error_code": "403010", "message": "Oauth token is missing."})
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! What arrived: kept whole for tests in the same process, shown to everyone else without secrets.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, Version, header, request};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::reply::X_REQUEST_ID;
+
+/// What stands in place of a value that may be secret.
+const REDACTED: &str = "[redacted]";
+
+/// The longest request ID that is taken over from a client.
+const MAX_REQUEST_ID: usize = 128;
+
+/// A request as it arrived, secrets included; its `Debug` output and [`ReceivedRequest::redacted`]
+/// are without them.
+#[derive(Clone)]
+pub struct ReceivedRequest {
+    /// The method.
+    pub method: Method,
+    /// The path, from the root.
+    pub path: String,
+    /// The query, not decoded.
+    pub query: Option<String>,
+    /// The version of HTTP.
+    pub version: Version,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// What the answer says in `x-request-id`: the client's own value, or one made here.
+    pub request_id: String,
+}
+
+impl ReceivedRequest {
+    pub(super) fn new(parts: request::Parts, body: Bytes) -> Self {
+        let request::Parts { method, uri, version, headers, .. } = parts;
+        let own = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+        let own = own.filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len())).map(str::to_owned);
+        Self {
+            method,
+            path: uri.path().to_owned(),
+            query: uri.query().map(str::to_owned),
+            version,
+            headers,
+            body,
+            request_id: own.unwrap_or_else(|| Uuid::new_v4().simple().to_string()),
+        }
+    }
+
+    /// A header's value; `None` when it is missing, empty or not visible ASCII.
+    pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok().map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// The media type of the body, in lower case and without parameters.
+    pub(super) fn media_type(&self) -> Option<String> {
+        let value = self.header(header::CONTENT_TYPE)?;
+        Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    }
+
+    /// The parameters of the query, decoded.
+    pub(super) fn query_pairs(&self) -> Vec<(String, String)> {
+        decode(self.query.as_deref().unwrap_or_default().as_bytes())
+    }
+
+    /// The parameters of a form body, decoded.
+    pub(super) fn form_pairs(&self) -> Vec<(String, String)> {
+        decode(&self.body)
+    }
+
+    /// The request without secrets. What is not known to be harmless counts as secret.
+    pub fn redacted(&self) -> Value {
+        let headers = self.headers.iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            json!([name.as_str(), if is_secret_header(name) { REDACTED } else { &*value }])
+        });
+        json!({
+            "method": self.method.as_str(),
+            "path": self.path,
+            "query": self.query.is_some().then(|| redact_pairs(self.query_pairs())),
+            "version": format!("{:?}", self.version),
+            "headers": headers.collect::<Vec<_>>(),
+            "body": self.redacted_body(),
+            "request_id": self.request_id,
+        })
+    }
+
+    fn redacted_body(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        match serde_json::from_slice(&self.body) {
+            Ok(body @ (Value::Object(_) | Value::Array(_))) => redact(body, ""),
+            Ok(_) | Err(_) if self.media_type().as_deref() == Some(FORM) => redact_pairs(self.form_pairs()),
+            Ok(_) | Err(_) => Value::from(format!("[{} bytes, not shown]", self.body.len())),
+        }
+    }
+}
+
+/// The media type of form bodies.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
+impl fmt::Debug for ReceivedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReceivedRequest({})", self.redacted())
+    }
+}
+
+fn decode(text: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(text).into_owned().collect()
+}
+
+fn is_secret_header(name: &HeaderName) -> bool {
+    ["auth", "token", "secret", "password", "cookie"].iter().any(|word| name.as_str().contains(word))
+}
+
+/// Form and query parameters, as an object. A body that is no form at all would have its text in
+/// the names, so an unknown name is not shown either.
+fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
+    const HARMLESS: [&str; 10] = [
+        "client_id",
+        "grant_type",
+        "scope",
+        "property",
+        "limit",
+        "orderby",
+        "count",
+        "continuationToken",
+        "mode",
+        "op",
+    ];
+    const NAMED: [&str; 4] = ["client_secret", "access_token", "refresh_token", "code"];
+    pairs
+        .into_iter()
+        .map(|(name, value)| {
+            if HARMLESS.contains(&&*name) {
+                json!([name, value])
+            } else if NAMED.contains(&&*name) {
+                json!([name, REDACTED])
+            } else {
+                json!([REDACTED, REDACTED])
+            }
+        })
+        .collect()
+}
+
+/// JSON, with every value replaced but those under harmless names. Whatever is under `params` is
+/// secret, whatever its name.
+fn redact(value: Value, name: &str) -> Value {
+    const HARMLESS: [&str; 8] = ["name", "description", "specName", "id", "version", "state", "op", "path"];
+    match value {
+        Value::Array(items) => items.into_iter().map(|item| redact(item, name)).collect(),
+        Value::Object(members) => {
+            let below = |key: &str| if name == "params" { name.to_owned() } else { key.to_owned() };
+            let member = |(key, value): (String, Value)| {
+                let value = redact(value, &below(&key));
+                (key, value)
+            };
+            Value::Object(members.into_iter().map(member).collect::<Map<_, _>>())
+        }
+        scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            if HARMLESS.contains(&name) { scalar } else { Value::from(REDACTED) }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use http::Request;
+
+    /// A request as if it had arrived.
+    pub(in crate::emulator) fn request(
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> ReceivedRequest {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        ReceivedRequest::new(parts, Bytes::from(body.to_owned()))
+    }
+
+    #[test]
+    fn the_redacted_view_shows_the_request_and_no_secret() {
+        let json = json!({
+            "name": "HubSpot",
+            "auth": {"specName": "Basic Authentication", "params": {"clientId": "canary", "name": "canary"}},
+            "token": "canary",
+            "connectionSpec": {"id": "SPEC", "version": "1.0"},
+        });
+        let request = request(
+            "POST",
+            "/x?property=name%3D%3Da&client_secret=canary&canary",
+            &[("authorization", "Bearer canary"), ("x-auth-token", "canary"), ("x-api-key", "demo")],
+            &json.to_string(),
+        );
+        let shown = request.redacted().to_string();
+        assert!(!shown.contains("canary") && !format!("{request:?}").contains("canary"), "{shown}");
+        for visible in ["HubSpot", "Basic Authentication", "SPEC", "clientId", "name==a", "demo"] {
+            assert!(shown.contains(visible), "{visible}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_what_it_says_is_not_shown() {
+        for (media_type, body) in [
+            (FORM, r#"{"clientSecret": "canary""#),
+            (FORM, "client_id=demo&client_secret=canary"),
+            ("application/json", r#"{"clientSecret": "canary""#),
+            ("application/json", r#""canary""#),
+            ("application/json", r#"[["canary"], {"value": {"refreshToken": ["canary"]}}]"#),
+            ("text/plain", "canary"),
+        ] {
+            let request = request("POST", "/", &[("content-type", media_type)], body);
+            let shown = request.redacted().to_string();
+            assert!(!shown.contains("canary"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_the_clients_or_a_new_one() {
+        assert_eq!(request("GET", "/", &[("x-request-id", "mine")], "").request_id, "mine");
+        assert_eq!(request("GET", "/", &[], "").request_id.len(), 32);
+    }
+}

@@ -1,0 +1,122 @@
+//! The HTTP server: connections that a fault can close without an answer.
+//!
+//! It has its own accept loop because a ready-made one always answers. Each connection has a switch
+//! that cuts it; over HTTP/2 that ends every request on it, as a lost connection does.
+
+use std::{convert::Infallible, future, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    Shared, control,
+    problem::Problem,
+    received::ReceivedRequest,
+    reply::X_REQUEST_ID,
+    state::{Decision, Late},
+};
+
+/// The largest body that is read.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// How long to wait when the operating system has no connection to give, for want of descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Accepts connections until the emulator stops.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    shared.tasks.spawn(serve_connection(stream, Arc::clone(&shared)));
+                }
+                Err(error) => {
+                    debug!(%error, "accepting a connection failed");
+                    sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    };
+    shared.stopped.run_until_cancelled(accept).await;
+}
+
+async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "setting TCP_NODELAY failed");
+    }
+    // A child, so that it is cut as well when the emulator stops.
+    let cut = shared.stopped.child_token();
+    let service = service_fn(|request| {
+        let (shared, cut) = (Arc::clone(&shared), cut.clone());
+        async move { Ok::<_, Infallible>(answer(request, shared, cut).await) }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
+        debug!(error, "a connection ended early");
+    }
+}
+
+async fn answer(request: Request<Incoming>, shared: Arc<Shared>, cut: CancellationToken) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let body = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            let status = if error.is::<LengthLimitError>() {
+                StatusCode::PAYLOAD_TOO_LARGE
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            let message = "The body cannot be read".to_owned();
+            return Problem::Message { status, message }.reply("").into_response();
+        }
+    };
+    if parts.uri.path().starts_with(control::PREFIX) {
+        return control::answer(&parts.method, parts.uri.path(), &body, &mut shared.state());
+    }
+    let request = ReceivedRequest::new(parts, body);
+    let request_id = HeaderValue::try_from(&request.request_id);
+    let decision = shared.state().receive(request);
+    let reply = match decision {
+        Decision::Answer(reply) => reply,
+        Decision::AnswerAfter(time, reply) => {
+            sleep(time).await;
+            reply
+        }
+        Decision::Close => return close(&cut).await,
+        Decision::CloseAndCommitAfter(time, late) => {
+            let task = commit_late(time, late, Arc::clone(&shared));
+            shared.tasks.spawn(task);
+            return close(&cut).await;
+        }
+    };
+    let mut response = reply.into_response();
+    if let Ok(request_id) = request_id {
+        response.headers_mut().entry(X_REQUEST_ID).or_insert(request_id);
+    }
+    response
+}
+
+/// Cuts the connection that this runs on, so that it never returns.
+async fn close(cut: &CancellationToken) -> Response<Body> {
+    cut.cancel();
+    future::pending().await
+}
+
+async fn commit_late(time: Duration, late: Late, shared: Arc<Shared>) {
+    if shared.stopped.run_until_cancelled(sleep(time)).await.is_some() {
+        shared.state().commit_late(&late);
+    }
+}

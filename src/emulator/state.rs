@@ -1,0 +1,135 @@
+//! Everything that the emulator remembers, and what it decides to do with a request.
+
+use std::{collections::VecDeque, time::Duration};
+
+use http::StatusCode;
+
+use super::{
+    Options, connections,
+    fault::{Action, Faults, Moment},
+    gateway, ims,
+    ims::Tokens,
+    problem::Problem,
+    received::ReceivedRequest,
+    reply::Reply,
+    route::{BASE_PATH, Matched, Route},
+    settings::Settings,
+    store::Store,
+};
+
+/// How many requests are remembered; older ones are forgotten first.
+const MAX_RECEIVED: usize = 10_000;
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) settings: Settings,
+    pub(super) faults: Faults,
+    pub(super) received: VecDeque<ReceivedRequest>,
+    pub(super) store: Store,
+    tokens: Tokens,
+    options: Options,
+    /// How often the state was reset.
+    generation: u64,
+}
+
+/// What happens to a request.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// It is answered.
+    Answer(Reply),
+    /// It is answered after some time.
+    AnswerAfter(Duration, Reply),
+    /// The connection closes without an answer.
+    Close,
+    /// The connection closes without an answer, and [`State::commit_late`] is due after some time.
+    CloseAndCommitAfter(Duration, Late),
+}
+
+/// A request whose effect is still to come.
+#[derive(Debug)]
+pub(super) struct Late {
+    request: ReceivedRequest,
+    generation: u64,
+}
+
+impl State {
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            settings: Settings::default(),
+            faults: Faults::default(),
+            received: VecDeque::new(),
+            store: Store::default(),
+            tokens: Tokens::default(),
+            options,
+            generation: 0,
+        }
+    }
+
+    /// Remembers a request and carries out what it asks for, or the fault that hits it.
+    pub(super) fn receive(&mut self, request: ReceivedRequest) -> Decision {
+        if self.received.len() == MAX_RECEIVED {
+            self.received.pop_front();
+        }
+        self.received.push_back(request.clone());
+        let route = Route::find(&request.method, &request.path).map(|matched| matched.route);
+        match route.and_then(|route| self.faults.take(route)) {
+            None => Decision::Answer(self.handle(&request)),
+            Some(Action::Answer(answer)) => {
+                let own = answer.commit.then(|| self.handle(&request));
+                Decision::Answer(answer.reply(own, &request.request_id))
+            }
+            Some(Action::Close(Moment::BeforeCommit)) => Decision::Close,
+            Some(Action::Close(Moment::AfterCommit)) => {
+                self.handle(&request);
+                Decision::Close
+            }
+            Some(Action::CommitAfter(time)) => {
+                Decision::CloseAndCommitAfter(time, Late { request, generation: self.generation })
+            }
+            Some(Action::Delay(time)) => Decision::AnswerAfter(time, self.handle(&request)),
+        }
+    }
+
+    /// Carries out what a request asked for a while ago, unless the state was reset since then.
+    pub(super) fn commit_late(&mut self, late: &Late) {
+        if late.generation == self.generation {
+            self.handle(&late.request);
+        }
+    }
+
+    /// Forgets everything but the tokens, so that a client that holds one can go on.
+    pub(super) fn reset(&mut self) {
+        self.settings = Settings::default();
+        self.faults = Faults::default();
+        self.received.clear();
+        self.store = Store::default();
+        self.generation += 1;
+    }
+
+    fn handle(&mut self, request: &ReceivedRequest) -> Reply {
+        self.dispatch(request).unwrap_or_else(|problem| problem.reply(&request.request_id))
+    }
+
+    fn dispatch(&mut self, request: &ReceivedRequest) -> Result<Reply, Problem> {
+        let Self { settings, store, tokens, options, .. } = self;
+        let Some(Matched { route, id }) = Route::find(&request.method, &request.path) else {
+            if request.path.starts_with(BASE_PATH) {
+                gateway::check_credentials(request, options, tokens)?;
+            }
+            let detail = format!("The requested resource {} is not found.", request.path);
+            return Err(Problem::report(StatusCode::NOT_FOUND, 1439, detail));
+        };
+        match route {
+            Route::IssueToken => ims::issue_token(request, options, tokens, settings.token_ttl),
+            Route::CreateConnection => {
+                connections::create(request, &gateway::admit(request, options, tokens)?, store, settings)
+            }
+            Route::ListConnections => {
+                connections::list(request, &gateway::admit(request, options, tokens)?, store, settings)
+            }
+            Route::GetConnection => {
+                connections::get(request, id, &gateway::admit(request, options, tokens)?, store, settings)
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The ports: health, reflection, the end of the process.
+
+use std::net::SocketAddr;
+
+use hubspot_connection_service::{app::Drained, grpc::SERVICE_NAME, proto};
+use prost_reflect::DescriptorPool;
+use serde_json::json;
+use tokio::net::TcpStream;
+use tonic::{Code, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_reflection::pb::{
+    v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    },
+    v1alpha,
+};
+
+use crate::support::{TestService, request};
+
+/// The status that a port tells for a name.
+pub(crate) async fn health(address: SocketAddr, name: &str) -> Result<String, Code> {
+    let mut client = HealthClient::new(channel(address).await);
+    let request = HealthCheckRequest { service: name.to_owned() };
+    let answer = client.check(request).await.map_err(|status| status.code())?;
+    Ok(answer.into_inner().status().as_str_name().to_owned())
+}
+
+async fn channel(address: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+}
+
+async fn get(address: SocketAddr, path: &str) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.get(format!("http://{address}{path}")).send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn both_ports_tell_the_health_of_the_process_and_of_the_service() {
+    let service = TestService::start().await;
+    for address in [service.grpc, service.admin] {
+        for name in ["", SERVICE_NAME] {
+            assert_eq!(health(address, name).await.unwrap(), "SERVING", "{address} {name:?}");
+        }
+        assert_eq!(health(address, "other.Service").await, Err(Code::NotFound));
+    }
+    assert_eq!(get(service.admin, "/livez").await, 200);
+    assert_eq!(get(service.admin, "/readyz").await, 200);
+    assert_eq!(get(service.admin, "/other").await, 404);
+}
+
+#[tokio::test]
+async fn readiness_does_not_depend_on_adobe() {
+    let service = TestService::with([
+        ("HCS_IMS_URL", "http://127.0.0.1:1/ims/token/v3"),
+        ("HCS_FLOW_SERVICE_URL", "http://127.0.0.1:1"),
+    ])
+    .await;
+    service.create().await.unwrap_err();
+    assert_eq!(get(service.admin, "/readyz").await, 200);
+    assert_eq!(health(service.grpc, SERVICE_NAME).await.unwrap(), "SERVING");
+}
+
+#[tokio::test]
+async fn a_stopping_service_says_so_while_it_still_accepts() {
+    let service = TestService::with([("HCS_DRAIN_DELAY", "2s")]).await;
+    let (grpc, admin) = (service.grpc, service.admin);
+    let mut client = service.client().await;
+    let emulator = service.emulator.clone();
+    let stopping = service.begin_to_stop();
+    while health(grpc, "").await.unwrap() == "SERVING" {}
+    assert_eq!(health(admin, SERVICE_NAME).await.unwrap(), "NOT_SERVING");
+    assert_eq!((get(admin, "/readyz").await, get(admin, "/livez").await), (503, 200));
+    client.create_hub_spot_connection(request()).await.unwrap();
+    assert_eq!(stopping.await.unwrap(), Drained::Completely);
+    assert_eq!(emulator.connections().len(), 1);
+    assert!(TcpStream::connect(grpc).await.is_err());
+}
+
+#[tokio::test]
+async fn a_drain_finishes_calls_and_ends_watches_and_silent_connections() {
+    let service = TestService::start().await;
+    let (grpc, emulator) = (service.grpc, service.emulator.clone());
+    let _silent = TcpStream::connect(grpc).await.unwrap();
+    let mut watch = HealthClient::new(channel(grpc).await)
+        .watch(HealthCheckRequest { service: SERVICE_NAME.to_owned() })
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status().as_str_name(), "SERVING");
+
+    service.inject(json!([{"route": "POST /connections", "action": {"delay": "1s"}}]));
+    let mut client = service.client().await;
+    let call = tokio::spawn(async move { client.create_hub_spot_connection(request()).await });
+    while service.requests_to("POST", "/connections") == 0 {
+        tokio::task::yield_now().await;
+    }
+    let drained = service.stop().await;
+    assert_eq!(drained, Drained::Completely);
+    assert_eq!(call.await.unwrap().unwrap().into_inner().id, emulator.connections()[0].id);
+    while let Some(update) = watch.message().await.unwrap() {
+        assert_ne!(update.status().as_str_name(), "SERVING");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_creations_whose_callers_have_left_and_no_longer_than_it_may() {
+    let service = TestService::start().await;
+    let emulator = service.emulator.clone();
+    service.inject(json!([{"route": "POST /connections", "action": {"delay": "1s"}}]));
+    service.create_within("100m").await;
+    assert_eq!(service.stop().await, Drained::Completely);
+    assert_eq!(emulator.connections().len(), 1);
+
+    let service = TestService::with([("HCS_DRAIN_TIMEOUT", "100ms")]).await;
+    let _emulator = service.emulator.clone();
+    service.inject(json!([{"route": "POST /connections", "action": {"delay": "30s"}}]));
+    service.create_within("100m").await;
+    assert_eq!(service.stop().await, Drained::TimedOut);
+}
+
+#[tokio::test]
+async fn reflection_serves_the_service_with_its_options_and_comments() {
+    let service = TestService::start().await;
+    let mut client = ServerReflectionClient::new(channel(service.grpc).await);
+    let ask = |message_request| ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(message_request),
+    };
+    let requests = [
+        MessageRequest::ListServices(String::new()),
+        MessageRequest::FileContainingSymbol("hubspot_connection.v1.HubSpotCredentials".to_owned()),
+        MessageRequest::FileByFilename("google/protobuf/timestamp.proto".to_owned()),
+        MessageRequest::FileContainingSymbol("google.rpc.BadRequest".to_owned()),
+    ]
+    .map(ask);
+    let mut answers = client.server_reflection_info(tokio_stream(requests)).await.unwrap().into_inner();
+
+    let MessageResponse::ListServicesResponse(list) = next(&mut answers).await else { panic!() };
+    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    assert!(names.iter().any(|name| name == SERVICE_NAME), "{names:?}");
+    assert!(names.iter().any(|name| name == "grpc.health.v1.Health"), "{names:?}");
+
+    let MessageResponse::FileDescriptorResponse(messages) = next(&mut answers).await else { panic!() };
+    let MessageResponse::FileDescriptorResponse(timestamp) = next(&mut answers).await else { panic!() };
+    let mut pool = DescriptorPool::new();
+    pool.decode_file_descriptor_proto(&*timestamp.file_descriptor_proto[0]).unwrap();
+    pool.decode_file_descriptor_proto(&*messages.file_descriptor_proto[0]).unwrap();
+    let credentials = pool.get_message_by_name("hubspot_connection.v1.HubSpotCredentials").unwrap();
+    for (field, is_redacted) in
+        [("client_id", false), ("client_secret", true), ("access_token", true), ("refresh_token", true)]
+    {
+        let options = credentials.get_field_by_name(field).unwrap().options();
+        let redact = options.get_field_by_name("debug_redact").and_then(|value| value.as_bool());
+        assert_eq!(redact.unwrap_or_default(), is_redacted, "{field}");
+    }
+    let source = credentials.parent_file_descriptor_proto().source_code_info.clone().unwrap();
+    let comments: Vec<_> = source.location.iter().filter_map(|l| l.leading_comments.as_deref()).collect();
+    assert!(comments.iter().any(|comment| comment.contains("Required. The client secret")));
+
+    let MessageResponse::FileDescriptorResponse(_) = next(&mut answers).await else { panic!() };
+}
+
+async fn next(
+    answers: &mut tonic::Streaming<tonic_reflection::pb::v1::ServerReflectionResponse>,
+) -> MessageResponse {
+    answers.message().await.unwrap().unwrap().message_response.unwrap()
+}
+
+fn tokio_stream<T: Send + 'static, const N: usize>(
+    items: [T; N],
+) -> impl futures_util::Stream<Item = T> + Send + 'static {
+    futures_util::stream::iter(items)
+}
+
+#[tokio::test]
+async fn the_older_reflection_service_answers_too_and_both_can_be_switched_off() {
+    use v1alpha::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest,
+    };
+    let ask = || {
+        tokio_stream([ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        }])
+    };
+    let service = TestService::start().await;
+    let mut client = ServerReflectionClient::new(channel(service.grpc).await);
+    let mut answers = client.server_reflection_info(ask()).await.unwrap().into_inner();
+    assert!(answers.message().await.unwrap().is_some());
+
+    let service = TestService::with([("HCS_REFLECTION", "false")]).await;
+    let mut client = ServerReflectionClient::new(channel(service.grpc).await);
+    let status = client.server_reflection_info(ask()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+}
+
+#[test]
+fn every_method_that_changes_nothing_says_so() {
+    let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
+    let service = pool.get_service_by_name(SERVICE_NAME).unwrap();
+    let levels: Vec<_> = service
+        .methods()
+        .map(|method| {
+            let options = method.options();
+            let level = options.get_field_by_name("idempotency_level");
+            (method.name().to_owned(), level.and_then(|level| level.as_enum_number()).unwrap_or_default())
+        })
+        .collect();
+    const UNKNOWN: i32 = 0;
+    const NO_SIDE_EFFECTS: i32 = 1;
+    const IDEMPOTENT: i32 = 2;
+    let expected = [
+        ("CreateHubSpotConnection", UNKNOWN),
+        ("GetHubSpotConnection", NO_SIDE_EFFECTS),
+        ("ListHubSpotConnections", NO_SIDE_EFFECTS),
+        ("UpdateHubSpotConnection", UNKNOWN),
+        ("DeleteHubSpotConnection", IDEMPOTENT),
+        ("TestHubSpotConnection", NO_SIDE_EFFECTS),
+        ("ListHubSpotTables", NO_SIDE_EFFECTS),
+        ("GetHubSpotTable", NO_SIDE_EFFECTS),
+    ];
+    assert_eq!(levels, expected.map(|(name, level)| (name.to_owned(), level)));
+}
