@@ -1,7 +1,6 @@
 //! The control routes under `/emulator`, for tests and demos in other processes.
 
-use axum::body::Body;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{received::ReceivedRequest, reply::Reply, state::State};
@@ -10,10 +9,9 @@ use super::{received::ReceivedRequest, reply::Reply, state::State};
 pub(super) const PREFIX: &str = "/emulator/";
 
 /// Answers a control request.
-pub(super) fn answer(method: &Method, path: &str, body: &[u8], state: &mut State) -> Response<Body> {
+pub(super) fn answer(method: &Method, path: &str, body: &[u8], state: &mut State) -> Reply {
     carry_out(method, path, body, state)
         .unwrap_or_else(|mistake| error(StatusCode::BAD_REQUEST, &mistake.to_string()))
-        .into_response()
 }
 
 /// # Errors

@@ -14,6 +14,11 @@ use super::{
 };
 
 /// Something that goes wrong with the next requests of a route, before any other check.
+///
+/// In JSON: `{"route": "POST /connections", "count": 1, "action": …}` with one of the actions
+/// `{"status": 503, "shape": "A", "code": "1103", "headers": {"retry-after": "1"}, "commit": false}`
+/// (only the status is needed), `{"close": "before_commit"}`, `{"close": "after_commit"}`,
+/// `{"commit_after": "5s"}` and `{"delay": "2s"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {

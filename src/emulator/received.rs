@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use super::reply::X_REQUEST_ID;
 
+/// The media type of form bodies.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
 /// What stands in place of a value that may be secret.
 const REDACTED: &str = "[redacted]";
 
@@ -36,10 +39,8 @@ pub struct ReceivedRequest {
 }
 
 impl ReceivedRequest {
-    pub(super) fn new(parts: request::Parts, body: Bytes) -> Self {
+    pub(super) fn new(parts: request::Parts, body: Bytes, request_id: String) -> Self {
         let request::Parts { method, uri, version, headers, .. } = parts;
-        let own = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
-        let own = own.filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len())).map(str::to_owned);
         Self {
             method,
             path: uri.path().to_owned(),
@@ -47,7 +48,7 @@ impl ReceivedRequest {
             version,
             headers,
             body,
-            request_id: own.unwrap_or_else(|| Uuid::new_v4().simple().to_string()),
+            request_id,
         }
     }
 
@@ -101,13 +102,17 @@ impl ReceivedRequest {
     }
 }
 
-/// The media type of form bodies.
-pub(super) const FORM: &str = "application/x-www-form-urlencoded";
-
 impl fmt::Debug for ReceivedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ReceivedRequest({})", self.redacted())
     }
+}
+
+/// The ID of a request: the client's own, or a new one in the form of the documented sample.
+pub(super) fn request_id(headers: &HeaderMap) -> String {
+    let own = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let own = own.filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len()));
+    own.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned)
 }
 
 fn decode(text: &[u8]) -> Vec<(String, String)> {
@@ -185,7 +190,8 @@ pub(super) mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        ReceivedRequest::new(parts, Bytes::from(body.to_owned()))
+        let request_id = request_id(&parts.headers);
+        ReceivedRequest::new(parts, Bytes::from(body.to_owned()), request_id)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! It has its own accept loop because a ready-made one always answers. Each connection has a switch
 //! that cuts it; over HTTP/2 that ends every request on it, as a lost connection does.
 
-use std::{convert::Infallible, future, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, future, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -23,8 +23,8 @@ use tracing::debug;
 use super::{
     Shared, control,
     problem::Problem,
-    received::ReceivedRequest,
-    reply::X_REQUEST_ID,
+    received::{self, ReceivedRequest},
+    reply::{Reply, X_REQUEST_ID},
     state::{Decision, Late},
 };
 
@@ -71,46 +71,50 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
 
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>, cut: CancellationToken) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let body = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => {
-            let status = if error.is::<LengthLimitError>() {
-                StatusCode::PAYLOAD_TOO_LARGE
-            } else {
-                StatusCode::BAD_REQUEST
-            };
-            let message = "The body cannot be read".to_owned();
-            return Problem::Message { status, message }.reply("").into_response();
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let request_id = received::request_id(&parts.headers);
+    let reply = match Limited::new(body, MAX_BODY).collect().await {
+        Err(error) => unreadable(&*error),
+        Ok(body) if path.starts_with(control::PREFIX) => {
+            control::answer(&method, &path, &body.to_bytes(), &mut shared.state())
+        }
+        Ok(body) => {
+            let request = ReceivedRequest::new(parts, body.to_bytes(), request_id.clone());
+            let decision = shared.state().receive(request);
+            carry_out(decision, shared, cut).await
         }
     };
-    if parts.uri.path().starts_with(control::PREFIX) {
-        return control::answer(&parts.method, parts.uri.path(), &body, &mut shared.state());
-    }
-    let request = ReceivedRequest::new(parts, body);
-    let request_id = HeaderValue::try_from(&request.request_id);
-    let decision = shared.state().receive(request);
-    let reply = match decision {
-        Decision::Answer(reply) => reply,
-        Decision::AnswerAfter(time, reply) => {
-            sleep(time).await;
-            reply
-        }
-        Decision::Close => return close(&cut).await,
-        Decision::CloseAndCommitAfter(time, late) => {
-            let task = commit_late(time, late, Arc::clone(&shared));
-            shared.tasks.spawn(task);
-            return close(&cut).await;
-        }
-    };
+    debug!(%method, path, status = reply.status.as_u16(), request_id, "answered");
     let mut response = reply.into_response();
-    if let Ok(request_id) = request_id {
+    if let Ok(request_id) = HeaderValue::try_from(request_id) {
         response.headers_mut().entry(X_REQUEST_ID).or_insert(request_id);
     }
     response
 }
 
+fn unreadable(error: &(dyn Error + 'static)) -> Reply {
+    let too_large = error.is::<LengthLimitError>();
+    let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+    Problem::Message { status, message: "The body cannot be read".to_owned() }.reply("")
+}
+
+async fn carry_out(decision: Decision, shared: Arc<Shared>, cut: CancellationToken) -> Reply {
+    match decision {
+        Decision::Answer(reply) => reply,
+        Decision::AnswerAfter(time, reply) => {
+            sleep(time).await;
+            reply
+        }
+        Decision::Close => close(&cut).await,
+        Decision::CloseAndCommitAfter(time, late) => {
+            shared.tasks.spawn(commit_late(time, late, Arc::clone(&shared)));
+            close(&cut).await
+        }
+    }
+}
+
 /// Cuts the connection that this runs on, so that it never returns.
-async fn close(cut: &CancellationToken) -> Response<Body> {
+async fn close(cut: &CancellationToken) -> Reply {
     cut.cancel();
     future::pending().await
 }

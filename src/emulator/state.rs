@@ -133,3 +133,78 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::{
+        CLIENT_ID, DEMO_ACCESS_TOKEN, ORG_ID,
+        fault::Fault,
+        received::tests::request,
+        spec::{HUBSPOT, Param},
+    };
+    use serde_json::json;
+
+    const TIME: Duration = Duration::from_secs(5);
+
+    fn create(name: &str) -> ReceivedRequest {
+        let params: serde_json::Map<_, _> =
+            HUBSPOT.params.iter().map(|Param { name, .. }| ((*name).to_owned(), json!("x"))).collect();
+        let body = json!({
+            "name": name,
+            "auth": {"specName": HUBSPOT.auth_spec, "params": params},
+            "connectionSpec": {"id": HUBSPOT.id, "version": HUBSPOT.version},
+        });
+        let bearer = format!("Bearer {DEMO_ACCESS_TOKEN}");
+        let headers = [
+            ("authorization", &*bearer),
+            ("x-api-key", CLIENT_ID),
+            ("x-gw-ims-org-id", ORG_ID),
+            ("x-sandbox-name", "prod"),
+            ("content-type", "application/json"),
+        ];
+        request("POST", "/data/foundation/flowservice/connections", &headers, &body.to_string())
+    }
+
+    fn with_fault(action: Action) -> State {
+        let mut state = State::new(Options::default());
+        state.faults.replace(vec![Fault::once(Route::CreateConnection, action)]);
+        state
+    }
+
+    fn names(state: &State) -> Vec<String> {
+        state.store.ledger().into_iter().map(|entry| entry.name).collect()
+    }
+
+    #[test]
+    fn a_delayed_answer_is_committed_before_the_delay() {
+        let mut state = with_fault(Action::Delay(TIME));
+        let Decision::AnswerAfter(TIME, reply) = state.receive(create("a")) else { panic!("not delayed") };
+        assert_eq!(reply.status, StatusCode::CREATED);
+        assert_eq!(names(&state), ["a"]);
+    }
+
+    #[test]
+    fn a_late_commit_leaves_no_trace_before_its_time() {
+        let mut state = with_fault(Action::CommitAfter(TIME));
+        let Decision::CloseAndCommitAfter(TIME, late) = state.receive(create("a")) else {
+            panic!("not late")
+        };
+        assert_eq!(names(&state), [""; 0]);
+        state.commit_late(&late);
+        assert_eq!(names(&state), ["a"]);
+        state.reset();
+        state.commit_late(&late);
+        assert_eq!(names(&state), [""; 0]);
+    }
+
+    #[test]
+    fn only_the_latest_requests_are_remembered() {
+        let mut state = State::new(Options::default());
+        for number in 0..=MAX_RECEIVED {
+            state.receive(request("GET", &format!("/{number}"), &[], ""));
+        }
+        assert_eq!(state.received.len(), MAX_RECEIVED);
+        assert_eq!(state.received[0].path, "/1");
+    }
+}

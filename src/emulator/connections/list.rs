@@ -10,7 +10,7 @@ use crate::emulator::{
     received::ReceivedRequest,
     reply::Reply,
     settings::Settings,
-    store::{Cursor, Filter, FilterError, Order, Query, Store, Tenant},
+    store::{Cursor, Filter, FilterError, Order, OrderError, Query, Store, Tenant},
 };
 
 /// The page size where a client names none. The real service documents none either.
@@ -86,7 +86,7 @@ impl Parameters {
         let order: Option<Order> = value("orderby")
             .map(str::parse)
             .transpose()
-            .map_err(|error: crate::emulator::store::OrderError| Problem::invalid(1433, error.to_string()))?;
+            .map_err(|error: OrderError| Problem::invalid(1433, error.to_string()))?;
         let query = (!filters.is_empty() || order.is_some())
             .then(|| Query { filters, order: order.unwrap_or_default() });
         let limit = value("limit").map(parse_limit).transpose()?;

@@ -112,6 +112,7 @@ fn split_values(mut text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn values_are_bare_or_quoted_one_or_several() {
@@ -146,6 +147,18 @@ mod tests {
             ("", FilterError::Malformed(String::new())),
         ] {
             assert_eq!(Filter::parse(property), Err(error), "{property}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "(id|name|state)?[=!<>~]{0,3}.*") {
+            let _ = Filter::parse(&text);
+        }
+
+        #[test]
+        fn a_quoted_value_without_quotes_is_taken_as_it_is(value in "[^\"]*") {
+            prop_assert_eq!(Filter::parse(&format!("name==\"{value}\"")).unwrap().values, [value]);
         }
     }
 }
