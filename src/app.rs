@@ -122,11 +122,11 @@ impl App {
         health.serving().await;
 
         stop.await;
-        tracing::info!(delay_ms = drain.delay.as_millis(), "stopping: NOT_SERVING, still accepting");
+        tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");
         health.not_serving().await;
         tokio::time::sleep(drain.delay).await;
 
-        tracing::info!(timeout_ms = drain.timeout.as_millis(), "stopping: finishing the calls under way");
+        tracing::info!(timeout = ?drain.timeout, "stopping: finishing the calls under way");
         health.end_watches().await;
         shutdown.drain.cancel();
         creations.close();

@@ -73,7 +73,12 @@ pub fn router<F: FlowService>(
     if reflection {
         routes = with_reflection(routes);
     }
-    routes.into_axum_router().merge(connections).layer(
+    layered(routes.into_axum_router().merge(connections), request_timeout)
+}
+
+/// Puts what concerns every call before the services.
+fn layered(services: Router, request_timeout: Duration) -> Router {
+    services.layer(
         ServiceBuilder::new()
             // Outermost, so that every call has its line, with the code that the caller sees.
             .layer(from_fn(call_log::call_log))
@@ -99,4 +104,30 @@ fn with_reflection(routes: Routes) -> Routes {
     routes
         .add_service(builder().build_v1().expect(valid))
         .add_service(builder().build_v1alpha().expect(valid))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::{Request, header::CONTENT_TYPE};
+    use tonic::{Code, Status};
+    use tonic_types::StatusExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_that_says_nothing_of_its_cause() {
+        async fn panics() {
+            panic!("canary");
+        }
+        let service = layered(Router::new().fallback(panics), Duration::from_secs(1));
+        let request = Request::post("/a.Service/Method").header(CONTENT_TYPE, "application/grpc");
+        let response = service.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), Code::Internal);
+        assert_eq!(status.get_details_error_info().unwrap().reason, "INTERNAL");
+        assert!(!format!("{status:?}").contains("canary"));
+    }
 }

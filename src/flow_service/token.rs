@@ -212,7 +212,7 @@ impl Renewal {
             let is_issued = token.is_ok();
             let pause = match token {
                 Ok((token, renew_after)) => {
-                    tracing::info!(lifetime_s = token.lifetime.as_secs(), "fetched an Adobe access token");
+                    tracing::info!("a new Adobe access token is in use");
                     self.publish(|published| {
                         *published = Published { token: Some(Arc::new(token)), failure: None };
                     });
@@ -246,7 +246,7 @@ impl Renewal {
         let pause = longest.mul_f64(0.5 + fastrand::f64() / 2.0).max(error.retry_after.unwrap_or_default());
         tracing::warn!(
             error = error_chain(&error),
-            pause_ms = pause.as_millis(),
+            next_attempt_in = ?pause,
             "no new Adobe access token"
         );
         let error = Arc::new(TokenError { retry_after: Some(pause), ..error });

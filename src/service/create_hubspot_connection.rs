@@ -54,6 +54,7 @@ impl<F: FlowService> Service<F> {
     ) -> Result<Creation, Error> {
         let request_id = RequestId::generate();
         progress.name_request(request_id);
+        tracing::Span::current().record("request_id", tracing::field::display(request_id));
 
         let flow_service = Arc::clone(&self.flow_service);
         let CreateHubSpotConnection { connection } = command;
