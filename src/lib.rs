@@ -11,6 +11,7 @@ mod error_chain;
 pub mod flow_service;
 pub mod grpc;
 pub mod health;
+pub mod idempotency;
 pub mod proto;
 pub mod server;
 pub mod service;

@@ -1,0 +1,172 @@
+//! The record of creations: what makes one request one connection.
+//!
+//! A creation is a record under its request id, and a lock on its name. The record moves
+//!
+//! ```text
+//! claimed ──► sending ──► done
+//!    ▲           │ │        ▲
+//!    └───────────┘ └► unknown
+//! ```
+//!
+//! under a lease that its holder renews. Whoever finds the lease of a `claimed` record expired takes
+//! it over: nothing was sent. Of a `sending` one nobody knows: it is `unknown`, and is looked for at
+//! the Flow Service before anything is sent again.
+//!
+//! All times are those of the store, so that replicas need not agree on a clock; what leaves it is
+//! durations.
+
+mod fingerprint;
+
+use std::{sync::Arc, time::Duration};
+
+pub use self::fingerprint::{Fingerprint, FingerprintKeys, Fingerprints};
+use crate::domain::{ConnectionId, ConnectionName, CreatedConnection, RequestId, SandboxName};
+
+/// How long a holder keeps a record without renewing its lease.
+pub const LEASE: Duration = Duration::from_secs(15);
+
+/// How long things are remembered.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// A record, from its last change.
+    pub request_id: Duration,
+    /// How long a creation whose answer was lost may still arrive: from the moment of sending its
+    /// name stays locked for so long.
+    pub settle_window: Duration,
+}
+
+/// The name of a creation within the organization that the store serves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The sandbox of the connection.
+    pub sandbox: SandboxName,
+    /// The request id.
+    pub request_id: RequestId,
+}
+
+/// Who holds a record: a new one for each claim, so that a holder which lost its lease cannot be
+/// mistaken for its successor, which may be the same process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder(uuid::Uuid);
+
+impl Holder {
+    /// A holder that never was.
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::new_v4())
+    }
+
+    /// The bytes by which stores tell holders apart.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+/// What a creation needs of its record. The same value goes with every step of one attempt.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The record.
+    pub key: Key,
+    /// The name to lock.
+    pub name: ConnectionName,
+    /// The content, for comparison with later requests of the same id.
+    pub fingerprints: Fingerprints,
+    /// Who claims it.
+    pub holder: Holder,
+}
+
+/// What a claim comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The record is held, and nothing was sent for it.
+    Fresh,
+    /// The record is held, and what was sent for it has an unknown outcome.
+    Unknown {
+        /// How long ago it was first sent.
+        first_sent: Duration,
+        /// How long ago it was last sent.
+        last_sent: Duration,
+    },
+    /// The creation is done.
+    Done(CreatedConnection),
+    /// The id names a creation with other content.
+    OtherContent,
+    /// Another holder works on it.
+    InProgress {
+        /// What is left of its lease.
+        retry_after: Duration,
+    },
+    /// A creation under another id has the name locked.
+    NameInProgress {
+        /// When the lock ends, unless it is extended.
+        retry_after: Duration,
+    },
+}
+
+/// What recording an outcome comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is the record's outcome.
+    Done,
+    /// The record has another outcome already, which stays.
+    Already(CreatedConnection),
+    /// The connection is the outcome of another request id.
+    BelongsToAnother,
+}
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached, or fails.
+    #[error("the idempotency store fails")]
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The store has no room for another id.
+    #[error("the idempotency store is full")]
+    Full,
+    /// The record is not held any more: the lease has expired, and another holder may have it.
+    #[error("the lease is lost")]
+    LeaseLost,
+}
+
+/// Keeps the records. Each method is one atomic step.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Takes the record and the lock on its name together, or says why not. A `sending` record
+    /// whose lease has expired becomes `unknown` here.
+    async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError>;
+
+    /// Renews the lease, and extends the lock to its end.
+    async fn renew(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// `claimed`, `sending` or `unknown` → `sending`, from now. Locks the name for the settle
+    /// window.
+    async fn begin_sending(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// `sending` → `claimed`: nothing was created, and another attempt may follow.
+    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// `sending` → `unknown`, still held.
+    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// → `done`, whoever holds the record, and also where there is none any more: it is the truth.
+    /// Ends the lock. Without `remember` the record is forgotten; in either case the connection
+    /// stays known as the outcome of this id, so that no other adopts it.
+    async fn done(
+        &self,
+        lease: &Lease,
+        connection: &CreatedConnection,
+        remember: bool,
+    ) -> Result<Recorded, StoreError>;
+
+    /// Forgets a record for which nothing was created, and ends the lock.
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// Leaves an `unknown` record to whoever claims it next. The lock stays until its end.
+    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// Those of these connections that are the outcome of another request id.
+    async fn outcomes_of_others(
+        &self,
+        key: &Key,
+        connections: &[ConnectionId],
+    ) -> Result<Vec<ConnectionId>, StoreError>;
+}
