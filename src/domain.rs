@@ -11,7 +11,7 @@ mod sandbox;
 
 pub use connection::{ConnectionId, ConnectionName, CreatedConnection, Description, Etag, NewConnection};
 pub use credentials::{Credential, HubSpotCredentials};
-pub use progress::{Progress, Stage};
+pub use progress::{CallProgress, Progress, Stage};
 pub use request_id::RequestId;
 pub use sandbox::{AllowedSandboxes, SandboxName, SandboxNotAllowed, Sandboxes};
 

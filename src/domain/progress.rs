@@ -1,8 +1,8 @@
 //! How far a call has come, readable by whoever waits for it.
 
 use std::sync::{
-    OnceLock,
-    atomic::{AtomicU8, Ordering},
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use super::RequestId;
@@ -13,10 +13,16 @@ use super::RequestId;
 pub enum Stage {
     /// The request is being received and parsed.
     Request = 0,
-    /// An Adobe access token is being fetched.
-    AdobeToken = 1,
-    /// The creation is on its way to the Flow Service, which may have carried it out.
-    Create = 2,
+    /// The creation is being claimed in the idempotency store.
+    Claim = 1,
+    /// Waiting for an Adobe access token, or for the end of a throttle.
+    AdobeToken = 2,
+    /// The creation is on its way to the Flow Service.
+    Create = 3,
+    /// The answer was lost, and the connection is being looked for.
+    Reconcile = 4,
+    /// Waiting before the next attempt.
+    BackOff = 5,
 }
 
 impl Stage {
@@ -24,48 +30,79 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Self::Request => "request",
+            Self::Claim => "claim",
             Self::AdobeToken => "adobe_token",
             Self::Create => "create",
+            Self::Reconcile => "reconcile",
+            Self::BackOff => "back_off",
         }
     }
 }
 
-/// How far a call has come. The task that works on the call writes it; the layer that ends the call
-/// when its deadline is spent reads it, so that the error can say what that means.
-#[derive(Debug, Default)]
+/// How far a creation has come. The task that works on it writes, and whoever waits for it reads.
+#[derive(Debug)]
 pub struct Progress {
+    request_id: RequestId,
     stage: AtomicU8,
-    request_id: OnceLock<RequestId>,
+    may_exist: AtomicBool,
 }
 
 impl Progress {
-    /// Notes that the call has reached a stage.
+    /// The progress of a creation that has not begun.
+    pub fn new(request_id: RequestId) -> Self {
+        Self {
+            request_id,
+            stage: AtomicU8::new(Stage::Request as u8),
+            may_exist: AtomicBool::new(false),
+        }
+    }
+
+    /// The name of the creation.
+    pub fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    /// Notes that the creation has reached a stage.
     pub fn enter(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Release);
     }
 
-    /// The stage that the call is in.
+    /// The stage that the creation is in.
     pub fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Request,
-            1 => Stage::AdobeToken,
-            _ => Stage::Create,
+            1 => Stage::Claim,
+            2 => Stage::AdobeToken,
+            3 => Stage::Create,
+            4 => Stage::Reconcile,
+            _ => Stage::BackOff,
         }
     }
 
-    /// Notes the name of the creation that the call is about. The first name stays.
-    pub fn name_request(&self, request_id: RequestId) {
-        // A second name is a mistake of the caller of this method; the first is what was answered.
-        let _ = self.request_id.set(request_id);
-    }
-
-    /// The name of the creation, once it has one.
-    pub fn request_id(&self) -> Option<RequestId> {
-        self.request_id.get().copied()
+    /// Notes whether a connection may exist that nobody was told of.
+    pub fn set_may_exist(&self, may_exist: bool) {
+        self.may_exist.store(may_exist, Ordering::Release);
     }
 
     /// Whether a connection may exist that nobody was told of.
     pub fn may_exist(&self) -> bool {
-        self.stage() == Stage::Create
+        self.may_exist.load(Ordering::Acquire)
+    }
+}
+
+/// The progress of a call: that of the creation that it is about, once it is about one.
+#[derive(Debug, Default)]
+pub struct CallProgress(OnceLock<Arc<Progress>>);
+
+impl CallProgress {
+    /// Notes which creation the call is about. The first one stays.
+    pub fn follow(&self, creation: &Arc<Progress>) {
+        // A call is about one creation; a second one would be a mistake in this crate.
+        let _ = self.0.set(Arc::clone(creation));
+    }
+
+    /// The progress of the creation, once there is one.
+    pub fn creation(&self) -> Option<&Progress> {
+        self.0.get().map(|progress| &**progress)
     }
 }
