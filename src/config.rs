@@ -4,6 +4,7 @@
 //! command line, both passed in, and finds every problem at once. Nothing checks a value again.
 
 mod effective;
+mod idempotency;
 mod load;
 mod parse;
 mod problem;
@@ -23,7 +24,10 @@ pub use self::{
     setting::{Fallback, SETTINGS, Setting},
     source::Flags,
 };
-use crate::domain::Sandboxes;
+use crate::{
+    domain::Sandboxes,
+    idempotency::{FingerprintKeys, Retention},
+};
 
 /// Everything that can be set, parsed and checked.
 #[derive(Clone, Debug)]
@@ -50,8 +54,21 @@ pub struct Config {
     pub adobe: AdobeConfig,
     /// How the Flow Service and IMS are called.
     pub upstream: UpstreamConfig,
+    /// How repeated requests are recognized.
+    pub idempotency: IdempotencyConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+}
+
+/// How repeated requests are recognized.
+#[derive(Clone, Debug)]
+pub struct IdempotencyConfig {
+    /// The URL of the shared store; without one, memory is used.
+    pub redis_url: Option<Secret>,
+    /// What compares repeated requests.
+    pub fingerprint_keys: FingerprintKeys,
+    /// How long things are remembered.
+    pub retention: Retention,
 }
 
 /// How the service ends.

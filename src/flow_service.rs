@@ -37,6 +37,11 @@ pub trait FlowService: Send + Sync + 'static {
     /// [`CreateError`], by which nothing was sent.
     fn pass(&self, deadline: Instant) -> impl Future<Output = Result<Self::Pass, CreateError>> + Send;
 
+    /// How long to wait before a creation of which nothing came is sent again: at least as long as
+    /// was asked for. `None` where that would be past `deadline`, or more repetitions would only add
+    /// to an overload.
+    fn retry_in(&self, attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration>;
+
     /// Sends the one request that can create the connection, once, and only if its first byte leaves
     /// before `send_by`. `progress` tells from when on the connection may exist.
     fn create_connection(

@@ -33,6 +33,8 @@ pub struct Retention {
     /// How long a creation whose answer was lost may still arrive: from the moment of sending its
     /// name stays locked for so long.
     pub settle_window: Duration,
+    /// How long a holder keeps a record without renewing its lease: [`LEASE`], and less in tests.
+    pub lease: Duration,
 }
 
 /// The name of a creation within the organization that the store serves.

@@ -1,24 +1,56 @@
 //! The use cases, between the gRPC layer and the ports.
 
+mod background;
+mod candidates;
 mod create_hubspot_connection;
+mod creation;
+mod flight;
+mod lease_keeper;
 
-use std::sync::Arc;
+use std::{fmt, num::NonZeroUsize, sync::Arc};
 
-use tokio_util::task::TaskTracker;
+pub use self::{
+    background::Background,
+    create_hubspot_connection::{CreateHubSpotConnection, Created, Error, Failure},
+};
+use self::flight::Flights;
+use crate::idempotency::{FingerprintKeys, Retention, Store};
 
-pub use create_hubspot_connection::{CreateHubSpotConnection, Creation, Error};
-
-/// The use cases over one Flow Service.
-#[derive(Debug)]
+/// The use cases over one Flow Service and one store.
 pub struct Service<F> {
-    flow_service: Arc<F>,
-    creations: TaskTracker,
+    parts: Arc<Parts<F>>,
+    flights: Flights,
 }
 
 impl<F> Service<F> {
-    /// Uses a Flow Service. Creations run as tasks of `creations`, so that whoever ends the process
-    /// can wait for them.
-    pub fn new(flow_service: F, creations: TaskTracker) -> Self {
-        Self { flow_service: Arc::new(flow_service), creations }
+    /// Puts the parts together. `most_creations` may be under way at once, with and without callers.
+    pub fn new(parts: Parts<F>, most_creations: NonZeroUsize) -> Self {
+        Self { parts: Arc::new(parts), flights: Flights::new(most_creations) }
     }
+}
+
+impl<F> fmt::Debug for Service<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("background", &self.parts.background).finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Debug for Parts<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("retention", &self.retention).finish_non_exhaustive()
+    }
+}
+
+/// What the use cases and their tasks work with.
+pub struct Parts<F> {
+    /// The port to the Flow Service.
+    pub flow_service: F,
+    /// The record of creations.
+    pub store: Arc<dyn Store>,
+    /// What compares repeated requests.
+    pub fingerprint_keys: FingerprintKeys,
+    /// How long things are remembered.
+    pub retention: Retention,
+    /// Where the tasks run that outlive a call.
+    pub background: Background,
 }

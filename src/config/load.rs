@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, num::NonZeroUsize};
 
 use super::{
     AdobeConfig, AdobeCredential, Config, DrainConfig, Effective, Flags, LogConfig, LogFormat, Problems,
-    ProxyUrl, UpstreamConfig, parse,
+    ProxyUrl, UpstreamConfig, idempotency, parse,
     source::{Reported, Source},
 };
 use crate::domain::{Invalid, SandboxName, Sandboxes};
@@ -48,6 +48,10 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
     let sandboxes = sandboxes(source);
     let request_timeout = source.read("HCS_REQUEST_TIMEOUT", parse::timeout);
     let upstream = upstream(source);
+    let idempotency = idempotency::idempotency(source);
+    if let (Ok(idempotency), Ok(upstream), Ok(request_timeout)) = (&idempotency, &upstream, &request_timeout) {
+        idempotency::check_durations(source, idempotency, upstream, *request_timeout);
+    }
     let reflection = source.read("HCS_REFLECTION", parse::boolean);
     let max_in_flight = source.read("HCS_MAX_IN_FLIGHT", |text| parse::count(text, MOST_IN_FLIGHT));
     let max_connection_age = source.read("HCS_MAX_CONNECTION_AGE", parse::connection_age);
@@ -67,6 +71,7 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
         sandboxes: sandboxes?,
         adobe: adobe?,
         upstream: upstream?,
+        idempotency: idempotency?,
         log: log?,
     })
 }
@@ -205,6 +210,31 @@ mod tests {
         let problem = problem(variables);
         assert!(problem.starts_with(&format!("{name}: ")), "{problem:?} does not blame {name}");
         assert!(problem.contains(cure), "{problem:?} does not say {cure:?}");
+    }
+
+    #[test]
+    fn durations_have_to_hold_together() {
+        assert_problem(&[("HCS_SETTLE_WINDOW", "79s")], "HCS_SETTLE_WINDOW", "HCS_CREATE_TIMEOUT");
+        assert!(load(&[("HCS_SETTLE_WINDOW", "80s")]).is_ok());
+        let loopback = ("HCS_FLOW_SERVICE_URL", "http://127.0.0.1:1");
+        assert!(load(&[("HCS_SETTLE_WINDOW", "2s"), loopback]).is_ok());
+        assert_problem(&[("HCS_REQUEST_ID_TTL", "149s")], "HCS_REQUEST_ID_TTL", "HCS_SETTLE_WINDOW");
+        assert!(load(&[("HCS_REQUEST_ID_TTL", "150s")]).is_ok());
+    }
+
+    #[test]
+    fn redis_needs_a_key_that_replicas_share() {
+        let redis = ("HCS_REDIS_URL", "rediss://:canary@redis:6379");
+        let key = "0123456789abcdef0123456789abcdef";
+        assert_problem(&[redis], "HCS_FINGERPRINT_KEY", "openssl rand");
+        assert!(load(&[redis, ("HCS_FINGERPRINT_KEY", key)]).is_ok());
+        assert!(load(&[redis, ("HCS_FINGERPRINT_KEY", &format!("{key},{key}"))]).is_ok());
+        for bad in ["short", &format!("{key},short"), &format!("{key},{key},{key}")] {
+            assert_problem(&[redis, ("HCS_FINGERPRINT_KEY", bad)], "HCS_FINGERPRINT_KEY", "32 bytes");
+        }
+        for bad in ["redis", "http://redis:6379", "redis://"] {
+            assert_problem(&[("HCS_REDIS_URL", bad), ("HCS_FINGERPRINT_KEY", key)], "HCS_REDIS_URL", "rediss://");
+        }
     }
 
     #[test]

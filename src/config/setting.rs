@@ -63,6 +63,17 @@ pub const SETTINGS: &[Setting] = &[
         Fallback::Derived("the default sandbox"),
         "Sandboxes that callers may name, comma separated; * allows any.",
     ),
+    secret("HCS_REDIS_URL", "URL of the shared idempotency store; where it is not set, memory is used."),
+    secret(
+        "HCS_FINGERPRINT_KEY",
+        "Key that compares repeated requests, at least 32 bytes; required with Redis, else random.",
+    ),
+    plain("HCS_REQUEST_ID_TTL", Fallback::Text("24h"), "How long a request id is remembered, as a duration."),
+    plain(
+        "HCS_SETTLE_WINDOW",
+        Fallback::Text("90s"),
+        "How long a creation whose answer was lost may still arrive, as a duration; it is not sent again before.",
+    ),
     plain(
         "HCS_REQUEST_TIMEOUT",
         Fallback::Text("60s"),
@@ -212,7 +223,7 @@ mod tests {
         ] {
             assert_eq!(nearest(slip).as_deref(), Some(meant));
         }
-        for stranger in ["HCS_", "HCS_REDIS_URL", "HCS_SOMETHING_ELSE"] {
+        for stranger in ["HCS_", "HCS_TLS_CERT_FILE", "HCS_SOMETHING_ELSE"] {
             assert_eq!(nearest(stranger), None, "{stranger}");
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use super::Invalid;
+
 /// The name of one creation, chosen by the caller or generated here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(Uuid);
@@ -13,10 +15,56 @@ impl RequestId {
     pub fn generate() -> Self {
         Self(Uuid::new_v4())
     }
+
+    /// Parses a UUID in its usual form; upper and lower case are the same id.
+    ///
+    /// # Errors
+    /// [`Invalid`] when it is anything else.
+    pub fn parse(id: &str) -> Result<Self, Invalid> {
+        // The parser also takes forms without hyphens, in braces and as URN.
+        match Uuid::parse_str(id) {
+            Ok(uuid) if id.len() == uuid::fmt::Hyphenated::LENGTH => Ok(Self(uuid)),
+            Ok(_) | Err(_) => {
+                Err(Invalid::from("must be a UUID such as 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7"))
+            }
+        }
+    }
+
+    /// The 16 bytes of the UUID.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_names_the_same_creation_in_upper_and_lower_case() {
+        let id = RequestId::parse("8F1F6C0E-52A1-4D0E-9D53-6D1FB1D3E2A7").unwrap();
+        assert_eq!(id, RequestId::parse("8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7").unwrap());
+        assert_eq!(id.to_string(), "8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7");
+    }
+
+    #[test]
+    fn nothing_else_is_a_request_id() {
+        for id in [
+            "",
+            "1",
+            "8f1f6c0e52a14d0e9d536d1fb1d3e2a7",
+            "{8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7}",
+            "urn:uuid:8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7",
+            " 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7",
+            "8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2ag",
+        ] {
+            assert!(RequestId::parse(id).is_err(), "{id}");
+        }
     }
 }

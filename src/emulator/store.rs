@@ -21,12 +21,27 @@ pub use filter::{Filter, FilterError};
 pub use order::{Cursor, Order, OrderError};
 
 /// All connections of all tenants.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
     /// In the order of their creation.
     connections: Vec<Connection>,
     sandbox_ids: HashMap<Tenant, Uuid>,
     last_sequence: u64,
+    /// The time of day when this store began, by both clocks: the time of day follows tokio's from
+    /// then on.
+    began: (Duration, Instant),
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        let time_of_day = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            connections: Vec::new(),
+            sandbox_ids: HashMap::new(),
+            last_sequence: 0,
+            began: (time_of_day, Instant::now()),
+        }
+    }
 }
 
 /// What to list, and in which order.
@@ -51,12 +66,11 @@ impl Store {
     /// Creates a connection in `state`. A name that is taken is no obstacle: the real service
     /// documents no rule against it.
     pub fn create(&mut self, tenant: &Tenant, new: NewConnection, state: &str) -> &Connection {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let now_ms = self.now_ms();
         self.last_sequence += 1;
         let connection = Connection {
             id: Uuid::new_v4().to_string(),
-            etag: etag(now.as_secs()),
+            etag: etag(now_ms / 1000),
             sequence: self.last_sequence,
             tenant: tenant.clone(),
             sandbox_id: *self.sandbox_ids.entry(tenant.clone()).or_insert_with(Uuid::new_v4),
@@ -69,6 +83,12 @@ impl Store {
         let index = self.connections.len();
         self.connections.push(connection);
         &self.connections[index]
+    }
+
+    /// The time of day, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> u64 {
+        let (time_of_day, instant) = self.began;
+        u64::try_from((time_of_day + instant.elapsed()).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Finds a connection of a tenant.

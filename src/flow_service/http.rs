@@ -11,7 +11,7 @@ use reqwest::{Client, Response, Url};
 use secrecy::ExposeSecret;
 
 use super::{
-    Cause, CreateError, FlowService, Problem, Refusal,
+    Cause, CreateError, FlowService, Problem,
     classify::{Meaning, classify},
     error_body::ErrorBody,
     redaction::presentable,
@@ -72,11 +72,6 @@ impl HttpFlowService {
         Ok(Self { client, connections, tokens, headers, create_timeout })
     }
 
-    async fn token(&self, progress: &Progress) -> Result<Arc<AccessToken>, CreateError> {
-        progress.enter(Stage::AdobeToken);
-        self.tokens.token().await.map_err(CreateError::Token)
-    }
-
     /// Sends one request that can create the connection.
     async fn post(
         &self,
@@ -117,28 +112,18 @@ enum Posted {
 }
 
 impl FlowService for HttpFlowService {
-    async fn create_connection(
-        &self,
-        connection: &NewConnection,
-        progress: &Progress,
-    ) -> Result<CreatedConnection, CreateError> {
+    type Pass = Arc<AccessToken>;
+    async fn pass(&self, _: tokio::time::Instant) -> Result<Self::Pass, CreateError> { self.tokens.token().await.map_err(CreateError::Token) }
+    fn retry_in(&self, _: u32, _: Option<Duration>, _: tokio::time::Instant) -> Option<Duration> { None }
+    async fn create_connection(&self, token: &Self::Pass, connection: &NewConnection, _: tokio::time::Instant, progress: &Progress) -> Result<CreatedConnection, CreateError> {
         let body = wire::CreateConnection::from(connection);
         let body = Bytes::from(serde_json::to_vec(&body).expect("strings always serialize"));
-
-        let token = self.token(progress).await?;
-        match self.post(connection, body.clone(), &token, progress).await? {
-            Posted::Created(connection) => return Ok(connection),
-            Posted::TokenRefused(_) => self.tokens.refuse(&token),
-        }
-        let token = self.token(progress).await?;
-        match self.post(connection, body, &token, progress).await? {
+        match self.post(connection, body.clone(), token, progress).await? {
             Posted::Created(connection) => Ok(connection),
-            Posted::TokenRefused(problem) => {
-                self.tokens.refuse(&token);
-                Err(CreateError::Refused { refusal: Refusal::Credentials, problem })
-            }
+            Posted::TokenRefused(problem) => { self.tokens.refuse(token); Err(CreateError::TokenRefused{problem}) }
         }
     }
+    async fn list_connections(&self, _: &crate::domain::SandboxName, _: Option<&super::PageToken>, _: tokio::time::Instant) -> Result<super::ConnectionPage, super::ReadError> { Ok(Default::default()) }
 }
 
 /// Reads a success. Without both values in it the connection exists and cannot be named.
@@ -164,7 +149,7 @@ async fn not_created(response: Response, secrets: &[&str]) -> Result<Posted, Cre
     match meaning {
         Meaning::TokenRefused => Ok(Posted::TokenRefused(problem)),
         Meaning::Refused(refusal) => Err(CreateError::Refused { refusal, problem }),
-        Meaning::Throttled => Err(CreateError::Throttled { retry_after, problem }),
+        Meaning::Throttled => Err(CreateError::Throttled { retry_after, problem: Some(problem) }),
         Meaning::Unknown => {
             let cause = format!("an answer that leaves it open: {problem}").into();
             Err(CreateError::OutcomeUnknown { problem: Some(problem), cause })

@@ -1,15 +1,13 @@
 //! The service of the proto file: parse, call the use case, render.
 
-use std::sync::Arc;
-
 use tonic::{Request, Response, Status};
 
-use super::{convert, status};
+use super::{convert, layer::deadline::Deadline, status};
 use crate::{
-    domain::{Progress, Sandboxes},
+    domain::Sandboxes,
     flow_service::FlowService,
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionService},
-    service::{Creation, Service},
+    service::{Created, Service},
 };
 
 /// Implements the generated service over the use cases.
@@ -25,15 +23,17 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         &self,
         request: Request<proto::CreateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::CreateHubSpotConnectionResponse>, Status> {
-        let progress = request.extensions().get::<Arc<Progress>>().cloned().unwrap_or_default();
+        let deadline = request.extensions().get::<Deadline>().cloned();
+        let Deadline { at, progress } = deadline.ok_or_else(status::internal)?;
         let command =
             convert::create(request.into_inner(), &self.sandboxes).map_err(status::refused_request)?;
-        let creation = self
+        let created = self
             .service
-            .create_hubspot_connection(command, progress)
+            .create_hubspot_connection(command, at, &progress)
             .await
             .map_err(|error| status::creation_failed(&error))?;
-        Ok(Response::new(creation.into()))
+        tracing::Span::current().record("connection_id", created.connection.id.as_str());
+        Ok(Response::new(created.into()))
     }
 
     async fn get_hub_spot_connection(
@@ -86,14 +86,13 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
     }
 }
 
-impl From<Creation> for proto::CreateHubSpotConnectionResponse {
-    fn from(Creation { request_id, connection }: Creation) -> Self {
-        tracing::Span::current().record("connection_id", connection.id.as_str());
+impl From<Created> for proto::CreateHubSpotConnectionResponse {
+    fn from(Created { request_id, connection, replayed }: Created) -> Self {
         Self {
             id: connection.id.as_str().to_owned(),
             etag: connection.etag.as_str().to_owned(),
             request_id: request_id.to_string(),
-            replayed: false,
+            replayed,
             test: None,
         }
     }

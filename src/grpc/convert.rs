@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        ConnectionName, Credential, Description, HubSpotCredentials, Invalid, NewConnection, SandboxName,
+        ConnectionName, Credential, Description, HubSpotCredentials, Invalid, NewConnection, RequestId, SandboxName,
         SandboxNotAllowed, Sandboxes,
     },
     proto::{self, Verification},
@@ -48,17 +48,17 @@ pub(super) fn create(
     let name = violations.check("name", ConnectionName::parse(&name));
     let description = violations.check("description", Description::parse(&description));
     let credentials = violations.credentials(credentials);
-    let sandbox = violations.check("sandbox_name", optional_sandbox(&sandbox_name));
+    let sandbox = violations.check("sandbox_name", optional(&sandbox_name, SandboxName::parse));
+    let request_id = violations.check("request_id", optional(&request_id, RequestId::parse));
     let verification = violations.check("verification", known_verification(verification));
-    let (Some(name), Some(description), Some(credentials), Some(sandbox), Some(verification)) =
-        (name, description, credentials, sandbox, verification)
+    let (Some(name), Some(description), Some(credentials), Some(sandbox), Some(request_id), Some(verification)) =
+        (name, description, credentials, sandbox, request_id, verification)
     else {
         return Err(Error::Invalid(violations.0));
     };
 
     let verifies = matches!(verification, Verification::Report | Verification::Require);
     let not_built: Vec<_> = [
-        ("request_id", !request_id.is_empty()),
         ("validate_only", validate_only),
         ("verification", verifies),
     ]
@@ -70,11 +70,13 @@ pub(super) fn create(
     }
 
     let sandbox = sandboxes.resolve(sandbox).map_err(Error::SandboxNotAllowed)?;
-    Ok(CreateHubSpotConnection { connection: NewConnection { sandbox, name, description, credentials } })
+    let connection = NewConnection { sandbox, name, description, credentials };
+    Ok(CreateHubSpotConnection { request_id, connection })
 }
 
-fn optional_sandbox(name: &str) -> Result<Option<SandboxName>, Invalid> {
-    if name.is_empty() { Ok(None) } else { SandboxName::parse(name).map(Some) }
+/// An empty field is one that is not set.
+fn optional<T>(value: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Result<Option<T>, Invalid> {
+    if value.is_empty() { Ok(None) } else { parse(value).map(Some) }
 }
 
 fn known_verification(verification: i32) -> Result<Verification, Invalid> {
@@ -148,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_valid_request_becomes_a_command() {
-        let CreateHubSpotConnection { connection } = create(valid(), &sandboxes()).unwrap();
+        let CreateHubSpotConnection { request_id, connection } = create(valid(), &sandboxes()).unwrap();
+        assert_eq!(request_id, None);
         assert_eq!(connection.name.as_str(), "HubSpot");
         assert_eq!(connection.description.unwrap().as_str(), "for marketing");
         assert_eq!(connection.sandbox.as_str(), "prod");
@@ -163,6 +166,7 @@ mod tests {
             description: "x".repeat(1001),
             credentials: Some(proto::HubSpotCredentials::default()),
             sandbox_name: "Prod".to_owned(),
+            request_id: "1".to_owned(),
             verification: 9,
             ..valid()
         };
@@ -176,6 +180,7 @@ mod tests {
                 "credentials.access_token",
                 "credentials.refresh_token",
                 "sandbox_name",
+                "request_id",
                 "verification",
             ]
         );
@@ -186,14 +191,13 @@ mod tests {
     #[test]
     fn a_field_that_does_nothing_yet_is_not_ignored() {
         let request = proto::CreateHubSpotConnectionRequest {
-            request_id: "8f1f6c0e-0000-4000-8000-000000000000".to_owned(),
             validate_only: true,
             verification: Verification::Report.into(),
             ..valid()
         };
         match create(request, &sandboxes()) {
             Err(Error::NotBuilt(fields)) => {
-                assert_eq!(fields, ["request_id", "validate_only", "verification"]);
+                assert_eq!(fields, ["validate_only", "verification"]);
             }
             other => panic!("{other:?}"),
         }

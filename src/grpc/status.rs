@@ -11,10 +11,11 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::convert::{self, Violation};
 use crate::{
-    domain::{Progress, SandboxName, SandboxNotAllowed},
+    domain::{CallProgress, ConnectionId, Progress, SandboxName, SandboxNotAllowed, Stage},
     error_chain::error_chain,
     flow_service::{CreateError, Problem, Refusal, TokenError, TokenErrorKind},
-    service,
+    idempotency::StoreError,
+    service::{self, Failure},
 };
 
 /// The domain of every `google.rpc.ErrorInfo`.
@@ -23,6 +24,8 @@ const DOMAIN: &str = "hubspot-connection-service";
 const NO_RETRY: (&str, &str) = ("grpc-retry-pushback-ms", "-1");
 /// When to try again where nobody says: long enough for a restart, short enough for a person.
 const DEFAULT_RETRY: Duration = Duration::from_secs(2);
+/// The most connections that an error lists.
+const MAX_CANDIDATES: usize = 20;
 
 /// The closed list of reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +35,18 @@ enum Reason {
     SandboxNotAllowed,
     SandboxNotFound,
     UpstreamRejected,
+    RequestIdReused,
+    RequestInProgress,
+    NameInProgress,
     PlatformCredentialsRejected,
     PlatformPermissionMissing,
     UpstreamThrottled,
     Overloaded,
     UpstreamUnavailable,
+    BreakerOpen,
+    StoreUnavailable,
     OutcomeUnknown,
+    OutcomeAmbiguous,
     DeadlineExceeded,
     Internal,
 }
@@ -50,12 +59,18 @@ impl Reason {
             Self::SandboxNotAllowed => "SANDBOX_NOT_ALLOWED",
             Self::SandboxNotFound => "SANDBOX_NOT_FOUND",
             Self::UpstreamRejected => "UPSTREAM_REJECTED",
+            Self::RequestIdReused => "REQUEST_ID_REUSED",
+            Self::RequestInProgress => "REQUEST_IN_PROGRESS",
+            Self::NameInProgress => "NAME_IN_PROGRESS",
             Self::PlatformCredentialsRejected => "PLATFORM_CREDENTIALS_REJECTED",
             Self::PlatformPermissionMissing => "PLATFORM_PERMISSION_MISSING",
             Self::UpstreamThrottled => "UPSTREAM_THROTTLED",
             Self::Overloaded => "OVERLOADED",
             Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
+            Self::BreakerOpen => "BREAKER_OPEN",
+            Self::StoreUnavailable => "STORE_UNAVAILABLE",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::OutcomeAmbiguous => "OUTCOME_AMBIGUOUS",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Internal => "INTERNAL",
         }
@@ -164,29 +179,109 @@ pub(super) fn not_built(what: &str) -> Status {
 /// A creation that did not succeed.
 pub(super) fn creation_failed(error: &service::Error) -> Status {
     tracing::Span::current().record("cause", error_chain(error));
-    let request_id = error.request_id;
-    match &error.kind {
-        CreateError::Token(token_error) => token(token_error),
-        CreateError::Unreachable(_) => {
-            unavailable("the Flow Service cannot be reached; nothing was created: try again")
-        }
-        CreateError::Refused { refusal, problem } => refused(*refusal, problem, &error.sandbox),
-        CreateError::Throttled { retry_after, problem } => throttled(*retry_after).problem(problem),
-        CreateError::OutcomeUnknown { problem, .. } => {
-            let answer = Answer::new(
-                Code::Unknown,
-                Reason::OutcomeUnknown,
-                "the creation was sent to the Flow Service and its answer was lost: the connection may \
-                 exist. Do not simply repeat the call: look for the connection's name in the sandbox first",
-            );
+    let service::Error { request_id, generated, sandbox, failure } = error;
+    match &**failure {
+        Failure::NotCreated(error) => not_created(error, sandbox),
+        Failure::OutcomeUnknown { problem, cause: _ } => {
+            let answer = outcome_unknown(*generated);
             match problem {
                 Some(problem) => answer.problem(problem),
                 None => answer,
             }
         }
+        Failure::Crashed => outcome_unknown(*generated),
+        Failure::Ambiguous(candidates) => ambiguous(candidates),
+        Failure::RequestIdReused => Answer::new(
+            Code::InvalidArgument,
+            Reason::RequestIdReused,
+            "the request_id is that of an earlier creation with other content: use a new one for each \
+             creation, and repeat a request unchanged",
+        ),
+        Failure::RequestInProgress { retry_after } => Answer::new(
+            Code::Aborted,
+            Reason::RequestInProgress,
+            "the creation with this request_id is under way elsewhere: repeat the call to get its outcome",
+        )
+        .retry_after(*retry_after),
+        Failure::NameInProgress { retry_after } => Answer::new(
+            Code::Aborted,
+            Reason::NameInProgress,
+            "another creation of this name in this sandbox is under way, or its outcome is not known yet; \
+             nothing was created: try again later, or use another name",
+        )
+        .retry_after(*retry_after),
+        Failure::TooMany => too_many("too many creations are under way; nothing was created: try again later"),
+        Failure::Store(StoreError::Full) => {
+            too_many("too many request ids are remembered; nothing was created: try again later")
+        }
+        Failure::Store(StoreError::Unavailable(_) | StoreError::LeaseLost) => Answer::new(
+            Code::Unavailable,
+            Reason::StoreUnavailable,
+            "the store that keeps a creation from being repeated cannot be reached; nothing was created: \
+             try again",
+        )
+        .retry_after(DEFAULT_RETRY),
+        Failure::Abandoned => unavailable("nothing was created: try again"),
     }
     .metadata("request_id", request_id)
     .build()
+}
+
+fn not_created(error: &CreateError, sandbox: &SandboxName) -> Answer {
+    let create = Stage::Create.name();
+    match error {
+        CreateError::Token(error) => token(error),
+        CreateError::BreakerOpen { retry_after } => Answer::new(
+            Code::Unavailable,
+            Reason::BreakerOpen,
+            "the Flow Service fails; nothing was created: try again later",
+        )
+        .retry_after(*retry_after),
+        CreateError::Unreachable(_) | CreateError::TooLate => {
+            unavailable("the Flow Service cannot be reached; nothing was created: try again")
+                .metadata("stage", create)
+        }
+        CreateError::TokenRefused { problem } => {
+            refused(Refusal::Credentials, problem, sandbox).metadata("stage", create)
+        }
+        CreateError::Refused { refusal, problem } => {
+            refused(*refusal, problem, sandbox).metadata("stage", create)
+        }
+        CreateError::Throttled { retry_after, problem } => match problem {
+            Some(problem) => throttled(*retry_after).problem(problem).metadata("stage", create),
+            None => throttled(*retry_after),
+        },
+        // The use case looks for it and says so itself.
+        CreateError::OutcomeUnknown { .. } => outcome_unknown(false),
+    }
+}
+
+/// The caller who has named the creation may repeat it; the one who has not gets the name to do so.
+fn outcome_unknown(generated: bool) -> Answer {
+    let message = "the creation was sent to the Flow Service and its answer was lost: the connection may exist. \
+                   Repeat the call with";
+    if generated {
+        let message = format!(
+            "{message} the request_id in this error's metadata: that is safe, and repeating it without is not"
+        );
+        Answer::new(Code::Unknown, Reason::OutcomeUnknown, message)
+    } else {
+        let message = format!("{message} the same request_id: that is safe");
+        Answer::new(Code::Unavailable, Reason::OutcomeUnknown, message).retry_after(DEFAULT_RETRY)
+    }
+    .metadata("stage", Stage::Reconcile.name())
+}
+
+fn ambiguous(candidates: &[ConnectionId]) -> Answer {
+    // Details travel in a header, which clients limit to 8 KiB.
+    let shown: Vec<_> = candidates.iter().take(MAX_CANDIDATES).map(ConnectionId::as_str).collect();
+    Answer::new(
+        Code::FailedPrecondition,
+        Reason::OutcomeAmbiguous,
+        "the creation's answer was lost, and several connections could be the one created: delete the extra \
+         ones of those in this error's metadata, and repeat the call with the same request_id",
+    )
+    .metadata("candidates", shown.join(","))
 }
 
 fn token(error: &TokenError) -> Answer {
@@ -222,7 +317,7 @@ fn token(error: &TokenError) -> Answer {
     if let Some(code) = &error.code {
         answer = answer.metadata("upstream_code", code);
     }
-    answer.metadata("stage", crate::domain::Stage::AdobeToken.name())
+    answer.metadata("stage", Stage::AdobeToken.name())
 }
 
 fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName) -> Answer {
@@ -280,18 +375,21 @@ fn unavailable(message: &str) -> Answer {
 }
 
 /// A call whose deadline is spent.
-pub(super) fn deadline_exceeded(progress: &Progress) -> Status {
-    let message = if progress.may_exist() {
-        "the deadline was spent before the Flow Service answered: the connection may exist. Do not simply \
-         repeat the call: look for the connection's name in the sandbox first"
+pub(super) fn deadline_exceeded(progress: &CallProgress) -> Status {
+    let creation = progress.creation();
+    let may_exist = creation.is_some_and(Progress::may_exist);
+    let message = if may_exist {
+        "the deadline was spent before the creation's outcome was known: the connection may exist. Repeat \
+         the call with the request_id in this error's metadata: that is safe, and repeating it without is not"
     } else {
         "the deadline was spent before anything was sent to the Flow Service: repeat the call with a longer one"
     };
+    let stage = creation.map_or(Stage::Request, Progress::stage);
     let mut answer = Answer::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
-        .metadata("stage", progress.stage().name())
-        .metadata("may_exist", progress.may_exist());
-    if let Some(request_id) = progress.request_id() {
-        answer = answer.metadata("request_id", request_id);
+        .metadata("stage", stage.name())
+        .metadata("may_exist", may_exist);
+    if let Some(creation) = creation {
+        answer = answer.metadata("request_id", creation.request_id());
     }
     answer.build()
 }
@@ -304,9 +402,11 @@ pub(super) fn invalid_timeout() -> Status {
 
 /// A call beyond those that may be under way at once.
 pub(super) fn overloaded() -> Status {
-    Answer::new(Code::ResourceExhausted, Reason::Overloaded, "too many calls are under way: try again later")
-        .retry_after(DEFAULT_RETRY)
-        .build()
+    too_many("too many calls are under way: try again later").build()
+}
+
+fn too_many(message: &str) -> Answer {
+    Answer::new(Code::ResourceExhausted, Reason::Overloaded, message).retry_after(DEFAULT_RETRY)
 }
 
 /// A request message over the size limit.

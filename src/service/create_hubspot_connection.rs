@@ -1,29 +1,40 @@
-//! The creation of a connection.
+//! The use case: one request makes one connection, whatever fails in between.
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::Service;
+use super::{
+    Service,
+    creation::Creation,
+    flight::{Outcome, Seat},
+};
 use crate::{
-    domain::{CreatedConnection, NewConnection, Progress, RequestId, SandboxName},
-    flow_service::{CreateError, FlowService},
+    error_chain::error_chain,
+    domain::{CallProgress, ConnectionId, CreatedConnection, NewConnection, RequestId, SandboxName},
+    flow_service::{Cause, CreateError, FlowService, Problem},
+    idempotency::{Holder, Key, Lease, StoreError},
 };
 
 /// The command: what a valid request asks for, with everything decided.
 #[derive(Clone, Debug)]
 pub struct CreateHubSpotConnection {
+    /// The caller's name for this creation.
+    pub request_id: Option<RequestId>,
     /// The connection to create.
     pub connection: NewConnection,
 }
 
 /// A creation that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Creation {
+pub struct Created {
     /// The name of the creation.
     pub request_id: RequestId,
     /// The connection that it made.
     pub connection: CreatedConnection,
+    /// Whether it is an earlier or a concurrent creation's.
+    pub replayed: bool,
 }
 
 /// A creation that did not succeed.
@@ -32,137 +43,147 @@ pub struct Creation {
 pub struct Error {
     /// The name of the creation.
     pub request_id: RequestId,
+    /// Whether the caller had no name for it, so that it was generated.
+    pub generated: bool,
     /// The sandbox that the connection was meant for.
     pub sandbox: SandboxName,
     /// Why it did not succeed.
     #[source]
-    pub kind: CreateError,
+    pub failure: Arc<Failure>,
+}
+
+/// Why a creation did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nothing was created.
+    #[error("nothing was created")]
+    NotCreated(#[source] CreateError),
+    /// The connection may exist. The same request id is safe to repeat.
+    #[error("the connection may exist")]
+    OutcomeUnknown {
+        /// What came back, where it was an answer of some kind.
+        problem: Option<Problem>,
+        /// What went wrong.
+        #[source]
+        cause: Option<Cause>,
+    },
+    /// Each of these connections could be the one.
+    #[error("several connections could be the one created")]
+    Ambiguous(Vec<ConnectionId>),
+    /// The request id names a creation with other content.
+    #[error("the request id is that of other content")]
+    RequestIdReused,
+    /// The creation is under way elsewhere.
+    #[error("the creation is under way elsewhere")]
+    RequestInProgress {
+        /// When to ask again.
+        retry_after: std::time::Duration,
+    },
+    /// A creation of the same name is under way, or lost and not settled.
+    #[error("a creation of the same name is under way")]
+    NameInProgress {
+        /// When to ask again.
+        retry_after: std::time::Duration,
+    },
+    /// As many creations are under way as may be.
+    #[error("too many creations are under way")]
+    TooMany,
+    /// The store failed before anything was sent.
+    #[error("nothing was sent")]
+    Store(#[source] StoreError),
+    /// Everyone who waited for it left before anything was sent.
+    #[error("nobody waited for it any more")]
+    Abandoned,
+    /// A bug here, or the end of the process: nobody knows how far it had come.
+    #[error("the task of the creation ended early")]
+    Crashed,
+}
+
+impl From<CreateError> for Failure {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::OutcomeUnknown { problem, cause } => {
+                Self::OutcomeUnknown { problem, cause: Some(cause) }
+            }
+            error @ (CreateError::Token(_)
+            | CreateError::BreakerOpen { .. }
+            | CreateError::Unreachable(_)
+            | CreateError::TooLate
+            | CreateError::Throttled { .. }
+            | CreateError::TokenRefused { .. }
+            | CreateError::Refused { .. }) => Self::NotCreated(error),
+        }
+    }
+}
+
+/// What a creation comes to when it succeeds.
+#[derive(Clone, Debug)]
+pub(super) struct Landing {
+    pub(super) connection: CreatedConnection,
+    /// Whether it is an earlier creation's.
+    pub(super) replayed: bool,
 }
 
 impl<F: FlowService> Service<F> {
-    /// Creates a connection.
+    /// Creates a connection, or answers with the one that the same request id has created.
     ///
     /// The creation is a task of its own: where the caller leaves, or its deadline is spent, this
-    /// future is dropped, and the request that is under way is still finished.
+    /// future is dropped, and what has been sent is still brought to its end.
     ///
     /// # Errors
-    /// What [`FlowService::create_connection`] fails with, and the name of the creation.
+    /// [`Failure`], with the name of the creation.
     pub async fn create_hubspot_connection(
         &self,
         command: CreateHubSpotConnection,
-        progress: Arc<Progress>,
-    ) -> Result<Creation, Error> {
-        let request_id = RequestId::generate();
-        progress.name_request(request_id);
+        deadline: Instant,
+        call: &CallProgress,
+    ) -> Result<Created, Error> {
+        let CreateHubSpotConnection { request_id, connection } = command;
+        let generated = request_id.is_none();
+        let request_id = request_id.unwrap_or_else(RequestId::generate);
         tracing::Span::current().record("request_id", tracing::field::display(request_id));
-
-        let flow_service = Arc::clone(&self.flow_service);
-        let CreateHubSpotConnection { connection } = command;
         let sandbox = connection.sandbox.clone();
-        let creation = async move { flow_service.create_connection(&connection, &progress).await };
+        let failed = |failure| Error { request_id, generated, sandbox: sandbox.clone(), failure };
 
-        let outcome = match self.creations.spawn(creation.in_current_span()).await {
-            Ok(outcome) => outcome,
-            // A bug here: the task panicked, and nobody knows how far it had come.
-            Err(error) => Err(CreateError::OutcomeUnknown { problem: None, cause: error.into() }),
+        let lease = Lease {
+            key: Key { sandbox: sandbox.clone(), request_id },
+            name: connection.name.clone(),
+            fingerprints: self.parts.fingerprint_keys.fingerprints(&connection),
+            holder: Holder::generate(),
         };
-        match outcome {
-            Ok(connection) => Ok(Creation { request_id, connection }),
-            Err(kind) => Err(Error { request_id, sandbox, kind }),
+        let (seat, flight, pilot) = self
+            .flights
+            .board(&lease.key, lease.fingerprints.current)
+            .map_err(|failure| failed(Arc::new(failure)))?;
+        call.follow(&flight.progress);
+        if let Some(pilot) = pilot {
+            let parts = Arc::clone(&self.parts);
+            let creation =
+                Creation { parts, lease, connection, generated, deadline, flight: Arc::clone(&flight) };
+            let task = async move {
+                let outcome = creation.run().await.map_err(Arc::new);
+                if !flight.is_awaited() {
+                    log_unheard(request_id, &outcome);
+                }
+                pilot.land(outcome);
+            };
+            self.parts.background.spawn(task.in_current_span());
         }
+
+        let Seat { joined, .. } = seat;
+        let Landing { connection, replayed } = seat.outcome().await.map_err(failed)?;
+        Ok(Created { request_id, connection, replayed: replayed || joined })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tokio::sync::Semaphore;
-    use tokio_util::task::TaskTracker;
-
-    use super::*;
-    use crate::domain::{ConnectionId, ConnectionName, Credential, Etag, HubSpotCredentials, Stage};
-
-    /// Creates nothing before it has a permit.
-    #[derive(Clone)]
-    struct SlowFlowService {
-        permits: Arc<Semaphore>,
-        created: Arc<Semaphore>,
-    }
-
-    impl SlowFlowService {
-        fn new() -> Self {
-            Self { permits: Arc::new(Semaphore::new(0)), created: Arc::new(Semaphore::new(0)) }
+/// The outcome of a creation whose callers have all left is told to the log alone.
+fn log_unheard(request_id: RequestId, outcome: &Outcome) {
+    match outcome {
+        Ok(Landing { connection, .. }) => {
+            tracing::info!(%request_id, connection_id = %connection.id, "created a connection whose caller has left");
         }
-    }
-
-    impl FlowService for SlowFlowService {
-        async fn create_connection(
-            &self,
-            _: &NewConnection,
-            progress: &Progress,
-        ) -> Result<CreatedConnection, CreateError> {
-            progress.enter(Stage::Create);
-            self.permits.acquire().await.expect("never closed").forget();
-            self.created.add_permits(1);
-            Ok(CreatedConnection {
-                id: ConnectionId::parse("c-1").unwrap(),
-                etag: Etag::parse("\"e-1\"").unwrap(),
-            })
+        Err(failure) => {
+            tracing::warn!(%request_id, cause = error_chain(&**failure), "a creation failed whose caller has left");
         }
-    }
-
-    struct BrokenFlowService;
-
-    impl FlowService for BrokenFlowService {
-        async fn create_connection(
-            &self,
-            _: &NewConnection,
-            _: &Progress,
-        ) -> Result<CreatedConnection, CreateError> {
-            panic!("a bug");
-        }
-    }
-
-    fn command() -> CreateHubSpotConnection {
-        let credential = || Credential::parse("x").unwrap();
-        CreateHubSpotConnection {
-            connection: NewConnection {
-                sandbox: SandboxName::parse("prod").unwrap(),
-                name: ConnectionName::parse("n").unwrap(),
-                description: None,
-                credentials: HubSpotCredentials {
-                    client_id: credential(),
-                    client_secret: credential(),
-                    access_token: credential(),
-                    refresh_token: credential(),
-                },
-            },
-        }
-    }
-
-    #[tokio::test]
-    async fn a_creation_is_finished_though_its_caller_has_left() {
-        let flow_service = SlowFlowService::new();
-        let creations = TaskTracker::new();
-        let service = Service::new(flow_service.clone(), creations.clone());
-        let progress = Arc::new(Progress::default());
-
-        let caller = service.create_hubspot_connection(command(), Arc::clone(&progress));
-        tokio::select! {
-            biased;
-            _ = caller => unreachable!("it has no permit"),
-            () = std::future::ready(()) => {}
-        }
-        flow_service.permits.add_permits(1);
-        creations.close();
-        creations.wait().await;
-        assert_eq!(flow_service.created.available_permits(), 1);
-        assert!(progress.may_exist());
-    }
-
-    #[tokio::test]
-    async fn a_panic_leaves_the_outcome_unknown() {
-        let service = Service::new(BrokenFlowService, TaskTracker::new());
-        let error = service.create_hubspot_connection(command(), Arc::default()).await.unwrap_err();
-        assert!(matches!(error.kind, CreateError::OutcomeUnknown { .. }));
     }
 }

@@ -1,6 +1,6 @@
 //! Ends a call when its deadline is spent: the caller's, or the longest that the service grants.
 //!
-//! The error says how far the call has come, which the use case notes in its [`Progress`]. Callers
+//! The error says how far the call has come, which the use case notes in its [`CallProgress`]. Callers
 //! watch their deadline, too, and stop listening when it is spent: an answer on the minute would
 //! never be read, so this one comes a little earlier.
 
@@ -12,9 +12,9 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use crate::{domain::Progress, grpc::status};
+use crate::{domain::CallProgress, grpc::status};
 
 const TIMEOUT: &str = "grpc-timeout";
 /// How much earlier than the caller's deadline the answer leaves: a tenth of the time, and at most
@@ -31,12 +31,22 @@ pub(in crate::grpc) async fn deadline(
         Some(Some(limit)) => (limit - (limit / 10).min(LONGEST_MARGIN)).min(longest),
         Some(None) => return status::invalid_timeout().into_http(),
     };
-    let progress = Arc::new(Progress::default());
-    request.extensions_mut().insert(Arc::clone(&progress));
-    match timeout(limit, next.run(request)).await {
+    let progress = Arc::new(CallProgress::default());
+    let deadline = Instant::now() + limit;
+    request.extensions_mut().insert(Deadline { at: deadline, progress: Arc::clone(&progress) });
+    match timeout_at(deadline, next.run(request)).await {
         Ok(response) => response,
+        // The call is dropped by now: what its progress says is not what is just about to change.
         Err(_) => status::deadline_exceeded(&progress).into_http(),
     }
+}
+
+/// The deadline of a call, in the extensions of its request.
+#[derive(Clone, Debug)]
+pub(in crate::grpc) struct Deadline {
+    pub(in crate::grpc) at: Instant,
+    /// Where the call notes how far it has come.
+    pub(in crate::grpc) progress: Arc<CallProgress>,
 }
 
 /// Reads a timeout as gRPC writes it: 1 to 8 digits and a unit.

@@ -1,0 +1,93 @@
+//! The settings of the record of creations.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use secrecy::ExposeSecret;
+
+use super::{
+    IdempotencyConfig, Secret, UpstreamConfig, parse,
+    source::{Reported, Source},
+};
+use crate::idempotency::{FingerprintKeys, LEASE, Retention};
+
+/// Shorter keys could be guessed.
+const SHORTEST_KEY: usize = 32;
+/// How much longer than a creation's request the settle window has to be against the real Flow
+/// Service: for a request that the gateway has given up and the other side still works on.
+const SETTLE_MARGIN: Duration = Duration::from_secs(15);
+
+pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Reported> {
+    let redis_url = redis_url(source);
+    let keys = fingerprint_keys(source, matches!(redis_url, Ok(None)));
+    let request_id = source.read("HCS_REQUEST_ID_TTL", parse::timeout);
+    let settle_window = source.read("HCS_SETTLE_WINDOW", parse::timeout);
+    Ok(IdempotencyConfig {
+        redis_url: redis_url?,
+        fingerprint_keys: keys?,
+        retention: Retention { request_id: request_id?, settle_window: settle_window?, lease: LEASE },
+    })
+}
+
+fn redis_url(source: &mut Source) -> Result<Option<Secret>, Reported> {
+    let secret = source.read_secret("HCS_REDIS_URL")?;
+    let url = secret.as_ref().and_then(|secret| secret.read().ok());
+    let url = url.map(|url| Url::parse(url.expose_secret()));
+    match url {
+        None => Ok(secret),
+        Some(Ok(url)) if matches!(url.scheme(), "redis" | "rediss") && url.host().is_some() => Ok(secret),
+        Some(Ok(_) | Err(_)) => Err(source.report(
+            "HCS_REDIS_URL",
+            "must be a redis or rediss URL with a host, as in rediss://:PASSWORD@redis.example.com:6379",
+        )),
+    }
+}
+
+fn fingerprint_keys(source: &mut Source, memory_only: bool) -> Result<FingerprintKeys, Reported> {
+    let Some(secret) = source.read_secret("HCS_FINGERPRINT_KEY")? else {
+        if memory_only {
+            return Ok(FingerprintKeys::random());
+        }
+        return Err(source.report(
+            "HCS_FINGERPRINT_KEY",
+            "required with HCS_REDIS_URL: replicas have to share it, as in the output of openssl rand -base64 32",
+        ));
+    };
+    let text = secret.read().map_err(|error| source.report("HCS_FINGERPRINT_KEY", error.to_string()))?;
+    let keys: Vec<&[u8]> = text.expose_secret().split(',').map(|key| key.trim().as_bytes()).collect();
+    match keys.as_slice() {
+        [current] if current.len() >= SHORTEST_KEY => Ok(FingerprintKeys::new(current, None)),
+        [current, previous] if current.len().min(previous.len()) >= SHORTEST_KEY => {
+            Ok(FingerprintKeys::new(current, Some(previous)))
+        }
+        _ => Err(source.report(
+            "HCS_FINGERPRINT_KEY",
+            "must be one key of at least 32 bytes, or while rotating two, comma separated, the new one first",
+        )),
+    }
+}
+
+/// Reports durations that cannot hold together.
+pub(super) fn check_durations(
+    source: &mut Source,
+    idempotency: &IdempotencyConfig,
+    upstream: &UpstreamConfig,
+    request_timeout: Duration,
+) {
+    let Retention { request_id, settle_window, .. } = idempotency.retention;
+    if upstream.flow_service_url.scheme() == "https" && settle_window < upstream.create_timeout + SETTLE_MARGIN
+    {
+        source.report(
+            "HCS_SETTLE_WINDOW",
+            "shorter than HCS_CREATE_TIMEOUT and 15s: a creation could be sent again while the first one may \
+             still arrive",
+        );
+    }
+    if request_id < settle_window + request_timeout {
+        source.report(
+            "HCS_REQUEST_ID_TTL",
+            "shorter than HCS_SETTLE_WINDOW and HCS_REQUEST_TIMEOUT together: an id could be forgotten while \
+             its outcome is not known yet",
+        );
+    }
+}

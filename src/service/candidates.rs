@@ -1,0 +1,114 @@
+//! Which connection could be the one that a lost creation made.
+//!
+//! The Flow Service has no idempotency key and accepts duplicate names, so a lost creation can only be
+//! recognized: by its name, by the time of its creation, and by certain evidence to the contrary.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use crate::{
+    domain::{Credential, NewConnection},
+    flow_service::{ConnectionPage, ConnectionSummary},
+};
+
+/// By how much the Flow Service's clock may be off against what its `Date` header says, whole seconds
+/// being its unit.
+const CLOCK_SLACK: Duration = Duration::from_secs(5);
+/// What Adobe's interface calls itself as the creator of a connection.
+const ADOBE_INTERFACE: &str = "exc_app";
+
+/// When a creation was sent, by the clock of this process: the first time, and the last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    as_of: Instant,
+    first: Duration,
+    last: Duration,
+}
+
+impl Sent {
+    /// A creation that was first and last sent so long ago.
+    pub(super) fn ago(first: Duration, last: Duration) -> Self {
+        Self { as_of: Instant::now(), first, last }
+    }
+
+    /// The same creation, sent once more now.
+    pub(super) fn again(earlier: Option<Self>) -> Self {
+        Self::ago(earlier.map(|sent| sent.first_ago()).unwrap_or_default(), Duration::ZERO)
+    }
+
+    fn first_ago(&self) -> Duration {
+        self.first + self.as_of.elapsed()
+    }
+
+    /// How long ago it was last sent.
+    pub(super) fn last_ago(&self) -> Duration {
+        self.last + self.as_of.elapsed()
+    }
+
+    /// The time within which the connection was created, if it was.
+    fn window(&self, server_time_ms: i64, settle_window: Duration) -> Window {
+        let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let before = |ago: Duration| server_time_ms.saturating_sub(milliseconds(ago));
+        Window {
+            from_ms: before(self.first_ago().saturating_add(CLOCK_SLACK)),
+            to_ms: before(self.last_ago()).saturating_add(milliseconds(settle_window)),
+        }
+    }
+}
+
+/// A span of time by the Flow Service's clock.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    from_ms: i64,
+    to_ms: i64,
+}
+
+/// What a page of a list says about a lost creation.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    /// Those that could be it.
+    pub(super) candidates: Vec<ConnectionSummary>,
+    /// Whether the connections on later pages are too old to be it.
+    pub(super) is_past: bool,
+}
+
+/// Looks through a page.
+pub(super) fn sight(
+    page: ConnectionPage,
+    lost: &NewConnection,
+    sent: &Sent,
+    settle_window: Duration,
+) -> Sighting {
+    let window = sent.window(page.server_time_ms, settle_window);
+    let is_past = page.connections.last().is_some_and(|oldest| oldest.created_at_ms < window.from_ms);
+    let is_within = |c: &ConnectionSummary| (window.from_ms..=window.to_ms).contains(&c.created_at_ms);
+    let candidates = page
+        .connections
+        .into_iter()
+        .filter(|connection| connection.name == lost.name.as_str() && is_within(connection))
+        .filter(|connection| !is_certainly_another(connection, lost))
+        .collect();
+    Sighting { candidates, is_past }
+}
+
+fn is_certainly_another(connection: &ConnectionSummary, lost: &NewConnection) -> bool {
+    let description = lost.description.as_ref().map_or("", |description| description.as_str());
+    connection.created_client.as_deref() == Some(ADOBE_INTERFACE)
+        || connection.description.as_deref().unwrap_or_default() != description
+        || connection
+            .hubspot_client_id
+            .as_deref()
+            .is_some_and(|id| is_certainly_another_client(id, &lost.credentials.client_id))
+}
+
+/// Whether a client ID differs. What the Flow Service masks, and how, is not documented: only an ID
+/// that has the length of the other one and looks like none of the usual masks is taken at its word.
+fn is_certainly_another_client(shown: &str, own: &Credential) -> bool {
+    let own = own.expose_secret();
+    let looks_masked = !shown.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        || shown.to_ascii_lowercase().contains("xxx")
+        || shown.bytes().all(|b| Some(&b) == shown.as_bytes().first());
+    shown.len() == own.len() && !looks_masked && shown != own
+}

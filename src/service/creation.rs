@@ -1,0 +1,350 @@
+//! One creation, from its claim to its outcome: the state machine that keeps the promise.
+//!
+//! ```text
+//!            ┌────────── settled: it never arrived ─────────┐
+//!            ▼                                              │
+//! claim ─► Send ── answer ──► landed      Send ── lost ──► Look ── found ──► landed
+//!   └──────────── a lost one, found in the store ───────────▲
+//! ```
+//!
+//! What is sent is sent once. It is sent again only where it is certain that nothing was created: by
+//! the answer, because nothing left, or because the settle window has passed and there is nothing.
+//!
+//! One gap remains: a process that is frozen between the step to `sending` and the first byte, for
+//! longer than it takes others to declare the creation lost and settled, sends all the same when it
+//! thaws. The first byte has to leave within [`SEND_WITHIN`] by a clock that runs on in a frozen
+//! process, so that the freeze would have to begin after that check, in the few instructions before
+//! the write.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Failure, Parts,
+    candidates::{Sent, sight},
+    create_hubspot_connection::Landing,
+    flight::Flight,
+    lease_keeper::LeaseKeeper,
+};
+use crate::{
+    domain::{CreatedConnection, NewConnection, Stage},
+    error_chain::error_chain,
+    flow_service::{Cause, CreateError, FlowService, NextStep},
+    idempotency::{Claim, Lease, Recorded, StoreError},
+};
+
+/// How soon after the step to `sending` the first byte has to leave.
+const SEND_WITHIN: Duration = Duration::from_secs(5);
+/// The pause between two looks for a lost connection: at first the answer is only just lost, and
+/// later the other side has most likely never got the request.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest that one look may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
+/// More pages than the connections of any organization fill.
+const MAX_PAGES: usize = 100;
+
+/// One creation.
+pub(super) struct Creation<F> {
+    pub(super) parts: Arc<Parts<F>>,
+    pub(super) lease: Lease,
+    pub(super) connection: NewConnection,
+    pub(super) generated: bool,
+    pub(super) deadline: Instant,
+    pub(super) flight: Arc<Flight>,
+}
+
+/// Where a creation goes next.
+enum Next {
+    /// Nothing was created so far; `Some` where that took the settle window to know.
+    Send(Option<Sent>),
+    /// The connection may exist.
+    Look(Sent, Arc<Failure>),
+    /// It is over.
+    Land(Result<Landing, Failure>),
+}
+
+impl<F: FlowService> Creation<F> {
+    /// Brings the creation to its end.
+    pub(super) async fn run(self) -> Result<Landing, Failure> {
+        self.flight.progress.enter(Stage::Claim);
+        let mut next = match self.parts.store.claim(&self.lease).await {
+            Ok(Claim::Fresh) => Next::Send(None),
+            Ok(Claim::Unknown { first_sent, last_sent }) => {
+                let lost = Failure::OutcomeUnknown { problem: None, cause: None };
+                Next::Look(Sent::ago(first_sent, last_sent), Arc::new(lost))
+            }
+            Ok(Claim::Done(connection)) => return Ok(Landing { connection, replayed: true }),
+            Ok(Claim::OtherContent) => return Err(Failure::RequestIdReused),
+            Ok(Claim::InProgress { retry_after }) => return Err(Failure::RequestInProgress { retry_after }),
+            Ok(Claim::NameInProgress { retry_after }) => return Err(Failure::NameInProgress { retry_after }),
+            Err(error) => return Err(Failure::Store(error)),
+        };
+        let replayed = matches!(next, Next::Look(..));
+        let _keeper = LeaseKeeper::start(Arc::clone(&self.parts.store), self.lease.clone());
+        loop {
+            next = match next {
+                Next::Send(earlier) => self.send(earlier).await,
+                Next::Look(sent, lost) => self.look(sent, lost).await,
+                Next::Land(Ok(landing)) => {
+                    return Ok(Landing { replayed: replayed || landing.replayed, ..landing });
+                }
+                Next::Land(Err(failure)) => return Err(failure),
+            };
+        }
+    }
+}
+
+impl<F: FlowService> Creation<F> {
+    /// Sends the creation until there is an answer, it is lost, or sending it again makes no sense.
+    async fn send(&self, earlier: Option<Sent>) -> Next {
+        let progress = &self.flight.progress;
+        self.flight.flying();
+        let mut attempt = 0;
+        let mut refreshed = false;
+        loop {
+            progress.enter(Stage::AdobeToken);
+            let error = match self.parts.flow_service.pass(self.deadline).await {
+                Ok(pass) => match self.attempt(&pass).await {
+                    Attempt::Created(connection) => {
+                        return self.record(connection, !self.generated || earlier.is_some()).await;
+                    }
+                    Attempt::Failed(error) => error,
+                    Attempt::Stopped(failure) => return Next::Land(Err(failure)),
+                },
+                Err(error) => error,
+            };
+            let pause = match error.next_step() {
+                NextStep::LookFor => return self.lost(error, earlier).await,
+                NextStep::RefreshToken if !refreshed => {
+                    refreshed = true;
+                    Some(Duration::ZERO)
+                }
+                NextStep::SendAgain(asked) => {
+                    self.parts.flow_service.retry_in(attempt, asked, self.deadline)
+                }
+                NextStep::RefreshToken | NextStep::GiveUp => None,
+            };
+            progress.set_may_exist(false);
+            attempt += 1;
+            if !self.pauses(pause).await {
+                self.release().await;
+                return Next::Land(Err(Failure::from(error)));
+            }
+        }
+    }
+
+    /// Sends the creation once.
+    async fn attempt(&self, pass: &F::Pass) -> Attempt {
+        let progress = &self.flight.progress;
+        // A caller whose time is up reads this after it has left. Said first and looked for second,
+        // nobody is told that nothing exists while it is being sent.
+        progress.set_may_exist(true);
+        if !self.flight.is_awaited() {
+            progress.set_may_exist(false);
+            self.release().await;
+            return Attempt::Stopped(Failure::Abandoned);
+        }
+        let send_by = Instant::now() + SEND_WITHIN;
+        if let Err(error) = self.parts.store.begin_sending(&self.lease).await {
+            progress.set_may_exist(false);
+            return Attempt::Stopped(match error {
+                // Whoever has taken the lease over brings the creation to its end.
+                StoreError::LeaseLost => Failure::RequestInProgress { retry_after: FIRST_PAUSE },
+                error @ (StoreError::Unavailable(_) | StoreError::Full) => Failure::Store(error),
+            });
+        }
+        progress.enter(Stage::Create);
+        let answer =
+            self.parts.flow_service.create_connection(pass, &self.connection, send_by, progress).await;
+        match answer {
+            Ok(connection) => Attempt::Created(connection),
+            Err(error) => {
+                if error.next_step() != NextStep::LookFor {
+                    self.note(self.parts.store.not_created(&self.lease).await, "nothing was created");
+                }
+                Attempt::Failed(error)
+            }
+        }
+    }
+
+    /// Notes that the answer was lost.
+    async fn lost(&self, error: CreateError, earlier: Option<Sent>) -> Next {
+        // Where this fails the record says `sending`, which is `unknown` as soon as the lease ends.
+        self.note(self.parts.store.outcome_unknown(&self.lease).await, "the outcome is unknown");
+        Next::Look(Sent::again(earlier), Arc::new(Failure::from(error)))
+    }
+
+    /// Looks for the connection of a lost creation until it is found, or the settle window has passed
+    /// without it.
+    async fn look(&self, sent: Sent, lost: Arc<Failure>) -> Next {
+        let progress = &self.flight.progress;
+        progress.set_may_exist(true);
+        progress.enter(Stage::Reconcile);
+        self.flight.looking(Arc::clone(&lost));
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // A look that begins after the end of the window, and sees nothing, proves that there is
+            // nothing; one that begins before it does not.
+            let is_settled = sent.last_ago() > self.parts.retention.settle_window;
+            let candidates = tokio::select! {
+                biased;
+                () = self.parts.background.draining() => return self.leave().await,
+                candidates = self.candidates(&sent) => candidates,
+            };
+            match candidates {
+                Ok(candidates) => match candidates.as_slice() {
+                    [] if is_settled && self.flight.is_awaited() => return Next::Send(Some(sent)),
+                    [] if is_settled => return self.leave().await,
+                    [] => {}
+                    [found] => {
+                        if let Some(next) = self.adopt(found.clone()).await {
+                            return next;
+                        }
+                    }
+                    several => {
+                        let ids = several.iter().map(|connection| connection.id.clone()).collect();
+                        self.note(self.parts.store.abandon(&self.lease).await, "several could be it");
+                        return Next::Land(Err(Failure::Ambiguous(ids)));
+                    }
+                },
+                Err(error) => tracing::debug!(error = error_chain(&*error), "could not look for a lost connection"),
+            }
+            if is_settled && !self.flight.is_awaited() {
+                return self.leave().await;
+            }
+            let window_left = self.parts.retention.settle_window.saturating_sub(sent.last_ago());
+            let jittered = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+            let until_settled = window_left + Duration::from_millis(1);
+            let wait = if window_left.is_zero() { jittered } else { jittered.min(until_settled) };
+            if !self.pauses(Some(wait)).await {
+                return self.leave().await;
+            }
+            progress.enter(Stage::Reconcile);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Lists the connections that could be the lost one and are nobody else's.
+    async fn candidates(&self, sent: &Sent) -> Result<Vec<CreatedConnection>, Cause> {
+        let deadline = Instant::now() + LOOK_TIMEOUT;
+        let settle_window = self.parts.retention.settle_window;
+        let mut candidates = Vec::new();
+        let mut page = None;
+        for _ in 0..MAX_PAGES {
+            let listed = self
+                .parts
+                .flow_service
+                .list_connections(&self.lease.key.sandbox, page.as_ref(), deadline)
+                .await?;
+            page = listed.next.clone();
+            let sighting = sight(listed, &self.connection, sent, settle_window);
+            candidates.extend(sighting.candidates.into_iter().map(|c| CreatedConnection { id: c.id, etag: c.etag }));
+            if sighting.is_past || page.is_none() {
+                // A connection that is created while pages are read moves others onto the next page.
+                candidates.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+                candidates.dedup_by(|a, b| a.id == b.id);
+                return self.nobody_elses(candidates).await;
+            }
+        }
+        Err(format!("the connections are more than {MAX_PAGES} pages").into())
+    }
+
+    async fn nobody_elses(&self, mut candidates: Vec<CreatedConnection>) -> Result<Vec<CreatedConnection>, Cause> {
+        if !candidates.is_empty() {
+            let ids: Vec<_> = candidates.iter().map(|connection| connection.id.clone()).collect();
+            let taken = self.parts.store.outcomes_of_others(&self.lease.key, &ids).await?;
+            candidates.retain(|connection| !taken.contains(&connection.id));
+        }
+        Ok(candidates)
+    }
+
+    /// Makes the one candidate the outcome. `None` where the store could not do it.
+    async fn adopt(&self, found: CreatedConnection) -> Option<Next> {
+        let connection = match self.parts.store.done(&self.lease, &found, true).await {
+            Ok(Recorded::Done) => found,
+            Ok(Recorded::Already(connection)) => connection,
+            Ok(Recorded::BelongsToAnother) => return None,
+            Err(error) => {
+                tracing::debug!(error = error_chain(&error), "could not record a connection that was found");
+                return None;
+            }
+        };
+        tracing::info!(connection_id = %connection.id, request_id = %self.lease.key.request_id, "found a lost connection");
+        Some(Next::Land(Ok(Landing { connection, replayed: false })))
+    }
+
+    /// Leaves a lost creation to whoever asks for it next.
+    async fn leave(&self) -> Next {
+        self.note(self.parts.store.abandon(&self.lease).await, "left for a later call");
+        Next::Land(Err(Failure::OutcomeUnknown { problem: None, cause: None }))
+    }
+
+    /// Records the answer. Where the store is gone the caller still gets it, and recording goes on.
+    async fn record(&self, connection: CreatedConnection, remember: bool) -> Next {
+        let recorded = self.parts.store.done(&self.lease, &connection, remember).await;
+        let request_id = self.lease.key.request_id;
+        let connection = match recorded {
+            Ok(Recorded::Done) => connection,
+            Ok(Recorded::Already(other)) => {
+                tracing::error!(%request_id, created = %connection.id, recorded = %other.id, "a request made two connections");
+                other
+            }
+            Ok(Recorded::BelongsToAnother) => {
+                tracing::error!(%request_id, created = %connection.id, "a new connection is recorded for another request");
+                connection
+            }
+            Err(error) => {
+                tracing::warn!(error = error_chain(&error), %request_id, connection_id = %connection.id, "could not record a connection: going on trying");
+                self.go_on_recording(connection.clone(), remember);
+                connection
+            }
+        };
+        Next::Land(Ok(Landing { connection, replayed: false }))
+    }
+
+    fn go_on_recording(&self, connection: CreatedConnection, remember: bool) {
+        let (store, lease) = (Arc::clone(&self.parts.store), self.lease.clone());
+        let give_up = Instant::now() + self.parts.retention.request_id;
+        self.parts.background.spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            while Instant::now() < give_up && store.done(&lease, &connection, remember).await.is_err() {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        });
+    }
+
+    /// Gives the record and the name free: nothing was created.
+    async fn release(&self) {
+        self.note(self.parts.store.release(&self.lease).await, "released");
+    }
+
+    /// A step that only tells the store what is certain already: where it fails the lease ends by
+    /// itself, and the record says no less than the truth.
+    fn note(&self, step: Result<(), StoreError>, what: &str) {
+        if let Err(error) = step {
+            let request_id = self.lease.key.request_id;
+            tracing::debug!(error = error_chain(&error), %request_id, what, "could not tell the store");
+        }
+    }
+
+    /// Waits, if there is something to wait for and the process does not end.
+    async fn pauses(&self, pause: Option<Duration>) -> bool {
+        let Some(pause) = pause else { return false };
+        self.flight.progress.enter(Stage::BackOff);
+        tokio::select! {
+            () = self.parts.background.draining() => false,
+            () = sleep(pause) => true,
+        }
+    }
+}
+
+/// What one attempt to send comes to.
+enum Attempt {
+    Created(CreatedConnection),
+    Failed(CreateError),
+    /// It was not made.
+    Stopped(Failure),
+}

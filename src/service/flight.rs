@@ -1,0 +1,171 @@
+//! Creations under way in this process: calls with the same request id share one.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::{Failure, create_hubspot_connection::Landing};
+use crate::{
+    domain::Progress,
+    idempotency::{Fingerprint, Key},
+};
+
+/// How long a call waits while a lost connection is being looked for. A loss is found out within
+/// seconds or not before the settle window ends; the caller learns more by calling again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a creation comes to, for everyone who waits for it.
+pub(super) type Outcome = Result<Landing, Arc<Failure>>;
+
+/// One creation under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) progress: Arc<Progress>,
+    fingerprint: Fingerprint,
+    state: watch::Sender<State>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// It is on its way.
+    Flying,
+    /// Its answer was lost, and the connection is being looked for since then.
+    Looking { since: Instant, lost: Arc<Failure> },
+    /// It is over.
+    Landed(Outcome),
+}
+
+impl Flight {
+    /// Whether anybody waits for the outcome.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.state.receiver_count() > 0
+    }
+
+    /// Notes that the answer was lost and the connection is being looked for.
+    pub(super) fn looking(&self, lost: Arc<Failure>) {
+        self.state.send_replace(State::Looking { since: Instant::now(), lost });
+    }
+
+    /// Notes that the creation is being sent, again.
+    pub(super) fn flying(&self) {
+        self.state.send_replace(State::Flying);
+    }
+}
+
+/// A place in a flight: as long as it exists, the flight is awaited.
+pub(super) struct Seat {
+    state: watch::Receiver<State>,
+    /// Whether the flight was there before.
+    pub(super) joined: bool,
+}
+
+impl Seat {
+    /// Waits for the outcome, or until it is not worth waiting for a lost connection any more.
+    pub(super) async fn outcome(mut self) -> Outcome {
+        let taken = Instant::now();
+        loop {
+            let give_up = match &*self.state.borrow_and_update() {
+                State::Landed(outcome) => return outcome.clone(),
+                State::Flying => None,
+                State::Looking { since, lost } => Some((*since.max(&taken) + PATIENCE, Arc::clone(lost))),
+            };
+            let changed = match give_up {
+                None => self.state.changed().await,
+                Some((at, lost)) => tokio::select! {
+                    changed = self.state.changed() => changed,
+                    () = sleep_until(at) => return Err(lost),
+                },
+            };
+            // The flight lands before it goes: see `Pilot`.
+            changed.map_err(|_| Arc::new(Failure::Crashed))?;
+        }
+    }
+}
+
+/// The creations under way.
+#[derive(Clone, Debug)]
+pub(super) struct Flights {
+    under_way: Arc<Mutex<HashMap<Key, Arc<Flight>>>>,
+    most: usize,
+}
+
+impl Flights {
+    /// Up to `most` creations, whether their callers still wait or not.
+    pub(super) fn new(most: NonZeroUsize) -> Self {
+        Self { under_way: Arc::default(), most: most.get() }
+    }
+
+    /// Takes a seat in the flight of this key. Where there is none yet it is new, and has to be flown
+    /// by the caller.
+    ///
+    /// # Errors
+    /// [`Failure::RequestIdReused`] when the key's flight is about other content, and
+    /// [`Failure::TooMany`].
+    pub(super) fn board(
+        &self,
+        key: &Key,
+        fingerprint: Fingerprint,
+    ) -> Result<(Seat, Arc<Flight>, Option<Pilot>), Failure> {
+        let mut under_way = self.lock();
+        let is_full = under_way.len() >= self.most;
+        match under_way.entry(key.clone()) {
+            Entry::Vacant(_) if is_full => Err(Failure::TooMany),
+            Entry::Occupied(entry) => {
+                let flight = Arc::clone(entry.get());
+                if flight.fingerprint != fingerprint {
+                    return Err(Failure::RequestIdReused);
+                }
+                let seat = Seat { state: flight.state.subscribe(), joined: true };
+                Ok((seat, flight, None))
+            }
+            Entry::Vacant(entry) => {
+                let (state, seat) = watch::channel(State::Flying);
+                let progress = Arc::new(Progress::new(key.request_id));
+                let flight = Arc::new(Flight { progress, fingerprint, state });
+                entry.insert(Arc::clone(&flight));
+                let pilot = Pilot { flights: self.clone(), key: key.clone(), flight: Arc::clone(&flight) };
+                Ok((Seat { state: seat, joined: false }, flight, Some(pilot)))
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Flight>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lands a flight, also where the task that flies it panics or is ended.
+#[derive(Debug)]
+pub(super) struct Pilot {
+    flights: Flights,
+    key: Key,
+    flight: Arc<Flight>,
+}
+
+impl Pilot {
+    /// Tells everyone who waits.
+    pub(super) fn land(self, outcome: Outcome) {
+        self.flight.state.send_replace(State::Landed(outcome));
+    }
+}
+
+impl Drop for Pilot {
+    fn drop(&mut self) {
+        self.flights.lock().remove(&self.key);
+        self.flight.state.send_if_modified(|state| {
+            let crashed = !matches!(state, State::Landed(_));
+            if crashed {
+                *state = State::Landed(Err(Arc::new(Failure::Crashed)));
+            }
+            crashed
+        });
+    }
+}
