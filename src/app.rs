@@ -1,19 +1,21 @@
 //! The process: the only file that knows every part.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use tokio::{net::TcpListener, time::timeout};
-use tokio_util::task::TaskTracker;
 
 use crate::{
     admin,
-    config::{AdobeConfig, AdobeCredential, Config, DrainConfig, UpstreamConfig, UpstreamHttp},
+    config::{
+        AdobeConfig, AdobeCredential, Config, DrainConfig, IdempotencyConfig, UpstreamConfig, UpstreamHttp,
+    },
     flow_service::{Cause, HttpFlowService, Identity, Ims, ReadyToken, TokenSource, upstream_client},
     grpc,
     health::Health,
+    idempotency::{self, MemoryStore, RedisStore, Store},
     server::{self, Lifetimes, Shutdown},
-    service::Service,
+    service::{Background, Parts, Service},
 };
 
 /// Why the process does not start.
@@ -33,6 +35,9 @@ pub enum StartError {
     /// The HTTP client towards Adobe cannot be built.
     #[error("cannot build the HTTP client for Adobe")]
     Upstream(#[source] Cause),
+    /// The client of the idempotency store cannot be built.
+    #[error("cannot build the client for Redis (HCS_REDIS_URL)")]
+    Store(#[source] Cause),
 }
 
 /// How the process ended.
@@ -51,7 +56,7 @@ pub struct App {
     admin: TcpListener,
     router: Router,
     health: Health,
-    creations: TaskTracker,
+    background: Background,
     lifetimes: Lifetimes,
     drain: DrainConfig,
 }
@@ -73,8 +78,17 @@ impl App {
     /// [`StartError::Upstream`].
     pub async fn on(grpc: TcpListener, admin: TcpListener, config: &Config) -> Result<Self, StartError> {
         let flow_service = flow_service(&config.adobe, &config.upstream).map_err(StartError::Upstream)?;
-        let creations = TaskTracker::new();
-        let service = Service::new(flow_service, creations.clone());
+        let background = Background::default();
+        let service = Service::new(
+            Parts {
+                flow_service,
+                store: store(&config.idempotency, &config.adobe.org_id)?,
+                fingerprint_keys: config.idempotency.fingerprint_keys.clone(),
+                retention: config.idempotency.retention,
+                background: background.clone(),
+            },
+            config.max_in_flight,
+        );
         let health = Health::new().await;
         let options = grpc::Options {
             sandboxes: config.sandboxes.clone(),
@@ -87,7 +101,7 @@ impl App {
             admin,
             router: grpc::router(service, health.grpc_service(), options),
             health,
-            creations,
+            background,
             // No call lives longer than the request timeout: none is cut for its connection's age.
             lifetimes: Lifetimes { max_age: config.max_connection_age, grace: config.request_timeout },
             drain: config.drain.clone(),
@@ -114,7 +128,7 @@ impl App {
     /// whoever sends calls to notice; stops accepting; finishes what is under way; and ends what is
     /// left when the time is over.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self { grpc, admin, router, health, creations, lifetimes, drain } = self;
+        let Self { grpc, admin, router, health, background, lifetimes, drain } = self;
         let shutdown = Shutdown::default();
         let mut serving = tokio::spawn(server::serve(grpc, router, lifetimes, shutdown.clone()));
         // Until the process ends: probes and people ask while it drains, too.
@@ -129,27 +143,45 @@ impl App {
         tracing::info!(timeout = ?drain.timeout, "stopping: finishing the calls under way");
         health.end_watches().await;
         shutdown.drain.cancel();
-        creations.close();
         let finished = async {
-            // Calls first: one that is still being received may start a creation.
-            let _ = (&mut serving).await;
-            creations.wait().await;
+            // Calls that only wait are told to stop. One that is still being received may start a
+            // creation, so the last creation ends after the last call.
+            let (_, ()) = tokio::join!(&mut serving, background.drain());
+            background.drain().await;
         };
         let drained = match timeout(drain.timeout, finished).await {
             Ok(()) => Drained::Completely,
             Err(_) => {
+                tracing::warn!(
+                    creations = background.len(),
+                    "the time for finishing is over: ending what is left"
+                );
                 shutdown.kill.cancel();
+                background.kill();
                 Drained::TimedOut
             }
         };
         admin.abort();
-        tracing::info!(?drained, creations_left = creations.len(), "stopped");
+        tracing::info!(?drained, "stopped");
         drained
     }
 }
 
 async fn listen(variable: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { variable, address, source })
+}
+
+fn store(config: &IdempotencyConfig, org_id: &str) -> Result<Arc<dyn Store>, StartError> {
+    let Some(url) = &config.redis_url else {
+        tracing::warn!(
+            "request ids are remembered in memory: a restart forgets them, and other replicas do not know \
+             them; set HCS_REDIS_URL for a promise that reaches further"
+        );
+        return Ok(Arc::new(MemoryStore::new(config.retention, idempotency::CAPACITY)));
+    };
+    let connect =
+        || -> Result<RedisStore, Cause> { Ok(RedisStore::connect(url.read()?, org_id, config.retention)?) };
+    Ok(Arc::new(connect().map_err(StartError::Store)?))
 }
 
 fn flow_service(adobe: &AdobeConfig, upstream: &UpstreamConfig) -> Result<HttpFlowService, Cause> {

@@ -9,11 +9,11 @@ mod lease_keeper;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
+use self::flight::Flights;
 pub use self::{
     background::Background,
     create_hubspot_connection::{CreateHubSpotConnection, Created, Error, Failure},
 };
-use self::flight::Flights;
 use crate::idempotency::{FingerprintKeys, Retention, Store};
 
 /// The use cases over one Flow Service and one store.

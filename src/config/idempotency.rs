@@ -75,7 +75,8 @@ pub(super) fn check_durations(
     request_timeout: Duration,
 ) {
     let Retention { request_id, settle_window, .. } = idempotency.retention;
-    if upstream.flow_service_url.scheme() == "https" && settle_window < upstream.create_timeout + SETTLE_MARGIN
+    if upstream.flow_service_url.scheme() == "https"
+        && settle_window < upstream.create_timeout + SETTLE_MARGIN
     {
         source.report(
             "HCS_SETTLE_WINDOW",

@@ -49,7 +49,8 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
     let request_timeout = source.read("HCS_REQUEST_TIMEOUT", parse::timeout);
     let upstream = upstream(source);
     let idempotency = idempotency::idempotency(source);
-    if let (Ok(idempotency), Ok(upstream), Ok(request_timeout)) = (&idempotency, &upstream, &request_timeout) {
+    if let (Ok(idempotency), Ok(upstream), Ok(request_timeout)) = (&idempotency, &upstream, &request_timeout)
+    {
         idempotency::check_durations(source, idempotency, upstream, *request_timeout);
     }
     let reflection = source.read("HCS_REFLECTION", parse::boolean);
@@ -233,7 +234,11 @@ mod tests {
             assert_problem(&[redis, ("HCS_FINGERPRINT_KEY", bad)], "HCS_FINGERPRINT_KEY", "32 bytes");
         }
         for bad in ["redis", "http://redis:6379", "redis://"] {
-            assert_problem(&[("HCS_REDIS_URL", bad), ("HCS_FINGERPRINT_KEY", key)], "HCS_REDIS_URL", "rediss://");
+            assert_problem(
+                &[("HCS_REDIS_URL", bad), ("HCS_FINGERPRINT_KEY", key)],
+                "HCS_REDIS_URL",
+                "rediss://",
+            );
         }
     }
 

@@ -113,17 +113,37 @@ enum Posted {
 
 impl FlowService for HttpFlowService {
     type Pass = Arc<AccessToken>;
-    async fn pass(&self, _: tokio::time::Instant) -> Result<Self::Pass, CreateError> { self.tokens.token().await.map_err(CreateError::Token) }
-    fn retry_in(&self, _: u32, _: Option<Duration>, _: tokio::time::Instant) -> Option<Duration> { None }
-    async fn create_connection(&self, token: &Self::Pass, connection: &NewConnection, _: tokio::time::Instant, progress: &Progress) -> Result<CreatedConnection, CreateError> {
+    async fn pass(&self, _: tokio::time::Instant) -> Result<Self::Pass, CreateError> {
+        self.tokens.token().await.map_err(CreateError::Token)
+    }
+    fn retry_in(&self, _: u32, _: Option<Duration>, _: tokio::time::Instant) -> Option<Duration> {
+        None
+    }
+    async fn create_connection(
+        &self,
+        token: &Self::Pass,
+        connection: &NewConnection,
+        _: tokio::time::Instant,
+        progress: &Progress,
+    ) -> Result<CreatedConnection, CreateError> {
         let body = wire::CreateConnection::from(connection);
         let body = Bytes::from(serde_json::to_vec(&body).expect("strings always serialize"));
         match self.post(connection, body.clone(), token, progress).await? {
             Posted::Created(connection) => Ok(connection),
-            Posted::TokenRefused(problem) => { self.tokens.refuse(token); Err(CreateError::TokenRefused{problem}) }
+            Posted::TokenRefused(problem) => {
+                self.tokens.refuse(token);
+                Err(CreateError::TokenRefused { problem })
+            }
         }
     }
-    async fn list_connections(&self, _: &crate::domain::SandboxName, _: Option<&super::PageToken>, _: tokio::time::Instant) -> Result<super::ConnectionPage, super::ReadError> { Ok(Default::default()) }
+    async fn list_connections(
+        &self,
+        _: &crate::domain::SandboxName,
+        _: Option<&super::PageToken>,
+        _: tokio::time::Instant,
+    ) -> Result<super::ConnectionPage, super::ReadError> {
+        Ok(Default::default())
+    }
 }
 
 /// Reads a success. Without both values in it the connection exists and cannot be named.

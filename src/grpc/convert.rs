@@ -2,8 +2,8 @@
 
 use crate::{
     domain::{
-        ConnectionName, Credential, Description, HubSpotCredentials, Invalid, NewConnection, RequestId, SandboxName,
-        SandboxNotAllowed, Sandboxes,
+        ConnectionName, Credential, Description, HubSpotCredentials, Invalid, NewConnection, RequestId,
+        SandboxName, SandboxNotAllowed, Sandboxes,
     },
     proto::{self, Verification},
     service::CreateHubSpotConnection,
@@ -51,20 +51,23 @@ pub(super) fn create(
     let sandbox = violations.check("sandbox_name", optional(&sandbox_name, SandboxName::parse));
     let request_id = violations.check("request_id", optional(&request_id, RequestId::parse));
     let verification = violations.check("verification", known_verification(verification));
-    let (Some(name), Some(description), Some(credentials), Some(sandbox), Some(request_id), Some(verification)) =
-        (name, description, credentials, sandbox, request_id, verification)
+    let (
+        Some(name),
+        Some(description),
+        Some(credentials),
+        Some(sandbox),
+        Some(request_id),
+        Some(verification),
+    ) = (name, description, credentials, sandbox, request_id, verification)
     else {
         return Err(Error::Invalid(violations.0));
     };
 
     let verifies = matches!(verification, Verification::Report | Verification::Require);
-    let not_built: Vec<_> = [
-        ("validate_only", validate_only),
-        ("verification", verifies),
-    ]
-    .into_iter()
-    .filter_map(|(field, is_used)| is_used.then_some(field))
-    .collect();
+    let not_built: Vec<_> = [("validate_only", validate_only), ("verification", verifies)]
+        .into_iter()
+        .filter_map(|(field, is_used)| is_used.then_some(field))
+        .collect();
     if !not_built.is_empty() {
         return Err(Error::NotBuilt(not_built));
     }

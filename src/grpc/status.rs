@@ -210,7 +210,9 @@ pub(super) fn creation_failed(error: &service::Error) -> Status {
              nothing was created: try again later, or use another name",
         )
         .retry_after(*retry_after),
-        Failure::TooMany => too_many("too many creations are under way; nothing was created: try again later"),
+        Failure::TooMany => {
+            too_many("too many creations are under way; nothing was created: try again later")
+        }
         Failure::Store(StoreError::Full) => {
             too_many("too many request ids are remembered; nothing was created: try again later")
         }

@@ -11,8 +11,8 @@ use super::{
     flight::{Outcome, Seat},
 };
 use crate::{
-    error_chain::error_chain,
     domain::{CallProgress, ConnectionId, CreatedConnection, NewConnection, RequestId, SandboxName},
+    error_chain::error_chain,
     flow_service::{Cause, CreateError, FlowService, Problem},
     idempotency::{Holder, Key, Lease, StoreError},
 };

@@ -121,9 +121,7 @@ impl<F: FlowService> Creation<F> {
                     refreshed = true;
                     Some(Duration::ZERO)
                 }
-                NextStep::SendAgain(asked) => {
-                    self.parts.flow_service.retry_in(attempt, asked, self.deadline)
-                }
+                NextStep::SendAgain(asked) => self.parts.flow_service.retry_in(attempt, asked, self.deadline),
                 NextStep::RefreshToken | NextStep::GiveUp => None,
             };
             progress.set_may_exist(false);
@@ -184,6 +182,7 @@ impl<F: FlowService> Creation<F> {
         progress.enter(Stage::Reconcile);
         self.flight.looking(Arc::clone(&lost));
         let mut pause = FIRST_PAUSE;
+        let mut found: Option<CreatedConnection> = None;
         loop {
             // A look that begins after the end of the window, and sees nothing, proves that there is
             // nothing; one that begins before it does not.
@@ -191,25 +190,30 @@ impl<F: FlowService> Creation<F> {
             let candidates = tokio::select! {
                 biased;
                 () = self.parts.background.draining() => return self.leave().await,
-                candidates = self.candidates(&sent) => candidates,
+                // The store may have recorded it and only its answer was lost. Another look could see
+                // a younger connection of the same name as well.
+                candidates = async { match &found {
+                    Some(found) => Ok(vec![CreatedConnection::clone(found)]),
+                    None => self.candidates(&sent).await,
+                } } => candidates,
             };
-            match candidates {
-                Ok(candidates) => match candidates.as_slice() {
-                    [] if is_settled && self.flight.is_awaited() => return Next::Send(Some(sent)),
-                    [] if is_settled => return self.leave().await,
-                    [] => {}
-                    [found] => {
-                        if let Some(next) = self.adopt(found.clone()).await {
-                            return next;
-                        }
-                    }
-                    several => {
-                        let ids = several.iter().map(|connection| connection.id.clone()).collect();
-                        self.note(self.parts.store.abandon(&self.lease).await, "several could be it");
-                        return Next::Land(Err(Failure::Ambiguous(ids)));
-                    }
+            match candidates.as_deref() {
+                Ok([]) if is_settled && self.flight.is_awaited() => return Next::Send(Some(sent)),
+                Ok([]) if is_settled => return self.leave().await,
+                Ok([]) => {}
+                Ok([candidate]) => match self.adopt(candidate).await {
+                    Adoption::Adopted(next) => return next,
+                    Adoption::BelongsToAnother => found = None,
+                    Adoption::StoreFailed => found = Some(candidate.clone()),
                 },
-                Err(error) => tracing::debug!(error = error_chain(&*error), "could not look for a lost connection"),
+                Ok(several) => {
+                    let ids = several.iter().map(|connection| connection.id.clone()).collect();
+                    self.note(self.parts.store.abandon(&self.lease).await, "several could be it");
+                    return Next::Land(Err(Failure::Ambiguous(ids)));
+                }
+                Err(error) => {
+                    tracing::debug!(error = error_chain(&**error), "could not look for a lost connection");
+                }
             }
             if is_settled && !self.flight.is_awaited() {
                 return self.leave().await;
@@ -240,7 +244,9 @@ impl<F: FlowService> Creation<F> {
                 .await?;
             page = listed.next.clone();
             let sighting = sight(listed, &self.connection, sent, settle_window);
-            candidates.extend(sighting.candidates.into_iter().map(|c| CreatedConnection { id: c.id, etag: c.etag }));
+            candidates.extend(
+                sighting.candidates.into_iter().map(|c| CreatedConnection { id: c.id, etag: c.etag }),
+            );
             if sighting.is_past || page.is_none() {
                 // A connection that is created while pages are read moves others onto the next page.
                 candidates.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
@@ -251,7 +257,10 @@ impl<F: FlowService> Creation<F> {
         Err(format!("the connections are more than {MAX_PAGES} pages").into())
     }
 
-    async fn nobody_elses(&self, mut candidates: Vec<CreatedConnection>) -> Result<Vec<CreatedConnection>, Cause> {
+    async fn nobody_elses(
+        &self,
+        mut candidates: Vec<CreatedConnection>,
+    ) -> Result<Vec<CreatedConnection>, Cause> {
         if !candidates.is_empty() {
             let ids: Vec<_> = candidates.iter().map(|connection| connection.id.clone()).collect();
             let taken = self.parts.store.outcomes_of_others(&self.lease.key, &ids).await?;
@@ -260,19 +269,19 @@ impl<F: FlowService> Creation<F> {
         Ok(candidates)
     }
 
-    /// Makes the one candidate the outcome. `None` where the store could not do it.
-    async fn adopt(&self, found: CreatedConnection) -> Option<Next> {
-        let connection = match self.parts.store.done(&self.lease, &found, true).await {
-            Ok(Recorded::Done) => found,
+    /// Makes the one candidate the outcome.
+    async fn adopt(&self, found: &CreatedConnection) -> Adoption {
+        let connection = match self.parts.store.done(&self.lease, found, true).await {
+            Ok(Recorded::Done) => found.clone(),
             Ok(Recorded::Already(connection)) => connection,
-            Ok(Recorded::BelongsToAnother) => return None,
+            Ok(Recorded::BelongsToAnother) => return Adoption::BelongsToAnother,
             Err(error) => {
                 tracing::debug!(error = error_chain(&error), "could not record a connection that was found");
-                return None;
+                return Adoption::StoreFailed;
             }
         };
         tracing::info!(connection_id = %connection.id, request_id = %self.lease.key.request_id, "found a lost connection");
-        Some(Next::Land(Ok(Landing { connection, replayed: false })))
+        Adoption::Adopted(Next::Land(Ok(Landing { connection, replayed: false })))
     }
 
     /// Leaves a lost creation to whoever asks for it next.
@@ -339,6 +348,13 @@ impl<F: FlowService> Creation<F> {
             () = sleep(pause) => true,
         }
     }
+}
+
+/// What recording a connection that was found comes to.
+enum Adoption {
+    Adopted(Next),
+    BelongsToAnother,
+    StoreFailed,
 }
 
 /// What one attempt to send comes to.

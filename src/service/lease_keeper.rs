@@ -13,7 +13,9 @@ const INTERVAL: Duration = LEASE.checked_div(3).unwrap();
 /// Renews a lease until it is dropped. Where the lease is lost it stops; the next step of the holder
 /// finds that out from the store.
 #[derive(Debug)]
-pub(super) struct LeaseKeeper(#[expect(dead_code, reason = "ends the task when dropped")] AbortOnDropHandle<()>);
+pub(super) struct LeaseKeeper(
+    #[expect(dead_code, reason = "ends the task when dropped")] AbortOnDropHandle<()>,
+);
 
 impl LeaseKeeper {
     /// Starts with the first renewal due after an interval.

@@ -10,6 +10,8 @@ mod emulator;
 #[cfg(feature = "emulator")]
 mod errors;
 #[cfg(feature = "emulator")]
+mod model;
+#[cfg(feature = "emulator")]
 mod server;
 #[cfg(feature = "emulator")]
 mod support;

@@ -53,7 +53,8 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 /// Runs one interleaving and checks the promise. Tells the steps that there were.
 fn run(callers: Callers, script: &Script, index_lag: Duration) -> Vec<StepKind> {
     fastrand::seed(7);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let world = World::new(script.clone(), index_lag);
         let outcome = timeout(PATIENCE, call(callers, &world)).await;
@@ -84,7 +85,9 @@ async fn call(callers: Callers, world: &Arc<World>) -> Vec<(RequestId, Connectio
         Callers::TwoApart => {
             two(insist(world, Some(one), |n| n % 2), insist(world, Some(one), |n| (n + 1) % 2)).await
         }
-        Callers::TwoOfOneName => two(insist(world, Some(one), |_| 0), insist(world, Some(other), |_| 1)).await,
+        Callers::TwoOfOneName => {
+            two(insist(world, Some(one), |_| 0), insist(world, Some(other), |_| 1)).await
+        }
     }
 }
 
@@ -135,6 +138,7 @@ fn extended(script: &Script, steps: &[StepKind], callers: Callers) -> Vec<Script
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the number of runs is a result of the test")]
 fn one_request_makes_one_connection_whatever_fails_in_between() {
     // The second faults are a sample: each run of the test takes the same one in so many.
     const SAMPLE: usize = 7;
@@ -146,7 +150,8 @@ fn one_request_makes_one_connection_whatever_fails_in_between() {
             for (number, script) in extended(&Script::new(), &steps, callers).into_iter().enumerate() {
                 let steps = run(callers, &script, lag);
                 runs += 1;
-                for script in extended(&script, &steps, callers).iter().skip(number % SAMPLE).step_by(SAMPLE) {
+                for script in extended(&script, &steps, callers).iter().skip(number % SAMPLE).step_by(SAMPLE)
+                {
                     run(callers, script, lag);
                     runs += 1;
                 }

@@ -18,7 +18,8 @@ use hubspot_connection_service::{
         ConnectionPage, ConnectionSummary, CreateError, FlowService, PageToken, Problem, ReadError,
     },
     idempotency::{
-        CAPACITY, Claim, FingerprintKeys, Key, LEASE, Lease, MemoryStore, Recorded, Retention, Store, StoreError,
+        CAPACITY, Claim, FingerprintKeys, Key, LEASE, Lease, MemoryStore, Recorded, Retention, Store,
+        StoreError,
     },
     service::{Background, CreateHubSpotConnection, Failure, Parts, Service},
 };
@@ -148,7 +149,8 @@ impl World {
         let mut trace = String::new();
         for (index, (at, replica, kind)) in self.steps.lock().unwrap().iter().enumerate() {
             let fault = self.script.get(&index).map(|fault| format!(" ✗ {fault:?}")).unwrap_or_default();
-            let _ = writeln!(trace, "{index:4} {:>9.3?} replica {replica}: {kind:?}{fault}", *at - self.began);
+            let _ =
+                writeln!(trace, "{index:4} {:>9.3?} replica {replica}: {kind:?}{fault}", *at - self.began);
         }
         trace
     }
@@ -252,8 +254,15 @@ impl Replica {
             Ok(Ok(created)) => Answer::Created(created.request_id, created.connection.id),
             Ok(Err(error)) => match &*error.failure {
                 Failure::OutcomeUnknown { .. } | Failure::Crashed => Answer::RepeatWith(error.request_id),
-                Failure::RequestIdReused | Failure::Ambiguous(_) => panic!("{error:?}"),
-                _ => Answer::Repeat,
+                Failure::RequestIdReused | Failure::Ambiguous(_) => {
+                    panic!("{error:?} {:?}\n{}", self.process.world.script, self.process.world.trace())
+                }
+                Failure::NotCreated(_)
+                | Failure::RequestInProgress { .. }
+                | Failure::NameInProgress { .. }
+                | Failure::TooMany
+                | Failure::Store(_)
+                | Failure::Abandoned => Answer::Repeat,
             },
             Err(_) => match progress.creation() {
                 Some(creation) if creation.may_exist() => Answer::RepeatWith(creation.request_id()),
@@ -355,7 +364,8 @@ impl FlowService for Port {
             _ => {}
         }
         let ledger = process.world.ledger.lock().unwrap();
-        let all = ledger.list(&tenant(sandbox), &emulator::Query::default(), None, 100, process.world.index_lag);
+        let all =
+            ledger.list(&tenant(sandbox), &emulator::Query::default(), None, 100, process.world.index_lag);
         let connections = all.connections.into_iter().map(|connection| ConnectionSummary {
             id: ConnectionId::parse(&connection.id).unwrap(),
             etag: Etag::parse(&connection.etag).unwrap(),
