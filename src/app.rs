@@ -116,10 +116,11 @@ impl App {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
         let Self { grpc, admin, router, health, creations, lifetimes, drain } = self;
         let shutdown = Shutdown::default();
+        // Before the first call is accepted, so that no probe ever finds a start that is not ready.
+        health.serving().await;
         let mut serving = tokio::spawn(server::serve(grpc, router, lifetimes, shutdown.clone()));
         // Until the process ends: probes and people ask while it drains, too.
         let admin = tokio::spawn(axum::serve(admin, admin::router(&health)).into_future());
-        health.serving().await;
 
         stop.await;
         tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");
