@@ -50,6 +50,7 @@ pub struct App {
     grpc: TcpListener,
     admin: TcpListener,
     router: Router,
+    shutdown: Shutdown,
     health: Health,
     creations: TaskTracker,
     lifetimes: Lifetimes,
@@ -76,6 +77,7 @@ impl App {
         let creations = TaskTracker::new();
         let service = Service::new(flow_service, creations.clone());
         let health = Health::new().await;
+        let shutdown = Shutdown::default();
         let options = grpc::Options {
             sandboxes: config.sandboxes.clone(),
             request_timeout: config.request_timeout,
@@ -85,7 +87,8 @@ impl App {
         Ok(Self {
             grpc,
             admin,
-            router: grpc::router(service, health.grpc_service(), options),
+            router: grpc::router(service, health.grpc_service(), options, shutdown.drain.clone()),
+            shutdown,
             health,
             creations,
             // No call lives longer than the request timeout: none is cut for its connection's age.
@@ -114,8 +117,7 @@ impl App {
     /// whoever sends calls to notice; stops accepting; finishes what is under way; and ends what is
     /// left when the time is over.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self { grpc, admin, router, health, creations, lifetimes, drain } = self;
-        let shutdown = Shutdown::default();
+        let Self { grpc, admin, router, shutdown, health, creations, lifetimes, drain } = self;
         // Before the first call is accepted, so that no probe ever finds a start that is not ready.
         health.serving().await;
         let mut serving = tokio::spawn(server::serve(grpc, router, lifetimes, shutdown.clone()));
@@ -128,7 +130,6 @@ impl App {
         tokio::time::sleep(drain.delay).await;
 
         tracing::info!(timeout = ?drain.timeout, "stopping: finishing the calls under way");
-        health.end_watches().await;
         shutdown.drain.cancel();
         creations.close();
         let finished = async {
