@@ -3,14 +3,14 @@
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use tonic::service::Routes;
 
-use crate::health::Health;
+use crate::{grpc::MAX_MESSAGE_SIZE, health::Health};
 
 /// Serves `/livez`, `/readyz` and `grpc.health.v1`.
 ///
 /// `/livez` says that the process answers and nothing more. `/readyz` says what the health service
 /// says.
 pub fn router(health: &Health) -> Router {
-    Routes::new(health.admin_service())
+    Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
         .route("/livez", get(|| async { "ok\n" }))
         .merge(Router::new().route("/readyz", get(readyz)).with_state(health.clone()))

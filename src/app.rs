@@ -55,6 +55,7 @@ pub struct App {
     grpc: TcpListener,
     admin: TcpListener,
     router: Router,
+    shutdown: Shutdown,
     health: Health,
     background: Background,
     lifetimes: Lifetimes,
@@ -90,6 +91,7 @@ impl App {
             config.max_in_flight,
         );
         let health = Health::new().await;
+        let shutdown = Shutdown::default();
         let options = grpc::Options {
             sandboxes: config.sandboxes.clone(),
             request_timeout: config.request_timeout,
@@ -99,7 +101,8 @@ impl App {
         Ok(Self {
             grpc,
             admin,
-            router: grpc::router(service, health.grpc_service(), options),
+            router: grpc::router(service, health.grpc_service(), options, shutdown.drain.clone()),
+            shutdown,
             health,
             background,
             // No call lives longer than the request timeout: none is cut for its connection's age.
@@ -128,12 +131,12 @@ impl App {
     /// whoever sends calls to notice; stops accepting; finishes what is under way; and ends what is
     /// left when the time is over.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self { grpc, admin, router, health, background, lifetimes, drain } = self;
-        let shutdown = Shutdown::default();
+        let Self { grpc, admin, router, shutdown, health, background, lifetimes, drain } = self;
+        // Before the first call is accepted, so that no probe ever finds a start that is not ready.
+        health.serving().await;
         let mut serving = tokio::spawn(server::serve(grpc, router, lifetimes, shutdown.clone()));
         // Until the process ends: probes and people ask while it drains, too.
         let admin = tokio::spawn(axum::serve(admin, admin::router(&health)).into_future());
-        health.serving().await;
 
         stop.await;
         tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");
@@ -141,7 +144,6 @@ impl App {
         tokio::time::sleep(drain.delay).await;
 
         tracing::info!(timeout = ?drain.timeout, "stopping: finishing the calls under way");
-        health.end_watches().await;
         shutdown.drain.cancel();
         let finished = async {
             // Calls that only wait are told to stop. One that is still being received may start a

@@ -11,6 +11,7 @@ mod problem;
 mod proxy_url;
 mod secret;
 mod setting;
+mod small_file;
 mod source;
 
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};

@@ -1,6 +1,6 @@
 //! The port to the Flow Service: what the service needs of it, in the service's own words.
 //!
-//! [`http`] is the one implementation. Its errors say what a failure *means* for the call, which is
+//! [`HttpFlowService`] is the one implementation. Its errors say what a failure *means* for the call, which is
 //! decided in one place, `classify`.
 
 mod classify;

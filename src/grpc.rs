@@ -12,6 +12,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::ServiceBuilder;
@@ -19,7 +20,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{
     connections::Connections,
-    layer::{admission, call_log, codec_status, content_type, deadline},
+    layer::{admission, call_log, codec_status, content_type, deadline, drain},
 };
 use crate::{
     domain::Sandboxes,
@@ -32,7 +33,7 @@ use crate::{
 pub const SERVICE_NAME: &str = proto::hub_spot_connection_service_server::SERVICE_NAME;
 
 /// A valid request is at most some 30 KiB: four credentials of 4 KiB, a description and a name.
-const MAX_MESSAGE_SIZE: usize = 64 * 1024;
+pub(crate) const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 
 /// What the gRPC layer is told by the configuration.
 #[derive(Clone, Debug)]
@@ -47,11 +48,13 @@ pub struct Options {
     pub reflection: bool,
 }
 
-/// Everything that the gRPC port serves. Whatever happens in it is an answer.
+/// Everything that the gRPC port serves. Whatever happens in it is an answer. Streams without an end
+/// of their own end with `stopping`.
 pub fn router<F: FlowService>(
     service: Service<F>,
     health: HealthServer<impl Health>,
     options: Options,
+    stopping: CancellationToken,
 ) -> Router {
     let Options { sandboxes, request_timeout, max_in_flight, reflection } = options;
 
@@ -59,21 +62,21 @@ pub fn router<F: FlowService>(
         .max_decoding_message_size(MAX_MESSAGE_SIZE);
     let connections =
         Router::new().route_service(&format!("/{SERVICE_NAME}/{{*method}}"), connections).layer(
-            ServiceBuilder::new()
-                // Before anything is read of a call that has no room. Health checks always have.
-                .layer(from_fn_with_state(
-                    Arc::new(Semaphore::new(max_in_flight.get().min(Semaphore::MAX_PERMITS))),
-                    admission::admission,
-                ))
-                // Closest to the codec, whose failures it translates.
-                .layer(from_fn_with_state(MAX_MESSAGE_SIZE, codec_status::codec_status)),
+            // Before anything is read of a call that has no room. Health checks always have.
+            from_fn_with_state(
+                Arc::new(Semaphore::new(max_in_flight.get().min(Semaphore::MAX_PERMITS))),
+                admission::admission,
+            ),
         );
 
-    let mut routes = Routes::new(health);
+    let mut routes = Routes::new(health.max_decoding_message_size(MAX_MESSAGE_SIZE));
     if reflection {
         routes = with_reflection(routes);
     }
-    layered(routes.into_axum_router().merge(connections), request_timeout)
+    // A watch of the health and a reflection stream last as long as the caller likes, who would hold
+    // up the drain.
+    let endless = routes.into_axum_router().layer(from_fn_with_state(stopping, drain::drain));
+    layered(endless.merge(connections), request_timeout)
 }
 
 /// Puts what concerns every call before the services.
@@ -87,7 +90,9 @@ fn layered(services: Router, request_timeout: Duration) -> Router {
             // Nothing else is worth the time of what follows.
             .layer(from_fn(content_type::content_type))
             // From here on time counts: waiting, receiving and working.
-            .layer(from_fn_with_state(request_timeout, deadline::deadline)),
+            .layer(from_fn_with_state(request_timeout, deadline::deadline))
+            // Closest to the codec, whose failures it translates.
+            .layer(from_fn_with_state(MAX_MESSAGE_SIZE, codec_status::codec_status)),
     )
 }
 
@@ -102,8 +107,8 @@ fn with_reflection(routes: Routes) -> Routes {
     };
     let valid = "the descriptors are compiled in";
     routes
-        .add_service(builder().build_v1().expect(valid))
-        .add_service(builder().build_v1alpha().expect(valid))
+        .add_service(builder().build_v1().expect(valid).max_decoding_message_size(MAX_MESSAGE_SIZE))
+        .add_service(builder().build_v1alpha().expect(valid).max_decoding_message_size(MAX_MESSAGE_SIZE))
 }
 
 #[cfg(test)]

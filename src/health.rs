@@ -59,14 +59,6 @@ impl Health {
         self.is_serving.load(Ordering::Acquire)
     }
 
-    /// Ends the streams that watch the gRPC port's health: they would hold up a drain for ever.
-    pub async fn end_watches(&self) {
-        let mut grpc = self.grpc.clone();
-        for name in NAMES {
-            grpc.clear_service_status(name).await;
-        }
-    }
-
     async fn set(&self, status: ServingStatus) {
         self.is_serving.store(status == ServingStatus::Serving, Ordering::Release);
         for reporter in [&self.grpc, &self.admin] {

@@ -59,7 +59,8 @@ pub struct Lifetimes {
 /// Tells the loop and its connections to end.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
-    /// Stop accepting, and end each connection when its calls are finished.
+    /// Stop accepting, end the streams that would never end, and end each connection when its calls
+    /// are finished.
     pub drain: CancellationToken,
     /// End what is left.
     pub kill: CancellationToken,

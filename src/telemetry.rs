@@ -1,11 +1,12 @@
 //! Logging.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
-use tracing::{Level, Metadata};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{ParseError, filter_fn},
+    fmt::MakeWriter,
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -26,23 +27,40 @@ pub enum LogOutput {
 /// # Errors
 /// When the filter does not parse.
 pub fn start(config: &LogConfig, output: LogOutput) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(&config.filter)?;
     let writer = move || -> Box<dyn io::Write> {
         match output {
             LogOutput::Stdout => Box::new(io::stdout()),
             LogOutput::Stderr => Box::new(io::stderr()),
         }
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let is_terminal = match output {
+        LogOutput::Stdout => io::stdout().is_terminal(),
+        LogOutput::Stderr => io::stderr().is_terminal(),
+    };
+    subscriber(config, writer, is_terminal)?.init();
+    log_panics();
+    Ok(())
+}
+
+/// What turns events into lines.
+pub(crate) fn subscriber(
+    config: &LogConfig,
+    writer: impl for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+    is_terminal: bool,
+) -> Result<impl Subscriber + Send + Sync + 'static, ParseError> {
+    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    if !is_terminal {
+        // Anywhere else colours are noise. On a terminal NO_COLOR decides.
+        lines.set_ansi(false);
+    }
     let lines = match config.format {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => {
             lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
         }
     };
-    tracing_subscriber::registry().with(filter).with(lines.with_filter(filter_fn(is_loggable))).init();
-    log_panics();
-    Ok(())
+    Ok(tracing_subscriber::registry().with(filter).with(lines.with_filter(filter_fn(is_loggable))))
 }
 
 /// Below `info`, only this crate's own events are logged, whatever the filter says: HTTP libraries
@@ -58,4 +76,52 @@ fn log_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panicked: a bug in this service");
     }));
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        pub(crate) fn writer(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+            let captured = self.clone();
+            move || captured.clone()
+        }
+
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl io::Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().map_err(|_| io::ErrorKind::Other)?.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::Captured, *};
+
+    #[test]
+    fn text_that_no_terminal_shows_has_no_colours() {
+        let captured = Captured::default();
+        let config = LogConfig { filter: "info".to_owned(), format: LogFormat::Text };
+        let subscriber = subscriber(&config, captured.writer(), false).unwrap();
+        tracing::subscriber::with_default(subscriber, || tracing::info!(answer = 42, "a line"));
+        let text = captured.text();
+        assert!(text.contains("a line answer=42") && !text.contains('\x1b'), "{text:?}");
+    }
 }

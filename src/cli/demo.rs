@@ -101,7 +101,8 @@ async fn create(grpc: SocketAddr) -> Result<CreateHubSpotConnectionResponse, Box
     Ok(client.create_hub_spot_connection(request).await?.into_inner())
 }
 
-/// What goes into the grpcurl call that is printed: the JSON names are those of Adobe's tutorial.
+/// What goes into the grpcurl call that is printed, which the README shows too: the JSON names are
+/// those of Adobe's tutorial.
 const REQUEST_JSON: &str = r#"{
   "name": "another connection for HubSpot",
   "credentials": {
@@ -112,6 +113,10 @@ const REQUEST_JSON: &str = r#"{
   }
 }"#;
 
+fn grpcurl_create(grpc: &str) -> String {
+    format!("grpcurl -plaintext -d '{REQUEST_JSON}' {grpc} {SERVICE_NAME}/CreateHubSpotConnection")
+}
+
 fn introduce(
     answer: &CreateHubSpotConnectionResponse,
     grpc: SocketAddr,
@@ -119,6 +124,7 @@ fn introduce(
     emulator: SocketAddr,
 ) -> io::Result<()> {
     let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _ } = answer;
+    let create = grpcurl_create(&grpc.to_string());
     write!(
         io::stdout(),
         "\
@@ -133,9 +139,20 @@ See what it offers, create another connection, see what the emulator has, ask fo
 
 grpcurl -plaintext {grpc} list
 grpcurl -plaintext {grpc} describe hubspot_connection.v1.CreateHubSpotConnectionRequest
-grpcurl -plaintext -d '{REQUEST_JSON}' {grpc} {SERVICE_NAME}/CreateHubSpotConnection
+{create}
 curl http://{emulator}/emulator/connections
 curl http://{admin}/readyz
 "
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_shows_the_call_that_the_demo_prints() {
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&grpcurl_create(&format!("localhost:{GRPC_PORT}"))));
+    }
 }

@@ -3,14 +3,17 @@
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
-use super::{LogFormat, UpstreamHttp};
+use super::{
+    LogFormat, UpstreamHttp,
+    small_file::{self, ReadError},
+};
 use crate::domain::{AllowedSandboxes, Invalid, SandboxName};
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Invalid> {
@@ -124,8 +127,15 @@ pub(super) fn upstream_http(text: &str) -> Result<UpstreamHttp, Invalid> {
 
 /// The path of a file with certificates that a TLS client accepts as authorities.
 pub(super) fn ca_file(text: &str) -> Result<PathBuf, Invalid> {
-    let pem = std::fs::read(text).map_err(|error| {
-        Invalid(format!("the file cannot be read: {error}; it must exist and be readable"))
+    // A bundle of every public authority is a quarter of it.
+    const MOST_BYTES: u64 = 1 << 20;
+    let pem = small_file::read(Path::new(text), MOST_BYTES).map_err(|error| match error {
+        ReadError::Unreadable(error) => {
+            Invalid(format!("the file cannot be read: {error}; it must exist and be readable"))
+        }
+        ReadError::TooLarge => {
+            Invalid::from("the file is larger than 1 MiB: it must hold certificates and nothing else")
+        }
     })?;
     let certificates = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
     // Decoding the PEM leaves its content unseen; only building a client looks into it.

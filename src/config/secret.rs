@@ -1,12 +1,13 @@
 //! Secrets: given as they are, or as the path of a file.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
 
-use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::small_file::{self, ReadError};
 
 /// A secret: given as it is, or the path of a file that is read whenever the secret is needed.
 #[derive(Clone, Debug)]
@@ -52,13 +53,10 @@ impl Secret {
 }
 
 fn read_file(path: &Path) -> Result<SecretString, SecretError> {
-    let file = File::open(path).map_err(SecretError::Unreadable)?;
-    let mut content = Zeroizing::new(Vec::new());
-    // One byte more than allowed tells a file that is too large, however large it is.
-    file.take(Secret::MAX_BYTES + 1).read_to_end(&mut content).map_err(SecretError::Unreadable)?;
-    if content.len() as u64 > Secret::MAX_BYTES {
-        return Err(SecretError::TooLarge);
-    }
+    let content = small_file::read(path, Secret::MAX_BYTES).map_err(|error| match error {
+        ReadError::Unreadable(error) => SecretError::Unreadable(error),
+        ReadError::TooLarge => SecretError::TooLarge,
+    })?;
     one_word(str::from_utf8(&content).map_err(|_| SecretError::NotOneWord)?)
 }
 

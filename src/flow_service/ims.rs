@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{
     Cause,
+    redaction::repeats,
     retry_after::retry_after,
     token::{IssueToken, IssuedToken, TokenError, TokenErrorKind},
     upstream_client::{read_body, without_url},
@@ -54,7 +55,12 @@ impl IssueToken for Ims {
         let status = response.status();
         let wait = retry_after(response.headers(), SystemTime::now());
         let body = read_body(response, MAX_BODY).await.map_err(unavailable)?;
-        if status.is_success() { issued(&body) } else { Err(refused(status, &body, wait)) }
+        if status.is_success() {
+            return issued(&body);
+        }
+        let mut error = refused(status, &body, wait);
+        error.code = error.code.filter(|code| !repeats(code, secret.expose_secret()));
+        Err(error)
     }
 }
 

@@ -1,9 +1,13 @@
 //! Makes texts from the other side fit to be shown: no credential, no control character, no novel.
 
+use std::collections::HashSet;
+
 use super::{Problem, error_body::ErrorBody};
 
 const MAX_CHARS: usize = 300;
 const MAX_ID_CHARS: usize = 100;
+/// So many characters of a longer secret may be there by chance.
+const MAX_REPEATED: usize = 7;
 
 /// Makes an error answer fit to be shown to a caller and logged. `secrets` are those that went out
 /// with the request: a peer that repeats one does not get it any further.
@@ -22,14 +26,43 @@ pub(super) fn presentable(
     }
 }
 
+/// Whether a text repeats a secret, or a part that gives it away.
+pub(super) fn repeats(text: &str, secret: &str) -> bool {
+    without(text, &[secret]) != text
+}
+
+/// Replaces each secret, and each part of one that gives it away. Backslashes do not count: a text
+/// that quotes another escapes it, and each quotation adds to them.
 fn without(text: &str, secrets: &[&str]) -> String {
-    let mut secrets = secrets.to_vec();
-    // Longest first, so that a secret that holds another one disappears whole.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets
-        .into_iter()
-        .filter(|secret| !secret.is_empty())
-        .fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
+    let unescaped =
+        |text: &str| -> Vec<(usize, char)> { text.chars().enumerate().filter(|(_, c)| *c != '\\').collect() };
+    let (places, plain): (Vec<usize>, Vec<char>) = unescaped(text).into_iter().unzip();
+    let mut is_hidden = vec![false; text.chars().count()];
+    for secret in secrets {
+        let (_, secret): (Vec<usize>, Vec<char>) = unescaped(secret).into_iter().unzip();
+        let length = secret.len().min(MAX_REPEATED + 1);
+        if length == 0 {
+            continue;
+        }
+        let parts: HashSet<&[char]> = secret.windows(length).collect();
+        for (start, part) in plain.windows(length).enumerate() {
+            if parts.contains(part) {
+                is_hidden[places[start]..=places[start + length - 1]].fill(true);
+            }
+        }
+    }
+
+    let mut shown = String::with_capacity(text.len());
+    let mut was_hidden = false;
+    for (c, is_hidden) in text.chars().zip(is_hidden) {
+        if !is_hidden {
+            shown.push(c);
+        } else if !was_hidden {
+            shown.push_str("[redacted]");
+        }
+        was_hidden = is_hidden;
+    }
+    shown
 }
 
 fn cleaned(text: &str, max_chars: usize) -> Option<String> {
@@ -58,6 +91,19 @@ mod tests {
                 .as_deref(),
             Some("secret [redacted] of client [redacted] is wrong")
         );
+    }
+
+    #[test]
+    fn a_credential_does_not_pass_in_parts_or_escaped() {
+        let secret = r#"pat-na1-a"b\c/d"e-0123456789"#;
+        let json = |text: &str| serde_json::to_string(text).unwrap();
+        for repeated in [json(secret), json(&json(secret)), secret[4..].to_owned(), secret[..12].to_owned()] {
+            let message = message(&format!("the token {repeated} is wrong"), &[secret]).unwrap();
+            let rest = message.replace("[redacted]", "").replace(['"', '\\'], "");
+            assert_eq!(rest, "the token  is wrong", "{message}");
+        }
+        assert_eq!(message("the token pat-na1 is wrong", &[secret]).unwrap(), "the token pat-na1 is wrong");
+        assert_eq!(message("a", &["", r"\"]).as_deref(), Some("a"));
     }
 
     #[test]

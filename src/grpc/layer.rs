@@ -6,3 +6,4 @@ pub(super) mod call_log;
 pub(super) mod codec_status;
 pub(super) mod content_type;
 pub(super) mod deadline;
+pub(super) mod drain;

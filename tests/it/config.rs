@@ -82,13 +82,32 @@ fn a_file_that_holds_no_secret_is_refused() {
         (file("two-secrets", b"one\ntwo"), "visible ASCII"),
         (file("large-secret", &[b'c'; (64 << 10) + 1]), "larger than 64 KiB"),
         (Path::new(directory).join("no-such-file"), "must exist"),
-        (PathBuf::from(directory), "cannot be read"),
+        (PathBuf::from(directory), "not a regular file"),
+        (named_pipe("pipe-for-a-secret"), "not a regular file"),
+        (PathBuf::from("/dev/zero"), "not a regular file"),
     ] {
         let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap())], &[]);
         assert_eq!(outcome.status, 64, "{}", path.display());
         let problem = outcome.stderr.lines().nth(1).unwrap();
         assert!(problem.starts_with("  HCS_CLIENT_SECRET_FILE: "), "{problem}");
         assert!(problem.contains(reason), "{problem} does not say {reason:?}");
+    }
+}
+
+#[test]
+fn a_file_that_can_hold_no_certificates_is_refused_and_not_waited_for() {
+    let large = file("large-ca.pem", b"");
+    fs::File::options().write(true).open(&large).unwrap().set_len((1 << 20) + 1).unwrap();
+    for (path, reason) in [
+        (large, "larger than 1 MiB"),
+        (named_pipe("pipe-for-certificates"), "not a regular file"),
+        (PathBuf::from("/dev/zero"), "not a regular file"),
+    ] {
+        let path = path.to_str().unwrap();
+        let outcome = check_config(&[("HCS_CLIENT_SECRET", "canary"), ("HCS_UPSTREAM_CA_FILE", path)], &[]);
+        assert_eq!(outcome.status, 64, "{path}");
+        let problem = outcome.stderr.lines().nth(1).unwrap();
+        assert!(problem.starts_with("  HCS_UPSTREAM_CA_FILE: ") && problem.contains(reason), "{problem}");
     }
 }
 
@@ -142,6 +161,15 @@ fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Outcome {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// A pipe that nobody writes to.
+fn named_pipe(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // One of an earlier run may be there.
+    let _ = fs::remove_file(&path);
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
 }
 
 fn file(name: &str, content: &[u8]) -> PathBuf {

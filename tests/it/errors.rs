@@ -1,8 +1,13 @@
 //! Each row of the error table: its code, its reason, its details.
 
-use std::time::Duration;
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
-use hubspot_connection_service::proto::{self, Verification};
+use axum::Router;
+use http::StatusCode;
+use hubspot_connection_service::{
+    emulator::CLIENT_SECRET,
+    proto::{self, Verification},
+};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::Code;
@@ -179,7 +184,7 @@ async fn a_refusal_of_the_request_itself_carries_what_the_flow_service_said() {
 async fn a_refusal_of_the_services_own_credentials_is_for_an_operator() {
     let service = TestService::start().await;
     for (status, code) in
-        [(403, "403003"), (403, "403010"), (403, "403025"), (403, "403027"), (400, "400003")]
+        [(403, "403000"), (403, "403003"), (403, "403010"), (403, "403025"), (403, "403027"), (400, "400003")]
     {
         let failure = service
             .create_with_faults(
@@ -276,11 +281,41 @@ async fn ims_failures_are_told_apart() {
 }
 
 #[tokio::test]
-async fn wrong_client_credentials_and_scopes_are_told_apart() {
+async fn wrong_client_credentials_and_wrong_scopes_are_told_apart() {
     let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
     let failure = service.create().await.unwrap_err();
     assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
     assert_eq!(failure.metadata("upstream_code"), "invalid_client");
+    assert!(failure.message.contains("HCS_CLIENT_SECRET"), "{failure:?}");
+
+    // The emulator takes any scopes that the configuration lets through.
+    let ims = answering(StatusCode::BAD_REQUEST, r#"{"error":"invalid_scope"}"#).await;
+    let service = TestService::with([("HCS_IMS_URL", &format!("http://{ims}/ims/token/v3"))]).await;
+    let failure = service.create().await.unwrap_err();
+    assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
+    assert_eq!(failure.metadata("upstream_code"), "invalid_scope");
+    assert_eq!((failure.metadata("upstream_status"), failure.metadata("stage")), ("400", "adobe_token"));
+    assert!(failure.message.contains("HCS_SCOPES"), "{failure:?}");
+    assert!(failure.forbids_retry);
+}
+
+#[tokio::test]
+async fn a_secret_file_that_is_gone_is_for_an_operator() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("secret-that-will-be-gone");
+    fs::write(&path, CLIENT_SECRET).unwrap();
+    let service =
+        TestService::with([("HCS_CLIENT_SECRET", ""), ("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap())])
+            .await;
+    service.create().await.unwrap();
+    fs::remove_file(&path).unwrap();
+    // A token that is refused makes the service fetch another one.
+    let refused = json!([{"route": CREATE, "action": {"status": 401, "shape": "empty"}}]);
+    let failure = service.create_with_faults(refused).await;
+    assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
+    assert!(failure.message.contains("HCS_CLIENT_SECRET_FILE"), "{failure:?}");
+    assert!(!failure.message.contains("secret-that-will-be-gone"), "{failure:?}");
+    assert_eq!(failure.metadata("stage"), "adobe_token");
+    assert_eq!(service.emulator.connections().len(), 1);
 }
 
 #[tokio::test]
@@ -355,6 +390,15 @@ async fn a_timeout_that_is_none_is_named() {
 }
 
 /// A port that nobody listens on.
-async fn closed_port() -> std::net::SocketAddr {
+async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// A server that has one answer to everything.
+async fn answering(status: StatusCode, body: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().fallback(move || std::future::ready((status, body)));
+    tokio::spawn(axum::serve(listener, router).into_future());
+    address
 }

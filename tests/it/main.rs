@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+#[cfg(feature = "emulator")]
+mod canary;
 mod config;
 #[cfg(feature = "emulator")]
 mod create;
@@ -12,6 +14,10 @@ mod errors;
 #[cfg(feature = "emulator")]
 mod model;
 #[cfg(feature = "emulator")]
+mod process;
+#[cfg(feature = "emulator")]
 mod server;
 #[cfg(feature = "emulator")]
 mod support;
+#[cfg(feature = "emulator")]
+mod token;

@@ -1,11 +1,12 @@
 //! The ports: health, reflection, the end of the process.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use hubspot_connection_service::{app::Drained, grpc::SERVICE_NAME, proto};
 use prost_reflect::DescriptorPool;
 use serde_json::json;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::{
@@ -16,7 +17,7 @@ use tonic_reflection::pb::{
     v1alpha,
 };
 
-use crate::support::{TestService, request};
+use crate::support::{Failure, TestService, request};
 
 /// The status that a port tells for a name.
 pub(crate) async fn health(address: SocketAddr, name: &str) -> Result<String, Code> {
@@ -98,9 +99,76 @@ async fn a_drain_finishes_calls_and_ends_watches_and_silent_connections() {
     let drained = service.stop().await;
     assert_eq!(drained, Drained::Completely);
     assert_eq!(call.await.unwrap().unwrap().into_inner().id, emulator.connections()[0].id);
-    while let Some(update) = watch.message().await.unwrap() {
-        assert_ne!(update.status().as_str_name(), "SERVING");
+    assert_eq!(watch.message().await.unwrap().unwrap().status().as_str_name(), "NOT_SERVING");
+    assert_eq!(watch.message().await.unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn streams_that_only_the_caller_would_end_do_not_hold_up_the_drain() {
+    let service = TestService::with([("HCS_DRAIN_TIMEOUT", "600s")]).await;
+    let channel = channel(service.grpc).await;
+    let mut watch = HealthClient::new(channel.clone())
+        .watch(HealthCheckRequest { service: SERVICE_NAME.to_owned() })
+        .await
+        .unwrap()
+        .into_inner();
+    watch.message().await.unwrap().unwrap();
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut idle = ServerReflectionClient::new(channel.clone())
+        .server_reflection_info(tokio_stream([ask]).chain(stream::pending()))
+        .await
+        .unwrap()
+        .into_inner();
+    next(&mut idle).await;
+    let mut silent = v1alpha::server_reflection_client::ServerReflectionClient::new(channel)
+        .server_reflection_info(stream::pending())
+        .await
+        .unwrap()
+        .into_inner();
+
+    let drained = timeout(Duration::from_secs(20), service.stop()).await.unwrap();
+    assert_eq!(drained, Drained::Completely);
+    assert_eq!(watch.message().await.unwrap().unwrap().status().as_str_name(), "NOT_SERVING");
+    for status in [
+        watch.message().await.unwrap_err(),
+        idle.message().await.unwrap_err(),
+        silent.message().await.unwrap_err(),
+    ] {
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(status.message().contains("stopping"), "{status:?}");
     }
+}
+
+#[tokio::test]
+async fn health_and_reflection_take_no_larger_messages_than_the_service() {
+    let service = TestService::start().await;
+    let channel = channel(service.grpc).await;
+    let large = || HealthCheckRequest { service: "x".repeat(65_536) };
+    let mut health = HealthClient::new(channel.clone());
+    for refusal in [
+        health.check(large()).await.map(drop).unwrap_err(),
+        health.watch(large()).await.map(drop).unwrap_err(),
+    ] {
+        assert_eq!(Failure::from(refusal).row(), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
+    }
+    let admin = HealthClient::new(self::channel(service.admin).await).check(large()).await.unwrap_err();
+    assert_eq!(admin.code(), Code::OutOfRange);
+
+    // The reflection service ends a stream that it cannot read on, and goes on with others.
+    let ask = |host: String| ServerReflectionRequest {
+        host,
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(channel);
+    let requests = tokio_stream([ask("x".repeat(65_536))]).chain(stream::pending());
+    let mut answers = client.server_reflection_info(requests).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap(), None);
+    let mut answers =
+        client.server_reflection_info(tokio_stream([ask(String::new())])).await.unwrap().into_inner();
+    next(&mut answers).await;
 }
 
 #[tokio::test]
@@ -170,7 +238,7 @@ async fn next(
 fn tokio_stream<T: Send + 'static, const N: usize>(
     items: [T; N],
 ) -> impl futures_util::Stream<Item = T> + Send + 'static {
-    futures_util::stream::iter(items)
+    stream::iter(items)
 }
 
 #[tokio::test]

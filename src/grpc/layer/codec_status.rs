@@ -2,7 +2,8 @@
 //!
 //! The codec answers a message over the size limit with OUT_OF_RANGE and one that it cannot decode
 //! with INTERNAL, as if the server had failed. Both carry no details, and every error of the
-//! services does: that tells them apart.
+//! services does: that tells them apart. What goes wrong later in a stream of messages is not seen here:
+//! the services that take one (reflection) end it.
 
 use axum::{
     extract::{Request, State},

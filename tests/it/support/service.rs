@@ -44,6 +44,11 @@ impl TestService {
     pub(crate) async fn with_faults<const N: usize>(faults: Value, settings: [(&str, &str); N]) -> Self {
         let emulator = Emulator::start(listen().await, emulator::Options::default());
         emulator.inject(serde_json::from_value(faults).unwrap());
+        Self::against(emulator, settings).await
+    }
+
+    /// Starts with these settings over an emulator that is prepared already.
+    pub(crate) async fn against<const N: usize>(emulator: Emulator, settings: [(&str, &str); N]) -> Self {
         let mut environment = BTreeMap::from([
             ("HCS_FLOW_SERVICE_URL", emulator.base_url()),
             ("HCS_IMS_URL", emulator.ims_url()),
@@ -98,15 +103,7 @@ impl TestService {
 
     /// Posts a body to the method for creations, as no generated client would.
     pub(crate) async fn post(&self, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Option<Failure>) {
-        let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
-        let url = format!("http://{}/{SERVICE_NAME}/CreateHubSpotConnection", self.grpc);
-        let mut request =
-            client.post(url).header("content-type", "application/grpc").header("te", "trailers");
-        for (name, value) in headers {
-            request =
-                request.headers([(name.parse().unwrap(), value.parse().unwrap())].into_iter().collect());
-        }
-        let response = request.body(body).send().await.unwrap();
+        let response = post(self.grpc, headers, body).await;
         let status = tonic::Status::from_header_map(response.headers());
         (response.status().as_u16(), status.map(Failure::from))
     }
@@ -134,7 +131,18 @@ impl TestService {
     }
 }
 
-async fn listen() -> TcpListener {
+/// Posts a body to the method for creations, as no generated client would.
+pub(crate) async fn post(grpc: SocketAddr, headers: &[(&str, &str)], body: Vec<u8>) -> reqwest::Response {
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let url = format!("http://{grpc}/{SERVICE_NAME}/CreateHubSpotConnection");
+    let mut request = client.post(url).header("content-type", "application/grpc").header("te", "trailers");
+    for (name, value) in headers {
+        request = request.headers([(name.parse().unwrap(), value.parse().unwrap())].into_iter().collect());
+    }
+    request.body(body).send().await.unwrap()
+}
+
+pub(crate) async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 

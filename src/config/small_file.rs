@@ -1,0 +1,28 @@
+//! Files that a setting names: small ones, read whole.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    path::Path,
+};
+
+use secrecy::zeroize::Zeroizing;
+
+/// Why a file is not read.
+pub(super) enum ReadError {
+    Unreadable(io::Error),
+    TooLarge,
+}
+
+/// Reads a regular file of at most so many bytes. The memory is wiped after use: it may be a secret.
+pub(super) fn read(path: &Path, most_bytes: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+    // Looked at before it is opened: opening a named pipe waits for whoever writes to it.
+    if !fs::metadata(path).map_err(ReadError::Unreadable)?.is_file() {
+        return Err(ReadError::Unreadable(io::Error::other("it is not a regular file")));
+    }
+    let file = File::open(path).map_err(ReadError::Unreadable)?;
+    let mut content = Zeroizing::new(Vec::new());
+    // One byte more than allowed tells a file that is too large, however large it is.
+    file.take(most_bytes + 1).read_to_end(&mut content).map_err(ReadError::Unreadable)?;
+    if content.len() as u64 > most_bytes { Err(ReadError::TooLarge) } else { Ok(content) }
+}

@@ -1,0 +1,321 @@
+//! No secret comes out: not in an answer, not in the log, whatever goes wrong, at any level.
+
+mod evidence;
+mod hostile;
+mod search;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::StatusCode;
+use hubspot_connection_service::{
+    emulator::{Emulator, Options, ReceivedRequest},
+    proto::{self, HubSpotCredentials},
+};
+use prost::Message as _;
+use serde_json::{Value, json};
+use tonic::{Code, Request, metadata::MetadataValue};
+
+use self::{
+    evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, Observed, creation},
+    hostile::{FIELDS, Hostile, REPEATS, Repeat},
+};
+use crate::support::{Process, ServiceProcess, framed, start_emulator, until};
+
+const CREATE: &str = "POST /connections";
+const TOKEN: &str = "POST /ims/token/v3";
+const FORMATS: [&str; 2] = ["json", "text"];
+
+/// The settings of every service here: it logs all that it can.
+fn loud<'a>(format: &'a str, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let loud = [
+        ("HCS_LOG", "trace"),
+        ("HCS_LOG_FORMAT", format),
+        ("HCS_CLIENT_SECRET", ADOBE_SECRET),
+        ("NO_COLOR", "1"),
+    ];
+    [&loud, settings].concat()
+}
+
+async fn knowing_emulator() -> Emulator {
+    let options = Options {
+        client_secret: ADOBE_SECRET.to_owned(),
+        access_token: ADOBE_TOKEN.to_owned(),
+        ..Options::default()
+    };
+    start_emulator(options).await
+}
+
+fn inject(emulator: &Emulator, faults: Value) {
+    emulator.inject(serde_json::from_value(faults).unwrap());
+}
+
+/// The tokens with which requests arrived.
+fn tokens(received: &[ReceivedRequest]) -> Vec<String> {
+    let headers = received.iter().filter_map(|request| request.headers.get("authorization"));
+    headers.map(|value| value.to_str().unwrap().trim_start_matches("Bearer ").to_owned()).collect()
+}
+
+/// Fails unless the upstream got every credential: without that, finding none proves nothing.
+fn assert_sent(bodies: impl IntoIterator<Item = impl AsRef<[u8]>>) {
+    let sent = bodies.into_iter().any(|body| {
+        let body: Value = serde_json::from_slice(body.as_ref()).unwrap_or_default();
+        let params = &body["auth"]["params"];
+        let names = ["clientId", "clientSecret", "accessToken", "refreshToken"];
+        names.into_iter().zip(CREDENTIALS).all(|(name, value)| params[name] == value)
+    });
+    assert!(sent, "the credentials did not arrive");
+}
+
+/// Each way in which a credential can be malformed.
+fn malformed(secret: &str) -> [String; 9] {
+    [
+        format!(" {secret}"),
+        format!("{secret}\n"),
+        secret.replacen('-', " ", 1),
+        format!("Bearer {secret}"),
+        format!("bearer {secret}"),
+        secret.repeat(4096 / secret.len() + 1),
+        format!("{secret}\u{e9}"),
+        format!("{secret}\0"),
+        format!("{{\"clientSecret\": \"{secret}\"}}"),
+    ]
+}
+
+#[tokio::test]
+async fn malformed_requests_do_not_come_back() {
+    for format in FORMATS {
+        let emulator = knowing_emulator().await;
+        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
+        let mut observed = Observed::new(service).await;
+
+        for variant in 0..9 {
+            let [client_id, client_secret, access_token, refresh_token] =
+                CREDENTIALS.map(|secret| malformed(secret)[variant].clone());
+            let credentials = HubSpotCredentials { client_id, client_secret, access_token, refresh_token };
+            let request =
+                proto::CreateHubSpotConnectionRequest { credentials: Some(credentials), ..creation() };
+            let status = observed.send("malformed credentials", request).await.unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "variant {variant}");
+        }
+        let secret = || CREDENTIALS[1].to_owned();
+        let base = creation;
+        for (what, request) in [
+            ("a name", proto::CreateHubSpotConnectionRequest { name: format!("{}\0", secret()), ..base() }),
+            ("a long name", proto::CreateHubSpotConnectionRequest { name: secret().repeat(9), ..base() }),
+            (
+                "a description",
+                proto::CreateHubSpotConnectionRequest { description: secret().repeat(50), ..base() },
+            ),
+            ("a sandbox", proto::CreateHubSpotConnectionRequest { sandbox_name: secret(), ..base() }),
+            ("a request id", proto::CreateHubSpotConnectionRequest { request_id: secret(), ..base() }),
+            (
+                "a large one",
+                proto::CreateHubSpotConnectionRequest { description: secret().repeat(2000), ..base() },
+            ),
+        ] {
+            observed.send(what, request).await.unwrap_err();
+        }
+
+        let message = creation().encode_to_vec();
+        let json = json!({"name": secret(), "credentials": {"clientSecret": secret()}}).to_string();
+        for (what, body) in [
+            ("no message", Vec::new()),
+            ("a message without a frame", message.clone()),
+            ("half a message", framed(&message[..message.len() / 2])),
+            ("a message of another type", framed(&[b"\x12\xff", &message[..]].concat())),
+            ("a message in JSON", framed(json.as_bytes())),
+            ("JSON", json.clone().into_bytes()),
+            ("a message said to be compressed", [&[1], &framed(&message)[1..]].concat()),
+            ("a large message", framed(&message.repeat(400))),
+        ] {
+            observed.post(what, &[], body.clone()).await;
+            observed.post(what, &[("content-type", "application/grpc+json")], body.clone()).await;
+            observed.post(what, &[("content-type", "application/json")], body).await;
+        }
+        let encoded = STANDARD.encode(secret());
+        observed
+            .post(
+                "credentials in headers",
+                &[
+                    ("authorization", &format!("Bearer {}", secret())),
+                    ("x-hubspot-secret", &secret()),
+                    ("x-hubspot-bin", &encoded),
+                    ("user-agent", &secret()),
+                    ("x-request-id", &secret()),
+                    ("traceparent", &secret()),
+                ],
+                framed(&message),
+            )
+            .await;
+        for name in ["grpc-timeout", "grpc-accept-encoding", "content-type"] {
+            observed.post(name, &[(name, &secret())], framed(&message)).await;
+        }
+        let mut request = Request::new(creation());
+        request.metadata_mut().insert("x-token", MetadataValue::try_from(secret()).unwrap());
+        observed.send("credentials in metadata", request).await.unwrap();
+
+        let received = emulator.received();
+        assert_sent(received.iter().map(|request| &request.body));
+        observed.end_without([&CREDENTIALS[..], &[ADOBE_SECRET]].concat()).await;
+    }
+}
+
+#[tokio::test]
+async fn no_failure_of_the_flow_service_makes_a_secret_come_out() {
+    for (format, http) in FORMATS.into_iter().zip(["http1", "http2"]) {
+        let emulator = knowing_emulator().await;
+        let service = ServiceProcess::start(&emulator, &loud(format, &[("HCS_UPSTREAM_HTTP", http)])).await;
+        let mut observed = Observed::new(service).await;
+        observed.create("a success").await.unwrap();
+
+        let shapes = ["A", "B", "C", "D", "E", "empty", "html", "cut"];
+        let answers = [400, 403, 404, 409, 422, 429, 500, 502, 503, 504].into_iter().flat_map(|status| {
+            shapes.map(|shape| json!({"status": status, "shape": shape, "headers": {"retry-after": "1"}}))
+        });
+        let successes = shapes.map(|shape| json!({"status": 201, "shape": shape, "commit": true}));
+        let closes = [json!({"close": "before_commit"}), json!({"close": "after_commit"})];
+        for action in answers.chain(successes).chain(closes) {
+            inject(&emulator, json!([{"route": CREATE, "action": action}]));
+            // Where it does not succeed, what came back counts.
+            let _ = observed.create(&action.to_string()).await;
+        }
+
+        let before = emulator.connections().len();
+        inject(&emulator, json!([{"route": CREATE, "action": {"delay": "300ms"}}]));
+        let body = framed(&creation().encode_to_vec());
+        let code = observed.post("a short deadline", &[("grpc-timeout", "100m")], body).await;
+        assert_eq!(code, Some(Code::DeadlineExceeded));
+        until("the creation", || emulator.connections().len() > before).await;
+
+        inject(&emulator, json!([{"route": CREATE, "count": 2, "action": {"status": 401, "shape": "D"}}]));
+        let status = observed.create("two refused tokens").await.unwrap_err();
+        assert_eq!(status.code(), Code::FailedPrecondition);
+
+        let received = emulator.received();
+        assert_sent(received.iter().map(|request| &request.body));
+        let tokens = tokens(&received);
+        assert!(tokens.iter().any(|token| *token != tokens[0]), "there were at least two");
+        let known = CREDENTIALS.map(str::to_owned).into_iter().chain([ADOBE_SECRET.to_owned()]);
+        observed.end_without(known.chain(tokens)).await;
+    }
+}
+
+#[tokio::test]
+async fn no_failure_of_ims_makes_a_secret_come_out() {
+    for format in FORMATS {
+        let wrong = Options { client_secret: "another".to_owned(), ..Options::default() };
+        for (action, options) in [
+            (json!(null), wrong),
+            (json!({"status": 400, "shape": "A"}), Options::default()),
+            (json!({"status": 429, "shape": "empty"}), Options::default()),
+            (json!({"status": 500, "shape": "html"}), Options::default()),
+            (json!({"status": 200, "shape": "html"}), Options::default()),
+            (json!({"status": 200, "shape": "cut"}), Options::default()),
+            (json!({"close": "before_commit"}), Options::default()),
+        ] {
+            let emulator = start_emulator(options).await;
+            if !action.is_null() {
+                inject(&emulator, json!([{"route": TOKEN, "count": 0, "action": action}]));
+            }
+            let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
+            let mut observed = Observed::new(service).await;
+            observed.create(&action.to_string()).await.unwrap_err();
+            observed.prints_text("no new Adobe access token").await;
+
+            let received = emulator.received();
+            let form = form_urlencoded::parse(&received[0].body);
+            assert!(form.into_owned().any(|(_, value)| value == ADOBE_SECRET), "it did not arrive");
+            observed.end_without([&CREDENTIALS[..], &[ADOBE_SECRET]].concat()).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ready_access_token_does_not_come_out() {
+    for format in FORMATS {
+        let emulator = knowing_emulator().await;
+        let settings = [("HCS_CLIENT_SECRET", ""), ("HCS_ACCESS_TOKEN", ADOBE_TOKEN)];
+        let service = ServiceProcess::start(&emulator, &loud(format, &settings)).await;
+        let mut observed = Observed::new(service).await;
+        observed.create("a success").await.unwrap();
+        inject(&emulator, json!([{"route": CREATE, "count": 2, "action": {"status": 401, "shape": "D"}}]));
+        observed.create("two refused tokens").await.unwrap_err();
+        let tokens = tokens(&emulator.received());
+        assert!(tokens.len() == 3 && tokens.iter().all(|token| token == ADOBE_TOKEN), "{tokens:?}");
+        observed.end_without([&CREDENTIALS[..], &[ADOBE_TOKEN]].concat()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_flow_service_that_repeats_what_it_is_told_is_not_quoted() {
+    for format in FORMATS {
+        let hostile = Hostile::start(None, ADOBE_TOKEN).await;
+        let upstream = hostile.settings();
+        let upstream: Vec<_> = upstream.iter().map(|(name, value)| (*name, &**value)).collect();
+        let service = ServiceProcess::with(&loud(format, &upstream)).await;
+        let mut observed = Observed::new(service).await;
+        // The fields are read alike, whatever the status.
+        let everywhere = FIELDS.into_iter().flat_map(|field| REPEATS.map(|repeat| (400, field, repeat)));
+        let other_statuses = [403, 404, 422, 429, 500, 503]
+            .into_iter()
+            .flat_map(|status| ["headers", "message"].map(|field| (status, field, Repeat::Credentials)));
+        for (status, field, repeat) in everywhere.chain(other_statuses) {
+            hostile.answer_with(StatusCode::from_u16(status).unwrap(), field, repeat);
+            observed.create(&format!("{status} with {repeat:?} in {field}")).await.unwrap_err();
+        }
+        for repeat in REPEATS {
+            hostile.answer_with(StatusCode::CREATED, "id and etag", repeat);
+            observed.create(&format!("201 with {repeat:?}")).await.unwrap_err();
+        }
+        for field in ["etag", "message"] {
+            hostile.answer_with(StatusCode::CREATED, field, Repeat::Body);
+            observed.create("201 with the body").await.unwrap_err();
+        }
+        hostile.answer_with(StatusCode::UNAUTHORIZED, "message", Repeat::Authorization);
+        observed.create("401").await.unwrap_err();
+
+        let arrived = hostile.arrived();
+        assert_sent(arrived.iter().map(|request| &request.body));
+        assert!(arrived.iter().any(|request| request.authorization == format!("Bearer {ADOBE_TOKEN}")));
+        observed.end_without([&CREDENTIALS[..], &[ADOBE_SECRET, ADOBE_TOKEN]].concat()).await;
+    }
+}
+
+#[tokio::test]
+async fn an_ims_that_repeats_what_it_is_told_is_not_quoted() {
+    for format in FORMATS {
+        for status in [200, 400, 401, 403, 429, 500].map(|status| StatusCode::from_u16(status).unwrap()) {
+            // Also a secret in the form of an error code.
+            for secret in [ADOBE_SECRET, "lower_case_and_underscores_only_as_oauth_error_codes_are"] {
+                let hostile = Hostile::start(Some(status), ADOBE_TOKEN).await;
+                let upstream = hostile.settings();
+                let mut settings: Vec<_> = upstream.iter().map(|(name, value)| (*name, &**value)).collect();
+                settings.push(("HCS_CLIENT_SECRET", secret));
+                let service = ServiceProcess::with(&loud(format, &settings)).await;
+                let mut observed = Observed::new(service).await;
+                observed.create(&format!("{status} of IMS")).await.unwrap_err();
+                observed.prints_text("no new Adobe access token").await;
+
+                let arrived = hostile.arrived();
+                let form = form_urlencoded::parse(arrived[0].body.as_bytes());
+                assert!(form.into_owned().any(|(_, value)| value == secret), "it did not arrive");
+                observed.end_without([&CREDENTIALS[..], &[secret]].concat()).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_refused_does_not_come_out() {
+    let spaced = format!("{ADOBE_SECRET} {ADOBE_TOKEN}");
+    for settings in [
+        &[("HCS_CLIENT_SECRET", ADOBE_SECRET), ("HCS_ACCESS_TOKEN", ADOBE_TOKEN)][..],
+        &[("HCS_CLIENT_SECRET", &spaced)],
+        &[("HCS_CLIENT_SECRET_FILE", &spaced)],
+        &[("HCS_ACCESS_TOKEN", &spaced)],
+    ] {
+        let (status, output) = Process::run(&[], settings).await;
+        assert_eq!(status.code(), Some(64), "{output:?}");
+        let search = search::Search::new([ADOBE_SECRET, ADOBE_TOKEN]);
+        search.assert_absent("the output", &output.bytes());
+    }
+}

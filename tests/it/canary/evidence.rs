@@ -1,0 +1,139 @@
+//! Everything that came out of the service.
+
+use hubspot_connection_service::proto::{
+    CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
+    hub_spot_connection_service_client::HubSpotConnectionServiceClient,
+};
+use tonic::{
+    Code, Request, Status,
+    metadata::{KeyAndValueRef, MetadataMap},
+    transport::Channel,
+};
+use tonic_types::StatusExt as _;
+
+use super::search::Search;
+use crate::server::health;
+use crate::support::{ServiceProcess, post, request};
+
+/// Credentials with characters that every escaping changes.
+pub(super) const CREDENTIALS: [&str; 4] = [
+    r#"hsid-zk3"vT9\qW/7+x=L%2F-rB5mJ8cY1nD4gH6-uE0iO2aS"#,
+    r#"hscs-Xw6\"pQ8/dN+2b=K%5C-tR1vG7jM3yC9hF4-lZ0eU5oA"#,
+    r#"hsat-Jg2/"nV\5yT+8=h%22-wP4kD9xB1sL6rQ3-cM7iE0uO"#,
+    r#"hsrt-Bn8+=fK%4"c\H2/6-jS9zW3dT5vX1pR7-qY0aI4gU"#,
+];
+pub(super) const ADOBE_SECRET: &str = r#"p8e-Rv5+"hD\2/k=J%2B&9-wN6tX1mC8bQ3yF7-sL4gZ0"#;
+pub(super) const ADOBE_TOKEN: &str = r#"eyAt.Tq7"mS\4/z=P%2F+1-cK9vH3xW6nR8dJ5.bG2yF0"#;
+
+pub(super) fn creation() -> CreateHubSpotConnectionRequest {
+    let [client_id, client_secret, access_token, refresh_token] = CREDENTIALS.map(str::to_owned);
+    let credentials = HubSpotCredentials { client_id, client_secret, access_token, refresh_token };
+    CreateHubSpotConnectionRequest { credentials: Some(credentials), ..request() }
+}
+
+/// A service, and what its callers got.
+pub(super) struct Observed {
+    service: ServiceProcess,
+    client: HubSpotConnectionServiceClient<Channel>,
+    answers: Vec<(String, Vec<u8>)>,
+}
+
+impl Observed {
+    pub(super) async fn new(service: ServiceProcess) -> Self {
+        let client = service.client().await;
+        // A call whose line is below `info`: it shows that the log holds all that it can.
+        assert_eq!(health(service.grpc, "").await.unwrap(), "SERVING");
+        Self { service, client, answers: Vec::new() }
+    }
+
+    /// Creates a connection with the credentials above.
+    pub(super) async fn create(&mut self, what: &str) -> Result<CreateHubSpotConnectionResponse, Status> {
+        self.send(what, creation()).await
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        what: &str,
+        request: impl tonic::IntoRequest<CreateHubSpotConnectionRequest>,
+    ) -> Result<CreateHubSpotConnectionResponse, Status> {
+        let request: Request<_> = request.into_request();
+        let answer = self.client.create_hub_spot_connection(request).await;
+        self.note(what, answer)
+    }
+
+    /// Notes the answer to a call.
+    pub(super) fn note<T: std::fmt::Debug>(
+        &mut self,
+        what: &str,
+        answer: Result<tonic::Response<T>, Status>,
+    ) -> Result<T, Status> {
+        let text = match &answer {
+            Ok(response) => [format!("{response:?}").into_bytes(), metadata(response.metadata())].concat(),
+            Err(status) => [
+                format!("{status:?} {:?} ", status.get_error_details()).as_bytes(),
+                status.message().as_bytes(),
+                status.details(),
+                &metadata(status.metadata()),
+            ]
+            .concat(),
+        };
+        self.answers.push((what.to_owned(), text));
+        answer.map(tonic::Response::into_inner)
+    }
+
+    /// Posts a body as no generated client would, and notes the answer.
+    pub(super) async fn post(&mut self, what: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<Code> {
+        let response = post(self.service.grpc, headers, body).await;
+        let code = Status::from_header_map(response.headers()).map(|status| {
+            let code = status.code();
+            let _ = self.note::<()>(what, Err(status));
+            code
+        });
+        let mut text = format!("{:?}", response.headers()).into_bytes();
+        text.extend(response.bytes().await.unwrap_or_default());
+        self.answers.push((what.to_owned(), text));
+        code
+    }
+
+    /// Ends the service, and fails if any of these secrets is in its output or in an answer.
+    pub(super) async fn end_without<S: AsRef<str>>(self, secrets: impl IntoIterator<Item = S>) {
+        let Self { service, client, answers } = self;
+        drop(client);
+        let (status, output) = service.stop().await;
+        assert_eq!(status.code(), Some(0), "{output:?}");
+        let search = Search::new(secrets.into_iter().map(|secret| secret.as_ref().to_owned()));
+        for (what, text) in answers {
+            search.assert_absent(&format!("the answer to {what}"), &text);
+        }
+        for line in output.bytes().split(|byte| *byte == b'\n') {
+            search.assert_absent("the output", line);
+        }
+        assert!(output.stdout().contains("DEBUG"), "{output:?}");
+    }
+
+    /// Waits until the output has this text in it.
+    pub(super) async fn prints_text(&self, text: &str) {
+        self.service.process.prints_text(text).await;
+    }
+}
+
+/// Names and values, those in binary decoded.
+fn metadata(metadata: &MetadataMap) -> Vec<u8> {
+    let mut text = Vec::new();
+    for entry in metadata.iter() {
+        match entry {
+            KeyAndValueRef::Ascii(key, value) => {
+                text.extend_from_slice(key.as_str().as_bytes());
+                text.push(b' ');
+                text.extend_from_slice(value.as_bytes());
+            }
+            KeyAndValueRef::Binary(key, value) => {
+                text.extend_from_slice(key.as_str().as_bytes());
+                text.push(b' ');
+                text.extend_from_slice(&value.to_bytes().unwrap());
+            }
+        }
+        text.push(b'\n');
+    }
+    text
+}

@@ -1,0 +1,182 @@
+//! An upstream that repeats everything it is told, wherever it can.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::support::listen;
+
+/// A request as it arrived.
+#[derive(Clone)]
+pub(super) struct Arrived {
+    pub(super) path: String,
+    pub(super) authorization: String,
+    pub(super) body: String,
+}
+
+/// What the next answers are.
+#[derive(Clone, Default)]
+struct Script {
+    /// The status of IMS, or a token.
+    ims: Option<StatusCode>,
+    /// The status of the Flow Service, the field that repeats, and what it repeats.
+    flow: (StatusCode, &'static str, Repeat),
+    arrived: Vec<Arrived>,
+}
+
+/// What is repeated of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Repeat {
+    /// The body as it came: credentials escaped once.
+    #[default]
+    Body,
+    /// The body as a JSON string: escaped twice.
+    Quoted,
+    /// The header with the token.
+    Authorization,
+    /// Each credential, not escaped.
+    Credentials,
+    /// The last two thirds of each.
+    Parts,
+}
+
+pub(super) const REPEATS: [Repeat; 5] =
+    [Repeat::Body, Repeat::Quoted, Repeat::Authorization, Repeat::Credentials, Repeat::Parts];
+
+/// Where it is repeated: `headers`, or a member of the body.
+pub(super) const FIELDS: [&str; 10] = [
+    "headers",
+    "report.detailed-message",
+    "report.request-id",
+    "detail",
+    "errorMessage",
+    "message",
+    "error",
+    "title",
+    "type",
+    "error_code",
+];
+
+impl Repeat {
+    fn of(self, request: &Arrived) -> String {
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        let token = request.authorization.trim_start_matches("Bearer ");
+        let params = body["auth"]["params"].as_object().into_iter().flatten();
+        let secrets = params.filter_map(|(_, value)| value.as_str()).chain([token]);
+        match self {
+            Self::Body => request.body.clone(),
+            Self::Quoted => serde_json::to_string(&request.body).unwrap(),
+            Self::Authorization => request.authorization.clone(),
+            Self::Credentials => secrets.collect::<Vec<_>>().join(" "),
+            Self::Parts => secrets.map(|secret| &secret[secret.len() / 3..]).collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+/// The upstream. It runs until the test ends.
+pub(super) struct Hostile {
+    pub(super) address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Hostile {
+    /// Starts with IMS answering with this status, or else with this token.
+    pub(super) async fn start(ims: Option<StatusCode>, token: &'static str) -> Self {
+        let script = Arc::new(Mutex::new(Script { ims, ..Script::default() }));
+        let listener = listen().await;
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(answer).with_state((Arc::clone(&script), token));
+        tokio::spawn(axum::serve(listener, router).into_future());
+        Self { address, script }
+    }
+
+    /// Sets what the Flow Service answers.
+    pub(super) fn answer_with(&self, status: StatusCode, field: &'static str, repeat: Repeat) {
+        self.script.lock().unwrap().flow = (status, field, repeat);
+    }
+
+    /// What arrived.
+    pub(super) fn arrived(&self) -> Vec<Arrived> {
+        self.script.lock().unwrap().arrived.clone()
+    }
+
+    /// The settings with which a service calls it.
+    pub(super) fn settings(&self) -> [(&'static str, String); 2] {
+        [
+            ("HCS_FLOW_SERVICE_URL", format!("http://{}/flow", self.address)),
+            ("HCS_IMS_URL", format!("http://{}/ims", self.address)),
+        ]
+    }
+}
+
+async fn answer(
+    State((script, token)): State<(Arc<Mutex<Script>>, &'static str)>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let authorization = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let request = Arrived {
+        path: parts.uri.path().to_owned(),
+        authorization: String::from_utf8_lossy(authorization.unwrap_or_default()).into_owned(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
+    let script = {
+        let mut script = script.lock().unwrap();
+        script.arrived.push(request.clone());
+        script.clone()
+    };
+    if request.path == "/ims" { of_ims(&request, script.ims, token) } else { of_flow(&request, script.flow) }
+}
+
+fn of_ims(request: &Arrived, status: Option<StatusCode>, token: &str) -> Response {
+    let Some(status) = status else {
+        return json_response(StatusCode::OK, &json!({"access_token": token, "expires_in": 86_399}), None);
+    };
+    let pairs = form_urlencoded::parse(request.body.as_bytes());
+    let secret = pairs.into_owned().find(|(name, _)| name == "client_secret").unwrap_or_default().1;
+    let body = json!({
+        "error": secret,
+        "error_description": request.body,
+        "message": secret,
+        "access_token": {"secret": secret},
+        "expires_in": secret,
+    });
+    json_response(status, &body, Some(&secret))
+}
+
+fn of_flow(request: &Arrived, (status, field, repeat): (StatusCode, &str, Repeat)) -> Response {
+    let repeated = repeat.of(request);
+    let body = match field {
+        "headers" => json!({}),
+        "id and etag" => json!({"id": repeated, "etag": repeated}),
+        "etag" => json!({"id": "c-1", "etag": repeated}),
+        "type" => json!({"type": format!("https://ns.adobe.com/aep/errors/{repeated}")}),
+        _ => match field.split_once('.') {
+            Some((report, name)) => json!({report: {name: repeated}}),
+            None => json!({field: repeated}),
+        },
+    };
+    json_response(status, &body, (field == "headers").then_some(&repeated))
+}
+
+fn json_response(status: StatusCode, body: &Value, in_headers: Option<&str>) -> Response {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    if let Some(value) = in_headers.and_then(|text| HeaderValue::from_str(text).ok()) {
+        for name in ["x-request-id", "retry-after", "location", "www-authenticate"] {
+            response.headers_mut().insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    response
+}

@@ -1,0 +1,138 @@
+//! The binary: its subcommands, its signals, its exit status.
+
+mod commands;
+mod log;
+
+use std::time::Duration;
+
+use hubspot_connection_service::{
+    emulator::{Emulator, Options},
+    proto::CreateHubSpotConnectionResponse,
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tonic::Status;
+
+use crate::support::{Process, ServiceProcess, Signal, credentials, in_time, request, start_emulator, until};
+
+const CREATE: &str = "POST /connections";
+
+async fn start(settings: &[(&str, &str)]) -> (Emulator, ServiceProcess) {
+    let emulator = start_emulator(Options::default()).await;
+    let service = ServiceProcess::start(&emulator, settings).await;
+    (emulator, service)
+}
+
+fn inject(emulator: &Emulator, faults: Value) {
+    emulator.inject(serde_json::from_value(faults).unwrap());
+}
+
+/// Starts a creation whose answer the emulator holds back, and waits until it has arrived there.
+async fn slow_creation(
+    emulator: &Emulator,
+    service: &ServiceProcess,
+    delay: &str,
+) -> JoinHandle<Result<CreateHubSpotConnectionResponse, Status>> {
+    inject(emulator, json!([{"route": CREATE, "action": {"delay": delay}}]));
+    let mut client = service.client().await;
+    let call = tokio::spawn(async move {
+        client.create_hub_spot_connection(request()).await.map(tonic::Response::into_inner)
+    });
+    until("the creation", || !emulator.connections().is_empty()).await;
+    call
+}
+
+#[tokio::test]
+async fn a_service_answers_and_ends_with_0_on_either_signal() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (emulator, service) = start(&[]).await;
+        let answer = service.client().await.create_hub_spot_connection(request()).await.unwrap();
+        assert_eq!(answer.into_inner().id, emulator.connections()[0].id);
+        service.process.signal(signal);
+        let (status, output) = service.process.wait().await;
+        assert_eq!(status.code(), Some(0), "{output:?}");
+        assert_eq!(output.stderr(), "");
+    }
+}
+
+#[tokio::test]
+async fn a_call_under_way_is_answered_before_the_end() {
+    let (emulator, service) = start(&[]).await;
+    let call = slow_creation(&emulator, &service, "1s").await;
+    let (status, output) = service.stop().await;
+    assert_eq!(call.await.unwrap().unwrap().id, emulator.connections()[0].id);
+    assert_eq!(status.code(), Some(0), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_process_at_once_with_1() {
+    for second in [Signal::TERM, Signal::INT] {
+        let (emulator, service) = start(&[]).await;
+        let call = slow_creation(&emulator, &service, "30s").await;
+        service.process.signal(Signal::TERM);
+        service.process.prints_text("finishing the calls under way").await;
+        let started = Instant::now();
+        service.process.signal(second);
+        let (status, output) = service.process.wait().await;
+        assert!(started.elapsed() < Duration::from_secs(15));
+        assert_eq!(status.code(), Some(1), "{output:?}");
+        in_time("the loss of the call", call).await.unwrap().unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_ends_with_1() {
+    let (emulator, service) = start(&[("HCS_DRAIN_TIMEOUT", "100ms")]).await;
+    let call = slow_creation(&emulator, &service, "30s").await;
+    let (status, output) = service.stop().await;
+    assert_eq!(status.code(), Some(1), "{output:?}");
+    in_time("the loss of the call", call).await.unwrap().unwrap_err();
+    let last = output.log_lines().pop().unwrap();
+    assert_eq!((&last["message"], &last["drained"]), (&json!("stopped"), &json!("TimedOut")), "{last}");
+    assert_eq!(last["creations_left"], 1);
+}
+
+#[tokio::test]
+async fn a_bad_configuration_ends_with_64_before_a_port_is_opened() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (status, output) = Process::run(
+        &["serve"],
+        &[
+            ("HCS_LISTEN", &address),
+            ("HCS_CLIENT_SECRET", "canary"),
+            ("HCS_ACCESS_TOKEN", "canary"),
+            ("HCS_DRAIN_DELAY", "5"),
+        ],
+    )
+    .await;
+    let (stdout, stderr) = (output.stdout(), output.stderr());
+    assert_eq!((status.code(), &*stdout), (Some(64), ""), "{stderr}");
+    assert!(stderr.starts_with("error: 4 problems in the configuration:\n"), "{stderr}");
+    for name in ["HCS_ORG_ID", "HCS_CLIENT_ID", "HCS_CLIENT_SECRET", "HCS_DRAIN_DELAY"] {
+        assert!(stderr.contains(&format!("\n  {name}: ")), "no {name} in {stderr}");
+    }
+    assert!(!stderr.contains("listen on") && !stderr.contains("canary"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_and_ends_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (variable, other) in [("HCS_LISTEN", "HCS_ADMIN_LISTEN"), ("HCS_ADMIN_LISTEN", "HCS_LISTEN")] {
+        let (status, output) = Process::run(
+            &[],
+            &[
+                (variable, &address),
+                (other, "127.0.0.1:0"),
+                ("HCS_ORG_ID", "1234@AdobeOrg"),
+                ("HCS_CLIENT_ID", "client"),
+                ("HCS_CLIENT_SECRET", &credentials().client_secret),
+            ],
+        )
+        .await;
+        let stderr = output.stderr();
+        assert_eq!(status.code(), Some(1), "{output:?}");
+        assert!(stderr.starts_with(&format!("error: cannot listen on {address} ({variable}): ")), "{stderr}");
+    }
+}

@@ -1,0 +1,98 @@
+//! The subcommands beside `serve`.
+
+use crate::support::{Process, ServiceProcess, Signal, request, unused_port};
+
+/// Runs `health` against an address.
+async fn health(address: impl std::fmt::Display) -> (Option<i32>, String) {
+    let (status, output) = Process::run(&["health", "--address", &format!("http://{address}")], &[]).await;
+    (status.code(), output.stdout().trim_end().to_owned())
+}
+
+#[tokio::test]
+async fn health_tells_what_the_service_says_and_ends_with_0_only_for_serving() {
+    let (_emulator, service) = super::start(&[("HCS_DRAIN_DELAY", "60s")]).await;
+    assert_eq!(health(service.admin).await, (Some(0), "SERVING".to_owned()));
+    assert_eq!(health(service.grpc).await, (Some(0), "SERVING".to_owned()));
+    service.process.signal(Signal::TERM);
+    service.process.prints_text("NOT_SERVING, still accepting").await;
+    // The line comes before the health changes.
+    let not_serving = (Some(1), "NOT_SERVING".to_owned());
+    crate::support::in_time("NOT_SERVING", async { while health(service.admin).await != not_serving {} })
+        .await;
+    assert_eq!(health(service.grpc).await, not_serving);
+}
+
+#[tokio::test]
+async fn health_ends_with_1_where_nobody_listens() {
+    let (address, _socket) = unused_port();
+    let (status, output) = Process::run(&["health", "--address", &format!("http://{address}")], &[]).await;
+    assert_eq!((status.code(), &*output.stdout()), (Some(1), ""));
+    assert!(output.stderr().starts_with("error: "), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_demo_once_prints_the_answer_and_ends() {
+    let (status, output) = Process::run(&["demo", "--once"], &[]).await;
+    assert_eq!(status.code(), Some(0), "{output:?}");
+    let stdout = output.stdout();
+    let value = |name: &str| {
+        let mut words = stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        words.find(|words| words.len() == 2 && words[0] == name).unwrap()[1].to_owned()
+    };
+    assert_eq!(value("id").len(), 36, "{stdout}");
+    let etag = value("etag");
+    assert!(etag.len() > 2 && etag.starts_with('"') && etag.ends_with('"'), "{stdout}");
+    assert_eq!(output.stderr(), "");
+}
+
+#[tokio::test]
+async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
+    let demo = Process::start(&["demo"], &[]);
+    demo.prints_text("/readyz\n").await;
+    let output = demo.output();
+    let stdout = output.stdout();
+    let listed =
+        stdout.lines().find_map(|line| line.strip_prefix("grpcurl -plaintext ")?.strip_suffix(" list"));
+    let grpc: std::net::SocketAddr = listed.unwrap().parse().unwrap();
+    let create = stdout.split("grpcurl -plaintext -d '").nth(1).unwrap();
+    let (json, target) = create.split_once("' ").unwrap();
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["credentials"].as_object().unwrap().len(), 4);
+    let method = "hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
+    assert!(target.starts_with(&format!("{grpc} {method}\n")), "{target}");
+
+    // What is printed works.
+    assert_eq!(health(grpc).await, (Some(0), "SERVING".to_owned()));
+    demo.signal(Signal::INT);
+    let (status, output) = demo.wait().await;
+    assert_eq!(status.code(), Some(0), "{output:?}");
+    for line in output.stderr().lines() {
+        assert!(line.ends_with("is in use: taking another one"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_emulator_prints_the_settings_with_which_a_service_works() {
+    let emulator = Process::start(&["emulator", "--listen", "127.0.0.1:0"], &[]);
+    emulator
+        .prints("last setting", |output| {
+            let stdout = output.stdout();
+            stdout.split_once("HCS_CLIENT_SECRET=")?.1.ends_with('\n').then_some(())
+        })
+        .await;
+    let output = emulator.output();
+    let stdout = output.stdout();
+    let settings: Vec<_> = stdout
+        .lines()
+        .filter(|line| line.starts_with("HCS_"))
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    assert_eq!(settings.len(), 5, "{stdout}");
+    let service = ServiceProcess::with(&settings).await;
+    let answer = service.client().await.create_hub_spot_connection(request()).await.unwrap();
+    assert!(!answer.into_inner().id.is_empty());
+    assert_eq!(service.stop().await.0.code(), Some(0));
+    emulator.signal(Signal::TERM);
+    let (status, output) = emulator.wait().await;
+    assert_eq!(status.code(), Some(0), "{output:?}");
+}

@@ -1,0 +1,64 @@
+//! The log: one line for each call.
+
+use serde_json::{Value, json};
+
+use super::{CREATE, inject, start};
+use crate::{server, support::request};
+
+/// The lines about calls, as the process has printed them until its end.
+fn calls(lines: Vec<Value>) -> Vec<Value> {
+    lines.into_iter().filter(|line| line["message"] == "call").collect()
+}
+
+/// A field of a line, wherever it stands.
+fn field<'a>(line: &'a Value, name: &str) -> &'a Value {
+    line["span"].get(name).unwrap_or_else(|| &line[name])
+}
+
+#[tokio::test]
+async fn a_call_has_one_line_which_says_how_it_ended() {
+    let (_emulator, service) = start(&[]).await;
+    let mut client = service.client().await;
+    let answer = client.create_hub_spot_connection(request()).await.unwrap().into_inner();
+    // Health checks are not worth a line.
+    server::health(service.grpc, "").await.unwrap();
+    let (_, output) = service.stop().await;
+
+    let calls = calls(output.log_lines());
+    let [line] = &calls[..] else { panic!("{calls:#?}") };
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(
+        field(line, "method"),
+        "/hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection"
+    );
+    assert_eq!(field(line, "code"), "OK");
+    assert!(field(line, "duration_ms").as_f64().is_some_and(|ms| ms > 0.0), "{line}");
+    assert_eq!(field(line, "request_id"), &json!(answer.request_id), "{line}");
+    assert_eq!(field(line, "connection_id"), &json!(answer.id));
+    assert_eq!((field(line, "reason"), field(line, "cause")), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn the_line_of_a_failed_call_has_the_reason_and_the_cause() {
+    let (emulator, service) = start(&[]).await;
+    inject(&emulator, json!([{"route": CREATE, "action": {"status": 503, "shape": "A"}}]));
+    let mut client = service.client().await;
+    client.create_hub_spot_connection(request()).await.unwrap_err();
+    client
+        .create_hub_spot_connection(
+            hubspot_connection_service::proto::CreateHubSpotConnectionRequest::default(),
+        )
+        .await
+        .unwrap_err();
+    let (_, output) = service.stop().await;
+
+    let calls = calls(output.log_lines());
+    let [lost, refused] = &calls[..] else { panic!("{calls:#?}") };
+    assert_eq!((&lost["level"], field(lost, "code")), (&json!("WARN"), &json!("UNKNOWN")));
+    assert_eq!(field(lost, "reason"), "OUTCOME_UNKNOWN");
+    let cause = field(lost, "cause").as_str().unwrap();
+    assert!(cause.contains("HTTP 503") && cause.contains("FLOW-1103-503"), "{cause}");
+    assert_eq!(field(lost, "request_id").as_str().map(str::len), Some(36), "{lost}");
+    assert_eq!((&refused["level"], field(refused, "code")), (&json!("INFO"), &json!("INVALID_ARGUMENT")));
+    assert_eq!(field(refused, "reason"), "INVALID_REQUEST");
+}

@@ -1,0 +1,142 @@
+//! Adobe access tokens: how many are fetched, with what, and when.
+
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+
+use futures_util::future::join_all;
+use hubspot_connection_service::emulator::{self, Options, ReceivedRequest, Settings};
+use serde_json::json;
+use tokio::time::{Instant, interval};
+use tonic::Code;
+
+use crate::support::{TestService, in_time, request, start_emulator};
+
+const CREATE: &str = "POST /connections";
+const TOKEN: &str = "POST /ims/token/v3";
+const REJECTED: (Code, &str) = (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED");
+
+fn received(service: &TestService, path_end: &str) -> Vec<ReceivedRequest> {
+    service.emulator.received().into_iter().filter(|request| request.path.ends_with(path_end)).collect()
+}
+
+/// The tokens with which creations were sent, one for each request.
+fn tokens_used(service: &TestService) -> Vec<String> {
+    let creations = received(service, "/connections");
+    creations.iter().map(|request| request.headers["authorization"].to_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn fifty_first_creations_at_once_need_one_token() {
+    let slow_token = json!([{"route": TOKEN, "action": {"delay": "300ms"}}]);
+    let service = TestService::with_faults(slow_token, []).await;
+    let client = service.client().await;
+    let creations = (0..50).map(|_| {
+        let mut client = client.clone();
+        async move { client.create_hub_spot_connection(request()).await }
+    });
+    for answer in in_time("the creations", join_all(creations)).await {
+        answer.unwrap();
+    }
+    assert_eq!(service.requests_to("POST", "/ims/token/v3"), 1);
+    assert_eq!(service.emulator.connections().len(), 50);
+    assert_eq!(tokens_used(&service).into_iter().collect::<BTreeSet<_>>().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_replaced_and_the_creation_sent_once_more() {
+    for action in [
+        json!({"status": 401, "shape": "D", "code": "401013"}),
+        json!({"status": 401, "shape": "D", "code": 401_013}),
+        json!({"status": 401, "shape": "empty"}),
+        json!({"status": 400, "shape": "A", "code": "2115"}),
+        json!({"status": 400, "shape": "A", "code": "2114"}),
+    ] {
+        let service = TestService::start().await;
+        service.inject(json!([{"route": CREATE, "action": action}]));
+        service.create().await.unwrap();
+        let tokens = tokens_used(&service);
+        assert_eq!(tokens.len(), 2, "{action}");
+        assert_ne!(tokens[0], tokens[1], "{action}");
+        assert_eq!(service.requests_to("POST", "/ims/token/v3"), 2, "{action}");
+        assert_eq!(service.emulator.connections().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn two_refused_tokens_in_a_row_are_the_answer() {
+    for action in
+        [json!({"status": 401, "shape": "D", "code": "401013"}), json!({"status": 400, "code": "2115"})]
+    {
+        let service = TestService::start().await;
+        let failure =
+            service.create_with_faults(json!([{"route": CREATE, "count": 2, "action": action}])).await;
+        assert_eq!(failure.row(), REJECTED, "{action}");
+        let tokens = tokens_used(&service);
+        assert_eq!(tokens.len(), 2, "{action}");
+        assert_ne!(tokens[0], tokens[1], "{action}");
+        assert_eq!(service.emulator.connections().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_with_the_form_that_adobe_documents() {
+    let service = TestService::start().await;
+    service.create().await.unwrap();
+    let requests = received(&service, "/ims/token/v3");
+    let [token] = &requests[..] else { panic!("{requests:?}") };
+    assert_eq!((token.path.as_str(), token.query.as_deref()), ("/ims/token/v3", None));
+    assert_eq!(token.headers["content-type"], "application/x-www-form-urlencoded");
+    assert!(!token.headers.contains_key("authorization"));
+    let pairs: BTreeSet<_> = str::from_utf8(&token.body).unwrap().split('&').collect();
+    let expected = [
+        "grant_type=client_credentials",
+        &format!("client_id={}", emulator::CLIENT_ID),
+        &format!("client_secret={}", emulator::CLIENT_SECRET),
+        "scope=openid%2CAdobeID%2Cread_organizations%2Cadditional_info.projectedProductContext",
+    ];
+    assert_eq!(pairs, BTreeSet::from(expected));
+}
+
+#[tokio::test]
+async fn a_client_secret_in_a_file_is_read_again_for_each_attempt() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("client-secret-that-is-corrected");
+    fs::write(&path, "wrong").unwrap();
+    let service =
+        TestService::with([("HCS_CLIENT_SECRET", ""), ("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap())])
+            .await;
+    let failure = service.create().await.unwrap_err();
+    assert_eq!((failure.row(), failure.metadata("upstream_code")), (REJECTED, "invalid_client"));
+
+    // In one step, as Kubernetes does it.
+    let next = path.with_extension("next");
+    fs::write(&next, emulator::CLIENT_SECRET).unwrap();
+    fs::rename(&next, &path).unwrap();
+    let mut ticks = interval(Duration::from_millis(50));
+    in_time("the next attempt", async {
+        while let Err(failure) = service.create().await {
+            assert_eq!(failure.row(), REJECTED);
+            ticks.tick().await;
+        }
+    })
+    .await;
+    assert_eq!(service.emulator.connections().len(), 1);
+    assert_eq!(service.requests_to("POST", "/ims/token/v3"), 2);
+}
+
+#[tokio::test]
+async fn tokens_that_live_shortly_are_renewed_without_a_failure() {
+    let emulator = start_emulator(Options::default()).await;
+    emulator.settings(Settings { token_ttl: Duration::from_secs(2), ..Settings::default() });
+    let service = TestService::against(emulator, []).await;
+    let mut client = service.client().await;
+    let started = Instant::now();
+    let mut ticks = interval(Duration::from_millis(10));
+    let mut created = 0;
+    while started.elapsed() < Duration::from_secs(4) {
+        in_time("a creation", client.create_hub_spot_connection(request())).await.unwrap();
+        created += 1;
+        ticks.tick().await;
+    }
+    let tokens = tokens_used(&service);
+    assert_eq!(tokens.len(), created, "none was refused");
+    assert!(tokens.into_iter().collect::<BTreeSet<_>>().len() >= 3);
+}
