@@ -9,7 +9,9 @@ use tokio_util::task::TaskTracker;
 use crate::{
     admin,
     config::{AdobeConfig, AdobeCredential, Config, DrainConfig, UpstreamConfig, UpstreamHttp},
-    flow_service::{Cause, HttpFlowService, Identity, Ims, ReadyToken, TokenSource, upstream_client},
+    flow_service::{
+        Cause, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource, upstream_client,
+    },
     grpc,
     health::Health,
     server::{self, Lifetimes, Shutdown},
@@ -171,5 +173,6 @@ fn flow_service(adobe: &AdobeConfig, upstream: &UpstreamConfig) -> Result<HttpFl
         AdobeCredential::AccessToken(token) => TokenSource::start(ReadyToken(token.clone())),
     };
     let identity = Identity { org_id: &adobe.org_id, client_id: &adobe.client_id };
-    HttpFlowService::new(client, &upstream.flow_service_url, identity, tokens, upstream.create_timeout)
+    let timeouts = Timeouts { create: upstream.create_timeout, attempt: upstream.attempt_timeout };
+    HttpFlowService::new(client, &upstream.flow_service_url, identity, tokens, timeouts)
 }

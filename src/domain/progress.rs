@@ -50,11 +50,7 @@ pub struct Progress {
 impl Progress {
     /// The progress of a creation that has not begun.
     pub fn new(request_id: RequestId) -> Self {
-        Self {
-            request_id,
-            stage: AtomicU8::new(Stage::Request as u8),
-            may_exist: AtomicBool::new(false),
-        }
+        Self { request_id, stage: AtomicU8::new(Stage::Request as u8), may_exist: AtomicBool::new(false) }
     }
 
     /// The name of the creation.

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::{convert, status};
 use crate::{
-    domain::{Progress, Sandboxes},
+    domain::{CallProgress, Sandboxes},
     flow_service::FlowService,
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionService},
     service::{Creation, Service},
@@ -25,7 +25,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         &self,
         request: Request<proto::CreateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::CreateHubSpotConnectionResponse>, Status> {
-        let progress = request.extensions().get::<Arc<Progress>>().cloned().unwrap_or_default();
+        let progress = request.extensions().get::<Arc<CallProgress>>().cloned().unwrap_or_default();
         let command =
             convert::create(request.into_inner(), &self.sandboxes).map_err(status::refused_request)?;
         let creation = self

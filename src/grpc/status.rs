@@ -11,7 +11,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::convert::{self, Violation};
 use crate::{
-    domain::{Progress, SandboxName, SandboxNotAllowed},
+    domain::{CallProgress, SandboxName, SandboxNotAllowed, Stage},
     error_chain::error_chain,
     flow_service::{CreateError, Problem, Refusal, TokenError, TokenErrorKind},
     service,
@@ -37,6 +37,7 @@ enum Reason {
     UpstreamThrottled,
     Overloaded,
     UpstreamUnavailable,
+    BreakerOpen,
     OutcomeUnknown,
     DeadlineExceeded,
     Internal,
@@ -55,6 +56,7 @@ impl Reason {
             Self::UpstreamThrottled => "UPSTREAM_THROTTLED",
             Self::Overloaded => "OVERLOADED",
             Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
+            Self::BreakerOpen => "BREAKER_OPEN",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Internal => "INTERNAL",
@@ -167,11 +169,21 @@ pub(super) fn creation_failed(error: &service::Error) -> Status {
     let request_id = error.request_id;
     match &error.kind {
         CreateError::Token(token_error) => token(token_error),
-        CreateError::Unreachable(_) => {
+        CreateError::BreakerOpen { retry_after } => Answer::new(
+            Code::Unavailable,
+            Reason::BreakerOpen,
+            "the Flow Service keeps failing and is left alone for a while; nothing was created: try again later",
+        )
+        .retry_after(*retry_after),
+        CreateError::Unreachable(_) | CreateError::TooLate => {
             unavailable("the Flow Service cannot be reached; nothing was created: try again")
         }
+        CreateError::TokenRefused { problem } => refused(Refusal::Credentials, problem, &error.sandbox),
         CreateError::Refused { refusal, problem } => refused(*refusal, problem, &error.sandbox),
-        CreateError::Throttled { retry_after, problem } => throttled(*retry_after).problem(problem),
+        CreateError::Throttled { retry_after, problem } => match problem {
+            Some(problem) => throttled(*retry_after).problem(problem),
+            None => throttled(*retry_after),
+        },
         CreateError::OutcomeUnknown { problem, .. } => {
             let answer = Answer::new(
                 Code::Unknown,
@@ -222,7 +234,7 @@ fn token(error: &TokenError) -> Answer {
     if let Some(code) = &error.code {
         answer = answer.metadata("upstream_code", code);
     }
-    answer.metadata("stage", crate::domain::Stage::AdobeToken.name())
+    answer.metadata("stage", Stage::AdobeToken.name())
 }
 
 fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName) -> Answer {
@@ -280,18 +292,20 @@ fn unavailable(message: &str) -> Answer {
 }
 
 /// A call whose deadline is spent.
-pub(super) fn deadline_exceeded(progress: &Progress) -> Status {
-    let message = if progress.may_exist() {
+pub(super) fn deadline_exceeded(call: &CallProgress) -> Status {
+    let progress = call.creation();
+    let may_exist = progress.is_some_and(|progress| progress.may_exist());
+    let message = if may_exist {
         "the deadline was spent before the Flow Service answered: the connection may exist. Do not simply \
          repeat the call: look for the connection's name in the sandbox first"
     } else {
         "the deadline was spent before anything was sent to the Flow Service: repeat the call with a longer one"
     };
     let mut answer = Answer::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
-        .metadata("stage", progress.stage().name())
-        .metadata("may_exist", progress.may_exist());
-    if let Some(request_id) = progress.request_id() {
-        answer = answer.metadata("request_id", request_id);
+        .metadata("stage", progress.map_or(Stage::Request, |progress| progress.stage()).name())
+        .metadata("may_exist", may_exist);
+    if let Some(progress) = progress {
+        answer = answer.metadata("request_id", progress.request_id());
     }
     answer.build()
 }

@@ -1,12 +1,13 @@
 //! The creation of a connection.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Service;
 use crate::{
-    domain::{CreatedConnection, NewConnection, Progress, RequestId, SandboxName},
+    domain::{CallProgress, CreatedConnection, NewConnection, Progress, RequestId, SandboxName, Stage},
     flow_service::{CreateError, FlowService},
 };
 
@@ -50,16 +51,17 @@ impl<F: FlowService> Service<F> {
     pub async fn create_hubspot_connection(
         &self,
         command: CreateHubSpotConnection,
-        progress: Arc<Progress>,
+        call: Arc<CallProgress>,
     ) -> Result<Creation, Error> {
         let request_id = RequestId::generate();
-        progress.name_request(request_id);
+        let progress = Arc::new(Progress::new(request_id));
+        call.follow(&progress);
         tracing::Span::current().record("request_id", tracing::field::display(request_id));
 
         let flow_service = Arc::clone(&self.flow_service);
         let CreateHubSpotConnection { connection } = command;
         let sandbox = connection.sandbox.clone();
-        let creation = async move { flow_service.create_connection(&connection, &progress).await };
+        let creation = async move { create(&*flow_service, &connection, &progress).await };
 
         let outcome = match self.creations.spawn(creation.in_current_span()).await {
             Ok(outcome) => outcome,
@@ -73,13 +75,36 @@ impl<F: FlowService> Service<F> {
     }
 }
 
+/// The longest that a creation waits for its pass, and then for its first byte to leave.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn create(
+    flow_service: &impl FlowService,
+    connection: &NewConnection,
+    progress: &Arc<Progress>,
+) -> Result<CreatedConnection, CreateError> {
+    let attempt = async || {
+        progress.enter(Stage::AdobeToken);
+        let pass = flow_service.pass(Instant::now() + PATIENCE).await?;
+        flow_service.create_connection(&pass, connection, Instant::now() + PATIENCE, progress).await
+    };
+    let mut outcome = attempt().await;
+    if let Err(CreateError::TokenRefused { .. }) = outcome {
+        outcome = attempt().await;
+    }
+    outcome
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::sync::Semaphore;
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::domain::{ConnectionId, ConnectionName, Credential, Etag, HubSpotCredentials, Stage};
+    use crate::{
+        domain::{ConnectionId, ConnectionName, Credential, Etag, HubSpotCredentials},
+        flow_service::{ConnectionPage, PageToken, ReadError},
+    };
 
     /// Creates nothing before it has a permit.
     #[derive(Clone)]
@@ -95,12 +120,21 @@ mod tests {
     }
 
     impl FlowService for SlowFlowService {
+        type Pass = ();
+
+        async fn pass(&self, _: Instant) -> Result<(), CreateError> {
+            Ok(())
+        }
+
         async fn create_connection(
             &self,
+            (): &(),
             _: &NewConnection,
-            progress: &Progress,
+            _: Instant,
+            progress: &Arc<Progress>,
         ) -> Result<CreatedConnection, CreateError> {
             progress.enter(Stage::Create);
+            progress.set_may_exist(true);
             self.permits.acquire().await.expect("never closed").forget();
             self.created.add_permits(1);
             Ok(CreatedConnection {
@@ -108,17 +142,51 @@ mod tests {
                 etag: Etag::parse("\"e-1\"").unwrap(),
             })
         }
+
+        async fn list_connections(
+            &self,
+            _: &SandboxName,
+            _: Option<&PageToken>,
+            _: Instant,
+        ) -> Result<ConnectionPage, ReadError> {
+            unreachable!("nothing is listed")
+        }
+
+        fn retry_in(&self, _: u32, _: Option<Duration>, _: Instant) -> Option<Duration> {
+            None
+        }
     }
 
     struct BrokenFlowService;
 
     impl FlowService for BrokenFlowService {
+        type Pass = ();
+
+        async fn pass(&self, _: Instant) -> Result<(), CreateError> {
+            Ok(())
+        }
+
         async fn create_connection(
             &self,
+            (): &(),
             _: &NewConnection,
-            _: &Progress,
+            _: Instant,
+            _: &Arc<Progress>,
         ) -> Result<CreatedConnection, CreateError> {
             panic!("a bug");
+        }
+
+        async fn list_connections(
+            &self,
+            _: &SandboxName,
+            _: Option<&PageToken>,
+            _: Instant,
+        ) -> Result<ConnectionPage, ReadError> {
+            unreachable!("nothing is listed")
+        }
+
+        fn retry_in(&self, _: u32, _: Option<Duration>, _: Instant) -> Option<Duration> {
+            None
         }
     }
 
@@ -144,9 +212,9 @@ mod tests {
         let flow_service = SlowFlowService::new();
         let creations = TaskTracker::new();
         let service = Service::new(flow_service.clone(), creations.clone());
-        let progress = Arc::new(Progress::default());
+        let call = Arc::new(CallProgress::default());
 
-        let caller = service.create_hubspot_connection(command(), Arc::clone(&progress));
+        let caller = service.create_hubspot_connection(command(), Arc::clone(&call));
         tokio::select! {
             biased;
             _ = caller => unreachable!("it has no permit"),
@@ -156,7 +224,7 @@ mod tests {
         creations.close();
         creations.wait().await;
         assert_eq!(flow_service.created.available_permits(), 1);
-        assert!(progress.may_exist());
+        assert!(call.creation().unwrap().may_exist());
     }
 
     #[tokio::test]

@@ -13,3 +13,5 @@ mod errors;
 mod server;
 #[cfg(feature = "emulator")]
 mod support;
+#[cfg(feature = "emulator")]
+mod upstream;

@@ -1,6 +1,6 @@
 //! Ends a call when its deadline is spent: the caller's, or the longest that the service grants.
 //!
-//! The error says how far the call has come, which the use case notes in its [`Progress`]. Callers
+//! The error says how far the call has come, which the use case notes in its [`CallProgress`]. Callers
 //! watch their deadline, too, and stop listening when it is spent: an answer on the minute would
 //! never be read, so this one comes a little earlier.
 
@@ -14,7 +14,7 @@ use axum::{
 };
 use tokio::time::timeout;
 
-use crate::{domain::Progress, grpc::status};
+use crate::{domain::CallProgress, grpc::status};
 
 const TIMEOUT: &str = "grpc-timeout";
 /// How much earlier than the caller's deadline the answer leaves: a tenth of the time, and at most
@@ -31,7 +31,7 @@ pub(in crate::grpc) async fn deadline(
         Some(Some(limit)) => (limit - (limit / 10).min(LONGEST_MARGIN)).min(longest),
         Some(None) => return status::invalid_timeout().into_http(),
     };
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(CallProgress::default());
     request.extensions_mut().insert(Arc::clone(&progress));
     match timeout(limit, next.run(request)).await {
         Ok(response) => response,
