@@ -10,7 +10,7 @@ use crate::{
     config::{
         AdobeConfig, AdobeCredential, Config, DrainConfig, IdempotencyConfig, UpstreamConfig, UpstreamHttp,
     },
-    flow_service::{Cause, HttpFlowService, Identity, Ims, ReadyToken, TokenSource, upstream_client},
+    flow_service::{Cause, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource, upstream_client},
     grpc,
     health::Health,
     idempotency::{self, MemoryStore, RedisStore, Store},
@@ -205,5 +205,6 @@ fn flow_service(adobe: &AdobeConfig, upstream: &UpstreamConfig) -> Result<HttpFl
         AdobeCredential::AccessToken(token) => TokenSource::start(ReadyToken(token.clone())),
     };
     let identity = Identity { org_id: &adobe.org_id, client_id: &adobe.client_id };
-    HttpFlowService::new(client, &upstream.flow_service_url, identity, tokens, upstream.create_timeout)
+    let timeouts = Timeouts { create: upstream.create_timeout, attempt: upstream.attempt_timeout };
+    HttpFlowService::new(client, &upstream.flow_service_url, identity, tokens, timeouts)
 }

@@ -1,14 +1,17 @@
 //! The port to the Flow Service: what the service needs of it, in the service's own words.
 //!
-//! [`HttpFlowService`] is the one implementation. Its errors say what a failure *means* for the call, which is
-//! decided in one place, `classify`.
+//! [`HttpFlowService`] is the one implementation. Its errors say what a failure *means* for the call,
+//! which is decided in one place, `classify`.
 
+mod breaker;
 mod classify;
 mod error_body;
 mod http;
 mod ims;
 mod redaction;
+mod retry;
 mod retry_after;
+mod throttle;
 mod token;
 mod upstream_client;
 mod wire;
@@ -18,7 +21,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 pub use self::{
-    http::{HttpFlowService, Identity},
+    http::{HttpFlowService, Identity, Pass, Timeouts},
     ims::{Ims, ReadyToken},
     token::{AccessToken, IssueToken, IssuedToken, TokenError, TokenErrorKind, TokenSource},
     upstream_client::upstream_client,
@@ -37,11 +40,6 @@ pub trait FlowService: Send + Sync + 'static {
     /// [`CreateError`], by which nothing was sent.
     fn pass(&self, deadline: Instant) -> impl Future<Output = Result<Self::Pass, CreateError>> + Send;
 
-    /// How long to wait before a creation of which nothing came is sent again: at least as long as
-    /// was asked for. `None` where that would be past `deadline`, or more repetitions would only add
-    /// to an overload.
-    fn retry_in(&self, attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration>;
-
     /// Sends the one request that can create the connection, once, and only if its first byte leaves
     /// before `send_by`. `progress` tells from when on the connection may exist.
     fn create_connection(
@@ -49,17 +47,26 @@ pub trait FlowService: Send + Sync + 'static {
         pass: &Self::Pass,
         connection: &NewConnection,
         send_by: Instant,
-        progress: &Progress,
+        progress: &Arc<Progress>,
     ) -> impl Future<Output = Result<CreatedConnection, CreateError>> + Send;
 
     /// Reads one page of the HubSpot connections of a sandbox, newest first: the first page, or the
     /// one that a page named as its next. Reads are repeated within `deadline`.
+    ///
+    /// Nothing keeps the Flow Service from naming a page as its own next one: whoever follows the
+    /// pages has to come to an end by itself.
     fn list_connections(
         &self,
         sandbox: &SandboxName,
         page: Option<&PageToken>,
         deadline: Instant,
     ) -> impl Future<Output = Result<ConnectionPage, ReadError>> + Send;
+
+    /// How long to wait before something that failed is sent again: at least the time that was
+    /// `asked` for, and a random time that grows with `attempt`, the number of attempts so far. `None`
+    /// where it is not to be sent again: the wait would pass the deadline, or too many requests are
+    /// repetitions already.
+    fn retry_in(&self, attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration>;
 }
 
 /// Why a creation did not answer with a connection.

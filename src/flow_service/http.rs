@@ -1,34 +1,31 @@
 //! The Flow Service over HTTP.
+//!
+//! Every request passes, in this order: the throttle gate, which may make it wait; the circuit
+//! breaker, which may refuse it; and the source of access tokens.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+mod answer;
+mod create;
+mod list;
+mod timely_body;
 
-use bytes::Bytes;
+use std::{sync::Arc, time::Duration};
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use reqwest::{Client, Response, Url};
-use secrecy::ExposeSecret;
+use reqwest::{Client, Url};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Cause, CreateError, FlowService, Problem,
-    classify::{Meaning, classify},
-    error_body::ErrorBody,
-    redaction::presentable,
-    retry_after::retry_after,
-    token::{AccessToken, TokenSource},
-    upstream_client::{read_body, without_url},
-    wire,
+    Cause, ConnectionPage, CreateError, FlowService, PageToken, ReadError,
+    breaker::{Breaker, Permit},
+    retry::{self, RetryBudget},
+    throttle::ThrottleGate,
+    token::{AccessToken, TokenError, TokenSource},
 };
-use crate::domain::{CreatedConnection, NewConnection, Progress, Stage};
-
-/// An answer to a creation is about 100 bytes, an error about 1 KiB.
-const MAX_BODY: usize = 64 * 1024;
+use crate::domain::{CreatedConnection, NewConnection, Progress, SandboxName};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ORG_ID: HeaderName = HeaderName::from_static("x-gw-ims-org-id");
 const SANDBOX_NAME: HeaderName = HeaderName::from_static("x-sandbox-name");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The Flow Service, called over HTTP.
@@ -39,7 +36,10 @@ pub struct HttpFlowService {
     tokens: TokenSource,
     /// The headers that are the same for every request.
     headers: HeaderMap,
-    create_timeout: Duration,
+    timeouts: Timeouts,
+    gate: ThrottleGate,
+    breaker: Arc<Breaker>,
+    budget: RetryBudget,
 }
 
 /// Who calls: the organization and the client ID of its credential.
@@ -51,8 +51,24 @@ pub struct Identity<'a> {
     pub client_id: &'a str,
 }
 
+/// How long a request may take, from its connection to the end of its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// A creation.
+    pub create: Duration,
+    /// One attempt of anything else.
+    pub attempt: Duration,
+}
+
+/// The leave to send one request.
+#[derive(Debug)]
+pub struct Pass {
+    token: Arc<AccessToken>,
+    permit: Permit,
+}
+
 impl HttpFlowService {
-    /// Combines what a call needs. `create_timeout` bounds a creation's request.
+    /// Combines what a call needs.
     ///
     /// # Errors
     /// Where the base URL cannot take a path, or the identity cannot be sent in headers.
@@ -61,7 +77,7 @@ impl HttpFlowService {
         base: &Url,
         identity: Identity<'_>,
         tokens: TokenSource,
-        create_timeout: Duration,
+        timeouts: Timeouts,
     ) -> Result<Self, Cause> {
         let connections = Url::parse(&format!("{}/connections", base.as_str().trim_end_matches('/')))?;
         let headers = HeaderMap::from_iter([
@@ -69,110 +85,78 @@ impl HttpFlowService {
             (API_KEY, HeaderValue::try_from(identity.client_id)?),
             (ORG_ID, HeaderValue::try_from(identity.org_id)?),
         ]);
-        Ok(Self { client, connections, tokens, headers, create_timeout })
+        Ok(Self {
+            client,
+            connections,
+            tokens,
+            headers,
+            timeouts,
+            gate: ThrottleGate::default(),
+            breaker: Arc::default(),
+            budget: RetryBudget::new(),
+        })
     }
 
-    /// Sends one request that can create the connection.
-    async fn post(
-        &self,
-        connection: &NewConnection,
-        body: Bytes,
-        token: &AccessToken,
-        progress: &Progress,
-    ) -> Result<Posted, CreateError> {
-        let request = self
-            .client
-            .post(self.connections.clone())
-            .headers(self.headers.clone())
-            .header(SANDBOX_NAME, connection.sandbox.as_str())
-            .header(header::AUTHORIZATION, token.authorization())
-            .header(header::CONTENT_TYPE, JSON)
-            .timeout(self.create_timeout)
-            .body(body);
-
-        progress.enter(Stage::Create);
-        let response = request.send().await.map_err(|error| match error.is_connect() {
-            true => CreateError::Unreachable(without_url(error)),
-            false => CreateError::OutcomeUnknown { problem: None, cause: without_url(error) },
-        })?;
-        if response.status().is_success() {
-            created(response).await.map(Posted::Created)
-        } else {
-            let mut secrets = connection.credentials.all().map(|secret| secret.expose_secret()).to_vec();
-            secrets.push(token.expose_secret());
-            not_created(response, &secrets).await
-        }
+    async fn admit(&self, deadline: Instant) -> Result<Pass, NoPass> {
+        self.gate.wait(deadline).await.map_err(NoPass::Throttled)?;
+        let permit = self.breaker.admit().map_err(NoPass::BreakerOpen)?;
+        let token = timeout_at(deadline, self.tokens.token()).await.map_err(|_| NoPass::TooLate)?;
+        Ok(Pass { token: token.map_err(NoPass::Token)?, permit })
     }
 }
 
-/// What an answer to a creation settles.
-enum Posted {
-    Created(CreatedConnection),
-    TokenRefused(Problem),
+/// Why a request may not be sent.
+#[derive(Debug)]
+enum NoPass {
+    /// For this long, after an earlier throttle.
+    Throttled(Duration),
+    /// For this long.
+    BreakerOpen(Duration),
+    Token(Arc<TokenError>),
+    /// The deadline was spent with waiting.
+    TooLate,
+}
+
+impl From<NoPass> for CreateError {
+    fn from(reason: NoPass) -> Self {
+        match reason {
+            NoPass::Throttled(rest) => Self::Throttled { retry_after: Some(rest), problem: None },
+            NoPass::BreakerOpen(retry_after) => Self::BreakerOpen { retry_after },
+            NoPass::Token(error) => Self::Token(error),
+            NoPass::TooLate => Self::TooLate,
+        }
+    }
 }
 
 impl FlowService for HttpFlowService {
-    type Pass = Arc<AccessToken>;
-    async fn pass(&self, _: tokio::time::Instant) -> Result<Self::Pass, CreateError> {
-        self.tokens.token().await.map_err(CreateError::Token)
+    type Pass = Pass;
+
+    async fn pass(&self, deadline: Instant) -> Result<Pass, CreateError> {
+        Ok(self.admit(deadline).await?)
     }
-    fn retry_in(&self, _: u32, _: Option<Duration>, _: tokio::time::Instant) -> Option<Duration> {
-        None
-    }
+
     async fn create_connection(
         &self,
-        token: &Self::Pass,
+        pass: &Pass,
         connection: &NewConnection,
-        _: tokio::time::Instant,
-        progress: &Progress,
+        send_by: Instant,
+        progress: &Arc<Progress>,
     ) -> Result<CreatedConnection, CreateError> {
-        let body = wire::CreateConnection::from(connection);
-        let body = Bytes::from(serde_json::to_vec(&body).expect("strings always serialize"));
-        match self.post(connection, body.clone(), token, progress).await? {
-            Posted::Created(connection) => Ok(connection),
-            Posted::TokenRefused(problem) => {
-                self.tokens.refuse(token);
-                Err(CreateError::TokenRefused { problem })
-            }
-        }
+        self.create(pass, connection, send_by, progress).await
     }
+
     async fn list_connections(
         &self,
-        _: &crate::domain::SandboxName,
-        _: Option<&super::PageToken>,
-        _: tokio::time::Instant,
-    ) -> Result<super::ConnectionPage, super::ReadError> {
-        Ok(Default::default())
+        sandbox: &SandboxName,
+        page: Option<&PageToken>,
+        deadline: Instant,
+    ) -> Result<ConnectionPage, ReadError> {
+        self.list(sandbox, page, deadline).await
     }
-}
 
-/// Reads a success. Without both values in it the connection exists and cannot be named.
-async fn created(response: Response) -> Result<CreatedConnection, CreateError> {
-    let unusable = |cause: Cause| CreateError::OutcomeUnknown { problem: None, cause };
-    let body = read_body(response, MAX_BODY).await.map_err(unusable)?;
-    // The parser's message could quote the body.
-    let created: wire::Created =
-        serde_json::from_slice(&body).map_err(|_| unusable("the success holds no id and etag".into()))?;
-    CreatedConnection::try_from(created).map_err(|invalid| unusable(invalid.into()))
-}
-
-/// Reads an answer other than a success. One that is too long or cut off is judged by its status.
-async fn not_created(response: Response, secrets: &[&str]) -> Result<Posted, CreateError> {
-    let status = response.status().as_u16();
-    let retry_after = retry_after(response.headers(), SystemTime::now());
-    let request_id = response.headers().get(REQUEST_ID).cloned();
-    let body = read_body(response, MAX_BODY).await.map(|body| ErrorBody::parse(&body)).unwrap_or_default();
-
-    let meaning = classify(status, body.code.as_ref());
-    let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
-    let problem = presentable(status, body, request_id, secrets);
-    match meaning {
-        Meaning::TokenRefused => Ok(Posted::TokenRefused(problem)),
-        Meaning::Refused(refusal) => Err(CreateError::Refused { refusal, problem }),
-        Meaning::Throttled => Err(CreateError::Throttled { retry_after, problem: Some(problem) }),
-        Meaning::Unknown => {
-            let cause = format!("an answer that leaves it open: {problem}").into();
-            Err(CreateError::OutcomeUnknown { problem: Some(problem), cause })
-        }
+    fn retry_in(&self, attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration> {
+        // Added, so that those who were asked to wait for the same time do not come back together.
+        let wait = asked.unwrap_or_default() + retry::backoff(attempt);
+        (Instant::now() + wait < deadline && self.budget.withdraw()).then_some(wait)
     }
 }

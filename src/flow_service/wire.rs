@@ -1,13 +1,17 @@
 //! The bodies that go over the wire, as Adobe's HubSpot tutorial and OpenAPI document have them.
 
+mod lenient;
+mod page;
+
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::page::read_page;
 use crate::domain::{ConnectionId, CreatedConnection, Etag, Invalid, NewConnection};
 
 /// The connection specification of HubSpot: fixed, and the same for every organization.
-const HUBSPOT_SPEC: ConnectionSpec =
-    ConnectionSpec { id: "cc6a4487-9e91-433e-a3a3-9cf6626c1806", version: "1.0" };
+pub(super) const HUBSPOT_SPEC_ID: &str = "cc6a4487-9e91-433e-a3a3-9cf6626c1806";
+const HUBSPOT_SPEC: ConnectionSpec = ConnectionSpec { id: HUBSPOT_SPEC_ID, version: "1.0" };
 /// The only auth specification that HubSpot's connection specification has.
 const AUTH_SPEC_NAME: &str = "Basic Authentication";
 

@@ -105,6 +105,7 @@ impl<F: FlowService> Creation<F> {
         let mut refreshed = false;
         loop {
             progress.enter(Stage::AdobeToken);
+            attempt += 1;
             let error = match self.parts.flow_service.pass(self.deadline).await {
                 Ok(pass) => match self.attempt(&pass).await {
                     Attempt::Created(connection) => {
@@ -125,7 +126,6 @@ impl<F: FlowService> Creation<F> {
                 NextStep::RefreshToken | NextStep::GiveUp => None,
             };
             progress.set_may_exist(false);
-            attempt += 1;
             if !self.pauses(pause).await {
                 self.release().await;
                 return Next::Land(Err(Failure::from(error)));

@@ -21,3 +21,5 @@ mod server;
 mod support;
 #[cfg(feature = "emulator")]
 mod token;
+#[cfg(feature = "emulator")]
+mod upstream;

@@ -309,7 +309,7 @@ impl FlowService for Port {
         (): &(),
         connection: &NewConnection,
         send_by: Instant,
-        progress: &Progress,
+        progress: &Arc<Progress>,
     ) -> Result<CreatedConnection, CreateError> {
         let Self(process) = self;
         let request_id = progress.request_id();

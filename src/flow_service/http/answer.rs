@@ -1,0 +1,42 @@
+//! Answers other than a success, and what they mean.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderName;
+use reqwest::Response;
+
+use crate::flow_service::{
+    Problem,
+    classify::{Meaning, classify},
+    error_body::ErrorBody,
+    redaction::presentable,
+    retry_after::retry_after,
+    upstream_client::read_body,
+};
+
+/// The answer to a creation is about 100 bytes, an error about 1 KiB.
+pub(super) const MAX_SHORT: usize = 64 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// An answer other than a success.
+#[derive(Debug)]
+pub(super) struct ErrorAnswer {
+    pub(super) meaning: Meaning,
+    /// How long it asks to wait.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) problem: Problem,
+}
+
+/// Reads an answer other than a success. One that is too long or cut off is judged by its status.
+/// `secrets` are those that went out with the request.
+pub(super) async fn read_error(response: Response, secrets: &[&str]) -> ErrorAnswer {
+    let status = response.status().as_u16();
+    let retry_after = retry_after(response.headers(), SystemTime::now());
+    let request_id = response.headers().get(REQUEST_ID).cloned();
+    let body = read_body(response, MAX_SHORT).await.map(|body| ErrorBody::parse(&body)).unwrap_or_default();
+
+    let meaning = classify(status, body.code.as_ref());
+    let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
+    ErrorAnswer { meaning, retry_after, problem: presentable(status, body, request_id, secrets) }
+}

@@ -1,0 +1,143 @@
+//! `POST /connections`: the one request that must not be repeated blindly.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header;
+use reqwest::{Body, Response};
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use super::{
+    HttpFlowService, Pass, SANDBOX_NAME, answer,
+    answer::ErrorAnswer,
+    timely_body::{Fate, TimelyBody},
+};
+use crate::{
+    domain::{CreatedConnection, NewConnection, Progress, Stage},
+    flow_service::{
+        Cause, CreateError,
+        breaker::Verdict,
+        classify::Meaning,
+        upstream_client::{read_body, without_url},
+        wire,
+    },
+};
+
+impl HttpFlowService {
+    pub(super) async fn create(
+        &self,
+        pass: &Pass,
+        connection: &NewConnection,
+        send_by: Instant,
+        progress: &Arc<Progress>,
+    ) -> Result<CreatedConnection, CreateError> {
+        progress.enter(Stage::Create);
+        // Another call may have been throttled since the pass was given.
+        if let Some(rest) = self.gate.closed_for() {
+            return Err(CreateError::Throttled { retry_after: Some(rest), problem: None });
+        }
+        self.budget.deposit();
+        let outcome = self.post(pass, connection, send_by, progress).await;
+        if let Some(verdict) = verdict(&outcome) {
+            pass.permit.judge(verdict);
+        }
+        match &outcome {
+            Ok(_) | Err(CreateError::Unreachable(_)) => {}
+            Err(CreateError::OutcomeUnknown { .. }) => progress.set_may_exist(true),
+            Err(
+                CreateError::Token(_)
+                | CreateError::BreakerOpen { .. }
+                | CreateError::TooLate
+                | CreateError::Throttled { .. }
+                | CreateError::TokenRefused { .. }
+                | CreateError::Refused { .. },
+            ) => progress.set_may_exist(false),
+        }
+        outcome
+    }
+
+    async fn post(
+        &self,
+        pass: &Pass,
+        connection: &NewConnection,
+        send_by: Instant,
+        progress: &Arc<Progress>,
+    ) -> Result<CreatedConnection, CreateError> {
+        let body = serde_json::to_vec(&wire::CreateConnection::from(connection));
+        let body = Bytes::from(body.expect("strings always serialize"));
+        let (body, departure) = TimelyBody::new(body, send_by, Arc::clone(progress));
+        let request = self
+            .client
+            .post(self.connections.clone())
+            .headers(self.headers.clone())
+            .header(SANDBOX_NAME, connection.sandbox.as_str())
+            .header(header::AUTHORIZATION, pass.token.authorization())
+            .header(header::CONTENT_TYPE, super::JSON)
+            .timeout(self.timeouts.create)
+            .body(Body::wrap(body));
+
+        let response = request.send().await;
+        let fate = departure.conclude();
+        match response {
+            Ok(response) if response.status().is_success() => created(response).await,
+            Ok(response) => {
+                let credentials = connection.credentials.all().map(|secret| secret.expose_secret());
+                let [client_id, client_secret, access_token, refresh_token] = credentials;
+                let secrets =
+                    [client_id, client_secret, access_token, refresh_token, pass.token.expose_secret()];
+                let answer = answer::read_error(response, &secrets).await;
+                Err(self.not_created(pass, answer))
+            }
+            Err(error) => Err(match fate {
+                Fate::TooLate => CreateError::TooLate,
+                Fate::Waiting | Fate::Withdrawn => CreateError::Unreachable(without_url(error)),
+                Fate::Sent => CreateError::OutcomeUnknown { problem: None, cause: without_url(error) },
+            }),
+        }
+    }
+
+    fn not_created(&self, pass: &Pass, answer: ErrorAnswer) -> CreateError {
+        let ErrorAnswer { meaning, retry_after, problem } = answer;
+        match meaning {
+            Meaning::TokenRefused => {
+                self.tokens.refuse(&pass.token);
+                CreateError::TokenRefused { problem }
+            }
+            Meaning::Refused(refusal) => CreateError::Refused { refusal, problem },
+            Meaning::Throttled => {
+                self.gate.close(retry_after);
+                CreateError::Throttled { retry_after, problem: Some(problem) }
+            }
+            Meaning::Unknown => {
+                let cause = format!("an answer that leaves it open: {problem}").into();
+                CreateError::OutcomeUnknown { problem: Some(problem), cause }
+            }
+        }
+    }
+}
+
+/// Reads a success. Without both values in it the connection exists and cannot be named.
+async fn created(response: Response) -> Result<CreatedConnection, CreateError> {
+    let unusable = |cause: Cause| CreateError::OutcomeUnknown { problem: None, cause };
+    let body = read_body(response, answer::MAX_SHORT).await.map_err(unusable)?;
+    // The parser's message could quote the body.
+    let created: wire::Created =
+        serde_json::from_slice(&body).map_err(|_| unusable("the success holds no id and etag".into()))?;
+    CreatedConnection::try_from(created).map_err(|invalid| unusable(invalid.into()))
+}
+
+/// What a creation says about the Flow Service; a throttle says neither, nor does what was not sent
+/// for this service's own reasons.
+fn verdict(outcome: &Result<CreatedConnection, CreateError>) -> Option<Verdict> {
+    match outcome {
+        Ok(_) | Err(CreateError::TokenRefused { .. } | CreateError::Refused { .. }) => Some(Verdict::Works),
+        Err(CreateError::Unreachable(_) | CreateError::OutcomeUnknown { .. }) => Some(Verdict::Fails),
+        Err(
+            CreateError::Token(_)
+            | CreateError::BreakerOpen { .. }
+            | CreateError::TooLate
+            | CreateError::Throttled { .. },
+        ) => None,
+    }
+}

@@ -1,0 +1,145 @@
+//! The client of the Flow Service, against the emulator and against servers that misbehave.
+
+mod create;
+mod list;
+mod resilience;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use hubspot_connection_service::{
+    domain::{
+        ConnectionName, CreatedConnection, Credential, Description, HubSpotCredentials, NewConnection,
+        Progress, RequestId, SandboxName,
+    },
+    emulator::{self, Action, Emulator, Fault, Route},
+    flow_service::{
+        CreateError, FlowService, HttpFlowService, Identity, Ims, Pass, ReadyToken, Timeouts, TokenSource,
+    },
+};
+use reqwest::{Client, Url};
+use serde_json::Value;
+use tokio::{net::TcpListener, time::Instant};
+
+const CREATE: &str = "POST /connections";
+const LIST: &str = "GET /connections";
+
+const SECOND: Duration = Duration::from_secs(1);
+const TIMEOUTS: Timeouts = Timeouts { create: Duration::from_secs(5), attempt: Duration::from_secs(5) };
+
+/// The client under test and the emulator that it calls.
+struct Upstream {
+    emulator: Emulator,
+    flow_service: HttpFlowService,
+    progress: Arc<Progress>,
+}
+
+impl Upstream {
+    async fn start() -> Self {
+        Self::with(client(), emulator::CLIENT_ID, TIMEOUTS).await
+    }
+
+    /// Starts with another HTTP client, client ID and other timeouts.
+    async fn with(client: Client, client_id: &str, timeouts: Timeouts) -> Self {
+        let options = emulator::Options { client_id: client_id.to_owned(), ..emulator::Options::default() };
+        let emulator = Emulator::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), options);
+        let tokens = TokenSource::start(Ims {
+            client: self::client(),
+            url: emulator.ims_url().parse().unwrap(),
+            client_id: client_id.to_owned(),
+            client_secret: secret(emulator::CLIENT_SECRET),
+            scope: "openid".to_owned(),
+            timeout: TIMEOUTS.attempt,
+        });
+        let flow_service = flow_service(client, &emulator.base_url(), client_id, tokens, timeouts);
+        Self { emulator, flow_service, progress: progress() }
+    }
+
+    /// Creates a connection of this name with a new pass.
+    async fn create(&self, name: &str) -> Result<CreatedConnection, CreateError> {
+        let pass = self.pass().await;
+        self.create_with(&pass, name).await
+    }
+
+    async fn create_with(&self, pass: &Pass, name: &str) -> Result<CreatedConnection, CreateError> {
+        let connection = connection("prod", name);
+        self.flow_service.create_connection(pass, &connection, in_time(), &self.progress).await
+    }
+
+    /// Creates a connection that these faults, in the form of the emulator's control route, hit.
+    async fn create_hit_by(&self, action: Value) -> CreateError {
+        self.inject(CREATE, 1, action);
+        self.create("HubSpot").await.unwrap_err()
+    }
+
+    async fn pass(&self) -> Pass {
+        self.flow_service.pass(in_time()).await.unwrap()
+    }
+
+    fn inject(&self, route: &str, count: u32, action: Value) {
+        let (route, action): (Route, Action) =
+            (route.parse().unwrap(), serde_json::from_value(action).unwrap());
+        self.emulator.inject(vec![Fault { route, count, action }]);
+    }
+
+    fn requests(&self, method: &str) -> usize {
+        let received = self.emulator.received();
+        received.iter().filter(|r| r.method == method && r.path.ends_with("/connections")).count()
+    }
+}
+
+fn client() -> Client {
+    Client::builder().no_proxy().retry(reqwest::retry::never()).build().unwrap()
+}
+
+fn http2_client() -> Client {
+    Client::builder().no_proxy().retry(reqwest::retry::never()).http2_prior_knowledge().build().unwrap()
+}
+
+fn flow_service(
+    client: Client,
+    base: &str,
+    client_id: &str,
+    tokens: TokenSource,
+    timeouts: Timeouts,
+) -> HttpFlowService {
+    let identity = Identity { org_id: emulator::ORG_ID, client_id };
+    HttpFlowService::new(client, &Url::parse(base).unwrap(), identity, tokens, timeouts).unwrap()
+}
+
+/// The client under test, of another server than the emulator.
+fn client_of(address: SocketAddr) -> HttpFlowService {
+    let tokens = TokenSource::start(ReadyToken(secret(emulator::DEMO_ACCESS_TOKEN)));
+    flow_service(client(), &format!("http://{address}"), emulator::CLIENT_ID, tokens, TIMEOUTS)
+}
+
+fn secret(value: &str) -> hubspot_connection_service::config::Secret {
+    hubspot_connection_service::config::Secret::Value(value.to_owned().into())
+}
+
+fn progress() -> Arc<Progress> {
+    Arc::new(Progress::new(RequestId::generate()))
+}
+
+/// A deadline that is not the subject of the test.
+fn in_time() -> Instant {
+    Instant::now() + 10 * SECOND
+}
+
+fn sandbox(name: &str) -> SandboxName {
+    SandboxName::parse(name).unwrap()
+}
+
+fn connection(sandbox: &str, name: &str) -> NewConnection {
+    let credential = |value| Credential::parse(value).unwrap();
+    NewConnection {
+        sandbox: self::sandbox(sandbox),
+        name: ConnectionName::parse(name).unwrap(),
+        description: Description::parse("made by a test").unwrap(),
+        credentials: HubSpotCredentials {
+            client_id: credential("hs-client"),
+            client_secret: credential("canary-secret"),
+            access_token: credential("canary-access"),
+            refresh_token: credential("canary-refresh"),
+        },
+    }
+}

@@ -1,0 +1,258 @@
+//! Pages of connections.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::{Router, extract::RawQuery, http::header::DATE, routing::get};
+use http::header;
+use hubspot_connection_service::{
+    emulator,
+    flow_service::{
+        ConnectionPage, ConnectionSummary, FlowService, HttpFlowService, PageToken, ReadError, Refusal,
+        Timeouts,
+    },
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, time::Instant};
+
+use super::{LIST, SECOND, TIMEOUTS, Upstream, client, client_of, connection, in_time, progress, sandbox};
+
+async fn first_page(flow_service: &HttpFlowService) -> Result<ConnectionPage, ReadError> {
+    flow_service.list_connections(&sandbox("prod"), None, in_time()).await
+}
+
+async fn all(flow_service: &HttpFlowService, sandbox_name: &str) -> Vec<ConnectionSummary> {
+    let mut connections = Vec::new();
+    let mut next: Option<PageToken> = None;
+    loop {
+        let page =
+            flow_service.list_connections(&sandbox(sandbox_name), next.as_ref(), in_time()).await.unwrap();
+        connections.extend(page.connections);
+        next = page.next;
+        if next.is_none() {
+            return connections;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_connection_is_on_one_of_the_pages_newest_first() {
+    let upstream = Upstream::start().await;
+    for number in 0..250 {
+        upstream.create(&format!("connection {number}")).await.unwrap();
+    }
+    let listed = all(&upstream.flow_service, "prod").await;
+    let names: Vec<_> = listed.iter().map(|connection| connection.name.as_str()).collect();
+    let expected: Vec<_> = (0..250).rev().map(|number| format!("connection {number}")).collect();
+    assert_eq!(names, expected);
+    assert_eq!(upstream.requests("GET"), 3);
+    assert!(listed.windows(2).all(|pair| pair[0].created_at_ms >= pair[1].created_at_ms));
+}
+
+#[tokio::test]
+async fn the_request_has_the_headers_and_the_query_that_adobe_documents() {
+    let upstream = Upstream::start().await;
+    first_page(&upstream.flow_service).await.unwrap();
+    let received = upstream.emulator.received();
+    let list = received.iter().find(|r| r.path.ends_with("/connections")).unwrap();
+    assert_eq!(
+        list.query.as_deref(),
+        Some(
+            "property=connectionSpec.id%3D%3Dcc6a4487-9e91-433e-a3a3-9cf6626c1806&orderby=-createdAt&limit=100"
+        )
+    );
+    for name in ["authorization", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name", "accept"] {
+        assert!(list.headers.contains_key(name), "{name}");
+    }
+    assert!(!list.headers.contains_key(header::CONTENT_TYPE) && list.body.is_empty());
+}
+
+#[tokio::test]
+async fn connections_of_other_sandboxes_and_kinds_are_not_listed() {
+    let upstream = Upstream::start().await;
+    upstream.create("in prod").await.unwrap();
+    let pass = upstream.pass().await;
+    let in_dev = connection("dev", "in dev");
+    upstream.flow_service.create_connection(&pass, &in_dev, in_time(), &progress()).await.unwrap();
+    let salesforce = json!({
+        "name": "Salesforce",
+        "auth": {"specName": "Basic Authentication", "params": {
+            "username": "u", "password": "canary", "securityToken": "canary",
+        }},
+        "connectionSpec": {"id": "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5", "version": "1.0"},
+    });
+    let created = client()
+        .post(format!("{}/connections", upstream.emulator.base_url()))
+        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
+        .header("x-api-key", emulator::CLIENT_ID)
+        .header("x-gw-ims-org-id", emulator::ORG_ID)
+        .header("x-sandbox-name", "prod")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(salesforce.to_string());
+    assert_eq!(created.send().await.unwrap().status(), 201);
+
+    for (sandbox, name) in [("prod", "in prod"), ("dev", "in dev")] {
+        let names: Vec<_> = all(&upstream.flow_service, sandbox).await.into_iter().map(|c| c.name).collect();
+        assert_eq!(names, [name]);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_told_with_what_helps_to_recognize_it() {
+    let upstream = Upstream::with(client(), "exc_app", TIMEOUTS).await;
+    let created = upstream.create("HubSpot").await.unwrap();
+    let page = first_page(&upstream.flow_service).await.unwrap();
+    let ledger = upstream.emulator.connections();
+    let expected = ConnectionSummary {
+        id: created.id,
+        etag: created.etag,
+        name: "HubSpot".to_owned(),
+        description: Some("made by a test".to_owned()),
+        created_at_ms: i64::try_from(ledger[0].created_at_ms).unwrap(),
+        created_client: Some("exc_app".to_owned()),
+        hubspot_client_id: Some("hs-client".to_owned()),
+    };
+    assert_eq!((page.connections, page.next), (vec![expected], None));
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    assert!((now - 5_000..=now).contains(&page.server_time_ms));
+}
+
+#[tokio::test]
+async fn a_read_that_fails_is_repeated() {
+    for action in [
+        json!({"status": 503}),
+        json!({"status": 500, "shape": "html"}),
+        json!({"status": 504, "shape": "empty"}),
+        json!({"close": "before_commit"}),
+        json!({"status": 200, "shape": "cut", "commit": true}),
+        json!({"status": 429, "shape": "D", "headers": {"retry-after": "0"}}),
+    ] {
+        let upstream = Upstream::start().await;
+        upstream.create("HubSpot").await.unwrap();
+        upstream.inject(LIST, 2, action.clone());
+        let page = first_page(&upstream.flow_service).await.unwrap();
+        assert_eq!((page.connections.len(), upstream.requests("GET")), (1, 3), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_is_not_repeated_for_ever() {
+    let upstream = Upstream::start().await;
+    upstream.inject(LIST, 0, json!({"status": 503}));
+    let error = first_page(&upstream.flow_service).await.unwrap_err();
+    let ReadError::Unavailable { problem: Some(problem), .. } = error else { panic!("{error:?}") };
+    assert_eq!((problem.status, upstream.requests("GET")), (503, 3));
+}
+
+#[tokio::test]
+async fn a_refused_read_is_not_repeated() {
+    let upstream = Upstream::start().await;
+    upstream.inject(LIST, 1, json!({"status": 403, "code": "2120"}));
+    let error = first_page(&upstream.flow_service).await.unwrap_err();
+    assert!(matches!(error, ReadError::Refused { refusal: Refusal::Permission, .. }), "{error:?}");
+    assert_eq!(upstream.requests("GET"), 1);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_once() {
+    let upstream = Upstream::start().await;
+    upstream.inject(LIST, 1, json!({"status": 401, "shape": "D"}));
+    first_page(&upstream.flow_service).await.unwrap();
+    assert_eq!(upstream.requests("GET"), 2);
+
+    let upstream = Upstream::start().await;
+    upstream.inject(LIST, 0, json!({"status": 401, "shape": "D"}));
+    let error = first_page(&upstream.flow_service).await.unwrap_err();
+    assert!(matches!(error, ReadError::Refused { refusal: Refusal::Credentials, .. }), "{error:?}");
+    assert_eq!(upstream.requests("GET"), 2);
+}
+
+#[tokio::test]
+async fn a_read_ends_with_its_deadline_and_its_attempt() {
+    let upstream = Upstream::start().await;
+    upstream.pass().await;
+    upstream.inject(LIST, 0, json!({"delay": "30s"}));
+    let start = Instant::now();
+    let error =
+        upstream.flow_service.list_connections(&sandbox("prod"), None, start + SECOND / 5).await.unwrap_err();
+    assert!(matches!(error, ReadError::Unavailable { .. }) && start.elapsed() < 3 * SECOND, "{error:?}");
+
+    let timeouts = Timeouts { attempt: SECOND / 5, ..TIMEOUTS };
+    let upstream = Upstream::with(client(), emulator::CLIENT_ID, timeouts).await;
+    upstream.inject(LIST, 1, json!({"delay": "30s"}));
+    first_page(&upstream.flow_service).await.unwrap();
+}
+
+/// A server that answers to every request for a list with this, and with the date where one is given.
+async fn scripted(body: impl Fn(String) -> String + Clone + Send + Sync + 'static) -> HttpFlowService {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = async move |RawQuery(query): RawQuery| body(query.unwrap_or_default());
+    let router = Router::new().route("/connections", get(answer));
+    tokio::spawn(axum::serve(listener, router).into_future());
+    client_of(address)
+}
+
+fn page_with_next(href: &Value) -> String {
+    json!({"items": [], "_links": {"next": {"href": href}}}).to_string()
+}
+
+#[tokio::test]
+async fn the_link_to_the_next_page_is_not_followed() {
+    let evil = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let href =
+        json!(format!("http://{}/steal?x=1&continuationToken=YWJj%2BZA==&y=2", evil.local_addr().unwrap()));
+    let flow_service = scripted(move |query| match query.split_once("continuationToken=") {
+        None => page_with_next(&href),
+        Some((_, token)) => {
+            assert_eq!(token, "YWJj%2BZA%3D%3D");
+            json!({"items": []}).to_string()
+        }
+    })
+    .await;
+    let next = first_page(&flow_service).await.unwrap().next.unwrap();
+    assert_eq!(next, PageToken("YWJj+ZA==".to_owned()));
+    let page = flow_service.list_connections(&sandbox("prod"), Some(&next), in_time()).await.unwrap();
+    assert_eq!(page.next, None);
+    let knock = tokio::time::timeout(SECOND / 10, evil.accept()).await;
+    assert!(knock.is_err(), "the link was followed");
+}
+
+#[tokio::test]
+async fn a_token_cannot_change_the_query() {
+    let href = json!("/connections?continuationToken=a%26limit%3D1%23%0d%0a&property=name%3D%3Dx");
+    let flow_service = scripted(move |query| {
+        if query.contains("continuationToken") {
+            assert!(query.ends_with("&limit=100&continuationToken=a%26limit%3D1%23%0D%0A"), "{query}");
+        }
+        page_with_next(&href)
+    })
+    .await;
+    let next = first_page(&flow_service).await.unwrap().next.unwrap();
+    // The page names itself as its next one, and it is the caller who follows.
+    let page = flow_service.list_connections(&sandbox("prod"), Some(&next), in_time()).await.unwrap();
+    assert_eq!(page.next, Some(next));
+}
+
+#[tokio::test]
+async fn an_answer_that_would_hide_connections_is_an_error() {
+    for body in [
+        "<html></html>".to_owned(),
+        "{}".to_owned(),
+        page_with_next(&json!("/connections?page=2")),
+        format!(r#"{{"items":[],"x":"{}"}}"#, "x".repeat(5 * 1024 * 1024)),
+    ] {
+        let flow_service = scripted(move |_| body.clone()).await;
+        let error = first_page(&flow_service).await.unwrap_err();
+        assert!(matches!(error, ReadError::Undecodable(_) | ReadError::Unavailable { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_time_is_the_servers_or_the_answer_is_not_used() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let flow_service = client_of(listener.local_addr().unwrap());
+    let answer = async || ([(DATE, "yesterday")], r#"{"items":[]}"#);
+    tokio::spawn(axum::serve(listener, Router::new().route("/connections", get(answer))).into_future());
+    let error = first_page(&flow_service).await.unwrap_err();
+    assert!(matches!(error, ReadError::Undecodable(_)), "{error:?}");
+}
