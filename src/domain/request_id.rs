@@ -13,6 +13,11 @@ impl RequestId {
     pub fn generate() -> Self {
         Self(Uuid::new_v4())
     }
+
+    /// The bytes of the id.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
 }
 
 impl fmt::Display for RequestId {

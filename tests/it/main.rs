@@ -11,5 +11,6 @@ mod emulator;
 mod errors;
 #[cfg(feature = "emulator")]
 mod server;
+mod store;
 #[cfg(feature = "emulator")]
 mod support;
