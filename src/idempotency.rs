@@ -16,13 +16,19 @@
 //! durations.
 
 mod fingerprint;
+mod memory;
+mod redis;
 
 use std::{sync::Arc, time::Duration};
 
-pub use self::fingerprint::{Fingerprint, FingerprintKeys, Fingerprints};
+pub use self::{
+    fingerprint::{Fingerprint, FingerprintKeys, Fingerprints},
+    memory::{CAPACITY, MemoryStore},
+    redis::{InvalidRedisUrl, RedisStore},
+};
 use crate::domain::{ConnectionId, ConnectionName, CreatedConnection, RequestId, SandboxName};
 
-/// How long a holder keeps a record without renewing its lease.
+/// How long a holder keeps a record without renewing its lease, outside of tests.
 pub const LEASE: Duration = Duration::from_secs(15);
 
 /// How long things are remembered.

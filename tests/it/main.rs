@@ -17,6 +17,7 @@ mod model;
 mod process;
 #[cfg(feature = "emulator")]
 mod server;
+mod store;
 #[cfg(feature = "emulator")]
 mod support;
 #[cfg(feature = "emulator")]

@@ -1,0 +1,45 @@
+//! What few things need that each end at a time of their own.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{digest::Digest, time::Time};
+
+/// Who owns what, and until when.
+#[derive(Default)]
+pub(super) struct Expiring {
+    owners: HashMap<Digest, Owned>,
+    by_end: BTreeSet<(Time, Digest)>,
+}
+
+/// An owner, and the end of what it owns.
+#[derive(Clone, Copy)]
+pub(super) struct Owned {
+    pub(super) owner: Digest,
+    pub(super) until: Time,
+}
+
+impl Expiring {
+    /// The owner, unless its time is up.
+    pub(super) fn get(&self, what: Digest, now: Time) -> Option<Owned> {
+        self.owners.get(&what).copied().filter(|owned| now < owned.until)
+    }
+
+    pub(super) fn set(&mut self, what: Digest, owned: Owned) {
+        self.remove(what);
+        self.owners.insert(what, owned);
+        self.by_end.insert((owned.until, what));
+    }
+
+    pub(super) fn remove(&mut self, what: Digest) {
+        if let Some(owned) = self.owners.remove(&what) {
+            self.by_end.remove(&(owned.until, what));
+        }
+    }
+
+    /// Removes the one that ended first, if any has.
+    pub(super) fn remove_expired(&mut self, now: Time) {
+        if let Some(&(_, what)) = self.by_end.first().filter(|(until, _)| *until <= now) {
+            self.remove(what);
+        }
+    }
+}

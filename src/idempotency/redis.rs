@@ -1,0 +1,218 @@
+//! The store in Redis, which replicas share and which outlasts a restart.
+//!
+//! For an organization and a sandbox, within one hash tag so that each step stays on one node of a
+//! cluster:
+//!
+//! - `hcs:{ORG/SANDBOX}:request:ID`: the record, a hash;
+//! - `hcs:{ORG/SANDBOX}:name:NAME`: the lock on a name, with the request id that owns it;
+//! - `hcs:{ORG/SANDBOX}:outcome:ID`: the request id whose outcome a connection is.
+//!
+//! Each has an expiry, so the server must not evict for want of memory before: its
+//! `maxmemory-policy` has to be `noeviction`.
+
+mod connection;
+mod scripts;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use redis::{Script, ScriptInvocation};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use self::{connection::Connection, scripts::Scripts};
+use super::{Claim, Fingerprint, Key, Lease, Recorded, Retention, Store, StoreError};
+use crate::domain::{ConnectionId, CreatedConnection, Etag, SandboxName};
+
+/// Keeps the records in Redis 5 or later, where a script may write after it has read the clock.
+pub struct RedisStore {
+    org: String,
+    retention: Retention,
+    connection: Connection,
+    scripts: Scripts,
+}
+
+/// The URL is not one of a Redis server. It is not repeated: it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be the URL of a Redis server, as in redis://redis:6379 or rediss://user:password@redis:6380/0")]
+pub struct InvalidRedisUrl;
+
+impl RedisStore {
+    /// A store for one organization. It connects with the first step, and again after a failure, so
+    /// that Redis need not be up yet.
+    ///
+    /// # Errors
+    /// [`InvalidRedisUrl`] when the URL cannot be used.
+    pub fn connect(url: SecretString, org: &str, retention: Retention) -> Result<Self, InvalidRedisUrl> {
+        let client = redis::Client::open(url.expose_secret()).map_err(|_| InvalidRedisUrl)?;
+        let connection = Connection::new(client);
+        Ok(Self { org: org.to_owned(), retention, connection, scripts: Scripts::new() })
+    }
+
+    fn prefix(&self, sandbox: &SandboxName) -> String {
+        format!("hcs:{{{}/{sandbox}}}", self.org)
+    }
+
+    fn record_key(&self, key: &Key) -> String {
+        format!("{}:request:{}", self.prefix(&key.sandbox), key.request_id)
+    }
+
+    fn outcome_key(&self, sandbox: &SandboxName, connection: &ConnectionId) -> String {
+        format!("{}:outcome:{connection}", self.prefix(sandbox))
+    }
+
+    /// The call of a script with the keys and arguments that all of them have.
+    fn step<'a>(&self, script: &'a Script, lease: &Lease) -> ScriptInvocation<'a> {
+        let Lease { key, name, fingerprints, holder } = lease;
+        let name_key = format!("{}:name:{}", self.prefix(&key.sandbox), name.as_str());
+        let mut step = script.prepare_invoke();
+        step.key(self.record_key(key)).key(name_key);
+        step.arg(key.request_id.to_string()).arg(hex(holder.as_bytes()));
+        for duration in [self.retention.lease, self.retention.settle_window, self.retention.request_id] {
+            step.arg(milliseconds(duration));
+        }
+        let fingerprint = |fingerprint: &Fingerprint| hex(fingerprint.as_bytes());
+        step.arg(fingerprint(&fingerprints.current));
+        step.arg(fingerprints.previous.as_ref().map(fingerprint).unwrap_or_default());
+        step
+    }
+
+    async fn answer(&self, step: &ScriptInvocation<'_>) -> Result<Vec<String>, StoreError> {
+        self.connection.invoke(step).await.map_err(|error| StoreError::Unavailable(Arc::new(error)))
+    }
+
+    /// A step that either happens or finds the lease lost.
+    async fn held(&self, script: &Script, lease: &Lease) -> Result<(), StoreError> {
+        let answer = self.answer(&self.step(script, lease)).await?;
+        match words(&answer)[..] {
+            ["ok"] => Ok(()),
+            ["lease_lost"] => Err(StoreError::LeaseLost),
+            _ => Err(self.malformed(&lease.key)),
+        }
+    }
+
+    /// Somebody else wrote to the record or the lock, or answered in place of the script.
+    fn malformed(&self, key: &Key) -> StoreError {
+        StoreError::Unavailable(Arc::new(Malformed(self.record_key(key))))
+    }
+}
+
+/// What Redis holds for a record is not what this service wrote.
+#[derive(Debug, thiserror::Error)]
+#[error("the record {0} or the lock on its name is malformed")]
+struct Malformed(String);
+
+#[async_trait::async_trait]
+impl Store for RedisStore {
+    async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError> {
+        let answer = self.answer(&self.step(&self.scripts.claim, lease)).await?;
+        let claim = match words(&answer)[..] {
+            ["fresh"] => Some(Claim::Fresh),
+            ["other_content"] => Some(Claim::OtherContent),
+            ["unknown", first, last] => duration(first)
+                .zip(duration(last))
+                .map(|(first_sent, last_sent)| Claim::Unknown { first_sent, last_sent }),
+            ["done", id, etag] => created(id, etag).map(Claim::Done),
+            ["in_progress", left] => duration(left).map(|retry_after| Claim::InProgress { retry_after }),
+            ["name_in_progress", left] => {
+                duration(left).map(|retry_after| Claim::NameInProgress { retry_after })
+            }
+            _ => None,
+        };
+        claim.ok_or_else(|| self.malformed(&lease.key))
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.renew, lease).await
+    }
+
+    async fn begin_sending(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.begin_sending, lease).await
+    }
+
+    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.not_created, lease).await
+    }
+
+    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.outcome_unknown, lease).await
+    }
+
+    async fn done(
+        &self,
+        lease: &Lease,
+        connection: &CreatedConnection,
+        remember: bool,
+    ) -> Result<Recorded, StoreError> {
+        let mut step = self.step(&self.scripts.done, lease);
+        step.key(self.outcome_key(&lease.key.sandbox, &connection.id));
+        step.arg(connection.id.as_str()).arg(connection.etag.as_str());
+        step.arg(if remember { "remember" } else { "forget" });
+        let answer = self.answer(&step).await?;
+        let recorded = match words(&answer)[..] {
+            ["ok"] => Some(Recorded::Done),
+            ["already", id, etag] => created(id, etag).map(Recorded::Already),
+            ["belongs_to_another"] => Some(Recorded::BelongsToAnother),
+            _ => None,
+        };
+        recorded.ok_or_else(|| self.malformed(&lease.key))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.release, lease).await
+    }
+
+    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.abandon, lease).await
+    }
+
+    async fn outcomes_of_others(
+        &self,
+        key: &Key,
+        connections: &[ConnectionId],
+    ) -> Result<Vec<ConnectionId>, StoreError> {
+        let mut others = Vec::new();
+        // Lua unpacks no more than a few thousand values at once.
+        for connections in connections.chunks(1000) {
+            let mut step = self.scripts.outcomes_of_others.arg(key.request_id.to_string());
+            for connection in connections {
+                step.key(self.outcome_key(&key.sandbox, connection));
+            }
+            for place in self.answer(&step).await? {
+                let place: Option<usize> = place.parse().ok();
+                let other = place.and_then(|place| connections.get(place.checked_sub(1)?));
+                others.push(other.ok_or_else(|| self.malformed(key))?.clone());
+            }
+        }
+        Ok(others)
+    }
+}
+
+fn words(answer: &[String]) -> Vec<&str> {
+    answer.iter().map(String::as_str).collect()
+}
+
+fn duration(milliseconds: &str) -> Option<Duration> {
+    milliseconds.parse().ok().map(Duration::from_millis)
+}
+
+fn created(id: &str, etag: &str) -> Option<CreatedConnection> {
+    Some(CreatedConnection { id: ConnectionId::parse(id).ok()?, etag: Etag::parse(etag).ok()? })
+}
+
+/// At least one, and a sum of a few of them is exact as a number of Lua.
+fn milliseconds(duration: Duration) -> u64 {
+    const A_CENTURY: u128 = 100 * 366 * 24 * 60 * 60 * 1000;
+    u64::try_from(duration.as_millis().clamp(1, A_CENTURY)).unwrap_or(1)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("org", &self.org)
+            .field("retention", &self.retention)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! A Redis server of one test.
+
+use std::{
+    env, fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::Stdio,
+    sync::Once,
+    time::Duration,
+};
+
+use hubspot_connection_service::idempotency::{RedisStore, Retention};
+use redis::{Client, Script, aio::MultiplexedConnection};
+use tokio::{
+    net::UnixStream,
+    process::{Child, Command},
+};
+
+pub(crate) const ORG: &str = "1234@AdobeOrg";
+
+/// A server on a Unix socket, which keeps nothing on disk and ends with the test.
+pub(crate) struct RedisServer {
+    directory: PathBuf,
+    process: Option<Child>,
+}
+
+impl RedisServer {
+    /// `None`, and a word about it, where there is no `redis-server` and none is required.
+    pub(crate) async fn start() -> Option<Self> {
+        let directory = env::temp_dir().join(format!("hcs-redis-{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&directory).unwrap();
+        let mut server = Self { directory, process: None };
+        match server.run().await {
+            Ok(()) => Some(server),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                assert!(
+                    env::var_os("HCS_TEST_REDIS").is_none_or(|value| value != "required"),
+                    "HCS_TEST_REDIS=required, and there is no redis-server to run"
+                );
+                static SAID: Once = Once::new();
+                SAID.call_once(|| {
+                    // Past the capture of the test harness, which hides what passing tests print.
+                    let _ = writeln!(io::stderr(), "SKIPPED: the tests with Redis; there is no redis-server");
+                });
+                None
+            }
+            Err(error) => panic!("redis-server: {error}"),
+        }
+    }
+
+    /// Runs the server, again after [`RedisServer::kill`], and waits until it listens.
+    pub(crate) async fn run(&mut self) -> io::Result<()> {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", "0", "--save", "", "--appendonly", "no"]);
+        command.arg("--unixsocket").arg(self.socket()).arg("--dir").arg(&self.directory);
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn()?;
+        self.process = Some(process);
+        while UnixStream::connect(self.socket()).await.is_err() {
+            let ended = self.process.as_mut().and_then(|process| process.try_wait().transpose());
+            assert!(ended.is_none(), "redis-server does not start: {ended:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().await.unwrap();
+            let _ = fs::remove_file(self.socket());
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("redis.sock")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    pub(crate) fn store(&self, retention: Retention) -> RedisStore {
+        RedisStore::connect(self.url().into(), ORG, retention).unwrap()
+    }
+
+    pub(crate) async fn connection(&self) -> MultiplexedConnection {
+        Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    }
+
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        redis::cmd("KEYS").arg("*").query_async(&mut self.connection().await).await.unwrap()
+    }
+
+    /// Makes time pass by moving everything that is stored into the past.
+    pub(crate) async fn pass(&self, time: Duration) {
+        let script = Script::new(
+            r"
+            local passed = tonumber(ARGV[1])
+            for _, key in ipairs(redis.call('KEYS', '*')) do
+              local left = redis.call('PTTL', key)
+              assert(left >= 0, key .. ' never expires')
+              if left <= passed then
+                redis.call('DEL', key)
+              else
+                for _, field in ipairs({'lease_until', 'first_sent', 'last_sent'}) do
+                  if redis.call('TYPE', key).ok == 'hash' and redis.call('HEXISTS', key, field) == 1 then
+                    redis.call('HINCRBY', key, field, -passed)
+                  end
+                end
+                redis.call('PEXPIRE', key, left - passed)
+              end
+            end
+            ",
+        );
+        let milliseconds = u64::try_from(time.as_millis()).unwrap();
+        let mut connection = self.connection().await;
+        script.arg(milliseconds).invoke_async::<()>(&mut connection).await.unwrap();
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // The process is killed by its own drop, and leaves nothing else behind.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}

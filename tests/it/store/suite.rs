@@ -1,0 +1,436 @@
+//! What every store does.
+
+use std::{sync::Arc, time::Duration};
+
+use hubspot_connection_service::{
+    domain::{ConnectionId, ConnectionName, RequestId},
+    idempotency::{Claim, FingerprintKeys, Key, Lease, Recorded, StoreError},
+};
+use tokio::task::JoinSet;
+
+use super::{
+    KEYS, Subject, connection, fingerprints, lease, other_content, retry, sandbox, subject::RETENTION,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// What may be lost to a slow machine where the clock is a real one.
+const TOLERANCE: Duration = Duration::from_secs(5);
+
+#[track_caller]
+fn assert_about(actual: Duration, expected: Duration) {
+    assert!(actual.abs_diff(expected) <= TOLERANCE, "{actual:?} instead of {expected:?}");
+}
+
+#[track_caller]
+fn assert_lost<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
+}
+
+#[track_caller]
+fn assert_in_progress(claim: Claim, left: Duration) {
+    let Claim::InProgress { retry_after } = claim else { panic!("{claim:?}") };
+    assert_about(retry_after, left);
+}
+
+#[track_caller]
+fn assert_name_in_progress(claim: Claim, left: Duration) {
+    let Claim::NameInProgress { retry_after } = claim else { panic!("{claim:?}") };
+    assert_about(retry_after, left);
+}
+
+#[track_caller]
+fn assert_unknown(claim: Claim, first: Duration, last: Duration) {
+    let Claim::Unknown { first_sent, last_sent } = claim else { panic!("{claim:?}") };
+    assert_about(first_sent, first);
+    assert_about(last_sent, last);
+}
+
+pub(super) async fn a_new_id_is_held_by_its_first_holder(subject: Subject) {
+    let first = lease("n");
+    assert_eq!(subject.claim(&first).await, Claim::Fresh);
+    assert_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
+    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.lease);
+    assert_eq!(subject.claim(&lease("another name")).await, Claim::Fresh);
+}
+
+pub(super) async fn many_claims_of_one_id_give_one_holder(subject: Subject) {
+    let first = lease("n");
+    let mut claims = JoinSet::new();
+    for _ in 0..50 {
+        let (store, lease) = (Arc::clone(&subject.store), retry(&first));
+        claims.spawn(async move { store.claim(&lease).await.unwrap() });
+    }
+    let claims = claims.join_all().await;
+    let fresh = claims.iter().filter(|claim| **claim == Claim::Fresh).count();
+    let in_progress = claims.iter().filter(|claim| matches!(claim, Claim::InProgress { .. })).count();
+    assert_eq!((fresh, in_progress), (1, 49));
+}
+
+pub(super) async fn an_id_is_of_one_sandbox(subject: Subject) {
+    let here = lease("n");
+    let key = Key { sandbox: sandbox("dev"), request_id: here.key.request_id };
+    let there = Lease { key, ..other_content(&here) };
+    assert_eq!(subject.claim(&here).await, Claim::Fresh);
+    assert_eq!(subject.claim(&there).await, Claim::Fresh);
+    let created = connection("c-1");
+    assert_eq!(subject.store.done(&here, &created, true).await.unwrap(), Recorded::Done);
+    assert_in_progress(subject.claim(&retry(&there)).await, RETENTION.lease);
+    let elsewhere = subject.store.outcomes_of_others(&there.key, &[created.id]).await.unwrap();
+    assert_eq!(elsewhere, []);
+}
+
+pub(super) async fn other_content_is_refused_in_every_state(subject: Subject) {
+    let held = lease("n");
+    let other = other_content(&held);
+    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
+    subject.store.begin_sending(&held).await.unwrap();
+    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
+    subject.pass(RETENTION.lease + SECOND).await;
+    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
+    subject.store.done(&held, &connection("c-1"), true).await.unwrap();
+    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
+}
+
+pub(super) async fn content_is_recognized_under_the_previous_key(subject: Subject) {
+    let before = lease("n");
+    let under = |current: usize, previous: Option<usize>| {
+        let keys = FingerprintKeys::new(&KEYS[current], previous.map(|previous| KEYS[previous].as_slice()));
+        Lease { fingerprints: fingerprints(&keys, &before.name, ""), ..retry(&before) }
+    };
+    assert_eq!(subject.claim(&before).await, Claim::Fresh);
+    let rotating = under(1, Some(0));
+    assert_in_progress(subject.claim(&rotating).await, RETENTION.lease);
+    assert_eq!(subject.claim(&under(1, None)).await, Claim::OtherContent);
+    // A replica that has only the key which wrote the record still recognizes it.
+    subject.pass(RETENTION.lease + SECOND).await;
+    assert_eq!(subject.claim(&rotating).await, Claim::Fresh);
+    subject.store.done(&rotating, &connection("c-1"), true).await.unwrap();
+    assert_eq!(subject.claim(&before).await, Claim::Done(connection("c-1")));
+}
+
+pub(super) async fn a_claim_that_nobody_renews_is_taken_over(subject: Subject) {
+    let first = lease("n");
+    let second = retry(&first);
+    assert_eq!(subject.claim(&first).await, Claim::Fresh);
+    subject.pass(RETENTION.lease + SECOND).await;
+    assert_eq!(subject.claim(&second).await, Claim::Fresh);
+    assert_lost(subject.store.renew(&first).await);
+    assert_lost(subject.store.begin_sending(&first).await);
+    assert_lost(subject.store.release(&first).await);
+    subject.store.begin_sending(&second).await.unwrap();
+}
+
+pub(super) async fn a_renewed_lease_lasts(subject: Subject) {
+    let held = lease("n");
+    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    subject.pass(RETENTION.lease / 3 * 2).await;
+    subject.store.renew(&held).await.unwrap();
+    subject.pass(RETENTION.lease / 3 * 2).await;
+    assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease / 3);
+    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.lease / 3);
+    subject.store.begin_sending(&held).await.unwrap();
+}
+
+pub(super) async fn an_expired_lease_can_be_renewed_while_nobody_has_taken_the_name(subject: Subject) {
+    let held = lease("n");
+    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    subject.pass(RETENTION.lease + SECOND).await;
+    subject.store.renew(&held).await.unwrap();
+    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.lease);
+    subject.pass(RETENTION.lease + SECOND).await;
+    assert_eq!(subject.claim(&lease("n")).await, Claim::Fresh);
+    assert_lost(subject.store.renew(&held).await);
+    assert_name_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
+}
+
+pub(super) async fn nothing_is_sent_under_an_expired_lease(subject: Subject) {
+    let held = lease("n");
+    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    subject.pass(RETENTION.lease + SECOND).await;
+    assert_lost(subject.store.begin_sending(&held).await);
+    subject.store.renew(&held).await.unwrap();
+    subject.store.begin_sending(&held).await.unwrap();
+}
+
+pub(super) async fn an_interrupted_sending_is_unknown(subject: Subject) {
+    let first = lease("n");
+    subject.send(&first).await;
+    assert_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
+    subject.pass(20 * SECOND).await;
+    let second = retry(&first);
+    assert_unknown(subject.claim(&second).await, 20 * SECOND, 20 * SECOND);
+    assert_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
+    // The same with a state that is unknown already.
+    subject.pass(20 * SECOND).await;
+    assert_unknown(subject.claim(&retry(&first)).await, 40 * SECOND, 40 * SECOND);
+}
+
+pub(super) async fn a_later_sending_does_not_move_the_first(subject: Subject) {
+    let first = lease("n");
+    subject.send(&first).await;
+    subject.pass(100 * SECOND).await;
+    let second = retry(&first);
+    assert_unknown(subject.claim(&second).await, 100 * SECOND, 100 * SECOND);
+    subject.store.begin_sending(&second).await.unwrap();
+    subject.pass(30 * SECOND).await;
+    assert_unknown(subject.claim(&retry(&first)).await, 130 * SECOND, 30 * SECOND);
+    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window - 30 * SECOND);
+}
+
+pub(super) async fn sending_locks_the_name_for_the_settle_window(subject: Subject) {
+    let first = lease("n");
+    subject.send(&first).await;
+    subject.store.renew(&first).await.unwrap();
+    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window);
+    subject.pass(RETENTION.settle_window - 10 * SECOND).await;
+    assert_name_in_progress(subject.claim(&lease("n")).await, 10 * SECOND);
+    subject.pass(11 * SECOND).await;
+    assert_eq!(subject.claim(&lease("n")).await, Claim::Fresh);
+    assert_name_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
+}
+
+pub(super) async fn what_was_not_created_leaves_no_trace_but_the_lease(subject: Subject) {
+    let held = lease("n");
+    subject.send(&held).await;
+    subject.store.not_created(&held).await.unwrap();
+    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.lease);
+    assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
+    subject.pass(RETENTION.lease + SECOND).await;
+    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
+}
+
+pub(super) async fn an_unknown_outcome_stays_held(subject: Subject) {
+    let held = lease("n");
+    subject.send(&held).await;
+    subject.store.outcome_unknown(&held).await.unwrap();
+    assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
+    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window);
+    subject.store.begin_sending(&held).await.unwrap();
+}
+
+pub(super) async fn an_abandoned_record_is_free_and_its_name_is_not(subject: Subject) {
+    let held = lease("n");
+    subject.send(&held).await;
+    subject.store.outcome_unknown(&held).await.unwrap();
+    subject.store.abandon(&held).await.unwrap();
+    assert_lost(subject.store.renew(&held).await);
+    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window);
+    assert_unknown(subject.claim(&retry(&held)).await, Duration::ZERO, Duration::ZERO);
+
+    // Without the step between.
+    let sending = lease("m");
+    subject.send(&sending).await;
+    subject.store.abandon(&sending).await.unwrap();
+    assert_unknown(subject.claim(&retry(&sending)).await, Duration::ZERO, Duration::ZERO);
+}
+
+pub(super) async fn an_abandoned_claim_is_fresh_to_the_next(subject: Subject) {
+    let held = lease("n");
+    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    subject.store.abandon(&held).await.unwrap();
+    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
+}
+
+pub(super) async fn a_released_record_and_its_name_are_free(subject: Subject) {
+    let held = lease("n");
+    subject.send(&held).await;
+    subject.store.release(&held).await.unwrap();
+    assert_eq!(subject.claim(&lease("n")).await, Claim::Fresh);
+    let again = Lease { name: ConnectionName::parse("m").unwrap(), ..other_content(&held) };
+    assert_eq!(subject.claim(&again).await, Claim::Fresh);
+}
+
+pub(super) async fn a_done_record_answers_everybody(subject: Subject) {
+    let held = lease("n");
+    subject.send(&held).await;
+    let created = connection("c-1");
+    assert_eq!(subject.store.done(&held, &created, true).await.unwrap(), Recorded::Done);
+    assert_eq!(subject.claim(&held).await, Claim::Done(created.clone()));
+    assert_eq!(subject.claim(&retry(&held)).await, Claim::Done(created));
+    assert_eq!(subject.claim(&lease("n")).await, Claim::Fresh);
+    assert_lost(subject.store.begin_sending(&held).await);
+    assert_lost(subject.store.release(&held).await);
+}
+
+pub(super) async fn the_first_outcome_stays(subject: Subject) {
+    let held = lease("n");
+    subject.send(&held).await;
+    subject.store.done(&held, &connection("c-1"), true).await.unwrap();
+    for remember in [true, false] {
+        let again = subject.store.done(&held, &connection("c-1"), remember).await.unwrap();
+        assert_eq!(again, Recorded::Done);
+        let another = subject.store.done(&retry(&held), &connection("c-2"), remember).await.unwrap();
+        assert_eq!(another, Recorded::Already(connection("c-1")));
+    }
+    assert_eq!(subject.claim(&retry(&held)).await, Claim::Done(connection("c-1")));
+    // What was not recorded is free for the one that it belongs to.
+    let other = lease("n");
+    assert_eq!(subject.store.done(&other, &connection("c-2"), true).await.unwrap(), Recorded::Done);
+}
+
+pub(super) async fn a_late_outcome_is_recorded_whoever_holds_the_record(subject: Subject) {
+    let late = lease("n");
+    subject.send(&late).await;
+    subject.pass(RETENTION.lease + SECOND).await;
+    let successor = retry(&late);
+    assert_unknown(subject.claim(&successor).await, RETENTION.lease, RETENTION.lease);
+    assert_eq!(subject.store.done(&late, &connection("c-1"), true).await.unwrap(), Recorded::Done);
+    assert_lost(subject.store.begin_sending(&successor).await);
+    assert_eq!(subject.claim(&successor).await, Claim::Done(connection("c-1")));
+
+    let missing = lease("m");
+    assert_eq!(subject.store.done(&missing, &connection("c-2"), true).await.unwrap(), Recorded::Done);
+    assert_eq!(subject.claim(&retry(&missing)).await, Claim::Done(connection("c-2")));
+
+    // The id was forgotten, and taken for another content.
+    let forgotten = lease("o");
+    let other = other_content(&forgotten);
+    assert_eq!(subject.claim(&other).await, Claim::Fresh);
+    assert_eq!(subject.store.done(&forgotten, &connection("c-3"), true).await.unwrap(), Recorded::Done);
+    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
+    assert_eq!(subject.claim(&forgotten).await, Claim::Done(connection("c-3")));
+}
+
+pub(super) async fn an_outcome_belongs_to_one_id(subject: Subject) {
+    let (one, other) = (lease("n"), lease("m"));
+    let (first, second) = (connection("c-1"), connection("c-2"));
+    subject.send(&one).await;
+    subject.store.done(&one, &first, true).await.unwrap();
+    subject.send(&other).await;
+    for remember in [true, false] {
+        let recorded = subject.store.done(&other, &first, remember).await.unwrap();
+        assert_eq!(recorded, Recorded::BelongsToAnother);
+    }
+    assert_in_progress(subject.claim(&retry(&other)).await, RETENTION.lease);
+    assert_name_in_progress(subject.claim(&lease("m")).await, RETENTION.settle_window);
+    subject.store.done(&other, &second, true).await.unwrap();
+
+    let ids = [connection("c-3").id, second.id.clone(), first.id.clone()];
+    let stranger = Key { request_id: RequestId::generate(), ..one.key.clone() };
+    let of_others = async |key, ids: &[ConnectionId]| {
+        let others = subject.store.outcomes_of_others(key, ids).await.unwrap();
+        others.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(of_others(&one.key, &ids).await, ["c-2"]);
+    assert_eq!(of_others(&other.key, &ids).await, ["c-1"]);
+    assert_eq!(of_others(&stranger, &ids).await, ["c-2", "c-1"]);
+    assert!(of_others(&stranger, &[]).await.is_empty());
+}
+
+pub(super) async fn a_forgotten_outcome_is_known_for_two_settle_windows(subject: Subject) {
+    let held = lease("n");
+    subject.send(&held).await;
+    let created = connection("c-1");
+    assert_eq!(subject.store.done(&held, &created, false).await.unwrap(), Recorded::Done);
+    let other = lease("n");
+    assert_eq!(subject.claim(&other).await, Claim::Fresh);
+    let ids = [created.id.clone()];
+    assert_eq!(subject.store.outcomes_of_others(&other.key, &ids).await.unwrap(), ids);
+    assert_eq!(subject.store.done(&other, &created, true).await.unwrap(), Recorded::BelongsToAnother);
+    subject.pass(RETENTION.settle_window * 2 + SECOND).await;
+    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
+    assert_eq!(subject.store.done(&other, &created, true).await.unwrap(), Recorded::Done);
+}
+
+pub(super) async fn an_id_is_forgotten_in_the_end(subject: Subject) {
+    let done = lease("n");
+    subject.send(&done).await;
+    let hour = Duration::from_secs(60 * 60);
+    subject.pass(hour).await;
+    // The time counts from the last change.
+    subject.store.done(&done, &connection("c-1"), true).await.unwrap();
+    subject.pass(RETENTION.request_id - hour).await;
+    assert_eq!(subject.claim(&retry(&done)).await, Claim::Done(connection("c-1")));
+    subject.pass(hour + SECOND).await;
+    let other = lease("m");
+    let others = subject.store.outcomes_of_others(&other.key, &[connection("c-1").id]).await.unwrap();
+    assert_eq!(others, []);
+    assert_eq!(subject.store.done(&other, &connection("c-1"), true).await.unwrap(), Recorded::Done);
+    assert_eq!(subject.claim(&other_content(&done)).await, Claim::Fresh);
+    let others = subject.store.outcomes_of_others(&done.key, &[connection("c-1").id]).await.unwrap();
+    assert_eq!(others, [connection("c-1").id]);
+}
+
+pub(super) async fn the_name_of_another_is_left_alone(subject: Subject) {
+    // Each of these lost the name to another id before its last step.
+    let (done, released, refused, unknown) = (lease("d"), lease("r"), lease("x"), lease("u"));
+    for held in [&done, &released, &refused, &unknown] {
+        subject.send(held).await;
+    }
+    subject.pass(RETENTION.settle_window + SECOND).await;
+    for name in ["d", "r", "x", "u"] {
+        assert_eq!(subject.claim(&lease(name)).await, Claim::Fresh);
+    }
+    subject.store.done(&done, &connection("c-1"), true).await.unwrap();
+    subject.store.release(&released).await.unwrap();
+    subject.store.not_created(&refused).await.unwrap();
+    subject.store.outcome_unknown(&unknown).await.unwrap();
+    assert_lost(subject.store.begin_sending(&refused).await);
+    assert_lost(subject.store.begin_sending(&unknown).await);
+    for name in ["d", "r", "x", "u"] {
+        assert_name_in_progress(subject.claim(&lease(name)).await, RETENTION.lease);
+    }
+}
+
+pub(super) async fn steps_can_be_repeated(subject: Subject) {
+    let held = lease("n");
+    for _ in 0..2 {
+        assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    }
+    for _ in 0..2 {
+        subject.store.renew(&held).await.unwrap();
+    }
+    for _ in 0..2 {
+        subject.store.begin_sending(&held).await.unwrap();
+    }
+    for _ in 0..2 {
+        subject.store.not_created(&held).await.unwrap();
+    }
+    subject.store.begin_sending(&held).await.unwrap();
+    for _ in 0..2 {
+        subject.store.outcome_unknown(&held).await.unwrap();
+    }
+    for _ in 0..2 {
+        assert_unknown(subject.claim(&held).await, Duration::ZERO, Duration::ZERO);
+    }
+    for _ in 0..2 {
+        assert_eq!(subject.store.done(&held, &connection("c-1"), true).await.unwrap(), Recorded::Done);
+    }
+    let forgotten = lease("m");
+    for _ in 0..2 {
+        let recorded = subject.store.done(&forgotten, &connection("c-2"), false).await.unwrap();
+        assert_eq!(recorded, Recorded::Done);
+    }
+}
+
+pub(super) async fn strangers_change_nothing(subject: Subject) {
+    let (held, missing) = (lease("n"), lease("m"));
+    subject.send(&held).await;
+    for stranger in [retry(&held), missing] {
+        let store = &subject.store;
+        assert_lost(store.renew(&stranger).await);
+        assert_lost(store.begin_sending(&stranger).await);
+        assert_lost(store.not_created(&stranger).await);
+        assert_lost(store.outcome_unknown(&stranger).await);
+        assert_lost(store.release(&stranger).await);
+        assert_lost(store.abandon(&stranger).await);
+    }
+    assert_eq!(subject.claim(&lease("m")).await, Claim::Fresh);
+    assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
+    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window);
+    subject.store.outcome_unknown(&held).await.unwrap();
+}
+
+pub(super) async fn steps_that_make_no_sense_are_refused(subject: Subject) {
+    let held = lease("n");
+    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    // Nothing was sent, so there is no outcome.
+    assert_lost(subject.store.outcome_unknown(&held).await);
+    subject.store.begin_sending(&held).await.unwrap();
+    subject.store.outcome_unknown(&held).await.unwrap();
+    // Something was sent, and nobody can say that it came to nothing.
+    assert_lost(subject.store.not_created(&held).await);
+    subject.store.abandon(&held).await.unwrap();
+    assert_unknown(subject.claim(&retry(&held)).await, Duration::ZERO, Duration::ZERO);
+}
