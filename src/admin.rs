@@ -1,26 +1,31 @@
 //! The admin port: plaintext, for the kubelet and for people inside the pod.
 
+use std::sync::Arc;
+
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use tonic::service::Routes;
 
-use crate::{grpc::MAX_MESSAGE_SIZE, health::Health};
+use crate::{grpc::MAX_MESSAGE_SIZE, health::Health, idempotency::Store};
 
 /// Serves `/livez`, `/readyz` and `grpc.health.v1`.
 ///
 /// `/livez` says that the process answers and nothing more. `/readyz` says what the health service
-/// says.
-pub fn router(health: &Health) -> Router {
+/// says, and names the store where that is down: reads go on without it, and another replica would
+/// miss it as well.
+pub fn router(health: &Health, store: Arc<dyn Store>) -> Router {
     Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
         .route("/livez", get(|| async { "ok\n" }))
-        .merge(Router::new().route("/readyz", get(readyz)).with_state(health.clone()))
+        .merge(Router::new().route("/readyz", get(readyz)).with_state((health.clone(), store)))
         // gRPC clients take a 404 for UNIMPLEMENTED, and people take it for what it is.
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez or /readyz\n") })
 }
 
-async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    if health.is_serving() {
+async fn readyz(State((health, store)): State<(Health, Arc<dyn Store>)>) -> (StatusCode, &'static str) {
+    if health.is_serving() && store.is_available() {
         (StatusCode::OK, "ok\n")
+    } else if health.is_serving() {
+        (StatusCode::OK, "ok\nidempotency store: unavailable\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not serving: starting or stopping\n")
     }

@@ -1,6 +1,6 @@
 //! The process: the only file that knows every part.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use tokio::{net::TcpListener, time::timeout};
@@ -10,7 +10,9 @@ use crate::{
     config::{
         AdobeConfig, AdobeCredential, Config, DrainConfig, IdempotencyConfig, UpstreamConfig, UpstreamHttp,
     },
-    flow_service::{Cause, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource, upstream_client},
+    flow_service::{
+        Cause, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource, upstream_client,
+    },
     grpc,
     health::Health,
     idempotency::{self, MemoryStore, RedisStore, Store},
@@ -50,16 +52,22 @@ pub enum Drained {
 }
 
 /// The process with its ports open, not yet serving.
-#[derive(Debug)]
 pub struct App {
     grpc: TcpListener,
     admin: TcpListener,
     router: Router,
     shutdown: Shutdown,
     health: Health,
+    store: Arc<dyn Store>,
     background: Background,
     lifetimes: Lifetimes,
     drain: DrainConfig,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("grpc", &self.grpc).field("admin", &self.admin).finish_non_exhaustive()
+    }
 }
 
 impl App {
@@ -80,10 +88,11 @@ impl App {
     pub async fn on(grpc: TcpListener, admin: TcpListener, config: &Config) -> Result<Self, StartError> {
         let flow_service = flow_service(&config.adobe, &config.upstream).map_err(StartError::Upstream)?;
         let background = Background::default();
+        let store = store(&config.idempotency, &config.adobe.org_id)?;
         let service = Service::new(
             Parts {
                 flow_service,
-                store: store(&config.idempotency, &config.adobe.org_id)?,
+                store: Arc::clone(&store),
                 fingerprint_keys: config.idempotency.fingerprint_keys.clone(),
                 retention: config.idempotency.retention,
                 background: background.clone(),
@@ -104,6 +113,7 @@ impl App {
             router: grpc::router(service, health.grpc_service(), options, shutdown.drain.clone()),
             shutdown,
             health,
+            store,
             background,
             // No call lives longer than the request timeout: none is cut for its connection's age.
             lifetimes: Lifetimes { max_age: config.max_connection_age, grace: config.request_timeout },
@@ -131,12 +141,12 @@ impl App {
     /// whoever sends calls to notice; stops accepting; finishes what is under way; and ends what is
     /// left when the time is over.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self { grpc, admin, router, shutdown, health, background, lifetimes, drain } = self;
+        let Self { grpc, admin, router, shutdown, health, store, background, lifetimes, drain } = self;
         // Before the first call is accepted, so that no probe ever finds a start that is not ready.
         health.serving().await;
         let mut serving = tokio::spawn(server::serve(grpc, router, lifetimes, shutdown.clone()));
         // Until the process ends: probes and people ask while it drains, too.
-        let admin = tokio::spawn(axum::serve(admin, admin::router(&health)).into_future());
+        let admin = tokio::spawn(axum::serve(admin, admin::router(&health, store)).into_future());
 
         stop.await;
         tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");

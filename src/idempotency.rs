@@ -138,6 +138,11 @@ pub enum StoreError {
 /// Keeps the records. Each method is one atomic step.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Whether the last step got an answer. What only reports it need not take a step.
+    fn is_available(&self) -> bool {
+        true
+    }
+
     /// Takes the record and the lock on its name together, or says why not. A `sending` record
     /// whose lease has expired becomes `unknown` here.
     async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError>;

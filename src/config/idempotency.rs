@@ -19,7 +19,8 @@ const SETTLE_MARGIN: Duration = Duration::from_secs(15);
 
 pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Reported> {
     let redis_url = redis_url(source);
-    let keys = fingerprint_keys(source, matches!(redis_url, Ok(None)));
+    // An unusable URL is problem enough.
+    let keys = fingerprint_keys(source, matches!(redis_url, Ok(None) | Err(_)));
     let request_id = source.read("HCS_REQUEST_ID_TTL", parse::timeout);
     let settle_window = source.read("HCS_SETTLE_WINDOW", parse::timeout);
     Ok(IdempotencyConfig {

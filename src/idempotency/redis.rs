@@ -13,14 +13,22 @@
 mod connection;
 mod scripts;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use redis::{Script, ScriptInvocation};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::{connection::Connection, scripts::Scripts};
 use super::{Claim, Fingerprint, Key, Lease, Recorded, Retention, Store, StoreError};
-use crate::domain::{ConnectionId, CreatedConnection, Etag, SandboxName};
+use crate::{
+    domain::{ConnectionId, CreatedConnection, Etag, SandboxName},
+    error_chain::error_chain,
+};
 
 /// Keeps the records in Redis 5 or later, where a script may write after it has read the clock.
 pub struct RedisStore {
@@ -28,6 +36,7 @@ pub struct RedisStore {
     retention: Retention,
     connection: Connection,
     scripts: Scripts,
+    is_down: AtomicBool,
 }
 
 /// The URL is not one of a Redis server. It is not repeated: it may hold a password.
@@ -44,7 +53,13 @@ impl RedisStore {
     pub fn connect(url: SecretString, org: &str, retention: Retention) -> Result<Self, InvalidRedisUrl> {
         let client = redis::Client::open(url.expose_secret()).map_err(|_| InvalidRedisUrl)?;
         let connection = Connection::new(client);
-        Ok(Self { org: org.to_owned(), retention, connection, scripts: Scripts::new() })
+        Ok(Self {
+            org: org.to_owned(),
+            retention,
+            connection,
+            scripts: Scripts::new(),
+            is_down: AtomicBool::new(false),
+        })
     }
 
     fn prefix(&self, sandbox: &SandboxName) -> String {
@@ -76,7 +91,19 @@ impl RedisStore {
     }
 
     async fn answer(&self, step: &ScriptInvocation<'_>) -> Result<Vec<String>, StoreError> {
-        self.connection.invoke(step).await.map_err(|error| StoreError::Unavailable(Arc::new(error)))
+        let answer = self.connection.invoke(step).await;
+        let was_down = self.is_down.swap(answer.is_err(), Ordering::Relaxed);
+        match &answer {
+            Err(error) if !was_down => {
+                tracing::error!(
+                    error = error_chain(error),
+                    "the idempotency store is down: nothing can be created"
+                );
+            }
+            Ok(_) if was_down => tracing::info!("the idempotency store is back"),
+            Ok(_) | Err(_) => {}
+        }
+        answer.map_err(|error| StoreError::Unavailable(Arc::new(error)))
     }
 
     /// A step that either happens or finds the lease lost.
@@ -102,6 +129,10 @@ struct Malformed(String);
 
 #[async_trait::async_trait]
 impl Store for RedisStore {
+    fn is_available(&self) -> bool {
+        !self.is_down.load(Ordering::Relaxed)
+    }
+
     async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError> {
         let answer = self.answer(&self.step(&self.scripts.claim, lease)).await?;
         let claim = match words(&answer)[..] {

@@ -103,6 +103,7 @@ impl<F: FlowService> Creation<F> {
         self.flight.flying();
         let mut attempt = 0;
         let mut refreshed = false;
+        let mut earlier_error = None;
         loop {
             progress.enter(Stage::AdobeToken);
             attempt += 1;
@@ -128,8 +129,12 @@ impl<F: FlowService> Creation<F> {
             progress.set_may_exist(false);
             if !self.pauses(pause).await {
                 self.release().await;
-                return Next::Land(Err(Failure::from(error)));
+                // That the breaker is open now says less than the failure that has opened it.
+                let is_breaker = matches!(error, CreateError::BreakerOpen { .. });
+                let cause = if is_breaker { earlier_error.unwrap_or(error) } else { error };
+                return Next::Land(Err(Failure::from(cause)));
             }
+            earlier_error = Some(error);
         }
     }
 

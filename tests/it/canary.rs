@@ -31,6 +31,8 @@ fn loud<'a>(format: &'a str, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &
         ("HCS_LOG_FORMAT", format),
         ("HCS_CLIENT_SECRET", ADOBE_SECRET),
         ("NO_COLOR", "1"),
+        // A lost connection is looked for no longer than this.
+        ("HCS_REQUEST_TIMEOUT", "400ms"),
     ];
     [&loud, settings].concat()
 }

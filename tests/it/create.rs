@@ -23,7 +23,8 @@ async fn a_creation_answers_with_the_id_and_the_etag_of_the_flow_service() {
 #[tokio::test]
 async fn the_request_has_the_headers_and_the_body_that_adobe_documents() {
     let service = TestService::start().await;
-    service.create().await.unwrap();
+    let request = request();
+    service.send(request.clone()).await.unwrap();
 
     let received = service.emulator.received();
     let post = received.iter().find(|r| r.path.ends_with("/connections")).unwrap();
@@ -53,7 +54,7 @@ async fn the_request_has_the_headers_and_the_body_that_adobe_documents() {
     assert_eq!(
         body,
         json!({
-            "name": "HubSpot EU",
+            "name": request.name,
             "description": "for marketing",
             "auth": {
                 "specName": "Basic Authentication",

@@ -16,6 +16,8 @@ mod model;
 #[cfg(feature = "emulator")]
 mod process;
 #[cfg(feature = "emulator")]
+mod promise;
+#[cfg(feature = "emulator")]
 mod server;
 mod store;
 #[cfg(feature = "emulator")]

@@ -1,6 +1,11 @@
 //! The service under test: in this process, on ports chosen by the kernel, against the emulator.
 
-use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use hubspot_connection_service::{
     app::{App, Drained},
@@ -97,7 +102,16 @@ impl TestService {
     /// Creates the connection of [`request`] with a deadline in the form of the `grpc-timeout` header,
     /// which this client, unlike a generated one, does not watch itself.
     pub(crate) async fn create_within(&self, timeout: &str) -> Failure {
-        let (_, failure) = self.post(&[("grpc-timeout", timeout)], framed(&request().encode_to_vec())).await;
+        self.send_within(&request(), timeout).await
+    }
+
+    /// The same with a request of one's own.
+    pub(crate) async fn send_within(
+        &self,
+        request: &CreateHubSpotConnectionRequest,
+        timeout: &str,
+    ) -> Failure {
+        let (_, failure) = self.post(&[("grpc-timeout", timeout)], framed(&request.encode_to_vec())).await;
         failure.unwrap()
     }
 
@@ -106,6 +120,35 @@ impl TestService {
         let response = post(self.grpc, headers, body).await;
         let status = tonic::Status::from_header_map(response.headers());
         (response.status().as_u16(), status.map(Failure::from))
+    }
+
+    /// Creates a connection of the same name without the service, as another client of the Flow
+    /// Service would.
+    pub(crate) async fn create_behind_its_back(&self, request: &CreateHubSpotConnectionRequest) {
+        let credentials = request.credentials.clone().unwrap();
+        let body = json!({
+            "name": request.name,
+            "description": request.description,
+            "auth": {"specName": "Basic Authentication", "params": {
+                "clientId": credentials.client_id,
+                "clientSecret": credentials.client_secret,
+                "accessToken": credentials.access_token,
+                "refreshToken": credentials.refresh_token,
+            }},
+            "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
+        });
+        let response = reqwest::Client::new()
+            .post(format!("{}/connections", self.emulator.base_url()))
+            .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
+            .header("x-api-key", emulator::CLIENT_ID)
+            .header("x-gw-ims-org-id", emulator::ORG_ID)
+            .header("x-sandbox-name", "prod")
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 201);
     }
 
     /// Replaces the faults of the emulator, in the form of its control route.
@@ -152,10 +195,11 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     [&[0], &length.to_be_bytes()[..], message].concat()
 }
 
-/// A valid request.
+/// A valid request, with a name of its own.
 pub(crate) fn request() -> CreateHubSpotConnectionRequest {
+    static NUMBER: AtomicUsize = AtomicUsize::new(1);
     CreateHubSpotConnectionRequest {
-        name: "HubSpot EU".to_owned(),
+        name: format!("HubSpot EU {}", NUMBER.fetch_add(1, Ordering::Relaxed)),
         description: "for marketing".to_owned(),
         credentials: Some(credentials()),
         ..CreateHubSpotConnectionRequest::default()
