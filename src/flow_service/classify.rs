@@ -18,11 +18,13 @@ pub(super) enum Meaning {
 /// Classifies an answer other than a success.
 ///
 /// The codes are those of Adobe's Flow Service error catalogue and of the gateway in front of it.
-/// Only a 4xx proves that nothing was created.
+/// Only a 4xx, other than a time-out, proves that nothing was created.
 pub(super) fn classify(status: u16, code: Option<&ErrorCode>) -> Meaning {
     match status {
         429 => Meaning::Throttled,
         401 => Meaning::TokenRefused,
+        // A time-out is one, whoever reports it.
+        408 => Meaning::Unknown,
         400..=499 => match code {
             Some(ErrorCode::Platform { prefix, number, .. }) if prefix == "FLOW" => flow_code(*number),
             Some(ErrorCode::Gateway(number)) => gateway_code(*number),
@@ -139,6 +141,7 @@ mod tests {
             (401, TokenRefused),
             (403, PERMISSION),
             (404, REQUEST),
+            (408, Unknown),
             (409, REQUEST),
             (415, REQUEST),
             (422, REQUEST),
@@ -155,8 +158,18 @@ mod tests {
 
     #[test]
     fn a_number_of_another_catalogue_means_nothing() {
-        let code = ErrorCode::Platform { prefix: "CONN".to_owned(), number: 2120, status: 400 };
-        assert_eq!(classify(400, Some(&code)), REQUEST);
+        // Those of the connector catalogue, whose prefix is not documented.
+        for (number, status, meaning) in [
+            (1304, 400, REQUEST),
+            (1308, 400, REQUEST),
+            (2120, 400, REQUEST),
+            (1006, 408, Unknown),
+            (1011, 503, Unknown),
+            (1012, 504, Unknown),
+        ] {
+            let code = ErrorCode::Platform { prefix: "CONN".to_owned(), number, status };
+            assert_eq!(classify(status, Some(&code)), meaning, "{code}");
+        }
     }
 
     #[test]

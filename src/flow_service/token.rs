@@ -111,6 +111,10 @@ impl AccessToken {
         self.authorization.clone()
     }
 
+    fn is_same(&self, other: Option<&Self>) -> bool {
+        other.is_some_and(|other| self.expose_secret() == other.expose_secret())
+    }
+
     fn is_valid(&self) -> bool {
         self.issued_at.elapsed() < self.lifetime
     }
@@ -151,7 +155,7 @@ impl TokenSource {
     /// Starts the task that keeps a token at hand. It ends when the last clone is gone.
     pub fn start(issuer: impl IssueToken) -> Self {
         let published = Arc::new(watch::Sender::default());
-        let renewal = Renewal { published: Arc::downgrade(&published), failures: 0 };
+        let renewal = Renewal { published: Arc::downgrade(&published), failures: 0, refusals: 0 };
         tokio::spawn(renewal.run(issuer, published.subscribe()));
         Self { published }
     }
@@ -201,60 +205,69 @@ struct Renewal {
     published: std::sync::Weak<watch::Sender<Published>>,
     /// Failed attempts in a row.
     failures: u32,
+    /// Tokens in a row that were refused while they were young.
+    refusals: u32,
 }
 
 impl Renewal {
     async fn run(mut self, issuer: impl IssueToken, mut watch: watch::Receiver<Published>) {
+        let mut last: Option<Arc<AccessToken>> = None;
+        let mut was_refused = false;
         loop {
-            let started = Instant::now();
             let issued = issuer.issue().await;
             let token = issued.and_then(|issued| Ok((AccessToken::new(&issued)?, issued.renew_after)));
-            let is_issued = token.is_ok();
-            let pause = match token {
-                Ok((token, renew_after)) => {
-                    tracing::info!("a new Adobe access token is in use");
-                    self.publish(|published| {
-                        *published = Published { token: Some(Arc::new(token)), failure: None };
-                    });
-                    renew_after
+            let due = match token {
+                // A fixed token: the one that was refused is all there is.
+                Ok((token, renew_after)) if was_refused && token.is_same(last.as_deref()) => {
+                    self.fail(TokenError::of_kind(TokenErrorKind::TokenRefused), renew_after)
                 }
-                Err(error) => self.fail(error),
+                Ok((token, renew_after)) => {
+                    self.failures = 0;
+                    if !token.is_same(last.as_deref()) {
+                        tracing::info!("a new Adobe access token is in use");
+                    }
+                    let token = Arc::new(token);
+                    last = Some(Arc::clone(&token));
+                    self.publish(|published| *published = Published { token: Some(token), failure: None });
+                    Instant::now() + renew_after
+                }
+                Err(error) => {
+                    self.failures = self.failures.saturating_add(1);
+                    let pause = back_off(self.failures).max(error.retry_after.unwrap_or_default());
+                    self.fail(error, pause)
+                }
             };
 
-            let refused = timeout_at(started + pause, watch.wait_for(Published::wants_a_token)).await;
+            let refused = timeout_at(due, watch.wait_for(Published::wants_a_token)).await;
             match refused.map(|published| published.is_ok()) {
-                // Time for the next token. The last one was good for as long as it was needed.
-                Err(_) if is_issued => self.failures = 0,
-                // Time for the next attempt.
-                Err(_) => {}
-                Ok(true) if started.elapsed() < YOUNG && self.failures > 0 => {
-                    let pause = self.fail(TokenError::of_kind(TokenErrorKind::TokenRefused));
-                    tokio::time::sleep(pause).await;
+                // Time for the next token, or for the next attempt.
+                Err(_) => was_refused = false,
+                Ok(true) => {
+                    was_refused = true;
+                    let is_young = last.as_ref().is_some_and(|token| token.issued_at.elapsed() < YOUNG);
+                    self.refusals = if is_young { self.refusals.saturating_add(1) } else { 0 };
+                    if self.refusals > 1 {
+                        let pause = back_off(self.refusals);
+                        let due = self.fail(TokenError::of_kind(TokenErrorKind::TokenRefused), pause);
+                        tokio::time::sleep_until(due).await;
+                    }
                 }
-                Ok(true) if started.elapsed() < YOUNG => self.failures = 1,
-                Ok(true) => self.failures = 0,
                 // The last user of the token is gone.
                 Ok(false) => return,
             }
         }
     }
 
-    /// Publishes a failure, unless the token at hand is still valid, and says how long to pause.
-    fn fail(&mut self, error: TokenError) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        let longest = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
-        let pause = longest.mul_f64(0.5 + fastrand::f64() / 2.0).max(error.retry_after.unwrap_or_default());
-        tracing::warn!(
-            error = error_chain(&error),
-            next_attempt_in = ?pause,
-            "no new Adobe access token"
-        );
+    /// Publishes a failure, unless the token at hand is still valid, and says when the next attempt is
+    /// due.
+    fn fail(&mut self, error: TokenError, pause: Duration) -> Instant {
+        tracing::warn!(error = error_chain(&error), next_attempt_in = ?pause, "no new Adobe access token");
         let error = Arc::new(TokenError { retry_after: Some(pause), ..error });
         self.publish(|published| {
             published.token = published.token.take().filter(|token| token.is_valid());
             published.failure = Some(error);
         });
-        pause
+        Instant::now() + pause
     }
 
     fn publish(&self, change: impl FnOnce(&mut Published)) {
@@ -262,6 +275,12 @@ impl Renewal {
             published.send_modify(change);
         }
     }
+}
+
+/// The pause after so many failures in a row, with jitter.
+fn back_off(failures: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]
@@ -274,17 +293,28 @@ mod tests {
 
     type Script = VecDeque<Result<Duration, TokenError>>;
 
-    /// Issues `token-1`, `token-2`, … after a second each, or fails as its script says.
-    #[derive(Clone, Default)]
+    /// Issues `token-1`, `token-2`, … or fails as its script says, after a second each.
+    #[derive(Clone)]
     struct ScriptedIssuer {
         script: Arc<Mutex<Script>>,
         issued: Arc<Mutex<u32>>,
+        takes: Duration,
+    }
+
+    impl Default for ScriptedIssuer {
+        fn default() -> Self {
+            Self::new([])
+        }
     }
 
     impl ScriptedIssuer {
         fn new(script: impl IntoIterator<Item = Result<Duration, TokenError>>) -> Self {
             let script = script.into_iter().collect();
-            Self { script: Arc::new(Mutex::new(script)), issued: Arc::default() }
+            Self {
+                script: Arc::new(Mutex::new(script)),
+                issued: Arc::default(),
+                takes: Duration::from_secs(1),
+            }
         }
 
         fn attempts(&self) -> u32 {
@@ -294,7 +324,7 @@ mod tests {
 
     impl IssueToken for ScriptedIssuer {
         async fn issue(&self) -> Result<IssuedToken, TokenError> {
-            sleep(Duration::from_secs(1)).await;
+            sleep(self.takes).await;
             let number = {
                 let mut issued = self.issued.lock().unwrap();
                 *issued += 1;
@@ -423,6 +453,48 @@ mod tests {
             }
         }
         assert!(refused > 100 && issuer.attempts() < 45, "{refused} {}", issuer.attempts());
+    }
+
+    /// Issues the same token for ever.
+    struct FixedToken;
+
+    impl IssueToken for FixedToken {
+        async fn issue(&self) -> Result<IssuedToken, TokenError> {
+            let lifetime = Duration::from_secs(86_400);
+            Ok(IssuedToken { value: SecretString::from("fixed"), lifetime, renew_after: lifetime / 2 })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fixed_token_that_is_refused_is_not_tried_again() {
+        let source = TokenSource::start(FixedToken);
+        let token = source.token().await.unwrap();
+        source.refuse(&token);
+        assert_eq!(source.token().await.unwrap_err().kind, TokenErrorKind::TokenRefused);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_not_taken_for_a_refusal_of_new_tokens() {
+        let issuer =
+            ScriptedIssuer::new([Err(unavailable()), Ok(Duration::from_secs(100)), Err(unavailable())]);
+        let source = TokenSource::start(issuer.clone());
+        let error = source.token().await.unwrap_err();
+        sleep(error.retry_after.unwrap() + Duration::from_secs(2)).await;
+        let token = source.token().await.unwrap();
+        source.refuse(&token);
+        assert_eq!(source.token().await.unwrap_err().kind, TokenErrorKind::Unavailable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_failures_are_followed_by_a_pause_as_well() {
+        let issuer = ScriptedIssuer {
+            takes: Duration::from_secs(20),
+            ..ScriptedIssuer::new((0..1000).map(|_| Err(unavailable())))
+        };
+        let _source = TokenSource::start(issuer.clone());
+        sleep(Duration::from_secs(700)).await;
+        // 20 seconds for each attempt, and 7.5 to 15 seconds between two.
+        assert!((18..=27).contains(&issuer.attempts()), "{}", issuer.attempts());
     }
 
     #[tokio::test(start_paused = true)]

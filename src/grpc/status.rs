@@ -329,6 +329,15 @@ fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName) -> Answer
         (None, None) => format!(" (HTTP {})", problem.status),
     };
     match refusal {
+        // No answer of the Flow Service to a creation, so most likely of somebody else.
+        Refusal::Request if problem.code.is_none() && matches!(problem.status, 404 | 405 | 407) => Answer::new(
+            Code::InvalidArgument,
+            Reason::UpstreamRejected,
+            format!(
+                "the request did not reach the Flow Service; nothing was created{said}: an operator has to \
+                 check HCS_FLOW_SERVICE_URL and HCS_UPSTREAM_PROXY"
+            ),
+        ),
         Refusal::Request => Answer::new(
             Code::InvalidArgument,
             Reason::UpstreamRejected,

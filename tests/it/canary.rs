@@ -32,7 +32,7 @@ fn loud<'a>(format: &'a str, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &
         ("HCS_CLIENT_SECRET", ADOBE_SECRET),
         ("NO_COLOR", "1"),
         // A lost connection is looked for no longer than this.
-        ("HCS_REQUEST_TIMEOUT", "400ms"),
+        ("HCS_REQUEST_TIMEOUT", "200ms"),
     ];
     [&loud, settings].concat()
 }
@@ -171,7 +171,7 @@ async fn no_failure_of_the_flow_service_makes_a_secret_come_out() {
 
         let shapes = ["A", "B", "C", "D", "E", "empty", "html", "cut"];
         let answers = [400, 403, 404, 409, 422, 429, 500, 502, 503, 504].into_iter().flat_map(|status| {
-            shapes.map(|shape| json!({"status": status, "shape": shape, "headers": {"retry-after": "1"}}))
+            shapes.map(|shape| json!({"status": status, "shape": shape, "headers": {"retry-after": "0"}}))
         });
         let successes = shapes.map(|shape| json!({"status": 201, "shape": shape, "commit": true}));
         let closes = [json!({"close": "before_commit"}), json!({"close": "after_commit"})];
@@ -240,9 +240,9 @@ async fn a_ready_access_token_does_not_come_out() {
         let mut observed = Observed::new(service).await;
         observed.create("a success").await.unwrap();
         inject(&emulator, json!([{"route": CREATE, "count": 2, "action": {"status": 401, "shape": "D"}}]));
-        observed.create("two refused tokens").await.unwrap_err();
+        observed.create("a refused token").await.unwrap_err();
         let tokens = tokens(&emulator.received());
-        assert!(tokens.len() == 3 && tokens.iter().all(|token| token == ADOBE_TOKEN), "{tokens:?}");
+        assert!(tokens.len() == 2 && tokens.iter().all(|token| token == ADOBE_TOKEN), "{tokens:?}");
         observed.end_without([&CREDENTIALS[..], &[ADOBE_TOKEN]].concat()).await;
     }
 }

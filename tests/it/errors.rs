@@ -325,7 +325,11 @@ async fn a_secret_file_that_is_gone_is_for_an_operator() {
 #[tokio::test]
 async fn an_unreachable_ims_means_that_nothing_was_sent() {
     let closed = closed_port().await;
-    let service = TestService::with([("HCS_IMS_URL", &format!("http://{closed}/ims/token/v3"))]).await;
+    let service = TestService::with([
+        ("HCS_IMS_URL", &*format!("http://{closed}/ims/token/v3")),
+        ("HCS_REQUEST_TIMEOUT", "900ms"),
+    ])
+    .await;
     let failure = service.create().await.unwrap_err();
     assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
     assert!(failure.retry_after.is_some());

@@ -204,7 +204,10 @@ async fn a_caller_that_leaves_before_anything_is_sent_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_name_is_created_by_one_request_at_a_time() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "900ms")]).await;
-    service.inject(lost_for_good(false));
+    service.inject(json!([
+        {"route": CREATE, "action": {"close": "before_commit"}},
+        {"route": LIST, "count": 0, "action": {"delay": "30s"}},
+    ]));
     let lost = with_id();
     assert_eq!(service.send(lost.clone()).await.unwrap_err().code, Code::DeadlineExceeded);
     let same_name = CreateHubSpotConnectionRequest { request_id: String::new(), ..lost.clone() };

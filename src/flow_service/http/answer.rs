@@ -33,10 +33,18 @@ pub(super) struct ErrorAnswer {
 pub(super) async fn read_error(response: Response, secrets: &[&str]) -> ErrorAnswer {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers(), SystemTime::now());
-    let request_id = response.headers().get(REQUEST_ID).cloned();
+    let request_id = request_id(&response).map(str::to_owned);
     let body = read_body(response, MAX_SHORT).await.map(|body| ErrorBody::parse(&body)).unwrap_or_default();
 
     let meaning = classify(status, body.code.as_ref());
-    let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
-    ErrorAnswer { meaning, retry_after, problem: presentable(status, body, request_id, secrets) }
+    ErrorAnswer { meaning, retry_after, problem: presentable(status, body, request_id.as_deref(), secrets) }
+}
+
+/// What the head of an answer tells by itself.
+pub(super) fn without_body(response: &Response, secrets: &[&str]) -> Problem {
+    presentable(response.status().as_u16(), ErrorBody::default(), request_id(response), secrets)
+}
+
+fn request_id(response: &Response) -> Option<&str> {
+    response.headers().get(REQUEST_ID)?.to_str().ok()
 }

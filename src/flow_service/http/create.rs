@@ -79,13 +79,12 @@ impl HttpFlowService {
 
         let response = request.send().await;
         let fate = departure.conclude();
+        let [client_id, client_secret, access_token, refresh_token] =
+            connection.credentials.all().map(|secret| secret.expose_secret());
+        let secrets = [client_id, client_secret, access_token, refresh_token, pass.token.expose_secret()];
         match response {
-            Ok(response) if response.status().is_success() => created(response).await,
+            Ok(response) if response.status().is_success() => created(response, &secrets).await,
             Ok(response) => {
-                let credentials = connection.credentials.all().map(|secret| secret.expose_secret());
-                let [client_id, client_secret, access_token, refresh_token] = credentials;
-                let secrets =
-                    [client_id, client_secret, access_token, refresh_token, pass.token.expose_secret()];
                 let answer = answer::read_error(response, &secrets).await;
                 Err(self.not_created(pass, answer))
             }
@@ -118,8 +117,9 @@ impl HttpFlowService {
 }
 
 /// Reads a success. Without both values in it the connection exists and cannot be named.
-async fn created(response: Response) -> Result<CreatedConnection, CreateError> {
-    let unusable = |cause: Cause| CreateError::OutcomeUnknown { problem: None, cause };
+async fn created(response: Response, secrets: &[&str]) -> Result<CreatedConnection, CreateError> {
+    let problem = answer::without_body(&response, secrets);
+    let unusable = |cause: Cause| CreateError::OutcomeUnknown { problem: Some(problem.clone()), cause };
     let body = read_body(response, answer::MAX_SHORT).await.map_err(unusable)?;
     // The parser's message could quote the body.
     let created: wire::Created =
