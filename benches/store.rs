@@ -1,0 +1,180 @@
+//! What the store in memory costs a creation: the use case with it against the use case with a store
+//! that remembers nothing, in turns within one run. `cargo bench --bench store`.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and ends where it cannot go on"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use hubspot_connection_service::{
+    domain::{
+        CallProgress, ConnectionId, ConnectionName, CreatedConnection, Credential, Etag, HubSpotCredentials,
+        NewConnection, Progress, RequestId, SandboxName,
+    },
+    flow_service::{ConnectionPage, CreateError, FlowService, PageToken, ReadError},
+    idempotency::{
+        CAPACITY, Claim, FingerprintKeys, Key, LEASE, Lease, MemoryStore, Recorded, Retention, Store,
+        StoreError,
+    },
+    service::{Background, CreateHubSpotConnection, Parts, Service},
+};
+use tokio::{runtime::Runtime, time::Instant};
+
+const ROUNDS: usize = 15;
+const CREATIONS: usize = 10_000;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let retention = Retention {
+        request_id: Duration::from_secs(86_400),
+        settle_window: Duration::from_secs(90),
+        lease: LEASE,
+    };
+    let memory = service(Arc::new(MemoryStore::new(retention, CAPACITY)), retention);
+    let nothing = service(Arc::new(Nothing), retention);
+    // Warm both up.
+    round(&runtime, &memory);
+    round(&runtime, &nothing);
+
+    let mut with = Vec::new();
+    let mut without = Vec::new();
+    for _ in 0..ROUNDS {
+        with.push(round(&runtime, &memory));
+        without.push(round(&runtime, &nothing));
+    }
+    let mut ratios: Vec<_> = with.iter().zip(&without).map(|(with, without)| with / without).collect();
+    println!("{ROUNDS} rounds of {CREATIONS} creations with a request id, microseconds each:");
+    println!("  memory store {:.2}, no store {:.2}", median(&mut with), median(&mut without));
+    let ratio = median(&mut ratios);
+    println!("  ratio {ratio:.2} ({:.2} to {:.2})", ratios[0], ratios[ROUNDS - 1]);
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn service(store: Arc<dyn Store>, retention: Retention) -> Service<Instantly> {
+    let parts = Parts {
+        flow_service: Instantly,
+        store,
+        fingerprint_keys: FingerprintKeys::random(),
+        retention,
+        background: Background::default(),
+    };
+    Service::new(parts, 1024.try_into().unwrap())
+}
+
+/// Creates connections one after the other and tells the microseconds that each took.
+fn round(runtime: &Runtime, service: &Service<Instantly>) -> f64 {
+    runtime.block_on(async {
+        let started = Instant::now();
+        for number in 0..CREATIONS {
+            let command = CreateHubSpotConnection {
+                request_id: Some(RequestId::generate()),
+                connection: connection(&format!("HubSpot {number}")),
+            };
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let call = CallProgress::default();
+            service.create_hubspot_connection(command, deadline, &call).await.unwrap();
+        }
+        started.elapsed().as_secs_f64() * 1e6 / CREATIONS as f64
+    })
+}
+
+fn connection(name: &str) -> NewConnection {
+    let credential = || Credential::parse("a-credential-of-36-characters-or-so-x").unwrap();
+    NewConnection {
+        sandbox: SandboxName::parse("prod").unwrap(),
+        name: ConnectionName::parse(name).unwrap(),
+        description: None,
+        credentials: HubSpotCredentials {
+            client_id: credential(),
+            client_secret: credential(),
+            access_token: credential(),
+            refresh_token: credential(),
+        },
+    }
+}
+
+/// A Flow Service that answers at once.
+struct Instantly;
+
+impl FlowService for Instantly {
+    type Pass = ();
+
+    async fn pass(&self, _: Instant) -> Result<(), CreateError> {
+        Ok(())
+    }
+
+    fn retry_in(&self, _: u32, _: Option<Duration>, _: Instant) -> Option<Duration> {
+        None
+    }
+
+    async fn create_connection(
+        &self,
+        (): &(),
+        _: &NewConnection,
+        _: Instant,
+        progress: &Arc<Progress>,
+    ) -> Result<CreatedConnection, CreateError> {
+        Ok(CreatedConnection {
+            id: ConnectionId::parse(&progress.request_id().to_string()).unwrap(),
+            etag: Etag::parse("\"d403848a-0000-0200-0000-5e978f7b0000\"").unwrap(),
+        })
+    }
+
+    async fn list_connections(
+        &self,
+        _: &SandboxName,
+        _: Option<&PageToken>,
+        _: Instant,
+    ) -> Result<ConnectionPage, ReadError> {
+        Ok(ConnectionPage::default())
+    }
+}
+
+/// A store that remembers nothing.
+struct Nothing;
+
+#[async_trait::async_trait]
+impl Store for Nothing {
+    async fn claim(&self, _: &Lease) -> Result<Claim, StoreError> {
+        Ok(Claim::Fresh)
+    }
+
+    async fn renew(&self, _: &Lease) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn begin_sending(&self, _: &Lease) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn not_created(&self, _: &Lease) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn outcome_unknown(&self, _: &Lease) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn done(&self, _: &Lease, _: &CreatedConnection, _: bool) -> Result<Recorded, StoreError> {
+        Ok(Recorded::Done)
+    }
+
+    async fn release(&self, _: &Lease) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn abandon(&self, _: &Lease) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn outcomes_of_others(&self, _: &Key, _: &[ConnectionId]) -> Result<Vec<ConnectionId>, StoreError> {
+        Ok(Vec::new())
+    }
+}
