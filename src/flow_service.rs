@@ -203,6 +203,9 @@ pub enum ReadError {
 pub struct ConnectionPage {
     /// The connections.
     pub connections: Vec<ConnectionSummary>,
+    /// The names of those that the Flow Service listed in a form that cannot be read, where at least
+    /// the name can: nobody knows what they are.
+    pub unreadable: Vec<Option<String>>,
     /// Names the next page; `None` on the last one.
     pub next: Option<PageToken>,
     /// How long ago each connection was created cannot be told by this process's clock: this is the

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering, fence},
 };
 
 use super::RequestId;
@@ -48,9 +48,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// The progress of a creation that has not begun.
-    pub fn new(request_id: RequestId) -> Self {
-        Self { request_id, stage: AtomicU8::new(Stage::Request as u8), may_exist: AtomicBool::new(false) }
+    /// The progress of a creation that has not begun. Under an id that may have been used before,
+    /// something may exist.
+    pub fn new(request_id: RequestId, may_exist: bool) -> Self {
+        Self { request_id, stage: AtomicU8::new(Stage::Request as u8), may_exist: AtomicBool::new(may_exist) }
     }
 
     /// The name of the creation.
@@ -77,12 +78,16 @@ impl Progress {
 
     /// Notes whether a connection may exist that nobody was told of.
     pub fn set_may_exist(&self, may_exist: bool) {
-        self.may_exist.store(may_exist, Ordering::Release);
+        self.may_exist.store(may_exist, Ordering::SeqCst);
+        // Who says so and then looks whether anybody waits must not look first.
+        fence(Ordering::SeqCst);
     }
 
     /// Whether a connection may exist that nobody was told of.
     pub fn may_exist(&self) -> bool {
-        self.may_exist.load(Ordering::Acquire)
+        // Nor must who has left and then asks ask first.
+        fence(Ordering::SeqCst);
+        self.may_exist.load(Ordering::SeqCst)
     }
 }
 

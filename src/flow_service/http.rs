@@ -101,7 +101,12 @@ impl HttpFlowService {
         self.gate.wait(deadline).await.map_err(NoPass::Throttled)?;
         let permit = self.breaker.admit().map_err(NoPass::BreakerOpen)?;
         let token = timeout_at(deadline, self.tokens.token()).await.map_err(|_| NoPass::TooLate)?;
-        Ok(Pass { token: token.map_err(NoPass::Token)?, permit })
+        let token = token.map_err(NoPass::Token)?;
+        // Another call may have been throttled while this one waited for the token.
+        match self.gate.closed_for() {
+            Some(rest) => Err(NoPass::Throttled(rest)),
+            None => Ok(Pass { token, permit }),
+        }
     }
 }
 

@@ -202,6 +202,7 @@ pub(super) fn creation_failed(error: &service::Error) -> Status {
             Reason::RequestInProgress,
             "the creation with this request_id is under way elsewhere: repeat the call to get its outcome",
         )
+        .metadata("stage", Stage::Claim.name())
         .retry_after(*retry_after),
         Failure::NameInProgress { retry_after } => Answer::new(
             Code::Aborted,
@@ -209,6 +210,7 @@ pub(super) fn creation_failed(error: &service::Error) -> Status {
             "another creation of this name in this sandbox is under way, or its outcome is not known yet; \
              nothing was created: try again later, or use another name",
         )
+        .metadata("stage", Stage::Claim.name())
         .retry_after(*retry_after),
         Failure::TooMany => {
             too_many("too many creations are under way; nothing was created: try again later")
@@ -222,6 +224,7 @@ pub(super) fn creation_failed(error: &service::Error) -> Status {
             "the store that keeps a creation from being repeated cannot be reached; nothing was created: \
              try again",
         )
+        .metadata("stage", Stage::Claim.name())
         .retry_after(DEFAULT_RETRY),
         Failure::Abandoned => unavailable("nothing was created: try again"),
     }
@@ -238,6 +241,7 @@ fn not_created(error: &CreateError, sandbox: &SandboxName) -> Answer {
             Reason::BreakerOpen,
             "the Flow Service fails; nothing was created: try again later",
         )
+        .metadata("stage", create)
         .retry_after(*retry_after),
         CreateError::Unreachable(_) | CreateError::TooLate => {
             unavailable("the Flow Service cannot be reached; nothing was created: try again")
@@ -393,7 +397,7 @@ pub(super) fn deadline_exceeded(progress: &CallProgress) -> Status {
         "the deadline was spent before the creation's outcome was known: the connection may exist. Repeat \
          the call with the request_id in this error's metadata: that is safe, and repeating it without is not"
     } else {
-        "the deadline was spent before anything was sent to the Flow Service: repeat the call with a longer one"
+        "the deadline was spent and nothing was created: repeat the call with a longer one"
     };
     let stage = creation.map_or(Stage::Request, Progress::stage);
     let mut answer = Answer::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)

@@ -233,8 +233,10 @@ impl Step<'_> {
             );
         } else {
             self.contents.records.remove(self.key);
-            let until = self.now.after(self.store.retention.settle_window.saturating_mul(2));
+            let until = self.now.after(self.store.retention.request_id);
             self.contents.outcomes.set(outcome, Owned { owner: self.key, until });
+            // No id is lost with the oldest ones: they only tell other requests apart.
+            self.contents.outcomes.keep_latest(self.store.capacity);
         }
         self.end_lock();
         Recorded::Done

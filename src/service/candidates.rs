@@ -33,9 +33,9 @@ impl Sent {
         Self { as_of: Instant::now(), first, last }
     }
 
-    /// The same creation, sent once more now.
-    pub(super) fn again(earlier: Option<Self>) -> Self {
-        Self::ago(earlier.map(|sent| sent.first_ago()).unwrap_or_default(), Duration::ZERO)
+    /// A creation that was sent, or sent once more, between these two moments.
+    pub(super) fn between(earlier: Option<Self>, before: Instant, after: Instant) -> Self {
+        Self::ago(earlier.map_or_else(|| before.elapsed(), |sent| sent.first_ago()), after.elapsed())
     }
 
     fn first_ago(&self) -> Duration {
@@ -70,6 +70,8 @@ struct Window {
 pub(super) struct Sighting {
     /// Those that could be it.
     pub(super) candidates: Vec<ConnectionSummary>,
+    /// Whether one that cannot be read could be it.
+    pub(super) is_blurred: bool,
     /// Whether the connections on later pages are too old to be it.
     pub(super) is_past: bool,
 }
@@ -83,20 +85,23 @@ pub(super) fn sight(
 ) -> Sighting {
     let window = sent.window(page.server_time_ms, settle_window);
     let is_past = page.connections.last().is_some_and(|oldest| oldest.created_at_ms < window.from_ms);
+    let own_name = lost.name.as_str();
+    let is_blurred = page.unreadable.iter().any(|name| name.as_deref().is_none_or(|name| name == own_name));
     let is_within = |c: &ConnectionSummary| (window.from_ms..=window.to_ms).contains(&c.created_at_ms);
     let candidates = page
         .connections
         .into_iter()
-        .filter(|connection| connection.name == lost.name.as_str() && is_within(connection))
+        .filter(|connection| connection.name == own_name && is_within(connection))
         .filter(|connection| !is_certainly_another(connection, lost))
         .collect();
-    Sighting { candidates, is_past }
+    Sighting { candidates, is_blurred, is_past }
 }
 
 fn is_certainly_another(connection: &ConnectionSummary, lost: &NewConnection) -> bool {
     let description = lost.description.as_ref().map_or("", |description| description.as_str());
     connection.created_client.as_deref() == Some(ADOBE_INTERFACE)
-        || connection.description.as_deref().unwrap_or_default() != description
+        // A list need not tell descriptions.
+        || connection.description.as_deref().is_some_and(|shown| shown != description)
         || connection
             .hubspot_client_id
             .as_deref()

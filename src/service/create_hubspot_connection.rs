@@ -153,7 +153,7 @@ impl<F: FlowService> Service<F> {
         };
         let (seat, flight, pilot) = self
             .flights
-            .board(&lease.key, lease.fingerprints.current)
+            .board(&lease.key, lease.fingerprints.current, generated)
             .map_err(|failure| failed(Arc::new(failure)))?;
         call.follow(&flight.progress);
         if let Some(pilot) = pilot {

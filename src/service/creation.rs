@@ -36,12 +36,17 @@ use crate::{
 
 /// How soon after the step to `sending` the first byte has to leave.
 const SEND_WITHIN: Duration = Duration::from_secs(5);
+/// How long before its end a deadline counts as spent, because the caller may be told so while the
+/// store records the answer.
+const TELLING: Duration = Duration::from_secs(2);
 /// The pause between two looks for a lost connection: at first the answer is only just lost, and
 /// later the other side has most likely never got the request.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest that one look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a creation is tried that is sent again after the settle window.
+const RESEND_TIMEOUT: Duration = Duration::from_secs(20);
 /// More pages than the connections of any organization fill.
 const MAX_PAGES: usize = 100;
 
@@ -70,7 +75,10 @@ impl<F: FlowService> Creation<F> {
     pub(super) async fn run(self) -> Result<Landing, Failure> {
         self.flight.progress.enter(Stage::Claim);
         let mut next = match self.parts.store.claim(&self.lease).await {
-            Ok(Claim::Fresh) => Next::Send(None),
+            Ok(Claim::Fresh) => {
+                self.flight.progress.set_may_exist(false);
+                Next::Send(None)
+            }
             Ok(Claim::Unknown { first_sent, last_sent }) => {
                 let lost = Failure::OutcomeUnknown { problem: None, cause: None };
                 Next::Look(Sent::ago(first_sent, last_sent), Arc::new(lost))
@@ -79,7 +87,12 @@ impl<F: FlowService> Creation<F> {
             Ok(Claim::OtherContent) => return Err(Failure::RequestIdReused),
             Ok(Claim::InProgress { retry_after }) => return Err(Failure::RequestInProgress { retry_after }),
             Ok(Claim::NameInProgress { retry_after }) => return Err(Failure::NameInProgress { retry_after }),
-            Err(error) => return Err(Failure::Store(error)),
+            Err(error) => {
+                if matches!(error, StoreError::Unavailable(_)) {
+                    self.release_in_background();
+                }
+                return Err(Failure::Store(error));
+            }
         };
         let replayed = matches!(next, Next::Look(..));
         let _keeper = LeaseKeeper::start(Arc::clone(&self.parts.store), self.lease.clone());
@@ -101,30 +114,37 @@ impl<F: FlowService> Creation<F> {
     async fn send(&self, earlier: Option<Sent>) -> Next {
         let progress = &self.flight.progress;
         self.flight.flying();
+        // Who waits for a creation that took the settle window is not the one who began it.
+        let deadline = if earlier.is_some() { Instant::now() + RESEND_TIMEOUT } else { self.deadline };
         let mut attempt = 0;
         let mut refreshed = false;
         let mut earlier_error = None;
         loop {
             progress.enter(Stage::AdobeToken);
             attempt += 1;
-            let error = match self.parts.flow_service.pass(self.deadline).await {
-                Ok(pass) => match self.attempt(&pass).await {
+            let pass = tokio::select! {
+                biased;
+                () = self.parts.background.draining() => Err(CreateError::TooLate),
+                pass = self.parts.flow_service.pass(deadline) => pass,
+            };
+            let error = match pass {
+                Ok(pass) => match self.attempt(&pass, earlier).await {
                     Attempt::Created(connection) => {
-                        return self.record(connection, !self.generated || earlier.is_some()).await;
+                        return self.record(connection, self.is_remembered(earlier)).await;
                     }
+                    Attempt::Lost(sent, failure) => return Next::Look(sent, Arc::new(failure)),
                     Attempt::Failed(error) => error,
                     Attempt::Stopped(failure) => return Next::Land(Err(failure)),
                 },
                 Err(error) => error,
             };
             let pause = match error.next_step() {
-                NextStep::LookFor => return self.lost(error, earlier).await,
                 NextStep::RefreshToken if !refreshed => {
                     refreshed = true;
                     Some(Duration::ZERO)
                 }
-                NextStep::SendAgain(asked) => self.parts.flow_service.retry_in(attempt, asked, self.deadline),
-                NextStep::RefreshToken | NextStep::GiveUp => None,
+                NextStep::SendAgain(asked) => self.parts.flow_service.retry_in(attempt, asked, deadline),
+                NextStep::RefreshToken | NextStep::GiveUp | NextStep::LookFor => None,
             };
             progress.set_may_exist(false);
             if !self.pauses(pause).await {
@@ -138,8 +158,15 @@ impl<F: FlowService> Creation<F> {
         }
     }
 
+    /// Whether the id will be asked for again: the caller's own, one whose outcome was unknown, and one
+    /// that the caller has been given with a spent deadline, or is just about to be.
+    fn is_remembered(&self, earlier: Option<Sent>) -> bool {
+        let is_told = !self.flight.is_awaited() || Instant::now() + TELLING >= self.deadline;
+        !self.generated || earlier.is_some() || is_told
+    }
+
     /// Sends the creation once.
-    async fn attempt(&self, pass: &F::Pass) -> Attempt {
+    async fn attempt(&self, pass: &F::Pass, earlier: Option<Sent>) -> Attempt {
         let progress = &self.flight.progress;
         // A caller whose time is up reads this after it has left. Said first and looked for second,
         // nobody is told that nothing exists while it is being sent.
@@ -149,34 +176,42 @@ impl<F: FlowService> Creation<F> {
             self.release().await;
             return Attempt::Stopped(Failure::Abandoned);
         }
-        let send_by = Instant::now() + SEND_WITHIN;
+        let before = Instant::now();
+        let send_by = before + SEND_WITHIN;
         if let Err(error) = self.parts.store.begin_sending(&self.lease).await {
             progress.set_may_exist(false);
             return Attempt::Stopped(match error {
                 // Whoever has taken the lease over brings the creation to its end.
                 StoreError::LeaseLost => Failure::RequestInProgress { retry_after: FIRST_PAUSE },
-                error @ (StoreError::Unavailable(_) | StoreError::Full) => Failure::Store(error),
+                error @ (StoreError::Unavailable(_) | StoreError::Full) => {
+                    self.release_in_background();
+                    Failure::Store(error)
+                }
             });
         }
+        let after = Instant::now();
         progress.enter(Stage::Create);
         let answer =
             self.parts.flow_service.create_connection(pass, &self.connection, send_by, progress).await;
         match answer {
             Ok(connection) => Attempt::Created(connection),
-            Err(error) => {
-                if error.next_step() != NextStep::LookFor {
-                    self.note(self.parts.store.not_created(&self.lease).await, "nothing was created");
-                }
-                Attempt::Failed(error)
+            Err(error) if error.next_step() == NextStep::LookFor => {
+                // Where this fails the record says `sending`, which is `unknown` as soon as the lease
+                // ends.
+                self.note(self.parts.store.outcome_unknown(&self.lease).await, "the outcome is unknown");
+                Attempt::Lost(Sent::between(earlier, before, after), Failure::from(error))
             }
+            Err(error) => match self.parts.store.not_created(&self.lease).await {
+                Ok(()) => Attempt::Failed(error),
+                // The step may still be on its way to the store: it must not meet another attempt.
+                Err(store_error) => {
+                    progress.set_may_exist(false);
+                    self.note(Err(store_error), "nothing was created");
+                    self.release_in_background();
+                    Attempt::Stopped(Failure::from(error))
+                }
+            },
         }
-    }
-
-    /// Notes that the answer was lost.
-    async fn lost(&self, error: CreateError, earlier: Option<Sent>) -> Next {
-        // Where this fails the record says `sending`, which is `unknown` as soon as the lease ends.
-        self.note(self.parts.store.outcome_unknown(&self.lease).await, "the outcome is unknown");
-        Next::Look(Sent::again(earlier), Arc::new(Failure::from(error)))
     }
 
     /// Looks for the connection of a lost creation until it is found, or the settle window has passed
@@ -252,6 +287,9 @@ impl<F: FlowService> Creation<F> {
             candidates.extend(
                 sighting.candidates.into_iter().map(|c| CreatedConnection { id: c.id, etag: c.etag }),
             );
+            if sighting.is_blurred {
+                return Err("a connection that could be the lost one cannot be read".into());
+            }
             if sighting.is_past || page.is_none() {
                 // A connection that is created while pages are read moves others onto the next page.
                 candidates.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
@@ -335,6 +373,17 @@ impl<F: FlowService> Creation<F> {
         self.note(self.parts.store.release(&self.lease).await, "released");
     }
 
+    /// Does the same where the store may only have lost its answer: without it the record would block
+    /// its id and name until it settles. The holder takes no other step, so that a late one meets
+    /// nothing.
+    fn release_in_background(&self) {
+        let (store, lease) = (Arc::clone(&self.parts.store), self.lease.clone());
+        self.parts.background.spawn(async move {
+            // The lease ends by itself.
+            let _ = store.release(&lease).await;
+        });
+    }
+
     /// A step that only tells the store what is certain already: where it fails the lease ends by
     /// itself, and the record says no less than the truth.
     fn note(&self, step: Result<(), StoreError>, what: &str) {
@@ -365,6 +414,9 @@ enum Adoption {
 /// What one attempt to send comes to.
 enum Attempt {
     Created(CreatedConnection),
+    /// Its answer was lost.
+    Lost(Sent, Failure),
+    /// Nothing was created.
     Failed(CreateError),
     /// It was not made.
     Stopped(Failure),

@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{Ordering, fence},
+    },
     time::Duration,
 };
 
@@ -46,6 +49,8 @@ enum State {
 impl Flight {
     /// Whether anybody waits for the outcome.
     pub(super) fn is_awaited(&self) -> bool {
+        // In one order with what the progress says: see there.
+        fence(Ordering::SeqCst);
         self.state.receiver_count() > 0
     }
 
@@ -113,6 +118,7 @@ impl Flights {
         &self,
         key: &Key,
         fingerprint: Fingerprint,
+        is_new_id: bool,
     ) -> Result<(Seat, Arc<Flight>, Option<Pilot>), Failure> {
         let mut under_way = self.lock();
         let is_full = under_way.len() >= self.most;
@@ -128,7 +134,7 @@ impl Flights {
             }
             Entry::Vacant(entry) => {
                 let (state, seat) = watch::channel(State::Flying);
-                let progress = Arc::new(Progress::new(key.request_id));
+                let progress = Arc::new(Progress::new(key.request_id, !is_new_id));
                 let flight = Arc::new(Flight { progress, fingerprint, state });
                 entry.insert(Arc::clone(&flight));
                 let pilot = Pilot { flights: self.clone(), key: key.clone(), flight: Arc::clone(&flight) };

@@ -258,6 +258,8 @@ async fn without_the_store_nothing_is_sent_and_the_service_stays_ready() {
     let ready = reqwest::get(format!("http://{}/readyz", service.admin)).await.unwrap();
     assert_eq!(ready.status(), 200);
     assert!(ready.text().await.unwrap().contains("idempotency store: unavailable"));
+    let metrics = reqwest::get(format!("http://{}/metrics", service.admin)).await.unwrap();
+    assert!(metrics.text().await.unwrap().contains("\nhubspot_connection_idempotency_store_up 0\n"));
 }
 
 #[tokio::test]

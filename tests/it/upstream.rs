@@ -117,7 +117,7 @@ fn secret(value: &str) -> hubspot_connection_service::config::Secret {
 }
 
 fn progress() -> Arc<Progress> {
-    Arc::new(Progress::new(RequestId::generate()))
+    Arc::new(Progress::new(RequestId::generate(), false))
 }
 
 /// A deadline that is not the subject of the test.

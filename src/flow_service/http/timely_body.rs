@@ -145,7 +145,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(5);
 
     fn waiting() -> (TimelyBody, Departure, Arc<Progress>) {
-        let progress = Arc::new(Progress::new(RequestId::generate()));
+        let progress = Arc::new(Progress::new(RequestId::generate(), false));
         let (body, departure) =
             TimelyBody::new(Bytes::from_static(b"{}"), Instant::now() + LIMIT, Arc::clone(&progress));
         (body, departure, progress)

@@ -29,13 +29,22 @@ pub(in crate::flow_service) fn read_page(body: &[u8], server_time_ms: i64) -> Re
         None => None,
         Some(href) => Some(page_token(&href).ok_or("the next page cannot be asked for")?),
     };
-    let items = page.items.len();
-    let connections: Vec<_> = page.items.into_iter().filter_map(|item| item.0?.summary()).collect();
-    let skipped = items - connections.len();
-    if skipped > 0 {
-        tracing::debug!(skipped, "connections without a usable ID, version, name or time of creation");
+    let mut connections = Vec::with_capacity(page.items.len());
+    let mut unreadable = Vec::new();
+    for item in page.items {
+        match item.0.map(Item::summary) {
+            Some(Ok(connection)) => connections.push(connection),
+            Some(Err(name)) => unreadable.push(name),
+            None => unreadable.push(None),
+        }
     }
-    Ok(ConnectionPage { connections, next, server_time_ms })
+    if !unreadable.is_empty() {
+        tracing::warn!(
+            number = unreadable.len(),
+            "the Flow Service lists connections without a usable ID, version, name or time of creation"
+        );
+    }
+    Ok(ConnectionPage { connections, unreadable, next, server_time_ms })
 }
 
 /// Reads the token out of a link, whose other parts are not looked at: it may lead anywhere.
@@ -93,18 +102,24 @@ struct Params {
 }
 
 impl Item {
-    fn summary(self) -> Option<ConnectionSummary> {
+    /// What it tells, or where that is too little its name.
+    fn summary(self) -> Result<ConnectionSummary, Option<String>> {
         let Self { id, etag, name, description, created_at, created_client, auth } = self;
+        let id = id.text().and_then(|id| ConnectionId::parse(&id).ok());
+        let etag = etag.text().and_then(|etag| Etag::parse(&etag).ok());
         let params = auth.0.and_then(|auth| auth.params.0);
-        Some(ConnectionSummary {
-            id: ConnectionId::parse(&id.text()?).ok()?,
-            etag: Etag::parse(&etag.text()?).ok()?,
-            name: name.text()?,
-            description: description.text(),
-            created_at_ms: created_at.number()?,
-            created_client: created_client.text(),
-            hubspot_client_id: params.and_then(|params| params.client_id.text()),
-        })
+        match (id, etag, name.text(), created_at.number()) {
+            (Some(id), Some(etag), Some(name), Some(created_at_ms)) => Ok(ConnectionSummary {
+                id,
+                etag,
+                name,
+                description: description.text(),
+                created_at_ms,
+                created_client: created_client.text(),
+                hubspot_client_id: params.and_then(|params| params.client_id.text()),
+            }),
+            (_, _, name, _) => Err(name),
+        }
     }
 }
 

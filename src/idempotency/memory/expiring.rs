@@ -36,6 +36,15 @@ impl Expiring {
         }
     }
 
+    /// Removes those that end first until so many are left.
+    pub(super) fn keep_latest(&mut self, most: usize) {
+        while self.owners.len() > most
+            && let Some(&(_, what)) = self.by_end.first()
+        {
+            self.remove(what);
+        }
+    }
+
     /// Removes the one that ended first, if any has.
     pub(super) fn remove_expired(&mut self, now: Time) {
         if let Some(&(_, what)) = self.by_end.first().filter(|(until, _)| *until <= now) {

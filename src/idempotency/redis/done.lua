@@ -8,7 +8,6 @@ if record and record.state == 'done' then
   return {'already', record.connection, record.etag}
 end
 
-local known_for = 2 * SETTLE
 if REMEMBER then
   -- The content that was sent, should the id have been taken for another since.
   local fingerprint = FINGERPRINT
@@ -16,11 +15,9 @@ if REMEMBER then
     fingerprint = PREVIOUS_FINGERPRINT
   end
   write_record({state = 'done', fingerprint = fingerprint, connection = CONNECTION, etag = ETAG})
-  known_for = RETENTION
 else
   redis.call('DEL', RECORD)
 end
-local known_already = owner and redis.call('PTTL', OUTCOME) or 0
-set_for(OUTCOME, math.max(known_for, known_already))
+set_for(OUTCOME, RETENTION)
 end_lock()
 return OK

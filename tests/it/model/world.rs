@@ -47,12 +47,18 @@ pub(super) enum Fault {
     LostAfterCommit,
     /// The answer is lost, and the request arrives so many seconds later.
     LateCommit(u64),
+    /// The answer is lost so many seconds after it was carried out.
+    LostSlowly(u64),
+    /// The answer takes so many seconds.
+    SlowAnswer(u64),
     /// Nothing can be read.
     ReadFails,
     /// The store is down.
     StoreDown,
     /// The store does it, and its answer is lost.
     StoreAnswerLost,
+    /// The store seems to be down, and does it a second later.
+    StoreLate,
     /// The process dies before the step.
     DeathBefore,
     /// The process dies after the step, before it has the answer.
@@ -88,13 +94,19 @@ impl StepKind {
                 Fault::LateCommit(1),
                 Fault::LateCommit(30),
                 Fault::LateCommit(84),
+                Fault::LostSlowly(60),
+                Fault::SlowAnswer(30),
                 Fault::DeathBefore,
                 Fault::DeathAfter,
             ],
             Self::List => &[Fault::ReadFails, Fault::DeathBefore, Fault::DeathAfter],
-            Self::Store(_) => {
-                &[Fault::StoreDown, Fault::StoreAnswerLost, Fault::DeathBefore, Fault::DeathAfter]
-            }
+            Self::Store(_) => &[
+                Fault::StoreDown,
+                Fault::StoreAnswerLost,
+                Fault::StoreLate,
+                Fault::DeathBefore,
+                Fault::DeathAfter,
+            ],
         }
     }
 }
@@ -331,6 +343,16 @@ impl FlowService for Port {
                 });
                 Err(lost())
             }
+            Some(Fault::LostSlowly(seconds)) => {
+                process.world.commit(connection, request_id);
+                sleep(Duration::from_secs(seconds)).await;
+                Err(lost())
+            }
+            Some(Fault::SlowAnswer(seconds)) => {
+                let created = process.world.commit(connection, request_id);
+                sleep(Duration::from_secs(seconds)).await;
+                Ok(created)
+            }
             Some(Fault::LostAfterCommit) => {
                 process.world.commit(connection, request_id);
                 Err(lost())
@@ -377,6 +399,7 @@ impl FlowService for Port {
         });
         Ok(ConnectionPage {
             connections: connections.collect(),
+            unreadable: Vec::new(),
             next: None,
             server_time_ms: i64::try_from(ledger.now_ms()).unwrap(),
         })
@@ -390,14 +413,24 @@ impl Records {
     async fn step<T>(
         &self,
         name: &'static str,
-        step: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
+        step: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+    {
         let Self(process) = self;
         let down = || Err(StoreError::Unavailable(Arc::new(std::io::Error::other("down"))));
         match process.step(StepKind::Store(name)).await {
             Some(Fault::StoreDown) => down(),
             Some(Fault::StoreAnswerLost) => {
                 let _ = step.await;
+                down()
+            }
+            Some(Fault::StoreLate) => {
+                tokio::spawn(async move {
+                    sleep(Duration::from_secs(1)).await;
+                    let _ = step.await;
+                });
                 down()
             }
             Some(Fault::DeathAfter) => {
@@ -408,33 +441,33 @@ impl Records {
             _ => step.await,
         }
     }
-
-    fn records(&self) -> &MemoryStore {
-        &self.0.world.records
-    }
 }
 
 #[async_trait::async_trait]
 impl Store for Records {
     async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError> {
-        self.step("claim", self.records().claim(lease)).await
+        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
+        self.step("claim", async move { world.records.claim(&lease).await }).await
     }
 
     /// Not a step: it happens all the time, and where it fails nothing is decided.
     async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.records().renew(lease).await
+        self.0.world.records.renew(lease).await
     }
 
     async fn begin_sending(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.step("begin_sending", self.records().begin_sending(lease)).await
+        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
+        self.step("begin_sending", async move { world.records.begin_sending(&lease).await }).await
     }
 
     async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.step("not_created", self.records().not_created(lease)).await
+        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
+        self.step("not_created", async move { world.records.not_created(&lease).await }).await
     }
 
     async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.step("outcome_unknown", self.records().outcome_unknown(lease)).await
+        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
+        self.step("outcome_unknown", async move { world.records.outcome_unknown(&lease).await }).await
     }
 
     async fn done(
@@ -443,15 +476,18 @@ impl Store for Records {
         connection: &CreatedConnection,
         remember: bool,
     ) -> Result<Recorded, StoreError> {
-        self.step("done", self.records().done(lease, connection, remember)).await
+        let (world, lease, connection) = (Arc::clone(&self.0.world), lease.clone(), connection.clone());
+        self.step("done", async move { world.records.done(&lease, &connection, remember).await }).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.step("release", self.records().release(lease)).await
+        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
+        self.step("release", async move { world.records.release(&lease).await }).await
     }
 
     async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.step("abandon", self.records().abandon(lease)).await
+        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
+        self.step("abandon", async move { world.records.abandon(&lease).await }).await
     }
 
     async fn outcomes_of_others(
@@ -459,6 +495,11 @@ impl Store for Records {
         key: &Key,
         connections: &[ConnectionId],
     ) -> Result<Vec<ConnectionId>, StoreError> {
-        self.step("outcomes_of_others", self.records().outcomes_of_others(key, connections)).await
+        let (world, key, connections) = (Arc::clone(&self.0.world), key.clone(), connections.to_vec());
+        self.step(
+            "outcomes_of_others",
+            async move { world.records.outcomes_of_others(&key, &connections).await },
+        )
+        .await
     }
 }
