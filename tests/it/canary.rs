@@ -2,7 +2,7 @@
 
 mod evidence;
 mod hostile;
-mod search;
+pub(crate) mod search;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;

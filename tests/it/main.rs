@@ -4,6 +4,8 @@
 
 #[cfg(feature = "emulator")]
 mod canary;
+#[cfg(feature = "emulator")]
+mod chaos;
 mod config;
 #[cfg(feature = "emulator")]
 mod create;

@@ -4,7 +4,7 @@
 mod memory;
 mod model;
 mod redis;
-mod redis_server;
+pub(crate) mod redis_server;
 mod subject;
 mod suite;
 

@@ -12,14 +12,14 @@ use base64::{
 const RUN: usize = 12;
 
 /// Knows the secrets that must not come out.
-pub(super) struct Search {
+pub(crate) struct Search {
     runs: HashSet<Vec<u8>>,
     /// Whether a run starts with these two bytes: rules out most places in a text.
     starts: Vec<bool>,
 }
 
 impl Search {
-    pub(super) fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
         let mut runs = HashSet::new();
         for secret in secrets {
             let secret = secret.as_ref();
@@ -34,7 +34,7 @@ impl Search {
     }
 
     /// Fails if a text holds a part of a secret.
-    pub(super) fn assert_absent(&self, what: &str, text: &[u8]) {
+    pub(crate) fn assert_absent(&self, what: &str, text: &[u8]) {
         if let Some(run) = self.find(text) {
             panic!("{what} gives {run:?} away:\n{}", String::from_utf8_lossy(text));
         }

@@ -70,7 +70,7 @@ impl RedisServer {
         }
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.directory.join("redis.sock")
     }
 

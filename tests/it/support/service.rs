@@ -122,33 +122,10 @@ impl TestService {
         (response.status().as_u16(), status.map(Failure::from))
     }
 
-    /// Creates a connection of the same name without the service, as another client of the Flow
-    /// Service would.
+    /// Creates a connection of the same name without the service.
     pub(crate) async fn create_behind_its_back(&self, request: &CreateHubSpotConnectionRequest) {
-        let credentials = request.credentials.clone().unwrap();
-        let body = json!({
-            "name": request.name,
-            "description": request.description,
-            "auth": {"specName": "Basic Authentication", "params": {
-                "clientId": credentials.client_id,
-                "clientSecret": credentials.client_secret,
-                "accessToken": credentials.access_token,
-                "refreshToken": credentials.refresh_token,
-            }},
-            "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
-        });
-        let response = reqwest::Client::new()
-            .post(format!("{}/connections", self.emulator.base_url()))
-            .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
-            .header("x-api-key", emulator::CLIENT_ID)
-            .header("x-gw-ims-org-id", emulator::ORG_ID)
-            .header("x-sandbox-name", "prod")
-            .header("content-type", "application/json")
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(response.status(), 201);
+        let answer = post_upstream(&reqwest::Client::new(), &self.emulator, request).await;
+        assert_eq!(answer.unwrap().status(), 201);
     }
 
     /// Replaces the faults of the emulator, in the form of its control route.
@@ -183,6 +160,36 @@ pub(crate) async fn post(grpc: SocketAddr, headers: &[(&str, &str)], body: Vec<u
         request = request.headers([(name.parse().unwrap(), value.parse().unwrap())].into_iter().collect());
     }
     request.body(body).send().await.unwrap()
+}
+
+/// Posts a creation to the emulator, as another client of the Flow Service would.
+pub(crate) async fn post_upstream(
+    client: &reqwest::Client,
+    emulator: &Emulator,
+    request: &CreateHubSpotConnectionRequest,
+) -> reqwest::Result<reqwest::Response> {
+    let credentials = request.credentials.clone().unwrap();
+    let body = json!({
+        "name": request.name,
+        "description": request.description,
+        "auth": {"specName": "Basic Authentication", "params": {
+            "clientId": credentials.client_id,
+            "clientSecret": credentials.client_secret,
+            "accessToken": credentials.access_token,
+            "refreshToken": credentials.refresh_token,
+        }},
+        "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
+    });
+    client
+        .post(format!("{}/connections", emulator.base_url()))
+        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
+        .header("x-api-key", emulator::CLIENT_ID)
+        .header("x-gw-ims-org-id", emulator::ORG_ID)
+        .header("x-sandbox-name", "prod")
+        .header("content-type", "application/json")
+        .body(body.to_string())
+        .send()
+        .await
 }
 
 pub(crate) async fn listen() -> TcpListener {

@@ -1,0 +1,242 @@
+//! One request makes one connection: real processes over a real Redis, while a share of the requests
+//! upstream fails and one of the processes is killed over and over.
+
+mod callers;
+mod faults;
+mod redis;
+mod replicas;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    time::Duration,
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hubspot_connection_service::{
+    emulator::{CLIENT_SECRET, Emulator, LedgerEntry, Options, Settings},
+    proto::CreateHubSpotConnectionRequest,
+};
+use serde_json::json;
+use tokio::time::{Instant, interval, timeout};
+use tonic::Code;
+use uuid::Uuid;
+
+use self::{
+    callers::{insist_on_all, naively_post_all, requests},
+    faults::Faults,
+    redis::SharedRedis,
+    replicas::Replicas,
+};
+use crate::{
+    canary::search::Search,
+    support::{Failure, in_time, start_emulator, until},
+};
+
+const FINGERPRINT_KEY: &str = "CANARY/FINGERPRINT-KEY+ZQXWVJKYPBGTMRHU";
+
+/// The longest that a run may take: several times as long as it takes.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Keeps a run within its limit.
+async fn bounded<T>(run: impl Future<Output = T>) -> T {
+    timeout(LIMIT, Box::pin(run)).await.expect("it takes too long")
+}
+
+fn print(line: &str) {
+    #![expect(clippy::print_stdout, reason = "the figures are a result of the test")]
+    println!("{line}");
+}
+
+/// A source of faults, with the seed that makes the same faults again.
+fn random() -> (u64, fastrand::Rng) {
+    let seed = fastrand::u64(..);
+    (seed, fastrand::Rng::with_seed(seed))
+}
+
+/// Has connections created amidst faults and kills, and checks the promise. Tells the ledger.
+async fn create_amidst_chaos(
+    what: &str,
+    emulator: &Emulator,
+    redis: &SharedRedis,
+    requests: &[CreateHubSpotConnectionRequest],
+) -> Vec<LedgerEntry> {
+    let start = Instant::now();
+    let (seed, mut random) = random();
+    let faults = Faults::shuffled(&mut random);
+    faults.inject(emulator);
+    let replicas = Replicas::over(emulator, redis);
+    let ((answers, refusals), kills) =
+        replicas.killed_over_and_over(insist_on_all(&replicas, requests)).await;
+    let seconds = start.elapsed().as_secs_f64();
+
+    let toll = faults.toll(emulator);
+    until("what is still to arrive", || emulator.connections().len() >= toll.committed).await;
+    print(&format!(
+        "{what}: {} creations, {} of {} requests upstream struck by faults, {kills} kills, {} POSTs that \
+         reached the emulator, {} connections, {seconds:.1} s; calls repeated: {refusals:?}; seed {seed}",
+        requests.len(),
+        toll.struck,
+        toll.requests,
+        toll.posts,
+        emulator.connections().len(),
+    ));
+    let ledger = emulator.connections();
+    assert_eq!((ledger.len(), toll.committed), (requests.len(), requests.len()), "{toll:?}");
+    let by_name: BTreeMap<_, _> = ledger.iter().map(|entry| (&*entry.name, entry)).collect();
+    for (request, answer) in requests.iter().zip(&answers) {
+        let own = by_name[&*request.name];
+        assert_eq!((&answer.id, &answer.etag), (&own.id, &own.etag), "{}", request.name);
+        assert_eq!(answer.request_id, request.request_id);
+    }
+    assert!(kills >= 2 && toll.struck * 10 > toll.requests, "there was no chaos: {kills} kills, {toll:?}");
+
+    // Who asks once more, of a process that knows nothing but the store, gets the same again.
+    emulator.inject(Vec::new());
+    let fresh = replicas.start().await;
+    let mut client = fresh.client().await;
+    for (request, answer) in requests.iter().zip(&answers) {
+        let again = client.create_hub_spot_connection(request.clone()).await.unwrap().into_inner();
+        assert_eq!((&again.id, &again.etag, again.replayed), (&answer.id, &answer.etag, true));
+    }
+    assert_eq!(faults.toll(emulator).posts, toll.posts);
+    ledger
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_repeat_their_request_id_get_one_connection_each_whatever_fails() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let emulator = start_emulator(Options::default()).await;
+    let requests = requests(200);
+    bounded(create_amidst_chaos("patient callers", &emulator, &redis, &requests)).await;
+}
+
+#[tokio::test]
+async fn callers_that_repeat_their_post_make_duplicates_under_the_same_faults() {
+    let emulator = start_emulator(Options::default()).await;
+    let (seed, mut random) = random();
+    let faults = Faults::shuffled(&mut random);
+    faults.inject(&emulator);
+    let requests = requests(200);
+    bounded(naively_post_all(&emulator, &requests)).await;
+
+    let toll = faults.toll(&emulator);
+    until("what is still to arrive", || emulator.connections().len() >= toll.committed).await;
+    let ledger = emulator.connections();
+    print(&format!(
+        "naive callers: {} creations, {} of {} POSTs struck by faults, {} connections; seed {seed}",
+        requests.len(),
+        toll.struck,
+        toll.posts,
+        ledger.len(),
+    ));
+    let names: BTreeSet<_> = ledger.iter().map(|entry| &entry.name).collect();
+    assert_eq!(names.len(), requests.len());
+    assert!(ledger.len() > requests.len(), "no duplicates: {toll:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_credential_is_in_redis_during_a_run_or_after_it() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let emulator = start_emulator(Options::default()).await;
+    emulator.settings(Settings { index_lag: Duration::from_millis(200), ..Settings::default() });
+    let requests = requests(30);
+
+    // What is stored for a moment counts, too.
+    let mut stored = BTreeSet::new();
+    let keep_looking = async {
+        let mut ticks = interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            stored.extend(redis.dump().await);
+        }
+    };
+    let ledger = bounded(async {
+        tokio::select! {
+            ledger = create_amidst_chaos("with an index that lags", &emulator, &redis, &requests) => ledger,
+            () = keep_looking => unreachable!("it has no end"),
+        }
+    })
+    .await;
+    let left = redis.dump().await;
+    let text = |stored: &[u8], values: &[Vec<u8>]| [stored, &values.join(&b"\n"[..])].join(&b"\n"[..]);
+    let after: Vec<u8> = left.iter().flat_map(|(key, values)| text(key, values)).collect();
+    for needle in ledger.iter().map(|entry| &entry.id).chain(requests.iter().map(|r| &r.request_id)) {
+        assert!(contains(&after, needle.as_bytes()), "no {needle} in what is left");
+    }
+    stored.extend(left);
+    let all: Vec<u8> = stored.iter().flat_map(|(key, values)| text(key, values)).collect();
+    for state in ["sending", "unknown", "done"] {
+        assert!(contains(&all, state.as_bytes()), "nothing was ever {state}");
+    }
+
+    let credentials = requests.into_iter().flat_map(|request| {
+        let credentials = request.credentials.unwrap();
+        [
+            credentials.client_id,
+            credentials.client_secret,
+            credentials.access_token,
+            credentials.refresh_token,
+        ]
+    });
+    let secrets: Vec<_> = credentials.chain([FINGERPRINT_KEY.to_owned()]).collect();
+    // Any part of them, also in base64.
+    Search::new(&secrets).assert_absent("Redis", &all);
+    let lower_case = all.to_ascii_lowercase();
+    for secret in secrets.iter().map(String::as_str).chain([CLIENT_SECRET]) {
+        let hash = digest(&SHA256, secret.as_bytes());
+        assert!(!contains(&all, secret.as_bytes()) && !contains(&all, hash.as_ref()), "{secret}");
+        for bytes in [secret.as_bytes(), hash.as_ref()] {
+            let base64 = STANDARD.encode(bytes);
+            assert!(!contains(&all, base64.trim_end_matches('=').as_bytes()), "{secret}");
+            assert!(!contains(&lower_case, hex(bytes).as_bytes()), "{secret}");
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn of_two_replicas_that_get_the_same_request_id_at_once_one_creates_and_the_other_says_so() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let emulator = start_emulator(Options::default()).await;
+    let slow = json!([{"route": "POST /connections", "action": {"delay": "2s"}}]);
+    emulator.inject(serde_json::from_value(slow).unwrap());
+    let replicas = Replicas::over(&emulator, &redis);
+    let processes = [replicas.start().await, replicas.start().await];
+    let mut clients = [processes[0].client().await, processes[1].client().await];
+    let request = requests(1).remove(0);
+
+    let [one, other] = clients.each_mut().map(|client| {
+        let (mut client, request) = (client.clone(), request.clone());
+        Box::pin(async move { client.create_hub_spot_connection(request).await })
+    });
+    let (first, second) = match in_time("either answer", futures_util::future::select(one, other)).await {
+        futures_util::future::Either::Left((answer, other)) => ((0, answer), other),
+        futures_util::future::Either::Right((answer, one)) => ((1, answer), one),
+    };
+    // The one that is slow has it; the other one says at once that it has not.
+    let (index, refused) = first;
+    let failure = Failure::from(refused.unwrap_err());
+    assert_eq!(failure.row(), (Code::Aborted, "REQUEST_IN_PROGRESS"));
+    assert!(failure.retry_after.is_some_and(|delay| !delay.is_zero()));
+    let same_name =
+        CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request.clone() };
+    let failure = Failure::from(clients[index].create_hub_spot_connection(same_name).await.unwrap_err());
+    assert_eq!(failure.row(), (Code::Aborted, "NAME_IN_PROGRESS"));
+    assert!(failure.retry_after.is_some_and(|delay| !delay.is_zero()));
+
+    let created = in_time("the other answer", second).await.unwrap().into_inner();
+    assert!(!created.replayed);
+    let again = clients[index].create_hub_spot_connection(request).await.unwrap().into_inner();
+    assert_eq!((&again.id, &again.etag, again.replayed), (&created.id, &created.etag, true));
+    let ledger = emulator.connections();
+    assert_eq!((ledger.len(), &ledger[0].id), (1, &created.id));
+}

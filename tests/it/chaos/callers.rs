@@ -1,0 +1,135 @@
+//! Those who want connections: patient ones, and naive ones.
+
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use hubspot_connection_service::{
+    emulator::Emulator,
+    proto::{CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials},
+};
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+use tonic::Status;
+use tonic_types::StatusExt as _;
+use uuid::Uuid;
+
+use super::replicas::Replicas;
+use crate::support::{Failure, post_upstream, request};
+
+/// So many call at once.
+const CALLERS: usize = 20;
+/// The longest that one call may take.
+const CALL: Duration = Duration::from_secs(5);
+/// The longest pause between two calls, whatever the answer asks for, …
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// … and the pause where there was no answer.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What a caller who repeats its request id may be told meanwhile.
+const TRY_AGAIN: [&str; 8] = [
+    "BREAKER_OPEN",
+    "DEADLINE_EXCEEDED",
+    "OUTCOME_UNKNOWN",
+    // The one answer here that forbids a repetition: two tokens in a row were refused.
+    "PLATFORM_CREDENTIALS_REJECTED",
+    "REQUEST_IN_PROGRESS",
+    "STORE_UNAVAILABLE",
+    "UPSTREAM_THROTTLED",
+    "UPSTREAM_UNAVAILABLE",
+];
+
+/// What the calls that failed were told.
+pub(super) type Refusals = Mutex<BTreeMap<String, usize>>;
+
+/// Requests, each with an id, a name and credentials of its own.
+pub(super) fn requests(count: usize) -> Vec<CreateHubSpotConnectionRequest> {
+    let canary = |kind: &str| format!("CANARY/{kind}+{:X}", Uuid::new_v4().simple());
+    let requests = (0..count).map(|_| CreateHubSpotConnectionRequest {
+        request_id: Uuid::new_v4().to_string(),
+        credentials: Some(HubSpotCredentials {
+            client_id: canary("CLIENT-ID"),
+            client_secret: canary("CLIENT-SECRET"),
+            access_token: canary("ACCESS-TOKEN"),
+            refresh_token: canary("REFRESH-TOKEN"),
+        }),
+        ..request()
+    });
+    requests.collect()
+}
+
+/// Has all of them created, each by a caller that repeats its id until it has a connection. Tells the
+/// answers, and what the calls that failed were told.
+pub(super) async fn insist_on_all(
+    replicas: &Replicas<'_>,
+    requests: &[CreateHubSpotConnectionRequest],
+) -> (Vec<CreateHubSpotConnectionResponse>, BTreeMap<String, usize>) {
+    let refusals = Refusals::default();
+    let calls = requests
+        .iter()
+        .enumerate()
+        .map(async |(index, request)| (index, insist(replicas, request, &refusals).await));
+    let mut answers: Vec<_> = stream::iter(calls).buffer_unordered(CALLERS).collect().await;
+    answers.sort_by_key(|(index, _)| *index);
+    let answers = answers.into_iter().map(|(_, answer)| answer).collect();
+    (answers, refusals.into_inner().unwrap())
+}
+
+async fn insist(
+    replicas: &Replicas<'_>,
+    request: &CreateHubSpotConnectionRequest,
+    refusals: &Refusals,
+) -> CreateHubSpotConnectionResponse {
+    loop {
+        let refusal = match replicas.any() {
+            Some(mut client) => {
+                let mut call = tonic::Request::new(request.clone());
+                call.set_timeout(CALL);
+                let answer = timeout(CALL * 2, client.create_hub_spot_connection(call)).await;
+                match answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("nobody watches the deadline")))
+                {
+                    Ok(answer) => return answer.into_inner(),
+                    Err(status) => Some(status),
+                }
+            }
+            None => None,
+        };
+        let (reason, pause) = refusal.map_or_else(|| ("NO_REPLICA".to_owned(), PAUSE), told);
+        *refusals.lock().unwrap().entry(reason).or_default() += 1;
+        sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+    }
+}
+
+/// What an error says, and how long to wait for the next call.
+fn told(status: Status) -> (String, Duration) {
+    if status.get_error_details().error_info().is_none() {
+        // The service says nothing without a reason: the call did not get through.
+        return (format!("transport: {:?}", status.code()), PAUSE);
+    }
+    let failure = Failure::from(status);
+    assert!(TRY_AGAIN.contains(&&*failure.reason), "{failure:?}");
+    let pause = failure.retry_after.unwrap_or(PAUSE).clamp(PAUSE, LONGEST_PAUSE);
+    (failure.reason, pause)
+}
+
+/// Has all of them created by callers of the Flow Service that repeat the POST until one succeeds.
+pub(super) async fn naively_post_all(emulator: &Emulator, requests: &[CreateHubSpotConnectionRequest]) {
+    let client = reqwest::Client::builder().timeout(CALL).no_proxy().build().unwrap();
+    let client = &client;
+    let calls = requests.iter().map(|request| async move {
+        while !naively_post(client, emulator, request).await {
+            sleep(PAUSE).await;
+        }
+    });
+    stream::iter(calls).buffer_unordered(CALLERS).collect::<()>().await;
+}
+
+async fn naively_post(
+    client: &reqwest::Client,
+    emulator: &Emulator,
+    request: &CreateHubSpotConnectionRequest,
+) -> bool {
+    let Ok(answer) = post_upstream(client, emulator, request).await else { return false };
+    let is_success = answer.status().is_success();
+    let body = answer.bytes().await.unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    is_success && body["id"].is_string()
+}

@@ -1,0 +1,157 @@
+//! A share of the requests upstream fails: decks of faults, dealt from in the order of arrival.
+
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode, header};
+use hubspot_connection_service::emulator::{
+    Action, Answer, BASE_PATH, Emulator, Fault, IMS_PATH, Moment, Route, Shape,
+};
+
+/// Of a hundred requests, so many are faulted.
+const SHARE: usize = 30;
+/// More hundreds than a run needs; that none runs out is checked.
+const HUNDREDS: usize = 10;
+/// What an entry says that is no fault.
+const NO_FAULT: Action = Action::Delay(Duration::ZERO);
+
+/// The fate of each request, by route.
+pub(super) struct Faults([Deck; 3]);
+
+struct Deck {
+    route: Route,
+    path: String,
+    actions: Vec<Action>,
+}
+
+impl Faults {
+    pub(super) fn shuffled(random: &mut fastrand::Rng) -> Self {
+        let connections = format!("{BASE_PATH}/connections");
+        Self([
+            Deck::shuffled(Route::CreateConnection, &connections, creations, random),
+            Deck::shuffled(Route::ListConnections, &connections, lists, random),
+            Deck::shuffled(Route::IssueToken, IMS_PATH, tokens, random),
+        ])
+    }
+
+    pub(super) fn inject(&self, emulator: &Emulator) {
+        let faults = |deck: &Deck| -> Vec<_> {
+            deck.actions.iter().map(|action| Fault::once(deck.route, action.clone())).collect()
+        };
+        emulator.inject(self.0.iter().flat_map(faults).collect());
+    }
+
+    /// What has become of the requests up to now.
+    pub(super) fn toll(&self, emulator: &Emulator) -> Toll {
+        let [creations, lists, tokens] = self.0.each_ref().map(|deck| deck.dealt(emulator));
+        let requests = creations.len() + lists.len() + tokens.len();
+        let struck = [creations, lists, tokens].concat().iter().filter(|action| **action != NO_FAULT).count();
+        let committed = creations.iter().filter(|action| commits(action)).count();
+        Toll { requests, struck, posts: creations.len(), committed }
+    }
+}
+
+/// What has become of the requests upstream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Toll {
+    pub(super) requests: usize,
+    /// How many of them a fault has struck.
+    pub(super) struck: usize,
+    /// How many creations have arrived.
+    pub(super) posts: usize,
+    /// How many of those have made a connection, or will, late.
+    pub(super) committed: usize,
+}
+
+impl Deck {
+    fn shuffled(
+        route: Route,
+        path: &str,
+        faults: fn(u64) -> Vec<Action>,
+        random: &mut fastrand::Rng,
+    ) -> Self {
+        let mut actions = Vec::new();
+        for hundred in 0..HUNDREDS {
+            // Times that vary from one hundred to the next.
+            let faults = faults(100 + 90 * u64::try_from(hundred).unwrap());
+            assert_eq!(faults.len(), SHARE);
+            actions.extend(faults);
+            actions.resize((hundred + 1) * 100, NO_FAULT);
+        }
+        random.shuffle(&mut actions);
+        Self { route, path: path.to_owned(), actions }
+    }
+
+    /// The entries that were dealt.
+    fn dealt(&self, emulator: &Emulator) -> &[Action] {
+        let (method, _) = self.route.as_str().split_once(' ').unwrap();
+        let received = emulator.received();
+        let requests = received.iter().filter(|r| r.method == method && r.path == self.path).count();
+        assert!(
+            requests <= self.actions.len(),
+            "{requests} requests of {} are too many",
+            self.route.as_str()
+        );
+        &self.actions[..requests]
+    }
+}
+
+/// Whether a creation with this fate makes a connection.
+fn commits(action: &Action) -> bool {
+    match action {
+        Action::Answer(answer) => answer.commit,
+        Action::Close(moment) => *moment == Moment::AfterCommit,
+        Action::CommitAfter(_) | Action::Delay(_) => true,
+    }
+}
+
+fn creations(milliseconds: u64) -> Vec<Action> {
+    deal([
+        (5, Action::Close(Moment::BeforeCommit)),
+        (5, Action::Close(Moment::AfterCommit)),
+        (4, Action::CommitAfter(Duration::from_millis(milliseconds))),
+        (3, answer(StatusCode::SERVICE_UNAVAILABLE, Shape::A, false)),
+        (3, answer(StatusCode::SERVICE_UNAVAILABLE, Shape::Empty, true)),
+        (2, throttle("0")),
+        (1, throttle("1")),
+        (1, answer(StatusCode::UNAUTHORIZED, Shape::D, false)),
+        (4, Action::Delay(Duration::from_millis(milliseconds))),
+        (2, answer(StatusCode::CREATED, Shape::Cut, true)),
+    ])
+}
+
+fn lists(milliseconds: u64) -> Vec<Action> {
+    deal([
+        (10, Action::Close(Moment::BeforeCommit)),
+        (8, answer(StatusCode::SERVICE_UNAVAILABLE, Shape::Html, false)),
+        (3, throttle("0")),
+        (1, answer(StatusCode::UNAUTHORIZED, Shape::D, false)),
+        (5, Action::Delay(Duration::from_millis(milliseconds))),
+        (3, answer(StatusCode::OK, Shape::Cut, true)),
+    ])
+}
+
+/// Without a 401: as an answer of IMS it says that the client's own secret is wrong.
+fn tokens(milliseconds: u64) -> Vec<Action> {
+    deal([
+        (10, Action::Close(Moment::BeforeCommit)),
+        (5, Action::Close(Moment::AfterCommit)),
+        (8, answer(StatusCode::SERVICE_UNAVAILABLE, Shape::Html, false)),
+        (4, throttle("0")),
+        (2, Action::Delay(Duration::from_millis(milliseconds))),
+        (1, answer(StatusCode::OK, Shape::Cut, true)),
+    ])
+}
+
+fn deal<const N: usize>(counts: [(usize, Action); N]) -> Vec<Action> {
+    counts.into_iter().flat_map(|(count, action)| vec![action; count]).collect()
+}
+
+fn answer(status: StatusCode, shape: Shape, commit: bool) -> Action {
+    Action::Answer(Answer { commit, ..Answer::new(status, shape) })
+}
+
+fn throttle(retry_after: &'static str) -> Action {
+    let mut answer = Answer::new(StatusCode::TOO_MANY_REQUESTS, Shape::D);
+    answer.headers.insert(header::RETRY_AFTER, HeaderValue::from_static(retry_after));
+    Action::Answer(answer)
+}

@@ -1,0 +1,83 @@
+//! A Redis server that services can reach, and all that it holds.
+
+use std::{collections::BTreeMap, path::Path};
+
+use redis::{FromRedisValue, aio::MultiplexedConnection};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, UnixStream},
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{store::redis_server::RedisServer, support::listen};
+
+/// A real server. Services take no URL of a Unix socket, and Redis lets no kernel choose its port:
+/// each connection to a port of this process is passed on to the server's socket.
+pub(super) struct SharedRedis {
+    server: RedisServer,
+    url: String,
+    relay: JoinHandle<()>,
+}
+
+impl SharedRedis {
+    /// `None` where there is no Redis and none is required.
+    pub(super) async fn start() -> Option<Self> {
+        let server = RedisServer::start().await?;
+        let listener = listen().await;
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let socket = server.socket();
+        let relay = tokio::spawn(async move { relay(&listener, &socket).await });
+        Some(Self { server, url, relay })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Every key with what it holds: the fields of a hash one after the other.
+    pub(super) async fn dump(&self) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
+        let mut connection = self.server.connection().await;
+        let connection = &mut connection;
+        let mut dump = BTreeMap::new();
+        let mut cursor = 0;
+        loop {
+            let (next, keys): (u64, Vec<Vec<u8>>) =
+                ask(connection, "SCAN", &cursor.to_string().into_bytes()).await;
+            for key in keys {
+                let kind: String = ask(connection, "TYPE", &key).await;
+                let values = match &*kind {
+                    "hash" => ask(connection, "HGETALL", &key).await,
+                    "string" => ask::<Option<Vec<u8>>>(connection, "GET", &key).await.into_iter().collect(),
+                    // It has expired since the scan.
+                    "none" => continue,
+                    other => panic!("{} is a {other}", key.escape_ascii()),
+                };
+                dump.insert(key, values);
+            }
+            cursor = next;
+            if cursor == 0 {
+                return dump;
+            }
+        }
+    }
+}
+
+impl Drop for SharedRedis {
+    fn drop(&mut self) {
+        self.relay.abort();
+    }
+}
+
+async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, command: &str, argument: &[u8]) -> T {
+    redis::cmd(command).arg(argument).query_async(connection).await.unwrap()
+}
+
+async fn relay(listener: &TcpListener, socket: &Path) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut caller, _)) = listener.accept().await {
+        caller.set_nodelay(true).unwrap();
+        let mut server = UnixStream::connect(socket).await.unwrap();
+        // It ends with an error where the process at one of its ends was killed.
+        connections.spawn(async move { copy_bidirectional(&mut caller, &mut server).await });
+    }
+}
