@@ -49,7 +49,7 @@ pub(super) enum Fault {
     LateCommit(u64),
     /// The answer is lost so many seconds after it was carried out.
     LostSlowly(u64),
-    /// The answer takes so many seconds.
+    /// The answer takes so many milliseconds.
     SlowAnswer(u64),
     /// Nothing can be read.
     ReadFails,
@@ -95,7 +95,9 @@ impl StepKind {
                 Fault::LateCommit(30),
                 Fault::LateCommit(84),
                 Fault::LostSlowly(60),
-                Fault::SlowAnswer(30),
+                // Between a caller's deadline and its next call, and beyond both.
+                Fault::SlowAnswer(20_400),
+                Fault::SlowAnswer(30_000),
                 Fault::DeathBefore,
                 Fault::DeathAfter,
             ],
@@ -348,9 +350,9 @@ impl FlowService for Port {
                 sleep(Duration::from_secs(seconds)).await;
                 Err(lost())
             }
-            Some(Fault::SlowAnswer(seconds)) => {
+            Some(Fault::SlowAnswer(milliseconds)) => {
                 let created = process.world.commit(connection, request_id);
-                sleep(Duration::from_secs(seconds)).await;
+                sleep(Duration::from_millis(milliseconds)).await;
                 Ok(created)
             }
             Some(Fault::LostAfterCommit) => {
