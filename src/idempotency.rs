@@ -162,7 +162,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// → `done`, whoever holds the record, and also where there is none any more: it is the truth.
     /// Ends the lock. Without `remember` the record is forgotten; in either case the connection
-    /// stays known as the outcome of this id, so that no other adopts it.
+    /// stays known as the outcome of this id for as long as ids are remembered, so that no other
+    /// adopts it.
     async fn done(
         &self,
         lease: &Lease,

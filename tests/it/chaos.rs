@@ -90,7 +90,9 @@ async fn create_amidst_chaos(
         assert_eq!((&answer.id, &answer.etag), (&own.id, &own.etag), "{}", request.name);
         assert_eq!(answer.request_id, request.request_id);
     }
-    assert!(kills >= 2 && toll.struck * 10 > toll.requests, "there was no chaos: {kills} kills, {toll:?}");
+    // A short run may be over before the first kill.
+    let is_chaos = toll.struck * 10 > toll.requests && (kills >= 2 || requests.len() < 100);
+    assert!(is_chaos, "there was no chaos: {kills} kills, {toll:?}");
 
     // Who asks once more, of a process that knows nothing but the store, gets the same again.
     emulator.inject(Vec::new());

@@ -19,6 +19,7 @@ mod model;
 mod process;
 #[cfg(feature = "emulator")]
 mod promise;
+mod readme;
 #[cfg(feature = "emulator")]
 mod server;
 mod store;

@@ -64,7 +64,7 @@ suite! {
     the_first_outcome_stays
     a_late_outcome_is_recorded_whoever_holds_the_record
     an_outcome_belongs_to_one_id
-    a_forgotten_outcome_is_known_for_two_settle_windows
+    the_outcome_of_a_forgotten_id_is_known_as_long_as_an_id
     an_id_is_forgotten_in_the_end
     the_name_of_another_is_left_alone
     steps_can_be_repeated

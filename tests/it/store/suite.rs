@@ -318,7 +318,7 @@ pub(super) async fn an_outcome_belongs_to_one_id(subject: Subject) {
     assert!(of_others(&stranger, &[]).await.is_empty());
 }
 
-pub(super) async fn a_forgotten_outcome_is_known_for_two_settle_windows(subject: Subject) {
+pub(super) async fn the_outcome_of_a_forgotten_id_is_known_as_long_as_an_id(subject: Subject) {
     let held = lease("n");
     subject.send(&held).await;
     let created = connection("c-1");
@@ -328,7 +328,7 @@ pub(super) async fn a_forgotten_outcome_is_known_for_two_settle_windows(subject:
     let ids = [created.id.clone()];
     assert_eq!(subject.store.outcomes_of_others(&other.key, &ids).await.unwrap(), ids);
     assert_eq!(subject.store.done(&other, &created, true).await.unwrap(), Recorded::BelongsToAnother);
-    subject.pass(RETENTION.settle_window * 2 + SECOND).await;
+    subject.pass(RETENTION.request_id + SECOND).await;
     assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
     assert_eq!(subject.store.done(&other, &created, true).await.unwrap(), Recorded::Done);
 }

@@ -1,0 +1,42 @@
+//! What the README promises.
+
+use std::{fs, path::Path};
+
+use hubspot_connection_service::config::SETTINGS;
+
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn the_readme_lists_every_setting_and_no_other() {
+    let listed: Vec<_> = README
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `HCS_")?.split('`').next())
+        .map(|name| format!("HCS_{name}"))
+        .collect();
+    let settings: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+    assert_eq!(listed, settings);
+}
+
+#[test]
+fn every_test_that_the_readme_names_exists() {
+    let mut sources = String::new();
+    read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"), &mut sources);
+    // A name of a test is a sentence.
+    let named: Vec<_> = README.split('`').filter(|word| word.matches('_').count() >= 5).collect();
+    let named: Vec<_> = named.into_iter().filter(|word| !word.contains(['=', '/', ' ', '$'])).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "{name}");
+    }
+}
+
+fn read_all(directory: &Path, sources: &mut String) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, sources);
+        } else {
+            sources.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
