@@ -8,12 +8,14 @@ mod credentials;
 mod progress;
 mod request_id;
 mod sandbox;
+mod verification;
 
 pub use connection::{ConnectionId, ConnectionName, CreatedConnection, Description, Etag, NewConnection};
 pub use credentials::{Credential, HubSpotCredentials};
 pub use progress::{CallProgress, Progress, Stage};
 pub use request_id::RequestId;
 pub use sandbox::{AllowedSandboxes, SandboxName, SandboxNotAllowed, Sandboxes};
+pub use verification::{Check, CheckName, CheckState, TestReport, Verification};
 
 /// Why a value was not accepted, as a sentence that says how to write it. It never repeats the
 /// value, which may be a secret.
