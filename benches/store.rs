@@ -11,13 +11,14 @@ use std::{sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
     domain::{
-        CallProgress, ConnectionId, ConnectionName, CreatedConnection, Credential, Etag, HubSpotCredentials,
-        NewConnection, Progress, RequestId, SandboxName,
+        CallProgress, Column, Connection, ConnectionChanges, ConnectionId, ConnectionName, ConnectionRef,
+        CreatedConnection, Credential, Etag, HubSpotCredentials, NewConnection, Progress, RequestId,
+        SandboxName, Table, TablePath, Verification,
     },
-    flow_service::{ConnectionPage, CreateError, FlowService, PageToken, ReadError},
+    flow_service::{CallError, ConnectionPage, CreateError, FlowService, ListQuery, PageToken},
     idempotency::{
-        CAPACITY, Claim, FingerprintKeys, Key, LEASE, Lease, MemoryStore, Recorded, Retention, Store,
-        StoreError,
+        CAPACITY, Claim, FingerprintKeys, Keep, Key, LEASE, Lease, MemoryStore, Recorded, Retention, Store,
+        StoreError, Verdict,
     },
     service::{Background, CreateHubSpotConnection, Parts, Service},
 };
@@ -76,6 +77,7 @@ fn round(runtime: &Runtime, service: &Service<Instantly>) -> f64 {
             let command = CreateHubSpotConnection {
                 request_id: Some(RequestId::generate()),
                 connection: connection(&format!("HubSpot {number}")),
+                verification: Verification::None,
             };
             let deadline = Instant::now() + Duration::from_secs(60);
             let call = CallProgress::default();
@@ -129,13 +131,58 @@ impl FlowService for Instantly {
 
     async fn list_connections(
         &self,
-        _: &SandboxName,
+        _: &ListQuery<'_>,
         _: Option<&PageToken>,
         _: Instant,
-    ) -> Result<ConnectionPage, ReadError> {
+    ) -> Result<ConnectionPage, CallError> {
         Ok(ConnectionPage::default())
     }
+
+    async fn count_connections(&self, _: &SandboxName, _: Instant) -> Result<u64, CallError> {
+        unreachable!("{NO_PART}")
+    }
+
+    async fn get_connection(&self, _: &ConnectionRef, _: Instant) -> Result<Option<Connection>, CallError> {
+        unreachable!("{NO_PART}")
+    }
+
+    async fn update_connection(
+        &self,
+        _: &SandboxName,
+        _: &Connection,
+        _: &ConnectionChanges,
+        _: Instant,
+    ) -> Result<Etag, CallError> {
+        unreachable!("{NO_PART}")
+    }
+
+    async fn delete_connection(&self, _: &ConnectionRef, _: Instant) -> Result<(), CallError> {
+        unreachable!("{NO_PART}")
+    }
+
+    async fn test_connection(&self, _: &ConnectionRef, _: Instant) -> Result<bool, CallError> {
+        unreachable!("{NO_PART}")
+    }
+
+    async fn list_tables(&self, _: &ConnectionRef, _: Instant) -> Result<Vec<Table>, CallError> {
+        unreachable!("{NO_PART}")
+    }
+
+    async fn list_columns(
+        &self,
+        _: &ConnectionRef,
+        _: &TablePath,
+        _: Instant,
+    ) -> Result<Vec<Column>, CallError> {
+        unreachable!("{NO_PART}")
+    }
+
+    async fn spec_drift(&self, _: &SandboxName, _: Instant) -> Result<Vec<String>, CallError> {
+        unreachable!("{NO_PART}")
+    }
 }
+
+const NO_PART: &str = "no part of a creation without verification";
 
 /// A store that remembers nothing.
 struct Nothing;
@@ -162,8 +209,12 @@ impl Store for Nothing {
         Ok(())
     }
 
-    async fn done(&self, _: &Lease, _: &CreatedConnection, _: bool) -> Result<Recorded, StoreError> {
+    async fn done(&self, _: &Lease, _: &CreatedConnection, _: Keep) -> Result<Recorded, StoreError> {
         Ok(Recorded::Done)
+    }
+
+    async fn verified(&self, _: &Key, _: &ConnectionId, verdict: &Verdict) -> Result<Verdict, StoreError> {
+        Ok(verdict.clone())
     }
 
     async fn release(&self, _: &Lease) -> Result<(), StoreError> {

@@ -1,6 +1,9 @@
 //! The admin port: plaintext, for the kubelet and for people inside the pod.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     Router,
@@ -14,18 +17,23 @@ use crate::{grpc::MAX_MESSAGE_SIZE, health::Health, idempotency::Store};
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
-/// `/metrics` is in Prometheus' text format. `/livez` says that the process answers and nothing more. `/readyz` says what the health service
+/// `/livez` says that the process answers and nothing more. `/readyz` says what the health service
 /// says, and names the store where that is down: reads go on without it, and another replica would
-/// miss it as well.
-pub fn router(health: &Health, store: Arc<dyn Store>) -> Router {
+/// miss it as well. `/metrics` is in Prometheus' text format; `spec_has_drifted` is what the last dry
+/// run found.
+pub fn router(health: &Health, store: Arc<dyn Store>, spec_has_drifted: Arc<AtomicBool>) -> Router {
     Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
         .route("/livez", get(|| async { "ok\n" }))
         .merge(
             Router::new()
                 .route("/readyz", get(readyz))
-                .route("/metrics", get(metrics))
-                .with_state((health.clone(), store)),
+                .with_state((health.clone(), Arc::clone(&store)))
+                .merge(
+                    Router::new()
+                        .route("/metrics", get(metrics))
+                        .with_state(Metrics { store, spec_has_drifted }),
+                ),
         )
         // gRPC clients take a 404 for UNIMPLEMENTED, and people take it for what it is.
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
@@ -41,14 +49,30 @@ async fn readyz(State((health, store)): State<(Health, Arc<dyn Store>)>) -> (Sta
     }
 }
 
-async fn metrics(
-    State((_, store)): State<(Health, Arc<dyn Store>)>,
-) -> ([(HeaderName, &'static str); 1], String) {
-    let up = u8::from(store.is_available());
-    let text = format!(
-        "# HELP hubspot_connection_idempotency_store_up Whether the store of request ids answered last.\n\
-         # TYPE hubspot_connection_idempotency_store_up gauge\n\
-         hubspot_connection_idempotency_store_up {up}\n"
-    );
+/// What `/metrics` is about.
+#[derive(Clone)]
+struct Metrics {
+    store: Arc<dyn Store>,
+    spec_has_drifted: Arc<AtomicBool>,
+}
+
+async fn metrics(State(metrics): State<Metrics>) -> ([(HeaderName, &'static str); 1], String) {
+    let text = [
+        (
+            "hubspot_connection_idempotency_store_up",
+            "Whether the store of request ids answered last.",
+            metrics.store.is_available(),
+        ),
+        (
+            "hubspot_connection_spec_drift",
+            "Whether Adobe's connection specification was not what this service sends, by the last dry run.",
+            metrics.spec_has_drifted.load(Ordering::Relaxed),
+        ),
+    ]
+    .map(|(name, help, value)| {
+        let value = u8::from(value);
+        format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n")
+    })
+    .concat();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

@@ -1,6 +1,10 @@
 //! The process: the only file that knows every part.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use axum::Router;
 use tokio::{net::TcpListener, time::timeout};
@@ -59,6 +63,7 @@ pub struct App {
     shutdown: Shutdown,
     health: Health,
     store: Arc<dyn Store>,
+    spec_has_drifted: Arc<AtomicBool>,
     background: Background,
     lifetimes: Lifetimes,
     drain: DrainConfig,
@@ -99,6 +104,7 @@ impl App {
             },
             config.max_in_flight,
         );
+        let spec_has_drifted = service.spec_has_drifted();
         let health = Health::new().await;
         let shutdown = Shutdown::default();
         let options = grpc::Options {
@@ -114,6 +120,7 @@ impl App {
             shutdown,
             health,
             store,
+            spec_has_drifted,
             background,
             // No call lives longer than the request timeout: none is cut for its connection's age.
             lifetimes: Lifetimes { max_age: config.max_connection_age, grace: config.request_timeout },
@@ -141,12 +148,24 @@ impl App {
     /// whoever sends calls to notice; stops accepting; finishes what is under way; and ends what is
     /// left when the time is over.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self { grpc, admin, router, shutdown, health, store, background, lifetimes, drain } = self;
+        let Self {
+            grpc,
+            admin,
+            router,
+            shutdown,
+            health,
+            store,
+            spec_has_drifted,
+            background,
+            lifetimes,
+            drain,
+        } = self;
         // Before the first call is accepted, so that no probe ever finds a start that is not ready.
         health.serving().await;
         let mut serving = tokio::spawn(server::serve(grpc, router, lifetimes, shutdown.clone()));
         // Until the process ends: probes and people ask while it drains, too.
-        let admin = tokio::spawn(axum::serve(admin, admin::router(&health, store)).into_future());
+        let admin_router = admin::router(&health, store, spec_has_drifted);
+        let admin = tokio::spawn(axum::serve(admin, admin_router).into_future());
 
         stop.await;
         tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");

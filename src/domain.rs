@@ -8,6 +8,8 @@ mod credentials;
 mod progress;
 mod request_id;
 mod sandbox;
+mod stored_connection;
+mod table;
 mod verification;
 
 pub use connection::{ConnectionId, ConnectionName, CreatedConnection, Description, Etag, NewConnection};
@@ -15,6 +17,10 @@ pub use credentials::{Credential, HubSpotCredentials};
 pub use progress::{CallProgress, Progress, Stage};
 pub use request_id::RequestId;
 pub use sandbox::{AllowedSandboxes, SandboxName, SandboxNotAllowed, Sandboxes};
+pub use stored_connection::{
+    Connection, ConnectionChanges, ConnectionRef, ConnectionState, StoredCredentials,
+};
+pub use table::{Column, Table, TablePath};
 pub use verification::{Check, CheckName, CheckState, TestReport, Verification};
 
 /// Why a value was not accepted, as a sentence that says how to write it. It never repeats the

@@ -8,12 +8,15 @@
 //! `PUT` and `DELETE /emulator/faults`, `PUT /emulator/settings`, `GET /emulator/requests`,
 //! `GET /emulator/connections` and `DELETE /emulator/state`.
 
+mod connection_specs;
 mod connections;
 mod control;
 mod fault;
 mod gateway;
 mod ims;
 mod problem;
+mod property;
+mod query;
 mod received;
 mod reply;
 mod route;
@@ -142,6 +145,12 @@ impl Emulator {
     /// Replaces the settings, as `PUT /emulator/settings` does.
     pub fn settings(&self, settings: Settings) {
         self.shared.state().settings = settings;
+    }
+
+    /// Changes the state of a connection, such as from `initializing` to `enabled`, which gives it
+    /// another version as every write does. Says whether there is one with this ID.
+    pub fn set_state(&self, id: &str, state: &str) -> bool {
+        self.shared.state().store.set_state(id, state).is_some()
     }
 
     /// Forgets everything but the tokens, as `DELETE /emulator/state` does. What a fault has put

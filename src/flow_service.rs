@@ -3,6 +3,7 @@
 //! [`HttpFlowService`] is the one implementation. Its errors say what a failure *means* for the call,
 //! which is decided in one place, `classify`.
 
+mod advice;
 mod breaker;
 mod classify;
 mod error_body;
@@ -21,12 +22,17 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 pub use self::{
+    advice::Advice,
     http::{HttpFlowService, Identity, Pass, Timeouts},
     ims::{Ims, ReadyToken},
+    redaction::redacted,
     token::{AccessToken, IssueToken, IssuedToken, TokenError, TokenErrorKind, TokenSource},
     upstream_client::upstream_client,
 };
-use crate::domain::{ConnectionId, CreatedConnection, Etag, NewConnection, Progress, SandboxName};
+use crate::domain::{
+    Column, Connection, ConnectionChanges, ConnectionRef, CreatedConnection, Etag, NewConnection, Progress,
+    SandboxName, Table, TablePath,
+};
 
 /// What the service needs of the Flow Service.
 pub trait FlowService: Send + Sync + 'static {
@@ -51,16 +57,78 @@ pub trait FlowService: Send + Sync + 'static {
     ) -> impl Future<Output = Result<CreatedConnection, CreateError>> + Send;
 
     /// Reads one page of the HubSpot connections of a sandbox, newest first: the first page, or the
-    /// one that a page named as its next. Reads are repeated within `deadline`.
+    /// one that a page named as its next. Like every read it is repeated within `deadline`.
     ///
     /// Nothing keeps the Flow Service from naming a page as its own next one: whoever follows the
     /// pages has to come to an end by itself.
     fn list_connections(
         &self,
-        sandbox: &SandboxName,
+        query: &ListQuery<'_>,
         page: Option<&PageToken>,
         deadline: Instant,
-    ) -> impl Future<Output = Result<ConnectionPage, ReadError>> + Send;
+    ) -> impl Future<Output = Result<ConnectionPage, CallError>> + Send;
+
+    /// Counts the HubSpot connections of a sandbox.
+    fn count_connections(
+        &self,
+        sandbox: &SandboxName,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<u64, CallError>> + Send;
+
+    /// Reads a connection; `None` where there is none of this ID. One to another source is
+    /// [`CallError::OtherSource`].
+    fn get_connection(
+        &self,
+        at: &ConnectionRef,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Option<Connection>, CallError>> + Send;
+
+    /// Changes a connection that still is as it was read, and answers with its new version. A change
+    /// that may have arrived is not repeated: [`CallError::may_have_arrived`].
+    fn update_connection(
+        &self,
+        sandbox: &SandboxName,
+        before: &Connection,
+        changes: &ConnectionChanges,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Etag, CallError>> + Send;
+
+    /// Deletes a connection, or begins to. A deletion that may have arrived is not repeated.
+    fn delete_connection(
+        &self,
+        at: &ConnectionRef,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<(), CallError>> + Send;
+
+    /// Has the Flow Service try a connection, and tells whether it works.
+    fn test_connection(
+        &self,
+        at: &ConnectionRef,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<bool, CallError>> + Send;
+
+    /// Lists the tables that a connection can read.
+    fn list_tables(
+        &self,
+        at: &ConnectionRef,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<Table>, CallError>> + Send;
+
+    /// Lists the columns of a table.
+    fn list_columns(
+        &self,
+        at: &ConnectionRef,
+        table: &TablePath,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<Column>, CallError>> + Send;
+
+    /// In what the connection specification that Adobe has for HubSpot differs from what this service
+    /// sends: nothing, if all is well.
+    fn spec_drift(
+        &self,
+        sandbox: &SandboxName,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<String>, CallError>> + Send;
 
     /// How long to wait before something that failed is sent again: at least the time that was
     /// `asked` for, and a random time that grows with `attempt`, the number of attempts so far. `None`
@@ -156,18 +224,21 @@ impl CreateError {
     }
 }
 
-/// Why nothing could be read.
+/// Why a request other than a creation did not get its answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// There is no access token.
+pub enum CallError {
+    /// There is no access token: nothing was sent.
     #[error("no Adobe access token")]
     Token(#[source] Arc<TokenError>),
-    /// The Flow Service has failed too often.
+    /// The Flow Service has failed too often: nothing was sent.
     #[error("the circuit breaker of the Flow Service is open")]
     BreakerOpen {
         /// When the next attempt is let through.
         retry_after: Duration,
     },
+    /// No connection to the Flow Service could be made: nothing was sent.
+    #[error("the Flow Service cannot be reached")]
+    Unreachable(#[source] Cause),
     /// The Flow Service refuses.
     #[error("the Flow Service refused the request as {refusal:?}: {problem}")]
     Refused {
@@ -184,11 +255,16 @@ pub enum ReadError {
         /// What the Flow Service said, where it was to this request.
         problem: Option<Problem>,
     },
-    /// The Flow Service cannot be reached, or fails.
+    /// The connection is to another source.
+    #[error("the connection is to another source")]
+    OtherSource,
+    /// The Flow Service fails, or gave no answer in time.
     #[error("the Flow Service fails")]
     Unavailable {
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
         /// What came back, where it was an answer of some kind.
-        problem: Option<Problem>,
+        problem: Option<Box<Problem>>,
         /// What went wrong.
         #[source]
         cause: Cause,
@@ -198,11 +274,62 @@ pub enum ReadError {
     Undecodable(#[source] Cause),
 }
 
+impl CallError {
+    /// Whether what was asked for may have been done all the same.
+    pub fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Undecodable(_) => true,
+            Self::Token(_)
+            | Self::BreakerOpen { .. }
+            | Self::Unreachable(_)
+            | Self::Refused { .. }
+            | Self::OtherSource
+            | Self::Throttled { .. } => false,
+        }
+    }
+
+    /// What was refused, where something was.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Refused { refusal, .. } => Some(*refusal),
+            Self::OtherSource
+            | Self::Unavailable { .. }
+            | Self::Undecodable(_)
+            | Self::Token(_)
+            | Self::BreakerOpen { .. }
+            | Self::Unreachable(_)
+            | Self::Throttled { .. } => None,
+        }
+    }
+}
+
+/// Which connections to list.
+#[derive(Clone, Copy, Debug)]
+pub struct ListQuery<'a> {
+    /// The sandbox that holds them.
+    pub sandbox: &'a SandboxName,
+    /// The only name that is asked for. Others may be listed all the same: how the Flow Service
+    /// compares names that hold more than letters and digits is not documented.
+    pub name: Option<&'a str>,
+    /// The most connections on a page, 1 to 100.
+    pub limit: u8,
+}
+
+impl<'a> ListQuery<'a> {
+    /// The largest page that Adobe's OpenAPI document for destinations allows.
+    pub const LARGEST_PAGE: u8 = 100;
+
+    /// Every connection of a sandbox, on pages as large as they can be.
+    pub fn all(sandbox: &'a SandboxName) -> Self {
+        Self { sandbox, name: None, limit: Self::LARGEST_PAGE }
+    }
+}
+
 /// One page of connections, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionPage {
     /// The connections.
-    pub connections: Vec<ConnectionSummary>,
+    pub connections: Vec<Connection>,
     /// The names of those that the Flow Service listed in a form that cannot be read, where at least
     /// the name can: nobody knows what they are.
     pub unreadable: Vec<Option<String>>,
@@ -211,26 +338,6 @@ pub struct ConnectionPage {
     /// How long ago each connection was created cannot be told by this process's clock: this is the
     /// Flow Service's, in milliseconds since the Unix epoch, from the answer's `Date`.
     pub server_time_ms: i64,
-}
-
-/// What a list tells of a connection, as far as it helps to recognize one. Credentials are not
-/// taken from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectionSummary {
-    /// The connection's ID.
-    pub id: ConnectionId,
-    /// Its version.
-    pub etag: Etag,
-    /// Its name.
-    pub name: String,
-    /// Its description.
-    pub description: Option<String>,
-    /// When it was created by the Flow Service's clock, in milliseconds since the Unix epoch.
-    pub created_at_ms: i64,
-    /// The client that created it; Adobe's interface is `exc_app`.
-    pub created_client: Option<String>,
-    /// The HubSpot client ID, where the Flow Service tells one. It may be masked.
-    pub hubspot_client_id: Option<String>,
 }
 
 /// Names a page of a list, opaque.
@@ -251,6 +358,14 @@ pub enum Refusal {
     Credentials,
     /// An operator: Adobe does not permit this service to do it.
     Permission,
+    /// The caller: what the path names does not exist.
+    NotFound,
+    /// The caller: the connection was changed since it was read.
+    EtagMismatch,
+    /// The caller: dataflows use the connection.
+    InUse,
+    /// The caller: not in the state that the connection is in.
+    State,
 }
 
 /// An error answer of the Flow Service, with every text cleaned, cut and free of credentials.
@@ -264,6 +379,8 @@ pub struct Problem {
     pub message: Option<String>,
     /// The id under which Adobe's support finds the request.
     pub request_id: Option<String>,
+    /// The dataflows that it names where they are what stands in the way.
+    pub flows: Box<[String]>,
 }
 
 impl std::fmt::Display for Problem {

@@ -3,6 +3,8 @@
 mod connections;
 mod convert;
 mod layer;
+mod page_token;
+mod render;
 mod status;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};

@@ -12,6 +12,9 @@
 //! it over: nothing was sent. Of a `sending` one nobody knows: it is `unknown`, and is looked for at
 //! the Flow Service before anything is sent again.
 //!
+//! What is `done` needs no lease. Where the creation asked for verification, its record has a verdict,
+//! too, which whoever tested the connection may write: the first definite one stays.
+//!
 //! All times are those of the store, so that replicas need not agree on a clock; what leaves it is
 //! durations.
 
@@ -26,7 +29,7 @@ pub use self::{
     memory::{CAPACITY, MemoryStore},
     redis::{InvalidRedisUrl, RedisStore},
 };
-use crate::domain::{ConnectionId, ConnectionName, CreatedConnection, RequestId, SandboxName};
+use crate::domain::{ConnectionId, ConnectionName, CreatedConnection, RequestId, SandboxName, TestReport};
 
 /// How long a holder keeps a record without renewing its lease, outside of tests.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -94,8 +97,8 @@ pub enum Claim {
         /// How long ago it was last sent.
         last_sent: Duration,
     },
-    /// The creation is done.
-    Done(CreatedConnection),
+    /// The creation is done. Its verification may not be.
+    Done(Outcome),
     /// The id names a creation with other content.
     OtherContent,
     /// Another holder works on it.
@@ -110,13 +113,57 @@ pub enum Claim {
     },
 }
 
+/// The connection that a creation made, and where its verification stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The connection.
+    pub connection: CreatedConnection,
+    /// `None` where no verification was asked for.
+    pub verdict: Option<Verdict>,
+}
+
+/// Where the verification of a created connection stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was not tested yet, or nothing definite came out.
+    Pending,
+    /// It was tested, and the report is final.
+    Passed(TestReport),
+    /// The test said no. Where the connection is to be deleted, it still has to be.
+    Failed(TestReport),
+    /// The test said no, and the connection was deleted again.
+    Deleted(TestReport),
+}
+
+impl Verdict {
+    /// Whether a record that has this one takes the other instead.
+    fn yields_to(&self, other: &Self) -> bool {
+        match self {
+            Self::Pending => *other != Self::Pending,
+            Self::Failed(_) => matches!(other, Self::Deleted(_)),
+            Self::Passed(_) | Self::Deleted(_) => false,
+        }
+    }
+}
+
+/// How much of an outcome is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// No record: the id is nobody's to repeat.
+    Forget,
+    /// The record, of a creation without verification.
+    Remember,
+    /// The record, with [`Verdict::Pending`].
+    RememberUnverified,
+}
+
 /// What recording an outcome comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// It is the record's outcome.
     Done,
-    /// The record has another outcome already, which stays.
-    Already(CreatedConnection),
+    /// The record has an outcome already, the same or another one, which stays.
+    Already(Outcome),
     /// The connection is the outcome of another request id.
     BelongsToAnother,
 }
@@ -161,15 +208,29 @@ pub trait Store: Send + Sync + 'static {
     async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError>;
 
     /// → `done`, whoever holds the record, and also where there is none any more: it is the truth.
-    /// Ends the lock. Without `remember` the record is forgotten; in either case the connection
+    /// Ends the lock. With [`Keep::Forget`] the record is forgotten; in any case the connection
     /// stays known as the outcome of this id for as long as ids are remembered, so that no other
-    /// adopts it.
+    /// adopts it. Where the record is `done` already nothing changes, and its verdict stays.
     async fn done(
         &self,
         lease: &Lease,
         connection: &CreatedConnection,
-        remember: bool,
+        keep: Keep,
     ) -> Result<Recorded, StoreError>;
+
+    /// Records a verdict about a connection that is the outcome of this id, and answers with the one
+    /// that is recorded then: the first definite one stays, except that [`Verdict::Failed`] may
+    /// become [`Verdict::Deleted`]. A verdict that is taken is a change like every other: from then
+    /// on the record and the outcome are remembered anew.
+    ///
+    /// Nothing is recorded where there is no such record (any more), or one without verification:
+    /// then the given verdict is the answer.
+    async fn verified(
+        &self,
+        key: &Key,
+        connection: &ConnectionId,
+        verdict: &Verdict,
+    ) -> Result<Verdict, StoreError>;
 
     /// Forgets a record for which nothing was created, and ends the lock.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;

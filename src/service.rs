@@ -2,30 +2,44 @@
 
 mod background;
 mod candidates;
+mod connections;
 mod create_hubspot_connection;
 mod creation;
+mod delete;
+mod diagnosis;
+mod dry_run;
+mod explore;
 mod flight;
+mod known;
 mod lease_keeper;
+mod update;
+mod verification;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
-use self::flight::Flights;
 pub use self::{
     background::Background,
+    connections::{ConnectionError, ListHubSpotConnections, Listed},
     create_hubspot_connection::{CreateHubSpotConnection, Created, Error, Failure},
+    dry_run::DryRunError,
+    update::UpdateHubSpotConnection,
 };
+use self::{dry_run::Spec, flight::Flights, known::Known};
 use crate::idempotency::{FingerprintKeys, Retention, Store};
 
 /// The use cases over one Flow Service and one store.
 pub struct Service<F> {
     parts: Arc<Parts<F>>,
     flights: Flights,
+    known: Known,
+    spec: Spec,
 }
 
 impl<F> Service<F> {
     /// Puts the parts together. `most_creations` may be under way at once, with and without callers.
     pub fn new(parts: Parts<F>, most_creations: NonZeroUsize) -> Self {
-        Self { parts: Arc::new(parts), flights: Flights::new(most_creations) }
+        let flights = Flights::new(most_creations);
+        Self { parts: Arc::new(parts), flights, known: Known::default(), spec: Spec::default() }
     }
 }
 

@@ -1,4 +1,7 @@
-//! `demo`: the service against an emulator, and one creation through it.
+//! `demo`: the service against an emulator, and one connection through it.
+
+mod grpcurl;
+mod tour;
 
 use std::{
     error::Error,
@@ -15,11 +18,6 @@ use crate::{
     app::App,
     config::{Config, Flags, LogFormat},
     emulator::{self, Emulator},
-    grpc::SERVICE_NAME,
-    proto::{
-        CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
-        hub_spot_connection_service_client::HubSpotConnectionServiceClient,
-    },
     telemetry::{self, LogOutput},
 };
 
@@ -27,8 +25,8 @@ const GRPC_PORT: u16 = 50051;
 const ADMIN_PORT: u16 = 9090;
 const EMULATOR_PORT: u16 = 8080;
 
-/// Runs the demo until Ctrl-C, or until the answer is there with `once`. The exit status is 0 if
-/// there was one.
+/// Runs the demo until Ctrl-C, or until every call has its answer with `once`. The exit status is 0 if
+/// they all have.
 pub fn run(once: bool) -> ExitCode {
     match Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(demo(once))) {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,8 +48,8 @@ async fn demo(once: bool) -> Result<(), Box<dyn Error>> {
         // Either way the demo is over.
         let _ = stopped.await;
     }));
-    let answer = create(grpc).await?;
-    introduce(&answer, grpc, admin, emulator.addr())?;
+    let id = tour::tour(grpc).await?;
+    introduce(&id, grpc, admin, emulator.addr())?;
     if !once {
         signals.received().await;
     }
@@ -85,74 +83,34 @@ fn configuration(emulator: &Emulator) -> Result<Config, Box<dyn Error>> {
     Ok(Config::load(environment, Flags::default(), LogFormat::Text)?.config)
 }
 
-/// Creates a connection as any caller would: through a socket, with the generated client.
-async fn create(grpc: SocketAddr) -> Result<CreateHubSpotConnectionResponse, Box<dyn Error>> {
-    let mut client = HubSpotConnectionServiceClient::connect(format!("http://{grpc}")).await?;
-    let request = CreateHubSpotConnectionRequest {
-        name: "connection for HubSpot".to_owned(),
-        credentials: Some(HubSpotCredentials {
-            client_id: "demo-hubspot-client".to_owned(),
-            client_secret: "demo-hubspot-secret".to_owned(),
-            access_token: "demo-hubspot-access-token".to_owned(),
-            refresh_token: "demo-hubspot-refresh-token".to_owned(),
-        }),
-        ..CreateHubSpotConnectionRequest::default()
-    };
-    Ok(client.create_hub_spot_connection(request).await?.into_inner())
-}
-
-/// What goes into the grpcurl call that is printed, which the README shows too: the JSON names are
-/// those of Adobe's tutorial.
-const REQUEST_JSON: &str = r#"{
-  "name": "another connection for HubSpot",
-  "credentials": {
-    "clientId": "demo-hubspot-client",
-    "clientSecret": "demo-hubspot-secret",
-    "accessToken": "demo-hubspot-access-token",
-    "refreshToken": "demo-hubspot-refresh-token"
-  }
-}"#;
-
-fn grpcurl_create(grpc: &str) -> String {
-    format!("grpcurl -plaintext -d '{REQUEST_JSON}' {grpc} {SERVICE_NAME}/CreateHubSpotConnection")
-}
-
-fn introduce(
-    answer: &CreateHubSpotConnectionResponse,
-    grpc: SocketAddr,
-    admin: SocketAddr,
-    emulator: SocketAddr,
-) -> io::Result<()> {
-    let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _ } = answer;
-    let create = grpcurl_create(&grpc.to_string());
+/// Says where to go from here.
+fn introduce(id: &str, grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> io::Result<()> {
+    let target = grpc.to_string();
+    let create = grpcurl::create(&target);
+    let others = grpcurl::others(&target, id, grpcurl::CREDENTIALS).join("\n");
     write!(
         io::stdout(),
-        "\
-CreateHubSpotConnection answered:
-  id         {id}
-  etag       {etag}
-  request_id {request_id}
-
+        "
 The service listens on {grpc} (gRPC) and {admin} (admin), the Flow Service emulator on {emulator}.
 
-See what it offers, create another connection, see what the emulator has, ask for the health:
+See what it offers, and create another connection:
 
 grpcurl -plaintext {grpc} list
 grpcurl -plaintext {grpc} describe hubspot_connection.v1.CreateHubSpotConnectionRequest
 {create}
+
+Read, test, explore, change and in the end delete the first one:
+
+{others}
+
+The README's calls take its ID from a variable:
+
+ID={id}
+
+See what the emulator has, and ask for the health:
+
 curl http://{emulator}/emulator/connections
 curl http://{admin}/readyz
 "
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_readme_shows_the_call_that_the_demo_prints() {
-        let readme = include_str!("../../README.md");
-        assert!(readme.contains(&grpcurl_create(&format!("localhost:{GRPC_PORT}"))));
-    }
 }

@@ -133,6 +133,14 @@ impl Etag {
     }
 }
 
+impl Etag {
+    /// Whether two are the same version. Where one was copied without its quotes it still is.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let bare = |etag: &Self| etag.0.trim_matches('"').to_owned();
+        bare(self) == bare(other)
+    }
+}
+
 /// What the Flow Service answers to a creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedConnection {
@@ -179,5 +187,12 @@ mod tests {
         for etag in ["", "a b", "a\r\nb", &"a".repeat(257)] {
             assert!(Etag::parse(etag).is_err(), "{etag:?}");
         }
+    }
+
+    #[test]
+    fn an_etag_without_its_quotes_is_the_same_version() {
+        let etag = |etag| Etag::parse(etag).unwrap();
+        assert!(etag("\"d403\"").is_same(&etag("d403")) && etag("d403").is_same(&etag("\"d403\"")));
+        assert!(!etag("\"d403\"").is_same(&etag("\"d404\"")));
     }
 }

@@ -23,9 +23,32 @@ pub enum Stage {
     Reconcile = 4,
     /// Waiting before the next attempt.
     BackOff = 5,
+    /// The new connection is being tested.
+    Verify = 6,
+    /// Something is being read from the Flow Service.
+    Read = 7,
+    /// A change is on its way to the Flow Service.
+    Update = 8,
+    /// A deletion is on its way to the Flow Service.
+    Delete = 9,
 }
 
 impl Stage {
+    fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Request,
+            1 => Self::Claim,
+            2 => Self::AdobeToken,
+            3 => Self::Create,
+            4 => Self::Reconcile,
+            5 => Self::BackOff,
+            6 => Self::Verify,
+            7 => Self::Read,
+            8 => Self::Update,
+            _ => Self::Delete,
+        }
+    }
+
     /// The name that callers see in the metadata of an error.
     pub fn name(self) -> &'static str {
         match self {
@@ -35,6 +58,10 @@ impl Stage {
             Self::Create => "create",
             Self::Reconcile => "reconcile",
             Self::BackOff => "back_off",
+            Self::Verify => "verify",
+            Self::Read => "read",
+            Self::Update => "update",
+            Self::Delete => "delete",
         }
     }
 }
@@ -66,14 +93,7 @@ impl Progress {
 
     /// The stage that the creation is in.
     pub fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Request,
-            1 => Stage::Claim,
-            2 => Stage::AdobeToken,
-            3 => Stage::Create,
-            4 => Stage::Reconcile,
-            _ => Stage::BackOff,
-        }
+        Stage::from_number(self.stage.load(Ordering::Acquire))
     }
 
     /// Notes whether a connection may exist that nobody was told of.
@@ -91,19 +111,41 @@ impl Progress {
     }
 }
 
-/// The progress of a call: that of the creation that it is about, once it is about one.
-#[derive(Debug, Default)]
-pub struct CallProgress(OnceLock<Arc<Progress>>);
+/// The progress of a call: that of the creation that it is about, where it is about one.
+#[derive(Debug)]
+pub struct CallProgress {
+    creation: OnceLock<Arc<Progress>>,
+    stage: AtomicU8,
+}
+
+impl Default for CallProgress {
+    fn default() -> Self {
+        Self { creation: OnceLock::new(), stage: AtomicU8::new(Stage::Request as u8) }
+    }
+}
 
 impl CallProgress {
     /// Notes which creation the call is about. The first one stays.
     pub fn follow(&self, creation: &Arc<Progress>) {
         // A call is about one creation; a second one would be a mistake in this crate.
-        let _ = self.0.set(Arc::clone(creation));
+        let _ = self.creation.set(Arc::clone(creation));
     }
 
     /// The progress of the creation, once there is one.
     pub fn creation(&self) -> Option<&Progress> {
-        self.0.get().map(|progress| &**progress)
+        self.creation.get().map(|progress| &**progress)
+    }
+
+    /// Notes that the call has reached a stage. One about a creation is at the creation's.
+    pub fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Release);
+    }
+
+    /// The stage that the call is in.
+    pub fn stage(&self) -> Stage {
+        match self.creation() {
+            Some(creation) => creation.stage(),
+            None => Stage::from_number(self.stage.load(Ordering::Acquire)),
+        }
     }
 }

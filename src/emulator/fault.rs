@@ -94,8 +94,8 @@ pub enum Shape {
     /// A page of HTML, as proxies answer.
     #[serde(rename = "html")]
     Html,
-    /// Half of a body, then the connection breaks: of the route's own answer where it commits, of
-    /// shape A where it does not.
+    /// Half of a body, then the connection breaks: of the route's own answer where it commits and
+    /// has a body, of shape A where it does not.
     #[serde(rename = "cut")]
     Cut,
 }
@@ -140,6 +140,8 @@ impl Answer {
                 format!("<html><body><h1>{} {message}</h1></body></html>\n", status.as_u16()),
             ),
             Shape::Cut => {
+                // An answer without a body, to a deletion, has nothing to cut.
+                let own = own.filter(|own| !own.body.is_empty());
                 let whole = own.unwrap_or_else(|| self.report().reply(request_id));
                 Reply { status, broken_off: true, ..whole }
             }

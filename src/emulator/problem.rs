@@ -13,6 +13,8 @@ use super::reply::Reply;
 pub(super) enum Problem {
     /// Shape A: the Flow Service's problem report, with its legacy fields.
     Report { status: StatusCode, code: String, detail: String },
+    /// Shape A, with one of the further fields that a report can have: the flows in the way.
+    InUse { detail: String, flows: Vec<String> },
     /// Shape B: the legacy fields alone.
     Legacy { status: StatusCode, message: String },
     /// Shape C: a bare message.
@@ -55,17 +57,14 @@ impl Problem {
     /// The answer; `request_id` goes where the shape reports one.
     pub(super) fn reply(&self, request_id: &str) -> Reply {
         match self {
-            Self::Report { status, code, detail } => Reply::json(
-                *status,
-                &json!({
-                    "type": format!("https://ns.adobe.com/aep/errors/FLOW-{code}-{}", status.as_u16()),
-                    "title": report_title(code, *status),
-                    "status": status.as_u16(),
-                    "report": {"detailed-message": detail, "request-id": request_id},
-                    "errorMessage": detail,
-                    "errorDetails": detail,
-                }),
-            ),
+            Self::Report { status, code, detail } => {
+                Reply::json(*status, &report(*status, code, detail, request_id))
+            }
+            Self::InUse { detail, flows } => {
+                let mut body = report(StatusCode::BAD_REQUEST, "1418", detail, request_id);
+                body["report"]["flows"] = json!(flows);
+                Reply::json(StatusCode::BAD_REQUEST, &body)
+            }
             Self::Legacy { status, message } => {
                 Reply::json(*status, &json!({"errorMessage": message, "errorDetails": message}))
             }
@@ -88,6 +87,17 @@ impl Problem {
             }
         }
     }
+}
+
+fn report(status: StatusCode, code: &str, detail: &str, request_id: &str) -> Value {
+    json!({
+        "type": format!("https://ns.adobe.com/aep/errors/FLOW-{code}-{}", status.as_u16()),
+        "title": report_title(code, status),
+        "status": status.as_u16(),
+        "report": {"detailed-message": detail, "request-id": request_id},
+        "errorMessage": detail,
+        "errorDetails": detail,
+    })
 }
 
 /// The title that the catalogue gives to a code.

@@ -126,7 +126,7 @@ fn is_secret_header(name: &HeaderName) -> bool {
 /// Form and query parameters, as an object. A body that is no form at all would have its text in
 /// the names, so an unknown name is not shown either.
 fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
-    const HARMLESS: [&str; 10] = [
+    const HARMLESS: [&str; 14] = [
         "client_id",
         "grant_type",
         "scope",
@@ -137,6 +137,10 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "continuationToken",
         "mode",
         "op",
+        "objectType",
+        "object",
+        "FileType",
+        "CompressionType",
     ];
     const NAMED: [&str; 4] = ["client_secret", "access_token", "refresh_token", "code"];
     pairs
@@ -153,14 +157,14 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         .collect()
 }
 
-/// JSON, with every value replaced but those under harmless names. Whatever is under `params` is
-/// secret, whatever its name.
+/// JSON, with every value replaced but those under harmless names. Whatever is under `params`, or
+/// under the `value` of a patch, is secret, whatever its name.
 fn redact(value: Value, name: &str) -> Value {
     const HARMLESS: [&str; 8] = ["name", "description", "specName", "id", "version", "state", "op", "path"];
     match value {
         Value::Array(items) => items.into_iter().map(|item| redact(item, name)).collect(),
         Value::Object(members) => {
-            let below = |key: &str| if name == "params" { name.to_owned() } else { key.to_owned() };
+            let below = |key: &str| if matches!(name, "params" | "value") { name } else { key }.to_owned();
             let member = |(key, value): (String, Value)| {
                 let value = redact(value, &below(&key));
                 (key, value)
@@ -223,6 +227,7 @@ pub(super) mod tests {
             ("application/json", r#"{"clientSecret": "canary""#),
             ("application/json", r#""canary""#),
             ("application/json", r#"[["canary"], {"value": {"refreshToken": ["canary"]}}]"#),
+            ("application/json", r#"[{"op": "add", "value": {"name": "canary", "id": {"path": "canary"}}}]"#),
             ("text/plain", "canary"),
         ] {
             let request = request("POST", "/", &[("content-type", media_type)], body);

@@ -23,9 +23,21 @@ pub enum Route {
     ListConnections,
     /// `GET /connections/{id}`
     GetConnection,
+    /// `PATCH /connections/{id}`
+    UpdateConnection,
+    /// `DELETE /connections/{id}`
+    DeleteConnection,
+    /// `GET /connections/{id}/test`
+    TestConnection,
+    /// `GET /connections/{id}/explore`
+    ExploreConnection,
+    /// `GET /connectionSpecs`
+    ListConnectionSpecs,
+    /// `GET /connectionSpecs/{id}`
+    GetConnectionSpec,
 }
 
-/// The route that a request is for, with the connection's ID where the route has one.
+/// The route that a request is for, with the ID in its path where the route has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Matched<'a> {
     pub(super) route: Route,
@@ -39,8 +51,18 @@ pub struct UnknownRoute(String);
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 4] =
-        [Self::IssueToken, Self::CreateConnection, Self::ListConnections, Self::GetConnection];
+    pub const ALL: [Self; 10] = [
+        Self::IssueToken,
+        Self::CreateConnection,
+        Self::ListConnections,
+        Self::GetConnection,
+        Self::UpdateConnection,
+        Self::DeleteConnection,
+        Self::TestConnection,
+        Self::ExploreConnection,
+        Self::ListConnectionSpecs,
+        Self::GetConnectionSpec,
+    ];
 
     /// The route as faults name it.
     pub const fn as_str(self) -> &'static str {
@@ -49,6 +71,12 @@ impl Route {
             Self::CreateConnection => "POST /connections",
             Self::ListConnections => "GET /connections",
             Self::GetConnection => "GET /connections/{id}",
+            Self::UpdateConnection => "PATCH /connections/{id}",
+            Self::DeleteConnection => "DELETE /connections/{id}",
+            Self::TestConnection => "GET /connections/{id}/test",
+            Self::ExploreConnection => "GET /connections/{id}/explore",
+            Self::ListConnectionSpecs => "GET /connectionSpecs",
+            Self::GetConnectionSpec => "GET /connectionSpecs/{id}",
         }
     }
 
@@ -63,12 +91,7 @@ impl Route {
         if method.as_str() != verb {
             return None;
         }
-        let path = match self {
-            Self::IssueToken => path,
-            Self::CreateConnection | Self::ListConnections | Self::GetConnection => {
-                path.strip_prefix(BASE_PATH)?
-            }
-        };
+        let path = if self == Self::IssueToken { path } else { path.strip_prefix(BASE_PATH)? };
         let path = path.strip_suffix('/').unwrap_or(path);
         if template.split('/').count() != path.split('/').count() {
             return None;
@@ -127,10 +150,18 @@ mod tests {
             find(Method::GET, "/data/foundation/flowservice/connections/"),
             Some((Route::ListConnections, ""))
         );
-        for path in
-            ["/data/foundation/flowservice/connections/a-1", "/data/foundation/flowservice/connections/a-1/"]
-        {
-            assert_eq!(find(Method::GET, path), Some((Route::GetConnection, "a-1")));
+        for (method, path, route) in [
+            (Method::GET, "/connections/a-1", Route::GetConnection),
+            (Method::PATCH, "/connections/a-1", Route::UpdateConnection),
+            (Method::DELETE, "/connections/a-1", Route::DeleteConnection),
+            (Method::GET, "/connections/a-1/test", Route::TestConnection),
+            (Method::GET, "/connections/a-1/explore", Route::ExploreConnection),
+            (Method::GET, "/connectionSpecs/a-1", Route::GetConnectionSpec),
+        ] {
+            for slash in ["", "/"] {
+                let path = format!("{BASE_PATH}{path}{slash}");
+                assert_eq!(find(method.clone(), &path), Some((route, "a-1")), "{path}");
+            }
         }
     }
 
@@ -144,6 +175,9 @@ mod tests {
             (Method::GET, "/data/foundation/flowserviceconnections"),
             (Method::GET, "/data/foundation/flowservice/connections//"),
             (Method::GET, "/data/foundation/flowservice/connections/a/b"),
+            (Method::GET, "/data/foundation/flowservice/connections//test"),
+            (Method::DELETE, "/data/foundation/flowservice/connections/a/test"),
+            (Method::PATCH, "/data/foundation/flowservice/connections"),
             (Method::GET, "/data/foundation/flowservice/flows"),
         ] {
             assert_eq!(find(method, path), None, "{path}");

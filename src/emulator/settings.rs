@@ -1,14 +1,18 @@
 //! How the emulator behaves where the real service leaves it open.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use http::StatusCode;
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 
 /// How the emulator behaves, as `PUT /emulator/settings` takes it: what is left out has its
 /// default, and durations are written like `500ms` or `24h`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// What testing a connection finds.
+    pub test_result: bool,
     /// The state of a connection straight after its creation. Every documented example shows
     /// `enabled`, which is never promised; any string is taken.
     pub initial_state: String,
@@ -19,24 +23,64 @@ pub struct Settings {
     /// Whether reading a connection masks its secret authentication parameters. What the real
     /// service masks is not documented.
     pub mask_auth_params: bool,
+    /// The status of a deletion: 204 and 202 are both documented.
+    #[serde(deserialize_with = "delete_status")]
+    pub delete_status: StatusCode,
     /// How long an access token is valid. Tokens already issued keep theirs.
     #[serde(deserialize_with = "duration")]
     pub token_ttl: Duration,
+    /// The IDs of the flows that use a connection, by its ID. While there are any, it cannot be
+    /// deleted.
+    pub flows: BTreeMap<String, Vec<String>>,
+    /// What the connection specification of HubSpot says about authentication, in place of the
+    /// documented `authSpec`: `{"name": …, "spec": …}`, or an array of these. It changes what the
+    /// specification says and nothing else, as when the documentation has fallen behind.
+    #[serde(deserialize_with = "auth_spec")]
+    pub auth_spec: Option<Value>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            test_result: true,
             initial_state: "enabled".to_owned(),
             index_lag: Duration::ZERO,
             mask_auth_params: false,
+            delete_status: StatusCode::NO_CONTENT,
             token_ttl: Duration::from_secs(24 * 60 * 60),
+            flows: BTreeMap::new(),
+            auth_spec: None,
         }
     }
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+fn delete_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+    match u16::deserialize(deserializer)? {
+        202 => Ok(StatusCode::ACCEPTED),
+        204 => Ok(StatusCode::NO_CONTENT),
+        other => Err(de::Error::custom(format!("invalid delete_status {other}: it must be 202 or 204"))),
+    }
+}
+
+fn auth_spec<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    let auth_spec = Option::<Value>::deserialize(deserializer)?;
+    let is_one = |value: &Value| value["name"].is_string() && value["spec"].is_object();
+    let is_valid = match &auth_spec {
+        None => true,
+        Some(Value::Array(several)) => several.iter().all(is_one),
+        Some(one) => is_one(one),
+    };
+    if is_valid {
+        Ok(auth_spec)
+    } else {
+        Err(de::Error::custom(
+            "invalid auth_spec: it must be an object with name and spec, or an array of these",
+        ))
+    }
 }
 
 /// Parses a duration with a unit.
@@ -54,14 +98,33 @@ mod tests {
         let settings: Settings =
             serde_json::from_str(r#"{"index_lag": "90s", "mask_auth_params": true}"#).unwrap();
         assert_eq!(settings.index_lag, Duration::from_secs(90));
-        assert!(settings.mask_auth_params);
+        assert!(settings.mask_auth_params && settings.test_result);
         assert_eq!(settings.initial_state, "enabled");
+    }
+
+    #[test]
+    fn an_auth_spec_is_one_or_several() {
+        for auth_spec in [r#"{"name": "OAuth", "spec": {}}"#, r#"[{"name": "OAuth", "spec": {}}]"#, "[]"] {
+            let settings: Settings =
+                serde_json::from_str(&format!(r#"{{"auth_spec": {auth_spec}}}"#)).unwrap();
+            assert_eq!(settings.auth_spec, Some(serde_json::from_str(auth_spec).unwrap()));
+        }
+        let settings: Settings =
+            serde_json::from_str(r#"{"auth_spec": null, "delete_status": 202}"#).unwrap();
+        assert_eq!((settings.auth_spec, settings.delete_status), (None, StatusCode::ACCEPTED));
     }
 
     #[test]
     fn a_mistake_is_named() {
         for (text, says) in [
-            (r#"{"delete_status": 202}"#, "delete_status"),
+            (r#"{"delete_code": 202}"#, "delete_code"),
+            (r#"{"delete_status": 500}"#, "delete_status 500"),
+            (r#"{"delete_status": "204"}"#, "invalid type"),
+            (r#"{"test_result": "no"}"#, "invalid type"),
+            (r#"{"flows": ["a"]}"#, "invalid type"),
+            (r#"{"auth_spec": "OAuth"}"#, "auth_spec"),
+            (r#"{"auth_spec": {"name": "OAuth"}}"#, "auth_spec"),
+            (r#"{"auth_spec": [{"name": "OAuth", "spec": {}}, {}]}"#, "auth_spec"),
             (r#"{"index_lag": "soon"}"#, "soon"),
             (r#"{"token_ttl": 5}"#, "invalid type"),
         ] {

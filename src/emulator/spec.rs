@@ -1,16 +1,32 @@
 //! The connection specifications that the emulator knows.
 
+mod tables;
+
+use serde_json::{Map, Value, json};
+
+pub use tables::{Column, ColumnType, Table};
+
 /// A connection specification: which kind of source a connection is to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Spec {
     /// Its ID.
     pub id: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Who runs the connections; both specifications have the same.
+    pub provider_id: &'static str,
     /// Its only version.
     pub version: &'static str,
+    /// The source's own name.
+    pub source: &'static str,
+    /// Where the source stands in the catalogue.
+    pub category: &'static str,
     /// The name of its only way to authenticate.
     pub auth_spec: &'static str,
     /// The parameters of that way.
     pub params: &'static [Param],
+    /// What can be read from the source.
+    pub tables: &'static [Table],
 }
 
 /// One authentication parameter; all are strings.
@@ -18,47 +34,140 @@ pub struct Spec {
 pub struct Param {
     /// Its name.
     pub name: &'static str,
+    /// What it is.
+    pub description: &'static str,
     /// Whether a connection must have it.
     pub required: bool,
     /// Whether its value is secret (`"format": "password"` in the specification).
     pub secret: bool,
 }
 
+const PROVIDER_ID: &str = "0ed90a81-07f4-4586-8190-b40eccef1c5a";
+
 /// HubSpot, as `GET /connectionSpecs` describes it: all four parameters are required, and only the
 /// client ID is not secret.
 pub static HUBSPOT: Spec = Spec {
     id: "cc6a4487-9e91-433e-a3a3-9cf6626c1806",
+    name: "hubspot",
+    provider_id: PROVIDER_ID,
     version: "1.0",
+    source: "HubSpot",
+    category: "Marketing automation",
     auth_spec: "Basic Authentication",
     params: &[
-        Param { name: "clientId", required: true, secret: false },
-        Param { name: "clientSecret", required: true, secret: true },
-        Param { name: "accessToken", required: true, secret: true },
-        Param { name: "refreshToken", required: true, secret: true },
+        Param {
+            name: "clientId",
+            description: "The client ID associated with your HubSpot application.",
+            required: true,
+            secret: false,
+        },
+        Param {
+            name: "clientSecret",
+            description: "The client secret associated with your HubSpot application.",
+            required: true,
+            secret: true,
+        },
+        Param {
+            name: "accessToken",
+            description: "The access token obtained when initially authenticating your OAuth integration.",
+            required: true,
+            secret: true,
+        },
+        Param {
+            name: "refreshToken",
+            description: "The refresh token obtained when initially authenticating your OAuth integration.",
+            required: true,
+            secret: true,
+        },
     ],
+    tables: tables::HUBSPOT,
 };
 
 /// Salesforce, so that an organization can hold connections that are not to HubSpot.
 pub static SALESFORCE: Spec = Spec {
     id: "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5",
+    name: "salesforce",
+    provider_id: PROVIDER_ID,
     version: "1.0",
+    source: "Salesforce",
+    category: "CRM",
     auth_spec: "Basic Authentication",
     params: &[
-        Param { name: "username", required: true, secret: false },
-        Param { name: "password", required: true, secret: true },
-        Param { name: "securityToken", required: true, secret: true },
-        Param { name: "environmentUrl", required: false, secret: false },
+        Param {
+            name: "username",
+            description: "The user name of the account.",
+            required: true,
+            secret: false,
+        },
+        Param { name: "password", description: "The password of the account.", required: true, secret: true },
+        Param {
+            name: "securityToken",
+            description: "The security token of the account.",
+            required: true,
+            secret: true,
+        },
+        Param {
+            name: "environmentUrl",
+            description: "The URL of the source instance.",
+            required: false,
+            secret: false,
+        },
     ],
+    tables: tables::SALESFORCE,
 };
 
 impl Spec {
+    /// Every specification.
+    pub const ALL: [&'static Self; 2] = [&HUBSPOT, &SALESFORCE];
+
     /// Finds a specification.
     pub fn find(id: &str, version: &str) -> Option<&'static Self> {
-        [&HUBSPOT, &SALESFORCE].into_iter().find(|spec| spec.id == id && spec.version == version)
+        Self::ALL.into_iter().find(|spec| spec.id == id && spec.version == version)
     }
 
     /// Whether the value of a parameter is secret; one that the specification does not name is.
     pub fn is_secret(&self, param: &str) -> bool {
         self.params.iter().find(|known| known.name == param).is_none_or(|known| known.secret)
+    }
+
+    /// The specification as the Flow Service shows it. The documentation cuts HubSpot's short after
+    /// the authentication; what follows has the form of the other specifications there.
+    pub fn item(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "providerId": self.provider_id,
+            "version": self.version,
+            "authSpec": [{"name": self.auth_spec, "spec": self.auth_schema()}],
+            "attributes": {
+                "category": self.category,
+                "isSource": true,
+                "connectorName": self.source,
+                "uiAttributes": {"apiFeatures": {"explorePaginationSupported": false}},
+            },
+            "permissionsInfo": {
+                "manage": [{"@type": "lowLevel", "name": "EnterpriseSource", "permissions": ["write"]}],
+                "view": [{"@type": "lowLevel", "name": "EnterpriseSource", "permissions": ["read"]}],
+            },
+        })
+    }
+
+    fn auth_schema(&self) -> Value {
+        let property = |param: &Param| {
+            let mut schema = json!({"type": "string", "description": param.description});
+            if param.secret {
+                schema["format"] = json!("password");
+            }
+            (param.name.to_owned(), schema)
+        };
+        let required: Vec<&str> =
+            self.params.iter().filter(|param| param.required).map(|param| param.name).collect();
+        json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "type": "object",
+            "description": format!("defines auth params required for connecting to {}", self.source),
+            "properties": self.params.iter().map(property).collect::<Map<_, _>>(),
+            "required": required,
+        })
     }
 }

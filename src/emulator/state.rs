@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use http::StatusCode;
 
 use super::{
-    Options, connections,
+    Options, connection_specs, connections,
     fault::{Action, Faults, Moment},
     gateway, ims,
     ims::Tokens,
@@ -119,16 +119,23 @@ impl State {
             let detail = format!("The requested resource {} is not found.", request.path);
             return Err(Problem::report(StatusCode::NOT_FOUND, 1439, detail));
         };
+        let admit = || gateway::admit(request, options, tokens);
         match route {
             Route::IssueToken => ims::issue_token(request, options, tokens, settings.token_ttl),
-            Route::CreateConnection => {
-                connections::create(request, &gateway::admit(request, options, tokens)?, store, settings)
+            Route::CreateConnection => connections::create(request, &admit()?, store, settings),
+            Route::ListConnections => connections::list(request, &admit()?, store, settings),
+            Route::GetConnection => connections::get(request, id, &admit()?, store, settings),
+            Route::UpdateConnection => connections::patch(request, id, &admit()?, store),
+            Route::DeleteConnection => connections::delete(request, id, &admit()?, store, settings),
+            Route::TestConnection => connections::test(request, id, &admit()?, store, settings),
+            Route::ExploreConnection => connections::explore(request, id, &admit()?, store),
+            Route::ListConnectionSpecs => {
+                admit()?;
+                connection_specs::list(request, settings)
             }
-            Route::ListConnections => {
-                connections::list(request, &gateway::admit(request, options, tokens)?, store, settings)
-            }
-            Route::GetConnection => {
-                connections::get(request, id, &gateway::admit(request, options, tokens)?, store, settings)
+            Route::GetConnectionSpec => {
+                admit()?;
+                connection_specs::get(request, id, settings)
             }
         }
     }

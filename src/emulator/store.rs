@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub use super::property::FilterError;
 pub use connection::{Connection, LedgerEntry, NewConnection, Tenant};
-pub use filter::{Filter, FilterError};
+pub use filter::Filter;
 pub use order::{Cursor, Order, OrderError};
 
 /// All connections of all tenants.
@@ -27,6 +28,8 @@ pub struct Store {
     connections: Vec<Connection>,
     sandbox_ids: HashMap<Tenant, Uuid>,
     last_sequence: u64,
+    /// What the last version begins with.
+    last_version: u32,
     /// The time of day when this store began, by both clocks: the time of day follows tokio's from
     /// then on.
     began: (Duration, Instant),
@@ -39,6 +42,7 @@ impl Default for Store {
             connections: Vec::new(),
             sandbox_ids: HashMap::new(),
             last_sequence: 0,
+            last_version: fastrand::u32(..),
             began: (time_of_day, Instant::now()),
         }
     }
@@ -70,7 +74,7 @@ impl Store {
         self.last_sequence += 1;
         let connection = Connection {
             id: Uuid::new_v4().to_string(),
-            etag: etag(now_ms / 1000),
+            etag: self.next_etag(now_ms),
             sequence: self.last_sequence,
             tenant: tenant.clone(),
             sandbox_id: *self.sandbox_ids.entry(tenant.clone()).or_insert_with(Uuid::new_v4),
@@ -85,6 +89,28 @@ impl Store {
         &self.connections[index]
     }
 
+    /// Replaces what the client said about a connection, which gives it another version. `None` for
+    /// one that the tenant does not have.
+    pub fn update(&mut self, tenant: &Tenant, id: &str, content: NewConnection) -> Option<&Connection> {
+        let index = self.position(tenant, id)?;
+        self.connections[index].content = content;
+        Some(self.touch(index))
+    }
+
+    /// Deletes a connection. `None` for one that the tenant does not have.
+    pub fn remove(&mut self, tenant: &Tenant, id: &str) -> Option<Connection> {
+        let index = self.position(tenant, id)?;
+        Some(self.connections.remove(index))
+    }
+
+    /// Changes the state of a connection of any tenant, which gives it another version as every
+    /// write does. `None` for one that does not exist.
+    pub fn set_state(&mut self, id: &str, state: &str) -> Option<&Connection> {
+        let index = self.connections.iter().position(|connection| connection.id == id)?;
+        state.clone_into(&mut self.connections[index].state);
+        Some(self.touch(index))
+    }
+
     /// The time of day, in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> u64 {
         let (time_of_day, instant) = self.began;
@@ -93,8 +119,7 @@ impl Store {
 
     /// Finds a connection of a tenant.
     pub fn get(&self, tenant: &Tenant, id: &str) -> Option<&Connection> {
-        // The newest first: clients mostly ask for what they have just created.
-        self.connections.iter().rev().find(|connection| connection.id == id && connection.tenant == *tenant)
+        Some(&self.connections[self.position(tenant, id)?])
     }
 
     /// Lists a tenant's connections that were created at least `index_lag` ago: up to `limit` of
@@ -134,6 +159,27 @@ impl Store {
         self.connections.iter().map(Connection::ledger_entry).collect()
     }
 
+    fn position(&self, tenant: &Tenant, id: &str) -> Option<usize> {
+        // The newest first: clients mostly ask for what they have just created.
+        self.connections.iter().rposition(|connection| connection.id == id && connection.tenant == *tenant)
+    }
+
+    /// Gives a connection another version, and a later time even within a millisecond.
+    fn touch(&mut self, index: usize) -> &Connection {
+        let now_ms = self.now_ms();
+        let etag = self.next_etag(now_ms);
+        let connection = &mut self.connections[index];
+        connection.etag = etag;
+        connection.updated_at_ms = now_ms.max(connection.updated_at_ms + 1);
+        connection
+    }
+
+    /// A version that no connection has or had.
+    fn next_etag(&mut self, now_ms: u64) -> String {
+        self.last_version = self.last_version.wrapping_add(1);
+        etag(self.last_version, now_ms / 1000)
+    }
+
     fn indexed<'a>(
         &'a self,
         tenant: &Tenant,
@@ -150,16 +196,17 @@ impl Store {
 
 /// A version in the form of the documented examples: its double quotes belong to it, and the
 /// fourth group holds the Unix second of the write.
-fn etag(unix_second: u64) -> String {
-    format!("\"{:08x}-0000-0200-0000-{unix_second:08x}0000\"", fastrand::u32(..))
+fn etag(version: u32, unix_second: u64) -> String {
+    format!("\"{version:08x}-0000-0200-0000-{unix_second:08x}0000\"")
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use connection::tests::named;
+    pub(in crate::emulator) use connection::tests::named;
 
-    fn tenant(sandbox: &str) -> Tenant {
+    /// A sandbox of an organization.
+    pub(in crate::emulator) fn tenant(sandbox: &str) -> Tenant {
         Tenant { org: "ORG@AdobeOrg".to_owned(), sandbox: sandbox.to_owned() }
     }
 
@@ -188,9 +235,7 @@ mod tests {
 
     #[test]
     fn an_etag_is_quoted_and_tells_the_second() {
-        let etag = etag(0x5f40_212f);
-        assert_eq!(etag.len(), 38);
-        assert!(etag.starts_with('"') && etag.ends_with("-0000-0200-0000-5f40212f0000\""), "{etag}");
+        assert_eq!(etag(0x3600_e378, 0x5f40_212f), "\"3600e378-0000-0200-0000-5f40212f0000\"");
     }
 
     #[test]
@@ -226,7 +271,9 @@ mod tests {
                     break;
                 }
                 if store.connections.len() < 8 {
+                    let id = store.create(&tenant("prod"), named("bb"), "enabled").id.clone();
                     store.create(&tenant("prod"), named("bb"), "enabled");
+                    store.remove(&tenant("prod"), &id);
                 }
             }
             let mut first_five: Vec<u64> = seen.iter().copied().filter(|&sequence| sequence <= 5).collect();
@@ -245,9 +292,41 @@ mod tests {
     }
 
     #[test]
+    fn every_write_gives_another_version_and_a_later_time() {
+        let mut store = Store::default();
+        let connection = store.create(&tenant("prod"), named("a"), "initializing").clone();
+        let (id, mut versions, mut last) = (connection.id, vec![connection.etag], connection.updated_at_ms);
+        for round in 0..20 {
+            let connection = if round % 2 == 0 {
+                store.update(&tenant("prod"), &id, named("b")).unwrap()
+            } else {
+                store.set_state(&id, "enabled").unwrap()
+            };
+            assert!(connection.updated_at_ms > last && connection.created_at_ms < connection.updated_at_ms);
+            assert!(!versions.contains(&connection.etag), "{versions:?}");
+            versions.push(connection.etag.clone());
+            last = connection.updated_at_ms;
+        }
+        assert_eq!(all(&store, &query("name", &["state==enabled"])), ["b"]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone() {
+        let mut store = store_of(&["a", "b", "c"]);
+        let id = store.connections[1].id.clone();
+        assert_eq!(store.remove(&tenant("prod"), &id).unwrap().content.name, "b");
+        assert!(store.remove(&tenant("prod"), &id).is_none());
+        assert!(store.update(&tenant("prod"), &id, named("d")).is_none());
+        assert!(store.set_state(&id, "enabled").is_none());
+        assert_eq!(all(&store, &query("name", &[])), ["a", "c"]);
+    }
+
+    #[test]
     fn tenants_do_not_see_one_another() {
         let mut store = store_of(&["a"]);
         let id = store.create(&tenant("dev"), named("b"), "enabled").id.clone();
+        assert!(store.update(&tenant("prod"), &id, named("c")).is_none());
+        assert!(store.remove(&tenant("prod"), &id).is_none());
         assert!(store.get(&tenant("dev"), &id).is_some());
         assert!(store.get(&tenant("prod"), &id).is_none());
         assert_eq!(all(&store, &Query::default()), ["a"]);

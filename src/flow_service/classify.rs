@@ -1,39 +1,40 @@
-//! What an error answer to a creation means. One table, decided by code first and status second.
+//! What an error answer means. One table, decided by code first and status second.
 
 use super::{Refusal, error_body::ErrorCode};
 
-/// What an answer other than a success means for the creation that got it.
+/// What an answer other than a success means for the request that got it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// Nothing was created: the access token is not accepted, a fresh one may be.
+    /// Nothing was done: the access token is not accepted, a fresh one may be.
     TokenRefused,
-    /// Nothing was created, and the same request would be refused again.
+    /// Nothing was done, and the same request would be refused again.
     Refused(Refusal),
-    /// Nothing was created: too many requests.
+    /// Nothing was done: too many requests.
     Throttled,
-    /// The connection may have been created all the same.
+    /// What was asked for may have been done all the same.
     Unknown,
 }
 
 /// Classifies an answer other than a success.
 ///
 /// The codes are those of Adobe's Flow Service error catalogue and of the gateway in front of it.
-/// Only a 4xx, other than a time-out, proves that nothing was created.
+/// Only a 4xx, other than a time-out, proves that nothing was done.
 pub(super) fn classify(status: u16, code: Option<&ErrorCode>) -> Meaning {
     match status {
         429 => Meaning::Throttled,
         401 => Meaning::TokenRefused,
         // A time-out is one, whoever reports it.
         408 => Meaning::Unknown,
+        412 => Meaning::Refused(Refusal::EtagMismatch),
         400..=499 => match code {
             Some(ErrorCode::Platform { prefix, number, .. }) if prefix == "FLOW" => flow_code(*number),
             Some(ErrorCode::Gateway(number)) => gateway_code(*number),
             _ => None,
         }
-        .unwrap_or(Meaning::Refused(if status == 403 {
-            Refusal::Permission
-        } else {
-            Refusal::Request
+        .unwrap_or(Meaning::Refused(match status {
+            403 => Refusal::Permission,
+            404 => Refusal::NotFound,
+            _ => Refusal::Request,
         })),
         _ => Meaning::Unknown,
     }
@@ -43,6 +44,11 @@ fn flow_code(number: u32) -> Option<Meaning> {
     match number {
         // The token is empty or invalid, which the Flow Service answers with status 400.
         2114 | 2115 => Some(Meaning::TokenRefused),
+        // Listed with status 400 and seen with 404.
+        1439 => Some(Meaning::Refused(Refusal::NotFound)),
+        // Deleted or changed only in certain states, and some of them not by this kind of token.
+        1416 | 1417 | 1420..=1422 | 1456..=1458 => Some(Meaning::Refused(Refusal::State)),
+        1418 => Some(Meaning::Refused(Refusal::InUse)),
         // The token has no access to the organization, or the organization is not named.
         2000..=2002 => Some(Meaning::Refused(Refusal::Credentials)),
         // By name, by id, the default one.
@@ -71,12 +77,14 @@ mod tests {
     const CREDENTIALS: Meaning = Refused(Credentials);
     const PERMISSION: Meaning = Refused(Permission);
     const NO_SANDBOX: Meaning = Refused(SandboxNotFound);
+    const NOT_FOUND: Meaning = Refused(NotFound);
+    const STATE: Meaning = Refused(State);
 
     #[test]
-    fn every_code_that_a_creation_can_meet_has_its_meaning() {
+    fn every_code_has_its_meaning() {
         for (number, status, meaning) in [
             (1100, 400, PERMISSION),
-            (1101, 404, REQUEST),
+            (1101, 404, NOT_FOUND),
             (1102, 500, Unknown),
             (1103, 503, Unknown),
             (1104, 504, Unknown),
@@ -84,7 +92,18 @@ mod tests {
             (1405, 400, REQUEST),
             (1413, 400, REQUEST),
             (1415, 400, REQUEST),
+            (1403, 400, REQUEST),
+            (1404, 412, Refused(EtagMismatch)),
+            (1404, 400, REQUEST),
+            (1416, 400, STATE),
+            (1417, 400, STATE),
+            (1418, 400, Refused(InUse)),
+            (1422, 400, STATE),
+            (1439, 400, NOT_FOUND),
+            (1439, 404, NOT_FOUND),
+            (1445, 400, REQUEST),
             (1451, 400, REQUEST),
+            (1458, 400, STATE),
             (2000, 401, TokenRefused),
             (2001, 401, TokenRefused),
             (2002, 401, TokenRefused),
@@ -140,9 +159,10 @@ mod tests {
             (400, REQUEST),
             (401, TokenRefused),
             (403, PERMISSION),
-            (404, REQUEST),
+            (404, NOT_FOUND),
             (408, Unknown),
             (409, REQUEST),
+            (412, Refused(EtagMismatch)),
             (415, REQUEST),
             (422, REQUEST),
             (429, Throttled),

@@ -9,12 +9,18 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::domain::ConnectionId;
+
 /// What could be read of an error body. The texts are as they came: not yet cleaned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorBody {
     pub(super) code: Option<ErrorCode>,
     pub(super) message: Option<String>,
     pub(super) request_id: Option<String>,
+    /// Whether it has what only the Flow Service's own bodies have.
+    pub(super) is_of_flow_service: bool,
+    /// The IDs of the dataflows that use a connection, where the body is about that and names them.
+    pub(super) flows: Vec<String>,
 }
 
 /// An error code, with the part that says which catalogue its number belongs to: Adobe's catalogues
@@ -44,12 +50,19 @@ impl ErrorBody {
         };
         let text = |name: &str| fields.get(name).and_then(non_empty);
         let report = |name: &str| fields.get("report").and_then(|r| r.get(name)).and_then(non_empty);
+        let code = text("type")
+            .as_deref()
+            .and_then(platform_code)
+            .or_else(|| fields.get("error_code").and_then(gateway_code));
+        let is_in_use =
+            matches!(&code, Some(ErrorCode::Platform { prefix, number: 1418, .. }) if prefix == "FLOW");
+
+        let has_flow_code = matches!(&code, Some(ErrorCode::Platform { prefix, .. }) if prefix == "FLOW");
 
         Self {
-            code: text("type")
-                .as_deref()
-                .and_then(platform_code)
-                .or_else(|| fields.get("error_code").and_then(gateway_code)),
+            is_of_flow_service: has_flow_code || text("errorMessage").is_some(),
+            flows: if is_in_use { flows(&Value::Object(fields.clone())) } else { Vec::new() },
+            code,
             message: report("detailed-message")
                 .or_else(|| text("detail"))
                 .or_else(|| text("errorMessage"))
@@ -59,6 +72,41 @@ impl ErrorBody {
             request_id: report("request-id"),
         }
     }
+}
+
+/// The most IDs that are taken out of one body.
+const MOST_FLOWS: usize = 20;
+
+/// The UUIDs in the texts of a body, but for those that name the request and the connection, and every
+/// ID under a name that speaks of flows. Where the Flow Service names them is not documented.
+fn flows(body: &Value) -> Vec<String> {
+    const OTHERS: [&str; 3] = ["request-id", "id", "type"];
+    let mut found = Vec::new();
+    let mut rest = vec![(body, false)];
+    while let Some((value, is_about_flows)) = rest.pop() {
+        match value {
+            Value::String(text) if is_about_flows && ConnectionId::parse(text).is_ok() => {
+                found.push(text.clone());
+            }
+            Value::String(text) => {
+                let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+                let words = text.split(|c| !is_part(c)).filter(|word| word.len() == 36);
+                found.extend(words.filter(|word| uuid::Uuid::parse_str(word).is_ok()).map(str::to_owned));
+            }
+            Value::Array(values) => rest.extend(values.iter().map(|value| (value, is_about_flows))),
+            Value::Object(fields) => {
+                let fields = fields.iter().filter(|(name, _)| !OTHERS.contains(&&***name));
+                rest.extend(fields.map(|(name, value)| {
+                    (value, is_about_flows || name.to_ascii_lowercase().contains("flow"))
+                }));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    found.sort();
+    found.dedup();
+    found.truncate(MOST_FLOWS);
+    found
 }
 
 fn non_empty(value: &Value) -> Option<String> {
@@ -120,6 +168,19 @@ mod tests {
         assert_eq!((body.code, body.message.as_deref()), (None, Some("connections not found")));
         let body = parse(r#"{"message":"Please provide a valid spec id"}"#);
         assert_eq!((body.code, body.message.as_deref()), (None, Some("Please provide a valid spec id")));
+    }
+
+    #[test]
+    fn the_dataflows_that_use_a_connection_are_found_wherever_they_are_named() {
+        let (one, other) = ("84224def-1e2a-4d95-9ea2-132d697ed2aa", "94224def-1e2a-4d95-9ea2-132d697ed2aa");
+        let body = parse(&format!(
+            r#"{{"type":"https://ns.adobe.com/aep/errors/FLOW-1418-400","errorMessage":"used by [{other},{one}]",
+                "report":{{"id":"a4224def-1e2a-4d95-9ea2-132d697ed2aa","flows":["{one}","f-1","no id",5],
+                           "request-id":"b4224def-1e2a-4d95-9ea2-132d697ed2aa"}}}}"#
+        ));
+        assert_eq!(body.flows, [one, other, "f-1"]);
+        let body = parse(&format!(r#"{{"type":"FLOW-1416-400","errorMessage":"{one}"}}"#));
+        assert_eq!(body.flows, [""; 0]);
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! breaker, which may refuse it; and the source of access tokens.
 
 mod answer;
+mod call;
+mod connections;
 mod create;
-mod list;
+mod explore;
 mod timely_body;
 
 use std::{sync::Arc, time::Duration};
@@ -15,13 +17,17 @@ use reqwest::{Client, Url};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Cause, ConnectionPage, CreateError, FlowService, PageToken, ReadError,
+    CallError, Cause, ConnectionPage, CreateError, FlowService, ListQuery, PageToken,
     breaker::{Breaker, Permit},
     retry::{self, RetryBudget},
     throttle::ThrottleGate,
     token::{AccessToken, TokenError, TokenSource},
+    wire,
 };
-use crate::domain::{CreatedConnection, NewConnection, Progress, SandboxName};
+use crate::domain::{
+    Column, Connection, ConnectionChanges, ConnectionRef, CreatedConnection, Etag, NewConnection, Progress,
+    SandboxName, Table, TablePath,
+};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ORG_ID: HeaderName = HeaderName::from_static("x-gw-ims-org-id");
@@ -33,6 +39,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub struct HttpFlowService {
     client: Client,
     connections: Url,
+    /// The connection specification of HubSpot.
+    spec: Url,
     tokens: TokenSource,
     /// The headers that are the same for every request.
     headers: HeaderMap,
@@ -79,7 +87,9 @@ impl HttpFlowService {
         tokens: TokenSource,
         timeouts: Timeouts,
     ) -> Result<Self, Cause> {
-        let connections = Url::parse(&format!("{}/connections", base.as_str().trim_end_matches('/')))?;
+        let base = base.as_str().trim_end_matches('/');
+        let connections = Url::parse(&format!("{base}/connections"))?;
+        let spec = Url::parse(&format!("{base}/connectionSpecs/{}", wire::HUBSPOT_SPEC_ID))?;
         let headers = HeaderMap::from_iter([
             (header::ACCEPT, JSON),
             (API_KEY, HeaderValue::try_from(identity.client_id)?),
@@ -88,6 +98,7 @@ impl HttpFlowService {
         Ok(Self {
             client,
             connections,
+            spec,
             tokens,
             headers,
             timeouts,
@@ -152,11 +163,58 @@ impl FlowService for HttpFlowService {
 
     async fn list_connections(
         &self,
-        sandbox: &SandboxName,
+        query: &ListQuery<'_>,
         page: Option<&PageToken>,
         deadline: Instant,
-    ) -> Result<ConnectionPage, ReadError> {
-        self.list(sandbox, page, deadline).await
+    ) -> Result<ConnectionPage, CallError> {
+        self.list(query, page, deadline).await
+    }
+
+    async fn count_connections(&self, sandbox: &SandboxName, deadline: Instant) -> Result<u64, CallError> {
+        self.count(sandbox, deadline).await
+    }
+
+    async fn get_connection(
+        &self,
+        at: &ConnectionRef,
+        deadline: Instant,
+    ) -> Result<Option<Connection>, CallError> {
+        self.get(at, deadline).await
+    }
+
+    async fn update_connection(
+        &self,
+        sandbox: &SandboxName,
+        before: &Connection,
+        changes: &ConnectionChanges,
+        deadline: Instant,
+    ) -> Result<Etag, CallError> {
+        self.update(sandbox, before, changes, deadline).await
+    }
+
+    async fn delete_connection(&self, at: &ConnectionRef, deadline: Instant) -> Result<(), CallError> {
+        self.delete(at, deadline).await
+    }
+
+    async fn test_connection(&self, at: &ConnectionRef, deadline: Instant) -> Result<bool, CallError> {
+        self.test(at, deadline).await
+    }
+
+    async fn list_tables(&self, at: &ConnectionRef, deadline: Instant) -> Result<Vec<Table>, CallError> {
+        self.tables(at, deadline).await
+    }
+
+    async fn list_columns(
+        &self,
+        at: &ConnectionRef,
+        table: &TablePath,
+        deadline: Instant,
+    ) -> Result<Vec<Column>, CallError> {
+        self.columns(at, table, deadline).await
+    }
+
+    async fn spec_drift(&self, sandbox: &SandboxName, deadline: Instant) -> Result<Vec<String>, CallError> {
+        self.drift(sandbox, deadline).await
     }
 
     fn retry_in(&self, attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration> {

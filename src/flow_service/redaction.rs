@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use secrecy::ExposeSecret;
+
 use super::{Problem, error_body::ErrorBody};
+use crate::domain::HubSpotCredentials;
 
 const MAX_CHARS: usize = 300;
 const MAX_ID_CHARS: usize = 100;
@@ -23,7 +26,33 @@ pub(super) fn presentable(
         code: body.code.map(|code| code.to_string()),
         message: body.message.and_then(|message| clean(&message, MAX_CHARS)),
         request_id: request_id.or(body.request_id.as_deref()).and_then(|id| clean(id, MAX_ID_CHARS)),
+        flows: body
+            .flows
+            .into_iter()
+            .filter(|id| !secrets.iter().any(|secret| repeats(id, secret)))
+            .collect(),
     }
+}
+
+/// Takes credentials out of a text.
+pub fn redacted(text: &str, credentials: &HubSpotCredentials) -> String {
+    without(text, &credentials.all().map(|credential| credential.expose_secret()))
+}
+
+/// Takes out of a text what looks like a credential: a long word that mixes letters and digits, as no
+/// word of a sentence does. For texts about credentials that are not at hand.
+pub(super) fn without_tokens(text: &str) -> String {
+    const SHORTEST: usize = 16;
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+' | '=' | '%');
+    let mut shown = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c| !is_part(c)) {
+        let word = piece.trim_end_matches(|c| !is_part(c));
+        let has = |kind: fn(&char) -> bool| word.chars().any(|c| kind(&c));
+        let is_token = word.len() >= SHORTEST && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic);
+        shown.push_str(if is_token { "[redacted]" } else { word });
+        shown.push_str(&piece[word.len()..]);
+    }
+    shown
 }
 
 /// Whether a text repeats a secret, or a part that gives it away.
@@ -91,6 +120,23 @@ mod tests {
                 .as_deref(),
             Some("secret [redacted] of client [redacted] is wrong")
         );
+    }
+
+    #[test]
+    fn what_looks_like_a_credential_is_taken_out_and_words_stay() {
+        for (text, shown) in [
+            ("the token pat-na1-0123456789abcdef has expired", "the token [redacted] has expired"),
+            ("secret: 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7.", "secret: [redacted]"),
+            ("\"CJTa9sKVMBIQAQMAAAAAAEg\", 401", "\"[redacted]\", 401"),
+            (
+                "Hubspot.Contacts cannot be read: unauthorized_client",
+                "Hubspot.Contacts cannot be read: unauthorized_client",
+            ),
+            ("error 0123456789012345 in größe", "error 0123456789012345 in größe"),
+            ("", ""),
+        ] {
+            assert_eq!(without_tokens(text), shown, "{text}");
+        }
     }
 
     #[test]

@@ -1,13 +1,24 @@
 //! The bodies that go over the wire, as Adobe's HubSpot tutorial and OpenAPI document have them.
 
+mod changes;
+mod connection;
+mod explore;
 mod lenient;
 mod page;
+mod spec;
 
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub(super) use self::page::read_page;
-use crate::domain::{ConnectionId, CreatedConnection, Etag, Invalid, NewConnection};
+pub(super) use self::{
+    changes::{changes, read_version},
+    connection::{Found, read_connection},
+    explore::{read_columns, read_tables, read_test},
+    page::{read_count, read_page},
+    spec::spec_drift,
+};
+use super::Cause;
+use crate::domain::{ConnectionId, CreatedConnection, Etag, HubSpotCredentials, Invalid, NewConnection};
 
 /// The connection specification of HubSpot: fixed, and the same for every organization.
 pub(super) const HUBSPOT_SPEC_ID: &str = "cc6a4487-9e91-433e-a3a3-9cf6626c1806";
@@ -56,18 +67,24 @@ impl<'a> From<&'a NewConnection> for CreateConnection<'a> {
         Self {
             name: name.as_str(),
             description: description.as_ref().map(|description| description.as_str()),
-            auth: Auth {
-                spec_name: AUTH_SPEC_NAME,
-                params: AuthParams {
-                    client_id: credentials.client_id.expose_secret(),
-                    client_secret: credentials.client_secret.expose_secret(),
-                    access_token: credentials.access_token.expose_secret(),
-                    refresh_token: credentials.refresh_token.expose_secret(),
-                },
-            },
+            auth: Auth { spec_name: AUTH_SPEC_NAME, params: AuthParams::from(credentials) },
             connection_spec: HUBSPOT_SPEC,
         }
     }
+}
+
+impl<'a> From<&'a HubSpotCredentials> for AuthParams<'a> {
+    fn from(credentials: &'a HubSpotCredentials) -> Self {
+        let [client_id, client_secret, access_token, refresh_token] =
+            credentials.all().map(|credential| credential.expose_secret());
+        Self { client_id, client_secret, access_token, refresh_token }
+    }
+}
+
+/// Parses a body. The parser's own message could quote it.
+fn parse<T: DeserializeOwned>(not: &str, body: &[u8]) -> Result<T, Cause> {
+    serde_json::from_slice(body)
+        .map_err(|error| format!("{not}: {:?} error at column {}", error.classify(), error.column()).into())
 }
 
 /// The body of the answer to `POST /connections`.

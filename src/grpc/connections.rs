@@ -2,12 +2,17 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{convert, layer::deadline::Deadline, status};
+use super::{
+    convert::{self, Create, List},
+    layer::deadline::Deadline,
+    page_token, render, status,
+    status::Subject,
+};
 use crate::{
-    domain::Sandboxes,
+    domain::{ConnectionRef, Sandboxes},
     flow_service::FlowService,
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionService},
-    service::{Created, Service},
+    service::{Listed, Service},
 };
 
 /// Implements the generated service over the use cases.
@@ -17,16 +22,41 @@ pub(super) struct Connections<F> {
     pub(super) sandboxes: Sandboxes,
 }
 
+/// A call apart from its message.
+fn parts<T>(request: Request<T>) -> Result<(T, Deadline), Status> {
+    let deadline = request.extensions().get::<Deadline>().cloned().ok_or_else(status::internal)?;
+    Ok((request.into_inner(), deadline))
+}
+
+impl<F> Connections<F> {
+    /// Where the connection is that a request names.
+    fn locate(&self, id: &str, sandbox_name: &str) -> Result<ConnectionRef, Status> {
+        let at = convert::connection(id, sandbox_name, &self.sandboxes).map_err(status::refused_request)?;
+        note(&at);
+        Ok(at)
+    }
+}
+
+/// Puts a connection into the log line of the call.
+fn note(at: &ConnectionRef) {
+    tracing::Span::current().record("connection_id", at.id.as_str());
+}
+
 #[tonic::async_trait]
 impl<F: FlowService> HubSpotConnectionService for Connections<F> {
     async fn create_hub_spot_connection(
         &self,
         request: Request<proto::CreateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::CreateHubSpotConnectionResponse>, Status> {
-        let deadline = request.extensions().get::<Deadline>().cloned();
-        let Deadline { at, progress } = deadline.ok_or_else(status::internal)?;
-        let command =
-            convert::create(request.into_inner(), &self.sandboxes).map_err(status::refused_request)?;
+        let (request, Deadline { at, progress }) = parts(request)?;
+        let command = match convert::create(request, &self.sandboxes).map_err(status::refused_request)? {
+            Create::Command(command) => command,
+            Create::DryRun(connection) => {
+                let checked = self.service.dry_run(&connection, at, &progress).await;
+                checked.map_err(|error| status::dry_run_failed(&error, &connection.sandbox, &progress))?;
+                return Ok(Response::new(proto::CreateHubSpotConnectionResponse::default()));
+            }
+        };
         let created = self
             .service
             .create_hubspot_connection(command, at, &progress)
@@ -38,62 +68,117 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
 
     async fn get_hub_spot_connection(
         &self,
-        _: Request<proto::GetHubSpotConnectionRequest>,
+        request: Request<proto::GetHubSpotConnectionRequest>,
     ) -> Result<Response<proto::GetHubSpotConnectionResponse>, Status> {
-        Err(status::not_built("GetHubSpotConnection"))
+        let (request, Deadline { at: deadline, progress }) = parts(request)?;
+        let at = self.locate(&request.id, &request.sandbox_name)?;
+        let read = self.service.get_hubspot_connection(&at, deadline, &progress).await;
+        let connection =
+            read.map_err(|error| status::connection_failed(&error, Subject::Connection(&at), &progress))?;
+        let connection = Some(render::connection(connection, &at.sandbox));
+        Ok(Response::new(proto::GetHubSpotConnectionResponse { connection }))
     }
 
     async fn list_hub_spot_connections(
         &self,
-        _: Request<proto::ListHubSpotConnectionsRequest>,
+        request: Request<proto::ListHubSpotConnectionsRequest>,
     ) -> Result<Response<proto::ListHubSpotConnectionsResponse>, Status> {
-        Err(status::not_built("ListHubSpotConnections"))
+        let (request, Deadline { at: deadline, progress }) = parts(request)?;
+        match convert::list(request, &self.sandboxes).map_err(status::refused_request)? {
+            List::Page(command) => {
+                let sandbox = &command.sandbox;
+                let listed = self.service.list_hubspot_connections(&command, deadline, &progress).await;
+                let Listed { connections, next } = listed.map_err(|error| {
+                    status::connection_failed(&error, Subject::Sandbox(sandbox), &progress)
+                })?;
+                let next = next.map(|next| page_token::encode(&next, sandbox, command.name.as_deref()));
+                Ok(Response::new(proto::ListHubSpotConnectionsResponse {
+                    connections: connections.into_iter().map(|c| render::connection(c, sandbox)).collect(),
+                    next_page_token: next.unwrap_or_default(),
+                    total_size: 0,
+                }))
+            }
+            List::Count(sandbox, name) => {
+                let counted = self
+                    .service
+                    .count_hubspot_connections(&sandbox, name.as_deref(), deadline, &progress)
+                    .await
+                    .map_err(|error| {
+                        status::connection_failed(&error, Subject::Sandbox(&sandbox), &progress)
+                    })?;
+                Ok(Response::new(proto::ListHubSpotConnectionsResponse {
+                    total_size: i64::try_from(counted).unwrap_or(i64::MAX),
+                    ..proto::ListHubSpotConnectionsResponse::default()
+                }))
+            }
+        }
     }
 
     async fn update_hub_spot_connection(
         &self,
-        _: Request<proto::UpdateHubSpotConnectionRequest>,
+        request: Request<proto::UpdateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::UpdateHubSpotConnectionResponse>, Status> {
-        Err(status::not_built("UpdateHubSpotConnection"))
+        let (request, Deadline { at: deadline, progress }) = parts(request)?;
+        let command = convert::update(request, &self.sandboxes).map_err(status::refused_request)?;
+        note(&command.at);
+        let updated = self.service.update_hubspot_connection(&command, deadline, &progress).await;
+        let etag = updated
+            .map_err(|error| status::connection_failed(&error, Subject::Update(&command.at), &progress))?;
+        Ok(Response::new(proto::UpdateHubSpotConnectionResponse {
+            id: command.at.id.as_str().to_owned(),
+            etag: etag.as_str().to_owned(),
+        }))
     }
 
     async fn delete_hub_spot_connection(
         &self,
-        _: Request<proto::DeleteHubSpotConnectionRequest>,
+        request: Request<proto::DeleteHubSpotConnectionRequest>,
     ) -> Result<Response<proto::DeleteHubSpotConnectionResponse>, Status> {
-        Err(status::not_built("DeleteHubSpotConnection"))
+        let (request, Deadline { at: deadline, progress }) = parts(request)?;
+        let at = self.locate(&request.id, &request.sandbox_name)?;
+        self.service
+            .delete_hubspot_connection(&at, request.allow_missing, deadline, &progress)
+            .await
+            .map_err(|error| status::connection_failed(&error, Subject::Delete(&at), &progress))?;
+        Ok(Response::new(proto::DeleteHubSpotConnectionResponse {}))
     }
 
     async fn test_hub_spot_connection(
         &self,
-        _: Request<proto::TestHubSpotConnectionRequest>,
+        request: Request<proto::TestHubSpotConnectionRequest>,
     ) -> Result<Response<proto::TestHubSpotConnectionResponse>, Status> {
-        Err(status::not_built("TestHubSpotConnection"))
+        let (request, Deadline { at: deadline, progress }) = parts(request)?;
+        let at = self.locate(&request.id, &request.sandbox_name)?;
+        let tested = self.service.test_hubspot_connection(&at, deadline, &progress).await;
+        let report =
+            tested.map_err(|error| status::connection_failed(&error, Subject::Connection(&at), &progress))?;
+        Ok(Response::new(proto::TestHubSpotConnectionResponse { result: Some(report.into()) }))
     }
 
     async fn list_hub_spot_tables(
         &self,
-        _: Request<proto::ListHubSpotTablesRequest>,
+        request: Request<proto::ListHubSpotTablesRequest>,
     ) -> Result<Response<proto::ListHubSpotTablesResponse>, Status> {
-        Err(status::not_built("ListHubSpotTables"))
+        let (request, Deadline { at: deadline, progress }) = parts(request)?;
+        let at = self.locate(&request.id, &request.sandbox_name)?;
+        let listed = self.service.list_hubspot_tables(&at, deadline, &progress).await;
+        let tables =
+            listed.map_err(|error| status::connection_failed(&error, Subject::Tables(&at), &progress))?;
+        let tables = tables.into_iter().map(Into::into).collect();
+        Ok(Response::new(proto::ListHubSpotTablesResponse { tables }))
     }
 
     async fn get_hub_spot_table(
         &self,
-        _: Request<proto::GetHubSpotTableRequest>,
+        request: Request<proto::GetHubSpotTableRequest>,
     ) -> Result<Response<proto::GetHubSpotTableResponse>, Status> {
-        Err(status::not_built("GetHubSpotTable"))
-    }
-}
-
-impl From<Created> for proto::CreateHubSpotConnectionResponse {
-    fn from(Created { request_id, connection, replayed }: Created) -> Self {
-        Self {
-            id: connection.id.as_str().to_owned(),
-            etag: connection.etag.as_str().to_owned(),
-            request_id: request_id.to_string(),
-            replayed,
-            test: None,
-        }
+        let (request, Deadline { at: deadline, progress }) = parts(request)?;
+        let (at, table) = convert::table(&request, &self.sandboxes).map_err(status::refused_request)?;
+        note(&at);
+        let read = self.service.get_hubspot_table(&at, &table, deadline, &progress).await;
+        let columns =
+            read.map_err(|error| status::connection_failed(&error, Subject::Table(&at, &table), &progress))?;
+        let columns = columns.into_iter().map(Into::into).collect();
+        Ok(Response::new(proto::GetHubSpotTableResponse { columns }))
     }
 }

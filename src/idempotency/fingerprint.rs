@@ -8,7 +8,7 @@ use std::fmt;
 use aws_lc_rs::hmac;
 use secrecy::ExposeSecret;
 
-use crate::domain::NewConnection;
+use crate::domain::{NewConnection, Verification};
 
 /// The fingerprint of a creation's content under one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,11 +60,9 @@ impl FingerprintKeys {
     }
 
     /// The fingerprints of a creation.
-    pub fn fingerprints(&self, connection: &NewConnection) -> Fingerprints {
-        Fingerprints {
-            current: fingerprint(&self.current, connection),
-            previous: self.previous.as_ref().map(|key| fingerprint(key, connection)),
-        }
+    pub fn fingerprints(&self, connection: &NewConnection, verification: Verification) -> Fingerprints {
+        let under = |key| fingerprint(key, connection, verification);
+        Fingerprints { current: under(&self.current), previous: self.previous.as_ref().map(under) }
     }
 }
 
@@ -74,14 +72,21 @@ impl fmt::Debug for FingerprintKeys {
     }
 }
 
-fn fingerprint(key: &hmac::Key, connection: &NewConnection) -> Fingerprint {
+fn fingerprint(key: &hmac::Key, connection: &NewConnection, verification: Verification) -> Fingerprint {
     let NewConnection { sandbox, name, description, credentials } = connection;
     let description = description.as_ref().map_or("", |description| description.as_str());
     let [client_id, client_secret, access_token, refresh_token] =
         credentials.all().map(|credential| credential.expose_secret());
+    let verification = match verification {
+        // No field, not even an empty one: so were the fingerprints written when there was no
+        // verification.
+        Verification::None => None,
+        Verification::Report => Some("report"),
+        Verification::Require => Some("require"),
+    };
 
     let mut context = hmac::Context::with_key(key);
-    for field in [
+    let fields = [
         "CreateHubSpotConnection",
         sandbox.as_str(),
         name.as_str(),
@@ -90,7 +95,8 @@ fn fingerprint(key: &hmac::Key, connection: &NewConnection) -> Fingerprint {
         client_secret,
         access_token,
         refresh_token,
-    ] {
+    ];
+    for field in fields.into_iter().chain(verification) {
         context.update(&(field.len() as u64).to_be_bytes());
         context.update(field.as_bytes());
     }
@@ -125,7 +131,7 @@ mod tests {
     #[test]
     fn each_field_counts_and_fields_do_not_run_into_one_another() {
         let keys = FingerprintKeys::new(&[1; 32], None);
-        let of = |fields| keys.fingerprints(&connection(fields)).current;
+        let of = |fields| keys.fingerprints(&connection(fields), Verification::None).current;
         let original = of(FIELDS);
         assert_eq!(original, of(FIELDS));
         for field in 0..FIELDS.len() {
@@ -142,10 +148,29 @@ mod tests {
     #[test]
     fn a_rotation_accepts_what_either_key_wrote() {
         let connection = connection(FIELDS);
-        let old = FingerprintKeys::new(&[1; 32], None).fingerprints(&connection);
-        let rotating = FingerprintKeys::new(&[2; 32], Some(&[1; 32])).fingerprints(&connection);
-        let new = FingerprintKeys::new(&[2; 32], None).fingerprints(&connection);
+        let of = |keys: FingerprintKeys| keys.fingerprints(&connection, Verification::Report);
+        let old = of(FingerprintKeys::new(&[1; 32], None));
+        let rotating = of(FingerprintKeys::new(&[2; 32], Some(&[1; 32])));
+        let new = of(FingerprintKeys::new(&[2; 32], None));
         assert!(rotating.accept(&old.current) && rotating.accept(&new.current));
         assert!(!new.accept(&old.current));
+    }
+
+    #[test]
+    fn the_verification_counts() {
+        let keys = FingerprintKeys::new(&[1; 32], None);
+        let of = |verification| keys.fingerprints(&connection(FIELDS), verification).current;
+        let [none, report, require] =
+            [Verification::None, Verification::Report, Verification::Require].map(of);
+        assert!(none != report && none != require && report != require);
+    }
+
+    /// They lie in Redis, and have to be recognized by every later version.
+    #[test]
+    fn the_fingerprint_without_verification_is_what_it_always_was() {
+        let keys = FingerprintKeys::new(&[1; 32], None);
+        let fingerprint = keys.fingerprints(&connection(FIELDS), Verification::None).current;
+        let hex: String = fingerprint.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "0f9c59248a3e88b00318e993e38d445a9cf93837e2aa43c407a332c3e0d59ebd");
     }
 }

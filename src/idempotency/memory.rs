@@ -19,10 +19,14 @@ use self::{
     records::{Open, Progress, Record, Records, Sent, State},
     time::Time,
 };
-use super::{Claim, Fingerprint, Fingerprints, Holder, Key, Lease, Recorded, Retention, Store, StoreError};
+use super::{
+    Claim, Fingerprint, Fingerprints, Holder, Keep, Key, Lease, Outcome, Recorded, Retention, Store,
+    StoreError, Verdict,
+};
 use crate::domain::{ConnectionId, CreatedConnection};
 
-/// How many request ids the service remembers at once: about 250 MB of them.
+/// How many request ids the service remembers at once: about 250 MB of them, and what the reports
+/// on verified connections take.
 pub const CAPACITY: usize = 1_000_000;
 
 /// Keeps the records in memory. What has expired is removed a little with each step; what has not
@@ -164,8 +168,8 @@ impl Step<'_> {
     fn claim(&mut self, fingerprints: &Fingerprints) -> Result<Claim, StoreError> {
         let (fingerprint, progress) = match self.record() {
             Some(record) if !fingerprints.accept(&record.fingerprint) => return Ok(Claim::OtherContent),
-            Some(Record { state: State::Done { connection, .. }, .. }) => {
-                return Ok(Claim::Done(connection.clone()));
+            Some(Record { state: State::Done { connection, verdict, .. }, .. }) => {
+                return Ok(Claim::Done(outcome_of(connection, verdict.as_deref())));
             }
             Some(&Record { fingerprint, state: State::Open(Open { lease, progress }) }) => {
                 if let Some((holder, until)) = lease
@@ -207,40 +211,41 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn done(&mut self, lease: &Lease, connection: &CreatedConnection, remember: bool) -> Recorded {
+    fn done(&mut self, lease: &Lease, connection: &CreatedConnection, keep: Keep) -> Recorded {
         let outcome = self.store.digests.outcome(&lease.key.sandbox, &connection.id);
         if self.contents.owner_of(outcome, self.now).is_some_and(|owner| owner != self.key) {
             return Recorded::BelongsToAnother;
         }
         let stored = match self.record() {
-            Some(Record { state: State::Done { connection: recorded, .. }, .. }) => {
-                return if recorded.id == connection.id {
-                    Recorded::Done
-                } else {
-                    Recorded::Already(recorded.clone())
-                };
+            Some(Record { state: State::Done { connection: recorded, verdict, .. }, .. }) => {
+                return Recorded::Already(outcome_of(recorded, verdict.as_deref()));
             }
             Some(Record { fingerprint, .. }) => Some(*fingerprint),
             None => None,
         };
-        if remember {
-            // The content that was sent, should the id have been taken for another since.
-            let fingerprints = &lease.fingerprints;
-            let fingerprint = stored.filter(|stored| fingerprints.accept(stored));
-            self.put(
-                fingerprint.unwrap_or(fingerprints.current),
-                State::Done { outcome, connection: connection.clone() },
-            );
-        } else {
+        if keep == Keep::Forget {
             self.contents.records.remove(self.key);
             let until = self.now.after(self.store.retention.request_id);
             self.contents.outcomes.set(outcome, Owned { owner: self.key, until });
             // No id is lost with the oldest ones: they only tell other requests apart.
             self.contents.outcomes.keep_latest(self.store.capacity);
+        } else {
+            // The content that was sent, should the id have been taken for another since.
+            let fingerprints = &lease.fingerprints;
+            let fingerprint = stored.filter(|stored| fingerprints.accept(stored));
+            let verdict = (keep == Keep::RememberUnverified).then(|| Box::new(Verdict::Pending));
+            self.put(
+                fingerprint.unwrap_or(fingerprints.current),
+                State::Done { outcome, connection: connection.clone(), verdict },
+            );
         }
         self.end_lock();
         Recorded::Done
     }
+}
+
+fn outcome_of(connection: &CreatedConnection, verdict: Option<&Verdict>) -> Outcome {
+    Outcome { connection: connection.clone(), verdict: verdict.cloned() }
 }
 
 #[async_trait::async_trait]
@@ -302,9 +307,38 @@ impl Store for MemoryStore {
         &self,
         lease: &Lease,
         connection: &CreatedConnection,
-        remember: bool,
+        keep: Keep,
     ) -> Result<Recorded, StoreError> {
-        Ok(self.step(lease).done(lease, connection, remember))
+        Ok(self.step(lease).done(lease, connection, keep))
+    }
+
+    async fn verified(
+        &self,
+        key: &Key,
+        connection: &ConnectionId,
+        verdict: &Verdict,
+    ) -> Result<Verdict, StoreError> {
+        let key = self.digests.record(key);
+        let mut contents = self.lock();
+        let now = Time::since(self.start);
+        contents.remove_expired(now);
+        let Some(&Record {
+            fingerprint,
+            state: State::Done { outcome, connection: ref created, verdict: Some(ref recorded) },
+        }) = contents.records.get(key, now)
+        else {
+            return Ok(verdict.clone());
+        };
+        if created.id != *connection {
+            return Ok(verdict.clone());
+        }
+        if !recorded.yields_to(verdict) {
+            return Ok(Verdict::clone(recorded));
+        }
+        let (connection, taken) = (created.clone(), Some(Box::new(verdict.clone())));
+        let record = Record { fingerprint, state: State::Done { outcome, connection, verdict: taken } };
+        contents.records.put(key, record, now.after(self.retention.request_id));
+        Ok(verdict.clone())
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@
 
 mod connection;
 mod scripts;
+mod verdict;
 
 use std::{
     fmt,
@@ -24,7 +25,7 @@ use redis::{Script, ScriptInvocation};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::{connection::Connection, scripts::Scripts};
-use super::{Claim, Fingerprint, Key, Lease, Recorded, Retention, Store, StoreError};
+use super::{Claim, Fingerprint, Keep, Key, Lease, Outcome, Recorded, Retention, Store, StoreError, Verdict};
 use crate::{
     domain::{ConnectionId, CreatedConnection, Etag, SandboxName},
     error_chain::error_chain,
@@ -74,16 +75,20 @@ impl RedisStore {
         format!("{}:outcome:{connection}", self.prefix(sandbox))
     }
 
-    /// The call of a script with the keys and arguments that all of them have.
-    fn step<'a>(&self, script: &'a Script, lease: &Lease) -> ScriptInvocation<'a> {
+    /// The call of a script with the keys and arguments of every step on a record.
+    fn on_record<'a>(&self, script: &'a Script, key: &Key) -> ScriptInvocation<'a> {
+        let mut step = script.key(self.record_key(key));
+        step.arg(key.request_id.to_string()).arg(milliseconds(self.retention.request_id));
+        step
+    }
+
+    /// The same with those of every step under a lease.
+    fn under_lease<'a>(&self, script: &'a Script, lease: &Lease) -> ScriptInvocation<'a> {
         let Lease { key, name, fingerprints, holder } = lease;
-        let name_key = format!("{}:name:{}", self.prefix(&key.sandbox), name.as_str());
-        let mut step = script.prepare_invoke();
-        step.key(self.record_key(key)).key(name_key);
-        step.arg(key.request_id.to_string()).arg(hex(holder.as_bytes()));
-        for duration in [self.retention.lease, self.retention.settle_window, self.retention.request_id] {
-            step.arg(milliseconds(duration));
-        }
+        let mut step = self.on_record(script, key);
+        step.key(format!("{}:name:{}", self.prefix(&key.sandbox), name.as_str()));
+        step.arg(hex(holder.as_bytes()));
+        step.arg(milliseconds(self.retention.lease)).arg(milliseconds(self.retention.settle_window));
         let fingerprint = |fingerprint: &Fingerprint| hex(fingerprint.as_bytes());
         step.arg(fingerprint(&fingerprints.current));
         step.arg(fingerprints.previous.as_ref().map(fingerprint).unwrap_or_default());
@@ -108,7 +113,7 @@ impl RedisStore {
 
     /// A step that either happens or finds the lease lost.
     async fn held(&self, script: &Script, lease: &Lease) -> Result<(), StoreError> {
-        let answer = self.answer(&self.step(script, lease)).await?;
+        let answer = self.answer(&self.under_lease(script, lease)).await?;
         match words(&answer)[..] {
             ["ok"] => Ok(()),
             ["lease_lost"] => Err(StoreError::LeaseLost),
@@ -134,14 +139,14 @@ impl Store for RedisStore {
     }
 
     async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError> {
-        let answer = self.answer(&self.step(&self.scripts.claim, lease)).await?;
+        let answer = self.answer(&self.under_lease(&self.scripts.claim, lease)).await?;
         let claim = match words(&answer)[..] {
             ["fresh"] => Some(Claim::Fresh),
             ["other_content"] => Some(Claim::OtherContent),
             ["unknown", first, last] => duration(first)
                 .zip(duration(last))
                 .map(|(first_sent, last_sent)| Claim::Unknown { first_sent, last_sent }),
-            ["done", id, etag] => created(id, etag).map(Claim::Done),
+            ["done", ref outcome @ ..] => outcome_of(outcome).map(Claim::Done),
             ["in_progress", left] => duration(left).map(|retry_after| Claim::InProgress { retry_after }),
             ["name_in_progress", left] => {
                 duration(left).map(|retry_after| Claim::NameInProgress { retry_after })
@@ -171,20 +176,44 @@ impl Store for RedisStore {
         &self,
         lease: &Lease,
         connection: &CreatedConnection,
-        remember: bool,
+        keep: Keep,
     ) -> Result<Recorded, StoreError> {
-        let mut step = self.step(&self.scripts.done, lease);
+        let mut step = self.under_lease(&self.scripts.done, lease);
         step.key(self.outcome_key(&lease.key.sandbox, &connection.id));
         step.arg(connection.id.as_str()).arg(connection.etag.as_str());
-        step.arg(if remember { "remember" } else { "forget" });
+        step.arg(match keep {
+            Keep::Forget => "forget",
+            Keep::Remember => "remember",
+            Keep::RememberUnverified => "remember_unverified",
+        });
         let answer = self.answer(&step).await?;
         let recorded = match words(&answer)[..] {
             ["ok"] => Some(Recorded::Done),
-            ["already", id, etag] => created(id, etag).map(Recorded::Already),
+            ["already", ref outcome @ ..] => outcome_of(outcome).map(Recorded::Already),
             ["belongs_to_another"] => Some(Recorded::BelongsToAnother),
             _ => None,
         };
         recorded.ok_or_else(|| self.malformed(&lease.key))
+    }
+
+    async fn verified(
+        &self,
+        key: &Key,
+        connection: &ConnectionId,
+        verdict: &Verdict,
+    ) -> Result<Verdict, StoreError> {
+        let [word, report] =
+            verdict::to_words(verdict).map_err(|error| StoreError::Unavailable(Arc::new(error)))?;
+        let mut step = self.on_record(&self.scripts.verified, key);
+        step.key(self.outcome_key(&key.sandbox, connection));
+        step.arg(connection.as_str()).arg(word).arg(report);
+        let answer = self.answer(&step).await?;
+        let verdict = match words(&answer)[..] {
+            ["ok"] => Some(verdict.clone()),
+            ["recorded", ref recorded @ ..] => verdict::from_words(recorded),
+            _ => None,
+        };
+        verdict.ok_or_else(|| self.malformed(key))
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
@@ -225,8 +254,14 @@ fn duration(milliseconds: &str) -> Option<Duration> {
     milliseconds.parse().ok().map(Duration::from_millis)
 }
 
-fn created(id: &str, etag: &str) -> Option<CreatedConnection> {
-    Some(CreatedConnection { id: ConnectionId::parse(id).ok()?, etag: Etag::parse(etag).ok()? })
+fn outcome_of(words: &[&str]) -> Option<Outcome> {
+    let [id, etag, verdict @ ..] = words else { return None };
+    let connection = CreatedConnection { id: ConnectionId::parse(id).ok()?, etag: Etag::parse(etag).ok()? };
+    let verdict = match verdict {
+        [] => None,
+        words => Some(verdict::from_words(words)?),
+    };
+    Some(Outcome { connection, verdict })
 }
 
 /// At least one, and a sum of a few of them is exact as a number of Lua.

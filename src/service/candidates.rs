@@ -9,8 +9,8 @@ use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use crate::{
-    domain::{Credential, NewConnection},
-    flow_service::{ConnectionPage, ConnectionSummary},
+    domain::{Connection, Credential, NewConnection},
+    flow_service::ConnectionPage,
 };
 
 /// By how much the Flow Service's clock may be off against what its `Date` header says, whole seconds
@@ -69,7 +69,7 @@ struct Window {
 #[derive(Debug)]
 pub(super) struct Sighting {
     /// Those that could be it.
-    pub(super) candidates: Vec<ConnectionSummary>,
+    pub(super) candidates: Vec<Connection>,
     /// Whether one that cannot be read could be it.
     pub(super) is_blurred: bool,
     /// Whether the connections on later pages are too old to be it.
@@ -87,7 +87,7 @@ pub(super) fn sight(
     let is_past = page.connections.last().is_some_and(|oldest| oldest.created_at_ms < window.from_ms);
     let own_name = lost.name.as_str();
     let is_blurred = page.unreadable.iter().any(|name| name.as_deref().is_none_or(|name| name == own_name));
-    let is_within = |c: &ConnectionSummary| (window.from_ms..=window.to_ms).contains(&c.created_at_ms);
+    let is_within = |c: &Connection| (window.from_ms..=window.to_ms).contains(&c.created_at_ms);
     let candidates = page
         .connections
         .into_iter()
@@ -97,13 +97,14 @@ pub(super) fn sight(
     Sighting { candidates, is_blurred, is_past }
 }
 
-fn is_certainly_another(connection: &ConnectionSummary, lost: &NewConnection) -> bool {
+fn is_certainly_another(connection: &Connection, lost: &NewConnection) -> bool {
     let description = lost.description.as_ref().map_or("", |description| description.as_str());
     connection.created_client.as_deref() == Some(ADOBE_INTERFACE)
         // A list need not tell descriptions.
         || connection.description.as_deref().is_some_and(|shown| shown != description)
         || connection
-            .hubspot_client_id
+            .credentials
+            .client_id
             .as_deref()
             .is_some_and(|id| is_certainly_another_client(id, &lost.credentials.client_id))
 }

@@ -11,7 +11,10 @@ use super::{
     flight::{Outcome, Seat},
 };
 use crate::{
-    domain::{CallProgress, ConnectionId, CreatedConnection, NewConnection, RequestId, SandboxName},
+    domain::{
+        CallProgress, ConnectionId, CreatedConnection, NewConnection, RequestId, SandboxName, TestReport,
+        Verification,
+    },
     error_chain::error_chain,
     flow_service::{Cause, CreateError, FlowService, Problem},
     idempotency::{Holder, Key, Lease, StoreError},
@@ -24,6 +27,8 @@ pub struct CreateHubSpotConnection {
     pub request_id: Option<RequestId>,
     /// The connection to create.
     pub connection: NewConnection,
+    /// Whether it is tested.
+    pub verification: Verification,
 }
 
 /// A creation that succeeded.
@@ -35,6 +40,8 @@ pub struct Created {
     pub connection: CreatedConnection,
     /// Whether it is an earlier or a concurrent creation's.
     pub replayed: bool,
+    /// What the test of it found, where one was asked for.
+    pub test: Option<TestReport>,
 }
 
 /// A creation that did not succeed.
@@ -91,6 +98,23 @@ pub enum Failure {
     /// The store failed before anything was sent.
     #[error("nothing was sent")]
     Store(#[source] StoreError),
+    /// The connection was created, and does not work.
+    #[error("the connection does not work{}", left_behind.as_ref().map(|id| format!(" and {id} is left behind")).unwrap_or_default())]
+    VerificationFailed {
+        /// What the test of it found.
+        report: TestReport,
+        /// The connection, where it could not be deleted again.
+        left_behind: Option<ConnectionId>,
+    },
+    /// The connection was created, and nobody knows yet whether it works. The same request id is safe
+    /// to repeat.
+    #[error("the connection {connection} was created and is not verified")]
+    VerificationPending {
+        /// The connection.
+        connection: ConnectionId,
+        /// What its test found so far.
+        report: TestReport,
+    },
     /// Everyone who waited for it left before anything was sent.
     #[error("nobody waited for it any more")]
     Abandoned,
@@ -122,6 +146,8 @@ pub(super) struct Landing {
     pub(super) connection: CreatedConnection,
     /// Whether it is an earlier creation's.
     pub(super) replayed: bool,
+    /// What the test of it found, where one was asked for.
+    pub(super) test: Option<TestReport>,
 }
 
 impl<F: FlowService> Service<F> {
@@ -138,7 +164,7 @@ impl<F: FlowService> Service<F> {
         deadline: Instant,
         call: &CallProgress,
     ) -> Result<Created, Error> {
-        let CreateHubSpotConnection { request_id, connection } = command;
+        let CreateHubSpotConnection { request_id, connection, verification } = command;
         let generated = request_id.is_none();
         let request_id = request_id.unwrap_or_else(RequestId::generate);
         tracing::Span::current().record("request_id", tracing::field::display(request_id));
@@ -148,18 +174,26 @@ impl<F: FlowService> Service<F> {
         let lease = Lease {
             key: Key { sandbox: sandbox.clone(), request_id },
             name: connection.name.clone(),
-            fingerprints: self.parts.fingerprint_keys.fingerprints(&connection),
+            fingerprints: self.parts.fingerprint_keys.fingerprints(&connection, verification),
             holder: Holder::generate(),
         };
         let (seat, flight, pilot) = self
             .flights
-            .board(&lease.key, lease.fingerprints.current, generated)
+            .board(&lease.key, lease.fingerprints.current, generated, deadline)
             .map_err(|failure| failed(Arc::new(failure)))?;
         call.follow(&flight.progress);
         if let Some(pilot) = pilot {
             let parts = Arc::clone(&self.parts);
-            let creation =
-                Creation { parts, lease, connection, generated, deadline, flight: Arc::clone(&flight) };
+            let flight = Arc::clone(&flight);
+            let creation = Creation {
+                parts,
+                lease,
+                connection,
+                verification,
+                generated,
+                deadline,
+                flight: Arc::clone(&flight),
+            };
             let task = async move {
                 let outcome = creation.run().await.map_err(Arc::new);
                 if !flight.is_awaited() {
@@ -171,8 +205,8 @@ impl<F: FlowService> Service<F> {
         }
 
         let Seat { joined, .. } = seat;
-        let Landing { connection, replayed } = seat.outcome().await.map_err(failed)?;
-        Ok(Created { request_id, connection, replayed: replayed || joined })
+        let Landing { connection, replayed, test } = seat.outcome().await.map_err(failed)?;
+        Ok(Created { request_id, connection, replayed: replayed || joined, test })
     }
 }
 

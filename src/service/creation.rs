@@ -7,6 +7,8 @@
 //!   └──────────── a lost one, found in the store ───────────▲
 //! ```
 //!
+//! A connection that has landed is tested where the caller asked for that: see `verification`.
+//!
 //! What is sent is sent once. It is sent again only where it is certain that nothing was created: by
 //! the answer, because nothing left, or because the settle window has passed and there is nothing.
 //!
@@ -26,12 +28,13 @@ use super::{
     create_hubspot_connection::Landing,
     flight::Flight,
     lease_keeper::LeaseKeeper,
+    verification::{Landed, Origin},
 };
 use crate::{
-    domain::{CreatedConnection, NewConnection, Stage},
+    domain::{CreatedConnection, NewConnection, Stage, Verification},
     error_chain::error_chain,
-    flow_service::{Cause, CreateError, FlowService, NextStep},
-    idempotency::{Claim, Lease, Recorded, StoreError},
+    flow_service::{Cause, CreateError, FlowService, ListQuery, NextStep, redacted},
+    idempotency::{Claim, Keep, Lease, Outcome, Recorded, StoreError, Verdict},
 };
 
 /// How soon after the step to `sending` the first byte has to leave.
@@ -55,6 +58,7 @@ pub(super) struct Creation<F> {
     pub(super) parts: Arc<Parts<F>>,
     pub(super) lease: Lease,
     pub(super) connection: NewConnection,
+    pub(super) verification: Verification,
     pub(super) generated: bool,
     pub(super) deadline: Instant,
     pub(super) flight: Arc<Flight>,
@@ -67,7 +71,7 @@ enum Next {
     /// The connection may exist.
     Look(Sent, Arc<Failure>),
     /// It is over.
-    Land(Result<Landing, Failure>),
+    Land(Result<Landed, Failure>),
 }
 
 impl<F: FlowService> Creation<F> {
@@ -83,7 +87,11 @@ impl<F: FlowService> Creation<F> {
                 let lost = Failure::OutcomeUnknown { problem: None, cause: None };
                 Next::Look(Sent::ago(first_sent, last_sent), Arc::new(lost))
             }
-            Ok(Claim::Done(connection)) => return Ok(Landing { connection, replayed: true }),
+            Ok(Claim::Done(Outcome { connection, verdict })) => {
+                return self
+                    .conclude(Landed { connection, replayed: true, verdict, origin: Origin::Record })
+                    .await;
+            }
             Ok(Claim::OtherContent) => return Err(Failure::RequestIdReused),
             Ok(Claim::InProgress { retry_after }) => return Err(Failure::RequestInProgress { retry_after }),
             Ok(Claim::NameInProgress { retry_after }) => return Err(Failure::NameInProgress { retry_after }),
@@ -95,13 +103,14 @@ impl<F: FlowService> Creation<F> {
             }
         };
         let replayed = matches!(next, Next::Look(..));
-        let _keeper = LeaseKeeper::start(Arc::clone(&self.parts.store), self.lease.clone());
+        let keeper = LeaseKeeper::start(Arc::clone(&self.parts.store), self.lease.clone());
         loop {
             next = match next {
                 Next::Send(earlier) => self.send(earlier).await,
                 Next::Look(sent, lost) => self.look(sent, lost).await,
-                Next::Land(Ok(landing)) => {
-                    return Ok(Landing { replayed: replayed || landing.replayed, ..landing });
+                Next::Land(Ok(landed)) => {
+                    drop(keeper);
+                    return self.conclude(Landed { replayed, ..landed }).await;
                 }
                 Next::Land(Err(failure)) => return Err(failure),
             };
@@ -130,7 +139,7 @@ impl<F: FlowService> Creation<F> {
             let error = match pass {
                 Ok(pass) => match self.attempt(&pass, earlier).await {
                     Attempt::Created(connection) => {
-                        return self.record(connection, self.is_remembered(earlier)).await;
+                        return self.record(connection, self.kept(earlier)).await;
                     }
                     Attempt::Lost(sent, failure) => return Next::Look(sent, Arc::new(failure)),
                     Attempt::Failed(error) => error,
@@ -158,11 +167,25 @@ impl<F: FlowService> Creation<F> {
         }
     }
 
-    /// Whether the id will be asked for again: the caller's own, one whose outcome was unknown, and one
-    /// that the caller has been given with a spent deadline, or is just about to be.
-    fn is_remembered(&self, earlier: Option<Sent>) -> bool {
+    /// How much of the outcome is kept: all of it where the id will be asked for again. That is the
+    /// caller's own, one whose outcome was unknown, one that the caller has been given with a spent
+    /// deadline, or is just about to be, and one whose verification may have to be resumed.
+    fn kept(&self, earlier: Option<Sent>) -> Keep {
         let is_told = !self.flight.is_awaited() || Instant::now() + TELLING >= self.deadline;
-        !self.generated || earlier.is_some() || is_told
+        match self.verification {
+            Verification::Report | Verification::Require => Keep::RememberUnverified,
+            Verification::None if !self.generated || earlier.is_some() || is_told => Keep::Remember,
+            Verification::None => Keep::Forget,
+        }
+    }
+
+    /// What is known of a connection that was just recorded.
+    fn landed(&self, connection: CreatedConnection, origin: Origin) -> Landed {
+        let verdict = match self.verification {
+            Verification::Report | Verification::Require => Some(Verdict::Pending),
+            Verification::None => None,
+        };
+        Landed { connection, replayed: false, verdict, origin }
     }
 
     /// Sends the creation once.
@@ -252,7 +275,9 @@ impl<F: FlowService> Creation<F> {
                     return Next::Land(Err(Failure::Ambiguous(ids)));
                 }
                 Err(error) => {
-                    tracing::debug!(error = error_chain(&**error), "could not look for a lost connection");
+                    // Nothing keeps the other side from repeating there what it was told before.
+                    let error = redacted(&error_chain(&**error), &self.connection.credentials);
+                    tracing::debug!(error, "could not look for a lost connection");
                 }
             }
             if is_settled && !self.flight.is_awaited() {
@@ -280,7 +305,7 @@ impl<F: FlowService> Creation<F> {
             let listed = self
                 .parts
                 .flow_service
-                .list_connections(&self.lease.key.sandbox, page.as_ref(), deadline)
+                .list_connections(&ListQuery::all(&self.lease.key.sandbox), page.as_ref(), deadline)
                 .await?;
             page = listed.next.clone();
             let sighting = sight(listed, &self.connection, sent, settle_window);
@@ -314,17 +339,24 @@ impl<F: FlowService> Creation<F> {
 
     /// Makes the one candidate the outcome.
     async fn adopt(&self, found: &CreatedConnection) -> Adoption {
-        let connection = match self.parts.store.done(&self.lease, found, true).await {
-            Ok(Recorded::Done) => found.clone(),
-            Ok(Recorded::Already(connection)) => connection,
+        // It is asked for again: its outcome was unknown.
+        let keep = match self.verification {
+            Verification::Report | Verification::Require => Keep::RememberUnverified,
+            Verification::None => Keep::Remember,
+        };
+        let landed = match self.parts.store.done(&self.lease, found, keep).await {
+            Ok(Recorded::Done) => self.landed(found.clone(), Origin::Record),
+            Ok(Recorded::Already(Outcome { connection, verdict })) => {
+                Landed { verdict, ..self.landed(connection, Origin::Record) }
+            }
             Ok(Recorded::BelongsToAnother) => return Adoption::BelongsToAnother,
             Err(error) => {
                 tracing::debug!(error = error_chain(&error), "could not record a connection that was found");
                 return Adoption::StoreFailed;
             }
         };
-        tracing::info!(connection_id = %connection.id, request_id = %self.lease.key.request_id, "found a lost connection");
-        Adoption::Adopted(Next::Land(Ok(Landing { connection, replayed: false })))
+        tracing::info!(connection_id = %landed.connection.id, request_id = %self.lease.key.request_id, "found a lost connection");
+        Adoption::Adopted(Next::Land(Ok(landed)))
     }
 
     /// Leaves a lost creation to whoever asks for it next.
@@ -334,34 +366,35 @@ impl<F: FlowService> Creation<F> {
     }
 
     /// Records the answer. Where the store is gone the caller still gets it, and recording goes on.
-    async fn record(&self, connection: CreatedConnection, remember: bool) -> Next {
-        let recorded = self.parts.store.done(&self.lease, &connection, remember).await;
+    async fn record(&self, connection: CreatedConnection, keep: Keep) -> Next {
+        let recorded = self.parts.store.done(&self.lease, &connection, keep).await;
         let request_id = self.lease.key.request_id;
-        let connection = match recorded {
-            Ok(Recorded::Done) => connection,
-            Ok(Recorded::Already(other)) => {
-                tracing::error!(%request_id, created = %connection.id, recorded = %other.id, "a request made two connections");
-                other
+        Next::Land(Ok(match recorded {
+            Ok(Recorded::Done) => self.landed(connection, Origin::Answer),
+            Ok(Recorded::Already(Outcome { connection: other, verdict })) => {
+                if other.id != connection.id {
+                    tracing::error!(%request_id, created = %connection.id, recorded = %other.id, "a request made two connections");
+                }
+                Landed { verdict, ..self.landed(other, Origin::Record) }
             }
             Ok(Recorded::BelongsToAnother) => {
                 tracing::error!(%request_id, created = %connection.id, "a new connection is recorded for another request");
-                connection
+                self.landed(connection, Origin::Unrecorded)
             }
             Err(error) => {
                 tracing::warn!(error = error_chain(&error), %request_id, connection_id = %connection.id, "could not record a connection: going on trying");
-                self.go_on_recording(connection.clone(), remember);
-                connection
+                self.go_on_recording(connection.clone(), keep);
+                self.landed(connection, Origin::Unrecorded)
             }
-        };
-        Next::Land(Ok(Landing { connection, replayed: false }))
+        }))
     }
 
-    fn go_on_recording(&self, connection: CreatedConnection, remember: bool) {
+    fn go_on_recording(&self, connection: CreatedConnection, keep: Keep) {
         let (store, lease) = (Arc::clone(&self.parts.store), self.lease.clone());
         let give_up = Instant::now() + self.parts.retention.request_id;
         self.parts.background.spawn(async move {
             let mut pause = FIRST_PAUSE;
-            while Instant::now() < give_up && store.done(&lease, &connection, remember).await.is_err() {
+            while Instant::now() < give_up && store.done(&lease, &connection, keep).await.is_err() {
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
@@ -386,7 +419,7 @@ impl<F: FlowService> Creation<F> {
 
     /// A step that only tells the store what is certain already: where it fails the lease ends by
     /// itself, and the record says no less than the truth.
-    fn note(&self, step: Result<(), StoreError>, what: &str) {
+    pub(super) fn note(&self, step: Result<(), StoreError>, what: &str) {
         if let Err(error) = step {
             let request_id = self.lease.key.request_id;
             tracing::debug!(error = error_chain(&error), %request_id, what, "could not tell the store");
@@ -394,7 +427,7 @@ impl<F: FlowService> Creation<F> {
     }
 
     /// Waits, if there is something to wait for and the process does not end.
-    async fn pauses(&self, pause: Option<Duration>) -> bool {
+    pub(super) async fn pauses(&self, pause: Option<Duration>) -> bool {
         let Some(pause) = pause else { return false };
         self.flight.progress.enter(Stage::BackOff);
         tokio::select! {

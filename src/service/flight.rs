@@ -33,6 +33,8 @@ pub(super) type Outcome = Result<Landing, Arc<Failure>>;
 pub(super) struct Flight {
     pub(super) progress: Arc<Progress>,
     fingerprint: Fingerprint,
+    /// That of the caller who waits longest.
+    deadline: Mutex<Instant>,
     state: watch::Sender<State>,
 }
 
@@ -47,6 +49,16 @@ enum State {
 }
 
 impl Flight {
+    /// The deadline of the caller who waits longest.
+    pub(super) fn deadline(&self) -> Instant {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_awaited_until(&self, deadline: Instant) {
+        let mut latest = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = (*latest).max(deadline);
+    }
+
     /// Whether anybody waits for the outcome.
     pub(super) fn is_awaited(&self) -> bool {
         // In one order with what the progress says: see there.
@@ -119,6 +131,7 @@ impl Flights {
         key: &Key,
         fingerprint: Fingerprint,
         is_new_id: bool,
+        deadline: Instant,
     ) -> Result<(Seat, Arc<Flight>, Option<Pilot>), Failure> {
         let mut under_way = self.lock();
         let is_full = under_way.len() >= self.most;
@@ -129,13 +142,15 @@ impl Flights {
                 if flight.fingerprint != fingerprint {
                     return Err(Failure::RequestIdReused);
                 }
+                flight.is_awaited_until(deadline);
                 let seat = Seat { state: flight.state.subscribe(), joined: true };
                 Ok((seat, flight, None))
             }
             Entry::Vacant(entry) => {
                 let (state, seat) = watch::channel(State::Flying);
                 let progress = Arc::new(Progress::new(key.request_id, !is_new_id));
-                let flight = Arc::new(Flight { progress, fingerprint, state });
+                let deadline = Mutex::new(deadline);
+                let flight = Arc::new(Flight { progress, fingerprint, deadline, state });
                 entry.insert(Arc::clone(&flight));
                 let pilot = Pilot { flights: self.clone(), key: key.clone(), flight: Arc::clone(&flight) };
                 Ok((Seat { state: seat, joined: false }, flight, Some(pilot)))

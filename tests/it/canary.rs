@@ -2,6 +2,8 @@
 
 mod evidence;
 mod hostile;
+mod methods;
+mod resentful;
 pub(crate) mod search;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};

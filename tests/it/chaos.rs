@@ -3,7 +3,7 @@
 
 mod callers;
 mod faults;
-mod redis;
+pub(crate) mod redis;
 mod replicas;
 
 use std::{

@@ -1,6 +1,8 @@
 //! The emulator as a client meets it.
 
+mod changes;
 mod control;
+mod exploring;
 mod faults;
 mod routes;
 
@@ -8,7 +10,7 @@ use http::{StatusCode, header};
 use hubspot_connection_service::emulator::{
     Action, CLIENT_ID, DEMO_ACCESS_TOKEN, Emulator, Fault, ORG_ID, Options, Route,
 };
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -35,14 +37,17 @@ impl Caller {
         Self { emulator: self.emulator.clone(), client: self.client.clone(), sandbox, org }
     }
 
-    async fn try_send(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Response> {
-        let mut request = self
-            .client
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
             .request(method, format!("{}{path}", self.emulator.base_url()))
             .bearer_auth(DEMO_ACCESS_TOKEN)
             .header("x-api-key", CLIENT_ID)
             .header("x-gw-ims-org-id", self.org)
-            .header("x-sandbox-name", self.sandbox);
+            .header("x-sandbox-name", self.sandbox)
+    }
+
+    async fn try_send(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Response> {
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
         }

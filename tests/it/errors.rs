@@ -4,15 +4,12 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use axum::Router;
 use http::StatusCode;
-use hubspot_connection_service::{
-    emulator::CLIENT_SECRET,
-    proto::{self, Verification},
-};
+use hubspot_connection_service::{emulator::CLIENT_SECRET, proto};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::Code;
 
-use crate::support::{TestService, credentials, framed, request};
+use crate::support::{Failure, TestService, credentials, framed, request};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
@@ -58,23 +55,12 @@ async fn bad_fields_are_all_reported_with_their_paths_and_the_cure() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_yet_is_unimplemented_and_never_ignored() {
+async fn every_method_is_built_and_names_what_an_empty_request_lacks() {
     let service = TestService::start().await;
     let mut client = service.client().await;
-    for (field, request) in [
-        ("validate_only", proto::CreateHubSpotConnectionRequest { validate_only: true, ..request() }),
-        (
-            "verification",
-            proto::CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..request() },
-        ),
-    ] {
-        let status = client.create_hub_spot_connection(request).await.unwrap_err();
-        assert_eq!(status.code(), Code::Unimplemented);
-        assert!(status.message().contains(field), "{status:?}");
-    }
     let statuses = [
+        client.create_hub_spot_connection(proto::CreateHubSpotConnectionRequest::default()).await.err(),
         client.get_hub_spot_connection(proto::GetHubSpotConnectionRequest::default()).await.err(),
-        client.list_hub_spot_connections(proto::ListHubSpotConnectionsRequest::default()).await.err(),
         client.update_hub_spot_connection(proto::UpdateHubSpotConnectionRequest::default()).await.err(),
         client.delete_hub_spot_connection(proto::DeleteHubSpotConnectionRequest::default()).await.err(),
         client.test_hub_spot_connection(proto::TestHubSpotConnectionRequest::default()).await.err(),
@@ -82,8 +68,12 @@ async fn what_is_not_built_yet_is_unimplemented_and_never_ignored() {
         client.get_hub_spot_table(proto::GetHubSpotTableRequest::default()).await.err(),
     ];
     for status in statuses {
-        assert_eq!(status.unwrap().code(), Code::Unimplemented);
+        let failure = Failure::from(status.unwrap());
+        assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
+        assert!(!failure.violations.is_empty());
     }
+    // A list needs nothing.
+    assert!(client.list_hub_spot_connections(proto::ListHubSpotConnectionsRequest::default()).await.is_ok());
     assert_eq!(service.emulator.connections().len(), 0);
 }
 

@@ -8,11 +8,19 @@ mod canary;
 mod chaos;
 mod config;
 #[cfg(feature = "emulator")]
+mod connections;
+#[cfg(feature = "emulator")]
 mod create;
+#[cfg(feature = "emulator")]
+mod diagnosis;
+#[cfg(feature = "emulator")]
+mod dry_run;
 #[cfg(feature = "emulator")]
 mod emulator;
 #[cfg(feature = "emulator")]
 mod errors;
+#[cfg(feature = "emulator")]
+mod explore;
 #[cfg(feature = "emulator")]
 mod model;
 #[cfg(feature = "emulator")]
@@ -29,3 +37,5 @@ mod support;
 mod token;
 #[cfg(feature = "emulator")]
 mod upstream;
+#[cfg(feature = "emulator")]
+mod verification;

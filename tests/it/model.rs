@@ -6,11 +6,13 @@
 //! share the store, as over Redis, and can die at every step; callers insist with their request id
 //! until they have a connection.
 
+mod port;
+mod records;
 mod world;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use hubspot_connection_service::domain::{ConnectionId, RequestId};
+use hubspot_connection_service::domain::{ConnectionId, RequestId, Verification};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::world::{Answer, Fault, StepKind, World};
@@ -50,24 +52,55 @@ type Script = BTreeMap<usize, Fault>;
 /// can cost that once.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
+/// What surrounds the callers.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    callers: Callers,
+    index_lag: Duration,
+    verification: Verification,
+    /// Whether connections work.
+    works: bool,
+}
+
+/// What a request came to.
+#[derive(Debug)]
+enum Outcome {
+    Created(ConnectionId),
+    Rejected,
+}
+
 /// Runs one interleaving and checks the promise. Tells the steps that there were.
-fn run(callers: Callers, script: &Script, index_lag: Duration) -> Vec<StepKind> {
+fn run(setting: Setting, script: &Script) -> Vec<StepKind> {
+    let Setting { callers, index_lag, verification, works } = setting;
     fastrand::seed(7);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let world = World::new(script.clone(), index_lag);
+        let world = World::new(script.clone(), index_lag, verification, works);
         let outcome = timeout(PATIENCE, call(callers, &world)).await;
-        let context = || format!("{callers:?} {script:?} lag {index_lag:?}\n{}", world.trace());
-        let created = outcome.unwrap_or_else(|_| panic!("nobody got an answer: {}", context()));
+        let context = || format!("{setting:?} {script:?}\n{}", world.trace());
+        let outcomes = outcome.unwrap_or_else(|_| panic!("nobody got an answer: {}", context()));
         // What is still on its way arrives.
         sleep(Duration::from_secs(200)).await;
 
         let made = world.made();
-        for (request_id, connection) in &created {
+        let ledger = world.ledger();
+        for (request_id, outcome) in &outcomes {
             let own: Vec<_> = made.iter().filter(|(id, _)| id == request_id).collect();
             assert_eq!(own.len(), 1, "one request made {} connections: {}", own.len(), context());
-            assert_eq!(own[0].1, *connection, "the caller got another connection: {}", context());
+            let (_, connection) = own[0];
+            let is_there = ledger.iter().any(|id| *id == connection.as_str());
+            match outcome {
+                Outcome::Created(told) => {
+                    assert_eq!(connection, told, "the caller got another connection: {}", context());
+                    assert!(is_there, "the caller got a connection that is deleted: {}", context());
+                    assert!(works || verification != Verification::Require, "{}", context());
+                }
+                Outcome::Rejected => {
+                    assert!(!is_there, "a rejected connection is left behind: {}", context());
+                    assert!(!works && verification == Verification::Require, "{}", context());
+                }
+            }
         }
         let requests = if callers == Callers::TwoOfOneName { 2 } else { 1 };
         assert_eq!(made.len(), requests, "{}", context());
@@ -75,7 +108,7 @@ fn run(callers: Callers, script: &Script, index_lag: Duration) -> Vec<StepKind> 
     })
 }
 
-async fn call(callers: Callers, world: &Arc<World>) -> Vec<(RequestId, ConnectionId)> {
+async fn call(callers: Callers, world: &Arc<World>) -> Vec<(RequestId, Outcome)> {
     let (one, other) = (RequestId::generate(), RequestId::generate());
     match callers {
         Callers::One => vec![insist(world, Some(one), |_| 0).await],
@@ -102,11 +135,12 @@ async fn insist(
     world: &Arc<World>,
     mut request_id: Option<RequestId>,
     replica: impl Fn(usize) -> usize,
-) -> (RequestId, ConnectionId) {
+) -> (RequestId, Outcome) {
     for attempt in 0.. {
         let deadline = Instant::now() + Duration::from_secs(20);
         match world.replica(replica(attempt)).create(request_id, deadline).await {
-            Answer::Created(request_id, connection) => return (request_id, connection),
+            Answer::Created(request_id, connection) => return (request_id, Outcome::Created(connection)),
+            Answer::Rejected(request_id) => return (request_id, Outcome::Rejected),
             Answer::RepeatWith(id) => request_id = Some(id),
             Answer::Repeat => {}
         }
@@ -137,27 +171,54 @@ fn extended(script: &Script, steps: &[StepKind], callers: Callers) -> Vec<Script
     scripts
 }
 
+/// Strikes every step of a run with every fault, and a sample of the steps of the runs that this makes:
+/// one in so many. Tells the number of runs.
+fn strike(setting: Setting, sample: usize) -> usize {
+    let steps = run(setting, &Script::new());
+    let mut runs = 1;
+    for (number, script) in extended(&Script::new(), &steps, setting.callers).into_iter().enumerate() {
+        let steps = run(setting, &script);
+        runs += 1;
+        for script in extended(&script, &steps, setting.callers).iter().skip(number % sample).step_by(sample)
+        {
+            run(setting, script);
+            runs += 1;
+        }
+    }
+    runs
+}
+
 #[test]
 #[expect(clippy::print_stdout, reason = "the number of runs is a result of the test")]
 fn one_request_makes_one_connection_whatever_fails_in_between() {
-    // The second faults are a sample: each run of the test takes the same one in so many.
-    const SAMPLE: usize = 3;
     let mut runs = 0;
     for callers in Callers::ALL {
-        for lag in [Duration::ZERO, Duration::from_secs(5)] {
-            let steps = run(callers, &Script::new(), lag);
-            runs += 1;
-            for (number, script) in extended(&Script::new(), &steps, callers).into_iter().enumerate() {
-                let steps = run(callers, &script, lag);
-                runs += 1;
-                for script in extended(&script, &steps, callers).iter().skip(number % SAMPLE).step_by(SAMPLE)
-                {
-                    run(callers, script, lag);
-                    runs += 1;
-                }
-            }
+        for index_lag in [Duration::ZERO, Duration::from_secs(5)] {
+            let setting = Setting { callers, index_lag, verification: Verification::None, works: true };
+            runs += strike(setting, 3);
         }
     }
     println!("ran {runs} interleavings of faults");
     assert!(runs > 4000, "only {runs}");
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the number of runs is a result of the test")]
+fn no_connection_is_left_unreported_whatever_fails_while_it_is_verified() {
+    let mut runs = 0;
+    let callers =
+        [Callers::One, Callers::OneThatMoves, Callers::OneWithoutId, Callers::TwoTogether, Callers::TwoApart];
+    for callers in callers {
+        for (verification, works, lag) in [
+            (Verification::Require, false, 0),
+            (Verification::Require, false, 5),
+            (Verification::Require, true, 0),
+            (Verification::Report, false, 0),
+        ] {
+            let index_lag = Duration::from_secs(lag);
+            runs += strike(Setting { callers, index_lag, verification, works }, 5);
+        }
+    }
+    println!("ran {runs} interleavings of faults");
+    assert!(runs > 2000, "only {runs}");
 }

@@ -1,14 +1,12 @@
 //! `POST /connections`
 
-use std::collections::BTreeMap;
-
 use http::{HeaderValue, StatusCode, header};
-use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::known_parameters_only;
+use super::content;
 use crate::emulator::{
     problem::Problem,
+    query::known_parameters_only,
     received::ReceivedRequest,
     reply::Reply,
     route::BASE_PATH,
@@ -38,30 +36,20 @@ pub(in crate::emulator) fn create(
     Ok(reply)
 }
 
-/// Parses a body. No message repeats a value of `auth`, where the secrets are.
 fn parse(body: &[u8], client: &str) -> Result<NewConnection, Problem> {
-    let body = match serde_json::from_slice(body) {
-        Ok(Value::Object(body)) => body,
-        _ if body.trim_ascii().is_empty() || body.trim_ascii() == b"null" => {
-            return Err(Problem::invalid(
-                1405,
-                "The request body cannot be null or empty. Please provide a request body and try again.",
-            ));
-        }
-        Ok(_) => return Err(Problem::unreadable("The request body must be a JSON object")),
-        Err(_) => return Err(Problem::unreadable("The request body is not valid JSON")),
+    let Value::Object(body) = content::json_body(body)? else {
+        return Err(Problem::unreadable("The request body must be a JSON object"));
     };
     let spec = parse_spec(body.get("connectionSpec"))?;
-    let params = parse_auth(body.get("auth"), spec)?;
-    let Some(Value::String(name)) = body.get("name") else {
-        return Err(from_provider("name must be a string"));
-    };
-    let description = match body.get("description") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(description)) => Some(description.clone()),
-        Some(_) => return Err(from_provider("description must be a string")),
-    };
-    Ok(NewConnection { name: name.clone(), description, spec, params, client: client.to_owned() })
+    let auth = body.get("auth");
+    check_auth_spec(auth, spec)?;
+    Ok(NewConnection {
+        params: content::params(auth.and_then(|auth| auth.get("params")), spec)?,
+        name: content::name(body.get("name"))?,
+        description: content::description(body.get("description"))?,
+        spec,
+        client: client.to_owned(),
+    })
 }
 
 fn parse_spec(spec: Option<&Value>) -> Result<&'static Spec, Problem> {
@@ -82,42 +70,16 @@ fn parse_spec(spec: Option<&Value>) -> Result<&'static Spec, Problem> {
     Spec::find(id, version).ok_or_else(invalid)
 }
 
-fn parse_auth(auth: Option<&Value>, spec: &Spec) -> Result<BTreeMap<String, SecretString>, Problem> {
-    let member = |name| auth.and_then(|auth| auth.get(name));
-    let spec_name = member("specName").and_then(Value::as_str).unwrap_or_default();
-    if spec_name != spec.auth_spec {
-        let id = spec.id;
-        return Err(Problem::invalid(
-            1415,
-            format!("The auth spec '{spec_name}' could not be found for the connection spec ID {id}."),
-        ));
+fn check_auth_spec(auth: Option<&Value>, spec: &Spec) -> Result<(), Problem> {
+    let name = auth.and_then(|auth| auth.get("specName")).and_then(Value::as_str).unwrap_or_default();
+    if name == spec.auth_spec {
+        return Ok(());
     }
-    let none = Map::new();
-    let given = match member("params") {
-        None => &none,
-        Some(params) => params.as_object().ok_or_else(|| from_provider("auth.params must be an object"))?,
-    };
-    if let Some(missing) = spec.params.iter().find(|param| param.required && !given.contains_key(param.name))
-    {
-        return Err(from_provider(&format!("auth.params.{} is required", missing.name)));
-    }
-    let mut params = BTreeMap::new();
-    for (name, value) in given {
-        if !spec.params.iter().any(|param| param.name == name) {
-            return Err(from_provider(&format!("auth.params.{name} is not a parameter of the auth spec")));
-        }
-        let Some(value) = value.as_str() else {
-            return Err(from_provider(&format!("auth.params.{name} must be a string")));
-        };
-        params.insert(name.clone(), SecretString::from(value));
-    }
-    Ok(params)
-}
-
-/// The answer to parameters that the specification does not allow. Which code the real service
-/// has for them is not documented; this is the one that passes on what the provider says.
-fn from_provider(reason: &str) -> Problem {
-    Problem::invalid(1100, format!("The request could not be processed. Error from flow provider: {reason}."))
+    let id = spec.id;
+    Err(Problem::invalid(
+        1415,
+        format!("The auth spec '{name}' could not be found for the connection spec ID {id}."),
+    ))
 }
 
 #[cfg(test)]

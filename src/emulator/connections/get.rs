@@ -3,9 +3,10 @@
 use http::StatusCode;
 use serde_json::json;
 
-use super::known_parameters_only;
+use super::find;
 use crate::emulator::{
     problem::Problem,
+    query::known_parameters_only,
     received::ReceivedRequest,
     reply::Reply,
     settings::Settings,
@@ -24,9 +25,6 @@ pub(in crate::emulator) fn get(
     settings: &Settings,
 ) -> Result<Reply, Problem> {
     known_parameters_only(request, &[])?;
-    let Some(connection) = store.get(tenant, id) else {
-        let message = format!("connections not found with id = [{id}]");
-        return Err(Problem::Legacy { status: StatusCode::NOT_FOUND, message });
-    };
-    Ok(Reply::json(StatusCode::OK, &json!({"items": [connection.item(settings.mask_auth_params)]})))
+    let item = find(store, tenant, id)?.item(settings.mask_auth_params);
+    Ok(Reply::json(StatusCode::OK, &json!({"items": [item]})))
 }

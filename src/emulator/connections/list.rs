@@ -4,20 +4,17 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::known_parameters_only;
 use crate::emulator::{
     problem::Problem,
+    query::{Extent, MAX_LIMIT, filters, invalid_value, known_parameters_only, value},
     received::ReceivedRequest,
     reply::Reply,
     settings::Settings,
-    store::{Cursor, Filter, FilterError, Order, OrderError, Query, Store, Tenant},
+    store::{Cursor, Filter, Order, OrderError, Query, Store, Tenant},
 };
 
 /// The page size where a client names none. The real service documents none either.
 const DEFAULT_LIMIT: usize = 20;
-
-/// The largest page that a client may ask for.
-const MAX_LIMIT: usize = 100;
 
 /// Lists connections, or counts them.
 ///
@@ -30,11 +27,14 @@ pub(in crate::emulator) fn list(
     settings: &Settings,
 ) -> Result<Reply, Problem> {
     known_parameters_only(request, &["property", "limit", "orderby", "continuationToken", "count"])?;
-    let Parameters { query, limit, token, count } = Parameters::parse(request)?;
-    if count {
-        let count = store.count(tenant, &query.unwrap_or_default().filters, settings.index_lag);
-        return Ok(Reply::json(StatusCode::OK, &json!({"count": count})));
-    }
+    let Parameters { query, extent, token } = Parameters::parse(request)?;
+    let limit = match extent {
+        Extent::Page(limit) => limit,
+        Extent::Count => {
+            let count = store.count(tenant, &query.unwrap_or_default().filters, settings.index_lag);
+            return Ok(Reply::json(StatusCode::OK, &json!({"count": count})));
+        }
+    };
     let (query, after, limit) = match token {
         None => (query.unwrap_or_default(), None, limit.unwrap_or(DEFAULT_LIMIT)),
         Some(token) if query.as_ref().is_none_or(|query| *query == token.query) => {
@@ -57,62 +57,26 @@ pub(in crate::emulator) fn list(
 struct Parameters {
     /// What to list; `None` when neither filters nor an order are given.
     query: Option<Query>,
-    limit: Option<usize>,
+    extent: Extent,
     token: Option<Token>,
-    count: bool,
 }
 
 impl Parameters {
     fn parse(request: &ReceivedRequest) -> Result<Self, Problem> {
         let pairs = request.query_pairs();
-        let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let count = match value("count") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => return Err(invalid_value(other, "count")),
-        };
-        if count && value("limit").is_some() {
-            return Err(Problem::invalid(
-                1401,
-                "The limit and count parameters cannot be given together in the same request. \
-                 Please provide either only the limit or the count parameter and try again.",
-            ));
-        }
-        let properties = pairs.iter().filter(|(key, _)| key == "property");
-        let filters: Vec<Filter> = properties
-            .map(|(_, property)| Filter::parse(property))
-            .collect::<Result<_, _>>()
-            .map_err(|error| refused_filter(&error))?;
-        let order: Option<Order> = value("orderby")
+        let extent = Extent::parse(&pairs)?;
+        let filters = filters(&pairs, Filter::parse)?;
+        let order: Option<Order> = value(&pairs, "orderby")
             .map(str::parse)
             .transpose()
             .map_err(|error: OrderError| Problem::invalid(1433, error.to_string()))?;
         let query = (!filters.is_empty() || order.is_some())
             .then(|| Query { filters, order: order.unwrap_or_default() });
-        let limit = value("limit").map(parse_limit).transpose()?;
-        let token = value("continuationToken")
+        let token = value(&pairs, "continuationToken")
             .map(|token| Token::decode(token).ok_or_else(|| invalid_value(token, "continuationToken")))
             .transpose()?;
-        Ok(Self { query, limit, token, count })
+        Ok(Self { query, extent, token })
     }
-}
-
-fn parse_limit(limit: &str) -> Result<usize, Problem> {
-    let parsed = limit.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    parsed.ok_or_else(|| invalid_value(limit, "limit"))
-}
-
-fn invalid_value(value: &str, field: &str) -> Problem {
-    Problem::invalid(1452, format!("Invalid value {value} for field {field}."))
-}
-
-fn refused_filter(error: &FilterError) -> Problem {
-    let code = match error {
-        FilterError::UnsupportedOperator { .. } => 1448,
-        FilterError::UnknownField(_) => 1449,
-        FilterError::Malformed(_) => 1453,
-    };
-    Problem::invalid(code, error.to_string())
 }
 
 /// A continuation token: all that the next page needs, so that the request for it may repeat the

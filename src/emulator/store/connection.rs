@@ -136,12 +136,12 @@ impl Connection {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::emulator) mod tests {
     use super::*;
     use crate::emulator::{spec::HUBSPOT, store::Store};
 
     /// A HubSpot connection to create.
-    pub(in crate::emulator::store) fn named(name: &str) -> NewConnection {
+    pub(in crate::emulator) fn named(name: &str) -> NewConnection {
         let param = |param: &crate::emulator::spec::Param| {
             (param.name.to_owned(), SecretString::from(format!("canary-{}", param.name)))
         };

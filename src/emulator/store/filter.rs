@@ -1,8 +1,9 @@
-//! Filters: the `property` parameter of a list.
+//! Filters: which connections a list shows.
 
 use serde::{Deserialize, Serialize};
 
 use super::Connection;
+use crate::emulator::property::{self, FilterError};
 
 /// One `property`: a field and the values that it may have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,27 +21,13 @@ enum Field {
     State,
 }
 
-/// Why a filter is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FilterError {
-    /// The field is not one to filter by.
-    #[error("Invalid field {0} in filter params.")]
-    UnknownField(String),
-    /// The operator does not apply to the field.
-    #[error("Operator {operator} not supported for field {field}.")]
-    UnsupportedOperator {
-        /// The operator.
-        operator: &'static str,
-        /// The field.
-        field: String,
-    },
-    /// It is not a field, an operator and a value.
-    #[error("Invalid query value {0} provided in query param.")]
-    Malformed(String),
-}
-
-/// What may stand between field and value; those that begin like another come before it.
-const OPERATORS: [&str; 9] = ["==", "!=", "!>", ">=", "<=", "=", ">", "<", "~"];
+const FIELDS: [(&str, Field); 5] = [
+    ("id", Field::Id),
+    ("name", Field::Name),
+    ("description", Field::Description),
+    ("connectionSpec.id", Field::ConnectionSpecId),
+    ("state", Field::State),
+];
 
 impl Filter {
     /// Parses `field==value`, with `=` tolerated: the value is one or several separated by commas,
@@ -49,27 +36,8 @@ impl Filter {
     /// # Errors
     /// [`FilterError`] when the field is unknown, the operator another, or there is no value.
     pub fn parse(property: &str) -> Result<Self, FilterError> {
-        let malformed = || FilterError::Malformed(property.to_owned());
-        let end = property.find(['=', '!', '>', '<', '~']).ok_or_else(malformed)?;
-        let (path, rest) = property.split_at(end);
-        let operator = OPERATORS.into_iter().find(|operator| rest.starts_with(operator));
-        let operator = operator.ok_or_else(malformed)?;
-        let value = &rest[operator.len()..];
-        if path.is_empty() || value.is_empty() {
-            return Err(malformed());
-        }
-        let field = match path {
-            "id" => Field::Id,
-            "name" => Field::Name,
-            "description" => Field::Description,
-            "connectionSpec.id" => Field::ConnectionSpecId,
-            "state" => Field::State,
-            _ => return Err(FilterError::UnknownField(path.to_owned())),
-        };
-        if !matches!(operator, "==" | "=") {
-            return Err(FilterError::UnsupportedOperator { operator, field: path.to_owned() });
-        }
-        Ok(Self { field, values: split_values(value) })
+        let (field, values) = property::parse(property, &FIELDS)?;
+        Ok(Self { field, values })
     }
 
     /// Whether a connection has one of the values.
@@ -82,83 +50,5 @@ impl Filter {
             Field::State => Some(&*connection.state),
         };
         found.is_some_and(|found| self.values.iter().any(|value| value == found))
-    }
-}
-
-/// Splits at commas, except those within double quotes. A quoted value ends at a quote that a comma
-/// or the end follows, so it may hold quotes of its own.
-fn split_values(mut text: &str) -> Vec<String> {
-    let mut values = Vec::new();
-    loop {
-        let quoted = text.strip_prefix('"').and_then(|rest| {
-            let (value, rest) = rest
-                .split_once("\",")
-                .map(|(value, rest)| (value, Some(rest)))
-                .or_else(|| rest.strip_suffix('"').map(|value| (value, None)))?;
-            Some((value, rest))
-        });
-        let (value, rest) = quoted.unwrap_or_else(|| match text.split_once(',') {
-            Some((value, rest)) => (value, Some(rest)),
-            None => (text, None),
-        });
-        values.push(value.to_owned());
-        match rest {
-            Some(rest) => text = rest,
-            None => return values,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn values_are_bare_or_quoted_one_or_several() {
-        for (property, values) in [
-            ("name==TestConn", vec!["TestConn"]),
-            ("name=\"abc\"", vec!["abc"]),
-            ("name==\"hubspot\"", vec!["hubspot"]),
-            ("name==a,b", vec!["a", "b"]),
-            ("name==\"a,b\",c", vec!["a,b", "c"]),
-            ("name==\"say \"hi\"\"", vec!["say \"hi\""]),
-            ("name==a==b", vec!["a==b"]),
-            ("name==\"", vec!["\""]),
-            ("name==\"\"", vec![""]),
-            ("name==grüße 🎉", vec!["grüße 🎉"]),
-        ] {
-            assert_eq!(Filter::parse(property).unwrap().values, values, "{property}");
-        }
-    }
-
-    #[test]
-    fn a_mistake_is_told_apart() {
-        let unsupported =
-            |operator, field: &str| FilterError::UnsupportedOperator { operator, field: field.to_owned() };
-        for (property, error) in [
-            ("providerId==x", FilterError::UnknownField("providerId".to_owned())),
-            ("id>=x", unsupported(">=", "id")),
-            ("name!=x", unsupported("!=", "name")),
-            ("name", FilterError::Malformed("name".to_owned())),
-            ("name==", FilterError::Malformed("name==".to_owned())),
-            ("==x", FilterError::Malformed("==x".to_owned())),
-            ("name!x", FilterError::Malformed("name!x".to_owned())),
-            ("", FilterError::Malformed(String::new())),
-        ] {
-            assert_eq!(Filter::parse(property), Err(error), "{property}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_parsed_or_refused(text in "(id|name|state)?[=!<>~]{0,3}.*") {
-            let _ = Filter::parse(&text);
-        }
-
-        #[test]
-        fn a_quoted_value_without_quotes_is_taken_as_it_is(value in "[^\"]*") {
-            prop_assert_eq!(Filter::parse(&format!("name==\"{value}\"")).unwrap().values, [value]);
-        }
     }
 }

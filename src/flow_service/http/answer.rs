@@ -6,7 +6,7 @@ use http::HeaderName;
 use reqwest::Response;
 
 use crate::flow_service::{
-    Problem,
+    Problem, Refusal,
     classify::{Meaning, classify},
     error_body::ErrorBody,
     redaction::presentable,
@@ -34,9 +34,15 @@ pub(super) async fn read_error(response: Response, secrets: &[&str]) -> ErrorAns
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers(), SystemTime::now());
     let request_id = request_id(&response).map(str::to_owned);
-    let body = read_body(response, MAX_SHORT).await.map(|body| ErrorBody::parse(&body)).unwrap_or_default();
+    let body = read_body(response, MAX_SHORT).await.unwrap_or_default();
+    let body = ErrorBody::parse(&body);
 
-    let meaning = classify(status, body.code.as_ref());
+    let mut meaning = classify(status, body.code.as_ref());
+    // Somebody on the way, or at a wrong address, cannot tell what there is at the Flow Service: a
+    // deletion must not count as done for it.
+    if meaning == Meaning::Refused(Refusal::NotFound) && !body.is_of_flow_service {
+        meaning = Meaning::Refused(Refusal::Request);
+    }
     ErrorAnswer { meaning, retry_after, problem: presentable(status, body, request_id.as_deref(), secrets) }
 }
 

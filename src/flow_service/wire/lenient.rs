@@ -25,6 +25,13 @@ impl Scalar {
         }
     }
 
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Number(_) | Self::Other => None,
+        }
+    }
+
     /// An integer, which may also be written as a string.
     pub(super) fn number(self) -> Option<i64> {
         match self {
@@ -41,6 +48,16 @@ pub(super) struct Object<T>(pub(super) Option<T>);
 impl<T> Default for Object<T> {
     fn default() -> Self {
         Self(None)
+    }
+}
+
+/// Whether there is a value: anything but `null` and the empty string. None is made of it.
+#[derive(Default)]
+pub(super) struct Presence(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Presence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PresenceVisitor)
     }
 }
 
@@ -137,5 +154,47 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 
     fn visit_unit<E: Error>(self) -> Result<Object<T>, E> {
         Ok(Object(None))
+    }
+}
+
+struct PresenceVisitor;
+
+impl<'de> Visitor<'de> for PresenceVisitor {
+    type Value = Presence;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Presence, E> {
+        Ok(Presence(!text.is_empty()))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Presence, E> {
+        Ok(Presence(true))
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Presence, E> {
+        Ok(Presence(true))
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Presence, E> {
+        Ok(Presence(true))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Presence, E> {
+        Ok(Presence(true))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Presence, E> {
+        Ok(Presence(false))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Presence, A::Error> {
+        IgnoredAny.visit_seq(seq).map(|_| Presence(true))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Presence, A::Error> {
+        IgnoredAny.visit_map(map).map(|_| Presence(true))
     }
 }

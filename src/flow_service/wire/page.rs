@@ -1,29 +1,27 @@
-//! The body of the answer to `GET /connections`, read leniently: Adobe's documents disagree about
-//! it, and its items hold credentials, of which none but the client ID is taken.
+//! The bodies of the answers to `GET /connections`, read leniently: Adobe's documents disagree about
+//! them.
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::lenient::{Object, Scalar};
-use crate::{
-    domain::{ConnectionId, Etag},
-    flow_service::{Cause, ConnectionPage, ConnectionSummary, PageToken},
+use super::{
+    connection::Item,
+    lenient::{Object, Scalar},
+    parse,
 };
+use crate::flow_service::{Cause, ConnectionPage, PageToken};
 
 /// A token goes back in a URL, and longer ones are refused on the way.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// Reads a page. Unknown fields do not matter, and a connection without a usable ID, version, name
-/// or time of creation is left out.
+/// or time of creation is left out, as is one that is to another source.
 ///
 /// # Errors
 /// Where it is no list at all, or names a next page that cannot be asked for: connections would be
 /// missed.
 pub(in crate::flow_service) fn read_page(body: &[u8], server_time_ms: i64) -> Result<ConnectionPage, Cause> {
-    // The parser's own message could quote the body.
-    let page: Page = serde_json::from_slice(body).map_err(|error| {
-        format!("no list of connections: {:?} error at column {}", error.classify(), error.column())
-    })?;
+    let page: Page = parse("no list of connections", body)?;
     let next = page.links.0.and_then(|links| links.next.0).and_then(|next| next.href.text());
     let next = match next.filter(|href| !href.is_empty()) {
         None => None,
@@ -32,9 +30,12 @@ pub(in crate::flow_service) fn read_page(body: &[u8], server_time_ms: i64) -> Re
     let mut connections = Vec::with_capacity(page.items.len());
     let mut unreadable = Vec::new();
     for item in page.items {
-        match item.0.map(Item::summary) {
-            Some(Ok(connection)) => connections.push(connection),
-            Some(Err(name)) => unreadable.push(name),
+        match item.0 {
+            Some(item) if item.is_of_another_source() => {}
+            Some(item) => match item.connection() {
+                Ok(connection) => connections.push(connection),
+                Err(name) => unreadable.push(name),
+            },
             None => unreadable.push(None),
         }
     }
@@ -75,52 +76,19 @@ struct Link {
     href: Scalar,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Item {
-    id: Scalar,
-    etag: Scalar,
-    name: Scalar,
-    description: Scalar,
-    created_at: Scalar,
-    created_client: Scalar,
-    auth: Object<Auth>,
-}
-
-#[derive(Deserialize)]
-struct Auth {
-    #[serde(default)]
-    params: Object<Params>,
-}
-
-/// The other parameters are secrets: they are passed over without a value being made of them.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Params {
-    #[serde(default)]
-    client_id: Scalar,
-}
-
-impl Item {
-    /// What it tells, or where that is too little its name.
-    fn summary(self) -> Result<ConnectionSummary, Option<String>> {
-        let Self { id, etag, name, description, created_at, created_client, auth } = self;
-        let id = id.text().and_then(|id| ConnectionId::parse(&id).ok());
-        let etag = etag.text().and_then(|etag| Etag::parse(&etag).ok());
-        let params = auth.0.and_then(|auth| auth.params.0);
-        match (id, etag, name.text(), created_at.number()) {
-            (Some(id), Some(etag), Some(name), Some(created_at_ms)) => Ok(ConnectionSummary {
-                id,
-                etag,
-                name,
-                description: description.text(),
-                created_at_ms,
-                created_client: created_client.text(),
-                hubspot_client_id: params.and_then(|params| params.client_id.text()),
-            }),
-            (_, _, name, _) => Err(name),
-        }
+/// Reads the answer to a request that only counts.
+///
+/// # Errors
+/// Where there is no number in it.
+pub(in crate::flow_service) fn read_count(body: &[u8]) -> Result<u64, Cause> {
+    #[derive(Deserialize)]
+    struct Count {
+        #[serde(default)]
+        count: Scalar,
     }
+    let Count { count } = parse("no count", body)?;
+    let count = count.number().and_then(|count| u64::try_from(count).ok());
+    count.ok_or_else(|| "no count: there is no number in it".into())
 }
 
 #[cfg(test)]
@@ -129,6 +97,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::{
+        domain::{Connection, ConnectionId, ConnectionState, Etag, StoredCredentials},
+        flow_service::wire::HUBSPOT_SPEC_ID,
+    };
 
     fn read(page: &Value) -> ConnectionPage {
         read_page(page.to_string().as_bytes(), 7).unwrap()
@@ -138,7 +110,7 @@ mod tests {
         let mut item = json!({
             "id": "139f6a5f-a78b-4744-9f6a-5fa78bd74431", "etag": "\"1400dd53\"", "version": "\"1400dd53\"",
             "name": "HubSpot EU", "createdAt": 1_597_973_312_000_i64, "state": "enabled",
-            "connectionSpec": {"id": "s", "version": "1.0"},
+            "connectionSpec": {"id": HUBSPOT_SPEC_ID, "version": "1.0"},
             "auth": {"specName": "Basic Authentication", "params": {"clientId": "hs", "refreshToken": "canary"}},
         });
         change(&mut item);
@@ -153,14 +125,21 @@ mod tests {
     fn an_item_is_read_and_its_credentials_are_not() {
         let page = read(&json!({"items": [item(|item| item["createdClient"] = json!("exc_app"))]}));
         assert_eq!((page.connections.len(), page.next, page.server_time_ms), (1, None, 7));
-        let expected = ConnectionSummary {
+        let expected = Connection {
             id: ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").unwrap(),
             etag: Etag::parse("\"1400dd53\"").unwrap(),
             name: "HubSpot EU".to_owned(),
             description: None,
+            state: Some(ConnectionState::Enabled),
+            credentials: StoredCredentials {
+                client_id: Some("hs".to_owned()),
+                client_secret_set: false,
+                access_token_set: false,
+                refresh_token_set: true,
+            },
             created_at_ms: 1_597_973_312_000,
+            updated_at_ms: None,
             created_client: Some("exc_app".to_owned()),
-            hubspot_client_id: Some("hs".to_owned()),
         };
         assert_eq!(page.connections[0], expected);
         assert!(!format!("{:?}", page.connections).contains("canary"));
@@ -204,6 +183,27 @@ mod tests {
             let fine = item(|item| item["name"] = json!("fine"));
             let page = read(&json!({"items": [odd, null, "x", 1, [], fine]}));
             assert_eq!(names(&page), ["fine"], "{field} {value}");
+        }
+    }
+
+    #[test]
+    fn what_another_source_has_is_left_out() {
+        let other = item(|item| item["connectionSpec"]["id"] = json!("cfc0fee1-7dc0-40ef-b73e-d8b134c436f5"));
+        let page = read(&json!({"items": [other, item(|_| {})]}));
+        assert_eq!((page.connections.len(), page.unreadable.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_count_is_a_number_or_nothing() {
+        for (body, count) in [
+            (r#"{"count": 95}"#, Some(95)),
+            (r#"{"count": "95", "items": []}"#, Some(95)),
+            (r#"{"count": 0}"#, Some(0)),
+            (r#"{"count": -1}"#, None),
+            (r#"{"items": []}"#, None),
+            ("95", None),
+        ] {
+            assert_eq!(read_count(body.as_bytes()).ok(), count, "{body}");
         }
     }
 
@@ -265,6 +265,9 @@ mod tests {
             "auth",
             "params",
             "clientId",
+            "clientSecret",
+            "state",
+            "connectionSpec",
             "other",
         ]);
         let leaf = prop_oneof![

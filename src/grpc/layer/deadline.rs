@@ -12,7 +12,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{domain::CallProgress, grpc::status};
 
@@ -34,11 +34,14 @@ pub(in crate::grpc) async fn deadline(
     let progress = Arc::new(CallProgress::default());
     let deadline = Instant::now() + limit;
     request.extensions_mut().insert(Deadline { at: deadline, progress: Arc::clone(&progress) });
-    match timeout_at(deadline, next.run(request)).await {
-        Ok(response) => response,
-        // The call is dropped by now: what its progress says is not what is just about to change.
-        Err(_) => status::deadline_exceeded(&progress).into_http(),
-    }
+    let response = tokio::select! {
+        // What waits for something in the call gives up at the same moment, and knows less.
+        biased;
+        () = sleep_until(deadline) => None,
+        response = next.run(request) => Some(response),
+    };
+    // The call is dropped by now: what its progress says is not what is just about to change.
+    response.unwrap_or_else(|| status::deadline_exceeded(&progress).into_http())
 }
 
 /// The deadline of a call, in the extensions of its request.

@@ -1,4 +1,5 @@
-//! The records, at about 250 bytes each: a day's worth of a busy service has to fit.
+//! The records, at about 250 bytes each: a day's worth of a busy service has to fit. The verdict of
+//! one that asked for it lies apart.
 //!
 //! They lie in slots, which two hash tables of slot numbers index: by request id, and by outcome. As
 //! every change gives a record the same time to live, the list of them in the order of their last
@@ -9,7 +10,7 @@ use hashbrown::HashTable;
 use super::{digest::Digest, time::Time};
 use crate::{
     domain::CreatedConnection,
-    idempotency::{Fingerprint, Holder},
+    idempotency::{Fingerprint, Holder, Verdict},
 };
 
 /// One creation.
@@ -24,6 +25,7 @@ pub(super) enum State {
         /// Names the connection in the index.
         outcome: Digest,
         connection: CreatedConnection,
+        verdict: Option<Box<Verdict>>,
     },
 }
 

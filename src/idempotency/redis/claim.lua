@@ -4,7 +4,7 @@ if record then
   if known ~= FINGERPRINT and (PREVIOUS_FINGERPRINT == '' or known ~= PREVIOUS_FINGERPRINT) then
     return {'other_content'}
   end
-  if record.state == 'done' then return {'done', record.connection, record.etag} end
+  if record.state == 'done' then return outcome('done') end
   if record.holder and record.holder ~= HOLDER and NOW < record.lease_until then
     return {'in_progress', text(record.lease_until - NOW)}
   end

@@ -2,9 +2,17 @@
 
 use redis::Script;
 
-macro_rules! step {
+/// A step on a record.
+macro_rules! on_record {
+    ($($file:literal),+) => {
+        Script::new(concat!(include_str!("common.lua"), $(include_str!($file)),+))
+    };
+}
+
+/// A step under a lease.
+macro_rules! under_lease {
     ($file:literal) => {
-        Script::new(concat!(include_str!("common.lua"), include_str!($file)))
+        on_record!("lease.lua", $file)
     };
 }
 
@@ -15,6 +23,7 @@ pub(super) struct Scripts {
     pub(super) not_created: Script,
     pub(super) outcome_unknown: Script,
     pub(super) done: Script,
+    pub(super) verified: Script,
     pub(super) release: Script,
     pub(super) abandon: Script,
     pub(super) outcomes_of_others: Script,
@@ -23,14 +32,15 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            claim: step!("claim.lua"),
-            renew: step!("renew.lua"),
-            begin_sending: step!("begin_sending.lua"),
-            not_created: step!("not_created.lua"),
-            outcome_unknown: step!("outcome_unknown.lua"),
-            done: step!("done.lua"),
-            release: step!("release.lua"),
-            abandon: step!("abandon.lua"),
+            claim: under_lease!("claim.lua"),
+            renew: under_lease!("renew.lua"),
+            begin_sending: under_lease!("begin_sending.lua"),
+            not_created: under_lease!("not_created.lua"),
+            outcome_unknown: under_lease!("outcome_unknown.lua"),
+            done: under_lease!("done.lua"),
+            verified: on_record!("verified.lua"),
+            release: under_lease!("release.lua"),
+            abandon: under_lease!("abandon.lua"),
             outcomes_of_others: Script::new(include_str!("outcomes_of_others.lua")),
         }
     }

@@ -22,13 +22,23 @@ pub(super) const CREDENTIALS: [&str; 4] = [
     r#"hsat-Jg2/"nV\5yT+8=h%22-wP4kD9xB1sL6rQ3-cM7iE0uO"#,
     r#"hsrt-Bn8+=fK%4"c\H2/6-jS9zW3dT5vX1pR7-qY0aI4gU"#,
 ];
+/// Those by which an update replaces them.
+pub(super) const OTHER_CREDENTIALS: [&str; 4] = [
+    r#"hsid-Mf4"yB\2/uK+9=s%2E-zN7tQ1gX6cV-3wL8eJ5rH"#,
+    r#"hscs-Dp9\"eG3/xT+5z=U%7D-vY2kR8nB4qM1-jC6aW0lS"#,
+    r#"hsat-Vh7/"cX\4rN+6=q%33-gZ1yF8uK5dT2-bP9mE3iL"#,
+    r#"hsrt-Ks3+=wJ%6"a\Y9/5-oB4hM7pQ2nV8gD-xU1tC6eR"#,
+];
 pub(super) const ADOBE_SECRET: &str = r#"p8e-Rv5+"hD\2/k=J%2B&9-wN6tX1mC8bQ3yF7-sL4gZ0"#;
 pub(super) const ADOBE_TOKEN: &str = r#"eyAt.Tq7"mS\4/z=P%2F+1-cK9vH3xW6nR8dJ5.bG2yF0"#;
 
+pub(super) fn credentials(values: [&str; 4]) -> HubSpotCredentials {
+    let [client_id, client_secret, access_token, refresh_token] = values.map(str::to_owned);
+    HubSpotCredentials { client_id, client_secret, access_token, refresh_token }
+}
+
 pub(super) fn creation() -> CreateHubSpotConnectionRequest {
-    let [client_id, client_secret, access_token, refresh_token] = CREDENTIALS.map(str::to_owned);
-    let credentials = HubSpotCredentials { client_id, client_secret, access_token, refresh_token };
-    CreateHubSpotConnectionRequest { credentials: Some(credentials), ..request() }
+    CreateHubSpotConnectionRequest { credentials: Some(credentials(CREDENTIALS)), ..request() }
 }
 
 /// A service, and what its callers got.
@@ -44,6 +54,11 @@ impl Observed {
         // A call whose line is below `info`: it shows that the log holds all that it can.
         assert_eq!(health(service.grpc, "").await.unwrap(), "SERVING");
         Self { service, client, answers: Vec::new() }
+    }
+
+    /// The way to the service for calls whose answers [`Observed::note`] gets.
+    pub(super) fn client(&self) -> HubSpotConnectionServiceClient<Channel> {
+        self.client.clone()
     }
 
     /// Creates a connection with the credentials above.

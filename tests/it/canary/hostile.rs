@@ -71,7 +71,9 @@ impl Repeat {
     fn of(self, request: &Arrived) -> String {
         let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         let token = request.authorization.trim_start_matches("Bearer ");
-        let params = body["auth"]["params"].as_object().into_iter().flatten();
+        let of_changes = || body.as_array()?.iter().find_map(|change| change["value"].as_object());
+        let params = body["auth"]["params"].as_object().or_else(of_changes);
+        let params = params.into_iter().flatten();
         let secrets = params.filter_map(|(_, value)| value.as_str()).chain([token]);
         match self {
             Self::Body => request.body.clone(),
@@ -155,7 +157,7 @@ fn of_ims(request: &Arrived, status: Option<StatusCode>, token: &str) -> Respons
     json_response(status, &body, Some(&secret))
 }
 
-fn of_flow(request: &Arrived, (status, field, repeat): (StatusCode, &str, Repeat)) -> Response {
+pub(super) fn of_flow(request: &Arrived, (status, field, repeat): (StatusCode, &str, Repeat)) -> Response {
     let repeated = repeat.of(request);
     let body = match field {
         "headers" => json!({}),
@@ -170,7 +172,7 @@ fn of_flow(request: &Arrived, (status, field, repeat): (StatusCode, &str, Repeat
     json_response(status, &body, (field == "headers").then_some(&repeated))
 }
 
-fn json_response(status: StatusCode, body: &Value, in_headers: Option<&str>) -> Response {
+pub(super) fn json_response(status: StatusCode, body: &Value, in_headers: Option<&str>) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     if let Some(value) = in_headers.and_then(|text| HeaderValue::from_str(text).ok()) {

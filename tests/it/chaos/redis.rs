@@ -13,7 +13,7 @@ use crate::{store::redis_server::RedisServer, support::listen};
 
 /// A real server. Services take no URL of a Unix socket, and Redis lets no kernel choose its port:
 /// each connection to a port of this process is passed on to the server's socket.
-pub(super) struct SharedRedis {
+pub(crate) struct SharedRedis {
     server: RedisServer,
     url: String,
     relay: JoinHandle<()>,
@@ -21,7 +21,7 @@ pub(super) struct SharedRedis {
 
 impl SharedRedis {
     /// `None` where there is no Redis and none is required.
-    pub(super) async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let server = RedisServer::start().await?;
         let listener = listen().await;
         let url = format!("redis://{}", listener.local_addr().unwrap());
@@ -30,12 +30,12 @@ impl SharedRedis {
         Some(Self { server, url, relay })
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Every key with what it holds: the fields of a hash one after the other.
-    pub(super) async fn dump(&self) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
+    pub(crate) async fn dump(&self) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
         let mut connection = self.server.connection().await;
         let connection = &mut connection;
         let mut dump = BTreeMap::new();

@@ -47,8 +47,8 @@ async fn a_mistaken_control_request_is_named_and_changes_nothing() {
         ("/faults", json!([valid, {"route": "POST /connections", "action": {"explode": 1}}]), "explode"),
         ("/faults", json!([{"route": "POST /connections", "times": 1, "action": {"status": 503}}]), "times"),
         ("/faults", valid.clone(), "expected a sequence"),
-        ("/settings", json!({"initial_state": "disabled", "delete_status": 202}), "delete_status"),
-        ("/settings", json!({"test_result": false}), "test_result"),
+        ("/settings", json!({"initial_state": "disabled", "delete_status": 500}), "delete_status 500"),
+        ("/settings", json!({"initial_state": "disabled", "test_results": false}), "test_results"),
     ] {
         let response = caller.control(Method::PUT, path, &body.to_string()).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{body}");

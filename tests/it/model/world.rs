@@ -11,20 +11,16 @@ use std::{
 use hubspot_connection_service::{
     domain::{
         CallProgress, ConnectionId, ConnectionName, CreatedConnection, Credential, Etag, HubSpotCredentials,
-        NewConnection, Progress, RequestId, SandboxName,
+        NewConnection, RequestId, SandboxName, TestReport, Verification,
     },
     emulator::{spec, store as emulator},
-    flow_service::{
-        ConnectionPage, ConnectionSummary, CreateError, FlowService, PageToken, Problem, ReadError,
-    },
-    idempotency::{
-        CAPACITY, Claim, FingerprintKeys, Key, LEASE, Lease, MemoryStore, Recorded, Retention, Store,
-        StoreError,
-    },
+    idempotency::{CAPACITY, FingerprintKeys, LEASE, MemoryStore, Retention},
     service::{Background, CreateHubSpotConnection, Failure, Parts, Service},
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+
+use super::{port::Port, records::Records};
 
 pub(super) const RETENTION: Retention = Retention {
     request_id: Duration::from_secs(86_400),
@@ -77,6 +73,9 @@ pub(super) enum StepKind {
     Pass,
     Create,
     List,
+    Get,
+    Test,
+    Delete,
     Store(&'static str),
 }
 
@@ -101,7 +100,14 @@ impl StepKind {
                 Fault::DeathBefore,
                 Fault::DeathAfter,
             ],
-            Self::List => &[Fault::ReadFails, Fault::DeathBefore, Fault::DeathAfter],
+            Self::List | Self::Get | Self::Test => &[Fault::ReadFails, Fault::DeathBefore, Fault::DeathAfter],
+            Self::Delete => &[
+                Fault::NotSent,
+                Fault::LostBeforeCommit,
+                Fault::LostAfterCommit,
+                Fault::DeathBefore,
+                Fault::DeathAfter,
+            ],
             Self::Store(_) => &[
                 Fault::StoreDown,
                 Fault::StoreAnswerLost,
@@ -115,20 +121,30 @@ impl StepKind {
 
 /// Everything outside of the replicas, and the replicas.
 pub(super) struct World {
-    ledger: Mutex<emulator::Store>,
+    pub(super) ledger: Mutex<emulator::Store>,
+    /// Whether connections work.
+    pub(super) works: bool,
+    pub(super) verification: Verification,
     made: Mutex<Vec<(RequestId, ConnectionId)>>,
-    records: MemoryStore,
+    pub(super) records: MemoryStore,
     script: BTreeMap<usize, Fault>,
     steps: Mutex<Vec<(Instant, usize, StepKind)>>,
-    index_lag: Duration,
+    pub(super) index_lag: Duration,
     replicas: Mutex<HashMap<usize, Arc<Replica>>>,
     began: Instant,
 }
 
 impl World {
-    pub(super) fn new(script: BTreeMap<usize, Fault>, index_lag: Duration) -> Arc<Self> {
+    pub(super) fn new(
+        script: BTreeMap<usize, Fault>,
+        index_lag: Duration,
+        verification: Verification,
+        works: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             ledger: Mutex::default(),
+            works,
+            verification,
             made: Mutex::default(),
             records: MemoryStore::new(RETENTION, CAPACITY),
             script,
@@ -154,6 +170,11 @@ impl World {
         self.made.lock().unwrap().clone()
     }
 
+    /// The connections that there are.
+    pub(super) fn ledger(&self) -> Vec<String> {
+        self.ledger.lock().unwrap().ledger().into_iter().map(|connection| connection.id).collect()
+    }
+
     pub(super) fn steps(&self) -> Vec<StepKind> {
         self.steps.lock().unwrap().iter().map(|(_, _, kind)| *kind).collect()
     }
@@ -169,7 +190,7 @@ impl World {
         trace
     }
 
-    fn commit(&self, connection: &NewConnection, request_id: RequestId) -> CreatedConnection {
+    pub(super) fn commit(&self, connection: &NewConnection, request_id: RequestId) -> CreatedConnection {
         let mut ledger = self.ledger.lock().unwrap();
         let new = emulator::NewConnection {
             name: connection.name.as_str().to_owned(),
@@ -188,7 +209,7 @@ impl World {
     }
 }
 
-fn tenant(sandbox: &SandboxName) -> emulator::Tenant {
+pub(super) fn tenant(sandbox: &SandboxName) -> emulator::Tenant {
     emulator::Tenant { org: "ORG@AdobeOrg".to_owned(), sandbox: sandbox.as_str().to_owned() }
 }
 
@@ -200,8 +221,8 @@ pub(super) struct Replica {
 
 /// What makes a process die.
 #[derive(Clone)]
-struct Process {
-    world: Arc<World>,
+pub(super) struct Process {
+    pub(super) world: Arc<World>,
     number: usize,
     background: Background,
     dead: CancellationToken,
@@ -209,7 +230,7 @@ struct Process {
 
 impl Process {
     /// Takes a step: tells the fault that strikes it, and never returns where that is death.
-    async fn step(&self, kind: StepKind) -> Option<Fault> {
+    pub(super) async fn step(&self, kind: StepKind) -> Option<Fault> {
         let fault = {
             let mut steps = self.world.steps.lock().unwrap();
             steps.push((Instant::now(), self.number, kind));
@@ -221,7 +242,7 @@ impl Process {
         fault
     }
 
-    async fn die(&self) {
+    pub(super) async fn die(&self) {
         self.dead.cancel();
         self.background.kill();
         std::future::pending().await
@@ -231,6 +252,8 @@ impl Process {
 /// What a caller is left with.
 pub(super) enum Answer {
     Created(RequestId, ConnectionId),
+    /// It was created, did not work, and was deleted again.
+    Rejected(RequestId),
     /// Nothing was created, or the caller knows the request id.
     Repeat,
     /// The error said to repeat the call with this request id.
@@ -258,16 +281,32 @@ impl Replica {
     /// One call, by a caller that leaves at its deadline.
     pub(super) async fn create(&self, request_id: Option<RequestId>, deadline: Instant) -> Answer {
         let progress = CallProgress::default();
-        let command = CreateHubSpotConnection { request_id, connection: connection() };
+        let command = CreateHubSpotConnection {
+            request_id,
+            connection: connection(),
+            verification: self.process.world.verification,
+        };
         let call = self.service.create_hubspot_connection(command, deadline, &progress);
         let answer = tokio::select! {
             answer = timeout_at(deadline, call) => answer,
             () = self.process.dead.cancelled() => return Answer::Repeat,
         };
         match answer {
-            Ok(Ok(created)) => Answer::Created(created.request_id, created.connection.id),
+            Ok(Ok(created)) => {
+                let test = created.test.as_ref().map(TestReport::passed);
+                // A report can also say that nothing is known.
+                assert!(test != Some(true) || self.process.world.works);
+                assert_eq!(test.is_some(), self.process.world.verification != Verification::None);
+                Answer::Created(created.request_id, created.connection.id)
+            }
             Ok(Err(error)) => match &*error.failure {
-                Failure::OutcomeUnknown { .. } | Failure::Crashed => Answer::RepeatWith(error.request_id),
+                Failure::OutcomeUnknown { .. } | Failure::Crashed | Failure::VerificationPending { .. } => {
+                    Answer::RepeatWith(error.request_id)
+                }
+                Failure::VerificationFailed { left_behind: None, .. } => Answer::Rejected(error.request_id),
+                Failure::VerificationFailed { left_behind: Some(_), .. } => {
+                    Answer::RepeatWith(error.request_id)
+                }
                 Failure::RequestIdReused | Failure::Ambiguous(_) => {
                     panic!("{error:?} {:?}\n{}", self.process.world.script, self.process.world.trace())
                 }
@@ -298,210 +337,5 @@ fn connection() -> NewConnection {
             access_token: credential(),
             refresh_token: credential(),
         },
-    }
-}
-
-/// The Flow Service as a replica sees it.
-struct Port(Process);
-
-impl FlowService for Port {
-    type Pass = ();
-
-    async fn pass(&self, _: Instant) -> Result<(), CreateError> {
-        match self.0.step(StepKind::Pass).await {
-            Some(_) => Err(CreateError::Unreachable("no token".into())),
-            None => Ok(()),
-        }
-    }
-
-    fn retry_in(&self, attempt: u32, _: Option<Duration>, _: Instant) -> Option<Duration> {
-        (attempt < 2).then_some(Duration::from_millis(300))
-    }
-
-    async fn create_connection(
-        &self,
-        (): &(),
-        connection: &NewConnection,
-        send_by: Instant,
-        progress: &Arc<Progress>,
-    ) -> Result<CreatedConnection, CreateError> {
-        let Self(process) = self;
-        let request_id = progress.request_id();
-        let lost = || CreateError::OutcomeUnknown { problem: None, cause: "lost".into() };
-        let fault = process.step(StepKind::Create).await;
-        assert!(Instant::now() < send_by);
-        // The way there and back.
-        sleep(Duration::from_millis(50)).await;
-        match fault {
-            Some(Fault::NotSent) => Err(CreateError::Unreachable("refused".into())),
-            Some(Fault::Throttled) => Err(CreateError::Throttled { retry_after: None, problem: None }),
-            Some(Fault::TokenRefused) => Err(CreateError::TokenRefused { problem: Problem::default() }),
-            Some(Fault::LostBeforeCommit) => Err(lost()),
-            Some(Fault::LateCommit(seconds)) => {
-                let (world, connection) = (Arc::clone(&process.world), connection.clone());
-                tokio::spawn(async move {
-                    sleep(Duration::from_secs(seconds)).await;
-                    world.commit(&connection, request_id);
-                });
-                Err(lost())
-            }
-            Some(Fault::LostSlowly(seconds)) => {
-                process.world.commit(connection, request_id);
-                sleep(Duration::from_secs(seconds)).await;
-                Err(lost())
-            }
-            Some(Fault::SlowAnswer(milliseconds)) => {
-                let created = process.world.commit(connection, request_id);
-                sleep(Duration::from_millis(milliseconds)).await;
-                Ok(created)
-            }
-            Some(Fault::LostAfterCommit) => {
-                process.world.commit(connection, request_id);
-                Err(lost())
-            }
-            Some(Fault::DeathAfter) => {
-                process.world.commit(connection, request_id);
-                process.die().await;
-                Err(lost())
-            }
-            _ => {
-                let created = process.world.commit(connection, request_id);
-                sleep(Duration::from_millis(50)).await;
-                Ok(created)
-            }
-        }
-    }
-
-    async fn list_connections(
-        &self,
-        sandbox: &SandboxName,
-        page: Option<&PageToken>,
-        _: Instant,
-    ) -> Result<ConnectionPage, ReadError> {
-        assert!(page.is_none(), "there is one page");
-        let Self(process) = self;
-        match process.step(StepKind::List).await {
-            Some(Fault::ReadFails) => {
-                return Err(ReadError::Unavailable { problem: None, cause: "down".into() });
-            }
-            Some(Fault::DeathAfter) => process.die().await,
-            _ => {}
-        }
-        let ledger = process.world.ledger.lock().unwrap();
-        let all =
-            ledger.list(&tenant(sandbox), &emulator::Query::default(), None, 100, process.world.index_lag);
-        let connections = all.connections.into_iter().map(|connection| ConnectionSummary {
-            id: ConnectionId::parse(&connection.id).unwrap(),
-            etag: Etag::parse(&connection.etag).unwrap(),
-            name: connection.content.name.clone(),
-            description: None,
-            created_at_ms: i64::try_from(connection.created_at_ms).unwrap(),
-            created_client: Some("demo-client".to_owned()),
-            hubspot_client_id: None,
-        });
-        Ok(ConnectionPage {
-            connections: connections.collect(),
-            unreadable: Vec::new(),
-            next: None,
-            server_time_ms: i64::try_from(ledger.now_ms()).unwrap(),
-        })
-    }
-}
-
-/// The store as a replica sees it.
-struct Records(Process);
-
-impl Records {
-    async fn step<T>(
-        &self,
-        name: &'static str,
-        step: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-    {
-        let Self(process) = self;
-        let down = || Err(StoreError::Unavailable(Arc::new(std::io::Error::other("down"))));
-        match process.step(StepKind::Store(name)).await {
-            Some(Fault::StoreDown) => down(),
-            Some(Fault::StoreAnswerLost) => {
-                let _ = step.await;
-                down()
-            }
-            Some(Fault::StoreLate) => {
-                tokio::spawn(async move {
-                    sleep(Duration::from_secs(1)).await;
-                    let _ = step.await;
-                });
-                down()
-            }
-            Some(Fault::DeathAfter) => {
-                let _ = step.await;
-                process.die().await;
-                down()
-            }
-            _ => step.await,
-        }
-    }
-}
-
-#[async_trait::async_trait]
-impl Store for Records {
-    async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("claim", async move { world.records.claim(&lease).await }).await
-    }
-
-    /// Not a step: it happens all the time, and where it fails nothing is decided.
-    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.0.world.records.renew(lease).await
-    }
-
-    async fn begin_sending(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("begin_sending", async move { world.records.begin_sending(&lease).await }).await
-    }
-
-    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("not_created", async move { world.records.not_created(&lease).await }).await
-    }
-
-    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("outcome_unknown", async move { world.records.outcome_unknown(&lease).await }).await
-    }
-
-    async fn done(
-        &self,
-        lease: &Lease,
-        connection: &CreatedConnection,
-        remember: bool,
-    ) -> Result<Recorded, StoreError> {
-        let (world, lease, connection) = (Arc::clone(&self.0.world), lease.clone(), connection.clone());
-        self.step("done", async move { world.records.done(&lease, &connection, remember).await }).await
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("release", async move { world.records.release(&lease).await }).await
-    }
-
-    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("abandon", async move { world.records.abandon(&lease).await }).await
-    }
-
-    async fn outcomes_of_others(
-        &self,
-        key: &Key,
-        connections: &[ConnectionId],
-    ) -> Result<Vec<ConnectionId>, StoreError> {
-        let (world, key, connections) = (Arc::clone(&self.0.world), key.clone(), connections.to_vec());
-        self.step(
-            "outcomes_of_others",
-            async move { world.records.outcomes_of_others(&key, &connections).await },
-        )
-        .await
     }
 }

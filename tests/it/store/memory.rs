@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{Claim, MemoryStore, Recorded, Store, StoreError};
+use hubspot_connection_service::idempotency::{Claim, Keep, MemoryStore, Recorded, Store, StoreError};
 
-use super::{connection, lease, retry, subject::RETENTION};
+use super::{connection, lease, outcome, retry, subject::RETENTION};
 
 #[tokio::test(start_paused = true)]
 async fn a_full_store_refuses_new_ids_and_keeps_the_others() {
@@ -17,9 +17,9 @@ async fn a_full_store_refuses_new_ids_and_keeps_the_others() {
 
     // Every step on what it knows goes on, and the truth is written even beyond the limit.
     store.begin_sending(&one).await.unwrap();
-    assert_eq!(store.done(&one, &connection("c-1"), true).await.unwrap(), Recorded::Done);
-    assert_eq!(store.claim(&retry(&one)).await.unwrap(), Claim::Done(connection("c-1")));
-    assert_eq!(store.done(&three, &connection("c-3"), true).await.unwrap(), Recorded::Done);
+    assert_eq!(store.done(&one, &connection("c-1"), Keep::Remember).await.unwrap(), Recorded::Done);
+    assert_eq!(store.claim(&retry(&one)).await.unwrap(), Claim::Done(outcome("c-1")));
+    assert_eq!(store.done(&three, &connection("c-3"), Keep::Remember).await.unwrap(), Recorded::Done);
     let full = store.claim(&lease("4")).await;
     assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
 
@@ -36,6 +36,6 @@ async fn locks_and_forgotten_outcomes_take_no_room() {
         assert_eq!(store.claim(&held).await.unwrap(), Claim::Fresh);
         store.begin_sending(&held).await.unwrap();
         let created = connection(&format!("c-{n}"));
-        assert_eq!(store.done(&held, &created, false).await.unwrap(), Recorded::Done);
+        assert_eq!(store.done(&held, &created, Keep::Forget).await.unwrap(), Recorded::Done);
     }
 }

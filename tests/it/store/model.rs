@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use hubspot_connection_service::{
     domain::ConnectionId,
-    idempotency::{Claim, Lease, MemoryStore, Recorded, Retention, Store, StoreError},
+    idempotency::{Claim, Keep, Lease, MemoryStore, Recorded, Retention, Store, StoreError, Verdict},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::runtime::Builder;
 
-use super::{RedisServer, connection, lease, other_content, retry};
+use super::{RedisServer, connection, lease, other_content, report, retry};
 
 /// The times end in 3, 6, 7 and 9 seconds and pass in tens, so that no moment falls on a boundary, and
 /// the real time that Redis spends does not move it across one.
@@ -29,13 +29,21 @@ enum Step {
     BeginSending(usize),
     NotCreated(usize),
     OutcomeUnknown(usize),
-    Done { lease: usize, connection: usize, remember: bool },
+    Done { lease: usize, connection: usize, keep: Keep },
+    Verified { lease: usize, connection: usize, verdict: usize },
     Release(usize),
     Abandon(usize),
     OutcomesOfOthers(usize),
 }
 
 const CONNECTIONS: [&str; 3] = ["c-1", "c-2", "c-3"];
+const KEEPS: [Keep; 3] = [Keep::Forget, Keep::Remember, Keep::RememberUnverified];
+
+fn verdicts() -> [Verdict; 5] {
+    let deleted = |message| Verdict::Deleted(report(message));
+    let (passed, failed) = (Verdict::Passed(report("passed")), Verdict::Failed(report("failed")));
+    [Verdict::Pending, passed, failed, deleted("deleted"), deleted("deleted, too")]
+}
 
 /// Three ids over two names; of the first, three holders and another content.
 fn leases() -> Vec<Lease> {
@@ -52,8 +60,10 @@ fn step() -> impl Strategy<Value = Step> {
         5 => lease.clone().prop_map(Step::BeginSending),
         2 => lease.clone().prop_map(Step::NotCreated),
         3 => lease.clone().prop_map(Step::OutcomeUnknown),
-        3 => (lease.clone(), 0..CONNECTIONS.len(), any::<bool>())
-            .prop_map(|(lease, connection, remember)| Step::Done { lease, connection, remember }),
+        3 => (lease.clone(), 0..CONNECTIONS.len(), prop::sample::select(&KEEPS))
+            .prop_map(|(lease, connection, keep)| Step::Done { lease, connection, keep }),
+        5 => (lease.clone(), 0..CONNECTIONS.len(), 0..verdicts().len())
+            .prop_map(|(lease, connection, verdict)| Step::Verified { lease, connection, verdict }),
         1 => lease.clone().prop_map(Step::Release),
         2 => lease.clone().prop_map(Step::Abandon),
         2 => lease.prop_map(Step::OutcomesOfOthers),
@@ -66,6 +76,7 @@ enum Answer {
     Lost,
     Claim(Claim),
     Recorded(Recorded),
+    Verdict(Verdict),
     Connections(Vec<ConnectionId>),
 }
 
@@ -75,6 +86,7 @@ impl Answer {
         match (self, other) {
             (Self::Nothing, Self::Nothing) | (Self::Lost, Self::Lost) => true,
             (Self::Recorded(a), Self::Recorded(b)) => a == b,
+            (Self::Verdict(a), Self::Verdict(b)) => a == b,
             (Self::Connections(a), Self::Connections(b)) => a == b,
             (
                 Self::Claim(Claim::InProgress { retry_after: a }),
@@ -103,9 +115,13 @@ async fn take(store: &dyn Store, leases: &[Lease], step: Step) -> Answer {
         Step::BeginSending(lease) => store.begin_sending(&leases[lease]).await.map(nothing),
         Step::NotCreated(lease) => store.not_created(&leases[lease]).await.map(nothing),
         Step::OutcomeUnknown(lease) => store.outcome_unknown(&leases[lease]).await.map(nothing),
-        Step::Done { lease, connection: id, remember } => {
+        Step::Done { lease, connection: id, keep } => {
             let created = connection(CONNECTIONS[id]);
-            store.done(&leases[lease], &created, remember).await.map(Answer::Recorded)
+            store.done(&leases[lease], &created, keep).await.map(Answer::Recorded)
+        }
+        Step::Verified { lease, connection: id, verdict } => {
+            let (id, verdict) = (connection(CONNECTIONS[id]).id, &verdicts()[verdict]);
+            store.verified(&leases[lease].key, &id, verdict).await.map(Answer::Verdict)
         }
         Step::Release(lease) => store.release(&leases[lease]).await.map(nothing),
         Step::Abandon(lease) => store.abandon(&leases[lease]).await.map(nothing),

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use hubspot_connection_service::idempotency::{
-    Claim, InvalidRedisUrl, Recorded, RedisStore, Retention, Store, StoreError,
+    Claim, InvalidRedisUrl, Keep, Key, Recorded, RedisStore, Retention, Store, StoreError, Verdict,
 };
 use redis::AsyncTypedCommands as _;
 use tokio::{net::TcpListener, time::Instant};
 
-use super::{CANARY, KEYS, RedisServer, connection, lease, redis_server::ORG, retry, subject::RETENTION};
+use super::{
+    CANARY, KEYS, RedisServer, connection, lease, redis_server::ORG, report, retry, subject::RETENTION,
+};
 
 /// The longest that a step may take: a connection, then an answer, and the slowness of the machine.
 const LONGEST: Duration = Duration::from_millis(2500);
@@ -123,7 +125,8 @@ async fn the_clock_of_the_server_ends_leases_and_locks() {
 async fn filled() -> Option<(RedisServer, RedisStore)> {
     let server = RedisServer::start().await?;
     let store = server.store(RETENTION);
-    let leases = ["claimed {x}", "sending }{", "unknown", "done", "forgotten", "abandoned"].map(lease);
+    let names = ["claimed {x}", "sending }{", "unknown", "done", "forgotten", "abandoned", "verified"];
+    let leases = names.map(lease);
     for lease in &leases {
         assert_eq!(store.claim(lease).await.unwrap(), Claim::Fresh);
     }
@@ -132,9 +135,15 @@ async fn filled() -> Option<(RedisServer, RedisStore)> {
     }
     store.outcome_unknown(&leases[2]).await.unwrap();
     store.abandon(&leases[5]).await.unwrap();
-    for (lease, id, remember) in [(&leases[3], "c-1", true), (&leases[4], "c-2", false)] {
-        assert_eq!(store.done(lease, &connection(id), remember).await.unwrap(), Recorded::Done);
+    for (lease, id, keep) in [
+        (&leases[3], "c-1", Keep::Remember),
+        (&leases[4], "c-2", Keep::Forget),
+        (&leases[6], "c-3", Keep::RememberUnverified),
+    ] {
+        assert_eq!(store.done(lease, &connection(id), keep).await.unwrap(), Recorded::Done);
     }
+    let verdict = Verdict::Passed(report("It works."));
+    assert_eq!(store.verified(&leases[6].key, &connection("c-3").id, &verdict).await.unwrap(), verdict);
     Some((server, store))
 }
 
@@ -142,7 +151,7 @@ async fn filled() -> Option<(RedisServer, RedisStore)> {
 async fn every_key_has_the_hash_tag_of_its_sandbox_and_an_expiry() {
     let Some((server, _store)) = filled().await else { return };
     let keys = server.keys().await;
-    assert_eq!(keys.len(), 11, "{keys:?}");
+    assert_eq!(keys.len(), 13, "{keys:?}");
     let mut connection = server.connection().await;
     for key in keys {
         let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).unwrap().0;
@@ -177,6 +186,53 @@ async fn no_credential_and_no_key_is_in_redis() {
     }
 }
 
+fn record_key(key: &Key) -> String {
+    format!("hcs:{{{ORG}/prod}}:request:{}", key.request_id)
+}
+
+/// So the records of earlier versions still mean what they did.
+#[tokio::test]
+async fn without_verification_a_record_has_no_field_for_it() {
+    let Some(server) = RedisServer::start().await else { return };
+    let store = server.store(RETENTION);
+    let held = lease("n");
+    store.done(&held, &connection("c-1"), Keep::Remember).await.unwrap();
+    let fields = server.connection().await.hgetall(record_key(&held.key)).await.unwrap();
+    let mut fields: Vec<_> = fields.keys().collect();
+    fields.sort();
+    assert_eq!(fields, ["connection", "etag", "fingerprint", "state"]);
+}
+
+#[tokio::test]
+async fn a_verdict_that_somebody_else_wrote_is_an_error_and_no_panic() {
+    let Some(server) = RedisServer::start().await else { return };
+    let store = server.store(RETENTION);
+    let mut redis = server.connection().await;
+    let created = connection("c-1");
+    let passed = Verdict::Passed(report("It works."));
+    let edits: [&[&str]; 8] = [
+        &["HSET", "verdict", "nonsense"],
+        &["HSET", "verdict", "nonsense", "report", "{}"],
+        &["HSET", "verdict", "passed"],
+        &["HSET", "verdict", "passed", "report", ""],
+        &["HSET", "verdict", "failed", "report", r#"{"checks":[{"name":"no_check"}]}"#],
+        &["HSET", "verdict", "deleted", "report", "\u{0}"],
+        &["HSET", "report", r#"{"checks":[]}"#],
+        &["HSET", "state", "nonsense"],
+    ];
+    for edit in edits {
+        let held = lease("n");
+        store.done(&held, &created, Keep::RememberUnverified).await.unwrap();
+        let mut command = redis::cmd(edit[0]);
+        command.arg(record_key(&held.key)).arg(&edit[1..]).exec_async(&mut redis).await.unwrap();
+        let claim = store.claim(&retry(&held)).await;
+        assert!(matches!(claim, Err(StoreError::Unavailable(_))), "{edit:?}: {claim:?}");
+        let verified = store.verified(&held.key, &created.id, &passed).await;
+        assert!(matches!(verified, Err(StoreError::Unavailable(_))), "{edit:?}: {verified:?}");
+        redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_somebody_else_wrote_is_an_error_and_no_panic() {
     let Some(server) = RedisServer::start().await else { return };
@@ -200,7 +256,7 @@ async fn what_somebody_else_wrote_is_an_error_and_no_panic() {
         let mut command = redis::cmd(edit[0]);
         for word in &edit[1..] {
             match *word {
-                "RECORD" => command.arg(format!("hcs:{{{ORG}/prod}}:request:{}", held.key.request_id)),
+                "RECORD" => command.arg(record_key(&held.key)),
                 "LOCK" => command.arg(format!("hcs:{{{ORG}/prod}}:name:n")),
                 word => command.arg(word),
             };

@@ -1,49 +1,19 @@
-//! What every store does.
+//! What every store does with records, leases and locks.
 
 use std::{sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
-    domain::{ConnectionId, ConnectionName, RequestId},
-    idempotency::{Claim, FingerprintKeys, Key, Lease, Recorded, StoreError},
+    domain::ConnectionName,
+    idempotency::{Claim, FingerprintKeys, Keep, Key, Lease, Recorded},
 };
 use tokio::task::JoinSet;
 
 use super::{
-    KEYS, Subject, connection, fingerprints, lease, other_content, retry, sandbox, subject::RETENTION,
+    KEYS, Subject, connection,
+    expect::{SECOND, assert_in_progress, assert_lost, assert_name_in_progress, assert_unknown},
+    fingerprints, lease, other_content, outcome, retry, sandbox,
+    subject::RETENTION,
 };
-
-const SECOND: Duration = Duration::from_secs(1);
-/// What may be lost to a slow machine where the clock is a real one.
-const TOLERANCE: Duration = Duration::from_secs(5);
-
-#[track_caller]
-fn assert_about(actual: Duration, expected: Duration) {
-    assert!(actual.abs_diff(expected) <= TOLERANCE, "{actual:?} instead of {expected:?}");
-}
-
-#[track_caller]
-fn assert_lost<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
-}
-
-#[track_caller]
-fn assert_in_progress(claim: Claim, left: Duration) {
-    let Claim::InProgress { retry_after } = claim else { panic!("{claim:?}") };
-    assert_about(retry_after, left);
-}
-
-#[track_caller]
-fn assert_name_in_progress(claim: Claim, left: Duration) {
-    let Claim::NameInProgress { retry_after } = claim else { panic!("{claim:?}") };
-    assert_about(retry_after, left);
-}
-
-#[track_caller]
-fn assert_unknown(claim: Claim, first: Duration, last: Duration) {
-    let Claim::Unknown { first_sent, last_sent } = claim else { panic!("{claim:?}") };
-    assert_about(first_sent, first);
-    assert_about(last_sent, last);
-}
 
 pub(super) async fn a_new_id_is_held_by_its_first_holder(subject: Subject) {
     let first = lease("n");
@@ -73,7 +43,7 @@ pub(super) async fn an_id_is_of_one_sandbox(subject: Subject) {
     assert_eq!(subject.claim(&here).await, Claim::Fresh);
     assert_eq!(subject.claim(&there).await, Claim::Fresh);
     let created = connection("c-1");
-    assert_eq!(subject.store.done(&here, &created, true).await.unwrap(), Recorded::Done);
+    assert_eq!(subject.store.done(&here, &created, Keep::Remember).await.unwrap(), Recorded::Done);
     assert_in_progress(subject.claim(&retry(&there)).await, RETENTION.lease);
     let elsewhere = subject.store.outcomes_of_others(&there.key, &[created.id]).await.unwrap();
     assert_eq!(elsewhere, []);
@@ -88,7 +58,7 @@ pub(super) async fn other_content_is_refused_in_every_state(subject: Subject) {
     assert_eq!(subject.claim(&other).await, Claim::OtherContent);
     subject.pass(RETENTION.lease + SECOND).await;
     assert_eq!(subject.claim(&other).await, Claim::OtherContent);
-    subject.store.done(&held, &connection("c-1"), true).await.unwrap();
+    subject.store.done(&held, &connection("c-1"), Keep::Remember).await.unwrap();
     assert_eq!(subject.claim(&other).await, Claim::OtherContent);
 }
 
@@ -105,8 +75,8 @@ pub(super) async fn content_is_recognized_under_the_previous_key(subject: Subjec
     // A replica that has only the key which wrote the record still recognizes it.
     subject.pass(RETENTION.lease + SECOND).await;
     assert_eq!(subject.claim(&rotating).await, Claim::Fresh);
-    subject.store.done(&rotating, &connection("c-1"), true).await.unwrap();
-    assert_eq!(subject.claim(&before).await, Claim::Done(connection("c-1")));
+    subject.store.done(&rotating, &connection("c-1"), Keep::Remember).await.unwrap();
+    assert_eq!(subject.claim(&before).await, Claim::Done(outcome("c-1")));
 }
 
 pub(super) async fn a_claim_that_nobody_renews_is_taken_over(subject: Subject) {
@@ -241,117 +211,6 @@ pub(super) async fn a_released_record_and_its_name_are_free(subject: Subject) {
     assert_eq!(subject.claim(&again).await, Claim::Fresh);
 }
 
-pub(super) async fn a_done_record_answers_everybody(subject: Subject) {
-    let held = lease("n");
-    subject.send(&held).await;
-    let created = connection("c-1");
-    assert_eq!(subject.store.done(&held, &created, true).await.unwrap(), Recorded::Done);
-    assert_eq!(subject.claim(&held).await, Claim::Done(created.clone()));
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Done(created));
-    assert_eq!(subject.claim(&lease("n")).await, Claim::Fresh);
-    assert_lost(subject.store.begin_sending(&held).await);
-    assert_lost(subject.store.release(&held).await);
-}
-
-pub(super) async fn the_first_outcome_stays(subject: Subject) {
-    let held = lease("n");
-    subject.send(&held).await;
-    subject.store.done(&held, &connection("c-1"), true).await.unwrap();
-    for remember in [true, false] {
-        let again = subject.store.done(&held, &connection("c-1"), remember).await.unwrap();
-        assert_eq!(again, Recorded::Done);
-        let another = subject.store.done(&retry(&held), &connection("c-2"), remember).await.unwrap();
-        assert_eq!(another, Recorded::Already(connection("c-1")));
-    }
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Done(connection("c-1")));
-    // What was not recorded is free for the one that it belongs to.
-    let other = lease("n");
-    assert_eq!(subject.store.done(&other, &connection("c-2"), true).await.unwrap(), Recorded::Done);
-}
-
-pub(super) async fn a_late_outcome_is_recorded_whoever_holds_the_record(subject: Subject) {
-    let late = lease("n");
-    subject.send(&late).await;
-    subject.pass(RETENTION.lease + SECOND).await;
-    let successor = retry(&late);
-    assert_unknown(subject.claim(&successor).await, RETENTION.lease, RETENTION.lease);
-    assert_eq!(subject.store.done(&late, &connection("c-1"), true).await.unwrap(), Recorded::Done);
-    assert_lost(subject.store.begin_sending(&successor).await);
-    assert_eq!(subject.claim(&successor).await, Claim::Done(connection("c-1")));
-
-    let missing = lease("m");
-    assert_eq!(subject.store.done(&missing, &connection("c-2"), true).await.unwrap(), Recorded::Done);
-    assert_eq!(subject.claim(&retry(&missing)).await, Claim::Done(connection("c-2")));
-
-    // The id was forgotten, and taken for another content.
-    let forgotten = lease("o");
-    let other = other_content(&forgotten);
-    assert_eq!(subject.claim(&other).await, Claim::Fresh);
-    assert_eq!(subject.store.done(&forgotten, &connection("c-3"), true).await.unwrap(), Recorded::Done);
-    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
-    assert_eq!(subject.claim(&forgotten).await, Claim::Done(connection("c-3")));
-}
-
-pub(super) async fn an_outcome_belongs_to_one_id(subject: Subject) {
-    let (one, other) = (lease("n"), lease("m"));
-    let (first, second) = (connection("c-1"), connection("c-2"));
-    subject.send(&one).await;
-    subject.store.done(&one, &first, true).await.unwrap();
-    subject.send(&other).await;
-    for remember in [true, false] {
-        let recorded = subject.store.done(&other, &first, remember).await.unwrap();
-        assert_eq!(recorded, Recorded::BelongsToAnother);
-    }
-    assert_in_progress(subject.claim(&retry(&other)).await, RETENTION.lease);
-    assert_name_in_progress(subject.claim(&lease("m")).await, RETENTION.settle_window);
-    subject.store.done(&other, &second, true).await.unwrap();
-
-    let ids = [connection("c-3").id, second.id.clone(), first.id.clone()];
-    let stranger = Key { request_id: RequestId::generate(), ..one.key.clone() };
-    let of_others = async |key, ids: &[ConnectionId]| {
-        let others = subject.store.outcomes_of_others(key, ids).await.unwrap();
-        others.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    assert_eq!(of_others(&one.key, &ids).await, ["c-2"]);
-    assert_eq!(of_others(&other.key, &ids).await, ["c-1"]);
-    assert_eq!(of_others(&stranger, &ids).await, ["c-2", "c-1"]);
-    assert!(of_others(&stranger, &[]).await.is_empty());
-}
-
-pub(super) async fn the_outcome_of_a_forgotten_id_is_known_as_long_as_an_id(subject: Subject) {
-    let held = lease("n");
-    subject.send(&held).await;
-    let created = connection("c-1");
-    assert_eq!(subject.store.done(&held, &created, false).await.unwrap(), Recorded::Done);
-    let other = lease("n");
-    assert_eq!(subject.claim(&other).await, Claim::Fresh);
-    let ids = [created.id.clone()];
-    assert_eq!(subject.store.outcomes_of_others(&other.key, &ids).await.unwrap(), ids);
-    assert_eq!(subject.store.done(&other, &created, true).await.unwrap(), Recorded::BelongsToAnother);
-    subject.pass(RETENTION.request_id + SECOND).await;
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
-    assert_eq!(subject.store.done(&other, &created, true).await.unwrap(), Recorded::Done);
-}
-
-pub(super) async fn an_id_is_forgotten_in_the_end(subject: Subject) {
-    let done = lease("n");
-    subject.send(&done).await;
-    let hour = Duration::from_secs(60 * 60);
-    subject.pass(hour).await;
-    // The time counts from the last change.
-    subject.store.done(&done, &connection("c-1"), true).await.unwrap();
-    subject.pass(RETENTION.request_id - hour).await;
-    assert_eq!(subject.claim(&retry(&done)).await, Claim::Done(connection("c-1")));
-    subject.pass(hour + SECOND).await;
-    let other = lease("m");
-    let others = subject.store.outcomes_of_others(&other.key, &[connection("c-1").id]).await.unwrap();
-    assert_eq!(others, []);
-    assert_eq!(subject.store.done(&other, &connection("c-1"), true).await.unwrap(), Recorded::Done);
-    assert_eq!(subject.claim(&other_content(&done)).await, Claim::Fresh);
-    let others = subject.store.outcomes_of_others(&done.key, &[connection("c-1").id]).await.unwrap();
-    assert_eq!(others, [connection("c-1").id]);
-}
-
 pub(super) async fn the_name_of_another_is_left_alone(subject: Subject) {
     // Each of these lost the name to another id before its last step.
     let (done, released, refused, unknown) = (lease("d"), lease("r"), lease("x"), lease("u"));
@@ -362,7 +221,7 @@ pub(super) async fn the_name_of_another_is_left_alone(subject: Subject) {
     for name in ["d", "r", "x", "u"] {
         assert_eq!(subject.claim(&lease(name)).await, Claim::Fresh);
     }
-    subject.store.done(&done, &connection("c-1"), true).await.unwrap();
+    subject.store.done(&done, &connection("c-1"), Keep::Remember).await.unwrap();
     subject.store.release(&released).await.unwrap();
     subject.store.not_created(&refused).await.unwrap();
     subject.store.outcome_unknown(&unknown).await.unwrap();
@@ -394,12 +253,13 @@ pub(super) async fn steps_can_be_repeated(subject: Subject) {
     for _ in 0..2 {
         assert_unknown(subject.claim(&held).await, Duration::ZERO, Duration::ZERO);
     }
-    for _ in 0..2 {
-        assert_eq!(subject.store.done(&held, &connection("c-1"), true).await.unwrap(), Recorded::Done);
+    for recorded in [Recorded::Done, Recorded::Already(outcome("c-1"))] {
+        let again = subject.store.done(&held, &connection("c-1"), Keep::Remember).await.unwrap();
+        assert_eq!(again, recorded);
     }
     let forgotten = lease("m");
     for _ in 0..2 {
-        let recorded = subject.store.done(&forgotten, &connection("c-2"), false).await.unwrap();
+        let recorded = subject.store.done(&forgotten, &connection("c-2"), Keep::Forget).await.unwrap();
         assert_eq!(recorded, Recorded::Done);
     }
 }

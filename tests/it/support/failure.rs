@@ -14,6 +14,8 @@ pub(crate) struct Failure {
     pub(crate) metadata: BTreeMap<String, String>,
     /// The path of each field in `BadRequest`, with its description.
     pub(crate) violations: Vec<(String, String)>,
+    /// The type, subject and description of each violation in `PreconditionFailure`.
+    pub(crate) preconditions: Vec<(String, String, String)>,
     /// The type and name in `ResourceInfo`.
     pub(crate) resource: Option<(String, String)>,
     pub(crate) retry_after: Option<Duration>,
@@ -37,6 +39,13 @@ impl From<Status> for Failure {
                 .map(|bad| bad.field_violations.iter().map(|v| (v.field.clone(), v.description.clone())))
                 .into_iter()
                 .flatten()
+                .collect(),
+            preconditions: details
+                .precondition_failure()
+                .map(|failure| failure.violations.iter())
+                .into_iter()
+                .flatten()
+                .map(|v| (v.r#type.clone(), v.subject.clone(), v.description.clone()))
                 .collect(),
             resource: details.resource_info().map(|r| (r.resource_type.clone(), r.resource_name.clone())),
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),

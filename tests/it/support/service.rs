@@ -133,6 +133,11 @@ impl TestService {
         self.emulator.inject(serde_json::from_value(faults).unwrap());
     }
 
+    /// Replaces the settings of the emulator, in the form of its control route.
+    pub(crate) fn set(&self, settings: Value) {
+        self.emulator.settings(serde_json::from_value(settings).unwrap());
+    }
+
     /// The number of requests that reached a path of the emulator.
     pub(crate) fn requests_to(&self, method: &str, path_end: &str) -> usize {
         let received = self.emulator.received();

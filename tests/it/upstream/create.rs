@@ -4,7 +4,7 @@ use http::{Version, header};
 use hubspot_connection_service::{
     domain::Stage,
     emulator,
-    flow_service::{CreateError, FlowService, NextStep, Refusal, Timeouts},
+    flow_service::{CreateError, FlowService, ListQuery, NextStep, Refusal, Timeouts},
 };
 use reqwest::Client;
 use serde_json::json;
@@ -144,7 +144,11 @@ async fn no_credential_is_printed_with_an_error() {
         let error = upstream.create_hit_by(action).await;
         assert!(!format!("{error:?} {:?}", upstream.flow_service).contains("canary"));
     }
-    let page = upstream.flow_service.list_connections(&sandbox("prod"), None, in_time()).await.unwrap();
+    let page = upstream
+        .flow_service
+        .list_connections(&ListQuery::all(&sandbox("prod")), None, in_time())
+        .await
+        .unwrap();
     assert_eq!(page.connections.len(), 1);
     assert!(!format!("{page:?}").contains("canary"));
 }

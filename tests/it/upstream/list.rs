@@ -5,10 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::{Router, extract::RawQuery, http::header::DATE, routing::get};
 use http::header;
 use hubspot_connection_service::{
+    domain::{Connection, ConnectionState, StoredCredentials},
     emulator,
     flow_service::{
-        ConnectionPage, ConnectionSummary, FlowService, HttpFlowService, PageToken, ReadError, Refusal,
-        Timeouts,
+        CallError, ConnectionPage, FlowService, HttpFlowService, ListQuery, PageToken, Refusal, Timeouts,
     },
 };
 use serde_json::{Value, json};
@@ -16,16 +16,18 @@ use tokio::{net::TcpListener, time::Instant};
 
 use super::{LIST, SECOND, TIMEOUTS, Upstream, client, client_of, connection, in_time, progress, sandbox};
 
-async fn first_page(flow_service: &HttpFlowService) -> Result<ConnectionPage, ReadError> {
-    flow_service.list_connections(&sandbox("prod"), None, in_time()).await
+async fn first_page(flow_service: &HttpFlowService) -> Result<ConnectionPage, CallError> {
+    flow_service.list_connections(&ListQuery::all(&sandbox("prod")), None, in_time()).await
 }
 
-async fn all(flow_service: &HttpFlowService, sandbox_name: &str) -> Vec<ConnectionSummary> {
+async fn all(flow_service: &HttpFlowService, sandbox_name: &str) -> Vec<Connection> {
     let mut connections = Vec::new();
     let mut next: Option<PageToken> = None;
     loop {
-        let page =
-            flow_service.list_connections(&sandbox(sandbox_name), next.as_ref(), in_time()).await.unwrap();
+        let page = flow_service
+            .list_connections(&ListQuery::all(&sandbox(sandbox_name)), next.as_ref(), in_time())
+            .await
+            .unwrap();
         connections.extend(page.connections);
         next = page.next;
         if next.is_none() {
@@ -102,14 +104,22 @@ async fn a_connection_is_told_with_what_helps_to_recognize_it() {
     let created = upstream.create("HubSpot").await.unwrap();
     let page = first_page(&upstream.flow_service).await.unwrap();
     let ledger = upstream.emulator.connections();
-    let expected = ConnectionSummary {
+    let created_at_ms = i64::try_from(ledger[0].created_at_ms).unwrap();
+    let expected = Connection {
         id: created.id,
         etag: created.etag,
         name: "HubSpot".to_owned(),
         description: Some("made by a test".to_owned()),
-        created_at_ms: i64::try_from(ledger[0].created_at_ms).unwrap(),
+        state: Some(ConnectionState::Enabled),
+        credentials: StoredCredentials {
+            client_id: Some("hs-client".to_owned()),
+            client_secret_set: true,
+            access_token_set: true,
+            refresh_token_set: true,
+        },
+        created_at_ms,
+        updated_at_ms: Some(created_at_ms),
         created_client: Some("exc_app".to_owned()),
-        hubspot_client_id: Some("hs-client".to_owned()),
     };
     assert_eq!((page.connections, page.next), (vec![expected], None));
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
@@ -139,7 +149,7 @@ async fn a_read_is_not_repeated_for_ever() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 0, json!({"status": 503}));
     let error = first_page(&upstream.flow_service).await.unwrap_err();
-    let ReadError::Unavailable { problem: Some(problem), .. } = error else { panic!("{error:?}") };
+    let CallError::Unavailable { problem: Some(problem), .. } = error else { panic!("{error:?}") };
     assert_eq!((problem.status, upstream.requests("GET")), (503, 3));
 }
 
@@ -148,7 +158,7 @@ async fn a_refused_read_is_not_repeated() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 1, json!({"status": 403, "code": "2120"}));
     let error = first_page(&upstream.flow_service).await.unwrap_err();
-    assert!(matches!(error, ReadError::Refused { refusal: Refusal::Permission, .. }), "{error:?}");
+    assert!(matches!(error, CallError::Refused { refusal: Refusal::Permission, .. }), "{error:?}");
     assert_eq!(upstream.requests("GET"), 1);
 }
 
@@ -162,7 +172,7 @@ async fn a_refused_token_is_replaced_once() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 0, json!({"status": 401, "shape": "D"}));
     let error = first_page(&upstream.flow_service).await.unwrap_err();
-    assert!(matches!(error, ReadError::Refused { refusal: Refusal::Credentials, .. }), "{error:?}");
+    assert!(matches!(error, CallError::Refused { refusal: Refusal::Credentials, .. }), "{error:?}");
     assert_eq!(upstream.requests("GET"), 2);
 }
 
@@ -172,9 +182,12 @@ async fn a_read_ends_with_its_deadline_and_its_attempt() {
     upstream.pass().await;
     upstream.inject(LIST, 0, json!({"delay": "30s"}));
     let start = Instant::now();
-    let error =
-        upstream.flow_service.list_connections(&sandbox("prod"), None, start + SECOND / 5).await.unwrap_err();
-    assert!(matches!(error, ReadError::Unavailable { .. }) && start.elapsed() < 3 * SECOND, "{error:?}");
+    let error = upstream
+        .flow_service
+        .list_connections(&ListQuery::all(&sandbox("prod")), None, start + SECOND / 5)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CallError::Unavailable { .. }) && start.elapsed() < 3 * SECOND, "{error:?}");
 
     let timeouts = Timeouts { attempt: SECOND / 5, ..TIMEOUTS };
     let upstream = Upstream::with(client(), emulator::CLIENT_ID, timeouts).await;
@@ -211,7 +224,10 @@ async fn the_link_to_the_next_page_is_not_followed() {
     .await;
     let next = first_page(&flow_service).await.unwrap().next.unwrap();
     assert_eq!(next, PageToken("YWJj+ZA==".to_owned()));
-    let page = flow_service.list_connections(&sandbox("prod"), Some(&next), in_time()).await.unwrap();
+    let page = flow_service
+        .list_connections(&ListQuery::all(&sandbox("prod")), Some(&next), in_time())
+        .await
+        .unwrap();
     assert_eq!(page.next, None);
     let knock = tokio::time::timeout(SECOND / 10, evil.accept()).await;
     assert!(knock.is_err(), "the link was followed");
@@ -229,7 +245,10 @@ async fn a_token_cannot_change_the_query() {
     .await;
     let next = first_page(&flow_service).await.unwrap().next.unwrap();
     // The page names itself as its next one, and it is the caller who follows.
-    let page = flow_service.list_connections(&sandbox("prod"), Some(&next), in_time()).await.unwrap();
+    let page = flow_service
+        .list_connections(&ListQuery::all(&sandbox("prod")), Some(&next), in_time())
+        .await
+        .unwrap();
     assert_eq!(page.next, Some(next));
 }
 
@@ -243,7 +262,7 @@ async fn an_answer_that_would_hide_connections_is_an_error() {
     ] {
         let flow_service = scripted(move |_| body.clone()).await;
         let error = first_page(&flow_service).await.unwrap_err();
-        assert!(matches!(error, ReadError::Undecodable(_) | ReadError::Unavailable { .. }), "{error:?}");
+        assert!(matches!(error, CallError::Undecodable(_) | CallError::Unavailable { .. }), "{error:?}");
     }
 }
 
@@ -254,5 +273,5 @@ async fn the_time_is_the_servers_or_the_answer_is_not_used() {
     let answer = async || ([(DATE, "yesterday")], r#"{"items":[]}"#);
     tokio::spawn(axum::serve(listener, Router::new().route("/connections", get(answer))).into_future());
     let error = first_page(&flow_service).await.unwrap_err();
-    assert!(matches!(error, ReadError::Undecodable(_)), "{error:?}");
+    assert!(matches!(error, CallError::Undecodable(_)), "{error:?}");
 }

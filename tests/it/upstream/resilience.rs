@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::flow_service::{CreateError, FlowService, ReadError};
+use hubspot_connection_service::flow_service::{CallError, CreateError, FlowService, ListQuery};
 use serde_json::json;
 use tokio::time::{self, Instant};
 
@@ -36,8 +36,9 @@ async fn after_a_throttle_no_call_goes_out_before_its_time() {
         };
         assert!((20 * SECOND..=30 * SECOND).contains(&rest), "{rest:?}");
     }
-    let read = upstream.flow_service.list_connections(&sandbox("prod"), None, in_time()).await;
-    assert!(matches!(read, Err(ReadError::Throttled { problem: None, .. })), "{read:?}");
+    let read =
+        upstream.flow_service.list_connections(&ListQuery::all(&sandbox("prod")), None, in_time()).await;
+    assert!(matches!(read, Err(CallError::Throttled { problem: None, .. })), "{read:?}");
     assert!(start.elapsed() < 5 * SECOND);
     assert_eq!((upstream.requests("POST"), upstream.requests("GET")), (1, 0));
 
@@ -65,8 +66,9 @@ async fn the_breaker_opens_after_failures_and_a_later_success_closes_it() {
     }
     let error = upstream.flow_service.pass(in_time()).await.unwrap_err();
     assert!(matches!(error, CreateError::BreakerOpen { .. }), "{error:?}");
-    let read = upstream.flow_service.list_connections(&sandbox("prod"), None, in_time()).await;
-    assert!(matches!(read, Err(ReadError::BreakerOpen { .. })), "{read:?}");
+    let read =
+        upstream.flow_service.list_connections(&ListQuery::all(&sandbox("prod")), None, in_time()).await;
+    assert!(matches!(read, Err(CallError::BreakerOpen { .. })), "{read:?}");
     assert_eq!((upstream.requests("POST"), upstream.requests("GET")), (5, 0));
 
     pass_time(5 * SECOND).await;
@@ -81,7 +83,8 @@ async fn a_probe_that_is_given_up_makes_room_for_the_next() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 5, json!({"status": 503}));
     for _ in 0..2 {
-        let _ = upstream.flow_service.list_connections(&sandbox("prod"), None, in_time()).await;
+        let _ =
+            upstream.flow_service.list_connections(&ListQuery::all(&sandbox("prod")), None, in_time()).await;
     }
     assert!(upstream.flow_service.pass(in_time()).await.is_err());
     pass_time(5 * SECOND).await;
@@ -115,7 +118,11 @@ async fn an_impatient_caller_does_not_open_the_breaker() {
     upstream.inject(LIST, 0, json!({"delay": "30s"}));
     for _ in 0..6 {
         let deadline = Instant::now() + SECOND / 20;
-        upstream.flow_service.list_connections(&sandbox("prod"), None, deadline).await.unwrap_err();
+        upstream
+            .flow_service
+            .list_connections(&ListQuery::all(&sandbox("prod")), None, deadline)
+            .await
+            .unwrap_err();
     }
     upstream.create("HubSpot").await.unwrap();
 }

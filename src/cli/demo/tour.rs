@@ -1,0 +1,112 @@
+//! What the demo shows: a connection is created, listed, explored and tested, as any caller would,
+//! through a socket and with the generated client.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    net::SocketAddr,
+};
+
+use tonic::transport::Channel;
+
+use crate::proto::{
+    CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, GetHubSpotTableRequest,
+    HubSpotCredentials, ListHubSpotConnectionsRequest, ListHubSpotTablesRequest,
+    TestHubSpotConnectionRequest, hub_spot_connection_service_client::HubSpotConnectionServiceClient,
+};
+
+type Client = HubSpotConnectionServiceClient<Channel>;
+
+/// A table that HubSpot has.
+pub(super) const TABLE: &str = "Hubspot.Contacts";
+
+/// Makes the calls and prints what they answer. The ID of the connection comes back.
+pub(super) async fn tour(grpc: SocketAddr) -> Result<String, Box<dyn Error>> {
+    let mut client = Client::connect(format!("http://{grpc}")).await?;
+    let id = create(&mut client).await?;
+    list(&mut client).await?;
+    explore(&mut client, &id).await?;
+    test(&mut client, &id).await?;
+    Ok(id)
+}
+
+async fn create(client: &mut Client) -> Result<String, Box<dyn Error>> {
+    let request = CreateHubSpotConnectionRequest {
+        name: "connection for HubSpot".to_owned(),
+        credentials: Some(HubSpotCredentials {
+            client_id: "demo-hubspot-client".to_owned(),
+            client_secret: "demo-hubspot-secret".to_owned(),
+            access_token: "demo-hubspot-access-token".to_owned(),
+            refresh_token: "demo-hubspot-refresh-token".to_owned(),
+        }),
+        ..CreateHubSpotConnectionRequest::default()
+    };
+    let response = client.create_hub_spot_connection(request).await?.into_inner();
+    let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _ } = response;
+    write!(
+        io::stdout(),
+        "\
+CreateHubSpotConnection answered:
+  id         {id}
+  etag       {etag}
+  request_id {request_id}
+"
+    )?;
+    Ok(id)
+}
+
+async fn list(client: &mut Client) -> Result<(), Box<dyn Error>> {
+    let request = ListHubSpotConnectionsRequest::default();
+    let listed = client.list_hub_spot_connections(request).await?.into_inner();
+    let mut out = io::stdout().lock();
+    writeln!(out, "ListHubSpotConnections answered:")?;
+    for connection in listed.connections {
+        let state = short(connection.state().as_str_name(), "CONNECTION_STATE_");
+        writeln!(out, "  {} {state} {:?}", connection.id, connection.name)?;
+    }
+    Ok(())
+}
+
+async fn explore(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
+    let request = ListHubSpotTablesRequest { id: id.to_owned(), ..ListHubSpotTablesRequest::default() };
+    let listed = client.list_hub_spot_tables(request).await?.into_inner();
+    let tables: Vec<_> = listed.tables.into_iter().map(|table| table.path).collect();
+
+    let request = GetHubSpotTableRequest {
+        id: id.to_owned(),
+        table: TABLE.to_owned(),
+        ..GetHubSpotTableRequest::default()
+    };
+    let table = client.get_hub_spot_table(request).await?.into_inner();
+    let columns: Vec<_> = table.columns.into_iter().map(|column| column.name).collect();
+    write!(
+        io::stdout(),
+        "\
+ListHubSpotTables answered:
+  {}
+GetHubSpotTable answered for {TABLE}:
+  {}
+",
+        tables.join(", "),
+        columns.join(", ")
+    )?;
+    Ok(())
+}
+
+async fn test(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
+    let request =
+        TestHubSpotConnectionRequest { id: id.to_owned(), ..TestHubSpotConnectionRequest::default() };
+    let tested = client.test_hub_spot_connection(request).await?.into_inner();
+    let mut out = io::stdout().lock();
+    writeln!(out, "TestHubSpotConnection answered:")?;
+    for check in tested.result.unwrap_or_default().checks {
+        let state = short(check.state().as_str_name(), "STATE_");
+        writeln!(out, "  {state} {:15} {}", check.name, check.message)?;
+    }
+    Ok(())
+}
+
+/// A value of an enum without what all its values begin with.
+fn short(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
+}

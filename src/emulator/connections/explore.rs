@@ -1,0 +1,74 @@
+//! `GET /connections/{id}/explore`
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{content::from_provider, find};
+use crate::emulator::{
+    problem::Problem,
+    query::{known_parameters_only, value},
+    received::ReceivedRequest,
+    reply::Reply,
+    spec::Table,
+    store::{Store, Tenant},
+};
+
+/// The documented query parameters. Those about files change nothing here, where there are none;
+/// the tutorials and the reference differ in their case.
+const PARAMETERS: [&str; 6] =
+    ["objectType", "object", "FileType", "fileType", "CompressionType", "compressionType"];
+
+/// Lists the tables behind a connection, or the columns of one.
+///
+/// # Errors
+/// 404 in the legacy shape for an unknown connection; 400 for query parameters that are unknown,
+/// missing, empty or invalid, and for an unknown table.
+pub(in crate::emulator) fn explore(
+    request: &ReceivedRequest,
+    id: &str,
+    tenant: &Tenant,
+    store: &Store,
+) -> Result<Reply, Problem> {
+    known_parameters_only(request, &PARAMETERS)?;
+    let tables = find(store, tenant, id)?.content.spec.tables;
+    let pairs = request.query_pairs();
+    // The codes are the provider's own, from the catalogue of the sources; whether they come with
+    // the prefix of the Flow Service's is not documented.
+    let refused = |code, detail: &str| {
+        let detail = format!("{detail} Please provide a valid objectType and try again.");
+        Err(Problem::invalid(code, detail))
+    };
+    let object_type = match value(&pairs, "objectType") {
+        None => return refused(1359, "The param objectType is missing in the request."),
+        Some("") => return refused(1334, "The query param : objectType cannot be empty."),
+        Some(object_type) => object_type,
+    };
+    // Documented in capitals, and used in lower case by every tutorial.
+    let body = match &*object_type.to_ascii_lowercase() {
+        "root" => tables.iter().map(Table::item).collect(),
+        "table" => schema(tables, object_type, value(&pairs, "object"))?,
+        _ => return refused(1358, "The provided param 'objectType' is invalid."),
+    };
+    Ok(Reply::json(StatusCode::OK, &body))
+}
+
+fn schema(tables: &[Table], object_type: &str, object: Option<&str>) -> Result<Value, Problem> {
+    let Some(object) = object.filter(|object| !object.is_empty()) else {
+        return Err(Problem::invalid(
+            1337,
+            format!(
+                "The object cannot be empty for objectType={object_type}. \
+                 Please provide valid object and try again."
+            ),
+        ));
+    };
+    let table = tables.iter().find(|table| table.path == object);
+    // What exploring an unknown table answers is not documented. The words are those of the
+    // provider's 1330-400, which comes nearest.
+    let unknown = || {
+        from_provider(&format!(
+            "No columns were found for table {object}. Please provide a valid table name and try again"
+        ))
+    };
+    table.map(Table::schema).ok_or_else(unknown)
+}

@@ -1,0 +1,125 @@
+//! What exploring a connection finds.
+
+use serde_json::{Value, json};
+
+/// A table of a source. Its name is its path.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its path, such as `Hubspot.Contacts`.
+    pub path: &'static str,
+    /// Its columns.
+    pub columns: &'static [Column],
+}
+
+/// A column of a table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: ColumnType,
+}
+
+/// The type of a column's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// Text.
+    Text,
+    /// A date and time, which is text of a certain format.
+    DateTime,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+}
+
+const fn text(name: &'static str) -> Column {
+    Column { name, kind: ColumnType::Text }
+}
+
+const fn date_time(name: &'static str) -> Column {
+    Column { name, kind: ColumnType::DateTime }
+}
+
+const fn number(name: &'static str) -> Column {
+    Column { name, kind: ColumnType::Number }
+}
+
+const fn boolean(name: &'static str) -> Column {
+    Column { name, kind: ColumnType::Boolean }
+}
+
+/// The tables that the documentation shows. It gives columns of `Hubspot.Contacts` alone; those of
+/// the others are made up after HubSpot's own objects.
+pub(super) const HUBSPOT: &[Table] = &[
+    Table {
+        path: "Hubspot.All_Deals",
+        columns: &[
+            text("Deal_Id"),
+            text("Properties_Dealname_Value"),
+            number("Properties_Amount_Value"),
+            date_time("Properties_Closedate_Value"),
+            boolean("Is_Deleted"),
+        ],
+    },
+    Table {
+        path: "Hubspot.Blog_Authors",
+        columns: &[text("Id"), text("Full_Name"), text("Email"), date_time("Created")],
+    },
+    Table {
+        path: "Hubspot.Blog_Comments",
+        columns: &[text("Id"), text("User_Name"), text("Comment"), date_time("Created_At")],
+    },
+    Table {
+        path: "Hubspot.Contacts",
+        columns: &[
+            text("Properties_Firstname_Value"),
+            text("Properties_Lastname_Value"),
+            date_time("Added_At"),
+            text("Portal_Id"),
+            text("Vid"),
+        ],
+    },
+];
+
+pub(super) const SALESFORCE: &[Table] = &[
+    Table { path: "Account", columns: &[text("Id"), text("Name"), date_time("CreatedDate")] },
+    Table { path: "Contact", columns: &[text("Id"), text("Email"), boolean("IsDeleted")] },
+];
+
+impl Table {
+    /// The table in the answer to exploring the root.
+    pub fn item(&self) -> Value {
+        json!({
+            "type": "table",
+            "name": self.path,
+            "path": self.path,
+            "canPreview": true,
+            "canFetchSchema": true,
+        })
+    }
+
+    /// The answer to exploring the table.
+    pub fn schema(&self) -> Value {
+        let columns: Vec<Value> = self.columns.iter().map(Column::item).collect();
+        json!({"format": "flat", "schema": {"columns": columns}})
+    }
+}
+
+impl Column {
+    fn item(&self) -> Value {
+        let Self { name, kind } = self;
+        let plain = |kind: &str| json!({"name": name, "type": kind, "xdm": {"type": kind}});
+        match kind {
+            ColumnType::Text => plain("string"),
+            ColumnType::Number => plain("number"),
+            ColumnType::Boolean => plain("boolean"),
+            ColumnType::DateTime => json!({
+                "name": name,
+                "type": "string",
+                "meta:xdmType": "date-time",
+                "xdm": {"type": "string", "format": "date-time"},
+            }),
+        }
+    }
+}

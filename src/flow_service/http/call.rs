@@ -1,0 +1,249 @@
+//! Every request but a creation: sent, repeated where that is harmless, and its answer read.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use reqwest::{Response, Url};
+use secrecy::ExposeSecret;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{HttpFlowService, JSON, NoPass, Pass, SANDBOX_NAME, answer, answer::ErrorAnswer};
+use crate::{
+    domain::SandboxName,
+    flow_service::{
+        CallError, Cause, FlowService, Problem, Refusal,
+        breaker::Verdict,
+        classify::Meaning,
+        redaction::without_tokens,
+        retry,
+        token::TokenErrorKind,
+        upstream_client::{read_body, without_url},
+    },
+};
+
+/// A full page of connections is some 100 KiB.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+const MOST_ATTEMPTS: u32 = 3;
+/// The code of the gateway in front of the Flow Service for too many requests.
+const GATEWAY_THROTTLES: &str = "429050";
+
+/// One request.
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) sandbox: &'a SandboxName,
+    pub(super) if_match: Option<HeaderValue>,
+    pub(super) body: Option<Bytes>,
+    /// The secrets in the body: an answer that repeats one does not get it any further.
+    pub(super) secrets: Vec<&'a str>,
+    /// Whether a failure is the Flow Service's own. It may as well be HubSpot's, where that is asked.
+    pub(super) is_its_own: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A read.
+    pub(super) fn get(url: Url, sandbox: &'a SandboxName) -> Self {
+        let (method, if_match, body) = (Method::GET, None, None);
+        Self { method, url, sandbox, if_match, body, secrets: Vec::new(), is_its_own: true }
+    }
+
+    /// Whether it may be sent again although it may have arrived.
+    fn is_read(&self) -> bool {
+        self.method == Method::GET
+    }
+}
+
+/// A success.
+pub(super) struct Success {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// An attempt that gave nothing.
+enum Failure {
+    /// The access token is not accepted, a fresh one may be.
+    TokenRefused(Problem),
+    /// It may help to try again, after this time where one was asked for.
+    Passing(CallError, Option<Duration>),
+    Lasting(CallError),
+}
+
+impl HttpFlowService {
+    /// Sends a request and reads its answer.
+    pub(super) async fn call<T>(
+        &self,
+        call: &Call<'_>,
+        deadline: Instant,
+        read: impl Fn(&Success) -> Result<T, Cause>,
+    ) -> Result<T, CallError> {
+        let mut attempt = 1;
+        let mut is_token_fresh = false;
+        loop {
+            match self.attempt(call, deadline, &read).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::TokenRefused(_)) if !is_token_fresh => is_token_fresh = true,
+                Err(Failure::TokenRefused(problem)) => {
+                    return Err(CallError::Refused { refusal: Refusal::Credentials, problem });
+                }
+                Err(Failure::Passing(error, asked))
+                    if attempt < MOST_ATTEMPTS && (call.is_read() || !error.may_have_arrived()) =>
+                {
+                    let wait = if call.is_its_own {
+                        self.retry_in(attempt, asked, deadline)
+                    } else {
+                        once(attempt, asked, deadline)
+                    };
+                    let Some(wait) = wait else { return Err(error) };
+                    tracing::debug!(attempt, ?wait, %error, "a request is repeated");
+                    sleep(wait).await;
+                    attempt += 1;
+                }
+                Err(Failure::Passing(error, _) | Failure::Lasting(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn attempt<T>(
+        &self,
+        call: &Call<'_>,
+        deadline: Instant,
+        read: &impl Fn(&Success) -> Result<T, Cause>,
+    ) -> Result<T, Failure> {
+        let pass = self.admit(deadline).await?;
+        self.budget.deposit();
+        // The caller's impatience says nothing about the Flow Service: no verdict on it.
+        let sent = timeout_at(deadline, self.send(call, &pass)).await;
+        let answer = sent.map_err(|_| Failure::Lasting(unavailable("the deadline was spent".into())))?;
+        let answer = match answer {
+            Ok(success) => read(&success).map_err(|cause| Failure::Lasting(CallError::Undecodable(cause))),
+            Err(failure) => Err(failure),
+        };
+        if let Some(verdict) = verdict(&answer, call.is_its_own) {
+            pass.permit.judge(verdict);
+        }
+        answer
+    }
+
+    async fn send(&self, call: &Call<'_>, pass: &Pass) -> Result<Success, Failure> {
+        let mut request = self
+            .client
+            .request(call.method.clone(), call.url.clone())
+            .headers(self.headers.clone())
+            .header(SANDBOX_NAME, call.sandbox.as_str())
+            .header(header::AUTHORIZATION, pass.token.authorization())
+            .timeout(self.timeouts.attempt);
+        if let Some(etag) = &call.if_match {
+            request = request.header(header::IF_MATCH, etag);
+        }
+        if let Some(body) = &call.body {
+            request = request.header(header::CONTENT_TYPE, JSON).body(body.clone());
+        }
+        let response = request.send().await.map_err(|error| {
+            let is_sent = !error.is_connect();
+            let cause = without_url(error);
+            let error = if is_sent { unavailable(cause) } else { CallError::Unreachable(cause) };
+            Failure::Passing(error, None)
+        })?;
+        if response.status().is_success() {
+            success(response).await
+        } else {
+            let secrets = [&call.secrets[..], &[pass.token.expose_secret()]].concat();
+            let mut answer = answer::read_error(response, &secrets).await;
+            if !call.is_its_own {
+                // HubSpot's words, about credentials that nobody here knows.
+                answer.problem.message = answer.problem.message.map(|text| without_tokens(&text));
+            }
+            Err(self.not_done(call, pass, answer))
+        }
+    }
+
+    fn not_done(&self, call: &Call<'_>, pass: &Pass, answer: ErrorAnswer) -> Failure {
+        let ErrorAnswer { meaning, retry_after, problem } = answer;
+        match meaning {
+            Meaning::TokenRefused => {
+                self.tokens.refuse(&pass.token);
+                Failure::TokenRefused(problem)
+            }
+            Meaning::Refused(refusal) => Failure::Lasting(CallError::Refused { refusal, problem }),
+            Meaning::Throttled => {
+                // HubSpot has limits as well, which concern nobody else.
+                if call.is_its_own || problem.code.as_deref() == Some(GATEWAY_THROTTLES) {
+                    self.gate.close(retry_after);
+                }
+                let error = CallError::Throttled { retry_after, problem: Some(problem) };
+                Failure::Passing(error, retry_after)
+            }
+            Meaning::Unknown => {
+                let cause = format!("an answer that leaves it open: {problem}").into();
+                let error = CallError::Unavailable { retry_after, problem: Some(Box::new(problem)), cause };
+                Failure::Passing(error, retry_after)
+            }
+        }
+    }
+}
+
+async fn success(response: Response) -> Result<Success, Failure> {
+    let headers = response.headers().clone();
+    // One that is too long stays so.
+    if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
+        let cause = format!("the answer is longer than {MAX_BODY} bytes").into();
+        return Err(Failure::Lasting(CallError::Undecodable(cause)));
+    }
+    let body =
+        read_body(response, MAX_BODY).await.map_err(|cause| Failure::Passing(unavailable(cause), None))?;
+    Ok(Success { headers, body })
+}
+
+fn unavailable(cause: Cause) -> CallError {
+    CallError::Unavailable { retry_after: None, problem: None, cause }
+}
+
+impl From<NoPass> for Failure {
+    fn from(reason: NoPass) -> Self {
+        match reason {
+            NoPass::Throttled(rest) => {
+                Self::Lasting(CallError::Throttled { retry_after: Some(rest), problem: None })
+            }
+            NoPass::BreakerOpen(retry_after) => Self::Lasting(CallError::BreakerOpen { retry_after }),
+            NoPass::TooLate => {
+                Self::Lasting(CallError::Unreachable("there was no access token in time".into()))
+            }
+            NoPass::Token(error) => match error.kind {
+                TokenErrorKind::Throttled | TokenErrorKind::Unavailable => {
+                    let asked = error.retry_after;
+                    Self::Passing(CallError::Token(error), asked)
+                }
+                TokenErrorKind::BadCredentials
+                | TokenErrorKind::BadScope
+                | TokenErrorKind::TokenRefused
+                | TokenErrorKind::SecretUnreadable => Self::Lasting(CallError::Token(error)),
+            },
+        }
+    }
+}
+
+/// When to repeat a request to HubSpot: once, and without a part in the budget of all calls, which a
+/// HubSpot in trouble must not spend.
+fn once(attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration> {
+    let wait = asked.unwrap_or_default() + retry::backoff(attempt);
+    (attempt == 1 && Instant::now() + wait < deadline).then_some(wait)
+}
+
+/// What an attempt says about the Flow Service; a throttle says neither, nor does an answer that only
+/// cannot be read. Where HubSpot was asked a failure may be its own.
+fn verdict<T>(outcome: &Result<T, Failure>, is_its_own: bool) -> Option<Verdict> {
+    let error = match outcome {
+        Ok(_) | Err(Failure::TokenRefused(_)) => return Some(Verdict::Works),
+        Err(Failure::Passing(error, _) | Failure::Lasting(error)) => error,
+    };
+    match error {
+        CallError::Refused { .. } | CallError::OtherSource => Some(Verdict::Works),
+        CallError::Unreachable(_) => Some(Verdict::Fails),
+        CallError::Unavailable { .. } => is_its_own.then_some(Verdict::Fails),
+        CallError::Token(_)
+        | CallError::BreakerOpen { .. }
+        | CallError::Throttled { .. }
+        | CallError::Undecodable(_) => None,
+    }
+}

@@ -1,0 +1,140 @@
+//! `/connections` and `/connections/{id}`: listing, counting, reading, changing and deleting.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use reqwest::Url;
+use secrecy::ExposeSecret;
+use tokio::time::Instant;
+
+use super::{HttpFlowService, call::Call};
+use crate::{
+    domain::{Connection, ConnectionChanges, ConnectionId, ConnectionRef, Credential, Etag, SandboxName},
+    flow_service::{CallError, Cause, ConnectionPage, ListQuery, PageToken, Refusal, wire},
+};
+
+impl HttpFlowService {
+    pub(super) async fn list(
+        &self,
+        query: &ListQuery<'_>,
+        page: Option<&PageToken>,
+        deadline: Instant,
+    ) -> Result<ConnectionPage, CallError> {
+        let (of_hubspot, limit) = (of_hubspot(), query.limit.to_string());
+        let of_name = query.name.filter(|name| is_plain(name)).map(|name| format!("name=={name}"));
+        let mut parameters = vec![("property", of_hubspot.as_str())];
+        parameters.extend(of_name.as_deref().map(|filter| ("property", filter)));
+        parameters.extend([("orderby", "-createdAt"), ("limit", &limit)]);
+        parameters.extend(page.map(|PageToken(token)| ("continuationToken", token.as_str())));
+        let call = Call::get(with_query(self.connections.clone(), &parameters), query.sandbox);
+        self.call(&call, deadline, |answer| wire::read_page(&answer.body, server_time_ms(&answer.headers)?))
+            .await
+    }
+
+    pub(super) async fn count(&self, sandbox: &SandboxName, deadline: Instant) -> Result<u64, CallError> {
+        let of_hubspot = of_hubspot();
+        let parameters = [("property", of_hubspot.as_str()), ("count", "true")];
+        let url = with_query(self.connections.clone(), &parameters);
+        self.call(&Call::get(url, sandbox), deadline, |answer| wire::read_count(&answer.body)).await
+    }
+
+    pub(super) async fn get(
+        &self,
+        at: &ConnectionRef,
+        deadline: Instant,
+    ) -> Result<Option<Connection>, CallError> {
+        let call = Call::get(self.url_of(&at.id, None), &at.sandbox);
+        let read = self.call(&call, deadline, |answer| wire::read_connection(&answer.body, &at.id)).await;
+        match read {
+            Ok(wire::Found::Connection(connection)) => Ok(Some(connection)),
+            Ok(wire::Found::OfAnotherSource) => Err(CallError::OtherSource),
+            Ok(wire::Found::Nothing) => Ok(None),
+            Err(error) if error.refusal() == Some(Refusal::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn update(
+        &self,
+        sandbox: &SandboxName,
+        before: &Connection,
+        changes: &ConnectionChanges,
+        deadline: Instant,
+    ) -> Result<Etag, CallError> {
+        let body = serde_json::to_vec(&wire::changes(changes, before)).expect("strings always serialize");
+        let credentials = changes.credentials().map(|credentials| credentials.all()).into_iter().flatten();
+        let call = Call {
+            method: Method::PATCH,
+            url: self.url_of(&before.id, None),
+            sandbox,
+            if_match: Some(HeaderValue::from_str(before.etag.as_str()).expect("an etag is visible ASCII")),
+            body: Some(Bytes::from(body)),
+            secrets: credentials.map(Credential::expose_secret).collect(),
+            is_its_own: true,
+        };
+        self.call(&call, deadline, |answer| wire::read_version(&answer.body)).await
+    }
+
+    pub(super) async fn delete(&self, at: &ConnectionRef, deadline: Instant) -> Result<(), CallError> {
+        let call = Call { method: Method::DELETE, ..Call::get(self.url_of(&at.id, None), &at.sandbox) };
+        self.call(&call, deadline, |_| Ok(())).await
+    }
+
+    /// The URL of a connection, or of something below it.
+    pub(super) fn url_of(&self, id: &ConnectionId, below: Option<&str>) -> Url {
+        let mut url = self.connections.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(id.as_str()).extend(below);
+        }
+        url
+    }
+}
+
+fn of_hubspot() -> String {
+    format!("connectionSpec.id=={}", wire::HUBSPOT_SPEC_ID)
+}
+
+/// Adds parameters to a URL. A space is `%20` to everybody, and `+` is one only to those who read
+/// queries as forms.
+pub(super) fn with_query(mut url: Url, parameters: &[(&str, &str)]) -> Url {
+    url.query_pairs_mut().extend_pairs(parameters);
+    let query = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(query.as_deref());
+    url
+}
+
+/// Whether a filter by this name means the same in every reading of Adobe's documents, which show
+/// values bare and in quotes, take commas for a list, and speak of values of the wrong type.
+fn is_plain(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let is_literal = ["true", "false", "null"].iter().any(|literal| name.eq_ignore_ascii_case(literal));
+    let is_word = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(is_plain);
+    is_word && !is_literal && name.len() <= 255
+}
+
+/// The time of the answer by the Flow Service's clock, which `Date` tells in whole seconds.
+fn server_time_ms(headers: &HeaderMap) -> Result<i64, Cause> {
+    let date = headers.get(header::DATE).ok_or("the answer has no date")?;
+    let date: SystemTime = httpdate::parse_http_date(date.to_str()?)?;
+    Ok(i64::try_from(date.duration_since(UNIX_EPOCH)?.as_millis())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(date: &str) -> Option<i64> {
+        let headers = [(header::DATE, HeaderValue::from_str(date).unwrap())].into_iter().collect();
+        server_time_ms(&headers).ok()
+    }
+
+    #[test]
+    fn the_servers_clock_is_read_or_not_guessed() {
+        assert_eq!(time("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+        for date in ["", "soon", "1994-11-06T08:49:37Z"] {
+            assert_eq!(time(date), None, "{date}");
+        }
+        assert!(server_time_ms(&HeaderMap::new()).is_err());
+    }
+}

@@ -1,0 +1,57 @@
+//! What the Flow Service finds out at HubSpot: `/connections/{id}/test` and `/connections/{id}/explore`;
+//! and what it says of HubSpot, `/connectionSpecs/{id}`.
+
+use tokio::time::Instant;
+
+use super::{HttpFlowService, call::Call, connections::with_query};
+use crate::{
+    domain::{Column, ConnectionRef, SandboxName, Table, TablePath},
+    flow_service::{CallError, Refusal, wire},
+};
+
+impl HttpFlowService {
+    pub(super) async fn test(&self, at: &ConnectionRef, deadline: Instant) -> Result<bool, CallError> {
+        let call = Call { is_its_own: false, ..Call::get(self.url_of(&at.id, Some("test")), &at.sandbox) };
+        self.call(&call, deadline, |answer| wire::read_test(&answer.body)).await
+    }
+
+    pub(super) async fn tables(
+        &self,
+        at: &ConnectionRef,
+        deadline: Instant,
+    ) -> Result<Vec<Table>, CallError> {
+        let call = self.explore(at, &[("objectType", "root")]);
+        self.call(&call, deadline, |answer| wire::read_tables(&answer.body)).await
+    }
+
+    pub(super) async fn columns(
+        &self,
+        at: &ConnectionRef,
+        table: &TablePath,
+        deadline: Instant,
+    ) -> Result<Vec<Column>, CallError> {
+        let call = self.explore(at, &[("objectType", "table"), ("object", table.as_str())]);
+        self.call(&call, deadline, |answer| wire::read_columns(&answer.body)).await
+    }
+
+    /// Adobe's OpenAPI document writes the types of objects in upper case, its tutorials and its
+    /// connection specifications in lower case.
+    fn explore<'a>(&self, at: &'a ConnectionRef, parameters: &[(&str, &str)]) -> Call<'a> {
+        let url = with_query(self.url_of(&at.id, Some("explore")), parameters);
+        Call { is_its_own: false, ..Call::get(url, &at.sandbox) }
+    }
+
+    pub(super) async fn drift(
+        &self,
+        sandbox: &SandboxName,
+        deadline: Instant,
+    ) -> Result<Vec<String>, CallError> {
+        let call = Call::get(self.spec.clone(), sandbox);
+        match self.call(&call, deadline, |answer| wire::spec_drift(&answer.body)).await {
+            Err(error) if error.refusal() == Some(Refusal::NotFound) => {
+                Ok(vec!["it does not exist any more".to_owned()])
+            }
+            drift => drift,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The requests about connections that exist.
+
+use super::{Error, Violations, optional, resolve};
+use crate::{
+    domain::{
+        ConnectionChanges, ConnectionName, ConnectionRef, Description, Etag, Invalid, SandboxName, Sandboxes,
+        TablePath,
+    },
+    grpc::page_token,
+    proto,
+    service::{ListHubSpotConnections, UpdateHubSpotConnection},
+};
+
+const DEFAULT_PAGE_SIZE: u8 = 50;
+const LARGEST_PAGE_SIZE: u8 = 100;
+
+/// Turns the fields that name a connection into where it is.
+pub(in crate::grpc) fn connection(
+    id: &str,
+    sandbox_name: &str,
+    sandboxes: &Sandboxes,
+) -> Result<ConnectionRef, Error> {
+    let mut violations = Violations::default();
+    match violations.connection(id, sandbox_name) {
+        Some(found) => resolve(found, sandboxes),
+        None => Err(Error::Invalid(violations.0)),
+    }
+}
+
+/// What is asked for by a request to list connections.
+#[derive(Debug)]
+pub(in crate::grpc) enum List {
+    /// The connections.
+    Page(ListHubSpotConnections),
+    /// Their number, of all or of one name.
+    Count(SandboxName, Option<String>),
+}
+
+/// Turns a request to list connections into the command.
+pub(in crate::grpc) fn list(
+    request: proto::ListHubSpotConnectionsRequest,
+    sandboxes: &Sandboxes,
+) -> Result<List, Error> {
+    let proto::ListHubSpotConnectionsRequest { sandbox_name, page_size, page_token, name, count_only } =
+        request;
+    let mut violations = Violations::default();
+    let sandbox = violations.check("sandbox_name", optional(&sandbox_name, SandboxName::parse));
+    let page_size = violations.check("page_size", parse_page_size(page_size));
+    if count_only && !page_token.is_empty() {
+        violations.check::<()>("page_token", Err(Invalid::from("must be empty where count_only is set")));
+    }
+    let (Some(sandbox), Some(page_size), true) = (sandbox, page_size, violations.0.is_empty()) else {
+        return Err(Error::Invalid(violations.0));
+    };
+    let sandbox = sandboxes.resolve(sandbox).map_err(Error::SandboxNotAllowed)?;
+    let name = Some(name).filter(|name| !name.is_empty());
+    if count_only {
+        return Ok(List::Count(sandbox, name));
+    }
+    let page = optional(&page_token, |token| page_token::decode(token, &sandbox, name.as_deref()));
+    match violations.check("page_token", page) {
+        Some(page) => Ok(List::Page(ListHubSpotConnections { sandbox, name, page_size, page })),
+        None => Err(Error::Invalid(violations.0)),
+    }
+}
+
+fn parse_page_size(page_size: i32) -> Result<u8, Invalid> {
+    match u8::try_from(page_size) {
+        Ok(0) => Ok(DEFAULT_PAGE_SIZE),
+        Ok(page_size @ 1..=LARGEST_PAGE_SIZE) => Ok(page_size),
+        Ok(_) | Err(_) => Err(Invalid::from("must be 1 to 100, or 0 for 50")),
+    }
+}
+
+/// Turns a request to change a connection into the command.
+pub(in crate::grpc) fn update(
+    request: proto::UpdateHubSpotConnectionRequest,
+    sandboxes: &Sandboxes,
+) -> Result<UpdateHubSpotConnection, Error> {
+    let proto::UpdateHubSpotConnectionRequest { id, sandbox_name, etag, name, description, credentials } =
+        request;
+    let mut violations = Violations::default();
+    let at = violations.connection(&id, &sandbox_name);
+    let etag = violations.check("etag", optional(&etag, Etag::parse));
+    let name = violations.check("name", name.as_deref().map(ConnectionName::parse).transpose());
+    let description =
+        violations.check("description", description.as_deref().map(Description::parse).transpose());
+    let credentials = match credentials {
+        None => Some(None),
+        some => violations.credentials(some).map(Some),
+    };
+    let (Some(at), Some(etag), Some(name), Some(description), Some(credentials)) =
+        (at, etag, name, description, credentials)
+    else {
+        return Err(Error::Invalid(violations.0));
+    };
+    match violations.check("name", ConnectionChanges::new(name, description, credentials)) {
+        Some(changes) => Ok(UpdateHubSpotConnection { at: resolve(at, sandboxes)?, etag, changes }),
+        None => Err(Error::Invalid(violations.0)),
+    }
+}
+
+/// Turns a request for a table into where it is.
+pub(in crate::grpc) fn table(
+    request: &proto::GetHubSpotTableRequest,
+    sandboxes: &Sandboxes,
+) -> Result<(ConnectionRef, TablePath), Error> {
+    let proto::GetHubSpotTableRequest { id, sandbox_name, table } = request;
+    let mut violations = Violations::default();
+    let at = violations.connection(id, sandbox_name);
+    let table = violations.check("table", TablePath::parse(table));
+    match at.zip(table) {
+        Some((at, table)) => Ok((resolve(at, sandboxes)?, table)),
+        None => Err(Error::Invalid(violations.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::AllowedSandboxes, flow_service::PageToken};
+
+    fn sandboxes() -> Sandboxes {
+        Sandboxes::new(SandboxName::parse("prod").unwrap(), AllowedSandboxes::Any).unwrap()
+    }
+
+    fn fields<T: std::fmt::Debug>(converted: Result<T, Error>) -> Vec<&'static str> {
+        match converted {
+            Err(Error::Invalid(violations)) => violations.into_iter().map(|v| v.field).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_page_has_fifty_connections_unless_another_size_is_asked_for() {
+        let size = |page_size| proto::ListHubSpotConnectionsRequest { page_size, ..Default::default() };
+        for (asked, given) in [(0, 50), (1, 1), (100, 100)] {
+            match list(size(asked), &sandboxes()).unwrap() {
+                List::Page(command) => assert_eq!(command.page_size, given),
+                List::Count(..) => panic!("a count"),
+            }
+        }
+        for asked in [-1, 101, 256 + 50, i32::MIN, i32::MAX] {
+            assert_eq!(fields(list(size(asked), &sandboxes())), ["page_size"], "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_page_token_belongs_to_its_query() {
+        let prod = SandboxName::parse("prod").unwrap();
+        let request = |token: &str, name: &str| proto::ListHubSpotConnectionsRequest {
+            page_token: token.to_owned(),
+            name: name.to_owned(),
+            ..Default::default()
+        };
+        let token = page_token::encode(&PageToken("next".to_owned()), &prod, Some("HubSpot"));
+        assert!(list(request(&token, "HubSpot"), &sandboxes()).is_ok());
+        assert_eq!(fields(list(request(&token, ""), &sandboxes())), ["page_token"]);
+        let count = proto::ListHubSpotConnectionsRequest { count_only: true, ..request(&token, "HubSpot") };
+        assert_eq!(fields(list(count, &sandboxes())), ["page_token"]);
+    }
+
+    #[test]
+    fn an_update_names_everything_that_is_wrong_with_it() {
+        let request = proto::UpdateHubSpotConnectionRequest {
+            id: "a/b".to_owned(),
+            sandbox_name: "Prod".to_owned(),
+            etag: "a b".to_owned(),
+            name: Some(String::new()),
+            description: Some("x".repeat(1001)),
+            credentials: Some(proto::HubSpotCredentials::default()),
+        };
+        assert_eq!(
+            fields(update(request, &sandboxes())),
+            [
+                "id",
+                "sandbox_name",
+                "etag",
+                "name",
+                "description",
+                "credentials.client_id",
+                "credentials.client_secret",
+                "credentials.access_token",
+                "credentials.refresh_token",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_update_changes_something() {
+        let nothing = proto::UpdateHubSpotConnectionRequest { id: "a".to_owned(), ..Default::default() };
+        assert_eq!(fields(update(nothing.clone(), &sandboxes())), ["name"]);
+        let removal = proto::UpdateHubSpotConnectionRequest { description: Some(String::new()), ..nothing };
+        let command = update(removal, &sandboxes()).unwrap();
+        assert!(matches!(command.changes.description(), Some(None)));
+    }
+}

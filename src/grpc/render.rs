@@ -1,0 +1,117 @@
+//! Results become responses.
+
+use crate::{
+    domain::{
+        Check, CheckState, Column, Connection, ConnectionState, SandboxName, StoredCredentials, Table,
+        TestReport,
+    },
+    proto,
+    service::Created,
+};
+
+impl From<Created> for proto::CreateHubSpotConnectionResponse {
+    fn from(Created { request_id, connection, replayed, test }: Created) -> Self {
+        Self {
+            id: connection.id.as_str().to_owned(),
+            etag: connection.etag.as_str().to_owned(),
+            request_id: request_id.to_string(),
+            replayed,
+            test: test.map(Into::into),
+        }
+    }
+}
+
+/// A connection of a sandbox.
+pub(super) fn connection(connection: Connection, sandbox: &SandboxName) -> proto::HubSpotConnection {
+    let Connection {
+        id,
+        etag,
+        name,
+        description,
+        state,
+        credentials,
+        created_at_ms,
+        updated_at_ms,
+        created_client: _,
+    } = connection;
+    let StoredCredentials { client_id, client_secret_set, access_token_set, refresh_token_set } = credentials;
+    proto::HubSpotConnection {
+        id: id.as_str().to_owned(),
+        etag: etag.as_str().to_owned(),
+        name,
+        description: description.unwrap_or_default(),
+        state: state.map_or(proto::ConnectionState::Unspecified, proto::ConnectionState::from).into(),
+        sandbox_name: sandbox.as_str().to_owned(),
+        client_id: client_id.unwrap_or_default(),
+        client_secret_set,
+        access_token_set,
+        refresh_token_set,
+        create_time: timestamp(created_at_ms),
+        update_time: updated_at_ms.and_then(timestamp),
+    }
+}
+
+/// `None` for a time beyond the years 1 to 9999, which is all that the type holds.
+fn timestamp(unix_ms: i64) -> Option<prost_types::Timestamp> {
+    const YEAR_1: i64 = -62_135_596_800;
+    const YEAR_9999_ENDS: i64 = 253_402_300_799;
+    let seconds = unix_ms.div_euclid(1000);
+    let nanos = i32::try_from(unix_ms.rem_euclid(1000) * 1_000_000).ok()?;
+    (YEAR_1..=YEAR_9999_ENDS).contains(&seconds).then_some(prost_types::Timestamp { seconds, nanos })
+}
+
+impl From<ConnectionState> for proto::ConnectionState {
+    fn from(state: ConnectionState) -> Self {
+        match state {
+            ConnectionState::Initializing => Self::Initializing,
+            ConnectionState::Enabled => Self::Enabled,
+            ConnectionState::Disabled => Self::Disabled,
+            ConnectionState::Draft => Self::Draft,
+            ConnectionState::Updating => Self::Updating,
+            ConnectionState::Disabling => Self::Disabling,
+            ConnectionState::Deleting => Self::Deleting,
+        }
+    }
+}
+
+impl From<TestReport> for proto::TestResult {
+    fn from(report: TestReport) -> Self {
+        Self { passed: report.passed(), checks: report.checks.into_iter().map(Into::into).collect() }
+    }
+}
+
+impl From<Check> for proto::Check {
+    fn from(Check { name, state, message }: Check) -> Self {
+        let state = match state {
+            CheckState::Passed => proto::check::State::Passed,
+            CheckState::Failed => proto::check::State::Failed,
+            CheckState::Skipped => proto::check::State::Skipped,
+        };
+        Self { name: name.as_str().to_owned(), state: state.into(), message }
+    }
+}
+
+impl From<Table> for proto::HubSpotTable {
+    fn from(Table { name, path, can_preview, can_fetch_schema }: Table) -> Self {
+        Self { name, path, can_preview, can_fetch_schema }
+    }
+}
+
+impl From<Column> for proto::HubSpotColumn {
+    fn from(Column { name, kind, xdm_type, xdm_format }: Column) -> Self {
+        Self { name, r#type: kind, xdm_type, xdm_format }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_seconds_and_nanoseconds_or_not_at_all() {
+        let parts = |ms| timestamp(ms).map(|time| (time.seconds, time.nanos));
+        assert_eq!(parts(1_597_973_312_345), Some((1_597_973_312, 345_000_000)));
+        assert_eq!(parts(-1), Some((-1, 999_000_000)));
+        assert_eq!((parts(i64::MAX), parts(i64::MIN)), (None, None));
+    }
+}

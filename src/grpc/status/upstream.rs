@@ -1,0 +1,143 @@
+//! What Adobe's side did not do, in the errors of every call.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+use super::{Answer, DEFAULT_RETRY, Reason};
+use crate::{
+    domain::{SandboxName, Stage},
+    flow_service::{CallError, Problem, Refusal, TokenError, TokenErrorKind},
+};
+
+/// What a failure leaves behind: a caller of something that writes has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Consequence {
+    /// It was only to be read.
+    None,
+    NothingCreated,
+    NothingChanged,
+    NothingDeleted,
+}
+
+impl Consequence {
+    /// The sentence between what went wrong and what to do.
+    pub(super) fn between(self, what: &str, cure: &str) -> String {
+        let nothing = match self {
+            Self::None => return format!("{what}: {cure}"),
+            Self::NothingCreated => "created",
+            Self::NothingChanged => "changed",
+            Self::NothingDeleted => "deleted",
+        };
+        format!("{what}; nothing was {nothing}: {cure}")
+    }
+}
+
+/// A request other than a creation that did not get its answer.
+pub(super) fn call_failed(error: &CallError, sandbox: &SandboxName, so: Consequence) -> Answer {
+    match error {
+        CallError::Token(error) => token(error, so),
+        CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, so),
+        CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", so),
+        CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, so),
+        CallError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), so),
+        CallError::Unavailable { retry_after, problem, cause: _ } => {
+            let answer = match problem {
+                None => unavailable("the Flow Service cannot be reached or did not answer in time", so),
+                Some(problem) => {
+                    unavailable(&format!("the Flow Service fails {}", problem.said()), so).problem(problem)
+                }
+            };
+            match retry_after {
+                Some(delay) => answer.retry_after(*delay),
+                None => answer,
+            }
+        }
+        // A call that is about one connection says so itself.
+        CallError::OtherSource => refused(Refusal::NotFound, &Problem::default(), sandbox, so),
+        CallError::Undecodable(_) => Answer::new(
+            Code::Internal,
+            Reason::UpstreamUndecodable,
+            so.between(
+                "the Flow Service gave an answer that this service cannot read",
+                "the log of this service has the details, for its operator",
+            ),
+        ),
+    }
+}
+
+pub(super) fn token(error: &TokenError, so: Consequence) -> Answer {
+    let delay = error.retry_after.unwrap_or(DEFAULT_RETRY);
+    let advice = error.kind.advice();
+    let mut answer = match error.kind {
+        TokenErrorKind::BadCredentials
+        | TokenErrorKind::BadScope
+        | TokenErrorKind::TokenRefused
+        | TokenErrorKind::SecretUnreadable => Answer::new(
+            Code::FailedPrecondition,
+            Reason::PlatformCredentialsRejected,
+            so.between(advice.what, advice.cure),
+        ),
+        TokenErrorKind::Throttled => throttled(Some(delay), None, so),
+        TokenErrorKind::Unavailable => unavailable(advice.what, so).retry_after(delay),
+    };
+    if let Some(status) = error.status {
+        answer = answer.metadata("upstream_status", status);
+    }
+    if let Some(code) = &error.code {
+        answer = answer.metadata("upstream_code", code);
+    }
+    answer.metadata("stage", Stage::AdobeToken.name())
+}
+
+pub(super) fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName, so: Consequence) -> Answer {
+    let advice = refusal.advice(problem);
+    let what = match refusal {
+        Refusal::SandboxNotFound => format!("the sandbox {sandbox} does not exist"),
+        Refusal::Request
+        | Refusal::NotFound
+        | Refusal::Credentials
+        | Refusal::Permission
+        | Refusal::EtagMismatch
+        | Refusal::InUse
+        | Refusal::State => advice.what.to_owned(),
+    };
+    let message = so.between(&format!("{what} {}", problem.said()), advice.cure);
+    match refusal {
+        Refusal::Request | Refusal::NotFound | Refusal::EtagMismatch | Refusal::InUse | Refusal::State => {
+            Answer::new(Code::InvalidArgument, Reason::UpstreamRejected, message)
+        }
+        Refusal::SandboxNotFound => Answer::new(Code::NotFound, Reason::SandboxNotFound, message).resource(
+            "sandbox",
+            sandbox.as_str(),
+            "does not exist in the organization",
+        ),
+        Refusal::Credentials => {
+            Answer::new(Code::FailedPrecondition, Reason::PlatformCredentialsRejected, message)
+        }
+        Refusal::Permission => {
+            Answer::new(Code::FailedPrecondition, Reason::PlatformPermissionMissing, message)
+        }
+    }
+    .problem(problem)
+}
+
+pub(super) fn throttled(retry_after: Option<Duration>, problem: Option<&Problem>, so: Consequence) -> Answer {
+    let message = so.between("Adobe throttles this service", "try again later");
+    let answer = Answer::new(Code::ResourceExhausted, Reason::UpstreamThrottled, message)
+        .retry_after(retry_after.unwrap_or(DEFAULT_RETRY));
+    match problem {
+        Some(problem) => answer.problem(problem),
+        None => answer,
+    }
+}
+
+pub(super) fn breaker_open(retry_after: Duration, so: Consequence) -> Answer {
+    let message = so.between("the Flow Service fails", "try again later");
+    Answer::new(Code::Unavailable, Reason::BreakerOpen, message).retry_after(retry_after)
+}
+
+pub(super) fn unavailable(what: &str, so: Consequence) -> Answer {
+    Answer::new(Code::Unavailable, Reason::UpstreamUnavailable, so.between(what, "try again"))
+        .retry_after(DEFAULT_RETRY)
+}

@@ -1,0 +1,106 @@
+//! The use case: delete a connection, whatever becomes of the answer.
+
+use tokio::time::{Instant, sleep};
+
+use super::{ConnectionError, Service};
+use crate::{
+    domain::{CallProgress, ConnectionRef, ConnectionState, Stage},
+    flow_service::{CallError, FlowService, Refusal},
+};
+
+const MOST_ATTEMPTS: u32 = 4;
+
+/// What a deletion comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deletion {
+    /// It is gone, or about to be.
+    Deleted,
+    /// There was nothing to delete.
+    WasMissing,
+}
+
+impl<F: FlowService> Service<F> {
+    /// Deletes a connection. With `allow_missing` one that does not exist is a success.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    pub async fn delete_hubspot_connection(
+        &self,
+        at: &ConnectionRef,
+        allow_missing: bool,
+        deadline: Instant,
+        call: &CallProgress,
+    ) -> Result<(), ConnectionError> {
+        call.enter(Stage::Read);
+        let deletion = match self.prove(at, deadline).await {
+            Ok(()) => {
+                call.enter(Stage::Delete);
+                delete(&self.parts.flow_service, at, deadline).await?
+            }
+            Err(ConnectionError::NotFound) => Deletion::WasMissing,
+            Err(error) => return Err(error),
+        };
+        match deletion {
+            Deletion::WasMissing if !allow_missing => Err(ConnectionError::NotFound),
+            Deletion::WasMissing | Deletion::Deleted => Ok(()),
+        }
+    }
+}
+
+/// Deletes a connection that is known to be to HubSpot. Where an answer is lost, reading the
+/// connection tells.
+pub(super) async fn delete<F: FlowService>(
+    flow_service: &F,
+    at: &ConnectionRef,
+    deadline: Instant,
+) -> Result<Deletion, ConnectionError> {
+    let unknown = |cause| ConnectionError::OutcomeUnknown { is_safe_to_repeat: true, cause };
+    let mut lost: Option<CallError> = None;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let cause = match flow_service.delete_connection(at, deadline).await {
+            Ok(()) => return Ok(Deletion::Deleted),
+            Err(error) if error.refusal() == Some(Refusal::NotFound) => {
+                return Ok(if lost.is_some() { Deletion::Deleted } else { Deletion::WasMissing });
+            }
+            Err(error) if error.may_have_arrived() => error,
+            Err(error) => {
+                let is_there = match error.refusal() {
+                    Some(Refusal::InUse) => true,
+                    // It may be the state of being deleted.
+                    Some(Refusal::State) => match is_gone(flow_service, at, deadline).await {
+                        Ok(true) => return Ok(Deletion::Deleted),
+                        Ok(false) => true,
+                        Err(_) => false,
+                    },
+                    _ => false,
+                };
+                return Err(match lost {
+                    Some(_) if is_there => ConnectionError::Call(error),
+                    Some(cause) => unknown(cause),
+                    None => ConnectionError::Call(error),
+                });
+            }
+        };
+        let pause = flow_service.retry_in(attempt, None, deadline).filter(|_| attempt < MOST_ATTEMPTS);
+        if let Some(pause) = pause {
+            sleep(pause).await;
+        }
+        match is_gone(flow_service, at, deadline).await {
+            Ok(true) => return Ok(Deletion::Deleted),
+            Ok(false) if pause.is_some() => lost = Some(cause),
+            Ok(false) | Err(_) => return Err(unknown(cause)),
+        }
+    }
+}
+
+/// Whether a connection is gone, or about to be.
+async fn is_gone<F: FlowService>(
+    flow_service: &F,
+    at: &ConnectionRef,
+    deadline: Instant,
+) -> Result<bool, CallError> {
+    let connection = flow_service.get_connection(at, deadline).await?;
+    Ok(connection.is_none_or(|connection| connection.state == Some(ConnectionState::Deleting)))
+}

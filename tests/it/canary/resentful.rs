@@ -1,0 +1,226 @@
+//! An upstream that works, remembers the credentials that it was told, and repeats them where it fails.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, extract::Request, extract::State, response::Response};
+use http::{HeaderValue, Method, StatusCode, header};
+use hubspot_connection_service::proto::{
+    self, CreateHubSpotConnectionRequest, HubSpotCredentials, Verification,
+};
+use serde_json::{Value, json};
+use tonic::Code;
+
+use super::{
+    FORMATS, HASTE,
+    evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, OTHER_CREDENTIALS, Observed, creation, credentials},
+    hostile::{Arrived, FIELDS, REPEATS, Repeat, json_response, of_flow},
+    loud,
+};
+use crate::support::{ServiceProcess, listen};
+
+const POST: &str = "POST connections";
+const LIST: &str = "GET connections";
+const GET: &str = "GET {id}";
+const TEST: &str = "GET test";
+const EXPLORE: &str = "GET explore";
+const PATCH: &str = "PATCH {id}";
+const DELETE: &str = "DELETE {id}";
+
+/// A way to fail: the status, the field that repeats, and what it repeats.
+type Failing = (u16, &'static str, Repeat);
+
+#[derive(Default)]
+struct Script {
+    /// The routes that fail.
+    routes: &'static [&'static str],
+    how: Failing,
+    test_result: bool,
+    /// The last body with credentials.
+    told: String,
+    /// How many connections were created.
+    created: usize,
+    /// How often something failed.
+    failures: usize,
+}
+
+/// The upstream. It runs until the test ends.
+struct Resentful {
+    address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+}
+
+impl Resentful {
+    async fn start() -> Self {
+        let script = Arc::<Mutex<Script>>::default();
+        let listener = listen().await;
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&script));
+        tokio::spawn(axum::serve(listener, router).into_future());
+        Self { address, script }
+    }
+
+    /// A service that has this upstream.
+    async fn service(&self, format: &str, settings: &[(&str, &str)]) -> ServiceProcess {
+        let (flow, ims) = (format!("http://{}/flow", self.address), format!("http://{}/ims", self.address));
+        let upstream = [("HCS_FLOW_SERVICE_URL", &*flow), ("HCS_IMS_URL", &*ims)];
+        ServiceProcess::with(&loud(format, &[&upstream, settings].concat())).await
+    }
+
+    fn fail(&self, routes: &'static [&'static str], how: Failing) {
+        let mut script = self.script.lock().unwrap();
+        (script.routes, script.how, script.test_result) = (routes, how, false);
+    }
+
+    /// Fails if nothing has failed since the last time.
+    fn assert_failed(&self, what: &str) {
+        let failures = std::mem::take(&mut self.script.lock().unwrap().failures);
+        assert!(failures > 0, "{what}: nothing was repeated");
+    }
+}
+
+async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    if parts.uri.path() == "/ims" {
+        let token = json!({"access_token": ADOBE_TOKEN, "expires_in": 86_399});
+        return json_response(StatusCode::OK, &token, None);
+    }
+    let mut script = script.lock().unwrap();
+    if matches!(parts.method, Method::POST | Method::PATCH) {
+        script.told = String::from_utf8(body.to_vec()).unwrap();
+    }
+    let last = parts.uri.path().rsplit('/').next().unwrap();
+    let is_id = last.starts_with("c-");
+    let route = format!("{} {}", parts.method, if is_id { "{id}" } else { last });
+    if script.routes.contains(&&*route) {
+        script.failures += 1;
+        let authorization = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let request = Arrived {
+            path: parts.uri.path().to_owned(),
+            authorization: String::from_utf8_lossy(authorization.unwrap_or_default()).into_owned(),
+            body: script.told.clone(),
+        };
+        let (status, field, repeat) = script.how;
+        return of_flow(&request, (StatusCode::from_u16(status).unwrap(), field, repeat));
+    }
+    let (status, body) = match &*route {
+        POST => {
+            script.created += 1;
+            (StatusCode::CREATED, json!({"id": format!("c-{}", script.created), "etag": "\"1\""}))
+        }
+        GET => (StatusCode::OK, json!({"items": [connection(last, &script.told)]})),
+        LIST => (StatusCode::OK, json!({"items": []})),
+        TEST => (StatusCode::OK, json!({"result": script.test_result})),
+        EXPLORE => (StatusCode::OK, json!([])),
+        PATCH => (StatusCode::OK, json!({"id": last, "etag": "\"2\""})),
+        DELETE => (StatusCode::NO_CONTENT, Value::Null),
+        other => panic!("{other}"),
+    };
+    json_response(status, &body, None)
+}
+
+/// The connection, with the credentials in every text of it that the service does not show.
+fn connection(id: &str, told: &str) -> Value {
+    let body: Value = serde_json::from_str(told).unwrap_or_default();
+    json!({
+        "id": id, "etag": "\"1\"", "version": "\"1\"", "name": "HubSpot", "state": "enabled",
+        "createdAt": 1_597_973_312_000_i64, "createdClient": told, "createdBy": told,
+        "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
+        "auth": {"specName": "Basic Authentication", "params": body["auth"]["params"], "other": told},
+        "other": told,
+    })
+}
+
+/// Ways to fail: every field with everything in it, and other statuses.
+fn failings() -> impl Iterator<Item = Failing> {
+    let everywhere = FIELDS.into_iter().flat_map(|field| REPEATS.map(|repeat| (400, field, repeat)));
+    let other_statuses = [403, 404, 412, 422, 500].into_iter().flat_map(|status| {
+        ["headers", "report.detailed-message"].map(|field| (status, field, Repeat::Credentials))
+    });
+    everywhere.chain(other_statuses)
+}
+
+fn verified(verification: Verification) -> CreateHubSpotConnectionRequest {
+    CreateHubSpotConnectionRequest { verification: verification.into(), ..creation() }
+}
+
+fn all_secrets() -> Vec<&'static str> {
+    [&CREDENTIALS[..], &OTHER_CREDENTIALS, &[ADOBE_SECRET, ADOBE_TOKEN]].concat()
+}
+
+#[tokio::test]
+async fn what_is_repeated_while_a_connection_is_verified_is_not_quoted() {
+    for format in FORMATS {
+        let upstream = Resentful::start().await;
+        let mut observed = Observed::new(upstream.service(format, &[]).await).await;
+        for how in failings() {
+            upstream.fail(&[TEST], how);
+            let what = format!("{how:?} of the test");
+            let created = observed.send(&what, verified(Verification::Report)).await.unwrap();
+            assert!(!created.test.unwrap().passed, "{what}");
+            upstream.assert_failed(&what);
+        }
+        for field in FIELDS {
+            let how = (400, field, Repeat::Credentials);
+            for (routes, code) in [
+                (&[TEST][..], Code::Unknown),
+                (&[GET], Code::Unknown),
+                (&[DELETE], Code::FailedPrecondition),
+                (&[EXPLORE], Code::FailedPrecondition),
+            ] {
+                upstream.fail(routes, how);
+                let what = format!("{how:?} of {routes:?}");
+                let status = observed.send(&what, verified(Verification::Require)).await.unwrap_err();
+                assert_eq!(status.code(), code, "{what}: {status:?}");
+                if routes != [EXPLORE] {
+                    upstream.assert_failed(&what);
+                }
+            }
+        }
+        observed.prints_text("could not delete a connection that does not work").await;
+        observed.end_without(all_secrets()).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_repeated_of_an_update_is_not_quoted() {
+    for format in FORMATS {
+        let upstream = Resentful::start().await;
+        let mut observed = Observed::new(upstream.service(format, &[]).await).await;
+        observed.create("a success").await.unwrap();
+        let ways = failings().map(|how| (&[PATCH][..], how)).chain(
+            // A new version that is none.
+            REPEATS.map(|repeat| (&[PATCH][..], (200, "etag", repeat))),
+        );
+        for (routes, how) in ways {
+            upstream.fail(routes, how);
+            let what = format!("{how:?} of {routes:?}");
+            let new: HubSpotCredentials = credentials(OTHER_CREDENTIALS);
+            let request = proto::UpdateHubSpotConnectionRequest {
+                id: "c-1".to_owned(),
+                credentials: Some(new),
+                ..proto::UpdateHubSpotConnectionRequest::default()
+            };
+            let answer = observed.client().update_hub_spot_connection(request).await;
+            observed.note(&what, answer).unwrap_err();
+            upstream.assert_failed(&what);
+        }
+        observed.end_without(all_secrets()).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_repeated_while_a_lost_connection_is_looked_for_is_not_quoted() {
+    for format in FORMATS {
+        let upstream = Resentful::start().await;
+        let mut observed = Observed::new(upstream.service(format, &[HASTE]).await).await;
+        upstream.fail(&[POST, LIST], (503, "report.detailed-message", Repeat::Credentials));
+        let status = observed.create("a lost one").await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        observed.prints_text("could not look for a lost connection").await;
+        observed.end_without(all_secrets()).await;
+    }
+}

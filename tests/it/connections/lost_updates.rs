@@ -1,0 +1,203 @@
+//! Changes whose answer is lost.
+
+use hubspot_connection_service::proto::UpdateHubSpotConnectionRequest;
+use serde_json::{Value, json};
+use tonic::Code;
+
+use super::{GET, UPDATE, get, other_credentials, requests, stored, stored_params, until_requested, update};
+use crate::support::{Failure, TestService};
+
+/// What is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Name,
+    Description,
+    Credentials,
+    NameAndCredentials,
+}
+
+impl Change {
+    const ALL: [Self; 4] = [Self::Name, Self::Description, Self::Credentials, Self::NameAndCredentials];
+
+    fn request(self, id: &str, etag: Option<&str>) -> UpdateHubSpotConnectionRequest {
+        let has_name = matches!(self, Self::Name | Self::NameAndCredentials);
+        UpdateHubSpotConnectionRequest {
+            id: id.to_owned(),
+            sandbox_name: String::new(),
+            etag: etag.unwrap_or_default().to_owned(),
+            name: has_name.then(|| "HubSpot US".to_owned()),
+            description: (self == Self::Description).then(String::new),
+            credentials: self.has_credentials().then(other_credentials),
+        }
+    }
+
+    fn has_credentials(self) -> bool {
+        matches!(self, Self::Credentials | Self::NameAndCredentials)
+    }
+
+    /// Whether it is made.
+    async fn is_made(self, service: &TestService, id: &str) -> bool {
+        let connection = stored(service, id).unwrap();
+        let has_new_name = connection.name == "HubSpot US";
+        let has_new_credentials =
+            stored_params(&service.emulator, id).await["refreshToken"] == "new-refresh-token";
+        match self {
+            Self::Name => has_new_name,
+            Self::Description => connection.description.is_none(),
+            Self::Credentials => has_new_credentials,
+            Self::NameAndCredentials => has_new_name && has_new_credentials,
+        }
+    }
+}
+
+/// How an answer is lost, and whether the change is made.
+fn losses() -> [(Value, bool); 8] {
+    [
+        (json!({"close": "before_commit"}), false),
+        (json!({"close": "after_commit"}), true),
+        (json!({"status": 503}), false),
+        (json!({"status": 503, "commit": true}), true),
+        (json!({"status": 504, "shape": "empty", "commit": true}), true),
+        (json!({"status": 200, "shape": "cut", "commit": true}), true),
+        (json!({"status": 200, "shape": "html", "commit": true}), true),
+        (json!({"status": 200, "shape": "empty", "commit": false}), false),
+    ]
+}
+
+/// Creates a connection, changes it while these faults last, and tells the number of changes sent.
+async fn change(
+    change: Change,
+    with_etag: bool,
+    faults: Value,
+) -> (TestService, String, Result<String, Failure>, usize) {
+    let service = TestService::start().await;
+    let created = service.create().await.unwrap();
+    service.inject(faults);
+    let request = change.request(&created.id, with_etag.then_some(&*created.etag));
+    let answer = update(&service, request).await;
+    let sent = requests(&service, "PATCH", &created.id).len();
+    (service, created.id, answer, sent)
+}
+
+#[tokio::test]
+async fn without_an_etag_a_lost_answer_is_made_good() {
+    for (action, is_committed) in losses() {
+        for what in Change::ALL {
+            let case = format!("{what:?} {action}");
+            let (service, id, answer, sent) =
+                change(what, false, json!([{"route": UPDATE, "action": action}])).await;
+            let etag = answer.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
+            assert_eq!(etag, stored(&service, &id).unwrap().etag, "{case}");
+            assert!(what.is_made(&service, &id).await, "{case}");
+            // What can be read need not be sent again.
+            let is_seen = is_committed && !what.has_credentials();
+            assert_eq!(sent, if is_seen { 1 } else { 2 }, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_an_etag_a_lost_answer_is_made_good_where_the_change_can_be_seen() {
+    for (action, is_committed) in losses() {
+        for what in Change::ALL {
+            let case = format!("{what:?} {action}");
+            let (service, id, answer, sent) =
+                change(what, true, json!([{"route": UPDATE, "action": action}])).await;
+            assert_eq!(sent, if is_committed { 1 } else { 2 }, "{case}");
+            assert!(what.is_made(&service, &id).await, "{case}");
+            if what == Change::Credentials && is_committed {
+                let failure = answer.unwrap_err();
+                assert_eq!(failure.row(), (Code::Unknown, "OUTCOME_UNKNOWN"), "{case}");
+                assert!(failure.forbids_retry && failure.retry_after.is_none(), "{failure:?}");
+                assert!(failure.message.contains("its current etag or without one"), "{failure:?}");
+                assert_eq!(failure.metadata("stage"), "update");
+            } else {
+                let etag = answer.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
+                assert_eq!(etag, stored(&service, &id).unwrap().etag, "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn several_answers_in_a_row_may_be_lost() {
+    for with_etag in [false, true] {
+        for what in Change::ALL {
+            let lost = json!({"close": "before_commit"});
+            let (service, id, answer, sent) =
+                change(what, with_etag, json!([{"route": UPDATE, "count": 3, "action": lost}])).await;
+            answer.unwrap_or_else(|failure| panic!("{what:?}: {failure:?}"));
+            assert!(what.is_made(&service, &id).await);
+            assert_eq!(sent, 4);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_keeps_failing_comes_to_an_end() {
+    for with_etag in [false, true] {
+        let lost = json!({"status": 503});
+        let faults = json!([{"route": UPDATE, "count": 0, "action": lost}]);
+        let (service, id, answer, sent) = change(Change::Credentials, with_etag, faults).await;
+        let failure = answer.unwrap_err();
+        let code = if with_etag { Code::Unknown } else { Code::Unavailable };
+        assert_eq!((failure.row(), sent), ((code, "OUTCOME_UNKNOWN"), 4));
+        assert_eq!(failure.metadata("upstream_status"), "503");
+        assert!(!Change::Credentials.is_made(&service, &id).await);
+    }
+}
+
+#[tokio::test]
+async fn where_the_connection_cannot_be_read_again_the_outcome_is_not_known() {
+    for (with_etag, code) in [(false, Code::Unavailable), (true, Code::Unknown)] {
+        for moment in ["before_commit", "after_commit"] {
+            let faults = json!([
+                {"route": UPDATE, "action": {"close": moment}},
+                // The first read, before the change, is as ever.
+                {"route": GET, "action": {"delay": "0s"}},
+                {"route": GET, "count": 0, "action": {"status": 503, "shape": "empty"}},
+            ]);
+            let (_service, _, answer, sent) = change(Change::Name, with_etag, faults).await;
+            let failure = answer.unwrap_err();
+            assert_eq!((failure.row(), sent), ((code, "OUTCOME_UNKNOWN"), 1), "{failure:?}");
+            assert_eq!(failure.retry_after.is_some(), !with_etag);
+            assert!(failure.message.contains("may have been carried out"), "{failure:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_by_somebody_else_is_not_taken_for_the_lost_one() {
+    let service = TestService::start().await;
+    let created = service.create().await.unwrap();
+    service.inject(json!([
+        {"route": UPDATE, "action": {"close": "before_commit"}},
+        {"route": GET, "action": {"delay": "0s"}},
+        {"route": GET, "count": 2, "action": {"status": 503, "shape": "empty"}},
+    ]));
+    let request = Change::Name.request(&created.id, Some(&created.etag));
+    let meanwhile = async {
+        until_requested(&service, "PATCH", &created.id, 1).await;
+        service.emulator.set_state(&created.id, "disabled");
+    };
+    let (answer, ()) = tokio::join!(update(&service, request), meanwhile);
+    assert_eq!(answer.unwrap_err().row(), (Code::Aborted, "ETAG_MISMATCH"));
+    assert_eq!(requests(&service, "PATCH", &created.id).len(), 1);
+    assert_ne!(get(&service, &created.id).await.unwrap().name, "HubSpot US");
+}
+
+#[tokio::test]
+async fn a_change_that_arrives_late_is_not_made_twice() {
+    // It arrives just before it is sent again.
+    for with_etag in [false, true] {
+        let arrived = json!({"status": 412, "shape": "B", "commit": true});
+        let faults = json!([
+            {"route": UPDATE, "action": {"close": "before_commit"}},
+            {"route": UPDATE, "action": arrived},
+        ]);
+        let (service, id, answer, sent) = change(Change::Name, with_etag, faults).await;
+        assert_eq!(answer.unwrap(), stored(&service, &id).unwrap().etag);
+        assert!(Change::Name.is_made(&service, &id).await);
+        assert_eq!(sent, 2);
+    }
+}

@@ -1,0 +1,298 @@
+//! `TestHubSpotConnection`: what is found of each part of the way, and what makes it an error instead.
+
+use hubspot_connection_service::{
+    emulator::{self, Emulator},
+    proto::{self, check::State},
+};
+use serde_json::{Value, json};
+use tonic::Code;
+
+use crate::support::{Failure, TestService, credentials, listen, request};
+
+const GET: &str = "GET /connections/{id}";
+const TEST: &str = "GET /connections/{id}/test";
+const EXPLORE: &str = "GET /connections/{id}/explore";
+const TOKEN: &str = "POST /ims/token/v3";
+
+const NAMES: [&str; 5] = ["adobe_token", "sandbox", "connection", "connection_test", "tables"];
+
+/// What the checks came to. Each says something, and those that failed say what to do.
+#[track_caller]
+pub(crate) fn states(result: &proto::TestResult) -> [State; 5] {
+    let names: Vec<_> = result.checks.iter().map(|check| &*check.name).collect();
+    assert_eq!(names, NAMES);
+    assert!(result.checks.iter().all(|check| !check.message.is_empty()), "{result:?}");
+    let failed = result.checks.iter().filter(|check| check.state() == State::Failed);
+    for check in failed {
+        assert!(check.message.contains(": "), "no cure in {check:?}");
+    }
+    let states: Vec<_> = result.checks.iter().map(proto::Check::state).collect();
+    states.try_into().unwrap()
+}
+
+pub(crate) const FAILED: State = State::Failed;
+pub(crate) const ALL_PASSED: [State; 5] = [State::Passed; 5];
+pub(crate) const TEST_FAILED: [State; 5] =
+    [State::Passed, State::Passed, State::Passed, State::Failed, State::Skipped];
+const TOKEN_FAILED: [State; 5] =
+    [State::Failed, State::Skipped, State::Skipped, State::Skipped, State::Skipped];
+const SANDBOX_FAILED: [State; 5] =
+    [State::Passed, State::Failed, State::Skipped, State::Skipped, State::Skipped];
+const CONNECTION_FAILED: [State; 5] =
+    [State::Passed, State::Passed, State::Failed, State::Skipped, State::Skipped];
+const TABLES_FAILED: [State; 5] = [State::Passed, State::Passed, State::Passed, State::Passed, State::Failed];
+const TABLES_SKIPPED: [State; 5] =
+    [State::Passed, State::Passed, State::Passed, State::Passed, State::Skipped];
+
+pub(crate) async fn test(service: &TestService, id: &str) -> Result<proto::TestResult, Failure> {
+    test_in(service, id, "").await
+}
+
+async fn test_in(service: &TestService, id: &str, sandbox: &str) -> Result<proto::TestResult, Failure> {
+    let request = proto::TestHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: sandbox.to_owned() };
+    let answer = service.client().await.test_hub_spot_connection(request).await;
+    answer.map(|answer| answer.into_inner().result.unwrap()).map_err(Failure::from)
+}
+
+/// Creates a connection to another source behind the service's back, in the sandbox `prod`.
+pub(crate) async fn salesforce(service: &TestService) -> String {
+    let body = json!({
+        "name": "Salesforce",
+        "auth": {"specName": "Basic Authentication", "params": {
+            "username": "u", "password": "p", "securityToken": "t", "environmentUrl": "login.salesforce.com",
+        }},
+        "connectionSpec": {"id": "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5", "version": "1.0"},
+    });
+    let created = reqwest::Client::new()
+        .post(format!("{}/connections", service.emulator.base_url()))
+        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
+        .header("x-api-key", emulator::CLIENT_ID)
+        .header("x-gw-ims-org-id", emulator::ORG_ID)
+        .header("x-sandbox-name", "prod")
+        .header("content-type", "application/json")
+        .body(body.to_string())
+        .send()
+        .await
+        .unwrap();
+    let created: Value = serde_json::from_slice(&created.bytes().await.unwrap()).unwrap();
+    created["id"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned()
+}
+
+#[tokio::test]
+async fn a_connection_that_works_passes_every_check() {
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    let result = test(&service, &id).await.unwrap();
+    assert_eq!((states(&result), result.passed), (ALL_PASSED, true));
+    assert!(result.checks[4].message.contains('4'), "the number of tables: {result:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_flow_service_finds_broken_fails_its_test_with_a_cure() {
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    service.set(json!({"test_result": false}));
+    let result = test(&service, &id).await.unwrap();
+    assert_eq!((states(&result), result.passed), (TEST_FAILED, false));
+    assert!(result.checks[3].message.contains("UpdateHubSpotConnection"), "{result:?}");
+    assert!(result.checks[4].message.contains("connection_test failed"), "{result:?}");
+    assert_eq!(service.requests_to("GET", "/explore"), 0);
+
+    service.set(json!({}));
+    assert!(test(&service, &id).await.unwrap().passed, "nothing of it is remembered");
+}
+
+#[tokio::test]
+async fn what_adobe_refuses_to_give_this_service_is_a_finding_and_not_an_error() {
+    let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
+    let result = test(&service, "any").await.unwrap();
+    assert_eq!((states(&result), result.passed), (TOKEN_FAILED, false));
+    assert!(result.checks[0].message.contains("HCS_CLIENT_SECRET"), "{result:?}");
+
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    for action in [
+        json!({"status": 401, "shape": "D", "code": "401013"}),
+        json!({"status": 403, "shape": "D", "code": "403003"}),
+    ] {
+        service.inject(json!([{"route": GET, "count": 0, "action": action}]));
+        let result = test(&service, &id).await.unwrap();
+        assert_eq!((states(&result), result.passed), (TOKEN_FAILED, false), "{action}");
+        assert!(result.checks[0].message.contains("operator"), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_unknown_or_closed_to_this_service_is_a_finding() {
+    let options =
+        emulator::Options { sandboxes: Some(vec!["prod".to_owned()]), ..emulator::Options::default() };
+    let service = TestService::against(Emulator::start(listen().await, options), []).await;
+    let result = test_in(&service, "any", "dev").await.unwrap();
+    assert_eq!((states(&result), result.passed), (SANDBOX_FAILED, false));
+    assert!(result.checks[1].message.contains("does not exist"), "{result:?}");
+
+    let id = service.create().await.unwrap().id;
+    service.inject(json!([{"route": GET, "action": {"status": 403, "shape": "A", "code": "2120"}}]));
+    let result = test(&service, &id).await.unwrap();
+    assert_eq!((states(&result), result.passed), (SANDBOX_FAILED, false));
+    assert!(result.checks[1].message.contains("View Sources"), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_enabled_is_not_tried() {
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    for (state, cure) in [
+        ("disabled", "enable it"),
+        ("draft", "enable it"),
+        ("initializing", "wait until"),
+        ("updating", "wait until"),
+    ] {
+        assert!(service.emulator.set_state(&id, state));
+        let result = test(&service, &id).await.unwrap();
+        assert_eq!((states(&result), result.passed), (CONNECTION_FAILED, false), "{state}");
+        let message = &result.checks[2].message;
+        assert!(message.contains(state) && message.contains(cure), "{message}");
+    }
+    assert_eq!(service.requests_to("GET", "/test"), 0);
+
+    // A state that nobody has heard of is for the Flow Service to judge.
+    assert!(service.emulator.set_state(&id, "hibernating"));
+    assert!(test(&service, &id).await.unwrap().passed);
+}
+
+#[tokio::test]
+async fn what_is_no_hubspot_connection_is_not_found_and_never_tried() {
+    let service = TestService::start().await;
+    let salesforce = salesforce(&service).await;
+    let elsewhere = service
+        .send(proto::CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..request() })
+        .await
+        .unwrap();
+    for id in [&*salesforce, "unknown", &elsewhere.id] {
+        let failure = test(&service, id).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::NotFound, "CONNECTION_NOT_FOUND"));
+        assert_eq!(failure.resource, Some(("connection".to_owned(), id.to_owned())));
+    }
+    assert_eq!(service.requests_to("GET", "/test") + service.requests_to("GET", "/explore"), 0);
+    assert!(test_in(&service, &elsewhere.id, "dev").await.unwrap().passed);
+
+    // One that is deleted while it is tested is not found either.
+    let id = service.create().await.unwrap().id;
+    service.inject(json!([{"route": TEST, "action": {"status": 404, "shape": "B"}}]));
+    let failure = test(&service, &id).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::NotFound, "CONNECTION_NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn bad_fields_and_forbidden_sandboxes_are_refused_before_anything_is_sent() {
+    let service = TestService::start().await;
+    for (id, sandbox, fields) in [("", "Prod", &["id", "sandbox_name"][..]), ("a/b", "", &["id"])] {
+        let failure = test_in(&service, id, sandbox).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
+        let violated: Vec<_> = failure.violations.iter().map(|(field, _)| &**field).collect();
+        assert_eq!(violated, fields);
+    }
+    let failure = test_in(&service, "any", "qa").await.unwrap_err();
+    assert_eq!(failure.row(), (Code::PermissionDenied, "SANDBOX_NOT_ALLOWED"));
+    assert_eq!(service.requests_to("GET", ""), 0);
+}
+
+#[tokio::test]
+async fn a_test_that_fails_in_passing_is_made_again_and_one_that_lasts_is_unavailable() {
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    let failing = |count| json!([{"route": TEST, "count": count, "action": {"status": 503, "shape": "A"}}]);
+    service.inject(failing(1));
+    assert!(test(&service, &id).await.unwrap().passed);
+
+    service.inject(failing(0));
+    let failure = test(&service, &id).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert_eq!(failure.metadata("upstream_code"), "FLOW-1103-503");
+    assert!(failure.retry_after.is_some());
+}
+
+#[tokio::test]
+async fn a_flow_service_that_cannot_be_asked_is_no_finding() {
+    let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 500, "shape": "empty"}}]);
+    let service = TestService::with_faults(failing, [("HCS_REQUEST_TIMEOUT", "2s")]).await;
+    let failure = test(&service, "any").await.unwrap_err();
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert_eq!(failure.metadata("stage"), "adobe_token");
+}
+
+#[tokio::test]
+async fn a_test_that_says_neither_yes_nor_no_cannot_be_read() {
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    for shape in ["A", "html", "empty"] {
+        service.inject(json!([{"route": TEST, "action": {"status": 200, "shape": shape}}]));
+        let failure = test(&service, &id).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"), "{shape}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_test_fails_with_what_the_flow_service_said() {
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    for (code, status, says) in [("1308", 400, "check its credentials"), ("2120", 403, "Manage Sources")] {
+        let action = json!({"status": status, "shape": "A", "code": code});
+        service.inject(json!([{"route": TEST, "action": action}]));
+        let result = test(&service, &id).await.unwrap();
+        assert_eq!((states(&result), result.passed), (TEST_FAILED, false));
+        let message = &result.checks[3].message;
+        assert!(message.contains(&format!("FLOW-{code}-{status}")) && message.contains(says), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn tables_that_are_refused_are_a_finding_and_those_that_cannot_be_listed_now_are_none() {
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    for (action, says) in [
+        (json!({"status": 400, "shape": "A", "code": "1308"}), "scopes"),
+        (json!({"status": 403, "shape": "A", "code": "1100"}), "operator"),
+    ] {
+        service.inject(json!([{"route": EXPLORE, "count": 0, "action": action}]));
+        let result = test(&service, &id).await.unwrap();
+        assert_eq!((states(&result), result.passed), (TABLES_FAILED, false), "{action}");
+        assert!(result.checks[4].message.contains(says), "{result:?}");
+    }
+    for action in [json!({"status": 503, "shape": "empty"}), json!({"status": 200, "shape": "html"})] {
+        service.inject(json!([{"route": EXPLORE, "count": 0, "action": action}]));
+        let result = test(&service, &id).await.unwrap();
+        assert_eq!((states(&result), result.passed), (TABLES_SKIPPED, true), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_slow_with_its_tables_does_not_cost_the_rest_of_the_findings() {
+    let service = TestService::with([("HCS_REQUEST_TIMEOUT", "1s")]).await;
+    let id = service.create().await.unwrap().id;
+    service.inject(json!([{"route": EXPLORE, "count": 0, "action": {"delay": "30s"}}]));
+    let result = test(&service, &id).await.unwrap();
+    assert_eq!((states(&result), result.passed), (TABLES_SKIPPED, true));
+}
+
+#[tokio::test]
+async fn a_deadline_that_is_spent_with_testing_is_one() {
+    let service = TestService::with([("HCS_REQUEST_TIMEOUT", "500ms")]).await;
+    let id = service.create().await.unwrap().id;
+    service.inject(json!([{"route": TEST, "count": 0, "action": {"delay": "30s"}}]));
+    let failure = test(&service, &id).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    assert_eq!((failure.metadata("stage"), failure.metadata("may_exist")), ("read", "false"));
+}
+
+#[tokio::test]
+async fn no_answer_of_the_flow_service_puts_credentials_into_a_result() {
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    let shown = format!("{:?}", test(&service, &id).await.unwrap());
+    let proto::HubSpotCredentials { client_id, client_secret, access_token, refresh_token } = credentials();
+    for secret in [client_id, client_secret, access_token, refresh_token] {
+        assert!(!shown.contains(&secret), "{shown}");
+    }
+}

@@ -1,0 +1,231 @@
+//! `validate_only`: everything is checked, nothing is created.
+
+use hubspot_connection_service::{
+    emulator::{self, Emulator},
+    proto::{CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials},
+};
+use serde_json::{Value, json};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::support::{Failure, TestService, listen, request};
+
+const LIST: &str = "GET /connections";
+const SPEC: &str = "GET /connectionSpecs/{id}";
+const SPEC_PATH: &str = "/connectionSpecs/cc6a4487-9e91-433e-a3a3-9cf6626c1806";
+
+fn dry_run() -> CreateHubSpotConnectionRequest {
+    CreateHubSpotConnectionRequest { validate_only: true, ..request() }
+}
+
+async fn refused(service: &TestService) -> Failure {
+    let failure = service.send(dry_run()).await.unwrap_err();
+    assert_eq!(service.requests_to("POST", "/connections"), 0);
+    failure
+}
+
+async fn drift_metric(service: &TestService) -> String {
+    let metrics = reqwest::get(format!("http://{}/metrics", service.admin)).await.unwrap();
+    let text = metrics.text().await.unwrap();
+    assert!(text.contains("# TYPE hubspot_connection_spec_drift gauge\n"), "{text}");
+    let line = text.lines().find_map(|line| line.strip_prefix("hubspot_connection_spec_drift "));
+    line.unwrap_or_default().to_owned()
+}
+
+/// What the specification says about authentication, with a change.
+fn auth_spec(change: impl FnOnce(&mut Value)) -> Value {
+    let text = json!({"type": "string"});
+    let mut auth_spec = json!({"name": "Basic Authentication", "spec": {
+        "type": "object",
+        "properties": {"clientId": text, "clientSecret": text, "accessToken": text, "refreshToken": text},
+        "required": ["clientId", "clientSecret", "accessToken", "refreshToken"],
+    }});
+    change(&mut auth_spec);
+    json!({"auth_spec": auth_spec})
+}
+
+#[tokio::test]
+async fn a_creation_that_would_succeed_is_only_checked() {
+    let service = TestService::start().await;
+    let answer = service.send(dry_run()).await.unwrap();
+    assert_eq!(answer, CreateHubSpotConnectionResponse::default());
+    let received = service.emulator.received();
+    let sent: Vec<_> = received.iter().map(|request| (request.method.as_str(), &*request.path)).collect();
+    let base = emulator::BASE_PATH;
+    assert_eq!(
+        sent,
+        [
+            ("POST", emulator::IMS_PATH),
+            ("GET", &*format!("{base}/connections")),
+            ("GET", &*format!("{base}{SPEC_PATH}")),
+        ]
+    );
+    assert_eq!(service.emulator.connections().len(), 0);
+    assert_eq!(drift_metric(&service).await, "0");
+}
+
+#[tokio::test]
+async fn bad_fields_are_found_like_those_of_a_creation() {
+    let service = TestService::start().await;
+    let credentials = HubSpotCredentials { client_id: "hs".to_owned(), ..HubSpotCredentials::default() };
+    let bad = CreateHubSpotConnectionRequest {
+        name: String::new(),
+        credentials: Some(credentials),
+        sandbox_name: "Prod".to_owned(),
+        request_id: "1".to_owned(),
+        verification: 9,
+        ..dry_run()
+    };
+    let failure = service.send(bad).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
+    let fields: Vec<_> = failure.violations.iter().map(|(field, _)| &**field).collect();
+    assert_eq!(
+        fields,
+        [
+            "name",
+            "credentials.client_secret",
+            "credentials.access_token",
+            "credentials.refresh_token",
+            "sandbox_name",
+            "verification",
+        ]
+    );
+    let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "qa".to_owned(), ..dry_run() };
+    let failure = service.send(elsewhere).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::PermissionDenied, "SANDBOX_NOT_ALLOWED"));
+    assert_eq!(service.requests_to("GET", ""), 0);
+}
+
+#[tokio::test]
+async fn what_an_operator_has_to_mend_is_found() {
+    let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
+    let failure = refused(&service).await;
+    assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
+    assert!(failure.message.contains("HCS_CLIENT_SECRET"), "{failure:?}");
+
+    let service = TestService::start().await;
+    for (code, shape, reason) in
+        [("2120", "A", "PLATFORM_PERMISSION_MISSING"), ("403025", "D", "PLATFORM_CREDENTIALS_REJECTED")]
+    {
+        let action = json!({"status": 403, "shape": shape, "code": code});
+        service.inject(json!([{"route": LIST, "action": action}]));
+        let failure = refused(&service).await;
+        assert_eq!(failure.row(), (Code::FailedPrecondition, reason));
+        assert!(failure.message.contains("operator") && failure.forbids_retry, "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_sandbox_is_found() {
+    let options =
+        emulator::Options { sandboxes: Some(vec!["prod".to_owned()]), ..emulator::Options::default() };
+    let service = TestService::against(Emulator::start(listen().await, options), []).await;
+    let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..dry_run() };
+    let failure = service.send(elsewhere).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::NotFound, "SANDBOX_NOT_FOUND"));
+    assert_eq!(failure.resource, Some(("sandbox".to_owned(), "dev".to_owned())));
+    service.send(dry_run()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flow_service_that_fails_leaves_it_open() {
+    let service = TestService::start().await;
+    for route in [LIST, SPEC] {
+        service.inject(json!([{"route": route, "count": 0, "action": {"status": 503, "shape": "A"}}]));
+        let failure = refused(&service).await;
+        assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"), "{route}");
+        assert!(failure.retry_after.is_some());
+    }
+    service.inject(json!([{"route": SPEC, "action": {"status": 200, "shape": "html"}}]));
+    assert_eq!(refused(&service).await.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"));
+    assert_eq!(drift_metric(&service).await, "0");
+    service.inject(json!([]));
+    service.send(dry_run()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_specification_that_has_drifted_is_told_and_creations_go_on() {
+    for (settings, says) in [
+        (auth_spec(|auth| auth["name"] = json!("OAuth2 Refresh Code")), &["OAuth2 Refresh Code"][..]),
+        (
+            auth_spec(|auth| {
+                auth["spec"]["required"].as_array_mut().unwrap().push(json!("region"));
+                auth["spec"]["properties"]["clientId"]["type"] = json!("integer");
+            }),
+            &["\"region\"", "\"clientId\"", "integer"],
+        ),
+        (json!({"auth_spec": []}), &["Basic Authentication"]),
+    ] {
+        let service = TestService::start().await;
+        service.set(settings.clone());
+        service.create().await.unwrap();
+        assert_eq!(drift_metric(&service).await, "0", "nobody has looked");
+
+        let failure = service.send(dry_run()).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"), "{settings}");
+        for says in says {
+            assert!(failure.message.contains(says), "{failure:?}");
+        }
+        assert_eq!(drift_metric(&service).await, "1");
+        service.create().await.unwrap();
+        assert_eq!(service.emulator.connections().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_specification_that_is_gone_has_drifted() {
+    let service = TestService::start().await;
+    service.inject(json!([{"route": SPEC, "action": {"status": 404, "shape": "B"}}]));
+    let failure = refused(&service).await;
+    assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
+    assert!(failure.message.contains("does not exist"), "{failure:?}");
+    assert_eq!(drift_metric(&service).await, "1");
+}
+
+#[tokio::test]
+async fn a_parameter_that_may_be_left_out_is_no_drift() {
+    let service = TestService::start().await;
+    service.set(auth_spec(|auth| auth["spec"]["properties"]["region"] = json!({"type": "string"})));
+    service.send(dry_run()).await.unwrap();
+    assert_eq!(drift_metric(&service).await, "0");
+}
+
+#[tokio::test]
+async fn the_specification_is_read_once_for_all() {
+    let service = TestService::start().await;
+    let runs = (0..5).map(|_| service.send(dry_run()));
+    for answer in futures_util::future::join_all(runs).await {
+        answer.unwrap();
+    }
+    // It is the same in every sandbox.
+    let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..dry_run() };
+    service.send(elsewhere).await.unwrap();
+    assert_eq!(service.requests_to("GET", SPEC_PATH), 1);
+    assert_eq!(service.requests_to("GET", "/connections"), 6, "the permission is asked for each time");
+}
+
+#[tokio::test]
+async fn a_request_id_is_not_used_up() {
+    let service = TestService::start().await;
+    let request_id = Uuid::new_v4().to_string();
+    let checked = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..dry_run() };
+    let answer = service.send(checked.clone()).await.unwrap();
+    assert_eq!(answer, CreateHubSpotConnectionResponse::default());
+
+    let other = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..request() };
+    let created = service.send(other).await.unwrap();
+    assert_eq!((created.request_id, created.replayed), (request_id, false));
+    // Nor does it matter to the check that the id has been used, for something else.
+    assert_eq!(service.send(checked).await.unwrap(), CreateHubSpotConnectionResponse::default());
+    assert_eq!(service.emulator.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn without_the_store_a_creation_can_still_be_checked() {
+    let service = TestService::with([
+        ("HCS_REDIS_URL", "redis://127.0.0.1:1"),
+        ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef"),
+    ])
+    .await;
+    service.send(dry_run()).await.unwrap();
+}

@@ -1,0 +1,235 @@
+//! What every store does with the verdict on a connection.
+
+use std::{sync::Arc, time::Duration};
+
+use hubspot_connection_service::{
+    domain::{Check, CheckName, CheckState, ConnectionId, RequestId, TestReport},
+    idempotency::{Claim, Keep, Key, Lease, Outcome, Recorded, Verdict},
+};
+use tokio::task::JoinSet;
+
+use super::{
+    Subject, connection, expect::SECOND, lease, outcome, report, retry, sandbox, subject::RETENTION,
+};
+
+fn passed(message: &str) -> Verdict {
+    Verdict::Passed(report(message))
+}
+
+fn failed(message: &str) -> Verdict {
+    Verdict::Failed(report(message))
+}
+
+fn deleted(message: &str) -> Verdict {
+    Verdict::Deleted(report(message))
+}
+
+/// One of each, which differ from every other in their reports as well.
+fn definite(message: &str) -> [Verdict; 3] {
+    [passed(&format!("{message} p")), failed(&format!("{message} f")), deleted(&format!("{message} d"))]
+}
+
+fn id() -> ConnectionId {
+    connection("c-1").id
+}
+
+/// A creation whose connection, `c-1`, waits for its verdict.
+async fn unverified(subject: &Subject) -> Lease {
+    // A name of its own, so that there can be many.
+    let held = lease(&RequestId::generate().to_string());
+    subject.send(&held).await;
+    let recorded = subject.store.done(&held, &connection("c-1"), Keep::RememberUnverified).await.unwrap();
+    assert_eq!(recorded, Recorded::Done);
+    held
+}
+
+/// Until `c-1` can be the outcome of another.
+async fn forget_all(subject: &Subject) {
+    subject.pass(RETENTION.request_id + SECOND).await;
+}
+
+async fn verified(subject: &Subject, lease: &Lease, verdict: &Verdict) -> Verdict {
+    subject.store.verified(&lease.key, &id(), verdict).await.unwrap()
+}
+
+/// What a replay is told.
+async fn recorded(subject: &Subject, lease: &Lease) -> Option<Verdict> {
+    let claim = subject.claim(&retry(lease)).await;
+    let Claim::Done(Outcome { connection: created, verdict }) = claim else { panic!("{claim:?}") };
+    assert_eq!(created, connection("c-1"));
+    verdict
+}
+
+pub(super) async fn a_created_connection_waits_for_its_verdict(subject: Subject) {
+    let held = unverified(&subject).await;
+    for attempt in [&held, &retry(&held)] {
+        let pending = Outcome { connection: connection("c-1"), verdict: Some(Verdict::Pending) };
+        assert_eq!(subject.claim(attempt).await, Claim::Done(pending));
+    }
+    assert_eq!(verified(&subject, &held, &passed("It works.")).await, passed("It works."));
+    for attempt in [&held, &retry(&held)] {
+        let verdict = Some(passed("It works."));
+        assert_eq!(subject.claim(attempt).await, Claim::Done(Outcome { verdict, ..outcome("c-1") }));
+    }
+}
+
+pub(super) async fn no_verdict_is_recorded_where_none_was_asked_for(subject: Subject) {
+    let held = lease("n");
+    subject.send(&held).await;
+    subject.store.done(&held, &connection("c-1"), Keep::Remember).await.unwrap();
+    for verdict in [[Verdict::Pending].as_slice(), &definite("any")].concat() {
+        assert_eq!(verified(&subject, &held, &verdict).await, verdict);
+        assert_eq!(recorded(&subject, &held).await, None);
+    }
+    // Nor does a repetition ask for one.
+    subject.store.done(&held, &connection("c-1"), Keep::RememberUnverified).await.unwrap();
+    assert_eq!(recorded(&subject, &held).await, None);
+}
+
+pub(super) async fn the_first_definite_verdict_stays(subject: Subject) {
+    for first in definite("first") {
+        for other in definite("other") {
+            if matches!((&first, &other), (Verdict::Failed(_), Verdict::Deleted(_))) {
+                continue;
+            }
+            let held = unverified(&subject).await;
+            assert_eq!(verified(&subject, &held, &first).await, first);
+            assert_eq!(verified(&subject, &held, &other).await, first, "{other:?}");
+            assert_eq!(recorded(&subject, &held).await, Some(first.clone()), "{other:?}");
+            forget_all(&subject).await;
+        }
+    }
+}
+
+pub(super) async fn what_failed_may_be_deleted(subject: Subject) {
+    let held = unverified(&subject).await;
+    assert_eq!(verified(&subject, &held, &failed("It does not.")).await, failed("It does not."));
+    assert_eq!(recorded(&subject, &held).await, Some(failed("It does not.")));
+    let gone = deleted("It does not.");
+    assert_eq!(verified(&subject, &held, &gone).await, gone);
+    for late in definite("late") {
+        assert_eq!(verified(&subject, &held, &late).await, gone);
+    }
+    assert_eq!(recorded(&subject, &held).await, Some(gone));
+}
+
+pub(super) async fn pending_is_no_news(subject: Subject) {
+    let held = unverified(&subject).await;
+    for known in [Verdict::Pending, failed("It does not."), deleted("It does not.")] {
+        assert_eq!(verified(&subject, &held, &known).await, known);
+        assert_eq!(verified(&subject, &held, &Verdict::Pending).await, known);
+        assert_eq!(recorded(&subject, &held).await, Some(known));
+    }
+}
+
+pub(super) async fn of_many_verdicts_at_once_one_is_everybodys(subject: Subject) {
+    let held = unverified(&subject).await;
+    let mut verdicts = JoinSet::new();
+    for replica in 0..50 {
+        let verdict = match replica % 2 {
+            0 => passed(&format!("replica {replica}")),
+            _ => failed(&format!("replica {replica}")),
+        };
+        let (store, key) = (Arc::clone(&subject.store), held.key.clone());
+        verdicts.spawn(async move { store.verified(&key, &id(), &verdict).await.unwrap() });
+    }
+    let verdict = recorded_by_all(verdicts.join_all().await);
+    assert_eq!(recorded(&subject, &held).await, Some(verdict));
+}
+
+fn recorded_by_all(answers: Vec<Verdict>) -> Verdict {
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    answers.into_iter().next().unwrap()
+}
+
+pub(super) async fn a_repeated_outcome_keeps_the_verdict(subject: Subject) {
+    let held = unverified(&subject).await;
+    for verdict in [failed("It does not."), deleted("It does not.")] {
+        verified(&subject, &held, &verdict).await;
+        for keep in [Keep::RememberUnverified, Keep::Remember, Keep::Forget] {
+            for attempt in [&held, &retry(&held)] {
+                for made in ["c-1", "c-2"] {
+                    let again = subject.store.done(attempt, &connection(made), keep).await.unwrap();
+                    let known = Outcome { verdict: Some(verdict.clone()), ..outcome("c-1") };
+                    assert_eq!(again, Recorded::Already(known));
+                }
+            }
+            assert_eq!(recorded(&subject, &held).await, Some(verdict.clone()));
+        }
+    }
+}
+
+pub(super) async fn a_verdict_about_something_else_is_not_recorded(subject: Subject) {
+    let held = unverified(&subject).await;
+    let store = &subject.store;
+    let elsewhere = Key { sandbox: sandbox("dev"), ..held.key.clone() };
+    let [another_id, open, forgotten] = ["missing", "open", "forgotten"].map(lease);
+    subject.send(&open).await;
+    subject.send(&forgotten).await;
+    store.done(&forgotten, &connection("c-3"), Keep::Forget).await.unwrap();
+    for verdict in [[Verdict::Pending].as_slice(), &definite("any")].concat() {
+        for (key, connection) in [
+            (&held.key, connection("c-2").id),
+            (&elsewhere, id()),
+            (&another_id.key, id()),
+            (&open.key, connection("c-2").id),
+            (&forgotten.key, connection("c-3").id),
+        ] {
+            assert_eq!(store.verified(key, &connection, &verdict).await.unwrap(), verdict);
+        }
+    }
+    assert_eq!(recorded(&subject, &held).await, Some(Verdict::Pending));
+    for missing in [another_id, forgotten, Lease { key: elsewhere, ..lease("elsewhere") }] {
+        assert_eq!(subject.claim(&missing).await, Claim::Fresh);
+    }
+    store.outcome_unknown(&open).await.unwrap();
+}
+
+pub(super) async fn a_verdict_is_a_change_and_prolongs_what_is_remembered(subject: Subject) {
+    let held = unverified(&subject).await;
+    let hour = Duration::from_secs(60 * 60);
+    for verdict in [failed("It does not."), deleted("It does not.")] {
+        subject.pass(RETENTION.request_id - hour).await;
+        verified(&subject, &held, &verdict).await;
+    }
+    subject.pass(RETENTION.request_id - hour).await;
+    assert_eq!(recorded(&subject, &held).await, Some(deleted("It does not.")));
+    // And for as long nobody else adopts the connection.
+    let other = lease("m");
+    assert_eq!(subject.store.outcomes_of_others(&other.key, &[id()]).await.unwrap(), [id()]);
+    let recorded = subject.store.done(&other, &connection("c-1"), Keep::Remember).await.unwrap();
+    assert_eq!(recorded, Recorded::BelongsToAnother);
+    subject.pass(hour + SECOND).await;
+    assert_eq!(subject.store.outcomes_of_others(&other.key, &[id()]).await.unwrap(), []);
+    assert_eq!(verified(&subject, &held, &passed("late")).await, passed("late"));
+    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
+}
+
+pub(super) async fn a_verdict_that_is_no_news_prolongs_nothing(subject: Subject) {
+    let held = unverified(&subject).await;
+    verified(&subject, &held, &passed("It works.")).await;
+    let hour = Duration::from_secs(60 * 60);
+    subject.pass(RETENTION.request_id - hour).await;
+    for late in [[Verdict::Pending].as_slice(), &definite("late")].concat() {
+        assert_eq!(verified(&subject, &held, &late).await, passed("It works."));
+    }
+    subject.pass(hour + SECOND).await;
+    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
+}
+
+pub(super) async fn a_report_comes_back_as_it_was(subject: Subject) {
+    let states = [CheckState::Passed, CheckState::Failed, CheckState::Skipped].into_iter().cycle();
+    let messages = ["", "It\u{2019}s \"so\", {\\n}\n\0", "\u{1f40c}", "null", "[]"];
+    let checks = CheckName::ALL.into_iter().zip(states).zip(messages);
+    let check = |((name, state), message): (_, &str)| Check { name, state, message: message.to_owned() };
+    for checks in [Vec::new(), checks.map(check).collect()] {
+        for kind in [Verdict::Passed, Verdict::Failed, Verdict::Deleted] {
+            let held = unverified(&subject).await;
+            let verdict = kind(TestReport { checks: checks.clone() });
+            assert_eq!(verified(&subject, &held, &verdict).await, verdict);
+            assert_eq!(verified(&subject, &held, &Verdict::Pending).await, verdict);
+            assert_eq!(recorded(&subject, &held).await, Some(verdict));
+            forget_all(&subject).await;
+        }
+    }
+}

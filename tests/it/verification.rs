@@ -1,0 +1,353 @@
+//! A creation whose caller wants to know whether the connection works, or does not want it otherwise.
+
+mod replicas;
+
+use hubspot_connection_service::proto::{CreateHubSpotConnectionRequest, Verification};
+use serde_json::{Value, json};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::{
+    diagnosis::{self, ALL_PASSED, TEST_FAILED, states},
+    support::{Failure, TestService, request, until},
+};
+
+const GET: &str = "GET /connections/{id}";
+const TEST: &str = "GET /connections/{id}/test";
+const DELETE: &str = "DELETE /connections/{id}";
+
+fn verified(verification: Verification) -> CreateHubSpotConnectionRequest {
+    CreateHubSpotConnectionRequest { verification: verification.into(), ..request() }
+}
+
+fn with_id(verification: Verification) -> CreateHubSpotConnectionRequest {
+    CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..verified(verification) }
+}
+
+/// A test that cannot be made.
+fn no_test() -> Value {
+    json!([{"route": TEST, "count": 0, "action": {"status": 503, "shape": "A"}}])
+}
+
+/// The number of requests that arrived.
+fn arrived(service: &TestService) -> usize {
+    service.emulator.received().len()
+}
+
+fn posts(service: &TestService) -> usize {
+    service.requests_to("POST", "/connections")
+}
+
+/// Waits until a connection is there that nobody was told of, and tells its ID.
+async fn created(service: &TestService) -> String {
+    until("a connection", || !service.emulator.connections().is_empty()).await;
+    service.emulator.connections()[0].id.clone()
+}
+
+/// Checks that a creation was refused because the connection does not work.
+#[track_caller]
+fn assert_verification_failed(failure: &Failure, left_behind: &str) {
+    assert_eq!(failure.row(), (Code::FailedPrecondition, "VERIFICATION_FAILED"), "{failure:?}");
+    assert_eq!(failure.metadata("connection_id"), left_behind);
+    assert_eq!(failure.metadata("request_id").len(), 36);
+    let [(kind, subject, description)] = &*failure.preconditions else { panic!("{failure:?}") };
+    assert_eq!((&**kind, &**subject), ("VERIFICATION_FAILED", "connection_test"));
+    assert!(description.contains("check the credentials"), "{description}");
+    assert!(failure.message.contains("request_id") && failure.forbids_retry, "{failure:?}");
+}
+
+/// Checks that nobody can tell yet whether the connection works.
+#[track_caller]
+fn assert_pending(failure: &Failure, code: Code, id: &str) {
+    assert_eq!(failure.row(), (code, "OUTCOME_UNKNOWN"), "{failure:?}");
+    assert_eq!((failure.metadata("connection_id"), failure.metadata("stage")), (id, "verify"));
+    assert_eq!(failure.metadata("request_id").len(), 36);
+    assert_eq!(failure.forbids_retry, code == Code::Unknown);
+}
+
+#[tokio::test]
+async fn without_verification_nothing_is_tested() {
+    let service = TestService::start().await;
+    for verification in [Verification::Unspecified, Verification::None] {
+        assert_eq!(service.send(verified(verification)).await.unwrap().test, None);
+    }
+    assert_eq!(service.requests_to("GET", ""), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_works_comes_with_its_test() {
+    for verification in [Verification::Report, Verification::Require] {
+        let service = TestService::start().await;
+        let request = with_id(verification);
+        let first = service.send(request.clone()).await.unwrap();
+        let test = first.test.clone().unwrap();
+        assert_eq!((states(&test), test.passed, first.replayed), (ALL_PASSED, true, false));
+        assert_eq!(service.emulator.connections()[0].id, first.id);
+
+        // What was found is remembered, whatever would be found now.
+        let sent = arrived(&service);
+        service.set(json!({"test_result": false}));
+        let again = service.send(request).await.unwrap();
+        assert_eq!((&again.id, &again.etag, again.replayed), (&first.id, &first.etag, true));
+        assert_eq!((again.test, arrived(&service)), (Some(test), sent));
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_a_connection_does_not_work_comes_with_the_connection() {
+    let service = TestService::start().await;
+    service.set(json!({"test_result": false}));
+    let request = with_id(Verification::Report);
+    let first = service.send(request.clone()).await.unwrap();
+    let test = first.test.clone().unwrap();
+    assert_eq!((states(&test), test.passed), (TEST_FAILED, false));
+    let sent = arrived(&service);
+    let again = service.send(request).await.unwrap();
+    assert_eq!((&again.id, again.test, arrived(&service)), (&first.id, Some(test), sent));
+    assert_eq!(service.emulator.connections()[0].id, first.id);
+    assert_eq!(service.requests_to("DELETE", ""), 0);
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_made_does_not_fail_the_creation() {
+    let service = TestService::start().await;
+    service.inject(no_test());
+    let request = with_id(Verification::Report);
+    let first = service.send(request.clone()).await.unwrap();
+    let test = first.test.unwrap();
+    assert!(!test.passed && test.checks.iter().all(|check| check.state() != diagnosis::FAILED), "{test:?}");
+    assert_eq!(service.emulator.connections()[0].id, first.id);
+
+    // Nothing definite was found: whoever asks again gets another look.
+    service.inject(json!([]));
+    let again = service.send(request).await.unwrap();
+    assert_eq!((again.id, again.replayed, again.test.unwrap().passed), (first.id, true, true));
+    assert_eq!(posts(&service), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_required_to_work_and_does_not_is_deleted_again() {
+    for delete_status in [204, 202] {
+        let service = TestService::start().await;
+        service.set(json!({"test_result": false, "delete_status": delete_status}));
+        let request = with_id(Verification::Require);
+        let failure = service.send(request.clone()).await.unwrap_err();
+        assert_verification_failed(&failure, "");
+        assert!(failure.message.contains("is deleted again"), "{failure:?}");
+        assert_eq!(failure.metadata("request_id"), request.request_id);
+        assert_eq!(service.emulator.connections().len(), 0);
+
+        // The verdict stays, also when the same credentials would work by now.
+        let sent = arrived(&service);
+        service.set(json!({}));
+        let again = service.send(request.clone()).await.unwrap_err();
+        assert_verification_failed(&again, "");
+        assert_eq!((again.message, arrived(&service)), (failure.message, sent));
+
+        let anew = CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request };
+        let created = service.send(anew).await.unwrap();
+        assert!(created.test.unwrap().passed && !created.replayed);
+        assert_eq!((posts(&service), service.emulator.connections().len()), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_deleted_again_is_named_until_it_is() {
+    let service = TestService::start().await;
+    service.set(json!({"test_result": false}));
+    service.inject(json!([{"route": DELETE, "count": 0, "action": {"status": 500, "shape": "A"}}]));
+    let request = with_id(Verification::Require);
+    let failure = service.send(request.clone()).await.unwrap_err();
+    let id = service.emulator.connections()[0].id.clone();
+    assert_verification_failed(&failure, &id);
+    assert!(failure.message.contains(&id) && failure.message.contains("DeleteHubSpotConnection"));
+
+    service.inject(json!([]));
+    let again = service.send(request.clone()).await.unwrap_err();
+    assert_verification_failed(&again, "");
+    assert_eq!(service.emulator.connections().len(), 0);
+    // Only one that still does not work is deleted.
+    assert_eq!((posts(&service), service.requests_to("GET", "/test")), (1, 2));
+
+    let sent = arrived(&service);
+    assert_verification_failed(&service.send(request).await.unwrap_err(), "");
+    assert_eq!(arrived(&service), sent, "deleted once and for all");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_in_use_already_is_not_deleted_again() {
+    let service = TestService::start().await;
+    service.set(json!({"initial_state": "initializing", "test_result": false}));
+    let request = with_id(Verification::Require);
+    let (answer, id) = tokio::join!(service.send(request.clone()), async {
+        let id = created(&service).await;
+        let flow = "84224def-1e2a-4d95-9ea2-132d697ed2aa";
+        service.set(json!({"test_result": false, "flows": {id.as_str(): [flow]}}));
+        assert!(service.emulator.set_state(&id, "enabled"));
+        id
+    });
+    assert_verification_failed(&answer.unwrap_err(), &id);
+
+    // Whoever deletes it by hand has done what was left to do.
+    service.emulator.reset();
+    assert_verification_failed(&service.send(request).await.unwrap_err(), "");
+}
+
+#[tokio::test]
+async fn a_lost_deletion_is_not_taken_for_a_failed_one() {
+    for action in [json!({"close": "after_commit"}), json!({"status": 503, "shape": "A", "commit": true})] {
+        let service = TestService::start().await;
+        service.set(json!({"test_result": false}));
+        service.inject(json!([{"route": DELETE, "action": action}]));
+        let failure = service.send(with_id(Verification::Require)).await.unwrap_err();
+        assert_verification_failed(&failure, "");
+        assert_eq!(service.emulator.connections().len(), 0, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_required_test_that_cannot_be_made_is_resumed_by_a_repetition() {
+    for action in [
+        json!({"status": 503, "shape": "A"}),
+        json!({"status": 400, "shape": "A", "code": "1308"}),
+        json!({"status": 200, "shape": "html"}),
+        json!({"close": "before_commit"}),
+    ] {
+        let service = TestService::start().await;
+        service.inject(json!([{"route": TEST, "count": 0, "action": action}]));
+        let request = with_id(Verification::Require);
+        for _ in 0..2 {
+            let failure = service.send(request.clone()).await.unwrap_err();
+            let id = service.emulator.connections()[0].id.clone();
+            assert_pending(&failure, Code::Unavailable, &id);
+            assert_eq!(failure.metadata("request_id"), request.request_id);
+        }
+        service.inject(json!([]));
+        let created = service.send(request).await.unwrap();
+        assert!(created.replayed && created.test.unwrap().passed, "{action}");
+        assert_eq!((&created.id, posts(&service)), (&service.emulator.connections()[0].id, 1));
+    }
+}
+
+#[tokio::test]
+async fn without_an_id_of_its_own_the_caller_gets_one_to_resume_with() {
+    let service = TestService::start().await;
+    service.inject(no_test());
+    let request = verified(Verification::Require);
+    let failure = service.send(request.clone()).await.unwrap_err();
+    assert_pending(&failure, Code::Unknown, &service.emulator.connections()[0].id);
+    let request_id = failure.metadata("request_id").to_owned();
+    let again = CreateHubSpotConnectionRequest { request_id, ..request };
+
+    service.inject(json!([]));
+    service.set(json!({"test_result": false}));
+    assert_verification_failed(&service.send(again).await.unwrap_err(), "");
+    assert_eq!((posts(&service), service.emulator.connections().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_connection_is_waited_for_until_it_is_established() {
+    for verification in [Verification::Report, Verification::Require] {
+        let service = TestService::start().await;
+        service.set(json!({"initial_state": "initializing"}));
+        let (answer, ()) = tokio::join!(service.send(verified(verification)), async {
+            let id = created(&service).await;
+            let path = format!("/connections/{id}");
+            until("a look at it", || service.requests_to("GET", &path) > 0).await;
+            assert!(service.emulator.set_state(&id, "enabled"));
+        });
+        assert_eq!(states(&answer.unwrap().test.unwrap()), ALL_PASSED);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_seen_at_once_is_waited_for() {
+    let service = TestService::start().await;
+    service.inject(json!([{"route": GET, "count": 2, "action": {"status": 404, "shape": "B"}}]));
+    let created = service.send(verified(Verification::Require)).await.unwrap();
+    assert_eq!(states(&created.test.unwrap()), ALL_PASSED);
+}
+
+#[tokio::test]
+async fn a_report_on_a_connection_that_is_not_established_in_time_comes_in_time() {
+    let service = TestService::with([("HCS_REQUEST_TIMEOUT", "1s")]).await;
+    service.set(json!({"initial_state": "initializing"}));
+    let created = service.send(verified(Verification::Report)).await.unwrap();
+    let test = created.test.unwrap();
+    assert!(!test.passed && test.checks[2].message.contains("initializing"), "{test:?}");
+    assert_eq!(service.requests_to("GET", "/test"), 0);
+}
+
+#[tokio::test]
+async fn a_required_connection_that_is_not_established_in_time_is_kept_for_a_repetition() {
+    let service = TestService::start().await;
+    service.set(json!({"initial_state": "initializing"}));
+    let request = with_id(Verification::Require);
+    let failure = service.send_within(&request, "1S").await;
+    let id = service.emulator.connections()[0].id.clone();
+    assert_pending(&failure, Code::Unavailable, &id);
+    assert!(failure.message.contains("initializing"), "{failure:?}");
+
+    assert!(service.emulator.set_state(&id, "enabled"));
+    let created = service.send(request).await.unwrap();
+    assert_eq!((&created.id, created.replayed, posts(&service)), (&id, true, 1));
+    assert!(created.test.unwrap().passed);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_while_a_connection_is_tested_finds_the_verdict_later() {
+    let service = TestService::start().await;
+    service.inject(json!([{"route": TEST, "action": {"delay": "700ms"}}]));
+    service.set(json!({"test_result": false}));
+    let request = with_id(Verification::Require);
+    let (mut client, sent) = (service.client().await, request.clone());
+    let call = tokio::spawn(async move { client.create_hub_spot_connection(sent).await });
+    until("its test", || service.requests_to("GET", "/test") > 0).await;
+    call.abort();
+    assert_verification_failed(&service.send(request).await.unwrap_err(), "");
+    assert_eq!((posts(&service), service.emulator.connections().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_lost_creation_is_found_and_then_tested() {
+    let service = TestService::start().await;
+    service.inject(json!([{"route": "POST /connections", "action": {"close": "after_commit"}}]));
+    let created = service.send(with_id(Verification::Require)).await.unwrap();
+    assert_eq!((states(&created.test.unwrap()), posts(&service)), (ALL_PASSED, 1));
+    assert_eq!(service.emulator.connections()[0].id, created.id);
+}
+
+#[tokio::test]
+async fn the_same_id_with_another_verification_is_another_request() {
+    let service = TestService::start().await;
+    let request = with_id(Verification::Report);
+    service.send(request.clone()).await.unwrap();
+    for other in [Verification::None, Verification::Require] {
+        let other = CreateHubSpotConnectionRequest { verification: other.into(), ..request.clone() };
+        let failure = service.send(other).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+    }
+}
+
+#[tokio::test]
+async fn the_same_request_twice_at_once_gets_one_verdict_for_both() {
+    for test_result in [true, false] {
+        let service = TestService::start().await;
+        service.set(json!({"test_result": test_result}));
+        service.inject(json!([{"route": TEST, "action": {"delay": "500ms"}}]));
+        let request = with_id(Verification::Require);
+        let calls = (0..5).map(|_| service.send(request.clone()));
+        let answers = futures_util::future::join_all(calls).await;
+        let replayed = answers.iter().filter(|answer| answer.as_ref().is_ok_and(|a| a.replayed)).count();
+        assert_eq!(replayed, if test_result { 4 } else { 0 });
+        for answer in &answers {
+            match answer {
+                Ok(created) => assert_eq!(states(created.test.as_ref().unwrap()), ALL_PASSED),
+                Err(failure) => assert_verification_failed(failure, ""),
+            }
+        }
+        assert!(answers.iter().all(|answer| answer.is_ok() == test_result));
+        assert_eq!((posts(&service), service.requests_to("GET", "/test")), (1, 1));
+        assert_eq!(service.emulator.connections().len(), usize::from(test_result));
+    }
+}
