@@ -12,6 +12,7 @@ mod explore;
 mod flight;
 mod known;
 mod lease_keeper;
+mod search;
 mod update;
 mod verification;
 
