@@ -103,7 +103,8 @@ pub enum Failure {
     VerificationFailed {
         /// What the test of it found.
         report: TestReport,
-        /// The connection, where it could not be deleted again.
+        /// The connection, where it was not deleted again: it could not be, it may be another
+        /// creation's, or it works by now.
         left_behind: Option<ConnectionId>,
     },
     /// The connection was created, and nobody knows yet whether it works. The same request id is safe

@@ -185,17 +185,39 @@ impl<F: FlowService> Creation<F> {
         Failure::VerificationFailed { report, left_behind: Some(at.id.clone()) }
     }
 
-    /// Waits until the connection is established, and tests it.
+    /// Tests the connection for as long as anybody waits for it.
     async fn test(&self, at: &ConnectionRef, replayed: bool) -> (TestReport, Option<bool>) {
-        let progress = &self.flight.progress;
-        let deadline = match self.flight.deadline() - ANSWERING {
-            deadline if deadline > Instant::now() => deadline,
-            // Nobody waits any more, or soon: what is found out is for the next one who asks.
-            _ => Instant::now() + UNAWAITED_TIMEOUT,
-        };
         let established_by = Instant::now() + ESTABLISHED_WITHIN;
+        loop {
+            let deadline = match self.awaited_until() {
+                deadline if deadline > Instant::now() => deadline,
+                // Nobody waits any more, or soon: what is found out is for the next one who asks.
+                _ => Instant::now() + UNAWAITED_TIMEOUT,
+            };
+            let (report, works) = self.test_once(at, replayed, established_by, deadline).await;
+            // Somebody who waits longer may have joined since.
+            if works.is_some() || self.awaited_until() <= deadline {
+                return (report, works);
+            }
+        }
+    }
+
+    /// When whoever waits longest has to be answered.
+    fn awaited_until(&self) -> Instant {
+        self.flight.deadline() - ANSWERING
+    }
+
+    /// Waits until the connection is established, and tests it.
+    async fn test_once(
+        &self,
+        at: &ConnectionRef,
+        replayed: bool,
+        established_by: Instant,
+        deadline: Instant,
+    ) -> (TestReport, Option<bool>) {
+        let progress = &self.flight.progress;
         progress.enter(Stage::Verify);
-        let read = self.established(at, established_by.min(deadline)).await;
+        let read = self.established(at, established_by, deadline).await;
         progress.enter(Stage::Verify);
         let credentials = Some(&self.connection.credentials);
         let diagnosis = diagnose(&self.parts.flow_service, at, read, credentials, deadline).await;
@@ -211,10 +233,16 @@ impl<F: FlowService> Creation<F> {
     }
 
     /// Reads the connection until it is established, or it is not worth waiting any longer.
-    async fn established(&self, at: &ConnectionRef, until: Instant) -> Result<Option<Connection>, CallError> {
+    async fn established(
+        &self,
+        at: &ConnectionRef,
+        established_by: Instant,
+        deadline: Instant,
+    ) -> Result<Option<Connection>, CallError> {
+        let until = established_by.min(deadline);
         let mut pause = FIRST_PAUSE;
         loop {
-            let read = self.parts.flow_service.get_connection(at, until).await;
+            let read = self.parts.flow_service.get_connection(at, deadline).await;
             let may_change = match &read {
                 // What was just created need not be seen everywhere yet.
                 Ok(None) => true,

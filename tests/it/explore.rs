@@ -1,5 +1,7 @@
 //! `ListHubSpotTables` and `GetHubSpotTable`.
 
+use std::time::Duration;
+
 use hubspot_connection_service::{emulator::ReceivedRequest, proto};
 use serde_json::json;
 use tonic::Code;
@@ -12,6 +14,8 @@ use crate::{
 const TEST: &str = "GET /connections/{id}/test";
 const EXPLORE: &str = "GET /connections/{id}/explore";
 const CONTACTS: &str = "Hubspot.Contacts";
+/// Too short to wait for the end of a throttle.
+const HASTE: [(&str, &str); 1] = [("HCS_REQUEST_TIMEOUT", "5s")];
 
 async fn tables(service: &TestService, id: &str) -> Result<Vec<proto::HubSpotTable>, Failure> {
     let request = proto::ListHubSpotTablesRequest { id: id.to_owned(), ..Default::default() };
@@ -217,6 +221,38 @@ async fn what_fails_at_hubspot_does_not_stop_creations() {
         assert_eq!(diagnosis::test(&service, &id).await.unwrap_err().code, Code::Unavailable);
     }
     assert!(explored(&service).len() >= 6 && service.requests_to("GET", "/test") >= 6);
+    service.create().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_throttle_of_hubspots_concerns_nobody_else_and_one_of_adobes_everybody() {
+    for (shape, is_adobes) in [("A", false), ("B", false), ("empty", false), ("html", false), ("D", true)] {
+        for route in [TEST, EXPLORE] {
+            let service = TestService::with(HASTE).await;
+            let id = service.create().await.unwrap().id;
+            let throttle = json!({"status": 429, "shape": shape, "headers": {"retry-after": "40"}});
+            service.inject(json!([{"route": route, "count": 0, "action": throttle}]));
+            let failure = if route == TEST {
+                diagnosis::test(&service, &id).await.unwrap_err()
+            } else {
+                tables(&service, &id).await.unwrap_err()
+            };
+            assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"), "{shape} {route}");
+            assert_eq!(failure.retry_after, Some(Duration::from_secs(40)));
+            if is_adobes {
+                let failure = service.create().await.unwrap_err();
+                assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
+            } else {
+                service.create().await.unwrap();
+            }
+        }
+    }
+    // A code that says something else, whoever says it with this status.
+    let service = TestService::with(HASTE).await;
+    let id = service.create().await.unwrap().id;
+    let throttle = json!({"status": 429, "shape": "D", "code": "429001", "headers": {"retry-after": "40"}});
+    service.inject(json!([{"route": EXPLORE, "count": 0, "action": throttle}]));
+    assert_eq!(tables(&service, &id).await.unwrap_err().reason, "UPSTREAM_THROTTLED");
     service.create().await.unwrap();
 }
 

@@ -8,6 +8,7 @@
 
 mod port;
 mod records;
+mod waiting;
 mod world;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

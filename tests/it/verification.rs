@@ -1,5 +1,6 @@
 //! A creation whose caller wants to know whether the connection works, or does not want it otherwise.
 
+mod left_behind;
 mod replicas;
 
 use hubspot_connection_service::proto::{CreateHubSpotConnectionRequest, Verification};

@@ -141,7 +141,10 @@ fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) 
     let found = found(report);
     let so = match left_behind {
         None => "and is deleted again".to_owned(),
-        Some(id) => format!("and may not be deleted: delete {id} with DeleteHubSpotConnection"),
+        Some(id) => format!(
+            "and was not deleted: delete {id} with DeleteHubSpotConnection, unless it is another creation's or \
+             works by now"
+        ),
     };
     let message = format!(
         "the connection was created, does not work {so} ({found}): correct what the checks say, and create it \

@@ -211,6 +211,9 @@ async fn a_refusal_deletes_nothing_and_says_so() {
         (json!({"status": 403, "code": "2121"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         (json!({"status": 404, "shape": "html"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
         (json!({"status": 404, "shape": "D"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
+        (json!({"status": 404, "shape": "empty"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
+        (json!({"status": 404, "shape": "C"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
+        (json!({"status": 404, "shape": "E"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
         (json!({"status": 400, "code": "1405"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
     ] {
         let service = TestService::start().await;
@@ -230,6 +233,8 @@ async fn without_a_proof_nothing_is_deleted() {
     for action in [
         json!({"status": 404, "shape": "html"}),
         json!({"status": 404, "shape": "D"}),
+        json!({"status": 404, "shape": "empty"}),
+        json!({"status": 404, "shape": "C"}),
         json!({"status": 503}),
     ] {
         service.inject(json!([{"route": GET, "count": 0, "action": action}]));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use axum::Router;
+use http::StatusCode;
 use hubspot_connection_service::{
     emulator::Settings,
     proto::{ConnectionState, CreateHubSpotConnectionRequest, HubSpotConnection},
@@ -11,8 +13,10 @@ use prost_types::Timestamp;
 use serde_json::json;
 use tonic::Code;
 
-use super::{GET, HASTE, NOBODY, assert_not_found, get, get_in, requests, salesforce, stored};
-use crate::support::{Failure, TestService, request};
+use super::{
+    GET, HASTE, NOBODY, assert_not_found, delete_allowing_missing, get, get_in, requests, salesforce, stored,
+};
+use crate::support::{Failure, TestService, listen, request};
 
 /// Creates a connection and reads it while these faults last.
 async fn get_with_fault(action: serde_json::Value) -> (TestService, String, Failure) {
@@ -128,12 +132,30 @@ async fn an_id_that_cannot_be_one_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn somebody_on_the_way_does_not_know_that_there_is_no_such_connection() {
-    let (_service, _, failure) = get_with_fault(json!({"status": 404, "shape": "html"})).await;
-    assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
-    assert!(failure.message.contains("HCS_FLOW_SERVICE_URL"), "{failure:?}");
-    // The gateway.
-    let (_service, _, failure) = get_with_fault(json!({"status": 404, "shape": "D"})).await;
-    assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
+    // A page, no body, a bare message, the gateway, a problem document of anybody.
+    for shape in ["html", "empty", "C", "D", "E"] {
+        let (_service, _, failure) = get_with_fault(json!({"status": 404, "shape": shape})).await;
+        assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"), "{shape}");
+        assert!(shape == "D" || failure.message.contains("HCS_FLOW_SERVICE_URL"), "{failure:?}");
+    }
+    for body in [
+        json!({"timestamp": 1, "status": 404, "error": "Not Found", "path": "/connections/x"}),
+        json!({"errorMessage": ""}),
+        json!([{"errorMessage": "not found"}]),
+        json!("not found"),
+    ] {
+        let listener = listen().await;
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let told = body.to_string();
+        let app = Router::new().fallback(async move || (StatusCode::NOT_FOUND, told));
+        tokio::spawn(axum::serve(listener, app).into_future());
+        let emulator = TestService::start().await.emulator;
+        let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
+        let deleted = delete_allowing_missing(&service, NOBODY).await;
+        for failure in [get(&service, NOBODY).await.unwrap_err(), deleted.unwrap_err()] {
+            assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"), "{body}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -224,6 +224,9 @@ async fn a_list_fails_as_a_read_does() {
         (json!({"status": 404, "code": "2100"}), (Code::NotFound, "SANDBOX_NOT_FOUND")),
         (json!({"status": 403, "code": "2120"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         (json!({"status": 400, "code": "1452"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
+        // Nobody asked for one connection.
+        (json!({"status": 404, "shape": "A"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
+        (json!({"status": 404, "shape": "B"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
         (json!({"delay": "30s"}), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")),
     ] {
         for count_only in [false, true] {
@@ -269,6 +272,32 @@ async fn the_filter_goes_upstream_and_the_link_to_the_next_page_is_not_followed(
     assert_eq!(names, ["first", "second"]);
     let knock = tokio::time::timeout(std::time::Duration::ZERO, evil.accept()).await;
     assert!(knock.is_err(), "the link was followed");
+}
+
+#[tokio::test]
+async fn a_page_that_names_itself_as_the_next_one_is_not_followed_for_ever() {
+    let listener = listen().await;
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let page = json!({
+        "items": [{"id": "a-1", "etag": "\"1\"", "name": "HubSpot EU", "createdAt": 1}],
+        "_links": {"next": {"href": "/connections?continuationToken=again"}},
+    });
+    let answer = async move || page.to_string();
+    tokio::spawn(axum::serve(listener, Router::new().route("/connections", route_get(answer))).into_future());
+
+    let emulator = TestService::start().await.emulator;
+    let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
+    // Of the first page nobody knows how it would be named.
+    let first = list(&service, page_of(1, "")).await.unwrap();
+    let named = |count_only| ListHubSpotConnectionsRequest {
+        name: "HubSpot".to_owned(),
+        count_only,
+        ..Default::default()
+    };
+    for query in [page_of(1, &first.next_page_token), named(false), named(true)] {
+        let failure = list(&service, query.clone()).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"), "{query:?}");
+    }
 }
 
 #[tokio::test]

@@ -85,6 +85,24 @@ async fn a_name_finds_what_has_exactly_this_name() {
 }
 
 #[tokio::test]
+async fn a_name_that_looks_like_another_value_than_a_text_is_found_without_a_filter() {
+    let service = TestService::start().await;
+    let filtered = || {
+        let received = service.emulator.received().into_iter();
+        received.filter(|r| r.query.as_deref().is_some_and(|query| query.contains("name%3D%3D"))).count()
+    };
+    for name in ["true", "False", "NULL", "null", "0", "42", "-1", "1e3", "2024-01-01"] {
+        let id = service.send(named(name)).await.unwrap().id;
+        assert_eq!(find(&service, name, 10).await.0, [id], "{name}");
+        assert_eq!(filtered(), 0, "{name}");
+    }
+    for (number, name) in ["HubSpot", "nulls", "e3"].into_iter().enumerate() {
+        let id = service.send(named(name)).await.unwrap().id;
+        assert_eq!((find(&service, name, 10).await.0, filtered()), (vec![id], number + 1), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_is_not_on_the_first_pages_is_found_by_one_call() {
     let service = TestService::start().await;
     service.create_behind_its_back(&named("the first, long ago")).await;

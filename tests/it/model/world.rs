@@ -15,9 +15,9 @@ use hubspot_connection_service::{
     },
     emulator::{spec, store as emulator},
     idempotency::{CAPACITY, FingerprintKeys, LEASE, MemoryStore, Retention},
-    service::{Background, CreateHubSpotConnection, Failure, Parts, Service},
+    service::{Background, CreateHubSpotConnection, Created, Error, Failure, Parts, Service},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{port::Port, records::Records};
@@ -122,6 +122,8 @@ impl StepKind {
 /// Everything outside of the replicas, and the replicas.
 pub(super) struct World {
     pub(super) ledger: Mutex<emulator::Store>,
+    /// The state of a connection straight after its creation.
+    initial_state: Mutex<&'static str>,
     /// Whether connections work.
     pub(super) works: bool,
     pub(super) verification: Verification,
@@ -143,6 +145,7 @@ impl World {
     ) -> Arc<Self> {
         Arc::new(Self {
             ledger: Mutex::default(),
+            initial_state: Mutex::new("enabled"),
             works,
             verification,
             made: Mutex::default(),
@@ -175,6 +178,23 @@ impl World {
         self.ledger.lock().unwrap().ledger().into_iter().map(|connection| connection.id).collect()
     }
 
+    /// Makes connections begin in another state than `enabled`.
+    pub(super) fn begin_in(&self, state: &'static str) {
+        *self.initial_state.lock().unwrap() = state;
+    }
+
+    /// Changes the state of every connection that there is.
+    pub(super) fn set_state(&self, state: &str) {
+        for id in self.ledger() {
+            self.ledger.lock().unwrap().set_state(&id, state);
+        }
+    }
+
+    /// Deletes every connection, as somebody else would.
+    pub(super) fn clear(&self) {
+        *self.ledger.lock().unwrap() = emulator::Store::default();
+    }
+
     pub(super) fn steps(&self) -> Vec<StepKind> {
         self.steps.lock().unwrap().iter().map(|(_, _, kind)| *kind).collect()
     }
@@ -199,7 +219,7 @@ impl World {
             params: BTreeMap::new(),
             client: "demo-client".to_owned(),
         };
-        let made = ledger.create(&tenant(&connection.sandbox), new, "enabled");
+        let made = ledger.create(&tenant(&connection.sandbox), new, *self.initial_state.lock().unwrap());
         let created = CreatedConnection {
             id: ConnectionId::parse(&made.id).unwrap(),
             etag: Etag::parse(&made.etag).unwrap(),
@@ -279,16 +299,25 @@ impl Replica {
     }
 
     /// One call, by a caller that leaves at its deadline.
-    pub(super) async fn create(&self, request_id: Option<RequestId>, deadline: Instant) -> Answer {
-        let progress = CallProgress::default();
+    pub(super) async fn send(
+        &self,
+        request_id: Option<RequestId>,
+        deadline: Instant,
+        progress: &CallProgress,
+    ) -> Result<Result<Created, Error>, Elapsed> {
         let command = CreateHubSpotConnection {
             request_id,
             connection: connection(),
             verification: self.process.world.verification,
         };
-        let call = self.service.create_hubspot_connection(command, deadline, &progress);
+        timeout_at(deadline, self.service.create_hubspot_connection(command, deadline, progress)).await
+    }
+
+    /// The same, by a caller that knows what to do with each answer.
+    pub(super) async fn create(&self, request_id: Option<RequestId>, deadline: Instant) -> Answer {
+        let progress = CallProgress::default();
         let answer = tokio::select! {
-            answer = timeout_at(deadline, call) => answer,
+            answer = self.send(request_id, deadline, &progress) => answer,
             () = self.process.dead.cancelled() => return Answer::Repeat,
         };
         match answer {
