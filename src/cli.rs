@@ -36,10 +36,10 @@ pub enum Command {
         /// The URL of its admin port.
         address: Uri,
     },
-    /// Run the service against an emulator and create a connection.
+    /// Run the service against an emulator, and a connection through it from its creation to its test.
     #[cfg(feature = "emulator")]
     Demo {
-        /// Whether to end after the answer.
+        /// Whether to end after the last answer.
         once: bool,
     },
     /// Run the emulator alone.
@@ -135,7 +135,7 @@ fn command() -> clap::Command {
 
 #[cfg(feature = "emulator")]
 fn with_emulator(command: clap::Command) -> clap::Command {
-    let once = Arg::new(ONCE).long(ONCE).action(clap::ArgAction::SetTrue).help("End after the response");
+    let once = Arg::new(ONCE).long(ONCE).action(clap::ArgAction::SetTrue).help("End after the last response");
     let listen = Arg::new(LISTEN)
         .long(LISTEN)
         .value_name("ADDR")
@@ -145,7 +145,7 @@ fn with_emulator(command: clap::Command) -> clap::Command {
     command
         .subcommand(
             clap::Command::new("demo")
-                .about("Run the service against an emulator, create a connection, and stay up")
+                .about("Run the service against an emulator; create, find, explore and test a connection; stay up")
                 .arg(once),
         )
         .subcommand(clap::Command::new("emulator").about("Run the Flow Service emulator alone").arg(listen))
