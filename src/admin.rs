@@ -13,15 +13,20 @@ use axum::{
 };
 use tonic::service::Routes;
 
-use crate::{grpc::MAX_MESSAGE_SIZE, health::Health, idempotency::Store};
+use crate::{grpc::MAX_MESSAGE_SIZE, health::Health, idempotency::Store, metrics::Metrics};
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
 /// `/livez` says that the process answers and nothing more. `/readyz` says what the health service
 /// says, and names the store where that is down: reads go on without it, and another replica would
-/// miss it as well. `/metrics` is in Prometheus' text format; `spec_has_drifted` is what the last dry
-/// run found.
-pub fn router(health: &Health, store: Arc<dyn Store>, spec_has_drifted: Arc<AtomicBool>) -> Router {
+/// miss it as well. `/metrics` is in the OpenMetrics text format; `spec_has_drifted` is what the last
+/// dry run found.
+pub fn router(
+    health: &Health,
+    store: Arc<dyn Store>,
+    spec_has_drifted: Arc<AtomicBool>,
+    metrics: Metrics,
+) -> Router {
     Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
         .route("/livez", get(|| async { "ok\n" }))
@@ -29,11 +34,11 @@ pub fn router(health: &Health, store: Arc<dyn Store>, spec_has_drifted: Arc<Atom
             Router::new()
                 .route("/readyz", get(readyz))
                 .with_state((health.clone(), Arc::clone(&store)))
-                .merge(
-                    Router::new()
-                        .route("/metrics", get(metrics))
-                        .with_state(Metrics { store, spec_has_drifted }),
-                ),
+                .merge(Router::new().route("/metrics", get(scrape)).with_state(Scraped {
+                    metrics,
+                    store,
+                    spec_has_drifted,
+                })),
         )
         // gRPC clients take a 404 for UNIMPLEMENTED, and people take it for what it is.
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
@@ -51,28 +56,15 @@ async fn readyz(State((health, store)): State<(Health, Arc<dyn Store>)>) -> (Sta
 
 /// What `/metrics` is about.
 #[derive(Clone)]
-struct Metrics {
+struct Scraped {
+    metrics: Metrics,
     store: Arc<dyn Store>,
     spec_has_drifted: Arc<AtomicBool>,
 }
 
-async fn metrics(State(metrics): State<Metrics>) -> ([(HeaderName, &'static str); 1], String) {
-    let text = [
-        (
-            "hubspot_connection_idempotency_store_up",
-            "Whether the store of request ids answered last.",
-            metrics.store.is_available(),
-        ),
-        (
-            "hubspot_connection_spec_drift",
-            "Whether Adobe's connection specification was not what this service sends, by the last dry run.",
-            metrics.spec_has_drifted.load(Ordering::Relaxed),
-        ),
-    ]
-    .map(|(name, help, value)| {
-        let value = u8::from(value);
-        format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n")
-    })
-    .concat();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+async fn scrape(State(scraped): State<Scraped>) -> ([(HeaderName, &'static str); 1], String) {
+    let Scraped { metrics, store, spec_has_drifted } = scraped;
+    metrics.idempotency_store_up.set(store.is_available().into());
+    metrics.spec_drift.set(spec_has_drifted.load(Ordering::Relaxed).into());
+    ([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], metrics.text())
 }

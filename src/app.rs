@@ -6,22 +6,27 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use axum::Router;
+use reqwest::Client;
 use tokio::{net::TcpListener, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     admin,
     config::{
-        AdobeConfig, AdobeCredential, Config, DrainConfig, IdempotencyConfig, UpstreamConfig, UpstreamHttp,
+        AdobeConfig, AdobeCredential, CallersConfig, Config, DrainConfig, IdempotencyConfig, UpstreamConfig,
+        UpstreamHttp,
     },
     flow_service::{
         Cause, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource, upstream_client,
     },
-    grpc,
+    grpc::{self, CallerCheck},
     health::Health,
-    idempotency::{self, MemoryStore, RedisStore, Store},
-    server::{self, Lifetimes, Shutdown},
+    idempotency::{self, FollowedKeys, MemoryStore, RedisStore, Store},
+    jwt::{Keys, TokenCheck},
+    metrics::Metrics,
+    server::{self, Lifetimes, Serving, Shutdown},
     service::{Background, Parts, Service},
+    tls::{ServerTls, TlsError},
 };
 
 /// Why the process does not start.
@@ -41,6 +46,12 @@ pub enum StartError {
     /// The HTTP client towards Adobe cannot be built.
     #[error("cannot build the HTTP client for Adobe")]
     Upstream(#[source] Cause),
+    /// The files of TLS cannot be used.
+    #[error("cannot use the files of TLS ({})", .0.setting())]
+    Tls(#[source] TlsError),
+    /// The key that compares repeated requests cannot be read.
+    #[error("cannot use HCS_FINGERPRINT_KEY")]
+    FingerprintKey(#[source] Cause),
     /// The client of the idempotency store cannot be built.
     #[error("cannot build the client for Redis (HCS_REDIS_URL)")]
     Store(#[source] Cause),
@@ -59,13 +70,13 @@ pub enum Drained {
 pub struct App {
     grpc: TcpListener,
     admin: TcpListener,
-    router: Router,
-    shutdown: Shutdown,
+    serving: Serving,
+    keys: Option<Keys>,
+    fingerprint_keys: FollowedKeys,
     health: Health,
     store: Arc<dyn Store>,
     spec_has_drifted: Arc<AtomicBool>,
     background: Background,
-    lifetimes: Lifetimes,
     drain: DrainConfig,
 }
 
@@ -91,14 +102,22 @@ impl App {
     /// # Errors
     /// [`StartError::Upstream`].
     pub async fn on(grpc: TcpListener, admin: TcpListener, config: &Config) -> Result<Self, StartError> {
-        let flow_service = flow_service(&config.adobe, &config.upstream).map_err(StartError::Upstream)?;
+        let metrics = Metrics::default();
+        // One client for everything over HTTP/1.1: building one reads the platform's certificates.
+        let client = upstream_client(&config.upstream, UpstreamHttp::Http1).map_err(StartError::Upstream)?;
+        let flow_service = flow_service(&config.adobe, &config.upstream, client.clone());
+        let flow_service = flow_service.map_err(StartError::Upstream)?;
+        let tls = config.callers.tls.as_ref().map(ServerTls::load).transpose().map_err(StartError::Tls)?;
+        let (callers, keys) = callers(&config.callers, client, &metrics);
         let background = Background::default();
         let store = store(&config.idempotency, &config.adobe.org_id)?;
+        let fingerprint_keys = FollowedKeys::read(config.idempotency.fingerprint_keys.clone());
+        let fingerprint_keys = fingerprint_keys.map_err(StartError::FingerprintKey)?;
         let service = Service::new(
             Parts {
                 flow_service,
                 store: Arc::clone(&store),
-                fingerprint_keys: config.idempotency.fingerprint_keys.clone(),
+                fingerprint_keys: fingerprint_keys.keys(),
                 retention: config.idempotency.retention,
                 background: background.clone(),
             },
@@ -112,18 +131,25 @@ impl App {
             request_timeout: config.request_timeout,
             max_in_flight: config.max_in_flight,
             reflection: config.reflection,
+            callers,
         };
         Ok(Self {
             grpc,
             admin,
-            router: grpc::router(service, health.grpc_service(), options, shutdown.drain.clone()),
-            shutdown,
+            serving: Serving {
+                router: grpc::router(service, health.grpc_service(), options, shutdown.drain.clone()),
+                tls,
+                // No call lives longer than the request timeout: none is cut for its connection's age.
+                lifetimes: Lifetimes { max_age: config.max_connection_age, grace: config.request_timeout },
+                shutdown,
+                metrics,
+            },
+            keys,
+            fingerprint_keys,
             health,
             store,
             spec_has_drifted,
             background,
-            // No call lives longer than the request timeout: none is cut for its connection's age.
-            lifetimes: Lifetimes { max_age: config.max_connection_age, grace: config.request_timeout },
             drain: config.drain.clone(),
         })
     }
@@ -151,20 +177,22 @@ impl App {
         let Self {
             grpc,
             admin,
-            router,
-            shutdown,
+            serving,
+            keys,
+            fingerprint_keys,
             health,
             store,
             spec_has_drifted,
             background,
-            lifetimes,
             drain,
         } = self;
+        let Serving { tls, shutdown, metrics, .. } = serving.clone();
+        let _following = follow(tls, keys, fingerprint_keys, &metrics);
         // Before the first call is accepted, so that no probe ever finds a start that is not ready.
         health.serving().await;
-        let mut serving = tokio::spawn(server::serve(grpc, router, lifetimes, shutdown.clone()));
+        let mut serving = tokio::spawn(server::serve(grpc, serving));
         // Until the process ends: probes and people ask while it drains, too.
-        let admin_router = admin::router(&health, store, spec_has_drifted);
+        let admin_router = admin::router(&health, store, spec_has_drifted, metrics);
         let admin = tokio::spawn(axum::serve(admin, admin_router).into_future());
 
         stop.await;
@@ -211,13 +239,41 @@ fn store(config: &IdempotencyConfig, org_id: &str) -> Result<Arc<dyn Store>, Sta
         return Ok(Arc::new(MemoryStore::new(config.retention, idempotency::CAPACITY)));
     };
     let connect =
-        || -> Result<RedisStore, Cause> { Ok(RedisStore::connect(url.read()?, org_id, config.retention)?) };
+        || -> Result<RedisStore, Cause> { Ok(RedisStore::connect(url.clone(), org_id, config.retention)?) };
     Ok(Arc::new(connect().map_err(StartError::Store)?))
 }
 
-fn flow_service(adobe: &AdobeConfig, upstream: &UpstreamConfig) -> Result<HttpFlowService, Cause> {
-    let ims_client = upstream_client(upstream, UpstreamHttp::Http1)?;
-    // One client for both where they agree: building one reads the platform's certificates.
+/// Keeps what comes from files and from the issuer of tokens up to date, until this is dropped.
+fn follow(
+    tls: Option<ServerTls>,
+    keys: Option<Keys>,
+    fingerprint_keys: FollowedKeys,
+    metrics: &Metrics,
+) -> Vec<AbortOnDropHandle<()>> {
+    let tls = tls.map(|tls| tokio::spawn(tls.follow(metrics.clone())));
+    let keys = keys.map(|keys| tokio::spawn(keys.follow()));
+    let fingerprint_keys = tokio::spawn(fingerprint_keys.follow());
+    tls.into_iter().chain(keys).chain([fingerprint_keys]).map(AbortOnDropHandle::new).collect()
+}
+
+fn callers(config: &CallersConfig, client: Client, metrics: &Metrics) -> (CallerCheck, Option<Keys>) {
+    let CallersConfig { tls, jwt, allowed } = config;
+    let keys = jwt.as_ref().map(|jwt| Keys::new(jwt.jwks.clone(), client, metrics.clone()));
+    let tokens = jwt.as_ref().zip(keys.clone()).map(|(jwt, keys)| Arc::new(TokenCheck::new(jwt, keys)));
+    let check = CallerCheck {
+        tokens,
+        certificates: tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some()),
+        allowed: allowed.clone().map(Arc::new),
+        metrics: metrics.clone(),
+    };
+    (check, keys)
+}
+
+fn flow_service(
+    adobe: &AdobeConfig,
+    upstream: &UpstreamConfig,
+    ims_client: Client,
+) -> Result<HttpFlowService, Cause> {
     let client = match upstream.http {
         UpstreamHttp::Http1 => ims_client.clone(),
         UpstreamHttp::Http2 => upstream_client(upstream, UpstreamHttp::Http2)?,

@@ -3,6 +3,7 @@
 //! [`Config::load`] reads the settings of one table ([`SETTINGS`]) from the environment and the
 //! command line, both passed in, and finds every problem at once. Nothing checks a value again.
 
+mod callers;
 mod effective;
 mod idempotency;
 mod load;
@@ -23,11 +24,13 @@ pub use self::{
     proxy_url::ProxyUrl,
     secret::{Secret, SecretError},
     setting::{Fallback, SETTINGS, Setting},
+    small_file::ReadError as SmallFileError,
     source::Flags,
 };
+pub(crate) use self::{idempotency::fingerprint_keys, small_file::read as read_small_file};
 use crate::{
-    domain::Sandboxes,
-    idempotency::{FingerprintKeys, Retention},
+    domain::{Callers, Sandboxes},
+    idempotency::Retention,
 };
 
 /// Everything that can be set, parsed and checked.
@@ -37,6 +40,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where health and, for probes, `/livez` and `/readyz` are served in plaintext.
     pub admin_listen: SocketAddr,
+    /// Who may call, and how that is found out.
+    pub callers: CallersConfig,
     /// Whether the gRPC port serves reflection.
     pub reflection: bool,
     /// The age at which a connection of a caller is ended gracefully.
@@ -61,13 +66,56 @@ pub struct Config {
     pub log: LogConfig,
 }
 
+/// Who may call, and how that is found out. Where both a certificate and a token are asked for, the
+/// token names the caller.
+#[derive(Clone, Debug, Default)]
+pub struct CallersConfig {
+    /// TLS on the gRPC port.
+    pub tls: Option<TlsConfig>,
+    /// How the tokens of callers are checked, where they must send one.
+    pub jwt: Option<JwtConfig>,
+    /// The callers that are allowed; `None` is everyone who is authenticated.
+    pub allowed: Option<Callers>,
+}
+
+/// The files of TLS on the gRPC port, in PEM form.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// The certificate, and those of its issuers.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+    /// The authority of the certificates that callers must show, where they must.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// How the tokens of callers are checked.
+#[derive(Clone, Debug)]
+pub struct JwtConfig {
+    /// Who issues them.
+    pub issuer: String,
+    /// Whom they are for: this service.
+    pub audience: String,
+    /// Where the issuer's keys are.
+    pub jwks: JwksSource,
+}
+
+/// Where the keys of an issuer of tokens are.
+#[derive(Clone, Debug)]
+pub enum JwksSource {
+    /// At a URL.
+    Url(reqwest::Url),
+    /// In a file.
+    File(PathBuf),
+}
+
 /// How repeated requests are recognized.
 #[derive(Clone, Debug)]
 pub struct IdempotencyConfig {
     /// The URL of the shared store; without one, memory is used.
     pub redis_url: Option<Secret>,
-    /// What compares repeated requests.
-    pub fingerprint_keys: FingerprintKeys,
+    /// The keys that compare repeated requests; without them, a key of this process alone.
+    pub fingerprint_keys: Option<Secret>,
     /// How long things are remembered.
     pub retention: Retention,
 }

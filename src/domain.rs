@@ -3,6 +3,7 @@
 //! Nothing here knows gRPC, HTTP or JSON. Each type is made by one `parse`, whose [`Invalid`] says
 //! how to write the value; every layer further in relies on it and checks nothing again.
 
+mod caller;
 mod connection;
 mod credentials;
 mod progress;
@@ -12,6 +13,7 @@ mod stored_connection;
 mod table;
 mod verification;
 
+pub use caller::{Access, Callers, Identity};
 pub use connection::{ConnectionId, ConnectionName, CreatedConnection, Description, Etag, NewConnection};
 pub use credentials::{Credential, HubSpotCredentials};
 pub use progress::{CallProgress, Progress, Stage};

@@ -7,6 +7,7 @@ mod advice;
 mod breaker;
 mod classify;
 mod error_body;
+pub(crate) mod fuzz;
 mod http;
 mod ims;
 mod redaction;
@@ -21,6 +22,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+pub(crate) use self::upstream_client::read_body;
 pub use self::{
     advice::Advice,
     http::{HttpFlowService, Identity, Pass, Timeouts},

@@ -1,9 +1,10 @@
 //! The gRPC layer: the services, and the one place that orders what stands before them.
 
+mod audit;
 mod connections;
 mod convert;
 mod layer;
-mod page_token;
+pub(crate) mod page_token;
 mod render;
 mod status;
 
@@ -22,7 +23,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{
     connections::Connections,
-    layer::{admission, call_log, codec_status, content_type, deadline, drain},
+    layer::{admission, call_log, caller, codec_status, content_type, deadline, drain},
 };
 use crate::{
     domain::Sandboxes,
@@ -30,6 +31,8 @@ use crate::{
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionServiceServer},
     service::Service,
 };
+
+pub use self::layer::caller::CallerCheck;
 
 /// The full name of the service, as paths and health checks know it.
 pub const SERVICE_NAME: &str = proto::hub_spot_connection_service_server::SERVICE_NAME;
@@ -48,6 +51,8 @@ pub struct Options {
     pub max_in_flight: NonZeroUsize,
     /// Whether reflection is served.
     pub reflection: bool,
+    /// How callers are checked.
+    pub callers: CallerCheck,
 }
 
 /// Everything that the gRPC port serves. Whatever happens in it is an answer. Streams without an end
@@ -58,7 +63,7 @@ pub fn router<F: FlowService>(
     options: Options,
     stopping: CancellationToken,
 ) -> Router {
-    let Options { sandboxes, request_timeout, max_in_flight, reflection } = options;
+    let Options { sandboxes, request_timeout, max_in_flight, reflection, callers } = options;
 
     let connections = HubSpotConnectionServiceServer::new(Connections { service, sandboxes })
         .max_decoding_message_size(MAX_MESSAGE_SIZE);
@@ -78,11 +83,11 @@ pub fn router<F: FlowService>(
     // A watch of the health and a reflection stream last as long as the caller likes, who would hold
     // up the drain.
     let endless = routes.into_axum_router().layer(from_fn_with_state(stopping, drain::drain));
-    layered(endless.merge(connections), request_timeout)
+    layered(endless.merge(connections), request_timeout, callers)
 }
 
 /// Puts what concerns every call before the services.
-fn layered(services: Router, request_timeout: Duration) -> Router {
+fn layered(services: Router, request_timeout: Duration, callers: CallerCheck) -> Router {
     services.layer(
         ServiceBuilder::new()
             // Outermost, so that every call has its line, with the code that the caller sees.
@@ -93,6 +98,8 @@ fn layered(services: Router, request_timeout: Duration) -> Router {
             .layer(from_fn(content_type::content_type))
             // From here on time counts: waiting, receiving and working.
             .layer(from_fn_with_state(request_timeout, deadline::deadline))
+            // Before anything else is looked at, and before a stranger can take anybody's room.
+            .layer(from_fn_with_state(callers, caller::caller))
             // Closest to the codec, whose failures it translates.
             .layer(from_fn_with_state(MAX_MESSAGE_SIZE, codec_status::codec_status)),
     )
@@ -128,7 +135,7 @@ mod tests {
         async fn panics() {
             panic!("canary");
         }
-        let service = layered(Router::new().fallback(panics), Duration::from_secs(1));
+        let service = layered(Router::new().fallback(panics), Duration::from_secs(1), CallerCheck::default());
         let request = Request::post("/a.Service/Method").header(CONTENT_TYPE, "application/grpc");
         let response = service.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
 

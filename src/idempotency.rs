@@ -19,6 +19,7 @@
 //! durations.
 
 mod fingerprint;
+mod followed_keys;
 mod memory;
 mod redis;
 
@@ -26,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     fingerprint::{Fingerprint, FingerprintKeys, Fingerprints},
+    followed_keys::FollowedKeys,
     memory::{CAPACITY, MemoryStore},
     redis::{InvalidRedisUrl, RedisStore},
 };

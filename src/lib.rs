@@ -9,10 +9,16 @@ pub mod domain;
 pub mod emulator;
 mod error_chain;
 pub mod flow_service;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod grpc;
+mod hardening;
 pub mod health;
 pub mod idempotency;
+pub mod jwt;
+pub mod metrics;
 pub mod proto;
 pub mod server;
 pub mod service;
 pub mod telemetry;
+pub mod tls;

@@ -11,25 +11,31 @@ use super::failed;
 use crate::{
     app::{App, Drained},
     config::{Config, Flags},
+    hardening,
     telemetry::{self, LogOutput},
 };
 
 /// Runs the service. The exit status is 0 when every call was finished before its end, 64 when the
 /// configuration is wrong, and 1 otherwise.
 pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: Flags) -> ExitCode {
+    // Before any secret is read.
+    let protected = hardening::protect_memory();
     let config = match super::load(environment, flags) {
         Ok(loaded) => loaded.config,
         Err(exit_code) => return exit_code,
     };
-    match serve(&config) {
+    match serve(&config, protected) {
         Ok(Drained::Completely) => ExitCode::SUCCESS,
         Ok(Drained::TimedOut) => ExitCode::FAILURE,
         Err(error) => failed(&*error),
     }
 }
 
-fn serve(config: &Config) -> Result<Drained, Box<dyn std::error::Error>> {
+fn serve(config: &Config, protected: io::Result<()>) -> Result<Drained, Box<dyn std::error::Error>> {
     telemetry::start(&config.log, LogOutput::Stdout)?;
+    if let Err(error) = protected {
+        tracing::warn!(%error, "cannot keep this process from leaving core dumps");
+    }
     let threads = config.worker_threads.get();
     let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let drained = runtime.block_on(async {

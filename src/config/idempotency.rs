@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     IdempotencyConfig, Secret, UpstreamConfig, parse,
     source::{Reported, Source},
 };
-use crate::idempotency::{FingerprintKeys, LEASE, Retention};
+use crate::{
+    domain::Invalid,
+    idempotency::{FingerprintKeys, LEASE, Retention},
+};
 
 /// Shorter keys could be guessed.
 const SHORTEST_KEY: usize = 32;
@@ -20,7 +23,7 @@ const SETTLE_MARGIN: Duration = Duration::from_secs(15);
 pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Reported> {
     let redis_url = redis_url(source);
     // An unusable URL is problem enough.
-    let keys = fingerprint_keys(source, matches!(redis_url, Ok(None) | Err(_)));
+    let keys = fingerprint_secret(source, matches!(redis_url, Ok(None) | Err(_)));
     let request_id = source.read("HCS_REQUEST_ID_TTL", parse::timeout);
     let settle_window = source.read("HCS_SETTLE_WINDOW", parse::timeout);
     Ok(IdempotencyConfig {
@@ -44,10 +47,10 @@ fn redis_url(source: &mut Source) -> Result<Option<Secret>, Reported> {
     }
 }
 
-fn fingerprint_keys(source: &mut Source, memory_only: bool) -> Result<FingerprintKeys, Reported> {
+fn fingerprint_secret(source: &mut Source, memory_only: bool) -> Result<Option<Secret>, Reported> {
     let Some(secret) = source.read_secret("HCS_FINGERPRINT_KEY")? else {
         if memory_only {
-            return Ok(FingerprintKeys::random());
+            return Ok(None);
         }
         return Err(source.report(
             "HCS_FINGERPRINT_KEY",
@@ -55,14 +58,21 @@ fn fingerprint_keys(source: &mut Source, memory_only: bool) -> Result<Fingerprin
         ));
     };
     let text = secret.read().map_err(|error| source.report("HCS_FINGERPRINT_KEY", error.to_string()))?;
+    match fingerprint_keys(&text) {
+        Ok(_) => Ok(Some(secret)),
+        Err(Invalid(reason)) => Err(source.report("HCS_FINGERPRINT_KEY", reason)),
+    }
+}
+
+/// Reads one key, or two: the one that writes first.
+pub(crate) fn fingerprint_keys(text: &SecretString) -> Result<FingerprintKeys, Invalid> {
     let keys: Vec<&[u8]> = text.expose_secret().split(',').map(|key| key.trim().as_bytes()).collect();
     match keys.as_slice() {
         [current] if current.len() >= SHORTEST_KEY => Ok(FingerprintKeys::new(current, None)),
         [current, previous] if current.len().min(previous.len()) >= SHORTEST_KEY => {
             Ok(FingerprintKeys::new(current, Some(previous)))
         }
-        _ => Err(source.report(
-            "HCS_FINGERPRINT_KEY",
+        _ => Err(Invalid::from(
             "must be one key of at least 32 bytes, or while rotating two, comma separated, the new one first",
         )),
     }

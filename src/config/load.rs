@@ -3,8 +3,8 @@
 use std::{ffi::OsString, net::SocketAddr, num::NonZeroUsize};
 
 use super::{
-    AdobeConfig, AdobeCredential, Config, DrainConfig, Effective, Flags, LogConfig, LogFormat, Problems,
-    ProxyUrl, UpstreamConfig, idempotency, parse,
+    AdobeConfig, AdobeCredential, CallersConfig, Config, DrainConfig, Effective, Flags, LogConfig, LogFormat,
+    Problems, ProxyUrl, UpstreamConfig, callers, idempotency, parse,
     source::{Reported, Source},
 };
 use crate::domain::{Invalid, SandboxName, Sandboxes};
@@ -43,11 +43,15 @@ impl Config {
 // every problem gets reported.
 
 fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> {
-    let listeners = listeners(source);
+    let allow_http = source.read("HCS_UPSTREAM_ALLOW_HTTP", parse::boolean);
+    // Where it is unusable, the URLs are not blamed for it.
+    let http_is_allowed = *allow_http.as_ref().unwrap_or(&true);
+    let callers = callers::callers(source, http_is_allowed);
+    let listeners = listeners(source, callers.as_ref().ok());
     let adobe = adobe(source);
     let sandboxes = sandboxes(source);
     let request_timeout = source.read("HCS_REQUEST_TIMEOUT", parse::timeout);
-    let upstream = upstream(source);
+    let upstream = upstream(source, http_is_allowed);
     let idempotency = idempotency::idempotency(source);
     if let (Ok(idempotency), Ok(upstream), Ok(request_timeout)) = (&idempotency, &upstream, &request_timeout)
     {
@@ -60,9 +64,11 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
     let drain = drain(source);
     let log = log(source, log_format);
     let (listen, admin_listen) = listeners?;
+    allow_http?;
     Ok(Config {
         listen,
         admin_listen,
+        callers: callers?,
         reflection: reflection?,
         max_connection_age: max_connection_age?,
         max_in_flight: max_in_flight?,
@@ -82,7 +88,10 @@ const MOST_IN_FLIGHT: usize = 1_000_000;
 /// More threads than these only contend.
 const MOST_THREADS: usize = 1024;
 
-fn listeners(source: &mut Source) -> Result<(SocketAddr, SocketAddr), Reported> {
+fn listeners(
+    source: &mut Source,
+    callers: Option<&CallersConfig>,
+) -> Result<(SocketAddr, SocketAddr), Reported> {
     let listen = source.read("HCS_LISTEN", parse::socket_address);
     let admin_listen = source.read("HCS_ADMIN_LISTEN", parse::socket_address);
     let insecure = source.read("HCS_INSECURE", parse::boolean);
@@ -90,12 +99,9 @@ fn listeners(source: &mut Source) -> Result<(SocketAddr, SocketAddr), Reported> 
     if collide(listen, admin_listen) {
         source.report("HCS_ADMIN_LISTEN", "takes the address of HCS_LISTEN: set another port");
     }
-    if !insecure && !listen.ip().to_canonical().is_loopback() {
-        source.report(
-            "HCS_LISTEN",
-            "callers would not be authenticated beyond loopback: listen on loopback, as in 127.0.0.1:50051, \
-             or set HCS_INSECURE=true where the network itself keeps others out",
-        );
+    // Where who may call is unusable, that is problem enough.
+    if let Some(callers) = callers {
+        callers::check_exposure(source, listen, callers, insecure);
     }
     Ok((listen, admin_listen))
 }
@@ -140,10 +146,7 @@ fn sandboxes(source: &mut Source) -> Result<Sandboxes, Reported> {
     })
 }
 
-fn upstream(source: &mut Source) -> Result<UpstreamConfig, Reported> {
-    let allow_http = source.read("HCS_UPSTREAM_ALLOW_HTTP", parse::boolean);
-    // Where it is unusable, the URLs are not blamed for it.
-    let http_is_allowed = allow_http.unwrap_or(true);
+fn upstream(source: &mut Source, http_is_allowed: bool) -> Result<UpstreamConfig, Reported> {
     let flow_service_url = source.read("HCS_FLOW_SERVICE_URL", |text| parse::base_url(text, http_is_allowed));
     let ims_url = source.read("HCS_IMS_URL", |text| parse::upstream_url(text, http_is_allowed));
     let attempt_timeout = source.read("HCS_ATTEMPT_TIMEOUT", parse::timeout);
@@ -291,7 +294,14 @@ mod tests {
 
     #[test]
     fn every_setting_refuses_nonsense_under_its_own_name() {
-        let accepts_any_word = ["HCS_CLIENT_ID", "HCS_SCOPES", "HCS_CLIENT_SECRET", "HCS_ACCESS_TOKEN"];
+        let accepts_any_word = [
+            "HCS_CLIENT_ID",
+            "HCS_SCOPES",
+            "HCS_CLIENT_SECRET",
+            "HCS_ACCESS_TOKEN",
+            "HCS_JWT_ISSUER",
+            "HCS_JWT_AUDIENCE",
+        ];
         for setting in SETTINGS {
             let nonsense = if accepts_any_word.contains(&setting.name) { "a b" } else { "NON=SENSE=" };
             let problem = problem(&[(setting.name, nonsense)]);
@@ -312,7 +322,7 @@ mod tests {
     #[test]
     fn callers_beyond_loopback_need_a_word_about_security() {
         for address in ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:1"] {
-            assert_problem(&[("HCS_LISTEN", address)], "HCS_LISTEN", "callers would not be authenticated");
+            assert_problem(&[("HCS_LISTEN", address)], "HCS_LISTEN", "no TLS and no check of callers");
             assert_problem(&[("HCS_LISTEN", address)], "HCS_LISTEN", "HCS_INSECURE=true");
             assert!(load(&[("HCS_LISTEN", address), ("HCS_INSECURE", "true")]).is_ok());
         }
@@ -350,7 +360,7 @@ mod tests {
     #[test]
     fn an_unknown_variable_is_answered_with_the_nearest_name() {
         assert_eq!(problem(&[("HCS_ORGID", "x")]), "HCS_ORGID: unknown variable; did you mean HCS_ORG_ID?");
-        assert_problem(&[("HCS_JWT_ISSUER", "x")], "HCS_JWT_ISSUER", "see --help");
+        assert_problem(&[("HCS_KUBERNETES", "x")], "HCS_KUBERNETES", "see --help");
         assert!(load(&[("HOME", "/"), ("HUBSPOT_CONNECTION_SERVICE_PORT", "1")]).is_ok());
     }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use reqwest::Url;
+use secrecy::zeroize::Zeroizing;
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -63,10 +64,7 @@ pub(super) fn org_id(text: &str) -> Result<String, Invalid> {
 
 /// A client ID, which has to fit into a header.
 pub(super) fn client_id(text: &str) -> Result<String, Invalid> {
-    let is_one = is_one_word(text);
-    is_one
-        .then(|| text.to_owned())
-        .ok_or_else(|| Invalid::from("must be visible ASCII characters without spaces"))
+    word(text)
 }
 
 pub(super) fn scopes(text: &str) -> Result<Vec<String>, Invalid> {
@@ -125,18 +123,45 @@ pub(super) fn upstream_http(text: &str) -> Result<UpstreamHttp, Invalid> {
     }
 }
 
-/// The path of a file with certificates that a TLS client accepts as authorities.
-pub(super) fn ca_file(text: &str) -> Result<PathBuf, Invalid> {
+/// The path of a file in PEM form. What is in it is looked at together with its companions.
+pub(super) fn pem_file(text: &str) -> Result<PathBuf, Invalid> {
+    content(text).map(|_| PathBuf::from(text))
+}
+
+/// The path of a file with the keys of an issuer of tokens.
+pub(super) fn jwks_file(text: &str) -> Result<PathBuf, Invalid> {
+    let keys = crate::jwt::KeySet::parse(&content(text)?);
+    keys.map(|_| PathBuf::from(text)).map_err(|_| {
+        Invalid::from(
+            "the file must hold a JSON Web Key Set with at least one key for RS, PS, ES or EdDSA signatures",
+        )
+    })
+}
+
+/// One word, taken as it is.
+pub(super) fn word(text: &str) -> Result<String, Invalid> {
+    let is_one = is_one_word(text);
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| Invalid::from("must be visible ASCII characters without spaces"))
+}
+
+fn content(path: &str) -> Result<Zeroizing<Vec<u8>>, Invalid> {
     // A bundle of every public authority is a quarter of it.
     const MOST_BYTES: u64 = 1 << 20;
-    let pem = small_file::read(Path::new(text), MOST_BYTES).map_err(|error| match error {
+    small_file::read(Path::new(path), MOST_BYTES).map_err(|error| match error {
         ReadError::Unreadable(error) => {
             Invalid(format!("the file cannot be read: {error}; it must exist and be readable"))
         }
         ReadError::TooLarge => {
-            Invalid::from("the file is larger than 1 MiB: it must hold certificates and nothing else")
+            Invalid::from("the file is larger than 1 MiB: it must hold what it is for and nothing else")
         }
-    })?;
+    })
+}
+
+/// The path of a file with certificates that a TLS client accepts as authorities.
+pub(super) fn ca_file(text: &str) -> Result<PathBuf, Invalid> {
+    let pem = content(text)?;
     let certificates = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
     // Decoding the PEM leaves its content unseen; only building a client looks into it.
     let is_usable = !certificates.is_empty()

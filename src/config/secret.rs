@@ -52,6 +52,12 @@ impl Secret {
     }
 }
 
+impl From<SecretString> for Secret {
+    fn from(value: SecretString) -> Self {
+        Self::Value(value)
+    }
+}
+
 fn read_file(path: &Path) -> Result<SecretString, SecretError> {
     let content = small_file::read(path, Secret::MAX_BYTES).map_err(|error| match error {
         ReadError::Unreadable(error) => SecretError::Unreadable(error),

@@ -106,9 +106,29 @@ pub const SETTINGS: &[Setting] = &[
         "HTTP version spoken to the Flow Service: http1 or http2.",
     ),
     plain(
+        "HCS_TLS_CERT_FILE",
+        Fallback::Unset,
+        "Path of the PEM file with the certificate of the gRPC port.",
+    ),
+    plain("HCS_TLS_KEY_FILE", Fallback::Unset, "Path of the PEM file with its private key."),
+    plain(
+        "HCS_TLS_CLIENT_CA_FILE",
+        Fallback::Unset,
+        "Path of the PEM file with the authority of the certificates that callers must show.",
+    ),
+    plain("HCS_JWT_ISSUER", Fallback::Unset, "Issuer of the bearer tokens that callers must send."),
+    plain("HCS_JWT_AUDIENCE", Fallback::Unset, "Audience of those tokens: the name of this service there."),
+    plain("HCS_JWT_JWKS_URL", Fallback::Unset, "URL of the issuer's keys; this or HCS_JWT_JWKS_FILE."),
+    plain("HCS_JWT_JWKS_FILE", Fallback::Unset, "Path of a file with the issuer's keys."),
+    plain(
+        "HCS_CALLERS",
+        Fallback::Unset,
+        "Who may call, as IDENTITY=read or IDENTITY=write, comma separated; required with HCS_JWT_ISSUER.",
+    ),
+    plain(
         "HCS_INSECURE",
         Fallback::Text("false"),
-        "Whether HCS_LISTEN may leave loopback although callers are not authenticated: true or false.",
+        "Whether HCS_LISTEN may leave loopback without TLS and a check of callers: true or false.",
     ),
     plain("HCS_REFLECTION", Fallback::Text("true"), "Whether server reflection is served: true or false."),
     plain(
@@ -223,7 +243,7 @@ mod tests {
         ] {
             assert_eq!(nearest(slip).as_deref(), Some(meant));
         }
-        for stranger in ["HCS_", "HCS_TLS_CERT_FILE", "HCS_SOMETHING_ELSE"] {
+        for stranger in ["HCS_", "HCS_KUBERNETES", "HCS_SOMETHING_ELSE"] {
             assert_eq!(nearest(stranger), None, "{stranger}");
         }
     }

@@ -9,13 +9,18 @@ use std::{
 use secrecy::zeroize::Zeroizing;
 
 /// Why a file is not read.
-pub(super) enum ReadError {
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The operating system does not give it.
+    #[error("{0}")]
     Unreadable(io::Error),
+    /// It is larger than it can be.
+    #[error("it is too large")]
     TooLarge,
 }
 
 /// Reads a regular file of at most so many bytes. The memory is wiped after use: it may be a secret.
-pub(super) fn read(path: &Path, most_bytes: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+pub(crate) fn read(path: &Path, most_bytes: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     // Looked at before it is opened: opening a named pipe waits for whoever writes to it.
     if !fs::metadata(path).map_err(ReadError::Unreadable)?.is_file() {
         return Err(ReadError::Unreadable(io::Error::other("it is not a regular file")));

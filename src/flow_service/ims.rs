@@ -96,7 +96,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> 
     }
 }
 
-fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
+pub(super) fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
     // The parser's message can quote the token.
     let answer: TokenAnswer =
         serde_json::from_slice(body).map_err(|_| unavailable("the answer holds no token".into()))?;
@@ -114,7 +114,7 @@ struct ErrorAnswer {
     error: String,
 }
 
-fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> TokenError {
+pub(super) fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> TokenError {
     let code = serde_json::from_slice(body).ok().and_then(|ErrorAnswer { error }| {
         // An OAuth error code (RFC 6749, section 5.2), or nothing.
         let is_code = error.len() <= 64 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');

@@ -53,7 +53,7 @@ pub fn upstream_client(config: &UpstreamConfig, http: UpstreamHttp) -> Result<Cl
 ///
 /// # Errors
 /// When it is longer, or the connection ends before it does.
-pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Cause> {
+pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Cause> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(without_url)? {
         if body.len() + chunk.len() > limit {

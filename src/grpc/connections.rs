@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
+    audit::Audit,
     convert::{self, Create, List},
     layer::deadline::Deadline,
     page_token, render, status,
@@ -48,20 +49,23 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         &self,
         request: Request<proto::CreateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::CreateHubSpotConnectionResponse>, Status> {
+        let mut audit = Audit::begin("create", &request);
         let (request, Deadline { at, progress }) = parts(request)?;
-        let command = match convert::create(request, &self.sandboxes).map_err(status::refused_request)? {
-            Create::Command(command) => command,
-            Create::DryRun(connection) => {
+        let command = match convert::create(request, &self.sandboxes).map_err(status::refused_request) {
+            Ok(Create::Command(command)) => command,
+            Ok(Create::DryRun(connection)) => {
+                audit.is_no_write();
                 let checked = self.service.dry_run(&connection, at, &progress).await;
                 checked.map_err(|error| status::dry_run_failed(&error, &connection.sandbox, &progress))?;
                 return Ok(Response::new(proto::CreateHubSpotConnectionResponse::default()));
             }
+            Err(refused) => return audit.end(Err(refused)),
         };
-        let created = self
-            .service
-            .create_hubspot_connection(command, at, &progress)
-            .await
-            .map_err(|error| status::creation_failed(&error))?;
+        let sandbox = command.connection.sandbox.clone();
+        audit.about(&sandbox, None);
+        let created = self.service.create_hubspot_connection(command, at, &progress).await;
+        let created = audit.end(created.map_err(|error| status::creation_failed(&error)))?;
+        audit.about(&sandbox, Some(&created.connection.id));
         tracing::Span::current().record("connection_id", created.connection.id.as_str());
         Ok(Response::new(created.into()))
     }
@@ -118,12 +122,20 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         &self,
         request: Request<proto::UpdateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::UpdateHubSpotConnectionResponse>, Status> {
+        let mut audit = Audit::begin("update", &request);
         let (request, Deadline { at: deadline, progress }) = parts(request)?;
-        let command = convert::update(request, &self.sandboxes).map_err(status::refused_request)?;
+        let command = convert::update(request, &self.sandboxes).map_err(status::refused_request);
+        let command = match command {
+            Ok(command) => command,
+            Err(refused) => return audit.end(Err(refused)),
+        };
         note(&command.at);
+        audit.about(&command.at.sandbox, Some(&command.at.id));
         let updated = self.service.update_hubspot_connection(&command, deadline, &progress).await;
-        let etag = updated
-            .map_err(|error| status::connection_failed(&error, Subject::Update(&command.at), &progress))?;
+        let etag = audit
+            .end(updated.map_err(|error| {
+                status::connection_failed(&error, Subject::Update(&command.at), &progress)
+            }))?;
         Ok(Response::new(proto::UpdateHubSpotConnectionResponse {
             id: command.at.id.as_str().to_owned(),
             etag: etag.as_str().to_owned(),
@@ -134,12 +146,18 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         &self,
         request: Request<proto::DeleteHubSpotConnectionRequest>,
     ) -> Result<Response<proto::DeleteHubSpotConnectionResponse>, Status> {
+        let mut audit = Audit::begin("delete", &request);
         let (request, Deadline { at: deadline, progress }) = parts(request)?;
-        let at = self.locate(&request.id, &request.sandbox_name)?;
-        self.service
-            .delete_hubspot_connection(&at, request.allow_missing, deadline, &progress)
-            .await
-            .map_err(|error| status::connection_failed(&error, Subject::Delete(&at), &progress))?;
+        let at = match self.locate(&request.id, &request.sandbox_name) {
+            Ok(at) => at,
+            Err(refused) => return audit.end(Err(refused)),
+        };
+        audit.about(&at.sandbox, Some(&at.id));
+        let deleted =
+            self.service.delete_hubspot_connection(&at, request.allow_missing, deadline, &progress).await;
+        audit.end(
+            deleted.map_err(|error| status::connection_failed(&error, Subject::Delete(&at), &progress)),
+        )?;
         Ok(Response::new(proto::DeleteHubSpotConnectionResponse {}))
     }
 

@@ -7,6 +7,8 @@ pub(super) use self::{
     connections::{List, connection, list, table, update},
     create::{Create, create},
 };
+use zeroize::Zeroizing;
+
 use crate::{
     domain::{
         ConnectionId, ConnectionRef, Credential, HubSpotCredentials, Invalid, SandboxName, SandboxNotAllowed,
@@ -58,6 +60,9 @@ impl Violations {
         let credentials =
             self.check("credentials", credentials.ok_or_else(|| Invalid::from("is required")))?;
         let proto::HubSpotCredentials { client_id, client_secret, access_token, refresh_token } = credentials;
+        // What was received is wiped, whether it is valid or not.
+        let [client_id, client_secret, access_token, refresh_token] =
+            [client_id, client_secret, access_token, refresh_token].map(Zeroizing::new);
         let client_id = self.check("credentials.client_id", Credential::parse(&client_id));
         let client_secret = self.check("credentials.client_secret", Credential::parse(&client_secret));
         let access_token = self.check("credentials.access_token", Credential::parse(&access_token));

@@ -3,6 +3,7 @@
 
 pub(super) mod admission;
 pub(super) mod call_log;
+pub(super) mod caller;
 pub(super) mod codec_status;
 pub(super) mod content_type;
 pub(super) mod deadline;

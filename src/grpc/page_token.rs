@@ -16,7 +16,7 @@ const VERSION: u8 = 1;
 const CHECKSUM: usize = 8;
 
 /// Makes the token of a page.
-pub(super) fn encode(page: &PageToken, sandbox: &SandboxName, name: Option<&str>) -> String {
+pub(crate) fn encode(page: &PageToken, sandbox: &SandboxName, name: Option<&str>) -> String {
     let PageToken(token) = page;
     URL_SAFE_NO_PAD.encode([&[VERSION], &checksum(token, sandbox, name)[..], token.as_bytes()].concat())
 }
@@ -25,7 +25,7 @@ pub(super) fn encode(page: &PageToken, sandbox: &SandboxName, name: Option<&str>
 ///
 /// # Errors
 /// [`Invalid`] where it is none, or that of another query.
-pub(super) fn decode(token: &str, sandbox: &SandboxName, name: Option<&str>) -> Result<PageToken, Invalid> {
+pub(crate) fn decode(token: &str, sandbox: &SandboxName, name: Option<&str>) -> Result<PageToken, Invalid> {
     let invalid = || {
         Invalid::from(
             "must be the next_page_token of the response to the same request: leave it empty to start with \

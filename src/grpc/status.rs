@@ -17,9 +17,12 @@ pub(super) use self::{
     connection::{Subject, connection_failed, dry_run_failed},
     creation::creation_failed,
 };
-use super::convert::{self, Violation};
+use super::{
+    convert::{self, Violation},
+    layer::caller::Refused,
+};
 use crate::{
-    domain::{CallProgress, Progress, SandboxNotAllowed, Stage},
+    domain::{CallProgress, Identity, Progress, SandboxNotAllowed, Stage},
     flow_service::Problem,
 };
 
@@ -30,11 +33,16 @@ const NO_RETRY: (&str, &str) = ("grpc-retry-pushback-ms", "-1");
 /// When to try again where nobody says: long enough for a restart, short enough for a person.
 const DEFAULT_RETRY: Duration = Duration::from_secs(2);
 
+/// The most names of a caller that an error repeats.
+const MOST_IDENTITIES: usize = 5;
+
 /// The closed list of reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
+pub(super) enum Reason {
     InvalidRequest,
     RequestTooLarge,
+    CallerUnauthenticated,
+    CallerNotAllowed,
     SandboxNotAllowed,
     SandboxNotFound,
     ConnectionNotFound,
@@ -62,10 +70,12 @@ enum Reason {
 }
 
 impl Reason {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::InvalidRequest => "INVALID_REQUEST",
             Self::RequestTooLarge => "REQUEST_TOO_LARGE",
+            Self::CallerUnauthenticated => "CALLER_UNAUTHENTICATED",
+            Self::CallerNotAllowed => "CALLER_NOT_ALLOWED",
             Self::SandboxNotAllowed => "SANDBOX_NOT_ALLOWED",
             Self::SandboxNotFound => "SANDBOX_NOT_FOUND",
             Self::ConnectionNotFound => "CONNECTION_NOT_FOUND",
@@ -241,6 +251,37 @@ pub(super) fn deadline_exceeded(progress: &CallProgress) -> Status {
         answer = answer.metadata("request_id", creation.request_id());
     }
     answer.build()
+}
+
+/// A call whose caller may not make it.
+pub(super) fn caller_refused(refused: &Refused) -> Status {
+    let unauthenticated =
+        |message: String| Answer::new(Code::Unauthenticated, Reason::CallerUnauthenticated, message);
+    let not_allowed =
+        |message: String| Answer::new(Code::PermissionDenied, Reason::CallerNotAllowed, message);
+    match refused {
+        Refused::NoToken => unauthenticated(
+            "callers must send a token: one authorization header with \"Bearer \" and a token of \
+             HCS_JWT_ISSUER for HCS_JWT_AUDIENCE"
+                .to_owned(),
+        ),
+        Refused::NoCertificate => unauthenticated("callers must show a certificate".to_owned()),
+        Refused::BadToken(error) => unauthenticated(error.to_string()),
+        Refused::Unknown(identities) => not_allowed(format!(
+            "the caller {} may not call this service: an operator has to add it to HCS_CALLERS",
+            names(identities)
+        )),
+        Refused::ReadOnly(identity) => not_allowed(format!(
+            "the caller {identity} may read and not write: an operator has to change that in HCS_CALLERS"
+        )),
+    }
+    .build()
+}
+
+/// The identities of a caller, for people.
+pub(super) fn names(identities: &[Identity]) -> String {
+    let shown: Vec<_> = identities.iter().take(MOST_IDENTITIES).map(Identity::to_string).collect();
+    if shown.is_empty() { "without a name".to_owned() } else { shown.join(", ") }
 }
 
 /// A `grpc-timeout` header that is not one.

@@ -3,7 +3,10 @@
 //! A fingerprint is an HMAC-SHA-256 over the fields of the parsed command, each with its length, so
 //! that no two contents run into one another. Without the key nobody can try credentials against it.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use aws_lc_rs::hmac;
 use secrecy::ExposeSecret;
@@ -37,9 +40,12 @@ impl Fingerprints {
     }
 }
 
-/// The keys of the fingerprints.
+/// The keys of the fingerprints. Clones share them, also when they are replaced.
 #[derive(Clone)]
-pub struct FingerprintKeys {
+pub struct FingerprintKeys(Arc<RwLock<Keys>>);
+
+#[derive(Clone)]
+struct Keys {
     current: hmac::Key,
     previous: Option<hmac::Key>,
 }
@@ -49,7 +55,7 @@ impl FingerprintKeys {
     /// accepted as well.
     pub fn new(current: &[u8], previous: Option<&[u8]>) -> Self {
         let key = |bytes| hmac::Key::new(hmac::HMAC_SHA256, bytes);
-        Self { current: key(current), previous: previous.map(key) }
+        Self(Arc::new(RwLock::new(Keys { current: key(current), previous: previous.map(key) })))
     }
 
     /// A key of this process alone.
@@ -59,16 +65,31 @@ impl FingerprintKeys {
         Self::new(&bytes, None)
     }
 
+    /// Takes over other keys.
+    pub fn replace(&self, other: &Self) {
+        let other = other.keys();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = other;
+    }
+
     /// The fingerprints of a creation.
     pub fn fingerprints(&self, connection: &NewConnection, verification: Verification) -> Fingerprints {
-        let under = |key| fingerprint(key, connection, verification);
-        Fingerprints { current: under(&self.current), previous: self.previous.as_ref().map(under) }
+        let Keys { current, previous } = self.keys();
+        Fingerprints {
+            current: fingerprint(&current, connection, verification),
+            previous: previous.map(|key| fingerprint(&key, connection, verification)),
+        }
+    }
+
+    fn keys(&self) -> Keys {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl fmt::Debug for FingerprintKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FingerprintKeys").field("rotating", &self.previous.is_some()).finish_non_exhaustive()
+        f.debug_struct("FingerprintKeys")
+            .field("rotating", &self.keys().previous.is_some())
+            .finish_non_exhaustive()
     }
 }
 

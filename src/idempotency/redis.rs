@@ -22,11 +22,12 @@ use std::{
 };
 
 use redis::{Script, ScriptInvocation};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
 use self::{connection::Connection, scripts::Scripts};
 use super::{Claim, Fingerprint, Keep, Key, Lease, Outcome, Recorded, Retention, Store, StoreError, Verdict};
 use crate::{
+    config::Secret,
     domain::{ConnectionId, CreatedConnection, Etag, SandboxName},
     error_chain::error_chain,
 };
@@ -47,13 +48,15 @@ pub struct InvalidRedisUrl;
 
 impl RedisStore {
     /// A store for one organization. It connects with the first step, and again after a failure, so
-    /// that Redis need not be up yet.
+    /// that Redis need not be up yet. The URL is read again for each connection: its password may have
+    /// been replaced.
     ///
     /// # Errors
     /// [`InvalidRedisUrl`] when the URL cannot be used.
-    pub fn connect(url: SecretString, org: &str, retention: Retention) -> Result<Self, InvalidRedisUrl> {
-        let client = redis::Client::open(url.expose_secret()).map_err(|_| InvalidRedisUrl)?;
-        let connection = Connection::new(client);
+    pub fn connect(url: Secret, org: &str, retention: Retention) -> Result<Self, InvalidRedisUrl> {
+        let readable = url.read().map_err(|_| InvalidRedisUrl)?;
+        redis::Client::open(readable.expose_secret()).map_err(|_| InvalidRedisUrl)?;
+        let connection = Connection::new(url);
         Ok(Self {
             org: org.to_owned(),
             retention,

@@ -215,7 +215,8 @@ impl<F: FlowService> Service<F> {
 fn log_unheard(request_id: RequestId, outcome: &Outcome) {
     match outcome {
         Ok(Landing { connection, .. }) => {
-            tracing::info!(%request_id, connection_id = %connection.id, "created a connection whose caller has left");
+            // The audit trail of the call has ended with it.
+            tracing::info!(target: "audit", action = "create", outcome = "OK", %request_id, connection_id = %connection.id, "created a connection whose caller has left");
         }
         Err(failure) => {
             tracing::warn!(%request_id, cause = error_chain(&**failure), "a creation failed whose caller has left");

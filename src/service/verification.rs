@@ -161,6 +161,8 @@ impl<F: FlowService> Creation<F> {
                 let verdict = Verdict::Deleted(report.clone());
                 let recorded = self.parts.store.verified(&self.lease.key, &at.id, &verdict).await;
                 self.note(recorded.map(drop), "deleted a connection that does not work");
+                let request_id = self.lease.key.request_id;
+                tracing::info!(target: "audit", action = "delete", outcome = "OK", sandbox = %at.sandbox, connection_id = %at.id, %request_id, "deleted a new connection that does not work");
                 Failure::VerificationFailed { report, left_behind: None }
             }
             Err(error) => self.left_behind(at, report, &error),

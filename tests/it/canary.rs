@@ -1,5 +1,6 @@
 //! No secret comes out: not in an answer, not in the log, whatever goes wrong, at any level.
 
+mod callers;
 mod evidence;
 mod hostile;
 mod methods;

@@ -51,7 +51,7 @@ fn five_mistakes_are_listed_together() {
     let problems: Vec<_> = lines.collect();
     assert_eq!(problems.len(), 5, "{problems:#?}");
     for problem in [
-        "  HCS_LISTEN: callers would not be authenticated",
+        "  HCS_LISTEN: an address beyond loopback needs TLS",
         "  HCS_CLIENT_SECRET: set together with HCS_ACCESS_TOKEN",
         "  HCS_CREATE_TIMEOUT: the unit is missing",
         "  HCS_UPSTREAM_HTTP (given as --upstream-http): must be http1 or http2",

@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 #[cfg(feature = "emulator")]
+mod audit;
+#[cfg(feature = "emulator")]
+mod callers;
+#[cfg(feature = "emulator")]
 mod canary;
 #[cfg(feature = "emulator")]
 mod chaos;
@@ -21,6 +25,9 @@ mod emulator;
 mod errors;
 #[cfg(feature = "emulator")]
 mod explore;
+mod fuzz;
+#[cfg(feature = "emulator")]
+mod limits;
 #[cfg(feature = "emulator")]
 mod model;
 #[cfg(feature = "emulator")]
@@ -29,10 +36,14 @@ mod process;
 mod promise;
 mod readme;
 #[cfg(feature = "emulator")]
+mod rotation;
+#[cfg(feature = "emulator")]
 mod server;
 mod store;
 #[cfg(feature = "emulator")]
 mod support;
+#[cfg(feature = "emulator")]
+mod tls;
 #[cfg(feature = "emulator")]
 mod token;
 #[cfg(feature = "emulator")]

@@ -55,6 +55,18 @@ async fn a_service_answers_and_ends_with_0_on_either_signal() {
     }
 }
 
+/// A dump would hold every secret.
+#[tokio::test]
+async fn a_crash_leaves_no_dump_of_the_memory() {
+    let (_emulator, service) = start(&[]).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.process.id())).unwrap();
+    let limit = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(limit.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"]);
+    // Nor can another process of the same user look into it: what is there belongs to root.
+    let status = std::fs::metadata(format!("/proc/{}/environ", service.process.id())).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&status), 0);
+}
+
 #[tokio::test]
 async fn a_call_under_way_is_answered_before_the_end() {
     let (emulator, service) = start(&[]).await;

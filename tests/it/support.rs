@@ -1,9 +1,15 @@
 //! What several tests need: the service under test, its client, and readable errors.
 
+pub(crate) mod certificates;
 mod failure;
+mod metrics;
+mod mount;
 mod process;
 mod service;
+pub(crate) mod tokens;
 
 pub(crate) use failure::Failure;
+pub(crate) use metrics::{counted, metrics, until_counted};
+pub(crate) use mount::Mount;
 pub(crate) use process::{Process, ServiceProcess, Signal, in_time, start_emulator, until, unused_port};
 pub(crate) use service::{TestService, credentials, framed, listen, post, post_upstream, request};

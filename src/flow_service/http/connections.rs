@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::{HttpFlowService, call::Call};
 use crate::{
@@ -69,7 +70,8 @@ impl HttpFlowService {
             url: self.url_of(&before.id, None),
             sandbox,
             if_match: Some(HeaderValue::from_str(before.etag.as_str()).expect("an etag is visible ASCII")),
-            body: Some(Bytes::from(body)),
+            // Wiped when the last piece of it is sent.
+            body: Some(Bytes::from_owner(Zeroizing::new(body))),
             secrets: credentials.map(Credential::expose_secret).collect(),
             is_its_own: true,
         };

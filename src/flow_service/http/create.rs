@@ -7,6 +7,7 @@ use http::header;
 use reqwest::{Body, Response};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::{
     HttpFlowService, Pass, SANDBOX_NAME, answer,
@@ -65,7 +66,8 @@ impl HttpFlowService {
         progress: &Arc<Progress>,
     ) -> Result<CreatedConnection, CreateError> {
         let body = serde_json::to_vec(&wire::CreateConnection::from(connection));
-        let body = Bytes::from(body.expect("strings always serialize"));
+        // Wiped when the last piece of it is sent.
+        let body = Bytes::from_owner(Zeroizing::new(body.expect("strings always serialize")));
         let (body, departure) = TimelyBody::new(body, send_by, Arc::clone(progress));
         let request = self
             .client

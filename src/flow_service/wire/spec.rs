@@ -53,6 +53,8 @@ pub(in crate::flow_service) fn spec_drift(body: &[u8]) -> Result<Vec<String>, Ca
 }
 
 fn cut(text: String) -> String {
+    // Of a type it may hold what JSON does not escape.
+    let text = text.replace(char::is_control, " ");
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

@@ -14,6 +14,7 @@ pub(in crate::grpc) async fn call_log(request: Request, next: Next) -> Response 
     let span = tracing::error_span!(
         "call",
         method = cut(request.uri().path()),
+        caller = Empty,
         peer = request.extensions().get::<Peer>().map(tracing::field::display),
         request_id = Empty,
         connection_id = Empty,

@@ -11,6 +11,9 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
+use secrecy::ExposeSecret as _;
+
+use crate::config::Secret;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -23,14 +26,14 @@ type Attempt = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
 /// Any failure ends its use: after a failover the old primary refuses writes over a connection that
 /// is sound, and one whose other end vanished only times out.
 pub(super) struct Connection {
-    client: Client,
+    url: Secret,
     current: Mutex<Option<Attempt>>,
 }
 
 impl Connection {
     /// Connects nothing yet.
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, current: Mutex::new(None) }
+    pub(super) fn new(url: Secret) -> Self {
+        Self { url, current: Mutex::new(None) }
     }
 
     /// Runs a script. The time it takes is bounded.
@@ -53,7 +56,7 @@ impl Connection {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current
             .get_or_insert_with(|| {
-                let attempt = connect(self.client.clone()).boxed().shared();
+                let attempt = connect(self.url.clone()).boxed().shared();
                 // Others wait for it, too, if the call that needed it first ends.
                 tokio::spawn(attempt.clone());
                 attempt
@@ -70,7 +73,9 @@ impl Connection {
     }
 }
 
-async fn connect(client: Client) -> RedisResult<MultiplexedConnection> {
+async fn connect(url: Secret) -> RedisResult<MultiplexedConnection> {
+    let url = url.read().map_err(std::io::Error::other)?;
+    let client = Client::open(url.expose_secret())?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));

@@ -6,6 +6,7 @@ use hubspot_connection_service::idempotency::{
     Claim, InvalidRedisUrl, Keep, Key, Recorded, RedisStore, Retention, Store, StoreError, Verdict,
 };
 use redis::AsyncTypedCommands as _;
+use secrecy::SecretString;
 use tokio::{net::TcpListener, time::Instant};
 
 use super::{
@@ -41,7 +42,7 @@ async fn a_lost_server_is_unavailable_until_it_is_back() {
 async fn a_server_that_does_not_answer_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
-    let store = RedisStore::connect(url.into(), ORG, RETENTION).unwrap();
+    let store = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION).unwrap();
     assert_unavailable(&store).await;
 }
 
@@ -67,7 +68,7 @@ async fn a_password_that_comes_right_is_enough() {
     };
     set_password("right", &mut connection).await;
     let url = format!("{}?pass=canary-of-a-password", server.url());
-    let store = RedisStore::connect(url.into(), ORG, RETENTION).unwrap();
+    let store = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION).unwrap();
     let error = assert_unavailable(&store).await;
     assert!(!error.contains("canary") && !format!("{store:?}").contains("canary"), "{error}");
     set_password("canary-of-a-password", &mut connection).await;
@@ -79,7 +80,7 @@ async fn a_password_that_comes_right_is_enough() {
 async fn tls_has_its_crypto() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("rediss://:canary@{}", listener.local_addr().unwrap());
-    let store = RedisStore::connect(url.into(), ORG, RETENTION).unwrap();
+    let store = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION).unwrap();
     let hello = async {
         let (stream, _) = listener.accept().await.unwrap();
         let mut first = [0; 1];
@@ -95,7 +96,9 @@ async fn tls_has_its_crypto() {
 #[test]
 fn a_url_of_something_else_is_refused_without_repeating_it() {
     for url in ["", "redis", "https://user:canary@redis:6379", "redis://user:canary@redis:99999"] {
-        let Err(error) = RedisStore::connect(url.into(), ORG, RETENTION) else { panic!("{url}") };
+        let Err(error) = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION) else {
+            panic!("{url}")
+        };
         assert_eq!(error, InvalidRedisUrl);
     }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use hubspot_connection_service::idempotency::{RedisStore, Retention};
 use redis::{Client, Script, aio::MultiplexedConnection};
+use secrecy::SecretString;
 use tokio::{
     net::UnixStream,
     process::{Child, Command},
@@ -79,7 +80,7 @@ impl RedisServer {
     }
 
     pub(crate) fn store(&self, retention: Retention) -> RedisStore {
-        RedisStore::connect(self.url().into(), ORG, retention).unwrap()
+        RedisStore::connect(SecretString::from(self.url()).into(), ORG, retention).unwrap()
     }
 
     pub(crate) async fn connection(&self) -> MultiplexedConnection {

@@ -150,9 +150,12 @@ impl Process {
         self.output.borrow().clone()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it was not waited for")
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self.child.id().expect("it was not waited for");
-        kill_process(Pid::from_raw(i32::try_from(id).unwrap()).unwrap(), signal).unwrap();
+        kill_process(Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap(), signal).unwrap();
     }
 
     /// Waits for its end.

@@ -1,0 +1,124 @@
+//! The targets of [`crate::fuzz`] that read what Adobe's side answers.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use super::{
+    Cause, ConnectionPage, PageToken, Problem,
+    error_body::ErrorBody,
+    ims,
+    redaction::{presentable, without_tokens},
+    wire::{Found, read_columns, read_connection, read_count, read_page, read_tables, read_test, spec_drift},
+};
+use crate::{
+    domain::ConnectionId,
+    error_chain::error_chain,
+    fuzz::{SECRETS, assert_no_secret},
+};
+
+/// Panics where a text is not fit to be shown.
+fn assert_presentable(text: &str, most_chars: usize) {
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+    assert!(text.chars().count() <= most_chars, "{text:?}");
+}
+
+fn assert_quotes_nothing<T>(read: Result<T, Cause>) -> Option<T> {
+    read.map_err(|error| assert_no_secret(&error_chain(&*error))).ok()
+}
+
+/// What is shown of an error is short, printable and free of the secrets that went out.
+pub(crate) fn error_body(bytes: &[u8]) {
+    let Problem { status: _, code, message, request_id, flows } =
+        presentable(400, ErrorBody::parse(bytes), None, &SECRETS);
+    let texts = [(code, 40), (message, 301), (request_id, 101)];
+    let flows = flows.into_iter().map(|id| (Some(id), 100));
+    let mut number = 0;
+    for (text, most_chars) in texts.into_iter().chain(flows) {
+        number += 1;
+        let text = text.unwrap_or_default();
+        assert_presentable(&text, most_chars);
+        assert_no_secret(&text);
+    }
+    assert!(number <= 3 + 20);
+
+    let text = String::from_utf8_lossy(bytes);
+    let once = without_tokens(&text);
+    assert_eq!(without_tokens(&once), once);
+}
+
+/// The name of the next page can be asked for, and of the credentials in a page nothing is kept but
+/// that they are there.
+pub(crate) fn page(bytes: &[u8]) {
+    assert_quotes_nothing(read_count(bytes));
+    let Some(page) = assert_quotes_nothing(read_page(bytes, 7)) else { return };
+    let ConnectionPage { connections: _, unreadable: _, next, server_time_ms } = page;
+    assert_eq!(server_time_ms, 7);
+    if let Some(PageToken(token)) = next {
+        assert!((1..=16 * 1024).contains(&token.len()));
+    }
+
+    // Of a field that comes twice this keeps the last one, so that both are read from what it makes.
+    let Ok(mut body) = serde_json::from_slice::<Value>(bytes) else { return };
+    let read = |body: &Value| read_page(body.to_string().as_bytes(), 7).map(|page| page.connections).ok();
+    let before = read(&body);
+    for item in body.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        for name in ["clientSecret", "accessToken", "refreshToken"] {
+            let secret = item.get_mut("auth").and_then(|auth| auth.get_mut("params")?.get_mut(name));
+            if let Some(Value::String(secret)) = secret
+                && !secret.is_empty()
+            {
+                *secret = "another".to_owned();
+            }
+        }
+    }
+    assert_eq!(read(&body), before);
+}
+
+/// A connection is the one that was asked for.
+pub(crate) fn connection(bytes: &[u8]) {
+    let id = ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").expect("a valid ID");
+    if let Some(Found::Connection(connection)) = assert_quotes_nothing(read_connection(bytes, &id)) {
+        assert!(connection.id.as_str().eq_ignore_ascii_case(id.as_str()));
+    }
+}
+
+/// Every table can be asked for, and every column has a name.
+pub(crate) fn explore(bytes: &[u8]) {
+    assert_quotes_nothing(read_test(bytes));
+    for table in assert_quotes_nothing(read_tables(bytes)).unwrap_or_default() {
+        assert!(!table.path.is_empty() && !table.name.is_empty());
+    }
+    for column in assert_quotes_nothing(read_columns(bytes)).unwrap_or_default() {
+        assert!(!column.name.is_empty());
+    }
+}
+
+/// What is told of a specification is fit to be shown: it ends up in the details of errors.
+pub(crate) fn spec(bytes: &[u8]) {
+    let drift = assert_quotes_nothing(spec_drift(bytes)).unwrap_or_default();
+    assert!(drift.len() <= 5);
+    for difference in drift {
+        assert_presentable(&difference, 201);
+    }
+}
+
+/// A token is renewed within its life, and is not shown; of a refusal no more than a code is.
+pub(crate) fn ims(bytes: &[u8]) {
+    match ims::issued(bytes) {
+        Ok(token) => {
+            assert!(!token.value.expose_secret().is_empty());
+            assert!(token.lifetime > Duration::ZERO && token.renew_after <= token.lifetime);
+            assert_no_secret(&format!("{token:?}"));
+        }
+        Err(error) => assert_no_secret(&format!("{error:?} {}", error_chain(&error))),
+    }
+    for status in [StatusCode::BAD_REQUEST, StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
+        let error = ims::refused(status, bytes, None);
+        let code = error.code.as_deref().unwrap_or("none");
+        assert!(code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code:?}");
+        assert_no_secret(&format!("{error:?}"));
+    }
+}

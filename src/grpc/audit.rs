@@ -1,0 +1,94 @@
+//! The audit trail: one event for each call that writes, on a tracing target of its own.
+
+use std::sync::Arc;
+
+use tonic::{Request, Status};
+use tonic_types::StatusExt as _;
+
+use super::{
+    layer::{caller::Caller, deadline::Deadline},
+    status::{Reason, names},
+};
+use crate::domain::{CallProgress, ConnectionId, Identity, SandboxName};
+
+/// The target of the events: `HCS_LOG=audit=info` shows nothing else.
+const TARGET: &str = "audit";
+
+/// Tells of a write that was refused for its caller, before its request was looked at.
+pub(super) fn refused_caller(action: &'static str, identities: &[Identity]) {
+    let (caller, outcome) = (names(identities), Reason::CallerNotAllowed.name());
+    tracing::info!(target: TARGET, action, caller, outcome, "audit");
+}
+
+/// One event, written when this is dropped: a caller that leaves takes its call with it, and what it
+/// had asked for is told all the same.
+pub(super) struct Audit {
+    action: &'static str,
+    caller: Option<Identity>,
+    progress: Arc<CallProgress>,
+    sandbox: Option<SandboxName>,
+    connection: Option<ConnectionId>,
+    outcome: Option<String>,
+    is_write: bool,
+}
+
+impl Audit {
+    /// Begins with what is known before the request is looked at.
+    pub(super) fn begin<T>(action: &'static str, request: &Request<T>) -> Self {
+        let caller = request.extensions().get::<Caller>().and_then(|Caller(identity)| identity.clone());
+        let deadline = request.extensions().get::<Deadline>();
+        Self {
+            action,
+            caller,
+            progress: deadline.map(|deadline| Arc::clone(&deadline.progress)).unwrap_or_default(),
+            sandbox: None,
+            connection: None,
+            outcome: None,
+            is_write: true,
+        }
+    }
+
+    /// Notes that the call changes nothing after all.
+    pub(super) fn is_no_write(&mut self) {
+        self.is_write = false;
+    }
+
+    /// Notes what the call is about.
+    pub(super) fn about(&mut self, sandbox: &SandboxName, connection: Option<&ConnectionId>) {
+        self.sandbox = Some(sandbox.clone());
+        self.connection = connection.cloned();
+    }
+
+    /// Notes how the call ended, and hands it on.
+    pub(super) fn end<T>(&mut self, result: Result<T, Status>) -> Result<T, Status> {
+        self.outcome = Some(match &result {
+            Ok(_) => "OK".to_owned(),
+            Err(status) => match status.get_details_error_info() {
+                Some(info) => info.reason,
+                None => status.code().to_string(),
+            },
+        });
+        result
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        if !self.is_write {
+            return;
+        }
+        let creation = self.progress.creation();
+        tracing::info!(
+            target: TARGET,
+            action = self.action,
+            caller = self.caller.as_ref().map_or_else(|| "anyone".to_owned(), Identity::to_string),
+            sandbox = self.sandbox.as_ref().map(SandboxName::as_str),
+            connection_id = self.connection.as_ref().map(ConnectionId::as_str),
+            request_id = creation.map(|creation| creation.request_id().to_string()),
+            // Its deadline was spent, or the caller has left.
+            outcome = self.outcome.as_deref().unwrap_or("UNANSWERED"),
+            may_exist = creation.map(|creation| creation.may_exist() && self.outcome.is_none()),
+            "audit"
+        );
+    }
+}

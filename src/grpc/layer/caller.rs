@@ -1,0 +1,170 @@
+//! Finds out who calls, and refuses whoever may not: before anything of the request is looked at.
+//!
+//! The health of the service is open to everyone. Everything else, reflection included, needs a caller
+//! where callers are checked.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderMap, header::AUTHORIZATION};
+
+use crate::{
+    domain::{Access, Callers, Identity},
+    grpc::{SERVICE_NAME, audit, status},
+    jwt::{BadToken, TokenCheck},
+    metrics::Metrics,
+    server::PeerCertificate,
+};
+
+/// The methods that change nothing. Whatever else there is may.
+const READS: [&str; 5] = [
+    "GetHubSpotConnection",
+    "ListHubSpotConnections",
+    "TestHubSpotConnection",
+    "ListHubSpotTables",
+    "GetHubSpotTable",
+];
+
+/// How callers are checked.
+#[derive(Clone, Debug, Default)]
+pub struct CallerCheck {
+    /// The check of their tokens, where they must send one.
+    pub tokens: Option<Arc<TokenCheck>>,
+    /// Whether they must show a certificate, which the handshake has checked.
+    pub certificates: bool,
+    /// Those that are allowed; `None` is everyone who is authenticated.
+    pub allowed: Option<Arc<Callers>>,
+    /// Where refusals are counted.
+    pub metrics: Metrics,
+}
+
+/// Who makes a call, in the extensions of its request. `None` where nobody is asked.
+#[derive(Clone, Debug)]
+pub(in crate::grpc) struct Caller(pub(in crate::grpc) Option<Identity>);
+
+/// Why a call is refused for its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::grpc) enum Refused {
+    /// There is no token.
+    NoToken,
+    /// There is no certificate.
+    NoCertificate,
+    BadToken(BadToken),
+    /// Nobody has allowed the caller anything.
+    Unknown(Vec<Identity>),
+    /// The caller may read.
+    ReadOnly(Identity),
+}
+
+impl Refused {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::NoToken => "no_token",
+            Self::NoCertificate => "no_certificate",
+            Self::BadToken(error) => error.name(),
+            Self::Unknown(_) => "not_allowed",
+            Self::ReadOnly(_) => "read_only",
+        }
+    }
+}
+
+pub(in crate::grpc) async fn caller(
+    State(check): State<CallerCheck>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let write = write(path);
+    if path.starts_with("/grpc.health.v1.Health/") {
+        return next.run(request).await;
+    }
+    let certificate = request.extensions().get::<PeerCertificate>().cloned();
+    match check.identify(needed(path), request.headers(), certificate.as_ref()).await {
+        Ok(identity) => {
+            if let Some(identity) = &identity {
+                tracing::Span::current().record("caller", tracing::field::display(identity));
+            }
+            request.extensions_mut().insert(Caller(identity));
+            next.run(request).await
+        }
+        Err(refused) => {
+            check.metrics.callers_refused.get_or_create(&refused.name().into()).inc();
+            // Nobody knows who the others are, and anyone could fill the trail with them.
+            match (write, &refused) {
+                (Some(action), Refused::Unknown(identities)) => audit::refused_caller(action, identities),
+                (Some(action), Refused::ReadOnly(identity)) => {
+                    audit::refused_caller(action, std::slice::from_ref(identity));
+                }
+                _ => {}
+            }
+            status::caller_refused(&refused).into_http()
+        }
+    }
+}
+
+/// The method of the service that a path names.
+fn method(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?.strip_prefix(SERVICE_NAME)?.strip_prefix('/')
+}
+
+/// What a method that writes is called in the audit trail.
+fn write(path: &str) -> Option<&'static str> {
+    match method(path)? {
+        "CreateHubSpotConnection" => Some("create"),
+        "UpdateHubSpotConnection" => Some("update"),
+        "DeleteHubSpotConnection" => Some("delete"),
+        _ => None,
+    }
+}
+
+fn needed(path: &str) -> Access {
+    match method(path) {
+        Some(method) if READS.contains(&method) => Access::Read,
+        Some(_) => Access::Write,
+        // Reflection.
+        None => Access::Read,
+    }
+}
+
+impl CallerCheck {
+    async fn identify(
+        &self,
+        needed: Access,
+        headers: &HeaderMap,
+        certificate: Option<&PeerCertificate>,
+    ) -> Result<Option<Identity>, Refused> {
+        let identities = match &self.tokens {
+            Some(tokens) => {
+                let token = bearer(headers).ok_or(Refused::NoToken)?;
+                vec![Identity::Jwt(tokens.subject(token).await.map_err(Refused::BadToken)?)]
+            }
+            None if self.certificates => {
+                let PeerCertificate(names) = certificate.ok_or(Refused::NoCertificate)?;
+                names.iter().cloned().map(Identity::Certificate).collect()
+            }
+            None => return Ok(None),
+        };
+        let Some(allowed) = &self.allowed else {
+            return Ok(Some(identities.into_iter().next().unwrap_or(Identity::Certificate(String::new()))));
+        };
+        let with_access = |identity: &Identity| Some((allowed.access(identity)?, identity.clone()));
+        match identities.iter().filter_map(with_access).max_by_key(|(access, _)| *access) {
+            Some((access, identity)) if access >= needed => Ok(Some(identity)),
+            Some((_, identity)) => Err(Refused::ReadOnly(identity)),
+            None => Err(Refused::Unknown(identities)),
+        }
+    }
+}
+
+/// The token in the one header that has it.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}

@@ -1,0 +1,299 @@
+//! One connection, from its first byte to one of its ends: the peer's, a limit, age, or the drain.
+//!
+//! The limits keep a hostile peer from costing more than a caller: each is far beyond what a gRPC
+//! client does, and ends that connection alone.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::Router;
+use http_body_util::BodyExt as _;
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep, sleep_until},
+};
+use tower::Service;
+
+use super::{
+    Lifetimes, Peer, PeerCertificate, Shutdown,
+    traffic::{Counted, Traffic},
+};
+use crate::metrics::Metrics;
+
+/// A client that has not sent the HTTP/2 preface by then is none.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client connects because it has a call to make. One that keeps a connection for later, as those do
+/// that spread their calls over replicas, opens another one now and then.
+const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection without calls for so long costs its caller less to open again than to keep.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// One client's share: more calls at once need more connections, which spread over replicas.
+const MAX_CONCURRENT_STREAMS: u32 = 256;
+/// Ends a connection whose peer provokes stream errors without end (hyper's own default).
+const MAX_LOCAL_RESETS: usize = 1024;
+/// What gRPC clients allow for metadata as well, and room for a bearer token.
+const MAX_HEADER_LIST_SIZE: u32 = 16 * 1024;
+/// Finds peers that are gone without a word.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Connection {
+    pub(super) router: Router,
+    pub(super) peer: SocketAddr,
+    pub(super) certificate: Option<PeerCertificate>,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) shutdown: Shutdown,
+    pub(super) metrics: Metrics,
+}
+
+impl Connection {
+    pub(super) async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { router, peer, certificate, lifetimes, shutdown, metrics } = self;
+        let traffic = Traffic::default();
+        let stream = Counted { stream, traffic: traffic.clone() };
+        let calls = traffic.clone();
+        let service = service_fn(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(certificate.clone());
+            }
+            let mut call = calls.begin();
+            let broken_off = call.request();
+            let request = request.map(|body| {
+                body.map_err(move |error| {
+                    broken_off.note();
+                    error
+                })
+            });
+            let answer = router.clone().call(request);
+            async move {
+                let response = answer.await?;
+                call.is_answered();
+                // A stream is a call until its end.
+                Ok::<_, std::convert::Infallible>(response.map(|body| {
+                    body.map_frame(move |frame| {
+                        let _under_way = &call;
+                        frame
+                    })
+                }))
+            }
+        });
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+            .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+            .max_header_list_size(MAX_HEADER_LIST_SIZE)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+
+        let cut = |limit: &'static str| {
+            metrics.connections_cut.get_or_create(&limit.into()).inc();
+            tracing::info!(%peer, limit, "cut a connection at its limit");
+        };
+        let end = tokio::select! {
+            result = &mut connection => return log_end(result, peer),
+            () = sleep(with_jitter(lifetimes.max_age)) => "age",
+            () = shutdown.drain.cancelled() => "drain",
+            () = silence(&traffic) => return cut("preface"),
+            limit = traffic.crossed() => return cut(limit),
+            limit = idleness(&traffic) => {
+                // Nothing out of the ordinary: a line for those who look.
+                metrics.connections_cut.get_or_create(&limit.into()).inc();
+                limit
+            }
+        };
+        if !traffic.is_http2() {
+            // Without a preface there is no call to finish, and hyper would wait for it for ever.
+            return;
+        }
+        tracing::debug!(%peer, end, "ending a connection");
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            result = &mut connection => log_end(result, peer),
+            () = sleep(lifetimes.grace) => tracing::info!(%peer, "cut a connection that did not finish in time"),
+            limit = traffic.crossed() => cut(limit),
+            () = shutdown.kill.cancelled() => {}
+        }
+    }
+}
+
+/// Resolves when the peer has not sent the preface in time.
+async fn silence(traffic: &Traffic) {
+    sleep(PREFACE_TIMEOUT).await;
+    if traffic.is_http2() {
+        std::future::pending().await
+    }
+}
+
+/// Resolves when the connection has been without calls for too long.
+async fn idleness(traffic: &Traffic) -> &'static str {
+    sleep(FIRST_CALL_TIMEOUT).await;
+    if traffic.is_unused() {
+        return "first_call";
+    }
+    loop {
+        let idle_from = traffic.idle_since().unwrap_or_else(Instant::now);
+        let due = idle_from + IDLE_TIMEOUT;
+        if due <= Instant::now() {
+            return "idle";
+        }
+        sleep_until(due).await;
+    }
+}
+
+/// A peer that breaks off or breaks the protocol is its own problem: a line for those who look.
+fn log_end(result: hyper::Result<()>, peer: SocketAddr) {
+    if let Err(error) = result {
+        tracing::debug!(%error, %peer, "a connection ended with an error");
+    }
+}
+
+/// Keeps the callers of one deployment from coming back all at once.
+fn with_jitter(age: Duration) -> Duration {
+    age.mul_f64(0.9 + 0.2 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::client::conn::http2 as client;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        task::JoinHandle,
+        time::Instant,
+    };
+
+    use super::*;
+
+    const MAX_AGE: Duration = Duration::from_secs(1800);
+    const GRACE: Duration = Duration::from_secs(60);
+
+    /// A connection to a service that answers each request after 30 seconds.
+    fn connect(shutdown: &Shutdown) -> (DuplexStream, JoinHandle<()>) {
+        let (near, far) = duplex(64 * 1024);
+        let router = Router::new().fallback(|| sleep(Duration::from_secs(30)));
+        let connection = Connection {
+            router,
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            certificate: None,
+            lifetimes: Lifetimes { max_age: MAX_AGE, grace: GRACE },
+            shutdown: shutdown.clone(),
+            metrics: Metrics::default(),
+        };
+        (near, tokio::spawn(connection.serve(far)))
+    }
+
+    type Sender = client::SendRequest<axum::body::Body>;
+
+    async fn handshake(stream: DuplexStream) -> (Sender, JoinHandle<hyper::Result<()>>) {
+        let (sender, connection) = client::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        (sender, tokio::spawn(connection))
+    }
+
+    async fn call(sender: &mut Sender) -> hyper::Result<http::StatusCode> {
+        let request = http::Request::post("http://service/method").body(axum::body::Body::empty()).unwrap();
+        sender.send_request(request).await.map(|response| response.status())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_is_cut() {
+        for sent in [&b""[..], b"PRI * HTTP/2.0\r\n"] {
+            let start = Instant::now();
+            let (mut stream, served) = connect(&Shutdown::default());
+            stream.write_all(sent).await.unwrap();
+            served.await.unwrap();
+            assert_eq!(start.elapsed(), PREFACE_TIMEOUT);
+            // hyper may have sent its settings; then the stream ends.
+            stream.read_to_end(&mut Vec::new()).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_does_not_hold_up_the_drain() {
+        let shutdown = Shutdown::default();
+        let (_stream, served) = connect(&shutdown);
+        let start = Instant::now();
+        shutdown.drain.cancel();
+        served.await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_used_lives_until_its_age_give_or_take_a_tenth() {
+        let (stream, served) = connect(&Shutdown::default());
+        let (mut sender, client) = handshake(stream).await;
+        let start = Instant::now();
+        let calls = tokio::spawn(async move { while call(&mut sender).await.is_ok() {} });
+        served.await.unwrap();
+        let age = start.elapsed();
+        let call = Duration::from_secs(30);
+        assert!(age >= MAX_AGE.mul_f64(0.89) && age <= MAX_AGE.mul_f64(1.11) + call, "{age:?}");
+        client.await.unwrap().unwrap();
+        calls.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_call_is_ended() {
+        let (stream, served) = connect(&Shutdown::default());
+        let (_sender, client) = handshake(stream).await;
+        let start = Instant::now();
+        served.await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), FIRST_CALL_TIMEOUT.as_secs());
+        client.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_calls_are_over_is_ended_after_a_while() {
+        let (stream, served) = connect(&Shutdown::default());
+        let (mut sender, _client) = handshake(stream).await;
+        call(&mut sender).await.unwrap();
+        let start = Instant::now();
+        served.await.unwrap();
+        let idle = start.elapsed();
+        assert!(idle >= IDLE_TIMEOUT && idle < IDLE_TIMEOUT + Duration::from_secs(60), "{idle:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_gives_up_one_call_after_the_other_is_cut() {
+        let (stream, served) = connect(&Shutdown::default());
+        let (mut sender, _client) = handshake(stream).await;
+        let mut given_up = 0;
+        while tokio::time::timeout(Duration::from_millis(1), call(&mut sender)).await.is_err() {
+            given_up += 1;
+            assert!(given_up < 2000, "nobody minds");
+        }
+        served.await.unwrap();
+        assert!(given_up >= 1000, "{given_up}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_under_way_is_finished_when_the_connection_drains() {
+        let shutdown = Shutdown::default();
+        let (stream, served) = connect(&shutdown);
+        let (mut sender, _client) = handshake(stream).await;
+        let answer = tokio::spawn(async move { call(&mut sender).await });
+        sleep(Duration::from_secs(10)).await;
+        shutdown.drain.cancel();
+        assert_eq!(answer.await.unwrap().unwrap(), http::StatusCode::OK);
+        served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_outlasts_the_drain_is_cut_with_it() {
+        let shutdown = Shutdown::default();
+        let (stream, served) = connect(&shutdown);
+        let (mut sender, _client) = handshake(stream).await;
+        let answer = tokio::spawn(async move { call(&mut sender).await });
+        sleep(Duration::from_secs(10)).await;
+        shutdown.drain.cancel();
+        shutdown.kill.cancel();
+        served.await.unwrap();
+        answer.await.unwrap().unwrap_err();
+    }
+}

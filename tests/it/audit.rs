@@ -1,0 +1,175 @@
+//! The audit trail, as the real binary logs it.
+
+use hubspot_connection_service::{
+    emulator::Options,
+    proto::{
+        self, CreateHubSpotConnectionRequest, DeleteHubSpotConnectionRequest, GetHubSpotConnectionRequest,
+        ListHubSpotConnectionsRequest, UpdateHubSpotConnectionRequest,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    support::{
+        Mount, ServiceProcess,
+        certificates::{Authority, TlsClient},
+        credentials, listen, request, start_emulator,
+        tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, bearing, claims},
+    },
+    tls::files,
+};
+
+/// The events, and the line with the addresses that the tests need.
+const QUIET: (&str, &str) = ("HCS_LOG", "warn,audit=info,hubspot_connection_service::cli=info");
+const WRITER: &str = "system:serviceaccount:crm:onboarding";
+
+fn events(lines: &[Value]) -> Vec<&Value> {
+    lines.iter().filter(|line| line["target"] == "audit").collect()
+}
+
+/// The fields of an event, without those that every line has.
+fn fields(event: &Value) -> Value {
+    let mut fields = event.as_object().unwrap().clone();
+    for common in ["timestamp", "level", "target", "message", "span", "may_exist"] {
+        fields.remove(common);
+    }
+    Value::Object(fields)
+}
+
+#[tokio::test]
+async fn each_write_is_told_and_nothing_else_is() {
+    let emulator = start_emulator(Options::default()).await;
+    let key = TokenKey::es256("key");
+    let keys = KeyEndpoint::start(listen().await, &[&key]);
+    let service = ServiceProcess::start(
+        &emulator,
+        &[
+            QUIET,
+            ("HCS_JWT_ISSUER", ISSUER),
+            ("HCS_JWT_AUDIENCE", AUDIENCE),
+            ("HCS_JWT_JWKS_URL", &keys.url),
+            ("HCS_CALLERS", "jwt:system:**=write"),
+            ("HCS_ALLOWED_SANDBOXES", "prod,dev"),
+        ],
+    )
+    .await;
+    let token = key.sign(&claims(WRITER));
+    let mut client = service.client().await;
+
+    let creation = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..request() };
+    let created = client.create_hub_spot_connection(bearing(&token, creation)).await.unwrap().into_inner();
+    let at = || (created.id.clone(), "dev".to_owned());
+    let (id, sandbox_name) = at();
+    let update = UpdateHubSpotConnectionRequest {
+        id,
+        sandbox_name,
+        credentials: Some(credentials()),
+        ..UpdateHubSpotConnectionRequest::default()
+    };
+    client.update_hub_spot_connection(bearing(&token, update)).await.unwrap();
+    // Reads and dry runs are not told.
+    let (id, sandbox_name) = at();
+    let get = GetHubSpotConnectionRequest { id, sandbox_name };
+    client.get_hub_spot_connection(bearing(&token, get)).await.unwrap();
+    let list = ListHubSpotConnectionsRequest::default();
+    client.list_hub_spot_connections(bearing(&token, list)).await.unwrap();
+    let dry = CreateHubSpotConnectionRequest { validate_only: true, ..request() };
+    client.create_hub_spot_connection(bearing(&token, dry)).await.unwrap();
+    // What is refused is.
+    let invalid = CreateHubSpotConnectionRequest { credentials: None, ..request() };
+    client.create_hub_spot_connection(bearing(&token, invalid)).await.unwrap_err();
+    let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "other".to_owned(), ..request() };
+    client.create_hub_spot_connection(bearing(&token, elsewhere)).await.unwrap_err();
+    for _ in 0..2 {
+        let (id, sandbox_name) = at();
+        let delete =
+            DeleteHubSpotConnectionRequest { id, sandbox_name, ..DeleteHubSpotConnectionRequest::default() };
+        let _ = client.delete_hub_spot_connection(bearing(&token, delete)).await;
+    }
+
+    let (_, output) = service.stop().await;
+    let lines = output.log_lines();
+    let events = events(&lines);
+    let who = format!("jwt:{WRITER}");
+    let about = |action: &str, outcome: &str| json!({"action": action, "caller": who, "sandbox": "dev", "connection_id": created.id, "outcome": outcome});
+    let mut create = about("create", "OK");
+    create["request_id"] = json!(created.request_id);
+    let told: Vec<_> = events.iter().map(|event| fields(event)).collect();
+    assert_eq!(told[0], create);
+    assert_eq!(told[1], about("update", "OK"));
+    assert_eq!(
+        told[2..4].iter().map(|event| (&event["caller"], &event["outcome"])).collect::<Vec<_>>(),
+        [(&json!(who), &json!("INVALID_REQUEST")), (&json!(who), &json!("SANDBOX_NOT_ALLOWED"))]
+    );
+    assert_eq!(told[4], about("delete", "OK"));
+    assert_eq!(told[5]["action"], "delete");
+    assert_eq!(told.len(), 6, "{told:#?}");
+    // Only these, and warnings.
+    for line in &lines {
+        assert!(
+            line["target"] == "audit" || line["level"] == "WARN" || line["message"] == "serving",
+            "{line}"
+        );
+    }
+    for secret in ["hs-client-secret", "hs-access-token", "hs-refresh-token", &token] {
+        assert!(!output.stdout().contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
+    let emulator = start_emulator(Options::default()).await;
+    emulator.inject(
+        serde_json::from_value(json!([{"route": "POST /connections", "action": {"delay": "2s"}}])).unwrap(),
+    );
+    let settings = [("HCS_LOG", "info"), ("HCS_REQUEST_TIMEOUT", "300ms")];
+    let service = ServiceProcess::start(&emulator, &settings).await;
+    let status = service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+    let event = service
+        .process
+        .prints("audit event", |output| events(&output.log_lines()).first().map(|event| (*event).clone()))
+        .await;
+    assert_eq!(event["outcome"], "UNANSWERED");
+    assert_eq!((&event["caller"], &event["sandbox"]), (&json!("anyone"), &json!("prod")));
+    assert_eq!(event["request_id"].as_str().map(str::len), Some(36), "{event}");
+    assert_eq!(event["may_exist"], true);
+}
+
+#[tokio::test]
+async fn a_caller_with_a_certificate_is_told_by_its_name() {
+    let emulator = start_emulator(Options::default()).await;
+    let (servers, callers) = (Authority::new("servers"), Authority::new("callers"));
+    let files = Mount::new(&files(&servers.server(1), &callers.pem));
+    let service = ServiceProcess::start(
+        &emulator,
+        &[
+            QUIET,
+            ("HCS_TLS_CERT_FILE", &files.path("tls.crt")),
+            ("HCS_TLS_KEY_FILE", &files.path("tls.key")),
+            ("HCS_TLS_CLIENT_CA_FILE", &files.path("ca.crt")),
+            ("HCS_CALLERS", "cert:spiffe://prod/crm=write"),
+        ],
+    )
+    .await;
+    // A caller that may not is told as well, if it asked for a write.
+    let stranger = callers.client(&["spiffe://prod/stranger"]);
+    let mut refused = TlsClient::new(&servers, Some(&stranger)).client(service.grpc);
+    refused.list_hub_spot_connections(ListHubSpotConnectionsRequest::default()).await.unwrap_err();
+    refused.delete_hub_spot_connection(DeleteHubSpotConnectionRequest::default()).await.unwrap_err();
+    drop(refused);
+    let own = callers.client(&["crm.example.com", "spiffe://prod/crm"]);
+    let mut client = TlsClient::new(&servers, Some(&own)).client(service.grpc);
+    let answer: proto::CreateHubSpotConnectionResponse =
+        client.create_hub_spot_connection(request()).await.unwrap().into_inner();
+    drop(client);
+    let (_, output) = service.stop().await;
+    let lines = output.log_lines();
+    let [refused, event] = &events(&lines)[..] else { panic!("{lines:#?}") };
+    assert_eq!(
+        fields(refused),
+        json!({"action": "delete", "caller": "cert:spiffe://prod/stranger", "outcome": "CALLER_NOT_ALLOWED"})
+    );
+    assert_eq!((&event["caller"], &event["outcome"]), (&json!("cert:spiffe://prod/crm"), &json!("OK")));
+    assert_eq!(event["connection_id"], json!(answer.id));
+}

@@ -1,0 +1,138 @@
+//! The endpoint where the issuer of tokens publishes its keys: it changes, and it is away.
+
+use std::{future::IntoFuture as _, time::Duration};
+
+use futures_util::future::join_all;
+use hubspot_connection_service::proto::hub_spot_connection_service_client::HubSpotConnectionServiceClient;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::transport::Channel;
+
+use super::{UNAUTHENTICATED, list, tokens::CALLERS};
+use crate::support::{
+    TestService, counted, in_time, listen,
+    tokens::{self, AUDIENCE, ISSUER, KeyEndpoint, TokenKey, claims},
+    until, unused_port,
+};
+
+const READER: &str = "system:serviceaccount:crm:reader";
+
+async fn start(url: &str) -> TestService {
+    TestService::with([
+        ("HCS_JWT_ISSUER", ISSUER),
+        ("HCS_JWT_AUDIENCE", AUDIENCE),
+        ("HCS_JWT_JWKS_URL", url),
+        ("HCS_CALLERS", CALLERS),
+    ])
+    .await
+}
+
+/// Calls until it is answered.
+async fn until_answered(client: &mut HubSpotConnectionServiceClient<Channel>, token: &str) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    in_time("an answer", async {
+        while list(client, Some(token)).await.is_err() {
+            ticks.tick().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_key_counts_at_once() {
+    let (old, new) = (TokenKey::rs256("old"), TokenKey::es256("new"));
+    let keys = KeyEndpoint::start(listen().await, &[&old]);
+    let service = start(&keys.url).await;
+    let mut client = service.client().await;
+    list(&mut client, Some(&old.sign(&claims(READER)))).await.unwrap();
+    let before = keys.requests();
+    keys.publish(Some(&[&old, &new]));
+    list(&mut client, Some(&new.sign(&claims(READER)))).await.unwrap();
+    list(&mut client, Some(&old.sign(&claims(READER)))).await.unwrap();
+    assert_eq!(keys.requests(), before + 1);
+}
+
+#[tokio::test]
+async fn tokens_with_an_unknown_key_do_not_each_ask_for_the_keys() {
+    let key = TokenKey::es256("known");
+    let keys = KeyEndpoint::start(listen().await, &[&key]);
+    let service = start(&keys.url).await;
+    let client = service.client().await;
+    list(&mut client.clone(), Some(&key.sign(&claims(READER)))).await.unwrap();
+    let before = keys.requests();
+    let strangers: Vec<_> = ["a", "b", "c", "d"]
+        .map(|id| TokenKey::es256(id).sign(&claims(READER)))
+        .into_iter()
+        .cycle()
+        .take(200)
+        .collect();
+    let calls = strangers.iter().map(|token| {
+        let mut client = client.clone();
+        async move { list(&mut client, Some(token)).await.unwrap_err().code() }
+    });
+    for code in join_all(calls).await {
+        assert_eq!(code, UNAUTHENTICATED.0);
+    }
+    assert!(keys.requests() <= before + 2, "{before} {}", keys.requests());
+    assert_eq!(counted(service.admin, &super::refused("unknown_key")).await, 200);
+}
+
+#[tokio::test]
+async fn known_keys_go_on_while_the_endpoint_is_out_of_order() {
+    let (known, unknown) = (TokenKey::rs256("known"), TokenKey::es256("unknown"));
+    let keys = KeyEndpoint::start(listen().await, &[&known]);
+    let service = start(&keys.url).await;
+    let mut client = service.client().await;
+    let valid = known.sign(&claims(READER));
+    list(&mut client, Some(&valid)).await.unwrap();
+    keys.publish(None);
+    let stranger = unknown.sign(&claims(READER));
+    service.assert_refuses(UNAUTHENTICATED, "unknown_key", list(&mut client, Some(&stranger))).await;
+    list(&mut client, Some(&valid)).await.unwrap();
+    assert_eq!(counted(service.admin, "hubspot_connection_jwks_failures_total").await, 1);
+    // And where it publishes what is no key set.
+    keys.publish(Some(&[]));
+    service.assert_refuses(UNAUTHENTICATED, "unknown_key", list(&mut client, Some(&stranger))).await;
+    list(&mut client, Some(&valid)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_that_starts_before_the_endpoint_accepts_nobody_until_then() {
+    let (address, socket) = unused_port();
+    let key = TokenKey::es256("key");
+    let service = start(&tokens::url(address)).await;
+    let mut client = service.client().await;
+    let token = key.sign(&claims(READER));
+    service.assert_refuses(UNAUTHENTICATED, "unknown_key", list(&mut client, Some(&token))).await;
+    let _keys = KeyEndpoint::start(socket.listen(16).unwrap(), &[&key]);
+    until_answered(&mut client, &token).await;
+}
+
+/// Without a call that asks for them: the first one after an outage should not have to wait.
+#[tokio::test(start_paused = true)]
+async fn the_keys_are_read_without_a_call_as_well() {
+    let key = TokenKey::es256("key");
+    let keys = KeyEndpoint::start(listen().await, &[&key]);
+    keys.publish(None);
+    let _service = start(&keys.url).await;
+    until("the first attempt", || keys.requests() == 1).await;
+    keys.publish(Some(&[&key]));
+    until("another attempt", || keys.requests() > 1).await;
+}
+
+/// A redirect could lead to keys of somebody else.
+#[tokio::test]
+async fn a_redirect_to_other_keys_is_not_followed() {
+    let key = TokenKey::es256("key");
+    let keys = KeyEndpoint::start(listen().await, &[&key]);
+    let listener = listen().await;
+    let url = tokens::url(listener.local_addr().unwrap());
+    let elsewhere = axum::response::Redirect::temporary(&keys.url);
+    let redirect = axum::routing::get(move || async move { elsewhere });
+    let router = axum::Router::new().route("/openid/v1/jwks", redirect);
+    let _serving = AbortOnDropHandle::new(tokio::spawn(axum::serve(listener, router).into_future()));
+    let service = start(&url).await;
+    let mut client = service.client().await;
+    let token = key.sign(&claims(READER));
+    service.assert_refuses(UNAUTHENTICATED, "unknown_key", list(&mut client, Some(&token))).await;
+    assert_eq!(keys.requests(), 0);
+}

@@ -1,0 +1,130 @@
+//! The password of Redis, and the key of fingerprints.
+
+use std::net::SocketAddr;
+
+use hubspot_connection_service::proto::CreateHubSpotConnectionRequest;
+use tokio::{io::copy_bidirectional, net::UnixStream};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Load;
+use crate::{
+    store::redis_server::RedisServer,
+    support::{Mount, ServiceProcess, listen, request, start_emulator},
+};
+
+const OLD: &str = "old-key-of-at-least-thirty-two-bytes";
+const NEW: &str = "new-key-of-at-least-thirty-two-bytes";
+
+async fn configure(server: &RedisServer, words: &[&str], password: Option<&str>) {
+    let url = match password {
+        Some(password) => format!("{}?pass={password}", server.url()),
+        None => server.url(),
+    };
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd(words[0]).arg(&words[1..]).exec_async(&mut connection).await.unwrap();
+}
+
+/// A port that leads to the socket of the server: the service wants a host.
+async fn port_of(server: &RedisServer) -> (SocketAddr, AbortOnDropHandle<()>) {
+    let listener = listen().await;
+    let (address, socket) = (listener.local_addr().unwrap(), server.socket());
+    let forwarding = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let (mut from, _) = listener.accept().await.unwrap();
+            let mut to = UnixStream::connect(&socket).await.unwrap();
+            connections.spawn(async move {
+                let _ = copy_bidirectional(&mut from, &mut to).await;
+            });
+        }
+    });
+    (address, AbortOnDropHandle::new(forwarding))
+}
+
+#[tokio::test]
+async fn a_new_password_of_redis_is_taken_from_the_file_and_no_call_fails() {
+    let Some(server) = RedisServer::start().await else { return };
+    configure(&server, &["CONFIG", "SET", "requirepass", "one-of-redis"], None).await;
+    let (port, _forwarding) = port_of(&server).await;
+    let url = |password: &str| format!("redis://:{password}-of-redis@{port}");
+    let files = Mount::new(&[("url", &url("one"))]);
+    let emulator = start_emulator(Default::default()).await;
+    let settings = [("HCS_REDIS_URL_FILE", &*files.path("url")), ("HCS_FINGERPRINT_KEY", OLD)];
+    let service = ServiceProcess::start(&emulator, &settings).await;
+    let client = service.client().await;
+    let load = Load::start({
+        let client = client.clone();
+        move || {
+            let mut client = client.clone();
+            async move { drop(client.create_hub_spot_connection(request()).await.unwrap()) }
+        }
+    });
+    load.goes_on().await;
+    configure(&server, &["CONFIG", "SET", "requirepass", "two-of-redis"], Some("one-of-redis")).await;
+    files.replace(&[("url", &url("two"))]);
+    load.goes_on().await;
+    load.end().await;
+
+    // The next connection needs the new password. One that is cut costs the call that finds it so.
+    configure(&server, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"], Some("two-of-redis")).await;
+    let mut client = client;
+    let _ = client.create_hub_spot_connection(request()).await;
+    client.create_hub_spot_connection(request()).await.unwrap();
+    let (_, output) = service.stop().await;
+    assert!(!output.stdout().contains("-of-redis"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_new_key_of_fingerprints_takes_over_and_every_replay_works() {
+    let files = Mount::new(&[("key", OLD)]);
+    let emulator = start_emulator(Default::default()).await;
+    let settings = [("HCS_FINGERPRINT_KEY_FILE", &*files.path("key")), ("HCS_LOG", "info")];
+    let service = ServiceProcess::start(&emulator, &settings).await;
+    let mut client = service.client().await;
+    let with_id =
+        || CreateHubSpotConnectionRequest { request_id: uuid::Uuid::new_v4().to_string(), ..request() };
+    let first = with_id();
+    let created = client.create_hub_spot_connection(first.clone()).await.unwrap().into_inner();
+
+    let load = Load::start({
+        let client = client.clone();
+        move || {
+            let (mut client, again) = (client.clone(), with_id());
+            async move {
+                let one = client.create_hub_spot_connection(again.clone()).await.unwrap().into_inner();
+                let two = client.create_hub_spot_connection(again).await.unwrap().into_inner();
+                assert_eq!(one.id, two.id);
+            }
+        }
+    });
+    let both = [format!("{OLD},{NEW}"), format!("{NEW},{OLD}")];
+    for (taken_over, keys) in both.iter().enumerate() {
+        files.replace(&[("key", keys)]);
+        service
+            .process
+            .prints("new keys", |output| {
+                (output.stdout().matches("took over the keys").count() > taken_over).then_some(())
+            })
+            .await;
+        load.goes_on().await;
+        let replayed = client.create_hub_spot_connection(first.clone()).await.unwrap().into_inner();
+        assert_eq!(replayed.id, created.id);
+    }
+    // What the old key has written cannot be compared any more afterwards: that is why both are kept for
+    // as long as request ids are remembered.
+    load.end().await;
+    let second = with_id();
+    let created = client.create_hub_spot_connection(second.clone()).await.unwrap().into_inner();
+    files.replace(&[("key", NEW)]);
+    service
+        .process
+        .prints("new keys", |output| {
+            (output.stdout().matches("took over the keys").count() > 2).then_some(())
+        })
+        .await;
+    let replayed = client.create_hub_spot_connection(second).await.unwrap().into_inner();
+    assert_eq!(replayed.id, created.id);
+    let (_, output) = service.stop().await;
+    assert!(!output.stdout().contains("key-of-at-least"), "{output:?}");
+}

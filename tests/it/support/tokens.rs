@@ -1,0 +1,191 @@
+//! Bearer tokens, and the endpoint where their issuer publishes its keys.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use aws_lc_rs::{
+    hmac,
+    rand::SystemRandom,
+    rsa,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256},
+};
+use axum::{Router, http::StatusCode, routing::get};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+pub(crate) const ISSUER: &str = "https://kubernetes.default.svc";
+pub(crate) const AUDIENCE: &str = "hubspot-connection-service";
+
+/// The key of an issuer of tokens.
+pub(crate) struct TokenKey {
+    id: &'static str,
+    pair: KeyPair,
+}
+
+enum KeyPair {
+    Rsa(rsa::KeyPair),
+    P256(EcdsaKeyPair),
+}
+
+impl TokenKey {
+    pub(crate) fn rs256(id: &'static str) -> Self {
+        Self { id, pair: KeyPair::Rsa(rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap()) }
+    }
+
+    pub(crate) fn es256(id: &'static str) -> Self {
+        Self { id, pair: KeyPair::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()) }
+    }
+
+    fn algorithm(&self) -> &'static str {
+        match self.pair {
+            KeyPair::Rsa(_) => "RS256",
+            KeyPair::P256(_) => "ES256",
+        }
+    }
+
+    /// The public key in the form of a JWKS, as Kubernetes and others publish it.
+    pub(crate) fn jwk(&self) -> Value {
+        let mut key = match &self.pair {
+            KeyPair::Rsa(pair) => {
+                // SEQUENCE { INTEGER of 257 bytes, the first one 0; INTEGER 65537 }
+                let der = pair.public_key().as_ref();
+                assert_eq!((der.len(), &der[265..]), (270, &[2, 3, 1, 0, 1][..]));
+                json!({"kty": "RSA", "n": encoded(&der[9..265]), "e": "AQAB"})
+            }
+            KeyPair::P256(pair) => {
+                let point = pair.public_key().as_ref();
+                json!({"kty": "EC", "crv": "P-256", "x": encoded(&point[1..33]), "y": encoded(&point[33..])})
+            }
+        };
+        key["kid"] = json!(self.id);
+        key["alg"] = json!(self.algorithm());
+        key["use"] = json!("sig");
+        key
+    }
+
+    /// The public key as bytes, as whoever confuses algorithms takes it for a shared secret.
+    pub(crate) fn public_bytes(&self) -> &[u8] {
+        match &self.pair {
+            KeyPair::Rsa(pair) => pair.public_key().as_ref(),
+            KeyPair::P256(pair) => pair.public_key().as_ref(),
+        }
+    }
+
+    pub(crate) fn sign(&self, claims: &Value) -> String {
+        self.sign_with_header(&json!({"alg": self.algorithm(), "kid": self.id, "typ": "JWT"}), claims)
+    }
+
+    pub(crate) fn sign_with_header(&self, header: &Value, claims: &Value) -> String {
+        let text = unsigned(header, claims);
+        let signature = match &self.pair {
+            KeyPair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let rng = SystemRandom::new();
+                pair.sign(&RSA_PKCS1_SHA256, &rng, text.as_bytes(), &mut signature).unwrap();
+                signature
+            }
+            KeyPair::P256(pair) => {
+                pair.sign(&SystemRandom::new(), text.as_bytes()).unwrap().as_ref().to_vec()
+            }
+        };
+        format!("{text}.{}", encoded(&signature))
+    }
+}
+
+/// A token signed with a shared secret.
+pub(crate) fn signed_with_secret(header: &Value, claims: &Value, secret: &[u8]) -> String {
+    let text = unsigned(header, claims);
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), text.as_bytes());
+    format!("{text}.{}", encoded(signature.as_ref()))
+}
+
+/// The header and the claims of a token.
+pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
+    format!("{}.{}", encoded(header.to_string().as_bytes()), encoded(claims.to_string().as_bytes()))
+}
+
+fn encoded(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Seconds since 1970, so many from now.
+pub(crate) fn in_seconds(seconds: i64) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    i64::try_from(now).unwrap() + seconds
+}
+
+/// The claims of a valid token.
+pub(crate) fn claims(subject: &str) -> Value {
+    json!({"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "exp": in_seconds(600), "nbf": in_seconds(-10)})
+}
+
+/// A message with a token.
+pub(crate) fn bearing<T>(token: &str, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+/// Keys in the form of a JWKS.
+pub(crate) fn key_set(keys: &[&TokenKey]) -> Value {
+    json!({"keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>()})
+}
+
+/// Where an issuer publishes its keys.
+pub(crate) struct KeyEndpoint {
+    pub(crate) url: String,
+    state: Arc<State>,
+    serving: JoinHandle<()>,
+}
+
+struct State {
+    keys: Mutex<Option<Value>>,
+    requests: AtomicUsize,
+}
+
+impl KeyEndpoint {
+    pub(crate) fn start(listener: TcpListener, keys: &[&TokenKey]) -> Self {
+        let url = url(listener.local_addr().unwrap());
+        let state = Arc::new(State { keys: Mutex::new(Some(key_set(keys))), requests: AtomicUsize::new(0) });
+        let shared = Arc::clone(&state);
+        let answer = move || {
+            shared.requests.fetch_add(1, Ordering::SeqCst);
+            let answer = match &*shared.keys.lock().unwrap() {
+                Some(keys) => (StatusCode::OK, keys.to_string()),
+                None => (StatusCode::SERVICE_UNAVAILABLE, "down".to_owned()),
+            };
+            async move { answer }
+        };
+        let router = Router::new().route("/openid/v1/jwks", get(answer));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, state, serving }
+    }
+
+    /// Publishes these keys; none means that it is out of order.
+    pub(crate) fn publish(&self, keys: Option<&[&TokenKey]>) {
+        *self.state.keys.lock().unwrap() = keys.map(key_set);
+    }
+
+    /// How often the keys were asked for.
+    pub(crate) fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for KeyEndpoint {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// The URL of the endpoint at an address.
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{address}/openid/v1/jwks")
+}

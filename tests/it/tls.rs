@@ -1,0 +1,149 @@
+//! TLS on the gRPC port.
+
+mod files;
+
+use rustls::version::{TLS12, TLS13};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::Instant,
+};
+
+use crate::{
+    server,
+    support::{
+        Mount, TestService,
+        certificates::{Authority, HELLO, Pair, TlsClient, serial},
+        counted, in_time, request, until_counted,
+    },
+};
+
+/// A service that speaks TLS, and the authority of its certificate.
+struct WithTls {
+    service: TestService,
+    authority: Authority,
+    _files: Mount,
+}
+
+/// The files of TLS as a Secret has them.
+pub(crate) fn files<'a>(server: &'a Pair, client_ca: &'a str) -> [(&'static str, &'a str); 3] {
+    [("tls.crt", &server.certificate_pem), ("tls.key", &server.key_pem), ("ca.crt", client_ca)]
+}
+
+impl WithTls {
+    async fn start() -> Self {
+        let authority = Authority::new("servers");
+        let files = Mount::new(&files(&authority.server(1), ""));
+        let (certificate, key) = (files.path("tls.crt"), files.path("tls.key"));
+        let settings = [("HCS_TLS_CERT_FILE", &*certificate), ("HCS_TLS_KEY_FILE", &*key)];
+        Self { service: TestService::with(settings).await, authority, _files: files }
+    }
+}
+
+/// The counter of handshakes that failed for this reason.
+pub(crate) fn failures(reason: &str) -> String {
+    format!("hubspot_connection_tls_handshake_failures_total{{reason=\"{reason}\"}}")
+}
+
+#[tokio::test]
+async fn either_version_of_tls_is_spoken() {
+    let tls = WithTls::start().await;
+    for version in [&TLS12, &TLS13] {
+        let client = TlsClient::speaking(&[version], &["h2"], &tls.authority, None);
+        let answer = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
+        assert!(!answer.unwrap().into_inner().id.is_empty(), "{version:?}");
+        let stream = client.hears(tls.service.grpc).await.unwrap();
+        let (_, session) = stream.get_ref();
+        assert_eq!(session.protocol_version(), Some(version.version));
+        assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
+        assert_eq!(serial(&stream), 1);
+    }
+    assert_eq!(tls.service.emulator.connections().len(), 2);
+}
+
+#[tokio::test]
+async fn a_client_without_tls_gets_nothing() {
+    let tls = WithTls::start().await;
+    let mut stream = TcpStream::connect(tls.service.grpc).await.unwrap();
+    stream.write_all(HELLO).await.unwrap();
+    let mut heard = Vec::new();
+    // An alert of TLS at most: the connection may also be reset.
+    let _ = in_time("the end of the connection", stream.read_to_end(&mut heard)).await;
+    assert!(heard.len() <= 7 && heard.first().is_none_or(|kind| *kind == 0x15), "{heard:?}");
+    until_counted(tls.service.admin, &failures("not_tls"), 1).await;
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_alone_is_refused() {
+    let tls = WithTls::start().await;
+    let client = TlsClient::speaking(&[&TLS13], &["http/1.1"], &tls.authority, None);
+    client.hears(tls.service.grpc).await.unwrap_err();
+    until_counted(tls.service.admin, &failures("no_http2"), 1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_names_no_protocol_is_served() {
+    let tls = WithTls::start().await;
+    let client = TlsClient::speaking(&[&TLS13], &[], &tls.authority, None);
+    let stream = client.hears(tls.service.grpc).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), None);
+    client.client(tls.service.grpc).create_hub_spot_connection(request()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_trust_the_certificate_is_counted() {
+    let tls = WithTls::start().await;
+    let client = TlsClient::new(&Authority::new("others"), None);
+    client.hears(tls.service.grpc).await.unwrap_err();
+    until_counted(tls.service.admin, &failures("refused_by_peer"), 1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_during_the_handshake_is_counted() {
+    let tls = WithTls::start().await;
+    drop(TcpStream::connect(tls.service.grpc).await.unwrap());
+    until_counted(tls.service.admin, &failures("broken_off"), 1).await;
+}
+
+#[tokio::test]
+async fn stalled_handshakes_keep_nobody_waiting() {
+    let tls = WithTls::start().await;
+    let mut stalled = Vec::new();
+    for started in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00"].into_iter().cycle().take(100) {
+        let mut stream = TcpStream::connect(tls.service.grpc).await.unwrap();
+        stream.write_all(started).await.unwrap();
+        stalled.push(stream);
+    }
+    let client = TlsClient::new(&tls.authority, None);
+    let answer = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
+    answer.unwrap();
+    // They are still there.
+    for stream in &stalled {
+        let mut byte = [0];
+        assert_eq!(stream.try_read(&mut byte).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+    assert_eq!(counted(tls.service.admin, &failures("timeout")).await, 0);
+}
+
+/// The clock stands still while anything is under way, and jumps to the next timer otherwise.
+#[tokio::test(start_paused = true)]
+async fn a_stalled_handshake_is_cut_after_ten_seconds() {
+    let tls = WithTls::start().await;
+    let begin = Instant::now();
+    let mut stream = TcpStream::connect(tls.service.grpc).await.unwrap();
+    stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.unwrap();
+    let mut heard = Vec::new();
+    let _ = stream.read_to_end(&mut heard).await;
+    // A jump may come before the connection is accepted.
+    let waited = begin.elapsed().as_secs();
+    assert!((10..=12).contains(&waited) && heard.is_empty(), "{waited} {heard:?}");
+    tokio::time::resume();
+    until_counted(tls.service.admin, &failures("timeout"), 1).await;
+}
+
+#[tokio::test]
+async fn the_admin_port_stays_plaintext() {
+    let tls = WithTls::start().await;
+    assert_eq!(server::health(tls.service.admin, "").await.unwrap(), "SERVING");
+    assert!(crate::support::metrics(tls.service.admin).await.ends_with("# EOF\n"));
+}
