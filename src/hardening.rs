@@ -1,16 +1,31 @@
-//! What a process does for itself before it handles secrets.
+//! What a process does for itself before it handles secrets and callers.
 
 use std::io;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Keeps the memory of this process to itself: it leaves no core dump, and no other process of the same
 /// user can look into it.
 ///
 /// # Errors
-/// Those of the operating system.
+/// Those of the operating system. What can be done is done all the same.
 pub(crate) fn protect_memory() -> io::Result<()> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(())
+    let no_dumps = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(no_dumps?)
+}
+
+/// Raises the number of files that this process may open, connections included, as far as it may.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn raise_file_limit() -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+/// The number of files that this process may open; `None` for any number.
+pub(crate) fn file_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }

@@ -87,10 +87,13 @@ impl TokenCheck {
     /// # Errors
     /// [`BadToken`].
     pub async fn subject(&self, token: &str) -> Result<String, BadToken> {
+        let id = || decode_header(token).ok().and_then(|header| header.kid);
         match self.subject_by(token, &self.keys.current()) {
-            // The issuer may have begun to use a new key.
-            Err(BadToken::UnknownKey) => {
-                let id = decode_header(token).ok().and_then(|header| header.kid);
+            // The issuer may have begun to use a new key, which not every token names.
+            Err(error @ (BadToken::UnknownKey | BadToken::Signature))
+                if error == BadToken::UnknownKey || id().is_none() =>
+            {
+                let id = id();
                 let refreshed = self.keys.refreshed(id.as_deref()).await;
                 self.subject_by(token, &refreshed)
             }

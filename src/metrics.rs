@@ -27,6 +27,8 @@ pub struct Metrics {
     pub callers_refused: Family<Reason, Counter>,
     /// Connections of callers that crossed a limit, by the limit.
     pub connections_cut: Family<Reason, Counter>,
+    /// Connections of callers that were ended because there was no call.
+    pub connections_idle: Family<Reason, Counter>,
     registry: Arc<Registry>,
 }
 
@@ -74,6 +76,8 @@ impl Default for Metrics {
         let tls_handshake_failures = by_reason("tls_handshake_failures", "TLS handshakes that failed");
         let callers_refused = by_reason("callers_refused", "Calls refused for their caller");
         let connections_cut = by_reason("connections_cut", "Connections of callers that crossed a limit");
+        let connections_idle =
+            by_reason("connections_idle", "Connections of callers ended for want of calls");
         Self {
             idempotency_store_up,
             spec_drift,
@@ -83,6 +87,7 @@ impl Default for Metrics {
             tls_handshake_failures,
             callers_refused,
             connections_cut,
+            connections_idle,
             registry: Arc::new(registry),
         }
     }

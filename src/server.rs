@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{connection::Connection, slots::Slots};
 use crate::{
+    hardening::file_limit,
     metrics::Metrics,
     tls::{ServerTls, certificate_names, handshake_failure},
 };
@@ -84,7 +85,7 @@ pub struct Serving {
 /// Accepts connections and serves them until the drain begins, then waits for the last one to end.
 pub async fn serve(listener: TcpListener, serving: Serving) {
     let connections = TaskTracker::new();
-    let slots = Slots::new();
+    let slots = Slots::new(file_limit());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -122,7 +123,8 @@ async fn accept(
     let room = slots.room().await?;
     let (stream, peer) = listener.accept().await?;
     // Answers are small and written at once: nothing is gained by holding them back.
-    stream.set_nodelay(true)?;
+    // A peer that is gone already finds out by itself.
+    let _ = stream.set_nodelay(true);
     Ok((stream, peer, room))
 }
 

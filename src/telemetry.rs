@@ -38,7 +38,7 @@ pub fn start(config: &LogConfig, output: LogOutput) -> Result<(), ParseError> {
         LogOutput::Stderr => io::stderr().is_terminal(),
     };
     subscriber(config, writer, is_terminal)?.init();
-    log_panics();
+    hide_panics();
     Ok(())
 }
 
@@ -48,7 +48,11 @@ pub(crate) fn subscriber(
     writer: impl for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
     is_terminal: bool,
 ) -> Result<impl Subscriber + Send + Sync + 'static, ParseError> {
-    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let mut filter = EnvFilter::builder().parse(&config.filter)?;
+    // The audit trail is no matter of the level; who does not want it says so by name.
+    if !config.filter.contains("audit") {
+        filter = filter.add_directive("audit=info".parse()?);
+    }
     let mut lines = tracing_subscriber::fmt::layer().with_writer(writer);
     if !is_terminal {
         // Anywhere else colours are noise. On a terminal NO_COLOR decides.
@@ -71,7 +75,7 @@ fn is_loggable(metadata: &Metadata<'_>) -> bool {
 }
 
 /// Logs the place of a panic and not its message, which can hold the value that caused it.
-fn log_panics() {
+pub(crate) fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panicked: a bug in this service");

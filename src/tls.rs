@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use ::aws_lc_rs::digest;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -242,13 +243,18 @@ impl fmt::Debug for ServerTls {
 /// More names than any certificate of a caller has.
 const MOST_NAMES: usize = 64;
 
-/// The names by which the certificate of a peer can be allowed: its URIs and DNS names.
+/// The names by which the certificate of a peer can be allowed: its URIs and DNS names, and where it has
+/// none its fingerprint, as `sha256:` and hexadecimal digits.
 pub fn certificate_names(certificate: &CertificateDer<'_>) -> Vec<String> {
-    let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else { return Vec::new() };
+    let digest = digest::digest(&digest::SHA256, certificate);
+    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = format!("sha256:{hex}");
+    let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else { return vec![fingerprint] };
     let names = certificate.valid_uri_names().chain(certificate.valid_dns_names());
     // A name is told in the log: it must not begin another line there.
     let names = names.filter(|name| !name.contains(char::is_control));
-    names.take(MOST_NAMES).map(str::to_owned).collect()
+    let names: Vec<_> = names.take(MOST_NAMES).map(str::to_owned).collect();
+    if names.is_empty() { vec![fingerprint] } else { names }
 }
 
 /// Why a handshake failed, in one of a few words.

@@ -77,7 +77,7 @@ fn configuration(emulator: &Emulator) -> Result<Config, Box<dyn Error>> {
         ("HCS_CLIENT_ID", emulator::CLIENT_ID.to_owned()),
         ("HCS_CLIENT_SECRET", emulator::CLIENT_SECRET.to_owned()),
         ("HCS_DRAIN_DELAY", "0s".to_owned()),
-        ("HCS_LOG", "error".to_owned()),
+        ("HCS_LOG", "error,audit=off".to_owned()),
     ];
     let environment = environment.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Ok(Config::load(environment, Flags::default(), LogFormat::Text)?.config)

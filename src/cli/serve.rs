@@ -20,6 +20,7 @@ use crate::{
 pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: Flags) -> ExitCode {
     // Before any secret is read.
     let protected = hardening::protect_memory();
+    telemetry::hide_panics();
     let config = match super::load(environment, flags) {
         Ok(loaded) => loaded.config,
         Err(exit_code) => return exit_code,
@@ -35,6 +36,9 @@ fn serve(config: &Config, protected: io::Result<()>) -> Result<Drained, Box<dyn 
     telemetry::start(&config.log, LogOutput::Stdout)?;
     if let Err(error) = protected {
         tracing::warn!(%error, "cannot keep this process from leaving core dumps");
+    }
+    if let Err(error) = hardening::raise_file_limit() {
+        tracing::warn!(%error, "cannot raise the number of open files: fewer connections are accepted");
     }
     let threads = config.worker_threads.get();
     let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;

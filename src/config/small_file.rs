@@ -26,7 +26,9 @@ pub(crate) fn read(path: &Path, most_bytes: u64) -> Result<Zeroizing<Vec<u8>>, R
         return Err(ReadError::Unreadable(io::Error::other("it is not a regular file")));
     }
     let file = File::open(path).map_err(ReadError::Unreadable)?;
-    let mut content = Zeroizing::new(Vec::new());
+    // Room for all of it: a buffer that grows leaves copies behind, which nobody wipes.
+    let length = file.metadata().map_or(0, |metadata| metadata.len()).min(most_bytes);
+    let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 64));
     // One byte more than allowed tells a file that is too large, however large it is.
     file.take(most_bytes + 1).read_to_end(&mut content).map_err(ReadError::Unreadable)?;
     if content.len() as u64 > most_bytes { Err(ReadError::TooLarge) } else { Ok(content) }

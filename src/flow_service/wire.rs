@@ -7,8 +7,13 @@ mod lenient;
 mod page;
 mod spec;
 
+use std::io;
+
+use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use zeroize::Zeroizing;
 
 pub(super) use self::{
     changes::{changes, read_version},
@@ -78,6 +83,30 @@ impl<'a> From<&'a HubSpotCredentials> for AuthParams<'a> {
         let [client_id, client_secret, access_token, refresh_token] =
             credentials.all().map(|credential| credential.expose_secret());
         Self { client_id, client_secret, access_token, refresh_token }
+    }
+}
+
+/// Serializes a body, which holds credentials, into memory that is wiped. It is measured before: a
+/// buffer that grows leaves copies behind, which nobody wipes.
+pub(super) fn body(body: &impl Serialize) -> Bytes {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, body).expect("strings always serialize");
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *bytes, body).expect("strings always serialize");
+    Bytes::from_owner(bytes)
+}
+
+/// Counts what is written to it.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

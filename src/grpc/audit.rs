@@ -9,7 +9,7 @@ use super::{
     layer::{caller::Caller, deadline::Deadline},
     status::{Reason, names},
 };
-use crate::domain::{CallProgress, ConnectionId, Identity, SandboxName};
+use crate::domain::{CallProgress, ConnectionId, Identity, Progress, SandboxName};
 
 /// The target of the events: `HCS_LOG=audit=info` shows nothing else.
 const TARGET: &str = "audit";
@@ -30,6 +30,7 @@ pub(super) struct Audit {
     connection: Option<ConnectionId>,
     outcome: Option<String>,
     is_write: bool,
+    replayed: bool,
 }
 
 impl Audit {
@@ -45,6 +46,7 @@ impl Audit {
             connection: None,
             outcome: None,
             is_write: true,
+            replayed: false,
         }
     }
 
@@ -59,12 +61,24 @@ impl Audit {
         self.connection = connection.cloned();
     }
 
+    /// Notes that the answer is that of another call.
+    pub(super) fn is_replay(&mut self, replayed: bool) {
+        self.replayed = replayed;
+    }
+
     /// Notes how the call ended, and hands it on.
     pub(super) fn end<T>(&mut self, result: Result<T, Status>) -> Result<T, Status> {
         self.outcome = Some(match &result {
             Ok(_) => "OK".to_owned(),
             Err(status) => match status.get_details_error_info() {
-                Some(info) => info.reason,
+                Some(info) => {
+                    // One that was created and is left behind.
+                    let connection = info.metadata.get("connection_id");
+                    self.connection = connection
+                        .and_then(|id| ConnectionId::parse(id).ok())
+                        .or_else(|| self.connection.take());
+                    info.reason
+                }
                 None => status.code().to_string(),
             },
         });
@@ -78,6 +92,9 @@ impl Drop for Audit {
             return;
         }
         let creation = self.progress.creation();
+        // Without an outcome its deadline was spent, the caller has left, or there is a bug here.
+        let unanswered = if std::thread::panicking() { "INTERNAL" } else { "UNANSWERED" };
+        let outcome = self.outcome.as_deref().unwrap_or(unanswered);
         tracing::info!(
             target: TARGET,
             action = self.action,
@@ -85,9 +102,9 @@ impl Drop for Audit {
             sandbox = self.sandbox.as_ref().map(SandboxName::as_str),
             connection_id = self.connection.as_ref().map(ConnectionId::as_str),
             request_id = creation.map(|creation| creation.request_id().to_string()),
-            // Its deadline was spent, or the caller has left.
-            outcome = self.outcome.as_deref().unwrap_or("UNANSWERED"),
-            may_exist = creation.map(|creation| creation.may_exist() && self.outcome.is_none()),
+            outcome,
+            replayed = self.replayed.then_some(true),
+            may_exist = creation.filter(|_| outcome != "OK").map(Progress::may_exist),
             "audit"
         );
     }

@@ -51,10 +51,12 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
     ) -> Result<Response<proto::CreateHubSpotConnectionResponse>, Status> {
         let mut audit = Audit::begin("create", &request);
         let (request, Deadline { at, progress }) = parts(request)?;
+        if request.validate_only {
+            audit.is_no_write();
+        }
         let command = match convert::create(request, &self.sandboxes).map_err(status::refused_request) {
             Ok(Create::Command(command)) => command,
             Ok(Create::DryRun(connection)) => {
-                audit.is_no_write();
                 let checked = self.service.dry_run(&connection, at, &progress).await;
                 checked.map_err(|error| status::dry_run_failed(&error, &connection.sandbox, &progress))?;
                 return Ok(Response::new(proto::CreateHubSpotConnectionResponse::default()));
@@ -66,6 +68,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         let created = self.service.create_hubspot_connection(command, at, &progress).await;
         let created = audit.end(created.map_err(|error| status::creation_failed(&error)))?;
         audit.about(&sandbox, Some(&created.connection.id));
+        audit.is_replay(created.replayed);
         tracing::Span::current().record("connection_id", created.connection.id.as_str());
         Ok(Response::new(created.into()))
     }

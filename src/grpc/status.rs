@@ -35,6 +35,7 @@ const DEFAULT_RETRY: Duration = Duration::from_secs(2);
 
 /// The most names of a caller that an error repeats.
 const MOST_IDENTITIES: usize = 5;
+const MAX_IDENTITY_CHARS: usize = 200;
 
 /// The closed list of reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,7 +281,9 @@ pub(super) fn caller_refused(refused: &Refused) -> Status {
 
 /// The identities of a caller, for people.
 pub(super) fn names(identities: &[Identity]) -> String {
-    let shown: Vec<_> = identities.iter().take(MOST_IDENTITIES).map(Identity::to_string).collect();
+    // Errors travel in headers, which clients limit to 8 KiB.
+    let cut = |identity: &Identity| identity.to_string().chars().take(MAX_IDENTITY_CHARS).collect::<String>();
+    let shown: Vec<_> = identities.iter().take(MOST_IDENTITIES).map(cut).collect();
     if shown.is_empty() { "without a name".to_owned() } else { shown.join(", ") }
 }
 

@@ -159,7 +159,17 @@ impl Keys {
     }
 
     /// The keys read anew for a token with an unknown key, unless that was done in vain just now.
+    /// A token that names no key counts as one whose key is unknown.
     pub(super) async fn refreshed(&self, id: Option<&str>) -> Arc<KeySet> {
+        let (keys, id) = (self.clone(), id.map(str::to_owned));
+        // Brought to its end although the call may be given up: the next one would begin anew.
+        let reading = tokio::spawn(async move { keys.refresh_for(id.as_deref()).await });
+        // The keys of before are there in any case.
+        let _ = reading.await;
+        self.current()
+    }
+
+    async fn refresh_for(&self, id: Option<&str>) {
         let came = Instant::now();
         let mut reading = self.0.reading.lock().await;
         // Everyone who waits here wants what the first one reads.
@@ -167,11 +177,10 @@ impl Keys {
         let is_pausing = reading.in_vain.is_some_and(|last| last.elapsed() < PAUSE);
         if !is_new && !is_pausing {
             self.refresh(&mut reading).await;
-            if self.current().named(id).next().is_none() {
+            if id.is_none() || self.current().named(id).next().is_none() {
                 reading.in_vain = Some(Instant::now());
             }
         }
-        self.current()
     }
 
     /// Reads the keys from time to time, for ever.

@@ -219,7 +219,7 @@ fn log_unheard(request_id: RequestId, outcome: &Outcome) {
             tracing::info!(target: "audit", action = "create", outcome = "OK", %request_id, connection_id = %connection.id, "created a connection whose caller has left");
         }
         Err(failure) => {
-            tracing::warn!(%request_id, cause = error_chain(&**failure), "a creation failed whose caller has left");
+            tracing::warn!(target: "audit", action = "create", outcome = %failure, %request_id, cause = error_chain(&**failure), "a creation failed whose caller has left");
         }
     }
 }

@@ -7,7 +7,7 @@ mod peer;
 
 use std::time::Duration;
 
-use hubspot_connection_service::proto::ListHubSpotConnectionsRequest;
+use hubspot_connection_service::proto::{CreateHubSpotConnectionRequest, ListHubSpotConnectionsRequest};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -19,7 +19,7 @@ use self::peer::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, Peer, RST_STREAM, Received,
     SETTINGS, WINDOW_UPDATE, call, frame,
 };
-use crate::support::{Failure, TestService, framed};
+use crate::support::{Failure, TestService, framed, request};
 
 const LIST: &str = "ListHubSpotConnections";
 /// The error code of a stream that was not begun (RFC 9113, section 7).
@@ -209,6 +209,18 @@ async fn a_message_that_is_too_large_is_refused_before_it_is_read() {
         end_of(&mut peer, 1).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_client_whose_messages_are_far_too_large_is_told_so_each_time_and_keeps_its_connection() {
+    let service = TestService::start().await;
+    let mut client = service.client().await;
+    for _ in 0..8 {
+        let large = CreateHubSpotConnectionRequest { description: "x".repeat(4 << 20), ..request() };
+        let failure = Failure::from(client.create_hub_spot_connection(large).await.unwrap_err());
+        assert_eq!(failure.row(), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
+        client.list_hub_spot_connections(ListHubSpotConnectionsRequest::default()).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -2,12 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use super::{HttpFlowService, call::Call};
 use crate::{
@@ -63,15 +61,13 @@ impl HttpFlowService {
         changes: &ConnectionChanges,
         deadline: Instant,
     ) -> Result<Etag, CallError> {
-        let body = serde_json::to_vec(&wire::changes(changes, before)).expect("strings always serialize");
         let credentials = changes.credentials().map(|credentials| credentials.all()).into_iter().flatten();
         let call = Call {
             method: Method::PATCH,
             url: self.url_of(&before.id, None),
             sandbox,
             if_match: Some(HeaderValue::from_str(before.etag.as_str()).expect("an etag is visible ASCII")),
-            // Wiped when the last piece of it is sent.
-            body: Some(Bytes::from_owner(Zeroizing::new(body))),
+            body: Some(wire::body(&wire::changes(changes, before))),
             secrets: credentials.map(Credential::expose_secret).collect(),
             is_its_own: true,
         };

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header;
 use reqwest::{Body, Response};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use super::{
     HttpFlowService, Pass, SANDBOX_NAME, answer,
@@ -65,9 +63,7 @@ impl HttpFlowService {
         send_by: Instant,
         progress: &Arc<Progress>,
     ) -> Result<CreatedConnection, CreateError> {
-        let body = serde_json::to_vec(&wire::CreateConnection::from(connection));
-        // Wiped when the last piece of it is sent.
-        let body = Bytes::from_owner(Zeroizing::new(body.expect("strings always serialize")));
+        let body = wire::body(&wire::CreateConnection::from(connection));
         let (body, departure) = TimelyBody::new(body, send_by, Arc::clone(progress));
         let request = self
             .client

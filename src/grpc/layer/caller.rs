@@ -86,7 +86,7 @@ pub(in crate::grpc) async fn caller(
     match check.identify(needed(path), request.headers(), certificate.as_ref()).await {
         Ok(identity) => {
             if let Some(identity) = &identity {
-                tracing::Span::current().record("caller", tracing::field::display(identity));
+                tracing::Span::current().record("caller", identity.to_string());
             }
             request.extensions_mut().insert(Caller(identity));
             next.run(request).await

@@ -77,6 +77,25 @@ async fn tokens_with_an_unknown_key_do_not_each_ask_for_the_keys() {
 }
 
 #[tokio::test]
+async fn calls_that_are_given_up_do_not_each_ask_for_the_keys_either() {
+    let key = TokenKey::es256("known");
+    let keys = KeyEndpoint::start(listen().await, &[&key]);
+    let service = start(&keys.url).await;
+    let client = service.client().await;
+    list(&mut client.clone(), Some(&key.sign(&claims(READER)))).await.unwrap();
+    let before = keys.requests();
+    let stranger = TokenKey::es256("unknown").sign(&claims(READER));
+    for _ in 0..50 {
+        let mut client = client.clone();
+        // It is of no interest how far each of them comes.
+        let _ = tokio::time::timeout(Duration::from_millis(1), list(&mut client, Some(&stranger))).await;
+    }
+    // One that waits is answered after those before it.
+    list(&mut client.clone(), Some(&stranger)).await.unwrap_err();
+    assert!(keys.requests() <= before + 2, "{before} {}", keys.requests());
+}
+
+#[tokio::test]
 async fn known_keys_go_on_while_the_endpoint_is_out_of_order() {
     let (known, unknown) = (TokenKey::rs256("known"), TokenKey::es256("unknown"));
     let keys = KeyEndpoint::start(listen().await, &[&known]);
