@@ -128,4 +128,33 @@ mod tests {
         let text = captured.text();
         assert!(text.contains("a line answer=42") && !text.contains('\x1b'), "{text:?}");
     }
+
+    #[test]
+    fn the_audit_trail_is_no_matter_of_the_level_but_of_its_name() {
+        for (filter, is_logged) in [("warn", true), ("error", true), ("debug,audit=off", false)] {
+            let captured = Captured::default();
+            let config = LogConfig { filter: filter.to_owned(), format: LogFormat::Json };
+            let subscriber = subscriber(&config, captured.writer(), false).unwrap();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(target: "audit", "one event");
+            });
+            assert_eq!(captured.text().contains("one event"), is_logged, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_logged_with_its_place_and_without_its_message() {
+        let captured = Captured::default();
+        let config = LogConfig { filter: "trace".to_owned(), format: LogFormat::Json };
+        let subscriber = subscriber(&config, captured.writer(), false).unwrap();
+        let before = std::panic::take_hook();
+        hide_panics();
+        let panics = move || tracing::subscriber::with_default(subscriber, || panic!("canary"));
+        let panicked = std::thread::spawn(panics).join();
+        std::panic::set_hook(before);
+        assert!(panicked.is_err());
+        let text = captured.text();
+        assert!(text.contains("telemetry.rs") && text.contains("panicked"), "{text}");
+        assert!(!text.contains("canary"), "{text}");
+    }
 }

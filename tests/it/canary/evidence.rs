@@ -114,9 +114,12 @@ impl Observed {
     pub(super) async fn end_without<S: AsRef<str>>(self, secrets: impl IntoIterator<Item = S>) {
         let Self { service, client, answers } = self;
         drop(client);
+        let metrics = reqwest::get(format!("http://{}/metrics", service.admin)).await.unwrap();
+        let metrics = metrics.bytes().await.unwrap();
         let (status, output) = service.stop().await;
         assert_eq!(status.code(), Some(0), "{output:?}");
         let search = Search::new(secrets.into_iter().map(|secret| secret.as_ref().to_owned()));
+        search.assert_absent("the metrics", &metrics);
         for (what, text) in answers {
             search.assert_absent(&format!("the answer to {what}"), &text);
         }
