@@ -230,7 +230,12 @@ impl<F: FlowService> Creation<F> {
             // was just made may only not be seen yet.
             Diagnosis::Missing if replayed && has_waited => (missing(), Some(false)),
             Diagnosis::Missing => (untested(NOT_SEEN), None),
-            Diagnosis::Undecided(report, _) => (report, None),
+            Diagnosis::Undecided(report, error) => {
+                let error = redacted(&error_chain(&error), &self.connection.credentials);
+                let request_id = self.lease.key.request_id;
+                tracing::warn!(error, connection_id = %at.id, %request_id, "a new connection cannot be tested at the moment");
+                (report, None)
+            }
         }
     }
 
