@@ -171,8 +171,8 @@ impl App {
     }
 
     /// Serves until `stop` resolves, then drains: says NOT_SERVING while it still accepts, for
-    /// whoever sends calls to notice; stops accepting; finishes what is under way; and ends what is
-    /// left when the time is over.
+    /// whoever sends calls to notice, and sends the callers elsewhere; stops accepting; finishes what is
+    /// under way; and ends what is left when the time is over.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
         let Self {
             grpc,
@@ -198,6 +198,7 @@ impl App {
         stop.await;
         tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");
         health.not_serving().await;
+        shutdown.leave.cancel();
         tokio::time::sleep(drain.delay).await;
 
         tracing::info!(timeout = ?drain.timeout, "stopping: finishing the calls under way");

@@ -29,6 +29,10 @@ use crate::{
 
 /// A handshake takes two round trips and a millisecond.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a peer that has connected just before the end may take until its first call is here.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
+/// Closing the port resets the connections that the kernel has accepted and nobody has taken yet.
+const BACKLOG: Duration = Duration::from_millis(50);
 /// When accepting fails, for the most part because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -45,6 +49,8 @@ pub struct Lifetimes {
 /// Tells the loop and its connections to end.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
+    /// Send the callers elsewhere, and still serve those who come.
+    pub leave: CancellationToken,
     /// Stop accepting, end the streams that would never end, and end each connection when its calls
     /// are finished.
     pub drain: CancellationToken,
@@ -86,10 +92,12 @@ pub struct Serving {
 pub async fn serve(listener: TcpListener, serving: Serving) {
     let connections = TaskTracker::new();
     let slots = Slots::new(file_limit());
+    let closing = after(&serving.shutdown.drain, BACKLOG);
+    tokio::pin!(closing);
     loop {
         let accepted = tokio::select! {
             biased;
-            () = serving.shutdown.drain.cancelled() => break,
+            () = &mut closing => break,
             accepted = accept(&listener, &slots) => accepted,
         };
         match accepted {
@@ -137,8 +145,7 @@ async fn serve_one(serving: Serving, stream: TcpStream, peer: SocketAddr) {
     // The configuration of this moment: one that is replaced later does not concern this connection.
     let handshake = TlsAcceptor::from(tls.current()).accept(stream);
     let failure = tokio::select! {
-        // A handshake is no call: nothing is lost with it.
-        () = connection_ends.cancelled() => return,
+        () = after(&connection_ends, FIRST_WORDS) => return,
         handshake = timeout(HANDSHAKE_TIMEOUT, handshake) => match handshake {
             Ok(Ok(stream)) => {
                 let (_, session) = stream.get_ref();
@@ -152,4 +159,10 @@ async fn serve_one(serving: Serving, stream: TcpStream, peer: SocketAddr) {
     };
     counted.tls_handshake_failures.get_or_create(&failure.into()).inc();
     tracing::info!(%peer, reason = failure, "a TLS handshake failed");
+}
+
+/// Resolves so long after the token is cancelled.
+async fn after(token: &CancellationToken, time: Duration) {
+    token.cancelled().await;
+    sleep(time).await;
 }

@@ -16,7 +16,7 @@ use tokio::{
 use tower::Service;
 
 use super::{
-    Lifetimes, Peer, PeerCertificate, Shutdown,
+    FIRST_WORDS, Lifetimes, Peer, PeerCertificate, Shutdown, after,
     traffic::{Counted, Traffic},
 };
 use crate::metrics::Metrics;
@@ -36,6 +36,10 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 const MAX_LOCAL_RESETS: usize = 1024;
 /// What gRPC clients allow for metadata as well, and room for a bearer token.
 const MAX_HEADER_LIST_SIZE: u32 = 16 * 1024;
+/// How long a connection lives at most while its callers are sent elsewhere. A caller that watches the
+/// health waits that long for another replica where a balancer stands before them, and all of them
+/// together do not come back at once.
+const LEAVING_AGE: Duration = Duration::from_secs(1);
 /// Finds peers that are gone without a word.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,8 +103,9 @@ impl Connection {
         let end = tokio::select! {
             result = &mut connection => return log_end(result, peer),
             () = sleep(with_jitter(lifetimes.max_age)) => "age",
+            () = after(&shutdown.leave, LEAVING_AGE.mul_f64(fastrand::f64())) => "leave",
             () = shutdown.drain.cancelled() => "drain",
-            () = silence(&traffic) => return cut("preface"),
+            () = silence(&traffic, PREFACE_TIMEOUT) => return cut("preface"),
             limit = traffic.crossed() => return cut(limit),
             limit = idleness(&traffic) => {
                 // Nothing out of the ordinary: clients connect before they call, and keep connections.
@@ -108,24 +113,22 @@ impl Connection {
                 limit
             }
         };
-        if !traffic.is_http2() {
-            // Without a preface there is no call to finish, and hyper would wait for it for ever.
-            return;
-        }
         tracing::debug!(%peer, end, "ending a connection");
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             result = &mut connection => log_end(result, peer),
             () = sleep(lifetimes.grace) => tracing::info!(%peer, "cut a connection that did not finish in time"),
             limit = traffic.crossed() => cut(limit),
+            // Without a preface there is no call to finish, and hyper would wait for it for ever.
+            () = silence(&traffic, FIRST_WORDS) => {}
             () = shutdown.kill.cancelled() => {}
         }
     }
 }
 
 /// Resolves when the peer has not sent the preface in time.
-async fn silence(traffic: &Traffic) {
-    sleep(PREFACE_TIMEOUT).await;
+async fn silence(traffic: &Traffic, time: Duration) {
+    sleep(time).await;
     if traffic.is_http2() {
         std::future::pending().await
     }
@@ -218,13 +221,54 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_connection_does_not_hold_up_the_drain() {
+    async fn a_silent_connection_holds_up_the_drain_no_longer_than_its_first_words_may_take() {
         let shutdown = Shutdown::default();
         let (_stream, served) = connect(&shutdown);
         let start = Instant::now();
         shutdown.drain.cancel();
         served.await.unwrap();
-        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(start.elapsed(), FIRST_WORDS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_has_just_connected_when_the_drain_begins_is_sent_elsewhere_by_the_protocol() {
+        const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+        const GO_AWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0];
+        let shutdown = Shutdown::default();
+        let (mut stream, served) = connect(&shutdown);
+        shutdown.drain.cancel();
+        sleep(FIRST_WORDS / 2).await;
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        stream.write_all(SETTINGS).await.unwrap();
+        let mut received = Vec::new();
+        while !received.windows(GO_AWAY.len()).any(|window| window == GO_AWAY) {
+            assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0, "{received:?}");
+        }
+        drop(stream);
+        served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_are_sent_elsewhere_soon_after_the_service_says_that_it_stops() {
+        let shutdown = Shutdown::default();
+        let (stream, served) = connect(&shutdown);
+        let (mut sender, client) = handshake(stream).await;
+        let start = Instant::now();
+        let answer = tokio::spawn(async move { call(&mut sender).await });
+        sleep(Duration::from_millis(1)).await;
+        shutdown.leave.cancel();
+        assert_eq!(answer.await.unwrap().unwrap(), http::StatusCode::OK);
+        served.await.unwrap();
+        client.await.unwrap().unwrap();
+        assert_eq!(start.elapsed().as_secs(), 30, "the call takes that long, and nothing waits after it");
+
+        // Whoever comes all the same is served, and sent elsewhere, too.
+        let (stream, served) = connect(&shutdown);
+        let (_sender, client) = handshake(stream).await;
+        let start = Instant::now();
+        served.await.unwrap();
+        client.await.unwrap().unwrap();
+        assert!(start.elapsed() <= LEAVING_AGE, "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

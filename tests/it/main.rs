@@ -36,6 +36,8 @@ mod process;
 mod promise;
 mod readme;
 #[cfg(feature = "emulator")]
+mod rolling;
+#[cfg(feature = "emulator")]
 mod rotation;
 #[cfg(feature = "emulator")]
 mod server;

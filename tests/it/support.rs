@@ -11,5 +11,7 @@ pub(crate) mod tokens;
 pub(crate) use failure::Failure;
 pub(crate) use metrics::{counted, metrics, until_counted};
 pub(crate) use mount::Mount;
-pub(crate) use process::{Process, ServiceProcess, Signal, in_time, start_emulator, until, unused_port};
+pub(crate) use process::{
+    Output, Process, ServiceProcess, Signal, in_time, start_emulator, until, unused_port,
+};
 pub(crate) use service::{TestService, credentials, framed, listen, post, post_upstream, request};

@@ -1,0 +1,117 @@
+//! A TCP balancer that treats replicas as Kubernetes does: each new connection goes to the next one
+//! that was ready a moment ago, and a connection stays where it is until one of its ends closes it.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{interval, sleep},
+};
+
+use super::replica::{self, Ports};
+use crate::support::{listen, until};
+
+/// How often readiness is asked for.
+const PROBE: Duration = Duration::from_millis(50);
+/// How long it takes until what was found reaches the balancer: most of the delay of a drain.
+const LAG: Duration = Duration::from_millis(300);
+
+pub(super) struct Balancer {
+    address: SocketAddr,
+    rotation: Arc<Rotation>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Rotation {
+    ready: Mutex<BTreeSet<SocketAddr>>,
+    next: AtomicUsize,
+}
+
+impl Balancer {
+    pub(super) async fn before(replicas: &[Ports]) -> Self {
+        let listener = listen().await;
+        let address = listener.local_addr().unwrap();
+        let rotation = Arc::new(Rotation::default());
+        let mut tasks = JoinSet::new();
+        for replica in replicas {
+            tasks.spawn(follow(replica.grpc, replica.admin, Arc::clone(&rotation)));
+        }
+        tasks.spawn(balance(listener, Arc::clone(&rotation)));
+        Self { address, rotation, _tasks: tasks }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until a replica gets connections.
+    pub(super) async fn until_in_rotation(&self, replica: SocketAddr) {
+        until("the replica in rotation", || self.rotation.ready().contains(&replica)).await;
+    }
+}
+
+impl Rotation {
+    fn ready(&self) -> MutexGuard<'_, BTreeSet<SocketAddr>> {
+        self.ready.lock().unwrap()
+    }
+
+    fn next(&self) -> Option<SocketAddr> {
+        let ready = self.ready();
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        ready.iter().nth(turn.checked_rem(ready.len())?).copied()
+    }
+}
+
+/// Takes a replica in and out of the rotation, late.
+async fn follow(grpc: SocketAddr, admin: SocketAddr, rotation: Arc<Rotation>) {
+    let mut ticks = interval(PROBE);
+    loop {
+        ticks.tick().await;
+        let is_ready = replica::is_serving(admin).await;
+        if is_ready != rotation.ready().contains(&grpc) {
+            sleep(LAG).await;
+            if is_ready {
+                rotation.ready().insert(grpc);
+            } else {
+                rotation.ready().remove(&grpc);
+            }
+        }
+    }
+}
+
+async fn balance(listener: TcpListener, rotation: Arc<Rotation>) {
+    let mut connections = JoinSet::new();
+    while let Ok((caller, _)) = listener.accept().await {
+        let replica = rotation.next();
+        connections.spawn(async move {
+            // Without a replica, and with one that refuses, the caller's connection breaks.
+            let Some(replica) = replica else { return };
+            let Ok(replica) = TcpStream::connect(replica).await else { return };
+            for end in [&caller, &replica] {
+                end.set_nodelay(true).unwrap();
+            }
+            let (from_caller, to_caller) = caller.into_split();
+            let (from_replica, to_replica) = replica.into_split();
+            tokio::join!(pass(from_caller, to_replica), pass(from_replica, to_caller));
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Passes on what comes until its end. An error is an end, of this direction alone: what is on its way
+/// in the other one still arrives.
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let _ = copy(&mut from, &mut to).await;
+    let _ = to.shutdown().await;
+}

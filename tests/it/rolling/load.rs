@@ -1,0 +1,121 @@
+//! Callers in a process of their own: gRPC's client for Python, which knows service configs.
+
+use std::{
+    env,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Once,
+};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+
+use crate::support::in_time;
+
+/// The service config for callers whose creations have no request id, and for those whose have one.
+pub(super) const READS: &str = include_str!("../../../deploy/clients/service-config-reads.json");
+pub(super) const REQUEST_IDS: &str = include_str!("../../../deploy/clients/service-config-request-ids.json");
+
+/// What callers do over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    Creates,
+    Reads,
+}
+
+/// A caller with connections of its own.
+pub(super) struct Worker {
+    pub(super) calls: Calls,
+    pub(super) target: String,
+}
+
+/// A call as its caller saw it.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "the message is for those who read why a test fails")]
+pub(super) struct Call {
+    pub(super) method: String,
+    /// That of the connection to be created.
+    pub(super) name: String,
+    pub(super) code: String,
+    pub(super) message: String,
+    #[serde(default)]
+    pub(super) id: String,
+    pub(super) seconds: f64,
+}
+
+/// The callers, who go on until they are told to stop.
+pub(super) struct Load {
+    process: Child,
+    plan: ChildStdin,
+    results: Lines<BufReader<ChildStdout>>,
+}
+
+/// The interpreter that `tests/run.sh` installs gRPC for. `None`, and a word about it, where it is not
+/// there and not required.
+pub(super) fn python() -> Option<PathBuf> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/grpc/bin/python");
+    if python.exists() {
+        return Some(python);
+    }
+    assert!(
+        env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
+        "HCS_TEST_TOOLS=required, and there is no {}",
+        python.display()
+    );
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        // Past the capture of the test harness, which hides what passing tests print.
+        let _ = writeln!(io::stderr(), "SKIPPED: the tests with gRPC's own client; tests/run.sh installs it");
+    });
+    None
+}
+
+impl Load {
+    /// Starts callers, and waits until each of them has had an answer.
+    pub(super) async fn start(python: &Path, workers: &[Worker], connection: &str, pause: f64) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut process = Command::new(python)
+            .arg(root.join("tests/it/rolling/load.py"))
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let worker = |worker: &Worker| {
+            let (calls, service_config) = match worker.calls {
+                Calls::Creates => ("creates", REQUEST_IDS),
+                Calls::Reads => ("reads", READS),
+            };
+            json!({
+                "calls": calls, "target": worker.target, "service_config": service_config, "pause": pause,
+            })
+        };
+        let plan = json!({
+            "proto": root.join("proto"),
+            "connection": connection,
+            "table": "Hubspot.Contacts",
+            "workers": workers.iter().map(worker).collect::<Vec<Value>>(),
+        });
+        let mut stdin = process.stdin.take().unwrap();
+        stdin.write_all(format!("{plan}\n").as_bytes()).await.unwrap();
+        let mut results = BufReader::new(process.stdout.take().unwrap()).lines();
+        let begun = in_time("the first calls", results.next_line()).await.unwrap();
+        assert_eq!(begun.as_deref(), Some("\"begun\""));
+        Self { process, plan: stdin, results }
+    }
+
+    /// Tells the callers to stop, and waits for their last calls.
+    pub(super) async fn stop(self) -> Vec<Call> {
+        let Self { mut process, plan, mut results } = self;
+        drop(plan);
+        let calls = in_time("the last calls", results.next_line()).await.unwrap().unwrap();
+        in_time("the end of the callers", process.wait()).await.unwrap();
+        serde_json::from_str(&calls).unwrap()
+    }
+}

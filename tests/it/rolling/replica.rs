@@ -1,0 +1,98 @@
+//! Replicas of the service, on ports that outlive their processes.
+
+use std::{net::SocketAddr, time::Duration};
+
+use hubspot_connection_service::{emulator::Emulator, grpc::SERVICE_NAME};
+use tokio::{net::TcpSocket, time::Instant};
+use tonic::transport::Channel;
+use tonic_health::{
+    ServingStatus,
+    pb::{HealthCheckRequest, health_client::HealthClient},
+};
+
+use crate::{
+    chaos::redis::SharedRedis,
+    support::{Output, Process, ServiceProcess, Signal},
+};
+
+const FINGERPRINT_KEY: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const DRAIN_DELAY: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The ports of a replica, which nobody else gets between two of its processes.
+pub(super) struct Ports {
+    pub(super) grpc: SocketAddr,
+    pub(super) admin: SocketAddr,
+    _held: [TcpSocket; 2],
+}
+
+impl Ports {
+    pub(super) fn hold() -> Self {
+        let [(grpc, one), (admin, other)] = [hold(), hold()];
+        Self { grpc, admin, _held: [one, other] }
+    }
+
+    /// Starts a process on them.
+    pub(super) async fn start(
+        &self,
+        emulator: &Emulator,
+        redis: &SharedRedis,
+        settings: &[(&str, &str)],
+    ) -> ServiceProcess {
+        let (grpc, admin) = (self.grpc.to_string(), self.admin.to_string());
+        let (delay, timeout) =
+            (format!("{}s", DRAIN_DELAY.as_secs()), format!("{}s", DRAIN_TIMEOUT.as_secs()));
+        let own = [
+            ("HCS_LISTEN", &*grpc),
+            ("HCS_ADMIN_LISTEN", &*admin),
+            ("HCS_REDIS_URL", redis.url()),
+            ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY),
+            ("HCS_DRAIN_DELAY", &*delay),
+            ("HCS_DRAIN_TIMEOUT", &*timeout),
+            ("HCS_LOG_FORMAT", "json"),
+        ];
+        ServiceProcess::start(emulator, &[&own, settings].concat()).await
+    }
+}
+
+/// A port that this process has and does not listen on, so that another one can.
+fn hold() -> (SocketAddr, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    (socket.local_addr().unwrap(), socket)
+}
+
+/// What the probe for readiness finds.
+pub(super) async fn is_serving(admin: SocketAddr) -> bool {
+    let endpoint = Channel::from_shared(format!("http://{admin}")).unwrap();
+    let Ok(channel) = endpoint.connect().await else { return false };
+    let question = HealthCheckRequest { service: SERVICE_NAME.to_owned() };
+    let answer = HealthClient::new(channel).check(question).await;
+    answer.is_ok_and(|answer| answer.get_ref().status == ServingStatus::Serving as i32)
+}
+
+/// Waits for the end of a process that was told to stop, which has to come before it is killed for it,
+/// with nothing left undone.
+pub(super) async fn end(process: Process, told: Instant) -> Output {
+    let (status, output) = process.wait().await;
+    assert!(told.elapsed() < DRAIN_DELAY + DRAIN_TIMEOUT, "{:?}", told.elapsed());
+    assert_eq!(status.code(), Some(0), "{output:?}");
+    assert_eq!(output.stderr(), "");
+    output
+}
+
+/// The codes of the calls of the service that a process has answered.
+pub(super) fn answered(output: &Output) -> Vec<String> {
+    let lines = output.log_lines().into_iter().filter(|line| line["message"] == "call");
+    let own = lines.filter(|line| {
+        line["span"]["method"].as_str().is_some_and(|method| method.starts_with(&format!("/{SERVICE_NAME}/")))
+    });
+    own.map(|line| line["code"].as_str().unwrap_or("none").to_owned()).collect()
+}
+
+/// Tells a process to stop.
+pub(super) fn tell(process: &Process) -> Instant {
+    process.signal(Signal::TERM);
+    Instant::now()
+}

@@ -1,0 +1,162 @@
+//! The service configs that callers are given, compared with what they are about.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use hubspot_connection_service::{grpc::SERVICE_NAME, proto};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::load::{READS, REQUEST_IDS};
+
+const README: &str = include_str!("../../../README.md");
+const CREATE: &str = "CreateHubSpotConnection";
+/// The most attempts that clients of gRPC make, whatever a service config asks for.
+const MOST_ATTEMPTS: u32 = 5;
+/// Of `HCS_REQUEST_TIMEOUT`.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The part of gRPC's service config that is used here; anything else is a mistake.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ServiceConfig {
+    load_balancing_config: Value,
+    health_check_config: Value,
+    method_config: Vec<MethodConfig>,
+    retry_throttling: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MethodConfig {
+    name: Vec<Name>,
+    wait_for_ready: bool,
+    timeout: String,
+    retry_policy: Option<RetryPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Name {
+    service: String,
+    method: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RetryPolicy {
+    max_attempts: u32,
+    initial_backoff: String,
+    max_backoff: String,
+    backoff_multiplier: f64,
+    retryable_status_codes: BTreeSet<String>,
+}
+
+fn parse(config: &str) -> ServiceConfig {
+    serde_json::from_str(config).unwrap()
+}
+
+fn seconds(duration: &str) -> Duration {
+    Duration::from_secs_f64(duration.strip_suffix('s').unwrap().parse().unwrap())
+}
+
+fn methods() -> Vec<MethodDescriptor> {
+    let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
+    pool.get_service_by_name(SERVICE_NAME).unwrap().methods().collect()
+}
+
+/// The methods that are repeated, each with the codes that it is repeated after.
+fn repeated(config: &ServiceConfig) -> Vec<(&str, &BTreeSet<String>)> {
+    let mut repeated = Vec::new();
+    for MethodConfig { name, retry_policy, .. } in &config.method_config {
+        let Some(policy) = retry_policy else { continue };
+        // Without the name of a method it would be about every one.
+        let methods = name.iter().map(|name| name.method.as_deref().unwrap());
+        repeated.extend(methods.map(|method| (method, &policy.retryable_status_codes)));
+    }
+    repeated
+}
+
+/// The reasons that the README's table of errors has for a code.
+fn reasons(code: &str) -> BTreeSet<&str> {
+    let table = README.split_once("| reason | code |").unwrap().1.split_once("\n\n").unwrap().0;
+    let mut reason = BTreeSet::new();
+    let mut reasons = BTreeSet::new();
+    for row in table.lines().filter(|line| !line.trim_matches(['|', '-', ' ']).is_empty()).skip(1) {
+        let columns: Vec<_> = row.split('|').map(str::trim).collect();
+        if !columns[1].starts_with('…') {
+            reason = columns[1].split('`').skip(1).step_by(2).collect();
+        }
+        if columns[2].split("; ").any(|named| named.split(' ').next() == Some(code)) {
+            reasons.extend(&reason);
+        }
+    }
+    reasons
+}
+
+#[test]
+fn every_method_in_a_service_config_exists_and_what_clients_limit_is_within_their_limits() {
+    let methods = methods();
+    for config in [READS, REQUEST_IDS].map(parse) {
+        assert_eq!(config.load_balancing_config, serde_json::json!([{"round_robin": {}}]));
+        assert_eq!(config.health_check_config, serde_json::json!({"serviceName": SERVICE_NAME}));
+        let throttling = &config.retry_throttling;
+        assert!(throttling["maxTokens"].as_u64().unwrap() <= 1000, "{throttling}");
+        assert!(throttling["tokenRatio"].as_f64().unwrap() > 0.0, "{throttling}");
+        let mut named = BTreeSet::new();
+        for MethodConfig { name, wait_for_ready, timeout, retry_policy } in &config.method_config {
+            // A replica that is being replaced is no reason to fail.
+            assert!(wait_for_ready);
+            assert!(!seconds(timeout).is_zero());
+            for Name { service, method } in name {
+                assert_eq!(service, SERVICE_NAME);
+                let exists = |method: &String| methods.iter().any(|descriptor| descriptor.name() == method);
+                assert!(method.as_ref().is_none_or(exists), "{method:?}");
+                assert!(named.insert(method.clone()), "{method:?} twice");
+                // Where the time is over, what writes says itself whether anything may have happened.
+                let is_read = method.as_ref().is_some_and(|method| method != CREATE);
+                assert!(is_read || seconds(timeout) > REQUEST_TIMEOUT, "{method:?}");
+            }
+            let Some(policy) = retry_policy else { continue };
+            assert!((2..=MOST_ATTEMPTS).contains(&policy.max_attempts));
+            assert!(seconds(&policy.initial_backoff) <= seconds(&policy.max_backoff));
+            assert!(policy.backoff_multiplier > 1.0);
+        }
+        assert!(named.contains(&None), "what is not named has no timeout");
+    }
+}
+
+#[test]
+fn callers_without_request_ids_repeat_what_has_no_side_effects_and_those_with_them_creations_too() {
+    const NO_SIDE_EFFECTS: i32 = 1;
+    let methods = methods();
+    let changes_nothing = |method: &&MethodDescriptor| {
+        let options = method.options();
+        let level = options.get_field_by_name("idempotency_level");
+        level.and_then(|level| level.as_enum_number()) == Some(NO_SIDE_EFFECTS)
+    };
+    let mut repeatable: BTreeSet<_> =
+        methods.iter().filter(changes_nothing).map(MethodDescriptor::name).collect();
+    assert_eq!(repeatable.len(), 5);
+    let names = |config: &ServiceConfig| {
+        repeated(config).into_iter().map(|(method, _)| method.to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert!(names(&parse(READS)).iter().eq(&repeatable));
+    repeatable.insert(CREATE);
+    assert!(names(&parse(REQUEST_IDS)).iter().eq(&repeatable));
+}
+
+#[test]
+fn calls_are_repeated_after_errors_that_ask_for_it_and_no_others() {
+    for (method, codes) in [READS, REQUEST_IDS].map(parse).iter().flat_map(repeated) {
+        let expected: &[_] = if method == CREATE { &["ABORTED", "UNAVAILABLE"] } else { &["UNAVAILABLE"] };
+        assert!(codes.iter().eq(expected), "{method}: {codes:?}");
+    }
+    // Each of these has a RetryInfo, ETAG_MISMATCH aside, which is no answer to a creation.
+    let unavailable = ["BREAKER_OPEN", "OUTCOME_UNKNOWN", "STORE_UNAVAILABLE", "UPSTREAM_UNAVAILABLE"];
+    assert_eq!(reasons("UNAVAILABLE"), BTreeSet::from(unavailable));
+    assert_eq!(
+        reasons("ABORTED"),
+        BTreeSet::from(["ETAG_MISMATCH", "NAME_IN_PROGRESS", "REQUEST_IN_PROGRESS"])
+    );
+}
