@@ -1,17 +1,13 @@
 //! The process: the only file that knows every part.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use reqwest::Client;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    admin,
+    admin::{self, Observed},
     config::{
         AdobeConfig, AdobeCredential, CallersConfig, Config, DrainConfig, IdempotencyConfig, UpstreamConfig,
         UpstreamHttp,
@@ -74,8 +70,7 @@ pub struct App {
     keys: Option<Keys>,
     fingerprint_keys: FollowedKeys,
     health: Health,
-    store: Arc<dyn Store>,
-    spec_has_drifted: Arc<AtomicBool>,
+    observed: Observed,
     background: Background,
     drain: DrainConfig,
 }
@@ -105,8 +100,11 @@ impl App {
         let metrics = Metrics::default();
         // One client for everything over HTTP/1.1: building one reads the platform's certificates.
         let client = upstream_client(&config.upstream, UpstreamHttp::Http1).map_err(StartError::Upstream)?;
-        let flow_service = flow_service(&config.adobe, &config.upstream, client.clone());
+        let tokens = tokens(&config.adobe, &config.upstream, client.clone(), &metrics);
+        let flow_service =
+            flow_service(&config.adobe, &config.upstream, client.clone(), tokens.clone(), &metrics);
         let flow_service = flow_service.map_err(StartError::Upstream)?;
+        let upstream = flow_service.state();
         let tls = config.callers.tls.as_ref().map(ServerTls::load).transpose().map_err(StartError::Tls)?;
         let (callers, keys) = callers(&config.callers, client, &metrics);
         let background = Background::default();
@@ -122,8 +120,10 @@ impl App {
                 background: background.clone(),
             },
             config.max_in_flight,
-        );
+        )
+        .counted_by(metrics.creations.clone());
         let spec_has_drifted = service.spec_has_drifted();
+        let observed = Observed { store, spec_has_drifted, upstream, tokens, tls: tls.clone() };
         let health = Health::new().await;
         let shutdown = Shutdown::default();
         let options = grpc::Options {
@@ -132,6 +132,7 @@ impl App {
             max_in_flight: config.max_in_flight,
             reflection: config.reflection,
             callers,
+            metrics: metrics.calls.clone(),
         };
         Ok(Self {
             grpc,
@@ -147,8 +148,7 @@ impl App {
             keys,
             fingerprint_keys,
             health,
-            store,
-            spec_has_drifted,
+            observed,
             background,
             drain: config.drain.clone(),
         })
@@ -174,25 +174,14 @@ impl App {
     /// whoever sends calls to notice, and sends the callers elsewhere; stops accepting; finishes what is
     /// under way; and ends what is left when the time is over.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self {
-            grpc,
-            admin,
-            serving,
-            keys,
-            fingerprint_keys,
-            health,
-            store,
-            spec_has_drifted,
-            background,
-            drain,
-        } = self;
+        let Self { grpc, admin, serving, keys, fingerprint_keys, health, observed, background, drain } = self;
         let Serving { tls, shutdown, metrics, .. } = serving.clone();
         let _following = follow(tls, keys, fingerprint_keys, &metrics);
         // Before the first call is accepted, so that no probe ever finds a start that is not ready.
         health.serving().await;
         let mut serving = tokio::spawn(server::serve(grpc, serving));
         // Until the process ends: probes and people ask while it drains, too.
-        let admin_router = admin::router(&health, store, spec_has_drifted, metrics);
+        let admin_router = admin::router(&health, observed, metrics);
         let admin = tokio::spawn(axum::serve(admin, admin_router).into_future());
 
         stop.await;
@@ -270,27 +259,38 @@ fn callers(config: &CallersConfig, client: Client, metrics: &Metrics) -> (Caller
     (check, keys)
 }
 
+fn tokens(adobe: &AdobeConfig, upstream: &UpstreamConfig, client: Client, metrics: &Metrics) -> TokenSource {
+    let counted = metrics.token.clone();
+    match &adobe.credential {
+        AdobeCredential::ClientSecret(client_secret) => {
+            let ims = Ims {
+                client,
+                url: upstream.ims_url.clone(),
+                client_id: adobe.client_id.clone(),
+                client_secret: client_secret.clone(),
+                scope: adobe.scopes.join(","),
+                timeout: upstream.attempt_timeout,
+                metrics: metrics.upstream.clone(),
+            };
+            TokenSource::start_counted(ims.expected(), counted)
+        }
+        AdobeCredential::AccessToken(token) => TokenSource::start_counted(ReadyToken(token.clone()), counted),
+    }
+}
+
 fn flow_service(
     adobe: &AdobeConfig,
     upstream: &UpstreamConfig,
-    ims_client: Client,
+    http1_client: Client,
+    tokens: TokenSource,
+    metrics: &Metrics,
 ) -> Result<HttpFlowService, Cause> {
     let client = match upstream.http {
-        UpstreamHttp::Http1 => ims_client.clone(),
+        UpstreamHttp::Http1 => http1_client,
         UpstreamHttp::Http2 => upstream_client(upstream, UpstreamHttp::Http2)?,
-    };
-    let tokens = match &adobe.credential {
-        AdobeCredential::ClientSecret(client_secret) => TokenSource::start(Ims {
-            client: ims_client,
-            url: upstream.ims_url.clone(),
-            client_id: adobe.client_id.clone(),
-            client_secret: client_secret.clone(),
-            scope: adobe.scopes.join(","),
-            timeout: upstream.attempt_timeout,
-        }),
-        AdobeCredential::AccessToken(token) => TokenSource::start(ReadyToken(token.clone())),
     };
     let identity = Identity { org_id: &adobe.org_id, client_id: &adobe.client_id };
     let timeouts = Timeouts { create: upstream.create_timeout, attempt: upstream.attempt_timeout };
-    HttpFlowService::new(client, &upstream.flow_service_url, identity, tokens, timeouts)
+    let flow_service = HttpFlowService::new(client, &upstream.flow_service_url, identity, tokens, timeouts)?;
+    Ok(flow_service.counted_by(metrics.upstream.clone()))
 }

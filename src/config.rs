@@ -14,6 +14,7 @@ mod secret;
 mod setting;
 mod small_file;
 mod source;
+mod traces;
 
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -26,6 +27,7 @@ pub use self::{
     setting::{Fallback, SETTINGS, Setting},
     small_file::ReadError as SmallFileError,
     source::Flags,
+    traces::TracesConfig,
 };
 pub(crate) use self::{idempotency::fingerprint_keys, small_file::read as read_small_file};
 use crate::{
@@ -64,6 +66,8 @@ pub struct Config {
     pub idempotency: IdempotencyConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// Where traces are exported to, where they are.
+    pub traces: Option<TracesConfig>,
 }
 
 /// Who may call, and how that is found out. Where both a certificate and a token are asked for, the

@@ -4,6 +4,7 @@
 //! which is decided in one place, `classify`.
 
 mod advice;
+mod attempt;
 mod breaker;
 mod classify;
 mod error_body;
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 pub(crate) use self::upstream_client::read_body;
 pub use self::{
     advice::Advice,
-    http::{HttpFlowService, Identity, Pass, Timeouts},
+    http::{HttpFlowService, Identity, Pass, Timeouts, UpstreamState},
     ims::{Ims, ReadyToken},
     redaction::redacted,
     token::{AccessToken, IssueToken, IssuedToken, TokenError, TokenErrorKind, TokenSource},

@@ -28,6 +28,7 @@ use self::{
 use crate::{
     domain::Sandboxes,
     flow_service::FlowService,
+    metrics::CallMetrics,
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionServiceServer},
     service::Service,
 };
@@ -53,6 +54,8 @@ pub struct Options {
     pub reflection: bool,
     /// How callers are checked.
     pub callers: CallerCheck,
+    /// Where calls are counted.
+    pub metrics: CallMetrics,
 }
 
 /// Everything that the gRPC port serves. Whatever happens in it is an answer. Streams without an end
@@ -63,7 +66,7 @@ pub fn router<F: FlowService>(
     options: Options,
     stopping: CancellationToken,
 ) -> Router {
-    let Options { sandboxes, request_timeout, max_in_flight, reflection, callers } = options;
+    let Options { sandboxes, request_timeout, max_in_flight, reflection, callers, metrics } = options;
 
     let connections = HubSpotConnectionServiceServer::new(Connections { service, sandboxes })
         .max_decoding_message_size(MAX_MESSAGE_SIZE);
@@ -71,7 +74,7 @@ pub fn router<F: FlowService>(
         Router::new().route_service(&format!("/{SERVICE_NAME}/{{*method}}"), connections).layer(
             // Before anything is read of a call that has no room. Health checks always have.
             from_fn_with_state(
-                Arc::new(Semaphore::new(max_in_flight.get().min(Semaphore::MAX_PERMITS))),
+                (Arc::new(Semaphore::new(max_in_flight.get().min(Semaphore::MAX_PERMITS))), metrics.clone()),
                 admission::admission,
             ),
         );
@@ -83,15 +86,20 @@ pub fn router<F: FlowService>(
     // A watch of the health and a reflection stream last as long as the caller likes, who would hold
     // up the drain.
     let endless = routes.into_axum_router().layer(from_fn_with_state(stopping, drain::drain));
-    layered(endless.merge(connections), request_timeout, callers)
+    layered(endless.merge(connections), request_timeout, callers, metrics)
 }
 
 /// Puts what concerns every call before the services.
-fn layered(services: Router, request_timeout: Duration, callers: CallerCheck) -> Router {
+fn layered(
+    services: Router,
+    request_timeout: Duration,
+    callers: CallerCheck,
+    metrics: CallMetrics,
+) -> Router {
     services.layer(
         ServiceBuilder::new()
             // Outermost, so that every call has its line, with the code that the caller sees.
-            .layer(from_fn(call_log::call_log))
+            .layer(from_fn_with_state(metrics, call_log::call_log))
             // A bug must not cost the connection, and with it the calls of others.
             .layer(CatchPanicLayer::custom(|_| status::internal().into_http::<axum::body::Body>()))
             // Nothing else is worth the time of what follows.
@@ -135,7 +143,8 @@ mod tests {
         async fn panics() {
             panic!("canary");
         }
-        let service = layered(Router::new().fallback(panics), Duration::from_secs(1), CallerCheck::default());
+        let (callers, metrics) = (CallerCheck::default(), CallMetrics::default());
+        let service = layered(Router::new().fallback(panics), Duration::from_secs(1), callers, metrics);
         let request = Request::post("/a.Service/Method").header(CONTENT_TYPE, "application/grpc");
         let response = service.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
 

@@ -1,20 +1,52 @@
-//! What is counted, as `/metrics` shows it. Label values come from closed lists.
+//! What is counted, as `/metrics` shows it. Label values come from closed lists, but for the host of
+//! Adobe's URL, of which there is one. What has a closed list is there from the start, as zeros: who
+//! looks at rates must not miss the first one.
+//!
+//! Families that OpenTelemetry's semantic conventions name have the names of there; the others begin
+//! with `hubspot_connection_`.
 
-use std::sync::Arc;
+mod calls;
+mod creations;
+mod token;
+mod upstream;
+
+use std::sync::{Arc, atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
+
+pub use self::{
+    calls::{CallMetrics, METHODS, OTHER_METHOD, method},
+    creations::{ClaimOutcome, CreationMetrics, CreationOutcome, SearchOutcome, VerificationOutcome},
+    token::{RefreshOutcome, TokenMetrics},
+    upstream::{AttemptLabels, ErrorType, UpstreamMetrics},
+};
+
+const PREFIX: &str = "hubspot_connection";
+
+/// From the time of a local answer to the longest that a caller waits.
+const SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Everything that is counted. Clones count into the same numbers.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// The calls of this service's callers.
+    pub calls: CallMetrics,
+    /// The creations.
+    pub creations: CreationMetrics,
+    /// The requests to Adobe.
+    pub upstream: UpstreamMetrics,
+    /// The access token.
+    pub token: TokenMetrics,
     /// Whether the store of request ids answered last.
     pub idempotency_store_up: Gauge,
     /// Whether Adobe's connection specification was not what this service sends, when last read.
     pub spec_drift: Gauge,
+    /// When the certificates in use expire, in seconds of Unix time.
+    pub tls_certificate_expiry: Family<Certificate, Gauge>,
     /// Replacements of the certificate, its key or the callers' authority.
     pub tls_reloads: Counter,
     /// Replacements that could not be used.
@@ -44,43 +76,117 @@ impl From<&'static str> for Reason {
     }
 }
 
+/// Which certificate: `server` or `client_ca`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Certificate {
+    certificate: &'static str,
+}
+
+impl From<&'static str> for Certificate {
+    fn from(certificate: &'static str) -> Self {
+        Self { certificate }
+    }
+}
+
+/// What came of something, from a closed list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// The reasons that are there from the start.
+const HANDSHAKE_FAILURES: [&str; 11] = [
+    "bad_certificate",
+    "broken_off",
+    "expired",
+    "incompatible",
+    "no_certificate",
+    "no_http2",
+    "not_tls",
+    "not_yet_valid",
+    "refused_by_peer",
+    "timeout",
+    "unknown_issuer",
+];
+const CALLERS_REFUSED: [&str; 12] = [
+    "malformed_token",
+    "no_certificate",
+    "no_token",
+    "not_allowed",
+    "read_only",
+    "token_algorithm",
+    "token_audience",
+    "token_expired",
+    "token_issuer",
+    "token_not_yet_valid",
+    "token_signature",
+    "unknown_key",
+];
+const LIMITS: [&str; 4] = ["connections", "flood", "preface", "resets"];
+const IDLENESS: [&str; 2] = ["first_call", "idle"];
+
+type Seconds = Gauge<f64, AtomicU64>;
+
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("hubspot_connection");
-        let mut gauge = |name: &str, help: &str| {
-            let gauge: Gauge = Gauge::default();
-            registry.register(name, help, gauge.clone());
-            gauge
-        };
+        let mut registry = Registry::default();
+        let calls = CallMetrics::default();
+        let upstream = UpstreamMetrics::default();
+        calls.register_standard(&mut registry);
+        upstream.register_standard(&mut registry);
+
+        let registry_of_own = registry.sub_registry_with_prefix(PREFIX);
+        calls.register(registry_of_own);
+        upstream.register(registry_of_own);
+        let mut creations = CreationMetrics::default();
+        creations.shed = calls.shed_creations();
+        creations.register(registry_of_own);
+        let token = TokenMetrics::default();
+        token.register(registry_of_own);
+        registry_of_own.register("build", "The version that runs", Info::new(BUILD));
+
+        let mut gauge = |name: &str, help: &str| register(registry_of_own, name, help, Gauge::default());
         let idempotency_store_up =
             gauge("idempotency_store_up", "Whether the store of request ids answered last");
         let spec_drift = gauge(
             "spec_drift",
             "Whether Adobe's connection specification for HubSpot was not what this service sends, when last read",
         );
-        let mut counter = |name: &str, help: &str| {
-            let counter: Counter = Counter::default();
-            registry.register(name, help, counter.clone());
-            counter
-        };
+        let tls_certificate_expiry = register(
+            registry_of_own,
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificates in use expire, in Unix time",
+            Family::default(),
+        );
+        let mut counter = |name: &str, help: &str| register(registry_of_own, name, help, Counter::default());
         let tls_reloads =
             counter("tls_reloads", "Replacements of the certificate, its key or the callers' authority");
         let tls_reload_failures = counter("tls_reload_failures", "Replacements that could not be used");
         let jwks_failures =
             counter("jwks_failures", "Attempts to read the keys of callers' tokens that failed");
-        let mut by_reason = |name: &str, help: &str| {
-            let family: Family<Reason, Counter> = Family::default();
-            registry.register(name, help, family.clone());
-            family
+        let mut by_reason = |name: &str, help: &str, reasons: &[&'static str]| {
+            let family = Family::<Reason, Counter>::default();
+            for reason in reasons {
+                drop(family.get_or_create(&Reason { reason }));
+            }
+            register(registry_of_own, name, help, family)
         };
-        let tls_handshake_failures = by_reason("tls_handshake_failures", "TLS handshakes that failed");
-        let callers_refused = by_reason("callers_refused", "Calls refused for their caller");
-        let connections_cut = by_reason("connections_cut", "Connections of callers that crossed a limit");
+        let tls_handshake_failures =
+            by_reason("tls_handshake_failures", "TLS handshakes that failed", &HANDSHAKE_FAILURES);
+        let callers_refused =
+            by_reason("callers_refused", "Calls refused for their caller", &CALLERS_REFUSED);
+        let connections_cut =
+            by_reason("connections_cut", "Connections of callers that crossed a limit", &LIMITS);
         let connections_idle =
-            by_reason("connections_idle", "Connections of callers ended for want of calls");
+            by_reason("connections_idle", "Connections of callers ended for want of calls", &IDLENESS);
         Self {
+            calls,
+            creations,
+            upstream,
+            token,
             idempotency_store_up,
             spec_drift,
+            tls_certificate_expiry,
             tls_reloads,
             tls_reload_failures,
             jwks_failures,
@@ -103,5 +209,63 @@ impl Metrics {
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+/// What was built: the revision is told by whoever builds a release.
+const BUILD: [(&str, &str); 2] = [
+    ("version", env!("CARGO_PKG_VERSION")),
+    (
+        "revision",
+        match option_env!("BUILD_REVISION") {
+            Some(revision) => revision,
+            None => "unknown",
+        },
+    ),
+];
+
+/// Adds something that is counted to the registry.
+fn register<M: prometheus_client::registry::Metric + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    metric: M,
+) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// Counters by outcome, one for each value of a closed list.
+#[derive(Clone, Debug)]
+struct ByOutcome(Family<Outcome, Counter>);
+
+impl ByOutcome {
+    fn of(outcomes: impl IntoIterator<Item = &'static str>) -> Self {
+        let family = Family::default();
+        for outcome in outcomes {
+            drop(Family::<Outcome, Counter>::get_or_create(&family, &Outcome { outcome }));
+        }
+        Self(family)
+    }
+
+    fn inc(&self, outcome: &'static str) {
+        self.0.get_or_create(&Outcome { outcome }).inc();
+    }
+}
+
+/// Something under way, for as long as this exists.
+#[derive(Debug)]
+pub struct Running(Gauge);
+
+impl Running {
+    fn in_gauge(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

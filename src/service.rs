@@ -26,7 +26,10 @@ pub use self::{
     update::UpdateHubSpotConnection,
 };
 use self::{dry_run::Spec, flight::Flights, known::Known};
-use crate::idempotency::{FingerprintKeys, Retention, Store};
+use crate::{
+    idempotency::{FingerprintKeys, Retention, Store},
+    metrics::CreationMetrics,
+};
 
 /// The use cases over one Flow Service and one store.
 pub struct Service<F> {
@@ -34,13 +37,26 @@ pub struct Service<F> {
     flights: Flights,
     known: Known,
     spec: Spec,
+    metrics: CreationMetrics,
 }
 
 impl<F> Service<F> {
     /// Puts the parts together. `most_creations` may be under way at once, with and without callers.
     pub fn new(parts: Parts<F>, most_creations: NonZeroUsize) -> Self {
         let flights = Flights::new(most_creations);
-        Self { parts: Arc::new(parts), flights, known: Known::default(), spec: Spec::default() }
+        Self {
+            parts: Arc::new(parts),
+            flights,
+            known: Known::default(),
+            spec: Spec::default(),
+            metrics: CreationMetrics::default(),
+        }
+    }
+
+    /// Counts what becomes of creations.
+    #[must_use]
+    pub fn counted_by(self, metrics: CreationMetrics) -> Self {
+        Self { metrics, ..self }
     }
 }
 

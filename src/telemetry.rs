@@ -1,4 +1,8 @@
-//! Logging.
+//! Logging, and the traces beside it.
+
+mod export;
+pub(crate) mod propagation;
+pub(crate) mod spans;
 
 use std::io::{self, IsTerminal as _};
 
@@ -11,6 +15,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+pub use self::export::Export;
 use crate::config::{LogConfig, LogFormat};
 
 /// Where log lines go.

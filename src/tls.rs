@@ -20,6 +20,7 @@ use rustls::{
     server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier},
 };
 use tokio::time::{MissedTickBehavior, interval};
+use x509_cert::der::Decode as _;
 
 use crate::{
     config::{SmallFileError, TlsConfig, read_small_file},
@@ -96,6 +97,17 @@ impl Contents {
         })
     }
 
+    fn expiry(&self) -> Expiry {
+        let certificates = |pem| CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+        Expiry {
+            server: certificates(&self.certificate).next().and_then(|certificate| expires(&certificate)),
+            client_ca: self
+                .client_ca
+                .as_ref()
+                .and_then(|pem| certificates(pem).filter_map(|certificate| expires(&certificate)).min()),
+        }
+    }
+
     fn server_config(&self) -> Result<ServerConfig, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -121,6 +133,13 @@ impl Contents {
         }
         Ok(config)
     }
+}
+
+/// When a certificate expires, in seconds of Unix time.
+fn expires(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
+    let not_after = certificate.tbs_certificate.validity.not_after.to_unix_duration();
+    i64::try_from(not_after.as_secs()).ok()
 }
 
 fn verifier(
@@ -151,13 +170,28 @@ struct Shared {
 struct Current {
     contents: Contents,
     config: Arc<ServerConfig>,
+    expiry: Expiry,
+}
+
+/// When the certificates expire, in seconds of Unix time; `None` where that cannot be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Expiry {
+    /// The certificate of the gRPC port.
+    pub server: Option<i64>,
+    /// The first one of the callers' authority to expire.
+    pub client_ca: Option<i64>,
 }
 
 impl Current {
     fn read(files: &TlsConfig) -> Result<Self, TlsError> {
         let contents = Contents::read(files)?;
-        let config = Arc::new(contents.server_config()?);
-        Ok(Self { contents, config })
+        let config = contents.server_config()?;
+        Ok(Self::new(contents, config))
+    }
+
+    fn new(contents: Contents, config: ServerConfig) -> Self {
+        let expiry = contents.expiry();
+        Self { contents, config: Arc::new(config), expiry }
     }
 }
 
@@ -174,6 +208,11 @@ impl ServerTls {
     /// The configuration as it is now.
     pub fn current(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    /// When the certificates expire that are in use.
+    pub fn expiry(&self) -> Expiry {
+        self.0.current.read().unwrap_or_else(PoisonError::into_inner).expiry
     }
 
     /// Keeps it up to date with the files, for ever.
@@ -194,7 +233,7 @@ impl ServerTls {
                 Ok(contents) => match contents.server_config() {
                     Ok(config) => {
                         looks = 0;
-                        self.replace(Current { contents, config: Arc::new(config) });
+                        self.replace(Current::new(contents, config));
                         metrics.tls_reloads.inc();
                         tracing::info!("took over new TLS files: new connections use them");
                         continue;

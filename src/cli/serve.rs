@@ -1,10 +1,11 @@
 //! `serve`: runs the service until it is told to stop.
 
-use std::{ffi::OsString, io, process, process::ExitCode};
+use std::{ffi::OsString, io, process, process::ExitCode, sync::OnceLock};
 
 use tokio::{
     runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
 };
 
 use super::failed;
@@ -12,7 +13,7 @@ use crate::{
     app::{App, Drained},
     config::{Config, Flags},
     hardening,
-    telemetry::{self, LogOutput},
+    telemetry::{self, Export, LogOutput},
 };
 
 /// Runs the service. The exit status is 0 when every call was finished before its end, 64 when the
@@ -44,9 +45,20 @@ fn serve(config: &Config, protected: io::Result<()>) -> Result<Drained, Box<dyn 
     let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let drained = runtime.block_on(async {
         let stop = StopSignals::listen()?;
+        let export = config.traces.as_ref().map(Export::start).transpose()?;
         let app = App::bind(config).await?;
         tracing::info!(grpc = %app.grpc_address()?, admin = %app.admin_address()?, "serving");
-        Ok(app.run(stop.received()).await)
+        let stopped_at = OnceLock::new();
+        let stopped = async {
+            stop.received().await;
+            stopped_at.get_or_init(Instant::now);
+        };
+        let drained = app.run(stopped).await;
+        if let Some(export) = export {
+            let drain = config.drain.delay + config.drain.timeout;
+            export.finish(*stopped_at.get_or_init(Instant::now) + drain).await;
+        }
+        Ok(drained)
     });
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_background();

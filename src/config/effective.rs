@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use super::setting::SETTINGS;
+use super::{setting::SETTINGS, traces};
 
 /// Every setting that was read, with the text it was read from and where that came from. Secrets
-/// are redacted. Prints as one `HCS_NAME = value` line per setting, in the order of the table.
+/// are redacted. Prints as one `HCS_NAME = value` line per setting, in the order of the table, and after
+/// them the standard variables of OpenTelemetry that are set.
 #[derive(Clone, Debug, Default)]
 pub struct Effective(BTreeMap<&'static str, Shown>);
 
@@ -59,7 +60,9 @@ impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         SETTINGS
             .iter()
-            .filter_map(|setting| self.0.get_key_value(setting.name))
+            .map(|setting| setting.name)
+            .chain(traces::SHOWN)
+            .filter_map(|name| self.0.get_key_value(name))
             .try_for_each(|(name, shown)| writeln!(f, "{name} = {shown}"))
     }
 }

@@ -6,6 +6,7 @@ use super::{
     AdobeConfig, AdobeCredential, CallersConfig, Config, DrainConfig, Effective, Flags, LogConfig, LogFormat,
     Problems, ProxyUrl, UpstreamConfig, callers, idempotency, parse,
     source::{Reported, Source},
+    traces,
 };
 use crate::domain::{Invalid, SandboxName, Sandboxes};
 
@@ -63,6 +64,7 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
     let worker_threads = worker_threads(source);
     let drain = drain(source);
     let log = log(source, log_format);
+    let traces = traces::traces(source);
     let (listen, admin_listen) = listeners?;
     allow_http?;
     Ok(Config {
@@ -80,6 +82,7 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
         upstream: upstream?,
         idempotency: idempotency?,
         log: log?,
+        traces: traces?,
     })
 }
 

@@ -13,6 +13,7 @@ use super::{
     Problem, Secret,
     effective::{Effective, Origin},
     setting::{self, Fallback, SETTINGS, Setting},
+    traces,
 };
 use crate::domain::Invalid;
 
@@ -48,7 +49,10 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: Flags) -> Self {
-        let is_ours = |name: &OsStr| setting::is_ours(&name.to_string_lossy());
+        let is_ours = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            setting::is_ours(&name) || name.starts_with(traces::PREFIX)
+        };
         let mut variables: BTreeMap<_, _> =
             environment.into_iter().filter(|(name, _)| is_ours(name)).collect();
         let Flags(mut flags) = flags;
@@ -126,6 +130,33 @@ impl Source {
         }
     }
 
+    /// Reads a variable that is not this service's own, where it is set.
+    pub(super) fn read_standard<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Result<Option<T>, Reported> {
+        let text = self.variable(name)?;
+        text.map(|text| self.parse(name, text, Origin::Variable, parse)).transpose()
+    }
+
+    /// Shows that such a variable is set, and not what it holds.
+    pub(super) fn note_standard_secret(&mut self, name: &'static str) {
+        if self.has(name) {
+            self.read.record(name, "[redacted]".to_owned(), Origin::Variable);
+        }
+    }
+
+    /// Whether a variable is set.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.variables.contains_key(OsStr::new(name))
+    }
+
+    /// Whether a variable is set to something of this kind.
+    pub(super) fn has_with(&self, name: &str, is_so: impl FnOnce(&str) -> bool) -> bool {
+        self.variables.get(OsStr::new(name)).and_then(|text| text.to_str()).is_some_and(is_so)
+    }
+
     /// Shows another text for a setting than the one it was read from.
     pub(super) fn show(&mut self, name: &'static str, text: String) {
         self.read.change(name, text);
@@ -144,8 +175,8 @@ impl Source {
 
     /// Ends reading: reports the variables that nobody knows and hands over what was found.
     pub(super) fn finish(mut self) -> (Effective, Vec<Problem>) {
-        for name in self.variables.keys() {
-            let name = name.to_string_lossy();
+        let names = self.variables.keys().map(|name| name.to_string_lossy());
+        for name in names.filter(|name| setting::is_ours(name)) {
             let is_known = SETTINGS.iter().any(|setting| {
                 setting.name == name || setting.file_variable().is_some_and(|variable| variable == name)
             });

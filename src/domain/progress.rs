@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, AtomicU8, Ordering, fence},
+    atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence},
 };
 
 use super::RequestId;
@@ -72,13 +72,19 @@ pub struct Progress {
     request_id: RequestId,
     stage: AtomicU8,
     may_exist: AtomicBool,
+    sent: AtomicU32,
 }
 
 impl Progress {
     /// The progress of a creation that has not begun. Under an id that may have been used before,
     /// something may exist.
     pub fn new(request_id: RequestId, may_exist: bool) -> Self {
-        Self { request_id, stage: AtomicU8::new(Stage::Request as u8), may_exist: AtomicBool::new(may_exist) }
+        Self {
+            request_id,
+            stage: AtomicU8::new(Stage::Request as u8),
+            may_exist: AtomicBool::new(may_exist),
+            sent: AtomicU32::new(0),
+        }
     }
 
     /// The name of the creation.
@@ -94,6 +100,11 @@ impl Progress {
     /// The stage that the creation is in.
     pub fn stage(&self) -> Stage {
         Stage::from_number(self.stage.load(Ordering::Acquire))
+    }
+
+    /// Notes that the creation is being sent, and says how often it was before.
+    pub fn sent_before(&self) -> u32 {
+        self.sent.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Notes whether a connection may exist that nobody was told of.

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
 /// So many failures in a row open the breaker.
@@ -41,6 +42,16 @@ pub(super) enum Verdict {
 pub(super) struct Breaker(Mutex<Machine>);
 
 impl Breaker {
+    /// A breaker whose openings are counted.
+    pub(super) fn counted_by(opened: Counter) -> Self {
+        Self(Mutex::new(Machine { opened, ..Machine::default() }))
+    }
+
+    /// Whether it would refuse a request.
+    pub(super) fn is_open(&self) -> bool {
+        self.machine().is_open(Instant::now())
+    }
+
     /// Lets a request pass.
     ///
     /// # Errors
@@ -87,6 +98,8 @@ struct Machine {
     /// Counts the changes of state: a verdict on a request that passed before the last change says
     /// nothing about the time since.
     phase: u64,
+    /// Counts how often it has opened.
+    opened: Counter,
 }
 
 #[derive(Debug)]
@@ -116,6 +129,13 @@ impl Machine {
             }
         }
         Ok(self.phase)
+    }
+
+    fn is_open(&self, now: Instant) -> bool {
+        match self.state {
+            State::Closed(_) => false,
+            State::Open { until: next, .. } | State::HalfOpen { next_probe: next, .. } => now < next,
+        }
     }
 
     fn judge(&mut self, phase: u64, verdict: Verdict, now: Instant) {
@@ -153,6 +173,7 @@ impl Machine {
 
     fn open(&mut self, pause: Duration, now: Instant) {
         tracing::warn!(?pause, "the circuit breaker of the Flow Service is open: it keeps failing");
+        self.opened.inc();
         self.change(State::Open { until: now + pause, pause });
     }
 
@@ -228,6 +249,24 @@ mod tests {
         assert_eq!(refusal(&breaker), None);
         judge(&breaker, [Fails]);
         assert_eq!(refusal(&breaker), Some(5 * SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_says_whether_it_refuses_and_how_often_it_has_opened() {
+        let opened = Counter::default();
+        let breaker = Arc::new(Breaker::counted_by(opened.clone()));
+        judge(&breaker, [Fails; 5]);
+        assert_eq!((breaker.is_open(), opened.get()), (true, 1));
+        advance(5 * SECOND).await;
+        assert!(!breaker.is_open());
+        // Everything but the probe is refused.
+        let probe = breaker.admit().unwrap();
+        assert!(breaker.is_open());
+        probe.judge(Fails);
+        assert_eq!((breaker.is_open(), opened.get()), (true, 2));
+        advance(10 * SECOND).await;
+        judge(&breaker, [Works]);
+        assert_eq!((breaker.is_open(), opened.get()), (false, 2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -110,7 +110,8 @@ pub(crate) fn ims(bytes: &[u8]) {
     match ims::issued(bytes) {
         Ok(token) => {
             assert!(!token.value.expose_secret().is_empty());
-            assert!(token.lifetime > Duration::ZERO && token.renew_after <= token.lifetime);
+            let lifetime = token.lifetime.expect("IMS says how long a token lives");
+            assert!(lifetime > Duration::ZERO && token.renew_after <= lifetime);
             assert_no_secret(&format!("{token:?}"));
         }
         Err(error) => assert_no_secret(&format!("{error:?} {}", error_chain(&error))),

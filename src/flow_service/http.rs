@@ -12,27 +12,56 @@ mod timely_body;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use opentelemetry::{
+    Context,
+    trace::{SpanKind, Status, TraceContextExt as _},
+};
 use reqwest::{Client, Url};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     CallError, Cause, ConnectionPage, CreateError, FlowService, ListQuery, PageToken,
+    attempt::Attempts,
     breaker::{Breaker, Permit},
     retry::{self, RetryBudget},
     throttle::ThrottleGate,
     token::{AccessToken, TokenError, TokenSource},
     wire,
 };
-use crate::domain::{
-    Column, Connection, ConnectionChanges, ConnectionRef, CreatedConnection, Etag, NewConnection, Progress,
-    SandboxName, Table, TablePath,
+use crate::{
+    domain::{
+        Column, Connection, ConnectionChanges, ConnectionRef, CreatedConnection, Etag, NewConnection,
+        Progress, SandboxName, Table, TablePath,
+    },
+    metrics::UpstreamMetrics,
+    telemetry::spans,
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ORG_ID: HeaderName = HeaderName::from_static("x-gw-ims-org-id");
 const SANDBOX_NAME: HeaderName = HeaderName::from_static("x-sandbox-name");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The paths below the base URL, as what is measured has them.
+const CONNECTIONS: &str = "/connections";
+const CONNECTION: &str = "/connections/{id}";
+const TEST: &str = "/connections/{id}/test";
+const EXPLORE: &str = "/connections/{id}/explore";
+const SPEC: &str = "/connectionSpecs/{id}";
+
+/// The requests that are made, with the status of a success.
+const REQUESTS: [(Method, &str, StatusCode); 8] = [
+    (Method::POST, CONNECTIONS, StatusCode::CREATED),
+    (Method::GET, CONNECTIONS, StatusCode::OK),
+    (Method::GET, CONNECTION, StatusCode::OK),
+    (Method::PATCH, CONNECTION, StatusCode::OK),
+    (Method::DELETE, CONNECTION, StatusCode::NO_CONTENT),
+    (Method::GET, TEST, StatusCode::OK),
+    (Method::GET, EXPLORE, StatusCode::OK),
+    (Method::GET, SPEC, StatusCode::OK),
+];
 
 /// The Flow Service, called over HTTP.
 #[derive(Debug)]
@@ -45,9 +74,29 @@ pub struct HttpFlowService {
     /// The headers that are the same for every request.
     headers: HeaderMap,
     timeouts: Timeouts,
-    gate: ThrottleGate,
+    gate: Arc<ThrottleGate>,
     breaker: Arc<Breaker>,
     budget: RetryBudget,
+    attempts: Attempts,
+}
+
+/// What keeps requests from being sent.
+#[derive(Clone, Debug)]
+pub struct UpstreamState {
+    gate: Arc<ThrottleGate>,
+    breaker: Arc<Breaker>,
+}
+
+impl UpstreamState {
+    /// Whether requests wait because the Flow Service asked for a pause.
+    pub fn is_gate_closed(&self) -> bool {
+        self.gate.closed_for().is_some()
+    }
+
+    /// Whether the circuit breaker refuses requests.
+    pub fn is_breaker_open(&self) -> bool {
+        self.breaker.is_open()
+    }
 }
 
 /// Who calls: the organization and the client ID of its credential.
@@ -87,6 +136,7 @@ impl HttpFlowService {
         tokens: TokenSource,
         timeouts: Timeouts,
     ) -> Result<Self, Cause> {
+        let attempts = Attempts::at(base, UpstreamMetrics::default());
         let base = base.as_str().trim_end_matches('/');
         let connections = Url::parse(&format!("{base}/connections"))?;
         let spec = Url::parse(&format!("{base}/connectionSpecs/{}", wire::HUBSPOT_SPEC_ID))?;
@@ -102,22 +152,62 @@ impl HttpFlowService {
             tokens,
             headers,
             timeouts,
-            gate: ThrottleGate::default(),
+            gate: Arc::default(),
             breaker: Arc::default(),
             budget: RetryBudget::new(),
+            attempts,
         })
+    }
+
+    /// Counts what happens here.
+    #[must_use]
+    pub fn counted_by(mut self, metrics: UpstreamMetrics) -> Self {
+        self.breaker = Arc::new(Breaker::counted_by(metrics.breaker_opened.clone()));
+        self.gate = Arc::new(ThrottleGate::counted_by(metrics.throttled.clone()));
+        self.attempts = Attempts::at(&self.connections, metrics);
+        for (method, template, status) in REQUESTS {
+            self.attempts.expect(&method, template, status);
+        }
+        self
+    }
+
+    /// What keeps requests from being sent.
+    pub fn state(&self) -> UpstreamState {
+        UpstreamState { gate: Arc::clone(&self.gate), breaker: Arc::clone(&self.breaker) }
     }
 
     async fn admit(&self, deadline: Instant) -> Result<Pass, NoPass> {
         self.gate.wait(deadline).await.map_err(NoPass::Throttled)?;
         let permit = self.breaker.admit().map_err(NoPass::BreakerOpen)?;
-        let token = timeout_at(deadline, self.tokens.token()).await.map_err(|_| NoPass::TooLate)?;
+        let token = match self.tokens.token().now_or_never() {
+            Some(token) => token,
+            None => self.wait_for_token(deadline).await?,
+        };
         let token = token.map_err(NoPass::Token)?;
         // Another call may have been throttled while this one waited for the token.
         match self.gate.closed_for() {
             Some(rest) => Err(NoPass::Throttled(rest)),
             None => Ok(Pass { token, permit }),
         }
+    }
+}
+
+impl HttpFlowService {
+    /// The access token, where it is being fetched: time of the call that is worth a span.
+    async fn wait_for_token(
+        &self,
+        deadline: Instant,
+    ) -> Result<Result<Arc<AccessToken>, Arc<TokenError>>, NoPass> {
+        let context = Context::current();
+        let trace = spans::begin(&context, SpanKind::Internal, || "adobe_token".into(), Vec::new);
+        let token = timeout_at(deadline, self.tokens.token()).await;
+        let is_there = matches!(token, Ok(Ok(_)));
+        let span = trace.span();
+        if span.is_recording() && !is_there {
+            span.set_status(Status::error(""));
+        }
+        span.end();
+        token.map_err(|_| NoPass::TooLate)
     }
 }
 
@@ -220,6 +310,13 @@ impl FlowService for HttpFlowService {
     fn retry_in(&self, attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration> {
         // Added, so that those who were asked to wait for the same time do not come back together.
         let wait = asked.unwrap_or_default() + retry::backoff(attempt);
-        (Instant::now() + wait < deadline && self.budget.withdraw()).then_some(wait)
+        if Instant::now() + wait >= deadline {
+            return None;
+        }
+        if !self.budget.withdraw() {
+            self.attempts.metrics.retries_refused.inc();
+            return None;
+        }
+        Some(wait)
     }
 }

@@ -2,18 +2,20 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::Method;
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
     Cause,
+    attempt::Attempts,
     redaction::repeats,
     retry_after::retry_after,
     token::{IssueToken, IssuedToken, TokenError, TokenErrorKind},
     upstream_client::{read_body, without_url},
 };
-use crate::config::Secret;
+use crate::{config::Secret, metrics::UpstreamMetrics};
 
 /// A token answer is about 2 KiB.
 const MAX_BODY: usize = 64 * 1024;
@@ -39,6 +41,21 @@ pub struct Ims {
     pub scope: String,
     /// The longest one attempt may take.
     pub timeout: Duration,
+    /// Where the requests are counted.
+    pub metrics: UpstreamMetrics,
+}
+
+/// The path of the token endpoint, as what is measured has it.
+const TEMPLATE: &str = "/ims/token/v3";
+
+impl Ims {
+    /// Makes the request known to the metrics before the first one.
+    #[must_use]
+    pub fn expected(self) -> Self {
+        let attempts = Attempts::at(&self.url, self.metrics.clone());
+        attempts.expect(&Method::POST, TEMPLATE, StatusCode::OK);
+        self
+    }
 }
 
 impl IssueToken for Ims {
@@ -50,11 +67,22 @@ impl IssueToken for Ims {
             ("client_secret", secret.expose_secret()),
             ("scope", &self.scope),
         ];
-        let request = self.client.post(self.url.clone()).timeout(self.timeout).form(&form);
-        let response = request.send().await.map_err(|error| unavailable(without_url(error)))?;
+        let attempts = Attempts::at(&self.url, self.metrics.clone());
+        let mut attempt = attempts.begin(&Method::POST, TEMPLATE, 0);
+        let request =
+            self.client.post(self.url.clone()).headers(attempt.headers()).timeout(self.timeout).form(&form);
+        let response = request.send().await.map_err(|error| {
+            attempt.failed(&error);
+            unavailable(without_url(error))
+        })?;
+        attempt.answered(&response);
         let status = response.status();
         let wait = retry_after(response.headers(), SystemTime::now());
-        let body = read_body(response, MAX_BODY).await.map_err(unavailable)?;
+        let body = read_body(response, MAX_BODY).await.map_err(|cause| {
+            attempt.failed(&*cause);
+            unavailable(cause)
+        })?;
+        attempt.complete();
         if status.is_success() {
             return issued(&body);
         }
@@ -106,7 +134,11 @@ pub(super) fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
     }
     // Of a token that lives shorter than the margins, half its life is used.
     let lifetime = expires_in.checked_sub(MARGIN).unwrap_or_default().max(expires_in / 2);
-    Ok(IssuedToken { value: answer.access_token, lifetime, renew_after: lifetime.mul_f64(0.8) })
+    Ok(IssuedToken {
+        value: answer.access_token,
+        lifetime: Some(lifetime),
+        renew_after: lifetime.mul_f64(0.8),
+    })
 }
 
 #[derive(Deserialize)]
@@ -143,7 +175,7 @@ impl IssueToken for ReadyToken {
             Secret::Value(_) => LONGEST_LIFETIME,
             Secret::File(_) => READY_TOKEN_INTERVAL,
         };
-        Ok(IssuedToken { value: read(&self.0)?, lifetime: 2 * LONGEST_LIFETIME, renew_after })
+        Ok(IssuedToken { value: read(&self.0)?, lifetime: None, renew_after })
     }
 }
 
@@ -187,12 +219,15 @@ mod tests {
     #[test]
     fn a_token_is_renewed_well_before_it_expires() {
         let token = issued(br#"{"access_token":"t","token_type":"bearer","expires_in":86399}"#).unwrap();
-        assert_eq!(token.lifetime, Duration::from_secs(86_339));
-        assert!(token.renew_after < token.lifetime && token.renew_after > token.lifetime / 2);
+        assert_eq!(token.lifetime, Some(Duration::from_secs(86_339)));
+        assert!(
+            token.renew_after < Duration::from_secs(86_339)
+                && token.renew_after > Duration::from_secs(43_200)
+        );
         let token = issued(br#"{"access_token":"t","expires_in":"10"}"#).unwrap();
-        assert_eq!(token.lifetime, Duration::from_secs(5));
+        assert_eq!(token.lifetime, Some(Duration::from_secs(5)));
         let token = issued(br#"{"access_token":"t","expires_in":18446744073709551615}"#).unwrap();
-        assert!(token.lifetime <= LONGEST_LIFETIME);
+        assert!(token.lifetime <= Some(LONGEST_LIFETIME));
     }
 
     #[test]

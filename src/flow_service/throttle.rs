@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep_until};
 
 /// How long the gate stays closed where the answer does not say: `Retry-After` is optional with a
@@ -15,11 +16,18 @@ const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct ThrottleGate {
     closed_until: Mutex<Option<Instant>>,
+    throttled: Counter,
 }
 
 impl ThrottleGate {
+    /// A gate whose closings are counted.
+    pub(super) fn counted_by(throttled: Counter) -> Self {
+        Self { throttled, ..Self::default() }
+    }
+
     /// Closes the gate for as long as an answer asks for. It never opens earlier than it would have.
     pub(super) fn close(&self, retry_after: Option<Duration>) {
+        self.throttled.inc();
         let until = Instant::now() + retry_after.unwrap_or(DEFAULT_PAUSE);
         let mut closed_until = self.closed_until();
         *closed_until = (*closed_until).max(Some(until));

@@ -8,13 +8,17 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
+use opentelemetry::{Context, context::FutureExt as _};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
 };
 
-use crate::error_chain::error_chain;
+use crate::{
+    error_chain::error_chain,
+    metrics::{RefreshOutcome, TokenMetrics},
+};
 
 /// Issues access tokens.
 pub trait IssueToken: Send + 'static {
@@ -27,8 +31,8 @@ pub trait IssueToken: Send + 'static {
 pub struct IssuedToken {
     /// The token.
     pub value: SecretString,
-    /// How long it is valid from the moment of its issue.
-    pub lifetime: Duration,
+    /// How long it is valid from the moment of its issue; `None` where nobody says.
+    pub lifetime: Option<Duration>,
     /// How long after its issue the next one is due.
     pub renew_after: Duration,
 }
@@ -73,6 +77,18 @@ pub enum TokenErrorKind {
     SecretUnreadable,
 }
 
+impl TokenErrorKind {
+    fn refresh_outcome(self) -> RefreshOutcome {
+        match self {
+            Self::BadCredentials | Self::BadScope | Self::TokenRefused | Self::SecretUnreadable => {
+                RefreshOutcome::Refused
+            }
+            Self::Throttled => RefreshOutcome::Throttled,
+            Self::Unavailable => RefreshOutcome::Unavailable,
+        }
+    }
+}
+
 impl TokenError {
     /// An error that consists of its kind.
     pub fn of_kind(kind: TokenErrorKind) -> Self {
@@ -87,7 +103,7 @@ pub struct AccessToken {
     authorization: HeaderValue,
     value: SecretString,
     issued_at: Instant,
-    lifetime: Duration,
+    lifetime: Option<Duration>,
 }
 
 impl AccessToken {
@@ -116,7 +132,7 @@ impl AccessToken {
     }
 
     fn is_valid(&self) -> bool {
-        self.issued_at.elapsed() < self.lifetime
+        self.lifetime.is_none_or(|lifetime| self.issued_at.elapsed() < lifetime)
     }
 }
 
@@ -137,6 +153,8 @@ impl fmt::Debug for AccessToken {
 struct Published {
     token: Option<Arc<AccessToken>>,
     failure: Option<Arc<TokenError>>,
+    /// The call that found the last token refused: the next fetch is a part of its trace.
+    asked_by: Context,
 }
 
 impl Published {
@@ -154,8 +172,13 @@ pub struct TokenSource {
 impl TokenSource {
     /// Starts the task that keeps a token at hand. It ends when the last clone is gone.
     pub fn start(issuer: impl IssueToken) -> Self {
+        Self::start_counted(issuer, TokenMetrics::default())
+    }
+
+    /// The same, and counts the attempts to get a token.
+    pub fn start_counted(issuer: impl IssueToken, metrics: TokenMetrics) -> Self {
         let published = Arc::new(watch::Sender::default());
-        let renewal = Renewal { published: Arc::downgrade(&published), failures: 0, refusals: 0 };
+        let renewal = Renewal { published: Arc::downgrade(&published), failures: 0, refusals: 0, metrics };
         tokio::spawn(renewal.run(issuer, published.subscribe()));
         Self { published }
     }
@@ -182,13 +205,22 @@ impl TokenSource {
         }
     }
 
+    /// How old the token at hand is, and how long it is used from here on where that is known; `None`
+    /// without one.
+    pub fn age(&self) -> Option<(Duration, Option<Duration>)> {
+        let published = self.published.borrow();
+        let token = published.token.as_ref()?;
+        let age = token.issued_at.elapsed();
+        Some((age, token.lifetime.map(|lifetime| lifetime.saturating_sub(age))))
+    }
+
     /// Takes a token out of use that Adobe refused, so that the next one is fetched at once.
     /// A token that is already replaced is left alone.
     pub fn refuse(&self, token: &Arc<AccessToken>) {
         self.published.send_if_modified(|published| {
             let is_current = published.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token));
             if is_current {
-                *published = Published::default();
+                *published = Published { asked_by: Context::current(), ..Published::default() };
             }
             is_current
         });
@@ -207,6 +239,7 @@ struct Renewal {
     failures: u32,
     /// Tokens in a row that were refused while they were young.
     refusals: u32,
+    metrics: TokenMetrics,
 }
 
 impl Renewal {
@@ -214,7 +247,12 @@ impl Renewal {
         let mut last: Option<Arc<AccessToken>> = None;
         let mut was_refused = false;
         loop {
-            let issued = issuer.issue().await;
+            let asked_by = watch.borrow().asked_by.clone();
+            let issued = issuer.issue().with_context(asked_by).await;
+            self.metrics.refreshed(match &issued {
+                Ok(_) => RefreshOutcome::Ok,
+                Err(error) => error.kind.refresh_outcome(),
+            });
             let token = issued.and_then(|issued| Ok((AccessToken::new(&issued)?, issued.renew_after)));
             let due = match token {
                 // A fixed token: the one that was refused is all there is.
@@ -228,7 +266,9 @@ impl Renewal {
                     }
                     let token = Arc::new(token);
                     last = Some(Arc::clone(&token));
-                    self.publish(|published| *published = Published { token: Some(token), failure: None });
+                    self.publish(|published| {
+                        *published = Published { token: Some(token), ..Published::default() }
+                    });
                     Instant::now() + renew_after
                 }
                 Err(error) => {
@@ -266,6 +306,7 @@ impl Renewal {
         self.publish(|published| {
             published.token = published.token.take().filter(|token| token.is_valid());
             published.failure = Some(error);
+            published.asked_by = Context::default();
         });
         Instant::now() + pause
     }
@@ -334,7 +375,7 @@ mod tests {
                 self.script.lock().unwrap().pop_front().unwrap_or(Ok(Duration::from_secs(86_400)))?;
             Ok(IssuedToken {
                 value: SecretString::from(format!("token-{number}")),
-                lifetime,
+                lifetime: Some(lifetime),
                 renew_after: lifetime / 2,
             })
         }
@@ -461,7 +502,7 @@ mod tests {
     impl IssueToken for FixedToken {
         async fn issue(&self) -> Result<IssuedToken, TokenError> {
             let lifetime = Duration::from_secs(86_400);
-            Ok(IssuedToken { value: SecretString::from("fixed"), lifetime, renew_after: lifetime / 2 })
+            Ok(IssuedToken { value: SecretString::from("fixed"), lifetime: None, renew_after: lifetime / 2 })
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
     flow_service::FlowService,
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionService},
     service::{Listed, Service},
+    telemetry::spans,
 };
 
 /// Implements the generated service over the use cases.
@@ -38,9 +39,9 @@ impl<F> Connections<F> {
     }
 }
 
-/// Puts a connection into the log line of the call.
+/// Puts a connection into the log line of the call, and into its span.
 fn note(at: &ConnectionRef) {
-    tracing::Span::current().record("connection_id", at.id.as_str());
+    spans::note("connection_id", at.id.as_str());
 }
 
 #[tonic::async_trait]
@@ -69,7 +70,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         let created = audit.end(created.map_err(|error| status::creation_failed(&error)))?;
         audit.about(&sandbox, Some(&created.connection.id));
         audit.is_replay(created.replayed);
-        tracing::Span::current().record("connection_id", created.connection.id.as_str());
+        spans::note("connection_id", created.connection.id.as_str());
         Ok(Response::new(created.into()))
     }
 

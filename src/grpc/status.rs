@@ -24,6 +24,7 @@ use super::{
 use crate::{
     domain::{CallProgress, Identity, Progress, SandboxNotAllowed, Stage},
     flow_service::Problem,
+    telemetry::spans,
 };
 
 /// The domain of every `google.rpc.ErrorInfo`.
@@ -176,7 +177,7 @@ impl Answer {
     }
 
     fn build(mut self) -> Status {
-        tracing::Span::current().record("reason", self.reason.name());
+        spans::note("reason", self.reason.name());
         self.details.set_error_info(self.reason.name(), DOMAIN, self.metadata);
         let mut trailers = MetadataMap::new();
         match self.retry_after {

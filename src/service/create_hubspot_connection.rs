@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use opentelemetry::context::FutureExt as _;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -18,6 +19,8 @@ use crate::{
     error_chain::error_chain,
     flow_service::{Cause, CreateError, FlowService, Problem},
     idempotency::{Holder, Key, Lease, StoreError},
+    metrics::{ClaimOutcome, CreationOutcome},
+    telemetry::spans,
 };
 
 /// The command: what a valid request asks for, with everything decided.
@@ -141,6 +144,27 @@ impl From<CreateError> for Failure {
     }
 }
 
+impl Failure {
+    /// What is counted.
+    pub(super) fn outcome(&self) -> CreationOutcome {
+        match self {
+            Self::NotCreated(CreateError::Refused { .. } | CreateError::TokenRefused { .. }) => {
+                CreationOutcome::Refused
+            }
+            Self::OutcomeUnknown { .. } | Self::Crashed => CreationOutcome::Unknown,
+            Self::Ambiguous(_) => CreationOutcome::Ambiguous,
+            Self::VerificationFailed { .. } | Self::VerificationPending { .. } => CreationOutcome::Created,
+            Self::NotCreated(_)
+            | Self::RequestIdReused
+            | Self::RequestInProgress { .. }
+            | Self::NameInProgress { .. }
+            | Self::TooMany
+            | Self::Store(_)
+            | Self::Abandoned => CreationOutcome::NotSent,
+        }
+    }
+}
+
 /// What a creation comes to when it succeeds.
 #[derive(Clone, Debug)]
 pub(super) struct Landing {
@@ -168,7 +192,7 @@ impl<F: FlowService> Service<F> {
         let CreateHubSpotConnection { request_id, connection, verification } = command;
         let generated = request_id.is_none();
         let request_id = request_id.unwrap_or_else(RequestId::generate);
-        tracing::Span::current().record("request_id", tracing::field::display(request_id));
+        spans::note("request_id", request_id);
         let sandbox = connection.sandbox.clone();
         let failed = |failure| Error { request_id, generated, sandbox: sandbox.clone(), failure };
 
@@ -181,7 +205,17 @@ impl<F: FlowService> Service<F> {
         let (seat, flight, pilot) = self
             .flights
             .board(&lease.key, lease.fingerprints.current, generated, deadline)
-            .map_err(|failure| failed(Arc::new(failure)))?;
+            .map_err(|failure| {
+                if matches!(failure, Failure::TooMany) {
+                    self.metrics.shed.inc();
+                } else {
+                    self.metrics.claimed(ClaimOutcome::Reused);
+                }
+                failed(Arc::new(failure))
+            })?;
+        if seat.joined {
+            self.metrics.claimed(ClaimOutcome::Joined);
+        }
         call.follow(&flight.progress);
         if let Some(pilot) = pilot {
             let parts = Arc::clone(&self.parts);
@@ -194,15 +228,18 @@ impl<F: FlowService> Service<F> {
                 generated,
                 deadline,
                 flight: Arc::clone(&flight),
+                metrics: self.metrics.clone(),
             };
+            let running = self.metrics.begin();
             let task = async move {
+                let _running = running;
                 let outcome = creation.run().await.map_err(Arc::new);
                 if !flight.is_awaited() {
                     log_unheard(request_id, &outcome);
                 }
                 pilot.land(outcome);
             };
-            self.parts.background.spawn(task.in_current_span());
+            self.parts.background.spawn(task.in_current_span().with_current_context());
         }
 
         let Seat { joined, .. } = seat;

@@ -36,6 +36,7 @@ use crate::{
     error_chain::error_chain,
     flow_service::{CreateError, FlowService, NextStep},
     idempotency::{Claim, Keep, Lease, Outcome, Recorded, StoreError, Verdict},
+    metrics::{ClaimOutcome, CreationMetrics, CreationOutcome},
 };
 
 /// How soon after the step to `sending` the first byte has to leave.
@@ -60,6 +61,7 @@ pub(super) struct Creation<F> {
     pub(super) generated: bool,
     pub(super) deadline: Instant,
     pub(super) flight: Arc<Flight>,
+    pub(super) metrics: CreationMetrics,
 }
 
 /// Where a creation goes next.
@@ -76,7 +78,9 @@ impl<F: FlowService> Creation<F> {
     /// Brings the creation to its end.
     pub(super) async fn run(self) -> Result<Landing, Failure> {
         self.flight.progress.enter(Stage::Claim);
-        let mut next = match self.parts.store.claim(&self.lease).await {
+        let claim = self.parts.store.claim(&self.lease).await;
+        self.metrics.claimed(outcome(&claim));
+        let mut next = match claim {
             Ok(Claim::Fresh) => {
                 self.flight.progress.set_may_exist(false);
                 Next::Send(None)
@@ -107,10 +111,14 @@ impl<F: FlowService> Creation<F> {
                 Next::Send(earlier) => self.send(earlier).await,
                 Next::Look(sent, lost) => self.look(sent, lost).await,
                 Next::Land(Ok(landed)) => {
+                    self.metrics.ended(CreationOutcome::Created);
                     drop(keeper);
                     return self.conclude(Landed { replayed, ..landed }).await;
                 }
-                Next::Land(Err(failure)) => return Err(failure),
+                Next::Land(Err(failure)) => {
+                    self.metrics.ended(failure.outcome());
+                    return Err(failure);
+                }
             };
         }
     }
@@ -304,6 +312,20 @@ impl<F: FlowService> Creation<F> {
             () = self.parts.background.draining() => false,
             () = sleep(pause) => true,
         }
+    }
+}
+
+/// What is counted of a claim.
+fn outcome(claim: &Result<Claim, StoreError>) -> ClaimOutcome {
+    match claim {
+        Ok(Claim::Fresh) => ClaimOutcome::Fresh,
+        Ok(Claim::Unknown { .. }) => ClaimOutcome::Resumed,
+        Ok(Claim::Done(_)) => ClaimOutcome::Replayed,
+        Ok(Claim::OtherContent) => ClaimOutcome::Reused,
+        Ok(Claim::InProgress { .. }) => ClaimOutcome::InProgress,
+        Ok(Claim::NameInProgress { .. }) => ClaimOutcome::NameInProgress,
+        Err(StoreError::Full) => ClaimOutcome::Full,
+        Err(StoreError::Unavailable(_) | StoreError::LeaseLost) => ClaimOutcome::Unavailable,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     error_chain::error_chain,
     flow_service::{Cause, FlowService, ListQuery, redacted},
     idempotency::{Keep, Outcome, Recorded},
+    metrics::SearchOutcome,
 };
 
 /// The pause between two looks: at first the answer is only just lost, and later the other side has
@@ -46,7 +47,7 @@ impl<F: FlowService> Creation<F> {
             let is_settled = sent.last_ago() > self.parts.retention.settle_window;
             let candidates = tokio::select! {
                 biased;
-                () = self.parts.background.draining() => return self.leave().await,
+                () = self.parts.background.draining() => return self.leave_undecided().await,
                 // The store may have recorded it and only its answer was lost. Another look could see
                 // a younger connection of the same name as well.
                 candidates = async { match &found {
@@ -55,16 +56,25 @@ impl<F: FlowService> Creation<F> {
                 } } => candidates,
             };
             match candidates.as_deref() {
-                Ok([]) if is_settled && self.flight.is_awaited() => return Next::Send(Some(sent)),
-                Ok([]) if is_settled => return self.leave().await,
+                Ok([]) if is_settled => {
+                    self.metrics.searched(SearchOutcome::Absent);
+                    if self.flight.is_awaited() {
+                        return Next::Send(Some(sent));
+                    }
+                    return self.leave().await;
+                }
                 Ok([]) => {}
                 Ok([candidate]) => match self.adopt(candidate).await {
-                    Adoption::Adopted(next) => return next,
+                    Adoption::Adopted(next) => {
+                        self.metrics.searched(SearchOutcome::Found);
+                        return next;
+                    }
                     Adoption::BelongsToAnother => found = None,
                     Adoption::StoreFailed => found = Some(candidate.clone()),
                 },
                 Ok(several) => {
                     let ids = several.iter().map(|connection| connection.id.clone()).collect();
+                    self.metrics.searched(SearchOutcome::Ambiguous);
                     self.note(self.parts.store.abandon(&self.lease).await, "several could be it");
                     return Next::Land(Err(Failure::Ambiguous(ids)));
                 }
@@ -75,14 +85,14 @@ impl<F: FlowService> Creation<F> {
                 }
             }
             if is_settled && !self.flight.is_awaited() {
-                return self.leave().await;
+                return self.leave_undecided().await;
             }
             let window_left = self.parts.retention.settle_window.saturating_sub(sent.last_ago());
             let jittered = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
             let until_settled = window_left + Duration::from_millis(1);
             let wait = if window_left.is_zero() { jittered } else { jittered.min(until_settled) };
             if !self.pauses(Some(wait)).await {
-                return self.leave().await;
+                return self.leave_undecided().await;
             }
             progress.enter(Stage::Reconcile);
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -151,6 +161,12 @@ impl<F: FlowService> Creation<F> {
         };
         tracing::info!(connection_id = %landed.connection.id, request_id = %self.lease.key.request_id, "found a lost connection");
         Adoption::Adopted(Next::Land(Ok(landed)))
+    }
+
+    /// Leaves a lost creation, of which nothing is known yet, to whoever asks for it next.
+    async fn leave_undecided(&self) -> Next {
+        self.metrics.searched(SearchOutcome::Undecided);
+        self.leave().await
     }
 
     /// Leaves a lost creation to whoever asks for it next.

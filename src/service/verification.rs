@@ -24,6 +24,7 @@ use crate::{
     error_chain::error_chain,
     flow_service::{CallError, FlowService, redacted},
     idempotency::Verdict,
+    metrics::VerificationOutcome,
 };
 
 /// How long a new connection may take to be established.
@@ -77,6 +78,11 @@ impl<F: FlowService> Creation<F> {
                 self.flight.flying();
                 self.flight.progress.set_may_exist(true);
                 let (report, works) = self.test(&at, replayed).await;
+                self.metrics.verified(match works {
+                    Some(true) => VerificationOutcome::Passed,
+                    Some(false) => VerificationOutcome::Failed,
+                    None => VerificationOutcome::Undecided,
+                });
                 let works = works.filter(|_| origin != Origin::Unrecorded);
                 match self.decide(&at, report, works).await {
                     Ok(verdict) => verdict,

@@ -21,7 +21,7 @@ use self::{
     evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, Observed, creation},
     hostile::{FIELDS, Hostile, REPEATS, Repeat},
 };
-use crate::support::{Process, ServiceProcess, framed, start_emulator, until};
+use crate::support::{Process, ServiceProcess, collector::Collector, framed, start_emulator, until};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
@@ -168,9 +168,12 @@ async fn malformed_requests_do_not_come_back() {
 async fn no_failure_of_the_flow_service_makes_a_secret_come_out() {
     for (format, http) in FORMATS.into_iter().zip(["http1", "http2"]) {
         let emulator = knowing_emulator().await;
-        let service =
-            ServiceProcess::start(&emulator, &loud(format, &[("HCS_UPSTREAM_HTTP", http), HASTE])).await;
-        let mut observed = Observed::new(service).await;
+        let collector = Collector::start().await;
+        let export = collector.settings();
+        let mut settings: Vec<_> = export.iter().map(|(name, value)| (*name, &**value)).collect();
+        settings.extend([("HCS_UPSTREAM_HTTP", http), HASTE]);
+        let service = ServiceProcess::start(&emulator, &loud(format, &settings)).await;
+        let mut observed = Observed::new(service).await.exporting_to(collector);
         // A machine under load may take longer than the haste allows.
         while observed.create("a success").await.is_err() {}
 
@@ -257,9 +260,13 @@ async fn a_flow_service_that_repeats_what_it_is_told_is_not_quoted() {
     for format in FORMATS {
         let hostile = Hostile::start(None, ADOBE_TOKEN).await;
         let upstream = hostile.settings();
-        let upstream: Vec<_> = upstream.iter().map(|(name, value)| (*name, &**value)).collect();
-        let service = ServiceProcess::with(&loud(format, &[&upstream[..], &[HASTE]].concat())).await;
-        let mut observed = Observed::new(service).await;
+        let collector = Collector::start().await;
+        let export = collector.settings();
+        let upstream = upstream.iter().map(|(name, value)| (*name, &**value));
+        let export = export.iter().map(|(name, value)| (*name, &**value));
+        let settings: Vec<_> = upstream.chain(export).chain([HASTE]).collect();
+        let service = ServiceProcess::with(&loud(format, &settings)).await;
+        let mut observed = Observed::new(service).await.exporting_to(collector);
         // The fields are read alike, whatever the status.
         let everywhere = FIELDS.into_iter().flat_map(|field| REPEATS.map(|repeat| (400, field, repeat)));
         let other_statuses = [403, 404, 422, 429, 500, 503]

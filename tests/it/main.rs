@@ -29,6 +29,8 @@ mod fuzz;
 #[cfg(feature = "emulator")]
 mod limits;
 #[cfg(feature = "emulator")]
+mod metrics;
+#[cfg(feature = "emulator")]
 mod model;
 #[cfg(feature = "emulator")]
 mod process;
@@ -44,6 +46,8 @@ mod server;
 mod store;
 #[cfg(feature = "emulator")]
 mod support;
+#[cfg(feature = "emulator")]
+mod telemetry;
 #[cfg(feature = "emulator")]
 mod tls;
 #[cfg(feature = "emulator")]

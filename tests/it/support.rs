@@ -1,6 +1,7 @@
 //! What several tests need: the service under test, its client, and readable errors.
 
 pub(crate) mod certificates;
+pub(crate) mod collector;
 mod failure;
 mod metrics;
 mod mount;

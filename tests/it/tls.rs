@@ -46,6 +46,14 @@ pub(crate) fn failures(reason: &str) -> String {
 }
 
 #[tokio::test]
+async fn the_metrics_say_when_the_certificate_expires() {
+    let tls = WithTls::start().await;
+    let expiry = "hubspot_connection_tls_certificate_expiry_timestamp_seconds{certificate=\"server\"}";
+    // The beginning of the year 2200.
+    assert_eq!(counted(tls.service.admin, expiry).await, 7_258_118_400);
+}
+
+#[tokio::test]
 async fn either_version_of_tls_is_spoken() {
     let tls = WithTls::start().await;
     for version in [&TLS12, &TLS13] {

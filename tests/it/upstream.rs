@@ -15,6 +15,7 @@ use hubspot_connection_service::{
     flow_service::{
         CreateError, FlowService, HttpFlowService, Identity, Ims, Pass, ReadyToken, Timeouts, TokenSource,
     },
+    metrics::UpstreamMetrics,
 };
 use reqwest::{Client, Url};
 use serde_json::Value;
@@ -49,6 +50,7 @@ impl Upstream {
             client_secret: secret(emulator::CLIENT_SECRET),
             scope: "openid".to_owned(),
             timeout: TIMEOUTS.attempt,
+            metrics: UpstreamMetrics::default(),
         });
         let flow_service = flow_service(client, &emulator.base_url(), client_id, tokens, timeouts);
         Self { emulator, flow_service, progress: progress() }

@@ -13,6 +13,7 @@ use crate::{
     domain::SandboxName,
     flow_service::{
         CallError, Cause, FlowService, Problem, Refusal,
+        attempt::Attempt,
         breaker::Verdict,
         classify::Meaning,
         redaction::without_tokens,
@@ -32,6 +33,8 @@ const GATEWAY_THROTTLES: &str = "429050";
 pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) url: Url,
+    /// The path of the URL, as what is measured has it.
+    pub(super) template: &'static str,
     pub(super) sandbox: &'a SandboxName,
     pub(super) if_match: Option<HeaderValue>,
     pub(super) body: Option<Bytes>,
@@ -43,9 +46,9 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// A read.
-    pub(super) fn get(url: Url, sandbox: &'a SandboxName) -> Self {
+    pub(super) fn get(url: Url, template: &'static str, sandbox: &'a SandboxName) -> Self {
         let (method, if_match, body) = (Method::GET, None, None);
-        Self { method, url, sandbox, if_match, body, secrets: Vec::new(), is_its_own: true }
+        Self { method, url, template, sandbox, if_match, body, secrets: Vec::new(), is_its_own: true }
     }
 
     /// Whether it may be sent again although it may have arrived.
@@ -78,9 +81,10 @@ impl HttpFlowService {
         read: impl Fn(&Success) -> Result<T, Cause>,
     ) -> Result<T, CallError> {
         let mut attempt = 1;
+        let mut sent = 0;
         let mut is_token_fresh = false;
         loop {
-            match self.attempt(call, deadline, &read).await {
+            match self.attempt(call, deadline, &mut sent, &read).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::TokenRefused(_)) if !is_token_fresh => is_token_fresh = true,
                 Err(Failure::TokenRefused(problem)) => {
@@ -108,13 +112,15 @@ impl HttpFlowService {
         &self,
         call: &Call<'_>,
         deadline: Instant,
+        sent: &mut u32,
         read: &impl Fn(&Success) -> Result<T, Cause>,
     ) -> Result<T, Failure> {
         let pass = self.admit(deadline).await?;
         self.budget.deposit();
         // The caller's impatience says nothing about the Flow Service: no verdict on it.
-        let sent = timeout_at(deadline, self.send(call, &pass)).await;
-        let answer = sent.map_err(|_| Failure::Lasting(unavailable("the deadline was spent".into())))?;
+        let answer = timeout_at(deadline, self.send(call, &pass, *sent)).await;
+        *sent += 1;
+        let answer = answer.map_err(|_| Failure::Lasting(unavailable("the deadline was spent".into())))?;
         let answer = match answer {
             Ok(success) => read(&success).map_err(|cause| Failure::Lasting(CallError::Undecodable(cause))),
             Err(failure) => Err(failure),
@@ -125,11 +131,13 @@ impl HttpFlowService {
         answer
     }
 
-    async fn send(&self, call: &Call<'_>, pass: &Pass) -> Result<Success, Failure> {
+    async fn send(&self, call: &Call<'_>, pass: &Pass, sent_before: u32) -> Result<Success, Failure> {
+        let mut attempt = self.attempts.begin(&call.method, call.template, sent_before);
         let mut request = self
             .client
             .request(call.method.clone(), call.url.clone())
             .headers(self.headers.clone())
+            .headers(attempt.headers())
             .header(SANDBOX_NAME, call.sandbox.as_str())
             .header(header::AUTHORIZATION, pass.token.authorization())
             .timeout(self.timeouts.attempt);
@@ -140,16 +148,20 @@ impl HttpFlowService {
             request = request.header(header::CONTENT_TYPE, JSON).body(body.clone());
         }
         let response = request.send().await.map_err(|error| {
+            attempt.failed(&error);
             let is_sent = !error.is_connect();
             let cause = without_url(error);
             let error = if is_sent { unavailable(cause) } else { CallError::Unreachable(cause) };
             Failure::Passing(error, None)
         })?;
+        attempt.answered(&response);
         if response.status().is_success() {
-            success(response).await
+            success(response, &mut attempt).await
         } else {
             let secrets = [&call.secrets[..], &[pass.token.expose_secret()]].concat();
             let mut answer = answer::read_error(response, &secrets).await;
+            attempt.complete();
+            attempt.is_called(answer.problem.request_id.as_deref());
             if !call.is_its_own {
                 // HubSpot's words, about credentials that nobody here knows.
                 answer.problem.message = answer.problem.message.map(|text| without_tokens(&text));
@@ -183,15 +195,19 @@ impl HttpFlowService {
     }
 }
 
-async fn success(response: Response) -> Result<Success, Failure> {
+async fn success(response: Response, attempt: &mut Attempt<'_>) -> Result<Success, Failure> {
     let headers = response.headers().clone();
     // One that is too long stays so.
     if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
+        attempt.complete();
         let cause = format!("the answer is longer than {MAX_BODY} bytes").into();
         return Err(Failure::Lasting(CallError::Undecodable(cause)));
     }
-    let body =
-        read_body(response, MAX_BODY).await.map_err(|cause| Failure::Passing(unavailable(cause), None))?;
+    let body = read_body(response, MAX_BODY).await.map_err(|cause| {
+        attempt.failed(&*cause);
+        Failure::Passing(unavailable(cause), None)
+    })?;
+    attempt.complete();
     Ok(Success { headers, body })
 }
 

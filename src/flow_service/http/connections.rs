@@ -7,7 +7,7 @@ use reqwest::Url;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use super::{HttpFlowService, call::Call};
+use super::{CONNECTION, CONNECTIONS, HttpFlowService, call::Call};
 use crate::{
     domain::{Connection, ConnectionChanges, ConnectionId, ConnectionRef, Credential, Etag, SandboxName},
     flow_service::{CallError, Cause, ConnectionPage, ListQuery, PageToken, Refusal, wire},
@@ -26,7 +26,7 @@ impl HttpFlowService {
         parameters.extend(of_name.as_deref().map(|filter| ("property", filter)));
         parameters.extend([("orderby", "-createdAt"), ("limit", &limit)]);
         parameters.extend(page.map(|PageToken(token)| ("continuationToken", token.as_str())));
-        let call = Call::get(with_query(self.connections.clone(), &parameters), query.sandbox);
+        let call = Call::get(with_query(self.connections.clone(), &parameters), CONNECTIONS, query.sandbox);
         self.call(&call, deadline, |answer| wire::read_page(&answer.body, server_time_ms(&answer.headers)?))
             .await
     }
@@ -35,7 +35,8 @@ impl HttpFlowService {
         let of_hubspot = of_hubspot();
         let parameters = [("property", of_hubspot.as_str()), ("count", "true")];
         let url = with_query(self.connections.clone(), &parameters);
-        self.call(&Call::get(url, sandbox), deadline, |answer| wire::read_count(&answer.body)).await
+        self.call(&Call::get(url, CONNECTIONS, sandbox), deadline, |answer| wire::read_count(&answer.body))
+            .await
     }
 
     pub(super) async fn get(
@@ -43,7 +44,7 @@ impl HttpFlowService {
         at: &ConnectionRef,
         deadline: Instant,
     ) -> Result<Option<Connection>, CallError> {
-        let call = Call::get(self.url_of(&at.id, None), &at.sandbox);
+        let call = Call::get(self.url_of(&at.id, None), CONNECTION, &at.sandbox);
         let read = self.call(&call, deadline, |answer| wire::read_connection(&answer.body, &at.id)).await;
         match read {
             Ok(wire::Found::Connection(connection)) => Ok(Some(connection)),
@@ -65,6 +66,7 @@ impl HttpFlowService {
         let call = Call {
             method: Method::PATCH,
             url: self.url_of(&before.id, None),
+            template: CONNECTION,
             sandbox,
             if_match: Some(HeaderValue::from_str(before.etag.as_str()).expect("an etag is visible ASCII")),
             body: Some(wire::body(&wire::changes(changes, before))),
@@ -75,7 +77,8 @@ impl HttpFlowService {
     }
 
     pub(super) async fn delete(&self, at: &ConnectionRef, deadline: Instant) -> Result<(), CallError> {
-        let call = Call { method: Method::DELETE, ..Call::get(self.url_of(&at.id, None), &at.sandbox) };
+        let call =
+            Call { method: Method::DELETE, ..Call::get(self.url_of(&at.id, None), CONNECTION, &at.sandbox) };
         self.call(&call, deadline, |_| Ok(())).await
     }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use http::header;
+use http::{Method, header};
 use reqwest::{Body, Response};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use super::{
-    HttpFlowService, Pass, SANDBOX_NAME, answer,
+    CONNECTIONS, HttpFlowService, Pass, SANDBOX_NAME, answer,
     answer::ErrorAnswer,
     timely_body::{Fate, TimelyBody},
 };
@@ -16,6 +16,7 @@ use crate::{
     domain::{CreatedConnection, NewConnection, Progress, Stage},
     flow_service::{
         Cause, CreateError,
+        attempt::Attempt,
         breaker::Verdict,
         classify::Meaning,
         upstream_client::{read_body, without_url},
@@ -65,10 +66,12 @@ impl HttpFlowService {
     ) -> Result<CreatedConnection, CreateError> {
         let body = wire::body(&wire::CreateConnection::from(connection));
         let (body, departure) = TimelyBody::new(body, send_by, Arc::clone(progress));
+        let mut attempt = self.attempts.begin(&Method::POST, CONNECTIONS, progress.sent_before());
         let request = self
             .client
             .post(self.connections.clone())
             .headers(self.headers.clone())
+            .headers(attempt.headers())
             .header(SANDBOX_NAME, connection.sandbox.as_str())
             .header(header::AUTHORIZATION, pass.token.authorization())
             .header(header::CONTENT_TYPE, super::JSON)
@@ -81,16 +84,25 @@ impl HttpFlowService {
             connection.credentials.all().map(|secret| secret.expose_secret());
         let secrets = [client_id, client_secret, access_token, refresh_token, pass.token.expose_secret()];
         match response {
-            Ok(response) if response.status().is_success() => created(response, &secrets).await,
+            Ok(response) if response.status().is_success() => {
+                attempt.answered(&response);
+                created(response, &secrets, &mut attempt).await
+            }
             Ok(response) => {
+                attempt.answered(&response);
                 let answer = answer::read_error(response, &secrets).await;
+                attempt.complete();
+                attempt.is_called(answer.problem.request_id.as_deref());
                 Err(self.not_created(pass, answer))
             }
-            Err(error) => Err(match fate {
-                Fate::TooLate => CreateError::TooLate,
-                Fate::Waiting | Fate::Withdrawn => CreateError::Unreachable(without_url(error)),
-                Fate::Sent => CreateError::OutcomeUnknown { problem: None, cause: without_url(error) },
-            }),
+            Err(error) => {
+                attempt.failed(&error);
+                Err(match fate {
+                    Fate::TooLate => CreateError::TooLate,
+                    Fate::Waiting | Fate::Withdrawn => CreateError::Unreachable(without_url(error)),
+                    Fate::Sent => CreateError::OutcomeUnknown { problem: None, cause: without_url(error) },
+                })
+            }
         }
     }
 
@@ -115,10 +127,19 @@ impl HttpFlowService {
 }
 
 /// Reads a success. Without both values in it the connection exists and cannot be named.
-async fn created(response: Response, secrets: &[&str]) -> Result<CreatedConnection, CreateError> {
+async fn created(
+    response: Response,
+    secrets: &[&str],
+    attempt: &mut Attempt<'_>,
+) -> Result<CreatedConnection, CreateError> {
     let problem = answer::without_body(&response, secrets);
+    attempt.is_called(problem.request_id.as_deref());
     let unusable = |cause: Cause| CreateError::OutcomeUnknown { problem: Some(problem.clone()), cause };
-    let body = read_body(response, answer::MAX_SHORT).await.map_err(unusable)?;
+    let body = read_body(response, answer::MAX_SHORT).await.map_err(|cause| {
+        attempt.failed(&*cause);
+        unusable(cause)
+    })?;
+    attempt.complete();
     // The parser's message could quote the body.
     let created: wire::Created =
         serde_json::from_slice(&body).map_err(|_| unusable("the success holds no id and etag".into()))?;

@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 
-use super::{HttpFlowService, call::Call, connections::with_query};
+use super::{EXPLORE, HttpFlowService, SPEC, TEST, call::Call, connections::with_query};
 use crate::{
     domain::{Column, ConnectionRef, SandboxName, Table, TablePath},
     flow_service::{CallError, Refusal, wire},
@@ -11,7 +11,8 @@ use crate::{
 
 impl HttpFlowService {
     pub(super) async fn test(&self, at: &ConnectionRef, deadline: Instant) -> Result<bool, CallError> {
-        let call = Call { is_its_own: false, ..Call::get(self.url_of(&at.id, Some("test")), &at.sandbox) };
+        let url = self.url_of(&at.id, Some("test"));
+        let call = Call { is_its_own: false, ..Call::get(url, TEST, &at.sandbox) };
         self.call(&call, deadline, |answer| wire::read_test(&answer.body)).await
     }
 
@@ -38,7 +39,7 @@ impl HttpFlowService {
     /// connection specifications in lower case.
     fn explore<'a>(&self, at: &'a ConnectionRef, parameters: &[(&str, &str)]) -> Call<'a> {
         let url = with_query(self.url_of(&at.id, Some("explore")), parameters);
-        Call { is_its_own: false, ..Call::get(url, &at.sandbox) }
+        Call { is_its_own: false, ..Call::get(url, EXPLORE, &at.sandbox) }
     }
 
     pub(super) async fn drift(
@@ -46,7 +47,7 @@ impl HttpFlowService {
         sandbox: &SandboxName,
         deadline: Instant,
     ) -> Result<Vec<String>, CallError> {
-        let call = Call::get(self.spec.clone(), sandbox);
+        let call = Call::get(self.spec.clone(), SPEC, sandbox);
         match self.call(&call, deadline, |answer| wire::spec_drift(&answer.body)).await {
             Err(error) if error.refusal() == Some(Refusal::NotFound) => {
                 Ok(vec!["it does not exist any more".to_owned()])

@@ -9,15 +9,18 @@ use axum::{
 };
 use tokio::sync::Semaphore;
 
-use crate::grpc::status;
+use crate::{grpc::status, metrics::CallMetrics};
 
 pub(in crate::grpc) async fn admission(
-    State(slots): State<Arc<Semaphore>>,
+    State((slots, metrics)): State<(Arc<Semaphore>, CallMetrics)>,
     request: Request,
     next: Next,
 ) -> Response {
     match slots.try_acquire() {
         Ok(_slot) => next.run(request).await,
-        Err(_) => status::overloaded().into_http(),
+        Err(_) => {
+            metrics.shed_call();
+            status::overloaded().into_http()
+        }
     }
 }

@@ -1,18 +1,38 @@
 //! One line in the log for each call, whatever becomes of it. That of a stream (of health or
 //! reflection) is written when its answer begins: how the stream ends is not in it.
 
-use axum::{extract::Request, http::StatusCode, middleware::Next, response::Response};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+use opentelemetry::{
+    Context, KeyValue,
+    context::FutureExt as _,
+    trace::{SpanKind, Status, TraceContextExt as _},
+};
 use tokio::time::Instant;
 use tonic::Code;
 use tracing::{Instrument, Span, field::Empty};
 
-use crate::{grpc::status::code_name, server::Peer};
+use crate::{
+    grpc::status::code_name,
+    metrics::{CallMetrics, OTHER_METHOD, Running, method},
+    server::Peer,
+    telemetry::{propagation, spans},
+};
 
-pub(in crate::grpc) async fn call_log(request: Request, next: Next) -> Response {
+pub(in crate::grpc) async fn call_log(
+    State(metrics): State<CallMetrics>,
+    request: Request,
+    next: Next,
+) -> Response {
     // At the highest level, because a span is the context of its lines: whatever the filter keeps of
     // them keeps its fields.
     let span = tracing::error_span!(
         "call",
+        trace_id = Empty,
         method = cut(request.uri().path()),
         caller = Empty,
         peer = request.extensions().get::<Peer>().map(tracing::field::display),
@@ -22,9 +42,19 @@ pub(in crate::grpc) async fn call_log(request: Request, next: Next) -> Response 
         cause = Empty,
     );
     let is_probe = request.uri().path().starts_with("/grpc.health.");
-    let mut line = Line { span, is_probe, started: Instant::now(), outcome: Outcome::Grpc(Code::Cancelled) };
+    let measured = (!is_probe).then(|| {
+        let method = method(request.uri().path());
+        let trace = server_span(method, request.headers());
+        if let Some(trace_id) = spans::trace_id(&trace) {
+            span.record("trace_id", tracing::field::display(trace_id));
+        }
+        Measured { method, trace, _running: metrics.begin(), metrics }
+    });
+    let trace = measured.as_ref().map(|measured| measured.trace.clone()).unwrap_or_default();
+    let started = Instant::now();
+    let mut line = Line { span, measured, started, outcome: Outcome::Grpc(Code::Cancelled) };
 
-    let response = next.run(request).instrument(line.span.clone()).await;
+    let response = next.run(request).with_context(trace).instrument(line.span.clone()).await;
     line.outcome = match response.headers().get("grpc-status") {
         Some(code) => Outcome::Grpc(Code::from_bytes(code.as_bytes())),
         None if response.status().is_success() => Outcome::Grpc(Code::Ok),
@@ -45,17 +75,84 @@ enum Outcome {
     Http(StatusCode),
 }
 
+impl Outcome {
+    /// The code that a gRPC client takes it for.
+    fn code(&self) -> Code {
+        match self {
+            Self::Grpc(code) => *code,
+            Self::Http(_) => Code::Unknown,
+        }
+    }
+
+    fn code_name(&self) -> &'static str {
+        code_name(self.code())
+    }
+}
+
+/// Begins the span of a call, below that of its caller.
+fn server_span(method: Option<&'static str>, headers: &HeaderMap) -> Context {
+    let method = method.unwrap_or(OTHER_METHOD);
+    spans::begin(
+        &propagation::extract(headers),
+        SpanKind::Server,
+        || method.into(),
+        || vec![KeyValue::new("rpc.system.name", "grpc"), KeyValue::new("rpc.method", method)],
+    )
+}
+
+fn end(trace: &Context, outcome: &Outcome) {
+    let span = trace.span();
+    if span.is_recording() {
+        let code = outcome.code_name();
+        span.set_attribute(KeyValue::new("rpc.response.status_code", code));
+        if is_failure_of_server(outcome.code()) {
+            span.set_attribute(KeyValue::new("error.type", code));
+            span.set_status(Status::error(""));
+        }
+    }
+    span.end();
+}
+
+/// Whether a code is an error of the server, by the semantic conventions of gRPC. The others are the
+/// caller's.
+fn is_failure_of_server(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+/// How a call is measured.
+struct Measured {
+    method: Option<&'static str>,
+    /// The context of its span.
+    trace: Context,
+    metrics: CallMetrics,
+    _running: Running,
+}
+
 /// Written when it is dropped: a caller that leaves takes the call with it.
 struct Line {
     span: Span,
-    is_probe: bool,
+    /// `None` for a health probe.
+    measured: Option<Measured>,
     started: Instant,
     outcome: Outcome,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let duration_ms = self.started.elapsed().as_secs_f64() * 1000.0;
+        let duration = self.started.elapsed();
+        if let Some(Measured { method, metrics, trace, .. }) = &self.measured {
+            metrics.ended(*method, self.outcome.code_name(), duration);
+            end(trace, &self.outcome);
+        }
+        let duration_ms = duration.as_secs_f64() * 1000.0;
         let _in_call = self.span.enter();
         let status = match self.outcome {
             Outcome::Grpc(status) => status,
@@ -65,7 +162,7 @@ impl Drop for Line {
         };
         let code = code_name(status);
         match status {
-            Code::Ok if self.is_probe => tracing::debug!(code, duration_ms, "call"),
+            Code::Ok if self.measured.is_none() => tracing::debug!(code, duration_ms, "call"),
             Code::Internal | Code::Unknown | Code::Unavailable | Code::FailedPrecondition => {
                 tracing::warn!(code, duration_ms, "call");
             }
@@ -88,7 +185,7 @@ impl Drop for Line {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, middleware::from_fn};
+    use axum::{Router, body::Body, middleware::from_fn_with_state};
     use serde_json::Value;
     use tower::ServiceExt;
 
@@ -106,7 +203,9 @@ mod tests {
         let captured = Captured::default();
         let config = LogConfig { filter: filter.to_owned(), format: LogFormat::Json };
         let subscriber = telemetry::subscriber(&config, captured.writer(), false).unwrap();
-        let router = Router::new().fallback(move || async move { answer() }).layer(from_fn(call_log));
+        let router = Router::new()
+            .fallback(move || async move { answer() })
+            .layer(from_fn_with_state(CallMetrics::default(), call_log));
         let mut request = http::Request::post(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(Peer(([127, 0, 0, 1], 7).into()));
         {

@@ -13,7 +13,7 @@ use tonic_types::StatusExt as _;
 
 use super::search::Search;
 use crate::server::health;
-use crate::support::{ServiceProcess, post, request};
+use crate::support::{ServiceProcess, collector::Collector, post, request};
 
 /// Credentials with characters that every escaping changes.
 pub(super) const CREDENTIALS: [&str; 4] = [
@@ -46,6 +46,8 @@ pub(super) struct Observed {
     service: ServiceProcess,
     client: HubSpotConnectionServiceClient<Channel>,
     answers: Vec<(String, Vec<u8>)>,
+    /// Where its spans go.
+    collector: Option<Collector>,
 }
 
 impl Observed {
@@ -53,7 +55,12 @@ impl Observed {
         let client = service.client().await;
         // A call whose line is below `info`: it shows that the log holds all that it can.
         assert_eq!(health(service.grpc, "").await.unwrap(), "SERVING");
-        Self { service, client, answers: Vec::new() }
+        Self { service, client, answers: Vec::new(), collector: None }
+    }
+
+    /// Looks at the spans as well, which the service sends to this collector.
+    pub(super) fn exporting_to(self, collector: Collector) -> Self {
+        Self { collector: Some(collector), ..self }
     }
 
     /// The way to the service for calls whose answers [`Observed::note`] gets.
@@ -112,7 +119,7 @@ impl Observed {
 
     /// Ends the service, and fails if any of these secrets is in its output or in an answer.
     pub(super) async fn end_without<S: AsRef<str>>(self, secrets: impl IntoIterator<Item = S>) {
-        let Self { service, client, answers } = self;
+        let Self { service, client, answers, collector } = self;
         drop(client);
         let metrics = reqwest::get(format!("http://{}/metrics", service.admin)).await.unwrap();
         let metrics = metrics.bytes().await.unwrap();
@@ -120,6 +127,10 @@ impl Observed {
         assert_eq!(status.code(), Some(0), "{output:?}");
         let search = Search::new(secrets.into_iter().map(|secret| secret.as_ref().to_owned()));
         search.assert_absent("the metrics", &metrics);
+        if let Some(collector) = collector {
+            assert!(collector.spans().len() > answers.len(), "{:#?}", collector.spans());
+            search.assert_absent("the spans", &collector.bytes());
+        }
         for (what, text) in answers {
             search.assert_absent(&format!("the answer to {what}"), &text);
         }

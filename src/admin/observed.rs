@@ -1,0 +1,60 @@
+//! The state of the process that is looked at when somebody asks for it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    flow_service::{TokenSource, UpstreamState},
+    idempotency::Store,
+    metrics::Metrics,
+    tls::ServerTls,
+};
+
+/// The state of the process that is looked at when somebody asks for it.
+#[derive(Clone)]
+pub struct Observed {
+    /// The store of request ids.
+    pub store: Arc<dyn Store>,
+    /// What the last dry run found of Adobe's connection specification.
+    pub spec_has_drifted: Arc<AtomicBool>,
+    /// What keeps requests to Adobe from being sent.
+    pub upstream: UpstreamState,
+    /// The access token.
+    pub tokens: TokenSource,
+    /// The certificates, where TLS is spoken.
+    pub tls: Option<ServerTls>,
+}
+
+impl Observed {
+    /// Puts the state into the metrics.
+    pub(super) fn note(&self, metrics: &Metrics) {
+        metrics.idempotency_store_up.set(self.store.is_available().into());
+        metrics.spec_drift.set(self.spec_has_drifted.load(Ordering::Relaxed).into());
+        metrics.upstream.breaker_open.set(self.upstream.is_breaker_open().into());
+        metrics.upstream.throttle_gate_closed.set(self.upstream.is_gate_closed().into());
+        let (age, left) = self.tokens.age().unwrap_or_default();
+        metrics.token.age.set(age.as_secs_f64());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        metrics.token.expiry.set(left.map_or(0.0, |left| (now + left).as_secs_f64()));
+        if let Some(tls) = &self.tls {
+            let expiry = tls.expiry();
+            for (certificate, expiry) in [("server", expiry.server), ("client_ca", expiry.client_ca)] {
+                if let Some(expiry) = expiry {
+                    metrics.tls_certificate_expiry.get_or_create(&certificate.into()).set(expiry);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Observed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observed").field("upstream", &self.upstream).finish_non_exhaustive()
+    }
+}

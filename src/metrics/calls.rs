@@ -1,0 +1,132 @@
+//! The calls of this service's callers.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use super::{Reason, Running, SECONDS, register};
+
+/// The methods that calls are told apart by. The health service is not among them: its calls are not
+/// measured.
+pub const METHODS: [&str; 10] = [
+    "hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection",
+    "hubspot_connection.v1.HubSpotConnectionService/GetHubSpotConnection",
+    "hubspot_connection.v1.HubSpotConnectionService/ListHubSpotConnections",
+    "hubspot_connection.v1.HubSpotConnectionService/UpdateHubSpotConnection",
+    "hubspot_connection.v1.HubSpotConnectionService/DeleteHubSpotConnection",
+    "hubspot_connection.v1.HubSpotConnectionService/TestHubSpotConnection",
+    "hubspot_connection.v1.HubSpotConnectionService/ListHubSpotTables",
+    "hubspot_connection.v1.HubSpotConnectionService/GetHubSpotTable",
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+/// Every other method: a caller can send anything.
+pub const OTHER_METHOD: &str = "_OTHER";
+/// Why calls are shed.
+const SHED: [&str; 2] = ["max_in_flight", "max_creations"];
+
+/// The calls of this service's callers.
+#[derive(Clone, Debug)]
+pub struct CallMetrics {
+    duration: Family<Call, Histogram>,
+    in_flight: Gauge,
+    shed: Family<Reason, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    rpc_system_name: &'static str,
+    rpc_method: &'static str,
+    rpc_response_status_code: &'static str,
+}
+
+impl Call {
+    fn new(method: &'static str, code: &'static str) -> Self {
+        Self { rpc_system_name: "grpc", rpc_method: method, rpc_response_status_code: code }
+    }
+}
+
+impl Default for CallMetrics {
+    fn default() -> Self {
+        let duration = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
+        for method in METHODS {
+            drop(duration.get_or_create(&Call::new(method, "OK")));
+        }
+        let shed = Family::<Reason, Counter>::default();
+        for reason in SHED {
+            drop(shed.get_or_create(&reason.into()));
+        }
+        Self { duration, in_flight: Gauge::default(), shed }
+    }
+}
+
+impl CallMetrics {
+    pub(super) fn register_standard(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "rpc_server_call_duration",
+            "The time of a call, from its headers to the beginning of its answer",
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        register(registry, "calls_in_flight", "The calls under way", self.in_flight.clone());
+        register(registry, "calls_shed", "Calls refused because too much is under way", self.shed.clone());
+    }
+
+    /// A call is under way for as long as the result exists.
+    pub fn begin(&self) -> Running {
+        Running::in_gauge(&self.in_flight)
+    }
+
+    /// A call has ended with this code.
+    pub fn ended(&self, method: Option<&'static str>, code: &'static str, duration: Duration) {
+        let call = Call::new(method.unwrap_or(OTHER_METHOD), code);
+        self.duration.get_or_create(&call).observe(duration.as_secs_f64());
+    }
+
+    /// A call was refused because as many are under way as may be.
+    pub fn shed_call(&self) {
+        self.shed.get_or_create(&SHED[0].into()).inc();
+    }
+
+    /// Counts the creations that were refused because as many are under way as may be.
+    pub(super) fn shed_creations(&self) -> Counter {
+        self.shed.get_or_create_owned(&SHED[1].into())
+    }
+}
+
+/// The method that a path names, if it is one of [`METHODS`].
+pub fn method(path: &str) -> Option<&'static str> {
+    let path = path.strip_prefix('/')?;
+    METHODS.into_iter().find(|method| *method == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+    use crate::{grpc::SERVICE_NAME, proto};
+
+    #[test]
+    fn every_method_of_the_service_is_measured_by_its_name() {
+        let files = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
+        let services = files.file.iter().flat_map(|file| &file.service);
+        let methods: Vec<_> = services
+            .flat_map(|service| &service.method)
+            .map(|method| format!("/{SERVICE_NAME}/{}", method.name()))
+            .collect();
+        assert_eq!(methods.len(), 8);
+        for path in methods {
+            assert_eq!(method(&path), Some(&path[1..]));
+        }
+        assert_eq!(method("/a.Service/Method"), None);
+    }
+}

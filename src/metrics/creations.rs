@@ -1,0 +1,157 @@
+//! The creations: how they are claimed, how they end, and what becomes of lost ones.
+
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::{ByOutcome, Running, register};
+
+/// A closed list of outcomes and their names.
+macro_rules! outcomes {
+    ($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$of])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            const NAMES: &[&str] = &[$($text,)+];
+
+            fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// What a claim of a request id comes to.
+    ClaimOutcome {
+        /// It is a new one.
+        Fresh = "fresh",
+        /// Its creation is under way in this process, and the call shares the outcome.
+        Joined = "joined",
+        /// Its creation is done, and the call is answered with the outcome.
+        Replayed = "replayed",
+        /// Its creation was lost, and is looked for.
+        Resumed = "resumed",
+        /// Its creation is under way elsewhere.
+        InProgress = "in_progress",
+        /// A creation of the same name is.
+        NameInProgress = "name_in_progress",
+        /// It is that of other content.
+        Reused = "reused",
+        /// The store has no room.
+        Full = "full",
+        /// The store fails.
+        Unavailable = "unavailable",
+    }
+}
+
+outcomes! {
+    /// How a creation ends.
+    CreationOutcome {
+        /// There is a connection.
+        Created = "created",
+        /// The Flow Service refuses it.
+        Refused = "refused",
+        /// Nothing was sent, or nothing arrived.
+        NotSent = "not_sent",
+        /// The connection may exist.
+        Unknown = "unknown",
+        /// Several connections could be the one.
+        Ambiguous = "ambiguous",
+    }
+}
+
+outcomes! {
+    /// What a search for a lost creation comes to.
+    SearchOutcome {
+        /// The connection.
+        Found = "found",
+        /// The settle window has passed, and there is nothing.
+        Absent = "absent",
+        /// Several connections could be the one.
+        Ambiguous = "ambiguous",
+        /// It was left to whoever asks next.
+        Undecided = "undecided",
+    }
+}
+
+outcomes! {
+    /// What the test of a new connection comes to.
+    VerificationOutcome {
+        /// It works.
+        Passed = "passed",
+        /// It does not.
+        Failed = "failed",
+        /// Nobody knows yet.
+        Undecided = "undecided",
+    }
+}
+
+/// The creations.
+#[derive(Clone, Debug)]
+pub struct CreationMetrics {
+    background: Gauge,
+    claims: ByOutcome,
+    ends: ByOutcome,
+    searches: ByOutcome,
+    verifications: ByOutcome,
+    /// Creations that were refused because as many are under way as may be.
+    pub shed: Counter,
+}
+
+impl Default for CreationMetrics {
+    fn default() -> Self {
+        let of = |names: &'static [&'static str]| ByOutcome::of(names.iter().copied());
+        Self {
+            background: Gauge::default(),
+            claims: of(ClaimOutcome::NAMES),
+            ends: of(CreationOutcome::NAMES),
+            searches: of(SearchOutcome::NAMES),
+            verifications: of(VerificationOutcome::NAMES),
+            shed: Counter::default(),
+        }
+    }
+}
+
+impl CreationMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        let background = "The creations that run, with or without a caller";
+        register(registry, "background_creations", background, self.background.clone());
+        for (name, help, counters) in [
+            ("idempotency_claims", "What claims of request ids came to", &self.claims),
+            ("creations", "How creations ended", &self.ends),
+            ("reconciliations", "What searches for lost creations came to", &self.searches),
+            ("verifications", "What tests of new connections came to", &self.verifications),
+        ] {
+            register(registry, name, help, counters.0.clone());
+        }
+    }
+
+    /// A creation runs for as long as the result exists.
+    pub fn begin(&self) -> Running {
+        Running::in_gauge(&self.background)
+    }
+
+    /// A request id was claimed.
+    pub fn claimed(&self, outcome: ClaimOutcome) {
+        self.claims.inc(outcome.name());
+    }
+
+    /// A creation has ended.
+    pub fn ended(&self, outcome: CreationOutcome) {
+        self.ends.inc(outcome.name());
+    }
+
+    /// A search for a lost creation has ended.
+    pub fn searched(&self, outcome: SearchOutcome) {
+        self.searches.inc(outcome.name());
+    }
+
+    /// A new connection was tested.
+    pub fn verified(&self, outcome: VerificationOutcome) {
+        self.verifications.inc(outcome.name());
+    }
+}

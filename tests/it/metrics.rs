@@ -1,0 +1,235 @@
+//! What `/metrics` says, and when.
+
+use hubspot_connection_service::proto::{
+    CreateHubSpotConnectionRequest, GetHubSpotConnectionRequest, Verification,
+};
+use serde_json::json;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::{
+    server::health,
+    support::{TestService, counted, metrics, request, until_counted},
+};
+
+const CREATE: &str = "POST /connections";
+const GET: &str = "GET /connections/{id}";
+const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
+
+/// Every family, as an idle service shows it that speaks no TLS.
+const FAMILIES: [(&str, &str); 28] = [
+    ("rpc_server_call_duration_seconds", "histogram"),
+    ("http_client_request_duration_seconds", "histogram"),
+    ("hubspot_connection_build", "info"),
+    ("hubspot_connection_calls_in_flight", "gauge"),
+    ("hubspot_connection_calls_shed", "counter"),
+    ("hubspot_connection_background_creations", "gauge"),
+    ("hubspot_connection_upstream_retries", "counter"),
+    ("hubspot_connection_upstream_retries_refused", "counter"),
+    ("hubspot_connection_breaker_open", "gauge"),
+    ("hubspot_connection_breaker_opened", "counter"),
+    ("hubspot_connection_throttle_gate_closed", "gauge"),
+    ("hubspot_connection_upstream_throttled", "counter"),
+    ("hubspot_connection_idempotency_claims", "counter"),
+    ("hubspot_connection_idempotency_store_up", "gauge"),
+    ("hubspot_connection_creations", "counter"),
+    ("hubspot_connection_reconciliations", "counter"),
+    ("hubspot_connection_verifications", "counter"),
+    ("hubspot_connection_adobe_token_age_seconds", "gauge"),
+    ("hubspot_connection_adobe_token_expiry_timestamp_seconds", "gauge"),
+    ("hubspot_connection_adobe_token_refreshes", "counter"),
+    ("hubspot_connection_spec_drift", "gauge"),
+    ("hubspot_connection_tls_reloads", "counter"),
+    ("hubspot_connection_tls_reload_failures", "counter"),
+    ("hubspot_connection_jwks_failures", "counter"),
+    ("hubspot_connection_tls_handshake_failures", "counter"),
+    ("hubspot_connection_callers_refused", "counter"),
+    ("hubspot_connection_connections_cut", "counter"),
+    ("hubspot_connection_connections_idle", "counter"),
+];
+
+fn own(name: &str) -> String {
+    format!("hubspot_connection_{name}")
+}
+
+fn with_id() -> CreateHubSpotConnectionRequest {
+    CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() }
+}
+
+/// The number of calls of a method that ended with a code.
+fn calls(method: &str, code: &str) -> String {
+    format!(
+        "rpc_server_call_duration_seconds_count{{rpc_system_name=\"grpc\",rpc_method=\"{method}\",\
+         rpc_response_status_code=\"{code}\"}}"
+    )
+}
+
+/// The number of requests to Adobe that ended so.
+fn requests(method: &str, template: &str, status: &str, error: &str) -> String {
+    format!(
+        "http_client_request_duration_seconds_count{{http_request_method=\"{method}\",url_template=\"{template}\",\
+         server_address=\"127.0.0.1\",http_response_status_code=\"{status}\",error_type=\"{error}\"}}"
+    )
+}
+
+#[tokio::test]
+async fn every_metric_is_there_from_the_start() {
+    let service = TestService::start().await;
+    let text = metrics(service.admin).await;
+    for (name, kind) in FAMILIES {
+        assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}: {text}");
+    }
+    for line in [
+        &*calls(&format!("{METHOD}/CreateHubSpotConnection"), "OK"),
+        &*requests("POST", "/connections", "201", ""),
+        "hubspot_connection_idempotency_claims_total{outcome=\"fresh\"}",
+        "hubspot_connection_calls_shed_total{reason=\"max_in_flight\"}",
+    ] {
+        assert!(text.contains(&format!("\n{line} 0\n")), "{line}: {text}");
+    }
+    let build =
+        format!("hubspot_connection_build_info{{version=\"{}\",revision=\"", env!("CARGO_PKG_VERSION"));
+    assert!(text.contains(&build), "{text}");
+}
+
+#[tokio::test]
+async fn a_creation_counts_as_call_claim_request_and_creation() {
+    let service = TestService::start().await;
+    let request = with_id();
+    service.send(request.clone()).await.unwrap();
+    service.send(request.clone()).await.unwrap();
+    let other = CreateHubSpotConnectionRequest { name: "another".to_owned(), ..request };
+    service.send(other).await.unwrap_err();
+    health(service.grpc, "").await.unwrap();
+
+    let method = format!("{METHOD}/CreateHubSpotConnection");
+    for (line, value) in [
+        (calls(&method, "OK"), 2),
+        (calls(&method, "INVALID_ARGUMENT"), 1),
+        (requests("POST", "/connections", "201", ""), 1),
+        (requests("POST", "/ims/token/v3", "200", ""), 1),
+        (own("idempotency_claims_total{outcome=\"fresh\"}"), 1),
+        (own("idempotency_claims_total{outcome=\"replayed\"}"), 1),
+        (own("idempotency_claims_total{outcome=\"reused\"}"), 1),
+        (own("creations_total{outcome=\"created\"}"), 1),
+        (own("adobe_token_refreshes_total{outcome=\"ok\"}"), 1),
+        (own("calls_in_flight"), 0),
+    ] {
+        until_counted(service.admin, &line, value).await;
+    }
+    let text = metrics(service.admin).await;
+    // Health checks are not measured.
+    assert!(!text.contains("grpc.health"), "{text}");
+    let value = |name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().parse().unwrap()
+    };
+    assert!(value("hubspot_connection_adobe_token_age_seconds ") > 0.0, "{text}");
+    assert!(value("hubspot_connection_adobe_token_expiry_timestamp_seconds ") > 1.7e9, "{text}");
+}
+
+#[tokio::test]
+async fn a_read_that_is_repeated_counts_with_its_failure() {
+    let service = TestService::start().await;
+    let created = service.create().await.unwrap();
+    service.inject(json!([
+        {"route": GET, "action": {"status": 503, "shape": "A"}},
+        {"route": GET, "action": {"close": "before_commit"}},
+    ]));
+    let get = GetHubSpotConnectionRequest { id: created.id, ..GetHubSpotConnectionRequest::default() };
+    service.client().await.get_hub_spot_connection(get).await.unwrap();
+    for (line, value) in [
+        (requests("GET", "/connections/{id}", "503", "503"), 1),
+        (requests("GET", "/connections/{id}", "", "reset"), 1),
+        (requests("GET", "/connections/{id}", "200", ""), 1),
+        (own("upstream_retries_total{url_template=\"/connections/{id}\"}"), 2),
+    ] {
+        assert_eq!(counted(service.admin, &line).await, value, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_throttle_counts_and_closes_the_gate() {
+    let service = TestService::start().await;
+    let throttled = json!({"status": 429, "shape": "A", "headers": {"retry-after": "60"}});
+    let failure = service.create_with_faults(json!([{"route": CREATE, "action": throttled}])).await;
+    assert_eq!(failure.code, Code::ResourceExhausted);
+    for (name, value) in [
+        ("upstream_throttled_total", 1),
+        ("throttle_gate_closed", 1),
+        ("breaker_open", 0),
+        ("creations_total{outcome=\"not_sent\"}", 1),
+    ] {
+        assert_eq!(counted(service.admin, &own(name)).await, value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_breaker_shows_and_its_openings_count() {
+    let service = TestService::start().await;
+    service.inject(json!([{"route": GET, "count": 0, "action": {"status": 503, "shape": "A"}}]));
+    let mut client = service.client().await;
+    for _ in 0..2 {
+        let get = GetHubSpotConnectionRequest {
+            id: Uuid::new_v4().to_string(),
+            ..GetHubSpotConnectionRequest::default()
+        };
+        client.get_hub_spot_connection(get).await.unwrap_err();
+    }
+    assert_eq!(counted(service.admin, &own("breaker_open")).await, 1);
+    assert_eq!(counted(service.admin, &own("breaker_opened_total")).await, 1);
+}
+
+#[tokio::test]
+async fn a_lost_creation_counts_as_it_is_found_and_its_test_as_it_ends() {
+    let service = TestService::start().await;
+    service.inject(json!([{"route": CREATE, "action": {"close": "after_commit"}}]));
+    let lost = CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..with_id() };
+    service.send(lost).await.unwrap();
+    service.set(json!({"test_result": false}));
+    let failing = CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..with_id() };
+    service.send(failing).await.unwrap();
+    for (name, value) in [
+        ("reconciliations_total{outcome=\"found\"}", 1),
+        ("verifications_total{outcome=\"passed\"}", 1),
+        ("verifications_total{outcome=\"failed\"}", 1),
+        ("creations_total{outcome=\"created\"}", 2),
+        ("background_creations", 0),
+    ] {
+        until_counted(service.admin, &own(name), value).await;
+    }
+}
+
+#[tokio::test]
+async fn calls_that_are_shed_given_up_or_unknown_count() {
+    let service = TestService::with([("HCS_MAX_IN_FLIGHT", "1")]).await;
+    service.inject(json!([{"route": CREATE, "action": {"delay": "30s"}}]));
+    let mut client = service.client().await;
+    let given_up = tokio::spawn(async move { client.create_hub_spot_connection(request()).await });
+    until_counted(service.admin, &own("calls_in_flight"), 1).await;
+    until_counted(service.admin, &own("background_creations"), 1).await;
+    assert_eq!(service.create().await.unwrap_err().code, Code::ResourceExhausted);
+    given_up.abort();
+    let method = format!("{METHOD}/CreateHubSpotConnection");
+    until_counted(service.admin, &calls(&method, "CANCELLED"), 1).await;
+    assert_eq!(counted(service.admin, &own("calls_in_flight")).await, 0);
+    // The creation goes on, and there is room for a call but not for another creation.
+    assert_eq!(service.create().await.unwrap_err().code, Code::ResourceExhausted);
+    for (reason, value) in [("max_in_flight", 1), ("max_creations", 1)] {
+        let line = own(&format!("calls_shed_total{{reason=\"{reason}\"}}"));
+        assert_eq!(counted(service.admin, &line).await, value, "{line}");
+    }
+    crate::support::post(service.grpc, &[("content-type", "text/plain")], Vec::new()).await;
+    until_counted(service.admin, &calls(&method, "UNKNOWN"), 1).await;
+}
+
+#[tokio::test]
+async fn refused_credentials_count_as_such() {
+    let refused =
+        json!([{"route": "POST /ims/token/v3", "count": 0, "action": {"status": 400, "shape": "A"}}]);
+    let service = TestService::with_faults(refused, []).await;
+    service.create().await.unwrap_err();
+    let line = own("adobe_token_refreshes_total{outcome=\"refused\"}");
+    assert!(counted(service.admin, &line).await >= 1);
+    assert!(counted(service.admin, &requests("POST", "/ims/token/v3", "400", "400")).await >= 1);
+}
