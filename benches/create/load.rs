@@ -1,0 +1,21 @@
+//! A number of creations for a server that was started by hand, under a profiler.
+
+use crate::{
+    calls::Workload,
+    contender::{CONNECTIONS, assert_all_good},
+    drive,
+    target::Target,
+};
+
+/// Runs until the last call is answered.
+pub(crate) fn main(mut arguments: impl Iterator<Item = String>) {
+    let mut argument = || arguments.next().expect("ADDRESS CALLS IN_FLIGHT");
+    let address = argument().parse().unwrap();
+    let (calls, in_flight) = (argument().parse().unwrap(), argument().parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let target = Target::connect(address, None, CONNECTIONS, Workload::Create).await.unwrap();
+        let run = drive::times(in_flight, calls, move || target.call()).await;
+        assert_all_good(&run);
+    });
+}

@@ -1,0 +1,44 @@
+//! The rows of the table, each measured by itself.
+
+mod ids;
+mod memory;
+mod overload;
+mod peak;
+mod slow_upstream;
+mod soak;
+mod start;
+mod workloads;
+
+use crate::{Bench, Report, Row};
+
+/// Measures what was asked for.
+pub(crate) async fn run(bench: &Bench, report: &mut Report) {
+    let has = |row| bench.arguments.has(row);
+    if has(Row::Cpu) || has(Row::P99) || has(Row::Workloads) {
+        workloads::run(bench, report).await;
+    }
+    if has(Row::Throughput) {
+        peak::run(bench, report).await;
+    }
+    if has(Row::SlowUpstream) {
+        slow_upstream::run(bench, report).await;
+    }
+    if has(Row::Overload) {
+        overload::run(bench, report).await;
+    }
+    if has(Row::Memory) {
+        memory::run(bench, report).await;
+    }
+    if has(Row::Idle) {
+        memory::idle(bench, report).await;
+    }
+    if has(Row::Start) {
+        start::run(bench, report).await;
+    }
+    if has(Row::Ids) {
+        ids::run(bench, report).await;
+    }
+    if has(Row::Soak) {
+        soak::run(bench, report).await;
+    }
+}
