@@ -19,6 +19,8 @@ use std::{
 use clap::{Arg, ArgMatches, value_parser};
 use http::Uri;
 
+#[cfg(feature = "emulator")]
+use crate::domain::{Invalid, RequestId};
 use crate::{
     config::{Config, Fallback, Flags, Loaded, LogFormat, SETTINGS, Setting},
     error_chain::error_chain,
@@ -42,6 +44,14 @@ pub enum Command {
         /// Whether to end after the last answer.
         once: bool,
     },
+    /// Create a connection through a service that runs already.
+    #[cfg(feature = "emulator")]
+    DemoAt {
+        /// The URL of its gRPC port, in plaintext.
+        address: Uri,
+        /// The request id of the creation.
+        request_id: RequestId,
+    },
     /// Run the emulator alone.
     #[cfg(feature = "emulator")]
     Emulator {
@@ -61,7 +71,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, c
         Some(("check-config", matches)) => Command::CheckConfig(flags(matches)),
         Some(("health", matches)) => Command::Health { address: value(matches, ADDRESS) },
         #[cfg(feature = "emulator")]
-        Some(("demo", matches)) => Command::Demo { once: matches.get_flag(ONCE) },
+        Some(("demo", matches)) => match matches.get_one::<Uri>(ADDRESS) {
+            None => Command::Demo { once: matches.get_flag(ONCE) },
+            Some(address) => {
+                let request_id = matches.get_one(REQUEST_ID).copied().unwrap_or_else(RequestId::generate);
+                Command::DemoAt { address: address.clone(), request_id }
+            }
+        },
         #[cfg(feature = "emulator")]
         Some(("emulator", matches)) => Command::Emulator { listen: value(matches, LISTEN) },
         Some((_, matches)) => Command::Serve(flags(matches)),
@@ -105,6 +121,8 @@ const ADDRESS: &str = "address";
 #[cfg(feature = "emulator")]
 const ONCE: &str = "once";
 #[cfg(feature = "emulator")]
+const REQUEST_ID: &str = "request-id";
+#[cfg(feature = "emulator")]
 const LISTEN: &str = "listen";
 
 fn command() -> clap::Command {
@@ -136,6 +154,18 @@ fn command() -> clap::Command {
 #[cfg(feature = "emulator")]
 fn with_emulator(command: clap::Command) -> clap::Command {
     let once = Arg::new(ONCE).long(ONCE).action(clap::ArgAction::SetTrue).help("End after the last response");
+    let address = Arg::new(ADDRESS)
+        .long(ADDRESS)
+        .value_name("URL")
+        .value_parser(http_url)
+        .conflicts_with(ONCE)
+        .help("Only create a connection, through the service with this plaintext gRPC port; wait for it");
+    let request_id = Arg::new(REQUEST_ID)
+        .long(REQUEST_ID)
+        .value_name("UUID")
+        .value_parser(|text: &str| RequestId::parse(text).map_err(|Invalid(reason)| reason))
+        .requires(ADDRESS)
+        .help("Request id of that creation: the same one makes the same connection");
     let listen = Arg::new(LISTEN)
         .long(LISTEN)
         .value_name("ADDR")
@@ -146,7 +176,7 @@ fn with_emulator(command: clap::Command) -> clap::Command {
         .subcommand(
             clap::Command::new("demo")
                 .about("Run the service against an emulator; create, find, explore and test a connection; stay up")
-                .arg(once),
+                .args([once, address, request_id]),
         )
         .subcommand(clap::Command::new("emulator").about("Run the Flow Service emulator alone").arg(listen))
 }
@@ -258,6 +288,15 @@ mod tests {
     #[test]
     fn the_emulator_has_its_own_subcommands() {
         assert!(matches!(parse_words("demo --once"), Ok(Command::Demo { once: true })));
+        let at = "demo --address http://a:1 --request-id 6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
+        assert!(matches!(parse_words(at), Ok(Command::DemoAt { address, .. }) if address == "http://a:1/"));
+        for words in [
+            "demo --address a:1",
+            "demo --address http://a:1 --once",
+            &at.replace("--address http://a:1", ""),
+        ] {
+            assert!(parse_words(words).is_err(), "{words}");
+        }
         let listen = "127.0.0.1:8080".parse().unwrap();
         assert!(
             matches!(parse_words("emulator"), Ok(Command::Emulator { listen: given }) if given == listen)

@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "emulator")]
         Command::Demo { once } => cli::demo::run(once),
         #[cfg(feature = "emulator")]
+        Command::DemoAt { address, request_id } => cli::demo::run_at(address, request_id),
+        #[cfg(feature = "emulator")]
         Command::Emulator { listen } => cli::emulator::run(listen),
     }
 }

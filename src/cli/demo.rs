@@ -1,5 +1,7 @@
-//! `demo`: the service against an emulator, and one connection through it.
+//! `demo`: the service against an emulator, and one connection through it; or a connection through a
+//! service that runs already.
 
+mod elsewhere;
 mod grpcurl;
 mod tour;
 
@@ -11,12 +13,14 @@ use std::{
     process::ExitCode,
 };
 
+use http::Uri;
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 
 use super::{failed, serve::StopSignals};
 use crate::{
     app::App,
     config::{Config, Flags, LogFormat},
+    domain::RequestId,
     emulator::{self, Emulator},
     telemetry::{self, LogOutput},
 };
@@ -29,6 +33,16 @@ const EMULATOR_PORT: u16 = 8080;
 /// they all have.
 pub fn run(once: bool) -> ExitCode {
     match Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(demo(once))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&*error),
+    }
+}
+
+/// Creates a connection through a service that runs already, once it does. The exit status is 0 if the
+/// answer has an ID.
+pub fn run_at(address: Uri, request_id: RequestId) -> ExitCode {
+    let create = |runtime: Runtime| runtime.block_on(elsewhere::create(address, request_id));
+    match Runtime::new().map_err(Into::into).and_then(create) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&*error),
     }

@@ -16,6 +16,8 @@ mod connections;
 #[cfg(feature = "emulator")]
 mod create;
 #[cfg(feature = "emulator")]
+mod deploy;
+#[cfg(feature = "emulator")]
 mod diagnosis;
 #[cfg(feature = "emulator")]
 mod dry_run;

@@ -15,7 +15,7 @@ use crate::proto::{
     TestHubSpotConnectionRequest, hub_spot_connection_service_client::HubSpotConnectionServiceClient,
 };
 
-type Client = HubSpotConnectionServiceClient<Channel>;
+pub(super) type Client = HubSpotConnectionServiceClient<Channel>;
 
 /// A table that HubSpot has.
 pub(super) const TABLE: &str = "Hubspot.Contacts";
@@ -31,7 +31,14 @@ pub(super) async fn tour(grpc: SocketAddr) -> Result<String, Box<dyn Error>> {
 }
 
 async fn create(client: &mut Client) -> Result<String, Box<dyn Error>> {
-    let request = CreateHubSpotConnectionRequest {
+    let response = client.create_hub_spot_connection(creation()).await?.into_inner();
+    show_created(&response)?;
+    Ok(response.id)
+}
+
+/// The request of the creation, without a request id.
+pub(super) fn creation() -> CreateHubSpotConnectionRequest {
+    CreateHubSpotConnectionRequest {
         name: "connection for HubSpot".to_owned(),
         credentials: Some(HubSpotCredentials {
             client_id: "demo-hubspot-client".to_owned(),
@@ -40,8 +47,11 @@ async fn create(client: &mut Client) -> Result<String, Box<dyn Error>> {
             refresh_token: "demo-hubspot-refresh-token".to_owned(),
         }),
         ..CreateHubSpotConnectionRequest::default()
-    };
-    let response = client.create_hub_spot_connection(request).await?.into_inner();
+    }
+}
+
+/// Prints its answer.
+pub(super) fn show_created(response: &CreateHubSpotConnectionResponse) -> io::Result<()> {
     let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _ } = response;
     write!(
         io::stdout(),
@@ -51,8 +61,7 @@ CreateHubSpotConnection answered:
   etag       {etag}
   request_id {request_id}
 "
-    )?;
-    Ok(id)
+    )
 }
 
 async fn list(client: &mut Client) -> Result<(), Box<dyn Error>> {

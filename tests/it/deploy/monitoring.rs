@@ -1,0 +1,86 @@
+//! What Prometheus and Grafana get.
+
+use std::{collections::BTreeSet, fs};
+
+use serde_json::Value;
+
+use super::{
+    deploy,
+    manifests::{Manifests, text},
+};
+
+/// Every alert.
+pub(super) fn alerts(production: &Manifests) -> Vec<Value> {
+    let groups = production.get("PrometheusRule", "hubspot-connection-service")["spec"]["groups"].as_array();
+    let rules = groups.unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+    rules.cloned().collect()
+}
+
+/// The dashboard of Grafana.
+pub(super) fn dashboard(production: &Manifests) -> Value {
+    let map = production.get("ConfigMap", "hubspot-connection-service-dashboard");
+    assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
+    let files = map["data"].as_object().unwrap();
+    assert_eq!(files.len(), 1);
+    serde_json::from_str(text(&files["hubspot-connection-service.json"])).unwrap()
+}
+
+#[test]
+fn every_alert_says_what_it_means_and_where_to_read_on() {
+    let Some(production) = Manifests::of("production") else { return };
+    let runbook = fs::read_to_string(deploy().join("runbook.md")).unwrap();
+    let headings = runbook.lines().filter_map(|line| line.strip_prefix("## HubSpot"));
+    let headings: BTreeSet<_> =
+        headings.map(|heading| format!("hubspot{}", heading.to_lowercase())).collect();
+    let mut named = BTreeSet::new();
+    let mut alerts_by_name = BTreeSet::new();
+    for alert in alerts(&production) {
+        let name = text(&alert["alert"]);
+        assert!(alerts_by_name.insert(name.to_owned()), "{name} is there twice");
+        assert!(["critical", "warning"].contains(&text(&alert["labels"]["severity"])), "{name}");
+        for annotation in ["summary", "description"] {
+            assert!(text(&alert["annotations"][annotation]).ends_with('.'), "{name}: {annotation}");
+        }
+        let link = text(&alert["annotations"]["runbook"]);
+        let anchor = link.strip_prefix("deploy/runbook.md#").unwrap();
+        assert!(name.to_lowercase().starts_with(anchor), "{name}: {link}");
+        assert!(headings.contains(anchor), "{name}: the runbook has no {anchor}");
+        named.insert(anchor.to_owned());
+    }
+    assert_eq!(headings, named, "what the runbook has and what the alerts name");
+}
+
+#[test]
+fn prometheus_finds_each_pod_once() {
+    let Some(production) = Manifests::of("production") else { return };
+    let monitor = production.get("ServiceMonitor", "hubspot-connection-service");
+    let selector = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    let services = production
+        .of_kind("Service")
+        .into_iter()
+        .filter(|service| selector.iter().all(|(name, value)| service["metadata"]["labels"][name] == *value));
+    let services: Vec<_> = services.collect();
+    assert_eq!(services.len(), 1, "{services:?}");
+    let endpoints = monitor["spec"]["endpoints"].as_array().unwrap();
+    assert_eq!((endpoints.len(), &endpoints[0]["path"]), (1, &Value::from("/metrics")));
+    let ports = services[0]["spec"]["ports"].as_array().unwrap();
+    assert!(ports.iter().any(|port| port["name"] == endpoints[0]["port"]));
+}
+
+#[test]
+fn the_panels_of_the_dashboard_do_not_overlap() {
+    let Some(production) = Manifests::of("production") else { return };
+    let dashboard = dashboard(&production);
+    let mut taken = BTreeSet::new();
+    let mut ids = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{panel}");
+        let [x, y, w, h] = ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
+        assert!(w > 0 && h > 0 && x + w <= 24, "{panel}");
+        for column in x..x + w {
+            for row in y..y + h {
+                assert!(taken.insert((column, row)), "{panel}");
+            }
+        }
+    }
+}

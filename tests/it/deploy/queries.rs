@@ -1,0 +1,120 @@
+//! Every query of a dashboard or an alert is about something that the service exports.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hubspot_connection_service::emulator::Options;
+use serde_json::Value;
+
+use super::{
+    manifests::{Manifests, text},
+    monitoring::{alerts, dashboard},
+    tools,
+};
+use crate::support::{
+    Mount, ServiceProcess,
+    certificates::{Authority, TlsClient},
+    metrics, request, start_emulator,
+};
+
+/// Prometheus adds it to everything that it scrapes in a cluster.
+const ADDED: &str = "namespace";
+
+/// Metric → label → values, as the service exports them.
+type Exported = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+/// What a service with everything switched on exports after one creation.
+async fn exported() -> Exported {
+    let authority = Authority::new("authority");
+    let server = authority.server(1);
+    let files = Mount::new(&[
+        ("tls.crt", &server.certificate_pem),
+        ("tls.key", &server.key_pem),
+        ("ca.crt", &authority.pem),
+    ]);
+    let [certificate, key, client_ca] = ["tls.crt", "tls.key", "ca.crt"].map(|file| files.path(file));
+    let emulator = start_emulator(Options::default()).await;
+    let settings = [
+        ("HCS_TLS_CERT_FILE", &*certificate),
+        ("HCS_TLS_KEY_FILE", &*key),
+        ("HCS_TLS_CLIENT_CA_FILE", &*client_ca),
+    ];
+    let service = ServiceProcess::start(&emulator, &settings).await;
+    let caller = authority.client(&["caller.example.com"]);
+    let mut client = TlsClient::new(&authority, Some(&caller)).client(service.grpc);
+    client.create_hub_spot_connection(request()).await.unwrap();
+    parse(&metrics(service.admin).await)
+}
+
+fn parse(scraped: &str) -> Exported {
+    let mut exported = Exported::new();
+    for line in scraped.lines().filter(|line| !line.starts_with('#')) {
+        // The value of a label may have braces and spaces in it.
+        let (series, _) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let of_metric = exported.entry(name.to_owned()).or_default();
+        for label in labels.trim_end_matches('}').split("\",").filter(|label| !label.is_empty()) {
+            let (label, value) = label.split_once("=\"").unwrap_or_else(|| panic!("{line}"));
+            let value = value.trim_end_matches('"').to_owned();
+            of_metric.entry(label.to_owned()).or_default().insert(value);
+        }
+    }
+    exported
+}
+
+/// Every query, by where it is from.
+fn queries(production: &Manifests) -> Vec<(String, String)> {
+    let alerts = alerts(production);
+    let alerts =
+        alerts.iter().map(|alert| (text(&alert["alert"]).to_owned(), text(&alert["expr"]).to_owned()));
+    let dashboard = dashboard(production);
+    let panels = dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.map(|target| (text(&panel["title"]).to_owned(), text(&target["expr"]).to_owned()))
+    });
+    let variables = dashboard["templating"]["list"].as_array().unwrap().iter().filter_map(|variable| {
+        let query = variable["query"]["query"].as_str()?.strip_prefix("label_values(")?;
+        Some((text(&variable["name"]).to_owned(), query.split_once(',')?.0.to_owned()))
+    });
+    // Grafana fills in its variables; within quotes they do not matter.
+    let filled = |query: String| query.replace("$__rate_interval", "5m");
+    alerts.chain(panels).chain(variables).map(|(origin, query)| (origin, filled(query))).collect()
+}
+
+#[tokio::test]
+async fn every_query_is_about_what_the_service_exports() {
+    let Some(production) = Manifests::of("production") else { return };
+    let exported = exported().await;
+    let queries = queries(&production);
+    assert!(queries.len() > 50);
+    let expressions: Vec<_> = queries.iter().map(|(_, query)| query).collect();
+    let parsed = tools::script("promql_selectors.py", &serde_json::to_string(&expressions).unwrap());
+    let parsed: Vec<Vec<Value>> = serde_json::from_str(&parsed).unwrap();
+
+    let mut unknown = BTreeSet::new();
+    for ((origin, query), selectors) in queries.iter().zip(parsed) {
+        assert!(!selectors.is_empty(), "{origin}: {query}");
+        for selector in selectors {
+            let metric = text(&selector["metric"]);
+            let Some(labels) = exported.get(metric) else {
+                unknown.insert(format!("{origin}: {metric}"));
+                continue;
+            };
+            for matcher in selector["matchers"].as_array().unwrap() {
+                let [label, operator, value] = [0, 1, 2].map(|part| text(&matcher[part]));
+                let Some(values) = labels.get(label) else {
+                    if label != ADDED {
+                        unknown.insert(format!("{origin}: {metric} by {label}"));
+                    }
+                    continue;
+                };
+                // What is counted by outcome is there from the start; a status only once it was answered.
+                if metric.starts_with("hubspot_connection_") && ["Equal", "Re"].contains(&operator) {
+                    for value in value.split('|').filter(|value| !values.contains(*value)) {
+                        unknown.insert(format!("{origin}: {metric} with {label} {value}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?} are not among {exported:#?}");
+}

@@ -1,0 +1,171 @@
+//! Settings, files, ports and probes, held against the code.
+
+use std::collections::BTreeMap;
+
+use hubspot_connection_service::{config::SETTINGS, grpc::SERVICE_NAME};
+use serde_json::{Value, json};
+
+use super::manifests::{Manifests, text};
+use crate::support::{Mount, Process, certificates::Authority};
+
+const ETC: &str = "/etc/hubspot-connection-service/";
+
+/// Variables of other standards.
+const STANDARD: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_RESOURCE_ATTRIBUTES"];
+
+#[test]
+fn every_variable_is_a_setting_and_no_secret_is_given_as_it_is() {
+    for manifests in Manifests::all() {
+        let environment = manifests.environment();
+        for name in environment.keys() {
+            let is_setting = SETTINGS.iter().any(|setting| {
+                (setting.name == name && !setting.secret) || setting.file_variable().as_ref() == Some(name)
+            });
+            // Variables that other ones refer to.
+            let is_referred_to = environment.values().any(|value| value.contains(&format!("$({name})")));
+            assert!(
+                is_setting || STANDARD.contains(&&**name) || is_referred_to,
+                "{}: {name}",
+                manifests.name
+            );
+        }
+    }
+}
+
+/// A directory of the service's files: where it is mounted, and what can be in it.
+fn mounted(manifests: &Manifests) -> BTreeMap<String, Vec<&'static str>> {
+    let pod = manifests.service_pod();
+    let volumes = pod.spec["volumes"].as_array().unwrap();
+    let mounts = pod.spec["containers"][0]["volumeMounts"].as_array().unwrap().iter();
+    mounts
+        .map(|mount| {
+            let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+            let files = match text(&volume["secret"]["secretName"]) {
+                "hubspot-connection-service" => vec!["client-secret", "fingerprint-key", "redis-url"],
+                // What cert-manager writes.
+                "hubspot-connection-service-tls" => vec!["tls.crt", "tls.key", "ca.crt"],
+                other => panic!("{other}"),
+            };
+            assert_eq!(mount["readOnly"], true);
+            // A file that is mounted by itself is never replaced.
+            assert_eq!(mount["subPath"], Value::Null);
+            (text(&mount["mountPath"]).to_owned(), files)
+        })
+        .collect()
+}
+
+#[test]
+fn every_file_of_a_setting_is_in_a_mounted_secret() {
+    for manifests in Manifests::all() {
+        let mounted = mounted(&manifests);
+        let environment = manifests.environment();
+        let files = environment.iter().filter(|(name, _)| name.ends_with("_FILE"));
+        for (name, path) in files {
+            let (directory, file) = path.rsplit_once('/').unwrap();
+            assert!(mounted.get(directory).is_some_and(|files| files.contains(&file)), "{name}={path}");
+        }
+    }
+}
+
+/// Exit status and errors of `check-config` with the environment of the manifests and files like those
+/// that are mounted.
+async fn check_config(environment: &BTreeMap<String, String>) -> (Option<i32>, String) {
+    let authority = Authority::new("authority");
+    let server = authority.server(1);
+    let files = Mount::new(&[
+        ("client-secret", "p8e-secret"),
+        ("fingerprint-key", "0123456789abcdef0123456789abcdef"),
+        ("redis-url", "redis://:password@hubspot-connection-service-redis:6379"),
+        ("tls.crt", &server.certificate_pem),
+        ("tls.key", &server.key_pem),
+        ("ca.crt", &authority.pem),
+    ]);
+    let here = |path: &str| match path.strip_prefix(ETC).and_then(|path| path.split_once('/')) {
+        Some((_, file)) => files.path(file),
+        None => path.to_owned(),
+    };
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, here(value))).collect();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, &**value)).collect();
+    let (status, output) = Process::run(&["check-config"], &environment).await;
+    (status.code(), output.stderr().into_owned())
+}
+
+#[tokio::test]
+async fn the_service_takes_the_configuration_of_every_overlay() {
+    for manifests in Manifests::all() {
+        let (status, errors) = check_config(&manifests.environment()).await;
+        assert_eq!(status, Some(0), "{}: {errors}", manifests.name);
+    }
+}
+
+/// What an overlay forgets keeps the service from starting, and does not open it to everybody.
+#[tokio::test]
+async fn without_tls_or_a_word_about_it_the_service_does_not_start() {
+    let Some(demo) = Manifests::of("demo") else { return };
+    let mut environment = demo.environment();
+    environment.remove("HCS_INSECURE");
+    let (status, errors) = check_config(&environment).await;
+    assert_eq!(status, Some(64));
+    assert!(errors.contains("HCS_LISTEN: an address beyond loopback needs TLS"), "{errors}");
+}
+
+#[test]
+fn ports_are_those_that_the_service_listens_on() {
+    for manifests in Manifests::all() {
+        let environment = manifests.environment();
+        let port = |name: &str| environment[name].rsplit(':').next().unwrap().parse::<u16>().unwrap();
+        let (grpc, admin) = (port("HCS_LISTEN"), port("HCS_ADMIN_LISTEN"));
+        assert_eq!((grpc, admin), (50051, 9090));
+
+        let pod = manifests.service_pod();
+        let container = &pod.spec["containers"][0];
+        let ports = json!([
+            {"name": "grpc", "containerPort": grpc},
+            {"name": "admin", "containerPort": admin},
+        ]);
+        assert_eq!(container["ports"], ports);
+        let names = ["startupProbe", "readinessProbe", "livenessProbe"];
+        let [startup, readiness, liveness] = names.map(|probe| &container[probe]);
+        assert_eq!(startup["grpc"], json!({"port": admin}));
+        assert_eq!(readiness["grpc"], json!({"port": admin, "service": SERVICE_NAME}));
+        assert_eq!(liveness["httpGet"], json!({"path": "/livez", "port": "admin"}));
+
+        for (service, names) in [
+            ("hubspot-connection-service", &[("grpc", grpc), ("admin", admin)][..]),
+            ("hubspot-connection-service-headless", &[("grpc", grpc)]),
+        ] {
+            let spec = &manifests.get("Service", service)["spec"];
+            let ports = spec["ports"].as_array().unwrap().iter();
+            let ports: Vec<_> =
+                ports.map(|port| (&port["name"], &port["port"], &port["targetPort"])).collect();
+            let expected: Vec<_> = names.iter().map(|(name, port)| (json!(name), json!(port))).collect();
+            assert_eq!(ports, expected.iter().map(|(name, port)| (name, port, name)).collect::<Vec<_>>());
+            let selector = spec["selector"].as_object().unwrap();
+            assert!(selector.iter().all(|(name, value)| pod.labels[name] == *value), "{selector:?}");
+        }
+        let headless = manifests.get("Service", "hubspot-connection-service-headless");
+        assert_eq!(headless["spec"]["clusterIP"], "None");
+    }
+}
+
+#[test]
+fn a_pod_has_more_time_to_end_than_the_service_takes() {
+    for manifests in Manifests::all() {
+        let environment = manifests.environment();
+        let seconds = |name: &str| environment[name].strip_suffix('s').unwrap().parse::<u64>().unwrap();
+        let drain = seconds("HCS_DRAIN_DELAY") + seconds("HCS_DRAIN_TIMEOUT");
+        let grace = manifests.service_pod().spec["terminationGracePeriodSeconds"].as_u64().unwrap();
+        assert_eq!(grace, 40);
+        assert!(drain + 5 <= grace);
+    }
+}
+
+#[test]
+fn a_changed_setting_rolls_the_pods() {
+    for manifests in Manifests::all() {
+        let pod = manifests.service_pod();
+        let name = text(&pod.spec["containers"][0]["envFrom"][0]["configMapRef"]["name"]).to_owned();
+        let hash = name.strip_prefix("hubspot-connection-service-").unwrap();
+        assert_eq!(hash.len(), 10, "{name}");
+    }
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs below target/test-tools what the tests need beside Rust and Redis: gRPC's own client,
+# kubernetes-validate, checkov and a parser of PromQL from PyPI, and kustomize where kubectl does not
+# have it. What is there already is left alone.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+readonly KUSTOMIZE_VERSION=v5.7.1
+readonly TOOLS="$PWD/target/test-tools"
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
+# python NAME: what NAME-requirements.txt lists, in an environment of that name.
+python() {
+  local requirements="tests/tools/$1-requirements.txt" environment="$TOOLS/$1"
+  cmp -s "$requirements" "$environment/installed" && return
+  # Debian's python3 has the module and not what it needs.
+  if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    as_root apt-get update -q
+    as_root apt-get install -qy --no-install-recommends python3 python3-venv
+  fi
+  python3 -m venv --clear "$environment"
+  "$environment/bin/pip" install --quiet --disable-pip-version-check --prefer-binary -r "$requirements"
+  # Last, so that one that was interrupted is not taken for a whole one.
+  cp "$requirements" "$environment/installed"
+}
+
+kustomize() {
+  grep -qs "$KUSTOMIZE_VERSION" "$TOOLS/render" && return
+  local render="exec kubectl kustomize \"\$1\""
+  if ! kubectl version --client 2>/dev/null | grep -q '^Kustomize Version: v[5-9]'; then
+    # An older Go cannot fetch the toolchain that kustomize asks for.
+    if ! go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then
+      python go
+      PATH="$TOOLS/go/bin:$PATH"
+    fi
+    GOBIN="$TOOLS" GOFLAGS=-mod=mod go install "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE_VERSION"
+    render="exec \"\$(dirname \"\$0\")/kustomize\" build \"\$1\""
+  fi
+  printf '#!/bin/sh\n# kubectl, or kustomize %s\n%s\n' "$KUSTOMIZE_VERSION" "$render" >"$TOOLS/render"
+  chmod +x "$TOOLS/render"
+}
+
+mkdir -p "$TOOLS"
+python grpc
+python manifests
+kustomize
