@@ -129,7 +129,6 @@ impl App {
         let options = grpc::Options {
             sandboxes: config.sandboxes.clone(),
             request_timeout: config.request_timeout,
-            max_in_flight: config.max_in_flight,
             reflection: config.reflection,
             callers,
             metrics: metrics.calls.clone(),

@@ -8,13 +8,12 @@ pub(crate) mod page_token;
 mod render;
 mod status;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
 };
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -23,7 +22,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{
     connections::Connections,
-    layer::{admission, call_log, caller, codec_status, content_type, deadline, drain},
+    layer::{admission, admission::Admission, call_log, caller, codec_status, content_type, deadline, drain},
 };
 use crate::{
     domain::Sandboxes,
@@ -48,8 +47,6 @@ pub struct Options {
     pub sandboxes: Sandboxes,
     /// The longest a caller waits.
     pub request_timeout: Duration,
-    /// The calls that may be under way at once.
-    pub max_in_flight: NonZeroUsize,
     /// Whether reflection is served.
     pub reflection: bool,
     /// How callers are checked.
@@ -66,17 +63,15 @@ pub fn router<F: FlowService>(
     options: Options,
     stopping: CancellationToken,
 ) -> Router {
-    let Options { sandboxes, request_timeout, max_in_flight, reflection, callers, metrics } = options;
+    let Options { sandboxes, request_timeout, reflection, callers, metrics } = options;
+    let bulkhead = service.bulkhead();
 
     let connections = HubSpotConnectionServiceServer::new(Connections { service, sandboxes })
         .max_decoding_message_size(MAX_MESSAGE_SIZE);
     let connections =
         Router::new().route_service(&format!("/{SERVICE_NAME}/{{*method}}"), connections).layer(
             // Before anything is read of a call that has no room. Health checks always have.
-            from_fn_with_state(
-                (Arc::new(Semaphore::new(max_in_flight.get().min(Semaphore::MAX_PERMITS))), metrics.clone()),
-                admission::admission,
-            ),
+            from_fn_with_state(Admission::new(bulkhead, metrics.clone()), admission::admission),
         );
 
     let mut routes = Routes::new(health.max_decoding_message_size(MAX_MESSAGE_SIZE));

@@ -1,6 +1,7 @@
 //! The use cases, between the gRPC layer and the ports.
 
 mod background;
+mod bulkhead;
 mod candidates;
 mod connections;
 mod create_hubspot_connection;
@@ -20,6 +21,7 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 pub use self::{
     background::Background,
+    bulkhead::{Bulkhead, Place},
     connections::{ConnectionError, ListHubSpotConnections, Listed},
     create_hubspot_connection::{CreateHubSpotConnection, Created, Error, Failure},
     dry_run::DryRunError,
@@ -35,22 +37,28 @@ use crate::{
 pub struct Service<F> {
     parts: Arc<Parts<F>>,
     flights: Flights,
+    bulkhead: Bulkhead,
     known: Known,
     spec: Spec,
     metrics: CreationMetrics,
 }
 
 impl<F> Service<F> {
-    /// Puts the parts together. `most_creations` may be under way at once, with and without callers.
-    pub fn new(parts: Parts<F>, most_creations: NonZeroUsize) -> Self {
-        let flights = Flights::new(most_creations);
+    /// Puts the parts together. So many calls and creations may wait for the Flow Service at once.
+    pub fn new(parts: Parts<F>, most_waiting: NonZeroUsize) -> Self {
         Self {
             parts: Arc::new(parts),
-            flights,
+            flights: Flights::default(),
+            bulkhead: Bulkhead::new(most_waiting),
             known: Known::default(),
             spec: Spec::default(),
             metrics: CreationMetrics::default(),
         }
+    }
+
+    /// What every call but a creation has to have a place in; creations see to that themselves.
+    pub fn bulkhead(&self) -> Bulkhead {
+        self.bulkhead.clone()
     }
 
     /// Counts what becomes of creations.

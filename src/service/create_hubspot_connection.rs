@@ -95,8 +95,8 @@ pub enum Failure {
         /// When to ask again.
         retry_after: std::time::Duration,
     },
-    /// As many creations are under way as may be.
-    #[error("too many creations are under way")]
+    /// As much waits for the Flow Service as may: nothing was sent to it.
+    #[error("too much waits for the Flow Service")]
     TooMany,
     /// The store failed before anything was sent.
     #[error("nothing was sent")]
@@ -206,15 +206,17 @@ impl<F: FlowService> Service<F> {
             .flights
             .board(&lease.key, lease.fingerprints.current, generated, deadline)
             .map_err(|failure| {
-                if matches!(failure, Failure::TooMany) {
-                    self.metrics.shed.inc();
-                } else {
-                    self.metrics.claimed(ClaimOutcome::Reused);
-                }
+                self.metrics.claimed(ClaimOutcome::Reused);
                 failed(Arc::new(failure))
             })?;
         if seat.joined {
             self.metrics.claimed(ClaimOutcome::Joined);
+        }
+        let mut place = self.bulkhead.enter();
+        // A known id may have its answer in the store.
+        if place.is_none() && (seat.joined || generated) {
+            self.metrics.shed.inc();
+            return Err(failed(Arc::new(Failure::TooMany)));
         }
         call.follow(&flight.progress);
         if let Some(pilot) = pilot {
@@ -228,6 +230,7 @@ impl<F: FlowService> Service<F> {
                 generated,
                 deadline,
                 flight: Arc::clone(&flight),
+                place: place.take(),
                 metrics: self.metrics.clone(),
             };
             let running = self.metrics.begin();

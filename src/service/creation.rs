@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Failure, Parts,
+    Failure, Parts, Place,
     candidates::Sent,
     create_hubspot_connection::Landing,
     flight::Flight,
@@ -61,6 +61,9 @@ pub(super) struct Creation<F> {
     pub(super) generated: bool,
     pub(super) deadline: Instant,
     pub(super) flight: Arc<Flight>,
+    /// Its place among those who wait for the Flow Service. Without one it gets no further than to
+    /// what the store knows.
+    pub(super) place: Option<Place>,
     pub(super) metrics: CreationMetrics,
 }
 
@@ -80,6 +83,9 @@ impl<F: FlowService> Creation<F> {
         self.flight.progress.enter(Stage::Claim);
         let claim = self.parts.store.claim(&self.lease).await;
         self.metrics.claimed(outcome(&claim));
+        if self.place.is_none() && needs_place(&claim) {
+            return Err(self.turn_away(&claim).await);
+        }
         let mut next = match claim {
             Ok(Claim::Fresh) => {
                 self.flight.progress.set_may_exist(false);
@@ -279,6 +285,28 @@ impl<F: FlowService> Creation<F> {
         });
     }
 
+    /// Leaves the record as it was before the claim.
+    async fn turn_away(&self, claim: &Result<Claim, StoreError>) -> Failure {
+        self.metrics.shed.inc();
+        match claim {
+            Ok(Claim::Fresh) => {
+                self.flight.progress.set_may_exist(false);
+                self.release().await;
+            }
+            Ok(Claim::Unknown { .. }) => {
+                self.note(self.parts.store.abandon(&self.lease).await, "turned away");
+            }
+            Ok(
+                Claim::Done(_)
+                | Claim::OtherContent
+                | Claim::InProgress { .. }
+                | Claim::NameInProgress { .. },
+            )
+            | Err(_) => {}
+        }
+        Failure::TooMany
+    }
+
     /// Gives the record and the name free: nothing was created.
     async fn release(&self) {
         self.note(self.parts.store.release(&self.lease).await, "released");
@@ -312,6 +340,18 @@ impl<F: FlowService> Creation<F> {
             () = self.parts.background.draining() => false,
             () = sleep(pause) => true,
         }
+    }
+}
+
+/// Whether the Flow Service has to be asked before there is an answer.
+fn needs_place(claim: &Result<Claim, StoreError>) -> bool {
+    match claim {
+        Ok(Claim::Fresh | Claim::Unknown { .. }) => true,
+        Ok(Claim::Done(Outcome { verdict, .. })) => match verdict {
+            Some(Verdict::Pending | Verdict::Failed(_)) => true,
+            Some(Verdict::Passed(_) | Verdict::Deleted(_)) | None => false,
+        },
+        Ok(Claim::OtherContent | Claim::InProgress { .. } | Claim::NameInProgress { .. }) | Err(_) => false,
     }
 }
 

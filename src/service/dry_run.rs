@@ -28,6 +28,9 @@ pub enum DryRunError {
     /// Adobe's connection specification for HubSpot is not what this service sends.
     #[error("Adobe's connection specification has changed: {0:?}")]
     SpecDrift(Arc<[String]>),
+    /// As much waits for the Flow Service as may.
+    #[error("too much waits for the Flow Service")]
+    TooMany,
 }
 
 /// What Adobe's connection specification for HubSpot said last. It is the same for every organization
@@ -83,6 +86,10 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<(), DryRunError> {
         call.enter(Stage::Read);
+        let Some(_place) = self.bulkhead.enter() else {
+            self.metrics.shed.inc();
+            return Err(DryRunError::TooMany);
+        };
         let sandbox = &connection.sandbox;
         let query = ListQuery { limit: 1, ..ListQuery::all(sandbox) };
         self.parts.flow_service.list_connections(&query, None, deadline).await?;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    num::NonZeroUsize,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{Ordering, fence},
@@ -108,24 +107,17 @@ impl Seat {
 }
 
 /// The creations under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Flights {
     under_way: Arc<Mutex<HashMap<Key, Arc<Flight>>>>,
-    most: usize,
 }
 
 impl Flights {
-    /// Up to `most` creations, whether their callers still wait or not.
-    pub(super) fn new(most: NonZeroUsize) -> Self {
-        Self { under_way: Arc::default(), most: most.get() }
-    }
-
     /// Takes a seat in the flight of this key. Where there is none yet it is new, and has to be flown
     /// by the caller.
     ///
     /// # Errors
-    /// [`Failure::RequestIdReused`] when the key's flight is about other content, and
-    /// [`Failure::TooMany`].
+    /// [`Failure::RequestIdReused`] when the key's flight is about other content.
     pub(super) fn board(
         &self,
         key: &Key,
@@ -134,9 +126,7 @@ impl Flights {
         deadline: Instant,
     ) -> Result<(Seat, Arc<Flight>, Option<Pilot>), Failure> {
         let mut under_way = self.lock();
-        let is_full = under_way.len() >= self.most;
         match under_way.entry(key.clone()) {
-            Entry::Vacant(_) if is_full => Err(Failure::TooMany),
             Entry::Occupied(entry) => {
                 let flight = Arc::clone(entry.get());
                 if flight.fingerprint != fingerprint {

@@ -233,6 +233,43 @@ async fn calls_beyond_the_limit_are_shed_at_once_and_health_checks_are_not() {
 }
 
 #[tokio::test]
+async fn a_stuck_flow_service_holds_up_only_what_needs_it() {
+    let service = TestService::with([("HCS_MAX_IN_FLIGHT", "1")]).await;
+    let with_id = |name: &str, id: u128| proto::CreateHubSpotConnectionRequest {
+        name: name.to_owned(),
+        request_id: uuid::Uuid::from_u128(id).to_string(),
+        ..request()
+    };
+    let made = service.send(with_id("earlier", 1)).await.unwrap();
+    service.inject(json!([{"route": CREATE, "action": {"delay": "2s"}}]));
+    let mut first = service.client().await;
+    let first = tokio::spawn(async move { first.create_hub_spot_connection(request()).await });
+    while service.requests_to("POST", "/connections") < 2 {
+        tokio::task::yield_now().await;
+    }
+    // The store knows the answer of one, and that the other one has to wait.
+    let again = service.send(with_id("earlier", 1)).await.unwrap();
+    assert!(again.replayed && again.id == made.id, "{again:?}");
+    let failure = service.send(with_id("later", 2)).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::ResourceExhausted, "OVERLOADED"));
+    assert!(failure.retry_after.is_some());
+    // Neither a read nor a check without creating finds room.
+    let read = proto::GetHubSpotConnectionRequest { id: made.id.clone(), ..Default::default() };
+    let mut client = service.client().await;
+    let failure = Failure::from(client.get_hub_spot_connection(read.clone()).await.unwrap_err());
+    assert_eq!(failure.row(), (Code::ResourceExhausted, "OVERLOADED"));
+    let check = proto::CreateHubSpotConnectionRequest { validate_only: true, ..request() };
+    assert_eq!(service.send(check).await.unwrap_err().row(), (Code::ResourceExhausted, "OVERLOADED"));
+
+    first.await.unwrap().unwrap();
+    client.get_hub_spot_connection(read).await.unwrap();
+    // What was turned away has left nothing in its way.
+    let later = service.send(with_id("later", 2)).await.unwrap();
+    assert!(!later.replayed, "{later:?}");
+    assert_eq!(service.emulator.connections().len(), 3);
+}
+
+#[tokio::test]
 async fn an_unreachable_flow_service_means_that_nothing_was_sent() {
     let closed = closed_port().await;
     let service = TestService::with([("HCS_FLOW_SERVICE_URL", &format!("http://{closed}"))]).await;

@@ -1,7 +1,7 @@
 //! What `/metrics` says, and when.
 
 use hubspot_connection_service::proto::{
-    CreateHubSpotConnectionRequest, GetHubSpotConnectionRequest, Verification,
+    CreateHubSpotConnectionRequest, GetHubSpotConnectionRequest, ListHubSpotConnectionsRequest, Verification,
 };
 use serde_json::json;
 use tonic::Code;
@@ -213,9 +213,12 @@ async fn calls_that_are_shed_given_up_or_unknown_count() {
     let method = format!("{METHOD}/CreateHubSpotConnection");
     until_counted(service.admin, &calls(&method, "CANCELLED"), 1).await;
     assert_eq!(counted(service.admin, &own("calls_in_flight")).await, 0);
-    // The creation goes on, and there is room for a call but not for another creation.
+    // The creation goes on, and keeps its place.
     assert_eq!(service.create().await.unwrap_err().code, Code::ResourceExhausted);
-    for (reason, value) in [("max_in_flight", 1), ("max_creations", 1)] {
+    let list = ListHubSpotConnectionsRequest::default();
+    let shed = service.client().await.list_hub_spot_connections(list).await.unwrap_err();
+    assert_eq!(shed.code(), Code::ResourceExhausted);
+    for (reason, value) in [("max_in_flight", 1), ("max_creations", 2)] {
         let line = own(&format!("calls_shed_total{{reason=\"{reason}\"}}"));
         assert_eq!(counted(service.admin, &line).await, value, "{line}");
     }

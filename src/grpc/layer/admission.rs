@@ -1,4 +1,8 @@
-//! Sheds the calls beyond those that may be under way at once, before anything is read of them.
+//! Sheds the calls that find no room, before anything is read of them.
+//!
+//! A call needs a place among those who wait for the Flow Service. Creations are let in beyond that: of
+//! one that was made before, the store knows the answer, and a Flow Service that is stuck must not keep
+//! it back. Those that do need a place find out after the store was asked.
 
 use std::sync::Arc;
 
@@ -9,18 +13,45 @@ use axum::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{grpc::status, metrics::CallMetrics};
+use crate::{grpc::status, metrics::CallMetrics, service::Bulkhead};
+
+const CREATE: &str = "/hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
+/// How many more creations are let in than have a place: a quarter, and at least so many. They take
+/// milliseconds.
+const LEAST_SPARE: usize = 16;
+
+/// Who is let in.
+#[derive(Clone, Debug)]
+pub(in crate::grpc) struct Admission {
+    bulkhead: Bulkhead,
+    creations: Arc<Semaphore>,
+    metrics: CallMetrics,
+}
+
+impl Admission {
+    /// Every call but a creation takes its place in the bulkhead here.
+    pub(in crate::grpc) fn new(bulkhead: Bulkhead, metrics: CallMetrics) -> Self {
+        let most = bulkhead.most();
+        let creations = most.saturating_add((most / 4).max(LEAST_SPARE)).min(Semaphore::MAX_PERMITS);
+        Self { bulkhead, creations: Arc::new(Semaphore::new(creations)), metrics }
+    }
+}
 
 pub(in crate::grpc) async fn admission(
-    State((slots, metrics)): State<(Arc<Semaphore>, CallMetrics)>,
+    State(admission): State<Admission>,
     request: Request,
     next: Next,
 ) -> Response {
-    match slots.try_acquire() {
-        Ok(_slot) => next.run(request).await,
-        Err(_) => {
-            metrics.shed_call();
-            status::overloaded().into_http()
-        }
+    let Admission { bulkhead, creations, metrics } = admission;
+    // Whichever it is, it is held until the call is answered.
+    let (creation, place) = if request.uri().path() == CREATE {
+        (creations.try_acquire().ok(), None)
+    } else {
+        (None, bulkhead.enter())
+    };
+    if creation.is_none() && place.is_none() {
+        metrics.shed_call();
+        return status::overloaded().into_http();
     }
+    next.run(request).await
 }

@@ -3,7 +3,7 @@
 use tonic::{Code, Status};
 
 use super::{
-    Answer, DEFAULT_RETRY, Reason,
+    Answer, DEFAULT_RETRY, Reason, too_many,
     upstream::{Consequence, call_failed},
 };
 use crate::{
@@ -116,6 +116,7 @@ pub(in crate::grpc) fn dry_run_failed(
     tracing::Span::current().record("cause", error_chain(error));
     let answer = match error {
         DryRunError::Call(error) => call_failed(error, sandbox, Consequence::None),
+        DryRunError::TooMany => too_many("too many calls are under way: try again later"),
         DryRunError::SpecDrift(drift) => Answer::new(
             Code::InvalidArgument,
             Reason::UpstreamRejected,

@@ -55,7 +55,7 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
         .metadata("stage", Stage::Claim.name())
         .retry_after(*retry_after),
         Failure::TooMany => {
-            too_many("too many creations are under way; nothing was created: try again later")
+            too_many("too many calls are under way: try again later, with the same request_id")
         }
         Failure::Store(StoreError::Full) => {
             too_many("too many request ids are remembered; nothing was created: try again later")
