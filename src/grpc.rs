@@ -64,14 +64,14 @@ pub fn router<F: FlowService>(
     stopping: CancellationToken,
 ) -> Router {
     let Options { sandboxes, request_timeout, reflection, callers, metrics } = options;
-    let bulkhead = service.bulkhead();
+    let calls = service.calls();
 
     let connections = HubSpotConnectionServiceServer::new(Connections { service, sandboxes })
         .max_decoding_message_size(MAX_MESSAGE_SIZE);
     let connections =
         Router::new().route_service(&format!("/{SERVICE_NAME}/{{*method}}"), connections).layer(
             // Before anything is read of a call that has no room. Health checks always have.
-            from_fn_with_state(Admission::new(bulkhead, metrics.clone()), admission::admission),
+            from_fn_with_state(Admission::new(calls, metrics.clone()), admission::admission),
         );
 
     let mut routes = Routes::new(health.max_decoding_message_size(MAX_MESSAGE_SIZE));

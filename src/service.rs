@@ -37,28 +37,31 @@ use crate::{
 pub struct Service<F> {
     parts: Arc<Parts<F>>,
     flights: Flights,
-    bulkhead: Bulkhead,
+    creations: Bulkhead,
+    calls: Bulkhead,
     known: Known,
     spec: Spec,
     metrics: CreationMetrics,
 }
 
 impl<F> Service<F> {
-    /// Puts the parts together. So many calls and creations may wait for the Flow Service at once.
+    /// Puts the parts together. So many creations, and as many other calls, may wait for the Flow Service
+    /// at once.
     pub fn new(parts: Parts<F>, most_waiting: NonZeroUsize) -> Self {
         Self {
             parts: Arc::new(parts),
             flights: Flights::default(),
-            bulkhead: Bulkhead::new(most_waiting),
+            creations: Bulkhead::new(most_waiting),
+            calls: Bulkhead::new(most_waiting),
             known: Known::default(),
             spec: Spec::default(),
             metrics: CreationMetrics::default(),
         }
     }
 
-    /// What every call but a creation has to have a place in; creations see to that themselves.
-    pub fn bulkhead(&self) -> Bulkhead {
-        self.bulkhead.clone()
+    /// What every call but a creation needs a place in; creations see to theirs themselves.
+    pub fn calls(&self) -> Bulkhead {
+        self.calls.clone()
     }
 
     /// Counts what becomes of creations.

@@ -212,9 +212,10 @@ impl<F: FlowService> Service<F> {
         if seat.joined {
             self.metrics.claimed(ClaimOutcome::Joined);
         }
-        let mut place = self.bulkhead.enter();
-        // A known id may have its answer in the store.
-        if place.is_none() && (seat.joined || generated) {
+        // Whoever joins waits with the place of another one.
+        let mut place = if seat.joined { None } else { self.creations.enter() };
+        // A known id may have its answer in the store, a generated one has not.
+        if place.is_none() && generated {
             self.metrics.shed.inc();
             return Err(failed(Arc::new(Failure::TooMany)));
         }

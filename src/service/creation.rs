@@ -83,7 +83,7 @@ impl<F: FlowService> Creation<F> {
         self.flight.progress.enter(Stage::Claim);
         let claim = self.parts.store.claim(&self.lease).await;
         self.metrics.claimed(outcome(&claim));
-        if self.place.is_none() && needs_place(&claim) {
+        if self.place.is_none() && self.needs_place(&claim) {
             return Err(self.turn_away(&claim).await);
         }
         let mut next = match claim {
@@ -285,7 +285,23 @@ impl<F: FlowService> Creation<F> {
         });
     }
 
-    /// Leaves the record as it was before the claim.
+    /// Whether the Flow Service has to be asked before there is an answer.
+    fn needs_place(&self, claim: &Result<Claim, StoreError>) -> bool {
+        match claim {
+            Ok(Claim::Fresh | Claim::Unknown { .. }) => true,
+            Ok(Claim::Done(Outcome { verdict, .. })) => match verdict {
+                Some(Verdict::Pending) => true,
+                // It is deleted again.
+                Some(Verdict::Failed(_)) => self.verification == Verification::Require,
+                Some(Verdict::Passed(_) | Verdict::Deleted(_)) | None => false,
+            },
+            Ok(Claim::OtherContent | Claim::InProgress { .. } | Claim::NameInProgress { .. }) | Err(_) => {
+                false
+            }
+        }
+    }
+
+    /// Gives the record to whoever claims it next.
     async fn turn_away(&self, claim: &Result<Claim, StoreError>) -> Failure {
         self.metrics.shed.inc();
         match claim {
@@ -340,18 +356,6 @@ impl<F: FlowService> Creation<F> {
             () = self.parts.background.draining() => false,
             () = sleep(pause) => true,
         }
-    }
-}
-
-/// Whether the Flow Service has to be asked before there is an answer.
-fn needs_place(claim: &Result<Claim, StoreError>) -> bool {
-    match claim {
-        Ok(Claim::Fresh | Claim::Unknown { .. }) => true,
-        Ok(Claim::Done(Outcome { verdict, .. })) => match verdict {
-            Some(Verdict::Pending | Verdict::Failed(_)) => true,
-            Some(Verdict::Passed(_) | Verdict::Deleted(_)) | None => false,
-        },
-        Ok(Claim::OtherContent | Claim::InProgress { .. } | Claim::NameInProgress { .. }) | Err(_) => false,
     }
 }
 

@@ -253,16 +253,24 @@ async fn a_stuck_flow_service_holds_up_only_what_needs_it() {
     let failure = service.send(with_id("later", 2)).await.unwrap_err();
     assert_eq!(failure.row(), (Code::ResourceExhausted, "OVERLOADED"));
     assert!(failure.retry_after.is_some());
-    // Neither a read nor a check without creating finds room.
+    // Reads have a place of their own, for one at a time.
     let read = proto::GetHubSpotConnectionRequest { id: made.id.clone(), ..Default::default() };
     let mut client = service.client().await;
-    let failure = Failure::from(client.get_hub_spot_connection(read.clone()).await.unwrap_err());
+    client.get_hub_spot_connection(read.clone()).await.unwrap();
+    service.inject(json!([{"route": "GET /connections/{id}", "action": {"delay": "2s"}}]));
+    let mut slow = service.client().await;
+    let read = tokio::spawn(async move { slow.get_hub_spot_connection(read).await });
+    while service.requests_to("GET", &format!("/connections/{}", made.id)) < 2 {
+        tokio::task::yield_now().await;
+    }
+    let list = proto::ListHubSpotConnectionsRequest::default();
+    let failure = Failure::from(client.list_hub_spot_connections(list).await.unwrap_err());
     assert_eq!(failure.row(), (Code::ResourceExhausted, "OVERLOADED"));
     let check = proto::CreateHubSpotConnectionRequest { validate_only: true, ..request() };
     assert_eq!(service.send(check).await.unwrap_err().row(), (Code::ResourceExhausted, "OVERLOADED"));
 
     first.await.unwrap().unwrap();
-    client.get_hub_spot_connection(read).await.unwrap();
+    read.await.unwrap().unwrap();
     // What was turned away has left nothing in its way.
     let later = service.send(with_id("later", 2)).await.unwrap();
     assert!(!later.replayed, "{later:?}");

@@ -13,6 +13,7 @@ use crate::{
 };
 
 const CREATE: &str = "POST /connections";
+const LIST: &str = "GET /connections";
 const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
@@ -215,9 +216,14 @@ async fn calls_that_are_shed_given_up_or_unknown_count() {
     assert_eq!(counted(service.admin, &own("calls_in_flight")).await, 0);
     // The creation goes on, and keeps its place.
     assert_eq!(service.create().await.unwrap_err().code, Code::ResourceExhausted);
-    let list = ListHubSpotConnectionsRequest::default();
-    let shed = service.client().await.list_hub_spot_connections(list).await.unwrap_err();
+    service.inject(json!([{"route": LIST, "action": {"delay": "30s"}}]));
+    let mut client = service.client().await;
+    let list = || ListHubSpotConnectionsRequest::default();
+    let stuck = tokio::spawn(async move { client.list_hub_spot_connections(list()).await });
+    until_counted(service.admin, &own("calls_in_flight"), 1).await;
+    let shed = service.client().await.list_hub_spot_connections(list()).await.unwrap_err();
     assert_eq!(shed.code(), Code::ResourceExhausted);
+    stuck.abort();
     for (reason, value) in [("max_in_flight", 1), ("max_creations", 2)] {
         let line = own(&format!("calls_shed_total{{reason=\"{reason}\"}}"));
         assert_eq!(counted(service.admin, &line).await, value, "{line}");

@@ -1,8 +1,8 @@
 //! Sheds the calls that find no room, before anything is read of them.
 //!
-//! A call needs a place among those who wait for the Flow Service. Creations are let in beyond that: of
-//! one that was made before, the store knows the answer, and a Flow Service that is stuck must not keep
-//! it back. Those that do need a place find out after the store was asked.
+//! A call needs a place among those that wait for the Flow Service. Of creations, more are let in than
+//! have one: the store knows the answer of one that was made before, and a Flow Service that is stuck
+//! must not keep it back. Those that do need a place find out after the store was asked.
 
 use std::sync::Arc;
 
@@ -23,17 +23,17 @@ const LEAST_SPARE: usize = 16;
 /// Who is let in.
 #[derive(Clone, Debug)]
 pub(in crate::grpc) struct Admission {
-    bulkhead: Bulkhead,
+    calls: Bulkhead,
     creations: Arc<Semaphore>,
     metrics: CallMetrics,
 }
 
 impl Admission {
-    /// Every call but a creation takes its place in the bulkhead here.
-    pub(in crate::grpc) fn new(bulkhead: Bulkhead, metrics: CallMetrics) -> Self {
-        let most = bulkhead.most();
+    /// Every call but a creation takes its place here.
+    pub(in crate::grpc) fn new(calls: Bulkhead, metrics: CallMetrics) -> Self {
+        let most = calls.most();
         let creations = most.saturating_add((most / 4).max(LEAST_SPARE)).min(Semaphore::MAX_PERMITS);
-        Self { bulkhead, creations: Arc::new(Semaphore::new(creations)), metrics }
+        Self { calls, creations: Arc::new(Semaphore::new(creations)), metrics }
     }
 }
 
@@ -42,12 +42,12 @@ pub(in crate::grpc) async fn admission(
     request: Request,
     next: Next,
 ) -> Response {
-    let Admission { bulkhead, creations, metrics } = admission;
+    let Admission { calls, creations, metrics } = admission;
     // Whichever it is, it is held until the call is answered.
     let (creation, place) = if request.uri().path() == CREATE {
         (creations.try_acquire().ok(), None)
     } else {
-        (None, bulkhead.enter())
+        (None, calls.enter())
     };
     if creation.is_none() && place.is_none() {
         metrics.shed_call();
