@@ -19,6 +19,7 @@ install_redis
 # While the tests are compiled: it waits for the network, and they do not.
 tests/tools/install.sh &
 installing=$!
+trap 'kill "$installing" 2>/dev/null || true' EXIT
 cargo test --locked --no-run "$@"
 wait "$installing"
 HCS_TEST_REDIS=required HCS_TEST_TOOLS=required cargo test --locked "$@"

@@ -1,6 +1,6 @@
 //! What is in `deploy/`: manifests, image, dashboards and alerts, held against the code.
 //!
-//! `tests/tools/install-manifest-tools.sh` installs what renders and checks them.
+//! `tests/tools/install.sh` installs what renders and checks them.
 
 mod create_connection;
 mod hardening;

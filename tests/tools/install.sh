@@ -26,7 +26,7 @@ python() {
 }
 
 kustomize() {
-  grep -qs "$KUSTOMIZE_VERSION" "$TOOLS/render" && return
+  grep -qs "$KUSTOMIZE_VERSION" "$TOOLS/render" && "$TOOLS/render" deploy/base >/dev/null && return
   local render="exec kubectl kustomize \"\$1\""
   if ! kubectl version --client 2>/dev/null | grep -q '^Kustomize Version: v[5-9]'; then
     # An older Go cannot fetch the toolchain that kustomize asks for.
