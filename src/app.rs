@@ -1,6 +1,6 @@
 //! The process: the only file that knows every part.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use reqwest::Client;
 use tokio::{net::TcpListener, time::timeout};
@@ -24,6 +24,9 @@ use crate::{
     service::{Background, Parts, Service},
     tls::{ServerTls, TlsError},
 };
+
+/// What ending is given that takes no time unless something hangs.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -197,7 +200,8 @@ impl App {
             let (_, ()) = tokio::join!(&mut serving, background.drain());
             background.drain().await;
         };
-        let drained = match timeout(drain.timeout, finished).await {
+        tokio::pin!(finished);
+        let drained = match timeout(drain.timeout, &mut finished).await {
             Ok(()) => Drained::Completely,
             Err(_) => {
                 tracing::warn!(
@@ -206,6 +210,8 @@ impl App {
                 );
                 shutdown.kill.cancel();
                 background.kill();
+                // For the lines, the counts and the spans of what is ended.
+                let _ = timeout(LAST_WORDS, finished).await;
                 Drained::TimedOut
             }
         };

@@ -94,7 +94,7 @@ fn layered(
     services.layer(
         ServiceBuilder::new()
             // Outermost, so that every call has its line, with the code that the caller sees.
-            .layer(from_fn_with_state(metrics, call_log::call_log))
+            .layer(from_fn_with_state(Arc::new(metrics), call_log::call_log))
             // A bug must not cost the connection, and with it the calls of others.
             .layer(CatchPanicLayer::custom(|_| status::internal().into_http::<axum::body::Body>()))
             // Nothing else is worth the time of what follows.

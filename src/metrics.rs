@@ -1,6 +1,7 @@
 //! What is counted, as `/metrics` shows it. Label values come from closed lists, but for the host of
 //! Adobe's URL, of which there is one. What has a closed list is there from the start, as zeros: who
-//! looks at rates must not miss the first one.
+//! looks at rates must not miss the first one. Of the two histograms, whose lists multiply, that is what
+//! goes well, and of the calls the faults.
 //!
 //! Families that OpenTelemetry's semantic conventions name have the names of there; the others begin
 //! with `hubspot_connection_`.
@@ -18,8 +19,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::telemetry;
+
 pub use self::{
-    calls::{CallMetrics, METHODS, OTHER_METHOD, method},
+    calls::{CallMetrics, METHODS, OTHER_METHOD, is_fault, method},
     creations::{ClaimOutcome, CreationMetrics, CreationOutcome, SearchOutcome, VerificationOutcome},
     token::{RefreshOutcome, TokenMetrics},
     upstream::{AttemptLabels, ErrorType, UpstreamMetrics},
@@ -27,8 +30,8 @@ pub use self::{
 
 const PREFIX: &str = "hubspot_connection";
 
-/// From the time of a local answer to the longest that a caller waits.
-const SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// From the time of a local answer to a little more than the longest that a caller, or a creation, waits.
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 75.0];
 
 /// Everything that is counted. Clones count into the same numbers.
 #[derive(Clone, Debug)]
@@ -138,8 +141,7 @@ impl Default for Metrics {
         let registry_of_own = registry.sub_registry_with_prefix(PREFIX);
         calls.register(registry_of_own);
         upstream.register(registry_of_own);
-        let mut creations = CreationMetrics::default();
-        creations.shed = calls.shed_creations();
+        let creations = CreationMetrics::counting_shed(calls.shed_creations());
         creations.register(registry_of_own);
         let token = TokenMetrics::default();
         token.register(registry_of_own);
@@ -158,6 +160,8 @@ impl Default for Metrics {
             "When the certificates in use expire, in Unix time",
             Family::default(),
         );
+        let lost = "Spans whose export failed";
+        register(registry_of_own, "spans_lost", lost, telemetry::spans_lost());
         let mut counter = |name: &str, help: &str| register(registry_of_own, name, help, Counter::default());
         let tls_reloads =
             counter("tls_reloads", "Replacements of the certificate, its key or the callers' authority");
@@ -240,7 +244,7 @@ fn register<M: prometheus_client::registry::Metric + Clone>(
 struct ByOutcome(Family<Outcome, Counter>);
 
 impl ByOutcome {
-    fn of(outcomes: impl IntoIterator<Item = &'static str>) -> Self {
+    fn of(outcomes: &[&'static str]) -> Self {
         let family = Family::default();
         for outcome in outcomes {
             drop(Family::<Outcome, Counter>::get_or_create(&family, &Outcome { outcome }));
@@ -251,7 +255,31 @@ impl ByOutcome {
     fn inc(&self, outcome: &'static str) {
         self.0.get_or_create(&Outcome { outcome }).inc();
     }
+
+    #[cfg(test)]
+    fn get(&self, outcome: &'static str) -> u64 {
+        self.0.get_or_create(&Outcome { outcome }).get()
+    }
 }
+
+/// A closed list of outcomes and their names.
+macro_rules! outcomes {
+    ($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$of])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            const NAMES: &[&str] = &[$($text,)+];
+
+            fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+use outcomes;
 
 /// Something under way, for as long as this exists.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use tracing_subscriber::{
 };
 
 pub use self::export::Export;
+pub(crate) use self::export::spans_lost;
 use crate::config::{LogConfig, LogFormat};
 
 /// Where log lines go.

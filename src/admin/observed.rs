@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
@@ -38,10 +37,8 @@ impl Observed {
         metrics.spec_drift.set(self.spec_has_drifted.load(Ordering::Relaxed).into());
         metrics.upstream.breaker_open.set(self.upstream.is_breaker_open().into());
         metrics.upstream.throttle_gate_closed.set(self.upstream.is_gate_closed().into());
-        let (age, left) = self.tokens.age().unwrap_or_default();
-        metrics.token.age.set(age.as_secs_f64());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        metrics.token.expiry.set(left.map_or(0.0, |left| (now + left).as_secs_f64()));
+        metrics.token.age.set(self.tokens.age().unwrap_or_default().as_secs_f64());
+        metrics.token.valid.set(self.tokens.has_token().into());
         if let Some(tls) = &self.tls {
             let expiry = tls.expiry();
             for (certificate, expiry) in [("server", expiry.server), ("client_ca", expiry.client_ca)] {

@@ -61,7 +61,7 @@ impl fmt::Display for Effective {
         SETTINGS
             .iter()
             .map(|setting| setting.name)
-            .chain(traces::SHOWN)
+            .chain(traces::shown())
             .filter_map(|name| self.0.get_key_value(name))
             .try_for_each(|(name, shown)| writeln!(f, "{name} = {shown}"))
     }

@@ -102,9 +102,14 @@ impl Progress {
         Stage::from_number(self.stage.load(Ordering::Acquire))
     }
 
-    /// Notes that the creation is being sent, and says how often it was before.
+    /// How often the creation was sent so far.
     pub fn sent_before(&self) -> u32 {
-        self.sent.fetch_add(1, Ordering::Relaxed)
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the creation was sent.
+    pub fn sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes whether a connection may exist that nobody was told of.

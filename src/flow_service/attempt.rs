@@ -20,26 +20,31 @@ use crate::{
 pub(super) struct Attempts {
     pub(super) metrics: UpstreamMetrics,
     host: Arc<str>,
-    port: i64,
+    port: u16,
 }
 
 impl Attempts {
     pub(super) fn at(url: &Url, metrics: UpstreamMetrics) -> Self {
-        let port = url.port_or_known_default().unwrap_or_default().into();
+        let port = url.port_or_known_default().unwrap_or_default();
         Self { metrics, host: url.host_str().unwrap_or_default().into(), port }
     }
 
-    /// Makes a kind of request known before the first one.
+    /// Makes a kind of request known before the first one, by the status of a success.
     pub(super) fn expect(&self, method: &Method, template: &'static str, status: StatusCode) {
         self.metrics.expect(&self.labels(method, template, Some(status.as_u16()), None));
     }
 
+    /// Makes a kind of request known that is repeated.
+    pub(super) fn expect_retries(&self, method: &Method, template: &'static str) {
+        self.metrics.expect_retries(&self.labels(method, template, None, None));
+    }
+
     /// Begins an attempt of a request that was sent so often before.
     pub(super) fn begin(&self, method: &Method, template: &'static str, sent_before: u32) -> Attempt<'_> {
-        if sent_before > 0 {
-            self.metrics.retried(template);
-        }
         let labels = self.labels(method, template, None, Some(ErrorType::Cancelled));
+        if sent_before > 0 {
+            self.metrics.retried(&labels);
+        }
         let trace = self.client_span(&labels, sent_before);
         Attempt { metrics: &self.metrics, labels, trace, started: Instant::now() }
     }
@@ -57,7 +62,7 @@ impl Attempts {
                     KeyValue::new("http.request.method", method),
                     KeyValue::new("url.template", template),
                     KeyValue::new("server.address", Arc::clone(&self.host)),
-                    KeyValue::new("server.port", self.port),
+                    KeyValue::new("server.port", i64::from(self.port)),
                 ]
                 .into_iter()
                 .chain(resends)
@@ -77,6 +82,7 @@ impl Attempts {
             http_request_method: method_name(method),
             url_template,
             server_address: Arc::clone(&self.host),
+            server_port: self.port,
             http_response_status_code,
             error_type,
         }

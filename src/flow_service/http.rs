@@ -167,6 +167,7 @@ impl HttpFlowService {
         self.attempts = Attempts::at(&self.connections, metrics);
         for (method, template, status) in REQUESTS {
             self.attempts.expect(&method, template, status);
+            self.attempts.expect_retries(&method, template);
         }
         self
     }
@@ -190,9 +191,7 @@ impl HttpFlowService {
             None => Ok(Pass { token, permit }),
         }
     }
-}
 
-impl HttpFlowService {
     /// The access token, where it is being fetched: time of the call that is worth a span.
     async fn wait_for_token(
         &self,

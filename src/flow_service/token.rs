@@ -5,7 +5,11 @@
 //! however many wait, one fetch is under way. Where fetching fails the calls fail with it until the
 //! next attempt: nobody queues behind an outage.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use http::HeaderValue;
 use opentelemetry::{Context, context::FutureExt as _};
@@ -103,7 +107,7 @@ pub struct AccessToken {
     authorization: HeaderValue,
     value: SecretString,
     issued_at: Instant,
-    lifetime: Option<Duration>,
+    expires_at: Option<Instant>,
 }
 
 impl AccessToken {
@@ -114,11 +118,12 @@ impl AccessToken {
             ..TokenError::of_kind(TokenErrorKind::Unavailable)
         })?;
         authorization.set_sensitive(true);
+        let issued_at = Instant::now();
         Ok(Self {
             authorization,
             value: issued.value.clone(),
-            issued_at: Instant::now(),
-            lifetime: issued.lifetime,
+            issued_at,
+            expires_at: issued.lifetime.map(|lifetime| issued_at + lifetime),
         })
     }
 
@@ -132,7 +137,7 @@ impl AccessToken {
     }
 
     fn is_valid(&self) -> bool {
-        self.lifetime.is_none_or(|lifetime| self.issued_at.elapsed() < lifetime)
+        self.expires_at.is_none_or(|expires_at| Instant::now() < expires_at)
     }
 }
 
@@ -153,6 +158,8 @@ impl fmt::Debug for AccessToken {
 struct Published {
     token: Option<Arc<AccessToken>>,
     failure: Option<Arc<TokenError>>,
+    /// When the last token was issued, whether it is still in use or not.
+    issued_at: Option<Instant>,
     /// The call that found the last token refused: the next fetch is a part of its trace.
     asked_by: Context,
 }
@@ -205,13 +212,14 @@ impl TokenSource {
         }
     }
 
-    /// How old the token at hand is, and how long it is used from here on where that is known; `None`
-    /// without one.
-    pub fn age(&self) -> Option<(Duration, Option<Duration>)> {
-        let published = self.published.borrow();
-        let token = published.token.as_ref()?;
-        let age = token.issued_at.elapsed();
-        Some((age, token.lifetime.map(|lifetime| lifetime.saturating_sub(age))))
+    /// How old the last token is, whether it is still in use or not; `None` before the first one.
+    pub fn age(&self) -> Option<Duration> {
+        self.published.borrow().issued_at.map(|issued_at| issued_at.elapsed())
+    }
+
+    /// Whether there is a token for calls to use.
+    pub fn has_token(&self) -> bool {
+        self.published.borrow().token.as_ref().is_some_and(|token| token.is_valid())
     }
 
     /// Takes a token out of use that Adobe refused, so that the next one is fetched at once.
@@ -220,7 +228,9 @@ impl TokenSource {
         self.published.send_if_modified(|published| {
             let is_current = published.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token));
             if is_current {
-                *published = Published { asked_by: Context::current(), ..Published::default() };
+                published.token = None;
+                published.failure = None;
+                published.asked_by = Context::current();
             }
             is_current
         });
@@ -249,29 +259,34 @@ impl Renewal {
         loop {
             let asked_by = watch.borrow().asked_by.clone();
             let issued = issuer.issue().with_context(asked_by).await;
-            self.metrics.refreshed(match &issued {
-                Ok(_) => RefreshOutcome::Ok,
-                Err(error) => error.kind.refresh_outcome(),
-            });
-            let token = issued.and_then(|issued| Ok((AccessToken::new(&issued)?, issued.renew_after)));
+            let token = issued.and_then(|issued| Ok((AccessToken::new(&issued)?, issued)));
             let due = match token {
                 // A fixed token: the one that was refused is all there is.
-                Ok((token, renew_after)) if was_refused && token.is_same(last.as_deref()) => {
-                    self.fail(TokenError::of_kind(TokenErrorKind::TokenRefused), renew_after)
+                Ok((token, issued)) if was_refused && token.is_same(last.as_deref()) => {
+                    self.metrics.refreshed(RefreshOutcome::Refused);
+                    self.fail(TokenError::of_kind(TokenErrorKind::TokenRefused), issued.renew_after)
                 }
-                Ok((token, renew_after)) => {
+                Ok((mut token, IssuedToken { lifetime, renew_after, .. })) => {
                     self.failures = 0;
-                    if !token.is_same(last.as_deref()) {
-                        tracing::info!("a new Adobe access token is in use");
+                    match last.as_deref().filter(|last| token.is_same(Some(*last))) {
+                        // It was looked for, and is as old as before.
+                        Some(last) => token.issued_at = last.issued_at,
+                        None => {
+                            self.metrics.refreshed(RefreshOutcome::Ok);
+                            tracing::info!("a new Adobe access token is in use");
+                        }
                     }
+                    self.metrics.expiry.set(lifetime.map_or(0.0, in_unix_time));
                     let token = Arc::new(token);
                     last = Some(Arc::clone(&token));
                     self.publish(|published| {
-                        *published = Published { token: Some(token), ..Published::default() }
+                        let issued_at = Some(token.issued_at);
+                        *published = Published { token: Some(token), issued_at, ..Published::default() };
                     });
                     Instant::now() + renew_after
                 }
                 Err(error) => {
+                    self.metrics.refreshed(error.kind.refresh_outcome());
                     self.failures = self.failures.saturating_add(1);
                     let pause = back_off(self.failures).max(error.retry_after.unwrap_or_default());
                     self.fail(error, pause)
@@ -316,6 +331,12 @@ impl Renewal {
             published.send_modify(change);
         }
     }
+}
+
+/// The time that is so far ahead, by the clock on the wall: told once, so that it does not drift with
+/// each look at it.
+fn in_unix_time(ahead: Duration) -> f64 {
+    (SystemTime::now() + ahead).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// The pause after so many failures in a row, with jitter.
@@ -504,6 +525,35 @@ mod tests {
             let lifetime = Duration::from_secs(86_400);
             Ok(IssuedToken { value: SecretString::from("fixed"), lifetime: None, renew_after: lifetime / 2 })
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_found_again_is_as_old_as_before_and_counts_once() {
+        let metrics = TokenMetrics::default();
+        let source = TokenSource::start_counted(FixedToken, metrics.clone());
+        source.token().await.unwrap();
+        sleep(Duration::from_secs(100_000)).await;
+        assert!(source.age().unwrap() >= Duration::from_secs(99_999), "{:?}", source.age());
+        assert_eq!((metrics.refreshes(RefreshOutcome::Ok), metrics.expiry.get()), (1, 0.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_token_that_is_gone_the_age_and_the_expiry_stay_known() {
+        let issuer = ScriptedIssuer::new(
+            [Ok(Duration::from_secs(100))].into_iter().chain((0..50).map(|_| Err(unavailable()))),
+        );
+        let metrics = TokenMetrics::default();
+        let source = TokenSource::start_counted(issuer, metrics.clone());
+        assert!((source.age(), source.has_token()) == (None, false));
+        source.token().await.unwrap();
+        let expiry = metrics.expiry.get();
+        assert!(source.has_token() && expiry >= in_unix_time(Duration::from_secs(90)));
+        sleep(Duration::from_secs(200)).await;
+        assert!(!source.has_token());
+        assert!(source.age() >= Some(Duration::from_secs(200)), "{:?}", source.age());
+        assert!((metrics.expiry.get() - expiry).abs() < f64::EPSILON);
+        assert_eq!(metrics.refreshes(RefreshOutcome::Ok), 1);
+        assert!(metrics.refreshes(RefreshOutcome::Unavailable) > 1);
     }
 
     #[tokio::test(start_paused = true)]

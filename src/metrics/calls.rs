@@ -26,6 +26,13 @@ pub const METHODS: [&str; 10] = [
 ];
 /// Every other method: a caller can send anything.
 pub const OTHER_METHOD: &str = "_OTHER";
+/// The codes that are errors of the server, by the semantic conventions of gRPC. The others are the
+/// caller's.
+const FAULTS: [&str; 6] =
+    ["DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN"];
+/// The codes that are there from the start: what goes well, and what somebody has to look into.
+const EXPECTED: [&str; 6] =
+    ["OK", "DEADLINE_EXCEEDED", "FAILED_PRECONDITION", "INTERNAL", "UNAVAILABLE", "UNKNOWN"];
 /// Why calls are shed.
 const SHED: [&str; 2] = ["max_in_flight", "max_creations"];
 
@@ -42,11 +49,14 @@ struct Call {
     rpc_system_name: &'static str,
     rpc_method: &'static str,
     rpc_response_status_code: &'static str,
+    /// The code where it is an error of the server, else nothing.
+    error_type: &'static str,
 }
 
 impl Call {
     fn new(method: &'static str, code: &'static str) -> Self {
-        Self { rpc_system_name: "grpc", rpc_method: method, rpc_response_status_code: code }
+        let error_type = if is_fault(code) { code } else { "" };
+        Self { rpc_system_name: "grpc", rpc_method: method, rpc_response_status_code: code, error_type }
     }
 }
 
@@ -54,7 +64,9 @@ impl Default for CallMetrics {
     fn default() -> Self {
         let duration = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         for method in METHODS {
-            drop(duration.get_or_create(&Call::new(method, "OK")));
+            for code in EXPECTED {
+                drop(duration.get_or_create(&Call::new(method, code)));
+            }
         }
         let shed = Family::<Reason, Counter>::default();
         for reason in SHED {
@@ -99,6 +111,11 @@ impl CallMetrics {
     pub(super) fn shed_creations(&self) -> Counter {
         self.shed.get_or_create_owned(&SHED[1].into())
     }
+}
+
+/// Whether a code is an error of the server.
+pub fn is_fault(code: &str) -> bool {
+    FAULTS.contains(&code)
 }
 
 /// The method that a path names, if it is one of [`METHODS`].

@@ -5,24 +5,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{ByOutcome, Running, register};
-
-/// A closed list of outcomes and their names.
-macro_rules! outcomes {
-    ($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$of])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$doc])* $variant,)+ }
-
-        impl $name {
-            const NAMES: &[&str] = &[$($text,)+];
-
-            fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-    };
-}
+use super::{ByOutcome, Running, outcomes, register};
 
 outcomes! {
     /// What a claim of a request id comes to.
@@ -104,19 +87,23 @@ pub struct CreationMetrics {
 
 impl Default for CreationMetrics {
     fn default() -> Self {
-        let of = |names: &'static [&'static str]| ByOutcome::of(names.iter().copied());
-        Self {
-            background: Gauge::default(),
-            claims: of(ClaimOutcome::NAMES),
-            ends: of(CreationOutcome::NAMES),
-            searches: of(SearchOutcome::NAMES),
-            verifications: of(VerificationOutcome::NAMES),
-            shed: Counter::default(),
-        }
+        Self::counting_shed(Counter::default())
     }
 }
 
 impl CreationMetrics {
+    /// Counts what is shed with this.
+    pub(super) fn counting_shed(shed: Counter) -> Self {
+        Self {
+            background: Gauge::default(),
+            claims: ByOutcome::of(ClaimOutcome::NAMES),
+            ends: ByOutcome::of(CreationOutcome::NAMES),
+            searches: ByOutcome::of(SearchOutcome::NAMES),
+            verifications: ByOutcome::of(VerificationOutcome::NAMES),
+            shed,
+        }
+    }
+
     pub(super) fn register(&self, registry: &mut Registry) {
         let background = "The creations that run, with or without a caller";
         register(registry, "background_creations", background, self.background.clone());
@@ -143,6 +130,11 @@ impl CreationMetrics {
     /// A creation has ended.
     pub fn ended(&self, outcome: CreationOutcome) {
         self.ends.inc(outcome.name());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ends(&self, outcome: CreationOutcome) -> u64 {
+        self.ends.get(outcome.name())
     }
 
     /// A search for a lost creation has ended.

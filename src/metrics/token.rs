@@ -1,57 +1,49 @@
 //! The access token.
 
-use prometheus_client::registry::Registry;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
-use super::{ByOutcome, Seconds, register};
+use super::{ByOutcome, Seconds, outcomes, register};
 
-/// What fetching an access token comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefreshOutcome {
-    /// A token.
-    Ok,
-    /// The credentials are refused, or cannot be read.
-    Refused,
-    /// Too many tokens were asked for.
-    Throttled,
-    /// There is no answer that holds a token.
-    Unavailable,
-}
-
-impl RefreshOutcome {
-    const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::Throttled, Self::Unavailable];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Throttled => "throttled",
-            Self::Unavailable => "unavailable",
-        }
+outcomes! {
+    /// What fetching an access token comes to.
+    RefreshOutcome {
+        /// A token that is not the last one.
+        Ok = "ok",
+        /// The credentials are refused, or cannot be read; or the token is, and there is no other.
+        Refused = "refused",
+        /// Too many tokens were asked for.
+        Throttled = "throttled",
+        /// There is no answer that holds a token.
+        Unavailable = "unavailable",
     }
 }
 
 /// The access token.
 #[derive(Clone, Debug)]
 pub struct TokenMetrics {
-    /// Its age; 0 before the first one.
+    /// The age of the last one; 0 before the first one.
     pub age: Seconds,
-    /// Until when it is used, in seconds of Unix time; 0 where nobody knows.
+    /// Whether there is one for calls to use.
+    pub valid: Gauge,
+    /// Until when the last one is used, in seconds of Unix time; 0 where nobody knows.
     pub expiry: Seconds,
     refreshes: ByOutcome,
 }
 
 impl Default for TokenMetrics {
     fn default() -> Self {
-        let refreshes = ByOutcome::of(RefreshOutcome::ALL.map(RefreshOutcome::name));
-        Self { age: Seconds::default(), expiry: Seconds::default(), refreshes }
+        let refreshes = ByOutcome::of(RefreshOutcome::NAMES);
+        Self { age: Seconds::default(), valid: Gauge::default(), expiry: Seconds::default(), refreshes }
     }
 }
 
 impl TokenMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
-        let age = "The age of the Adobe access token; 0 before the first one";
+        let age = "The age of the last Adobe access token; 0 before the first one";
         register(registry, "adobe_token_age_seconds", age, self.age.clone());
-        let expiry = "Until when the Adobe access token is used, in Unix time; 0 where nobody knows";
+        let valid = "Whether there is an Adobe access token for calls to use";
+        register(registry, "adobe_token_valid", valid, self.valid.clone());
+        let expiry = "Until when the last Adobe access token is used, in Unix time; 0 where nobody knows";
         register(registry, "adobe_token_expiry_timestamp_seconds", expiry, self.expiry.clone());
         let refreshes = "Attempts to get an Adobe access token";
         register(registry, "adobe_token_refreshes", refreshes, self.refreshes.0.clone());
@@ -60,5 +52,10 @@ impl TokenMetrics {
     /// A token was asked for.
     pub fn refreshed(&self, outcome: RefreshOutcome) {
         self.refreshes.inc(outcome.name());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn refreshes(&self, outcome: RefreshOutcome) -> u64 {
+        self.refreshes.get(outcome.name())
     }
 }

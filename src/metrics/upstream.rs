@@ -14,7 +14,7 @@ use super::{SECONDS, register};
 #[derive(Clone, Debug)]
 pub struct UpstreamMetrics {
     duration: Family<AttemptLabels, Histogram>,
-    retries: Family<Template, Counter>,
+    retries: Family<Request, Counter>,
     /// Repetitions that were not made because the budget for them was spent.
     pub retries_refused: Counter,
     /// Whether the circuit breaker refuses requests.
@@ -36,6 +36,8 @@ pub struct AttemptLabels {
     pub url_template: &'static str,
     /// The host of the URL.
     pub server_address: Arc<str>,
+    /// Its port.
+    pub server_port: u16,
     /// The status of the answer, where there is one.
     pub http_response_status_code: Option<u16>,
     /// How it failed, where it did.
@@ -67,7 +69,7 @@ impl fmt::Display for ErrorType {
             Self::Timeout => "timeout",
             Self::Reset => "reset",
             Self::Cancelled => "cancelled",
-            Self::Other => "other",
+            Self::Other => "_OTHER",
         })
     }
 }
@@ -79,8 +81,16 @@ impl EncodeLabelValue for ErrorType {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Template {
+struct Request {
+    http_request_method: &'static str,
     url_template: &'static str,
+}
+
+impl From<&AttemptLabels> for Request {
+    fn from(labels: &AttemptLabels) -> Self {
+        let AttemptLabels { http_request_method, url_template, .. } = *labels;
+        Self { http_request_method, url_template }
+    }
 }
 
 impl Default for UpstreamMetrics {
@@ -143,7 +153,11 @@ impl UpstreamMetrics {
     /// Makes a kind of request known before the first one.
     pub fn expect(&self, request: &AttemptLabels) {
         drop(self.duration.get_or_create(request));
-        drop(self.retries.get_or_create(&Template { url_template: request.url_template }));
+    }
+
+    /// Makes it known that a kind of request is repeated, before the first time.
+    pub fn expect_retries(&self, request: &AttemptLabels) {
+        drop(self.retries.get_or_create(&request.into()));
     }
 
     /// An attempt has ended.
@@ -152,7 +166,7 @@ impl UpstreamMetrics {
     }
 
     /// A request is sent again.
-    pub fn retried(&self, url_template: &'static str) {
-        self.retries.get_or_create(&Template { url_template }).inc();
+    pub fn retried(&self, request: &AttemptLabels) {
+        self.retries.get_or_create(&request.into()).inc();
     }
 }

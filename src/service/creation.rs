@@ -111,18 +111,19 @@ impl<F: FlowService> Creation<F> {
             }
         };
         let replayed = matches!(next, Next::Look(..));
+        let end = End { metrics: &self.metrics, outcome: CreationOutcome::Unknown };
         let keeper = LeaseKeeper::start(Arc::clone(&self.parts.store), self.lease.clone());
         loop {
             next = match next {
                 Next::Send(earlier) => self.send(earlier).await,
                 Next::Look(sent, lost) => self.look(sent, lost).await,
                 Next::Land(Ok(landed)) => {
-                    self.metrics.ended(CreationOutcome::Created);
+                    end.is(CreationOutcome::Created);
                     drop(keeper);
                     return self.conclude(Landed { replayed, ..landed }).await;
                 }
                 Next::Land(Err(failure)) => {
-                    self.metrics.ended(failure.outcome());
+                    end.is(failure.outcome());
                     return Err(failure);
                 }
             };
@@ -359,6 +360,24 @@ impl<F: FlowService> Creation<F> {
     }
 }
 
+/// Counts how a creation ends. One that panics, or is ended with the process, may have been sent.
+struct End<'a> {
+    metrics: &'a CreationMetrics,
+    outcome: CreationOutcome,
+}
+
+impl End<'_> {
+    fn is(mut self, outcome: CreationOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.metrics.ended(self.outcome);
+    }
+}
+
 /// What is counted of a claim.
 fn outcome(claim: &Result<Claim, StoreError>) -> ClaimOutcome {
     match claim {
@@ -382,4 +401,19 @@ enum Attempt {
     Failed(CreateError),
     /// It was not made.
     Stopped(Failure),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_creation_that_does_not_get_to_its_end_counts_as_unknown() {
+        let metrics = CreationMetrics::default();
+        let begin = || End { metrics: &metrics, outcome: CreationOutcome::Unknown };
+        drop(begin());
+        begin().is(CreationOutcome::Created);
+        let ends = [CreationOutcome::Unknown, CreationOutcome::Created].map(|outcome| metrics.ends(outcome));
+        assert_eq!(ends, [1, 1]);
+    }
 }

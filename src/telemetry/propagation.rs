@@ -1,5 +1,7 @@
 //! W3C trace context: taken from the headers of a call, and put into those of a request.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context,
@@ -10,10 +12,14 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 /// What everybody has to pass on (W3C Trace Context, section 3.3.1.5), and no more: the headers come
 /// from a caller and go to Adobe.
 const LONGEST_STATE: usize = 512;
+/// Version, trace, span and flags, with the hyphens between them.
+const PARENT_LENGTH: usize = 55;
 
 /// The context that the headers of a call tell of; an empty one where they tell of none.
 pub(crate) fn extract(headers: &HeaderMap) -> Context {
-    TraceContextPropagator::new().extract_with_context(&Context::new(), &Received(headers))
+    let Some(parent) = parent(headers) else { return Context::new() };
+    let received = Received { parent, state: state(headers) };
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &received)
 }
 
 /// Tells the context to whoever gets these headers.
@@ -21,16 +27,47 @@ pub(crate) fn inject(context: &Context, headers: &mut HeaderMap) {
     TraceContextPropagator::new().inject_context(context, &mut Sent(headers));
 }
 
-struct Received<'a>(&'a HeaderMap);
+/// A `traceparent` of the right shape: the propagator takes shorter and longer numbers as well, which
+/// are no identifiers of anything.
+fn parent(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all("traceparent").into_iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let text = value.to_str().ok()?;
+    let (first, rest) = text.split_at_checked(PARENT_LENGTH)?;
+    let are_lengths_right = first.split('-').map(str::len).eq([2, 32, 16, 2]);
+    // Versions to come may add something.
+    let is_end_right = rest.is_empty() || (rest.starts_with('-') && !first.starts_with("00"));
+    (are_lengths_right && is_end_right && text.len() <= LONGEST_STATE).then_some(text)
+}
+
+/// All of `tracestate`, which may be spread over several headers.
+fn state(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut values = headers.get_all("tracestate").into_iter().map(HeaderValue::to_str);
+    let mut state = Cow::Borrowed(values.next()?.ok()?);
+    for value in values {
+        let state = state.to_mut();
+        state.push(',');
+        state.push_str(value.ok()?);
+    }
+    (state.len() <= LONGEST_STATE).then_some(state)
+}
+
+struct Received<'a> {
+    parent: &'a str,
+    state: Option<Cow<'a, str>>,
+}
 
 impl Extractor for Received<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        let value = self.0.get(key)?.to_str().ok()?;
-        (value.len() <= LONGEST_STATE).then_some(value)
+        match key {
+            "traceparent" => Some(self.parent),
+            "tracestate" => self.state.as_deref(),
+            _ => None,
+        }
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
+        vec!["traceparent", "tracestate"]
     }
 }
 
@@ -73,13 +110,35 @@ mod tests {
             [("traceparent", PARENT), ("tracestate", "vendor=x")].map(|(n, v)| (n.to_owned(), v.to_owned()))
         );
         assert_eq!(passed_on(&[("traceparent", PARENT)]), [("traceparent".to_owned(), PARENT.to_owned())]);
+        // A later version is answered with the one that is known.
+        let later = format!("{}-more", PARENT.replacen("00", "01", 1));
+        assert_eq!(passed_on(&[("traceparent", &later)]), passed_on(&[("traceparent", PARENT)]));
+    }
+
+    #[test]
+    fn the_parts_of_a_state_stay_together() {
+        let sent = passed_on(&[("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2,c=3")]);
+        assert_eq!(sent[1].1, "a=1,b=2,c=3");
     }
 
     #[test]
     fn what_is_no_context_is_not_passed_on() {
-        for parent in ["", "x", "00-0-0-01", &PARENT.replace('a', "A"), &PARENT.repeat(20)] {
+        let malformed = [
+            "",
+            "x",
+            "00-0-0-01",
+            "00-1-1-01",
+            "00-0af7651916cd43dd8448eb211c80319c0-b7ad6b716920333-01",
+            &PARENT[1..],
+            &format!("{PARENT}-"),
+            &PARENT.replace('a', "A"),
+            &PARENT.repeat(20),
+        ];
+        for parent in malformed {
             assert_eq!(passed_on(&[("traceparent", parent), ("tracestate", "vendor=x")]), [], "{parent}");
         }
+        // Of two, nobody knows which one counts.
+        assert_eq!(passed_on(&[("traceparent", PARENT), ("traceparent", PARENT)]), []);
         let long = format!("vendor={}", "x".repeat(LONGEST_STATE));
         assert_eq!(passed_on(&[("traceparent", PARENT), ("tracestate", &long)]).len(), 1);
     }

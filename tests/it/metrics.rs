@@ -18,7 +18,7 @@ const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
 /// Every family, as an idle service shows it that speaks no TLS.
-const FAMILIES: [(&str, &str); 28] = [
+const FAMILIES: [(&str, &str); 30] = [
     ("rpc_server_call_duration_seconds", "histogram"),
     ("http_client_request_duration_seconds", "histogram"),
     ("hubspot_connection_build", "info"),
@@ -37,9 +37,11 @@ const FAMILIES: [(&str, &str); 28] = [
     ("hubspot_connection_reconciliations", "counter"),
     ("hubspot_connection_verifications", "counter"),
     ("hubspot_connection_adobe_token_age_seconds", "gauge"),
+    ("hubspot_connection_adobe_token_valid", "gauge"),
     ("hubspot_connection_adobe_token_expiry_timestamp_seconds", "gauge"),
     ("hubspot_connection_adobe_token_refreshes", "counter"),
     ("hubspot_connection_spec_drift", "gauge"),
+    ("hubspot_connection_spans_lost", "counter"),
     ("hubspot_connection_tls_reloads", "counter"),
     ("hubspot_connection_tls_reload_failures", "counter"),
     ("hubspot_connection_jwks_failures", "counter"),
@@ -59,17 +61,20 @@ fn with_id() -> CreateHubSpotConnectionRequest {
 
 /// The number of calls of a method that ended with a code.
 fn calls(method: &str, code: &str) -> String {
+    let error =
+        if ["INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN"].contains(&code) { code } else { "" };
     format!(
         "rpc_server_call_duration_seconds_count{{rpc_system_name=\"grpc\",rpc_method=\"{method}\",\
-         rpc_response_status_code=\"{code}\"}}"
+         rpc_response_status_code=\"{code}\",error_type=\"{error}\"}}"
     )
 }
 
 /// The number of requests to Adobe that ended so.
-fn requests(method: &str, template: &str, status: &str, error: &str) -> String {
+fn requests(service: &TestService, [method, template, status, error]: [&str; 4]) -> String {
+    let port = service.emulator.addr().port();
     format!(
         "http_client_request_duration_seconds_count{{http_request_method=\"{method}\",url_template=\"{template}\",\
-         server_address=\"127.0.0.1\",http_response_status_code=\"{status}\",error_type=\"{error}\"}}"
+         server_address=\"127.0.0.1\",server_port=\"{port}\",http_response_status_code=\"{status}\",error_type=\"{error}\"}}"
     )
 }
 
@@ -80,11 +85,15 @@ async fn every_metric_is_there_from_the_start() {
     for (name, kind) in FAMILIES {
         assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}: {text}");
     }
+    let create = format!("{METHOD}/CreateHubSpotConnection");
     for line in [
-        &*calls(&format!("{METHOD}/CreateHubSpotConnection"), "OK"),
-        &*requests("POST", "/connections", "201", ""),
+        &*calls(&create, "OK"),
+        &*calls(&create, "UNKNOWN"),
+        &*calls(&create, "FAILED_PRECONDITION"),
+        &*requests(&service, ["POST", "/connections", "201", ""]),
         "hubspot_connection_idempotency_claims_total{outcome=\"fresh\"}",
         "hubspot_connection_calls_shed_total{reason=\"max_in_flight\"}",
+        "hubspot_connection_upstream_retries_total{http_request_method=\"POST\",url_template=\"/connections\"}",
     ] {
         assert!(text.contains(&format!("\n{line} 0\n")), "{line}: {text}");
     }
@@ -107,8 +116,8 @@ async fn a_creation_counts_as_call_claim_request_and_creation() {
     for (line, value) in [
         (calls(&method, "OK"), 2),
         (calls(&method, "INVALID_ARGUMENT"), 1),
-        (requests("POST", "/connections", "201", ""), 1),
-        (requests("POST", "/ims/token/v3", "200", ""), 1),
+        (requests(&service, ["POST", "/connections", "201", ""]), 1),
+        (requests(&service, ["POST", "/ims/token/v3", "200", ""]), 1),
         (own("idempotency_claims_total{outcome=\"fresh\"}"), 1),
         (own("idempotency_claims_total{outcome=\"replayed\"}"), 1),
         (own("idempotency_claims_total{outcome=\"reused\"}"), 1),
@@ -126,6 +135,7 @@ async fn a_creation_counts_as_call_claim_request_and_creation() {
         line.trim().parse().unwrap()
     };
     assert!(value("hubspot_connection_adobe_token_age_seconds ") > 0.0, "{text}");
+    assert!(value("hubspot_connection_adobe_token_valid ") > 0.0, "{text}");
     assert!(value("hubspot_connection_adobe_token_expiry_timestamp_seconds ") > 1.7e9, "{text}");
 }
 
@@ -140,10 +150,10 @@ async fn a_read_that_is_repeated_counts_with_its_failure() {
     let get = GetHubSpotConnectionRequest { id: created.id, ..GetHubSpotConnectionRequest::default() };
     service.client().await.get_hub_spot_connection(get).await.unwrap();
     for (line, value) in [
-        (requests("GET", "/connections/{id}", "503", "503"), 1),
-        (requests("GET", "/connections/{id}", "", "reset"), 1),
-        (requests("GET", "/connections/{id}", "200", ""), 1),
-        (own("upstream_retries_total{url_template=\"/connections/{id}\"}"), 2),
+        (requests(&service, ["GET", "/connections/{id}", "503", "503"]), 1),
+        (requests(&service, ["GET", "/connections/{id}", "", "reset"]), 1),
+        (requests(&service, ["GET", "/connections/{id}", "200", ""]), 1),
+        (own("upstream_retries_total{http_request_method=\"GET\",url_template=\"/connections/{id}\"}"), 2),
     ] {
         assert_eq!(counted(service.admin, &line).await, value, "{line}");
     }
@@ -228,8 +238,27 @@ async fn calls_that_are_shed_given_up_or_unknown_count() {
         let line = own(&format!("calls_shed_total{{reason=\"{reason}\"}}"));
         assert_eq!(counted(service.admin, &line).await, value, "{line}");
     }
+}
+
+#[tokio::test]
+async fn what_is_no_call_does_not_count_as_one_that_failed() {
+    let service = TestService::start().await;
     crate::support::post(service.grpc, &[("content-type", "text/plain")], Vec::new()).await;
-    until_counted(service.admin, &calls(&method, "UNKNOWN"), 1).await;
+    service.create().await.unwrap();
+    let method = format!("{METHOD}/CreateHubSpotConnection");
+    until_counted(service.admin, &calls(&method, "OK"), 1).await;
+    assert_eq!(counted(service.admin, &calls(&method, "UNKNOWN")).await, 0);
+    assert_eq!(counted(service.admin, &own("calls_in_flight")).await, 0);
+}
+
+#[tokio::test]
+async fn without_a_token_there_is_none_to_be_valid() {
+    let unavailable =
+        json!([{"route": "POST /ims/token/v3", "count": 0, "action": {"status": 503, "shape": "A"}}]);
+    let service = TestService::with_faults(unavailable, [("HCS_REQUEST_TIMEOUT", "1s")]).await;
+    service.create().await.unwrap_err();
+    assert_eq!(counted(service.admin, &own("adobe_token_valid")).await, 0);
+    assert!(!metrics(service.admin).await.contains("url_template=\"/ims/token/v3\"} "));
 }
 
 #[tokio::test]
@@ -240,5 +269,5 @@ async fn refused_credentials_count_as_such() {
     service.create().await.unwrap_err();
     let line = own("adobe_token_refreshes_total{outcome=\"refused\"}");
     assert!(counted(service.admin, &line).await >= 1);
-    assert!(counted(service.admin, &requests("POST", "/ims/token/v3", "400", "400")).await >= 1);
+    assert!(counted(service.admin, &requests(&service, ["POST", "/ims/token/v3", "400", "400"])).await >= 1);
 }

@@ -119,7 +119,10 @@ impl HttpFlowService {
         self.budget.deposit();
         // The caller's impatience says nothing about the Flow Service: no verdict on it.
         let answer = timeout_at(deadline, self.send(call, &pass, *sent)).await;
-        *sent += 1;
+        // Without a connection nothing was.
+        if !matches!(answer, Ok(Err(Failure::Passing(CallError::Unreachable(_), _)))) {
+            *sent += 1;
+        }
         let answer = answer.map_err(|_| Failure::Lasting(unavailable("the deadline was spent".into())))?;
         let answer = match answer {
             Ok(success) => read(&success).map_err(|cause| Failure::Lasting(CallError::Undecodable(cause))),

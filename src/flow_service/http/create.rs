@@ -80,6 +80,9 @@ impl HttpFlowService {
 
         let response = request.send().await;
         let fate = departure.conclude();
+        if response.is_ok() || fate == Fate::Sent {
+            progress.sent();
+        }
         let [client_id, client_secret, access_token, refresh_token] =
             connection.credentials.all().map(|secret| secret.expose_secret());
         let secrets = [client_id, client_secret, access_token, refresh_token, pass.token.expose_secret()];

@@ -1,6 +1,8 @@
 //! One line in the log for each call, whatever becomes of it. That of a stream (of health or
 //! reflection) is written when its answer begins: how the stream ends is not in it.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, StatusCode},
@@ -18,13 +20,13 @@ use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
     grpc::status::code_name,
-    metrics::{CallMetrics, OTHER_METHOD, Running, method},
+    metrics::{CallMetrics, OTHER_METHOD, Running, is_fault, method},
     server::Peer,
     telemetry::{propagation, spans},
 };
 
 pub(in crate::grpc) async fn call_log(
-    State(metrics): State<CallMetrics>,
+    State(metrics): State<Arc<CallMetrics>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -41,7 +43,7 @@ pub(in crate::grpc) async fn call_log(
         reason = Empty,
         cause = Empty,
     );
-    let is_probe = request.uri().path().starts_with("/grpc.health.");
+    let is_probe = PROBES.contains(&request.uri().path());
     let measured = (!is_probe).then(|| {
         let method = method(request.uri().path());
         let trace = server_span(method, request.headers());
@@ -63,6 +65,9 @@ pub(in crate::grpc) async fn call_log(
     response
 }
 
+/// The methods of the health service, which are not measured.
+const PROBES: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
+
 /// The start of a path: no method's is longer, and a caller can send anything.
 fn cut(path: &str) -> &str {
     const MOST_CHARACTERS: usize = 128;
@@ -73,20 +78,6 @@ enum Outcome {
     Grpc(Code),
     /// Refused before it was a call: the caller does not speak gRPC.
     Http(StatusCode),
-}
-
-impl Outcome {
-    /// The code that a gRPC client takes it for.
-    fn code(&self) -> Code {
-        match self {
-            Self::Grpc(code) => *code,
-            Self::Http(_) => Code::Unknown,
-        }
-    }
-
-    fn code_name(&self) -> &'static str {
-        code_name(self.code())
-    }
 }
 
 /// Begins the span of a call, below that of its caller.
@@ -103,28 +94,23 @@ fn server_span(method: Option<&'static str>, headers: &HeaderMap) -> Context {
 fn end(trace: &Context, outcome: &Outcome) {
     let span = trace.span();
     if span.is_recording() {
-        let code = outcome.code_name();
-        span.set_attribute(KeyValue::new("rpc.response.status_code", code));
-        if is_failure_of_server(outcome.code()) {
-            span.set_attribute(KeyValue::new("error.type", code));
-            span.set_status(Status::error(""));
+        match outcome {
+            Outcome::Grpc(code) => {
+                let code = code_name(*code);
+                span.set_attribute(KeyValue::new("rpc.response.status_code", code));
+                if is_fault(code) {
+                    span.set_attribute(KeyValue::new("error.type", code));
+                    span.set_status(Status::error(""));
+                }
+            }
+            // Not an error of the server.
+            Outcome::Http(status) => {
+                let status = i64::from(status.as_u16());
+                span.set_attribute(KeyValue::new("http.response.status_code", status));
+            }
         }
     }
     span.end();
-}
-
-/// Whether a code is an error of the server, by the semantic conventions of gRPC. The others are the
-/// caller's.
-fn is_failure_of_server(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-    )
 }
 
 /// How a call is measured.
@@ -132,7 +118,7 @@ struct Measured {
     method: Option<&'static str>,
     /// The context of its span.
     trace: Context,
-    metrics: CallMetrics,
+    metrics: Arc<CallMetrics>,
     _running: Running,
 }
 
@@ -149,7 +135,10 @@ impl Drop for Line {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
         if let Some(Measured { method, metrics, trace, .. }) = &self.measured {
-            metrics.ended(*method, self.outcome.code_name(), duration);
+            // Whatever is no call would count as one that failed.
+            if let Outcome::Grpc(code) = self.outcome {
+                metrics.ended(*method, code_name(code), duration);
+            }
             end(trace, &self.outcome);
         }
         let duration_ms = duration.as_secs_f64() * 1000.0;
@@ -205,7 +194,7 @@ mod tests {
         let subscriber = telemetry::subscriber(&config, captured.writer(), false).unwrap();
         let router = Router::new()
             .fallback(move || async move { answer() })
-            .layer(from_fn_with_state(CallMetrics::default(), call_log));
+            .layer(from_fn_with_state(Arc::new(CallMetrics::default()), call_log));
         let mut request = http::Request::post(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(Peer(([127, 0, 0, 1], 7).into()));
         {

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tonic::{
     Request, Response, Status,
     metadata::MetadataMap,
-    transport::{Identity, ServerTlsConfig, server::TcpIncoming},
+    transport::{Certificate, Identity, ServerTlsConfig, server::TcpIncoming},
 };
 
 use super::{certificates::Pair, listen, until};
@@ -58,6 +58,14 @@ impl Collector {
     pub(crate) async fn start_tls(pair: &Pair) -> Self {
         let identity = Identity::from_pem(&pair.certificate_pem, &pair.key_pem);
         let tls = ServerTlsConfig::new().identity(identity);
+        Self::with(tonic::transport::Server::builder().tls_config(tls).unwrap()).await
+    }
+
+    /// One that asks for a certificate of this authority as well.
+    pub(crate) async fn start_mutual_tls(pair: &Pair, authority_pem: &str) -> Self {
+        let identity = Identity::from_pem(&pair.certificate_pem, &pair.key_pem);
+        let authority = Certificate::from_pem(authority_pem);
+        let tls = ServerTlsConfig::new().identity(identity).client_ca_root(authority);
         Self::with(tonic::transport::Server::builder().tls_config(tls).unwrap()).await
     }
 

@@ -95,6 +95,32 @@ async fn a_collector_with_tls_needs_a_certificate_of_an_authority_of_the_system(
 }
 
 #[tokio::test]
+async fn a_collector_is_trusted_and_shown_a_certificate_as_the_variables_of_tls_say() {
+    let authority = Authority::new("collectors");
+    let caller = authority.client(&["service.example.com"]);
+    let files = Mount::new(&[
+        ("authority.pem", &authority.pem),
+        ("client.pem", &caller.certificate_pem),
+        ("client.key", &caller.key_pem),
+    ]);
+    let [ca, certificate, key] = ["authority.pem", "client.pem", "client.key"].map(|file| files.path(file));
+    let emulator = start_emulator(Options::default()).await;
+    let collector = Collector::start_mutual_tls(&authority.server(1), &authority.pem).await;
+    let endpoint = format!("localhost:{}", collector.address.port());
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "false"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", &*ca),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &*certificate),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", &*key),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    ];
+    let service = ServiceProcess::start(&emulator, &settings).await;
+    service.client().await.create_hub_spot_connection(request()).await.unwrap();
+    collector.span(METHOD).await;
+}
+
+#[tokio::test]
 async fn nothing_is_exported_where_the_environment_says_no() {
     for no in [
         ("OTEL_SDK_DISABLED", "true"),

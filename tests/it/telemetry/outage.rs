@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use hubspot_connection_service::emulator::Options;
-use tokio::time::Instant;
+use serde_json::json;
+use tokio::time::{Instant, timeout};
 
-use crate::support::{ServiceProcess, listen, request, start_emulator, unused_port};
+use super::{CREATE, METHOD, exporting, parents};
+use crate::support::{ServiceProcess, listen, metrics, request, start_emulator, until, unused_port};
 
 /// Calls go on and the process ends within its drain, although spans go nowhere.
 async fn goes_on_with(collector: &str) {
@@ -45,4 +47,44 @@ async fn a_collector_that_hangs_costs_nothing_but_spans() {
     // It takes connections and never says a word.
     let silent = listen().await;
     goes_on_with(&format!("http://{}", silent.local_addr().unwrap())).await;
+}
+
+#[tokio::test]
+async fn an_export_ends_although_the_collector_never_answers_the_handshake() {
+    let silent = listen().await;
+    let endpoint = format!("https://{}", silent.local_addr().unwrap());
+    let emulator = start_emulator(Options::default()).await;
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    ];
+    let service = ServiceProcess::start(&emulator, &settings).await;
+    service.client().await.create_hub_spot_connection(request()).await.unwrap();
+    service.process.prints_text("spans cannot be exported").await;
+    let lost = metrics(service.admin).await;
+    let lost = lost.lines().find_map(|line| line.strip_prefix("hubspot_connection_spans_lost_total "));
+    assert!(lost.unwrap().parse::<u32>().unwrap() > 0, "{lost:?}");
+    assert_eq!(service.stop().await.0.code(), Some(0));
+    // The connection that came to nothing was not the only one.
+    let connection = async || timeout(Duration::from_secs(10), silent.accept()).await.unwrap().unwrap();
+    connection().await;
+    connection().await;
+}
+
+#[tokio::test]
+async fn the_spans_of_a_call_that_is_ended_with_the_process_are_exported() {
+    let slow = json!([{"route": CREATE, "action": {"delay": "60s"}}]);
+    // Nothing is exported before the end.
+    let settings = [("HCS_DRAIN_TIMEOUT", "100ms"), ("OTEL_BSP_SCHEDULE_DELAY", "60000")];
+    let (emulator, collector, service) = exporting(slow, &settings).await;
+    let mut client = service.client().await;
+    let call = tokio::spawn(async move { client.create_hub_spot_connection(request()).await });
+    until("the creation", || !parents(&emulator, "/connections").is_empty()).await;
+    let (status, output) = service.stop().await;
+    assert_eq!(status.code(), Some(1), "{output:?}");
+    call.await.unwrap().unwrap_err();
+    for name in [METHOD, CREATE] {
+        collector.span(name).await;
+    }
 }
