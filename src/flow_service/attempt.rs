@@ -99,11 +99,9 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// The headers that tell Adobe of the trace.
-    pub(super) fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        propagation::inject(&self.trace, &mut headers);
-        headers
+    /// Tells Adobe of the trace.
+    pub(super) fn tell(&self, headers: &mut HeaderMap) {
+        propagation::inject(&self.trace, headers);
     }
 
     /// What Adobe calls the request, without anything secret.

@@ -18,12 +18,12 @@ use opentelemetry::{
     Context,
     trace::{SpanKind, Status, TraceContextExt as _},
 };
-use reqwest::{Client, Url};
+use reqwest::{Client, Request, Url};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     CallError, Cause, ConnectionPage, CreateError, FlowService, ListQuery, PageToken,
-    attempt::Attempts,
+    attempt::{Attempt, Attempts},
     breaker::{Breaker, Permit},
     retry::{self, RetryBudget},
     throttle::ThrottleGate,
@@ -79,6 +79,9 @@ pub struct HttpFlowService {
     budget: RetryBudget,
     attempts: Attempts,
 }
+
+/// Room for every header that a request can have.
+const MOST_HEADERS: usize = 12;
 
 /// What keeps requests from being sent.
 #[derive(Clone, Debug)]
@@ -175,6 +178,26 @@ impl HttpFlowService {
     /// What keeps requests from being sent.
     pub fn state(&self) -> UpstreamState {
         UpstreamState { gate: Arc::clone(&self.gate), breaker: Arc::clone(&self.breaker) }
+    }
+
+    /// A request with all headers but those that only some have.
+    fn request(
+        &self,
+        method: Method,
+        url: Url,
+        sandbox: &SandboxName,
+        pass: &Pass,
+        attempt: &Attempt<'_>,
+    ) -> Request {
+        let mut request = Request::new(method, url);
+        let headers = request.headers_mut();
+        headers.reserve(MOST_HEADERS);
+        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let sandbox = HeaderValue::from_str(sandbox.as_str()).expect("a sandbox name is visible ASCII");
+        headers.insert(SANDBOX_NAME, sandbox);
+        headers.insert(header::AUTHORIZATION, pass.token.authorization());
+        attempt.tell(headers);
+        request
     }
 
     async fn admit(&self, deadline: Instant) -> Result<Pass, NoPass> {

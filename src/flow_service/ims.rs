@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::Method;
+use http::{HeaderMap, Method};
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de};
@@ -69,8 +69,9 @@ impl IssueToken for Ims {
         ];
         let attempts = Attempts::at(&self.url, self.metrics.clone());
         let mut attempt = attempts.begin(&Method::POST, TEMPLATE, 0);
-        let request =
-            self.client.post(self.url.clone()).headers(attempt.headers()).timeout(self.timeout).form(&form);
+        let mut trace = HeaderMap::new();
+        attempt.tell(&mut trace);
+        let request = self.client.post(self.url.clone()).headers(trace).timeout(self.timeout).form(&form);
         let response = request.send().await.map_err(|error| {
             attempt.failed(&error);
             unavailable(without_url(error))

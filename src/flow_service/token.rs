@@ -195,6 +195,9 @@ impl TokenSource {
     /// # Errors
     /// The failure of the last attempt, until the next one.
     pub async fn token(&self) -> Result<Arc<AccessToken>, Arc<TokenError>> {
+        if let Some(token) = self.published.borrow().token.as_ref().filter(|token| token.is_valid()) {
+            return Ok(Arc::clone(token));
+        }
         let mut published = self.published.subscribe();
         loop {
             {

@@ -54,14 +54,21 @@ pub fn upstream_client(config: &UpstreamConfig, http: UpstreamHttp) -> Result<Cl
 /// # Errors
 /// When it is longer, or the connection ends before it does.
 pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Cause> {
-    let mut body = BytesMut::new();
+    let mut body = Bytes::new();
     while let Some(chunk) = response.chunk().await.map_err(without_url)? {
         if body.len() + chunk.len() > limit {
             return Err(format!("the answer is longer than {limit} bytes").into());
         }
-        body.extend_from_slice(&chunk);
+        // Most have one chunk.
+        body = if body.is_empty() { chunk } else { appended(body, &chunk) };
     }
-    Ok(body.freeze())
+    Ok(body)
+}
+
+fn appended(body: Bytes, chunk: &[u8]) -> Bytes {
+    let mut body = BytesMut::from(body);
+    body.extend_from_slice(chunk);
+    body.freeze()
 }
 
 /// The cause in an error of the client, for the log. URLs are left out: the configuration shows

@@ -86,23 +86,39 @@ impl<'a> From<&'a HubSpotCredentials> for AuthParams<'a> {
     }
 }
 
-/// Serializes a body, which holds credentials, into memory that is wiped. It is measured before: a
-/// buffer that grows leaves copies behind, which nobody wipes.
+/// Serializes a body, which holds credentials, into memory that is wiped.
 pub(super) fn body(body: &impl Serialize) -> Bytes {
-    let mut length = Length(0);
-    serde_json::to_writer(&mut length, body).expect("strings always serialize");
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
-    serde_json::to_writer(&mut *bytes, body).expect("strings always serialize");
-    Bytes::from_owner(bytes)
+    let mut wiped = Wiped(Zeroizing::new(Vec::with_capacity(Wiped::MOST_BODIES)));
+    serde_json::to_writer(&mut wiped, body).expect("strings always serialize");
+    Bytes::from_owner(wiped.0)
 }
 
-/// Counts what is written to it.
-struct Length(usize);
+/// Memory that is wiped, and that is left behind wiped where it has to grow.
+struct Wiped(Zeroizing<Vec<u8>>);
 
-impl io::Write for Length {
+impl Wiped {
+    /// As large as most bodies are.
+    const MOST_BODIES: usize = 1024;
+
+    fn make_room(&mut self, length: usize) {
+        if length > self.0.capacity() - self.0.len() {
+            let capacity = (self.0.len() + length).max(2 * self.0.capacity());
+            let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+    }
+}
+
+impl io::Write for Wiped {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
+        self.make_room(bytes.len());
+        self.0.extend_from_slice(bytes);
         Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes).map(drop)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -128,5 +144,18 @@ impl TryFrom<Created> for CreatedConnection {
 
     fn try_from(Created { id, etag }: Created) -> Result<Self, Invalid> {
         Ok(Self { id: ConnectionId::parse(&id)?, etag: Etag::parse(&etag)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_larger_than_most_is_whole() {
+        for length in [0, 1, 1000, 1023, 1024, 10_000] {
+            let text = "\"".repeat(length);
+            assert_eq!(body(&text), serde_json::to_vec(&text).unwrap(), "{length}");
+        }
     }
 }

@@ -42,9 +42,8 @@ impl Fingerprints {
 
 /// The keys of the fingerprints. Clones share them, also when they are replaced.
 #[derive(Clone)]
-pub struct FingerprintKeys(Arc<RwLock<Keys>>);
+pub struct FingerprintKeys(Arc<RwLock<Arc<Keys>>>);
 
-#[derive(Clone)]
 struct Keys {
     current: hmac::Key,
     previous: Option<hmac::Key>,
@@ -55,7 +54,8 @@ impl FingerprintKeys {
     /// accepted as well.
     pub fn new(current: &[u8], previous: Option<&[u8]>) -> Self {
         let key = |bytes| hmac::Key::new(hmac::HMAC_SHA256, bytes);
-        Self(Arc::new(RwLock::new(Keys { current: key(current), previous: previous.map(key) })))
+        let keys = Keys { current: key(current), previous: previous.map(key) };
+        Self(Arc::new(RwLock::new(Arc::new(keys))))
     }
 
     /// A key of this process alone.
@@ -73,15 +73,13 @@ impl FingerprintKeys {
 
     /// The fingerprints of a creation.
     pub fn fingerprints(&self, connection: &NewConnection, verification: Verification) -> Fingerprints {
-        let Keys { current, previous } = self.keys();
-        Fingerprints {
-            current: fingerprint(&current, connection, verification),
-            previous: previous.map(|key| fingerprint(&key, connection, verification)),
-        }
+        let keys = self.keys();
+        let of = |key| fingerprint(key, connection, verification);
+        Fingerprints { current: of(&keys.current), previous: keys.previous.as_ref().map(of) }
     }
 
-    fn keys(&self) -> Keys {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -235,14 +235,15 @@ impl<F: FlowService> Service<F> {
                 metrics: self.metrics.clone(),
             };
             let running = self.metrics.begin();
-            let task = async move {
+            // In a box, so that what follows moves no more than a pointer.
+            let task = Box::pin(async move {
                 let _running = running;
                 let outcome = creation.run().await.map_err(Arc::new);
                 if !flight.is_awaited() {
                     log_unheard(request_id, &outcome);
                 }
                 pilot.land(outcome);
-            };
+            });
             self.parts.background.spawn(task.in_current_span().with_current_context());
         }
 

@@ -19,7 +19,7 @@
 //! process, so that the freeze would have to begin after that check, in the few instructions before
 //! the write.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -28,7 +28,7 @@ use super::{
     candidates::Sent,
     create_hubspot_connection::Landing,
     flight::Flight,
-    lease_keeper::LeaseKeeper,
+    lease_keeper::keep_lease,
     verification::{Landed, Origin},
 };
 use crate::{
@@ -79,14 +79,14 @@ pub(super) enum Next {
 
 impl<F: FlowService> Creation<F> {
     /// Brings the creation to its end.
-    pub(super) async fn run(self) -> Result<Landing, Failure> {
+    pub(super) async fn run(&self) -> Result<Landing, Failure> {
         self.flight.progress.enter(Stage::Claim);
         let claim = self.parts.store.claim(&self.lease).await;
         self.metrics.claimed(outcome(&claim));
         if self.place.is_none() && self.needs_place(&claim) {
             return Err(self.turn_away(&claim).await);
         }
-        let mut next = match claim {
+        let next = match claim {
             Ok(Claim::Fresh) => {
                 self.flight.progress.set_may_exist(false);
                 Next::Send(None)
@@ -112,20 +112,26 @@ impl<F: FlowService> Creation<F> {
         };
         let replayed = matches!(next, Next::Look(..));
         let end = End { metrics: &self.metrics, outcome: CreationOutcome::Unknown };
-        let keeper = LeaseKeeper::start(Arc::clone(&self.parts.store), self.lease.clone());
+        let landing = pin!(self.land(next));
+        match keep_lease(&*self.parts.store, &self.lease, landing).await {
+            Ok(landed) => {
+                end.is(CreationOutcome::Created);
+                self.conclude(Landed { replayed, ..landed }).await
+            }
+            Err(failure) => {
+                end.is(failure.outcome());
+                Err(failure)
+            }
+        }
+    }
+
+    async fn land(&self, mut next: Next) -> Result<Landed, Failure> {
         loop {
             next = match next {
                 Next::Send(earlier) => self.send(earlier).await,
-                Next::Look(sent, lost) => self.look(sent, lost).await,
-                Next::Land(Ok(landed)) => {
-                    end.is(CreationOutcome::Created);
-                    drop(keeper);
-                    return self.conclude(Landed { replayed, ..landed }).await;
-                }
-                Next::Land(Err(failure)) => {
-                    end.is(failure.outcome());
-                    return Err(failure);
-                }
+                // In a box, so that only those have room for it that need it.
+                Next::Look(sent, lost) => Box::pin(self.look(sent, lost)).await,
+                Next::Land(landed) => return landed,
             };
         }
     }
@@ -145,9 +151,10 @@ impl<F: FlowService> Creation<F> {
             progress.enter(Stage::AdobeToken);
             attempt += 1;
             let pass = tokio::select! {
+                // A drain ends what waits, and not what may go on at once.
                 biased;
-                () = self.parts.background.draining() => Err(CreateError::TooLate),
                 pass = self.parts.flow_service.pass(deadline) => pass,
+                () = self.parts.background.draining() => Err(CreateError::TooLate),
             };
             let error = match pass {
                 Ok(pass) => match self.attempt(&pass, earlier).await {

@@ -70,10 +70,23 @@ impl<F: FlowService> Creation<F> {
     /// Brings the verification to its end, where one was asked for.
     pub(super) async fn conclude(&self, landed: Landed) -> Result<Landing, Failure> {
         let Landed { connection, replayed, verdict, origin } = landed;
+        match verdict {
+            None => Ok(Landing { connection, replayed, test: None }),
+            // In a box, so that only those have room for it that ask for it.
+            Some(verdict) => Box::pin(self.verify(connection, replayed, verdict, origin)).await,
+        }
+    }
+
+    async fn verify(
+        &self,
+        connection: CreatedConnection,
+        replayed: bool,
+        verdict: Verdict,
+        origin: Origin,
+    ) -> Result<Landing, Failure> {
         let at = ConnectionRef { sandbox: self.lease.key.sandbox.clone(), id: connection.id.clone() };
         let verdict = match verdict {
-            None => return Ok(Landing { connection, replayed, test: None }),
-            Some(Verdict::Pending) => {
+            Verdict::Pending => {
                 // Whoever waited for a lost connection to be found waits for its test from here.
                 self.flight.flying();
                 self.flight.progress.set_may_exist(true);
@@ -89,7 +102,7 @@ impl<F: FlowService> Creation<F> {
                     Err(report) => return self.undecided(connection, replayed, report),
                 }
             }
-            Some(verdict) => verdict,
+            verdict @ (Verdict::Passed(_) | Verdict::Failed(_) | Verdict::Deleted(_)) => verdict,
         };
         match (verdict, self.verification) {
             (Verdict::Failed(report), Verification::Require) => {

@@ -1,6 +1,6 @@
 //! Every request but a creation: sent, repeated where that is harmless, and its answer read.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -8,7 +8,7 @@ use reqwest::{Response, Url};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{HttpFlowService, JSON, NoPass, Pass, SANDBOX_NAME, answer, answer::ErrorAnswer};
+use super::{HttpFlowService, JSON, NoPass, Pass, answer, answer::ErrorAnswer};
 use crate::{
     domain::SandboxName,
     flow_service::{
@@ -73,8 +73,18 @@ enum Failure {
 }
 
 impl HttpFlowService {
-    /// Sends a request and reads its answer.
-    pub(super) async fn call<T>(
+    /// Sends a request and reads its answer. It does so in a box: whatever makes several requests has no
+    /// room of its own for each of them.
+    pub(super) fn call<'a, T: Send + 'a>(
+        &'a self,
+        call: &'a Call<'_>,
+        deadline: Instant,
+        read: impl Fn(&Success) -> Result<T, Cause> + Send + Sync + 'a,
+    ) -> Pin<Box<dyn Future<Output = Result<T, CallError>> + Send + 'a>> {
+        Box::pin(self.repeat(call, deadline, read))
+    }
+
+    async fn repeat<T>(
         &self,
         call: &Call<'_>,
         deadline: Instant,
@@ -136,21 +146,16 @@ impl HttpFlowService {
 
     async fn send(&self, call: &Call<'_>, pass: &Pass, sent_before: u32) -> Result<Success, Failure> {
         let mut attempt = self.attempts.begin(&call.method, call.template, sent_before);
-        let mut request = self
-            .client
-            .request(call.method.clone(), call.url.clone())
-            .headers(self.headers.clone())
-            .headers(attempt.headers())
-            .header(SANDBOX_NAME, call.sandbox.as_str())
-            .header(header::AUTHORIZATION, pass.token.authorization())
-            .timeout(self.timeouts.attempt);
+        let mut request = self.request(call.method.clone(), call.url.clone(), call.sandbox, pass, &attempt);
+        *request.timeout_mut() = Some(self.timeouts.attempt);
         if let Some(etag) = &call.if_match {
-            request = request.header(header::IF_MATCH, etag);
+            request.headers_mut().insert(header::IF_MATCH, etag.clone());
         }
         if let Some(body) = &call.body {
-            request = request.header(header::CONTENT_TYPE, JSON).body(body.clone());
+            request.headers_mut().insert(header::CONTENT_TYPE, JSON);
+            *request.body_mut() = Some(body.clone().into());
         }
-        let response = request.send().await.map_err(|error| {
+        let response = self.client.execute(request).await.map_err(|error| {
             attempt.failed(&error);
             let is_sent = !error.is_connect();
             let cause = without_url(error);

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use super::{
-    CONNECTIONS, HttpFlowService, Pass, SANDBOX_NAME, answer,
+    CONNECTIONS, HttpFlowService, JSON, Pass, answer,
     answer::ErrorAnswer,
     timely_body::{Fate, TimelyBody},
 };
@@ -67,18 +67,15 @@ impl HttpFlowService {
         let body = wire::body(&wire::CreateConnection::from(connection));
         let (body, departure) = TimelyBody::new(body, send_by, Arc::clone(progress));
         let mut attempt = self.attempts.begin(&Method::POST, CONNECTIONS, progress.sent_before());
-        let request = self
-            .client
-            .post(self.connections.clone())
-            .headers(self.headers.clone())
-            .headers(attempt.headers())
-            .header(SANDBOX_NAME, connection.sandbox.as_str())
-            .header(header::AUTHORIZATION, pass.token.authorization())
-            .header(header::CONTENT_TYPE, super::JSON)
-            .timeout(self.timeouts.create)
-            .body(Body::wrap(body));
-
-        let response = request.send().await;
+        let response = {
+            let url = self.connections.clone();
+            let mut request = self.request(Method::POST, url, &connection.sandbox, pass, &attempt);
+            request.headers_mut().insert(header::CONTENT_TYPE, JSON);
+            *request.timeout_mut() = Some(self.timeouts.create);
+            *request.body_mut() = Some(Body::wrap(body));
+            self.client.execute(request)
+        };
+        let response = response.await;
         let fate = departure.conclude();
         if response.is_ok() || fate == Fate::Sent {
             progress.sent();

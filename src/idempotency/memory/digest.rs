@@ -1,8 +1,8 @@
 //! Keys of one size for names of any length.
 
-use std::fmt;
+use std::{fmt, hash::Hasher as _};
 
-use aws_lc_rs::digest::{Context, SHA256};
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::domain::{ConnectionId, ConnectionName, SandboxName};
 use crate::idempotency::Key;
@@ -19,17 +19,15 @@ impl Digest {
     }
 }
 
-/// Makes the digests of one store. Its seed keeps callers from choosing names that fall into one
-/// place of a hash table.
+/// Makes the digests of one store, which never leave it: SipHash-2-4 with 128 bits. Without its key
+/// nobody can choose names that have the same digest, or that fall into one place of a hash table.
 pub(super) struct Digests {
-    seeded: Context,
+    keyed: SipHasher24,
 }
 
 impl Digests {
     pub(super) fn new() -> Self {
-        let mut seeded = Context::new(&SHA256);
-        seeded.update(uuid::Uuid::new_v4().as_bytes());
-        Self { seeded }
+        Self { keyed: SipHasher24::new_with_key(uuid::Uuid::new_v4().as_bytes()) }
     }
 
     pub(super) fn record(&self, key: &Key) -> Digest {
@@ -45,15 +43,13 @@ impl Digests {
     }
 
     fn of(&self, kind: u8, sandbox: &SandboxName, name: &[u8]) -> Digest {
-        let mut context = self.seeded.clone();
-        context.update(&[kind]);
-        context.update(sandbox.as_str().as_bytes());
+        let mut hasher = self.keyed;
+        hasher.write(&[kind]);
+        hasher.write(sandbox.as_str().as_bytes());
         // No sandbox holds it, so it ends the one before it.
-        context.update(&[0]);
-        context.update(name);
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&context.finish().as_ref()[..16]);
-        Digest(bytes)
+        hasher.write(&[0]);
+        hasher.write(name);
+        Digest(hasher.finish128().as_bytes())
     }
 }
 

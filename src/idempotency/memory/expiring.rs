@@ -1,13 +1,15 @@
 //! What few things need that each end at a time of their own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use hashbrown::HashTable;
 
 use super::{digest::Digest, time::Time};
 
 /// Who owns what, and until when.
 #[derive(Default)]
 pub(super) struct Expiring {
-    owners: HashMap<Digest, Owned>,
+    owners: HashTable<(Digest, Owned)>,
     by_end: BTreeSet<(Time, Digest)>,
 }
 
@@ -21,17 +23,29 @@ pub(super) struct Owned {
 impl Expiring {
     /// The owner, unless its time is up.
     pub(super) fn get(&self, what: Digest, now: Time) -> Option<Owned> {
-        self.owners.get(&what).copied().filter(|owned| now < owned.until)
+        let (_, owned) = self.owners.find(what.place(), |(digest, _)| *digest == what)?;
+        Some(*owned).filter(|owned| now < owned.until)
     }
 
     pub(super) fn set(&mut self, what: Digest, owned: Owned) {
-        self.remove(what);
-        self.owners.insert(what, owned);
+        match self.owners.find_mut(what.place(), |(digest, _)| *digest == what) {
+            Some((_, before)) => {
+                let before = std::mem::replace(before, owned);
+                if before.until == owned.until {
+                    return;
+                }
+                self.by_end.remove(&(before.until, what));
+            }
+            None => {
+                self.owners.insert_unique(what.place(), (what, owned), |(digest, _)| digest.place());
+            }
+        }
         self.by_end.insert((owned.until, what));
     }
 
     pub(super) fn remove(&mut self, what: Digest) {
-        if let Some(owned) = self.owners.remove(&what) {
+        if let Ok(entry) = self.owners.find_entry(what.place(), |(digest, _)| *digest == what) {
+            let ((_, owned), _) = entry.remove();
             self.by_end.remove(&(owned.until, what));
         }
     }
