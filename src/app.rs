@@ -140,7 +140,7 @@ impl App {
             grpc,
             admin,
             serving: Serving {
-                router: grpc::router(service, health.grpc_service(), options, shutdown.drain.clone()),
+                handler: grpc::handler(service, health.grpc_service(), options, shutdown.drain.clone()),
                 tls,
                 // No call lives longer than the request timeout: none is cut for its connection's age.
                 lifetimes: Lifetimes { max_age: config.max_connection_age, grace: config.request_timeout },

@@ -241,24 +241,29 @@ fn register<M: prometheus_client::registry::Metric + Clone>(
 
 /// Counters by outcome, one for each value of a closed list.
 #[derive(Clone, Debug)]
-struct ByOutcome(Family<Outcome, Counter>);
+struct ByOutcome {
+    family: Family<Outcome, Counter>,
+    /// Those of the family, to be found without a lock.
+    counters: Arc<[(&'static str, Counter)]>,
+}
 
 impl ByOutcome {
     fn of(outcomes: &[&'static str]) -> Self {
-        let family = Family::default();
-        for outcome in outcomes {
-            drop(Family::<Outcome, Counter>::get_or_create(&family, &Outcome { outcome }));
-        }
-        Self(family)
+        let family = Family::<Outcome, Counter>::default();
+        let counter = |&outcome: &&'static str| (outcome, family.get_or_create_owned(&Outcome { outcome }));
+        let counters = outcomes.iter().map(counter).collect();
+        Self { family, counters }
     }
 
     fn inc(&self, outcome: &'static str) {
-        self.0.get_or_create(&Outcome { outcome }).inc();
+        if let Some((_, counter)) = self.counters.iter().find(|(name, _)| *name == outcome) {
+            counter.inc();
+        }
     }
 
     #[cfg(test)]
     fn get(&self, outcome: &'static str) -> u64 {
-        self.0.get_or_create(&Outcome { outcome }).get()
+        self.family.get_or_create(&Outcome { outcome }).get()
     }
 }
 

@@ -11,7 +11,8 @@ mod traffic;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::OwnedSemaphorePermit,
@@ -19,6 +20,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::body::Body;
 
 use self::{connection::Connection, slots::Slots};
 use crate::{
@@ -73,11 +75,37 @@ impl fmt::Display for Peer {
 #[derive(Clone, Debug)]
 pub struct PeerCertificate(pub Arc<[String]>);
 
+/// What answers requests, whatever it consists of. Clones are the same one.
+#[derive(Clone)]
+pub struct Handler(Arc<Handle>);
+
+type Handle = dyn Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync;
+
+impl Handler {
+    /// Answers with what the future comes to.
+    pub fn new<A>(answer: impl Fn(Request<Body>) -> A + Send + Sync + 'static) -> Self
+    where
+        A: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self(Arc::new(move |request| Box::pin(answer(request))))
+    }
+
+    fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        (self.0)(request)
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler").finish_non_exhaustive()
+    }
+}
+
 /// What connections are served with.
 #[derive(Clone, Debug)]
 pub struct Serving {
     /// What answers requests.
-    pub router: Router,
+    pub handler: Handler,
     /// TLS, where it is spoken.
     pub tls: Option<ServerTls>,
     /// How long connections live.
@@ -90,7 +118,7 @@ pub struct Serving {
 
 /// Accepts connections and serves them until the drain begins, then waits for the last one to end.
 pub async fn serve(listener: TcpListener, serving: Serving) {
-    let connections = TaskTracker::new();
+    let (connections, calls) = (TaskTracker::new(), TaskTracker::new());
     let slots = Slots::new(file_limit());
     let closing = after(&serving.shutdown.drain, BACKLOG);
     tokio::pin!(closing);
@@ -107,9 +135,9 @@ pub async fn serve(listener: TcpListener, serving: Serving) {
                     tracing::warn!(%peer, "refused a connection: its address has too many");
                     continue;
                 };
-                let serving = serving.clone();
+                let (serving, calls) = (serving.clone(), calls.clone());
                 connections.spawn(async move {
-                    serve_one(serving, stream, peer).await;
+                    serve_one(serving, calls, stream, peer).await;
                     drop(slot);
                 });
             }
@@ -122,6 +150,9 @@ pub async fn serve(listener: TcpListener, serving: Serving) {
     drop(listener);
     connections.close();
     connections.wait().await;
+    // A call that loses its connection is over a moment later, and tells so in the log.
+    calls.close();
+    calls.wait().await;
 }
 
 async fn accept(
@@ -136,10 +167,11 @@ async fn accept(
     Ok((stream, peer, room))
 }
 
-async fn serve_one(serving: Serving, stream: TcpStream, peer: SocketAddr) {
-    let Serving { router, tls, lifetimes, shutdown, metrics } = serving;
+async fn serve_one(serving: Serving, under_way: TaskTracker, stream: TcpStream, peer: SocketAddr) {
+    let Serving { handler, tls, lifetimes, shutdown, metrics } = serving;
     let (connection_ends, counted) = (shutdown.drain.clone(), metrics.clone());
-    let connection = |certificate| Connection { router, peer, certificate, lifetimes, shutdown, metrics };
+    let connection =
+        |certificate| Connection { handler, peer, certificate, lifetimes, shutdown, under_way, metrics };
     let Some(tls) = tls else { return connection(None).serve(stream).await };
 
     // The configuration of this moment: one that is replaced later does not concern this connection.

@@ -1,10 +1,16 @@
 //! Logging, and the traces beside it.
 
 mod export;
+mod json;
 pub(crate) mod propagation;
 pub(crate) mod spans;
+mod writer;
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    error::Error,
+    io::{self, IsTerminal as _, Write},
+    sync::OnceLock,
+};
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
@@ -17,7 +23,14 @@ use tracing_subscriber::{
 
 pub use self::export::Export;
 pub(crate) use self::export::spans_lost;
+use self::{json::Json, writer::Writer};
 use crate::config::{LogConfig, LogFormat};
+
+/// The target of the audit trail.
+pub(crate) const AUDIT: &str = "audit";
+
+/// What writes the log of this process.
+static WRITER: OnceLock<Writer> = OnceLock::new();
 
 /// Where log lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,24 +41,27 @@ pub enum LogOutput {
     Stderr,
 }
 
-/// Starts logging, once per process.
+/// Starts logging, once per process. At its end there is [`finish`].
 ///
 /// # Errors
-/// When the filter does not parse.
-pub fn start(config: &LogConfig, output: LogOutput) -> Result<(), ParseError> {
-    let writer = move || -> Box<dyn io::Write> {
-        match output {
-            LogOutput::Stdout => Box::new(io::stdout()),
-            LogOutput::Stderr => Box::new(io::stderr()),
-        }
+/// When the filter does not parse, or there can be no thread that writes.
+pub fn start(config: &LogConfig, output: LogOutput) -> Result<(), Box<dyn Error>> {
+    let (output, is_terminal): (Box<dyn Write + Send>, _) = match output {
+        LogOutput::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
+        LogOutput::Stderr => (Box::new(io::stderr()), io::stderr().is_terminal()),
     };
-    let is_terminal = match output {
-        LogOutput::Stdout => io::stdout().is_terminal(),
-        LogOutput::Stderr => io::stderr().is_terminal(),
-    };
-    subscriber(config, writer, is_terminal)?.init();
+    let writer = Writer::start(output)?;
+    subscriber(config, writer.clone(), is_terminal)?.init();
+    let _ = WRITER.set(writer);
     hide_panics();
     Ok(())
+}
+
+/// Waits until the log is written, as far as somebody reads it. To be called before the process ends.
+pub fn finish() {
+    if let Some(writer) = WRITER.get() {
+        writer.flush();
+    }
 }
 
 /// What turns events into lines.
@@ -59,18 +75,18 @@ pub(crate) fn subscriber(
     if !config.filter.contains("audit") {
         filter = filter.add_directive("audit=info".parse()?);
     }
-    let mut lines = tracing_subscriber::fmt::layer().with_writer(writer);
-    if !is_terminal {
-        // Anywhere else colours are noise. On a terminal NO_COLOR decides.
-        lines.set_ansi(false);
-    }
     let lines = match config.format {
-        LogFormat::Text => lines.with_target(false).boxed(),
-        LogFormat::Json => {
-            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        LogFormat::Text => {
+            let mut lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
+            if !is_terminal {
+                // Anywhere else colours are noise. On a terminal NO_COLOR decides.
+                lines.set_ansi(false);
+            }
+            lines.boxed()
         }
+        LogFormat::Json => Json(writer).boxed(),
     };
-    Ok(tracing_subscriber::registry().with(filter).with(lines.with_filter(filter_fn(is_loggable))))
+    Ok(tracing_subscriber::registry().with(lines).with(filter_fn(is_loggable)).with(filter))
 }
 
 /// Below `info`, only this crate's own events are logged, whatever the filter says: HTTP libraries

@@ -32,7 +32,9 @@ const EMULATOR_PORT: u16 = 8080;
 /// Runs the demo until Ctrl-C, or until every call has its answer with `once`. The exit status is 0 if
 /// they all have.
 pub fn run(once: bool) -> ExitCode {
-    match Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(demo(once))) {
+    let demonstrated = Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(demo(once)));
+    telemetry::finish();
+    match demonstrated {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&*error),
     }

@@ -26,7 +26,9 @@ pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: F
         Ok(loaded) => loaded.config,
         Err(exit_code) => return exit_code,
     };
-    match serve(&config, protected) {
+    let served = serve(&config, protected);
+    telemetry::finish();
+    match served {
         Ok(Drained::Completely) => ExitCode::SUCCESS,
         Ok(Drained::TimedOut) => ExitCode::FAILURE,
         Err(error) => failed(&*error),
@@ -83,6 +85,7 @@ impl StopSignals {
         tokio::spawn(async move {
             self.next().await;
             tracing::warn!("stopped by a second signal: calls under way are lost");
+            telemetry::finish();
             process::exit(1);
         });
     }

@@ -1,6 +1,7 @@
-//! The audit trail: one event for each call that writes, on a tracing target of its own.
+//! The audit trail: one event for each call that writes, on a tracing target of its own:
+//! `HCS_LOG=audit=info` shows nothing else.
 
-use std::sync::Arc;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
@@ -9,15 +10,15 @@ use super::{
     layer::{caller::Caller, deadline::Deadline},
     status::{Reason, names},
 };
-use crate::domain::{CallProgress, ConnectionId, Identity, Progress, SandboxName};
-
-/// The target of the events: `HCS_LOG=audit=info` shows nothing else.
-const TARGET: &str = "audit";
+use crate::{
+    domain::{CallProgress, ConnectionId, Identity, Progress, SandboxName},
+    telemetry::AUDIT,
+};
 
 /// Tells of a write that was refused for its caller, before its request was looked at.
 pub(super) fn refused_caller(action: &'static str, identities: &[Identity]) {
     let (caller, outcome) = (names(identities), Reason::CallerNotAllowed.name());
-    tracing::info!(target: TARGET, action, caller, outcome, "audit");
+    tracing::info!(target: AUDIT, action, caller, outcome, "audit");
 }
 
 /// One event, written when this is dropped: a caller that leaves takes its call with it, and what it
@@ -28,7 +29,7 @@ pub(super) struct Audit {
     progress: Arc<CallProgress>,
     sandbox: Option<SandboxName>,
     connection: Option<ConnectionId>,
-    outcome: Option<String>,
+    outcome: Option<Cow<'static, str>>,
     is_write: bool,
     replayed: bool,
 }
@@ -69,7 +70,7 @@ impl Audit {
     /// Notes how the call ended, and hands it on.
     pub(super) fn end<T>(&mut self, result: Result<T, Status>) -> Result<T, Status> {
         self.outcome = Some(match &result {
-            Ok(_) => "OK".to_owned(),
+            Ok(_) => "OK".into(),
             Err(status) => match status.get_details_error_info() {
                 Some(info) => {
                     // One that was created and is left behind.
@@ -77,9 +78,9 @@ impl Audit {
                     self.connection = connection
                         .and_then(|id| ConnectionId::parse(id).ok())
                         .or_else(|| self.connection.take());
-                    info.reason
+                    info.reason.into()
                 }
-                None => status.code().to_string(),
+                None => status.code().to_string().into(),
             },
         });
         result
@@ -96,12 +97,12 @@ impl Drop for Audit {
         let unanswered = if std::thread::panicking() { "INTERNAL" } else { "UNANSWERED" };
         let outcome = self.outcome.as_deref().unwrap_or(unanswered);
         tracing::info!(
-            target: TARGET,
+            target: AUDIT,
             action = self.action,
-            caller = self.caller.as_ref().map_or_else(|| "anyone".to_owned(), Identity::to_string),
+            caller = %self.caller.as_ref().map_or(&"anyone" as &dyn fmt::Display, |caller| caller),
             sandbox = self.sandbox.as_ref().map(SandboxName::as_str),
             connection_id = self.connection.as_ref().map(ConnectionId::as_str),
-            request_id = creation.map(|creation| creation.request_id().to_string()),
+            request_id = creation.map(|creation| tracing::field::display(creation.request_id())),
             outcome,
             replayed = self.replayed.then_some(true),
             may_exist = creation.filter(|_| outcome != "OK").map(Progress::may_exist),

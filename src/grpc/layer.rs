@@ -1,5 +1,6 @@
 //! What stands before the services. Each layer is a function from a request and what comes next to
-//! a response; `grpc.rs` orders them.
+//! a response; `grpc.rs` orders them. What comes next is known to the compiler: the layers and what they
+//! stand before are one future.
 
 pub(super) mod admission;
 pub(super) mod call_log;
@@ -8,3 +9,10 @@ pub(super) mod codec_status;
 pub(super) mod content_type;
 pub(super) mod deadline;
 pub(super) mod drain;
+
+use tonic::body::Body;
+
+/// What layers get. In a box: the future of each layer has room for it, and is copied as it is built.
+pub(super) type Request = Box<http::Request<Body>>;
+/// What layers answer.
+pub(super) type Response = http::Response<Body>;

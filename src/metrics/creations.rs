@@ -113,7 +113,7 @@ impl CreationMetrics {
             ("reconciliations", "What searches for lost creations came to", &self.searches),
             ("verifications", "What tests of new connections came to", &self.verifications),
         ] {
-            register(registry, name, help, counters.0.clone());
+            register(registry, name, help, counters.family.clone());
         }
     }
 

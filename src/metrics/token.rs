@@ -46,7 +46,7 @@ impl TokenMetrics {
         let expiry = "Until when the last Adobe access token is used, in Unix time; 0 where nobody knows";
         register(registry, "adobe_token_expiry_timestamp_seconds", expiry, self.expiry.clone());
         let refreshes = "Attempts to get an Adobe access token";
-        register(registry, "adobe_token_refreshes", refreshes, self.refreshes.0.clone());
+        register(registry, "adobe_token_refreshes", refreshes, self.refreshes.family.clone());
     }
 
     /// A token was asked for.

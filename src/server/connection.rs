@@ -5,7 +5,6 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::Router;
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -13,10 +12,11 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep, sleep_until},
 };
-use tower::Service;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
 
 use super::{
-    FIRST_WORDS, Lifetimes, Peer, PeerCertificate, Shutdown, after,
+    FIRST_WORDS, Handler, Lifetimes, Peer, PeerCertificate, Shutdown, after,
     traffic::{Counted, Traffic},
 };
 use crate::metrics::Metrics;
@@ -45,17 +45,19 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Connection {
-    pub(super) router: Router,
+    pub(super) handler: Handler,
     pub(super) peer: SocketAddr,
     pub(super) certificate: Option<PeerCertificate>,
     pub(super) lifetimes: Lifetimes,
     pub(super) shutdown: Shutdown,
+    /// Where its calls are told apart from those that are over.
+    pub(super) under_way: TaskTracker,
     pub(super) metrics: Metrics,
 }
 
 impl Connection {
     pub(super) async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { router, peer, certificate, lifetimes, shutdown, metrics } = self;
+        let Self { handler, peer, certificate, lifetimes, shutdown, under_way, metrics } = self;
         let traffic = Traffic::default();
         let stream = Counted { stream, traffic: traffic.clone() };
         let calls = traffic.clone();
@@ -67,14 +69,14 @@ impl Connection {
             let mut call = calls.begin();
             let broken_off = call.request();
             let request = request.map(|body| {
-                body.map_err(move |error| {
+                Body::new(body.map_err(move |error| {
                     broken_off.note();
                     error
-                })
+                }))
             });
-            let answer = router.clone().call(request);
+            let answer = under_way.track_future(handler.answer(request));
             async move {
-                let response = answer.await?;
+                let response = answer.await;
                 call.is_answered();
                 // A stream is a call until its end.
                 Ok::<_, std::convert::Infallible>(response.map(|body| {
@@ -179,13 +181,17 @@ mod tests {
     /// A connection to a service that answers each request after 30 seconds.
     fn connect(shutdown: &Shutdown) -> (DuplexStream, JoinHandle<()>) {
         let (near, far) = duplex(64 * 1024);
-        let router = Router::new().fallback(|| sleep(Duration::from_secs(30)));
+        let handler = Handler::new(|_| async {
+            sleep(Duration::from_secs(30)).await;
+            http::Response::default()
+        });
         let connection = Connection {
-            router,
+            handler,
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
             certificate: None,
             lifetimes: Lifetimes { max_age: MAX_AGE, grace: GRACE },
             shutdown: shutdown.clone(),
+            under_way: TaskTracker::new(),
             metrics: Metrics::default(),
         };
         (near, tokio::spawn(connection.serve(far)))

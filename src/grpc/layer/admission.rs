@@ -4,15 +4,9 @@
 //! have one: the store knows the answer of one that was made before, and a Flow Service that is stuck
 //! must not keep it back. Those that do need a place find out after the store was asked.
 
-use std::sync::Arc;
-
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
 use tokio::sync::Semaphore;
 
+use super::{Request, Response};
 use crate::{grpc::status, metrics::CallMetrics, service::Bulkhead};
 
 const CREATE: &str = "/hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
@@ -21,28 +15,27 @@ const CREATE: &str = "/hubspot_connection.v1.HubSpotConnectionService/CreateHubS
 const LEAST_SPARE: usize = 16;
 
 /// Who is let in.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(in crate::grpc) struct Admission {
     calls: Bulkhead,
-    creations: Arc<Semaphore>,
-    metrics: CallMetrics,
+    creations: Semaphore,
 }
 
 impl Admission {
     /// Every call but a creation takes its place here.
-    pub(in crate::grpc) fn new(calls: Bulkhead, metrics: CallMetrics) -> Self {
+    pub(in crate::grpc) fn new(calls: Bulkhead) -> Self {
         let most = calls.most();
         let creations = most.saturating_add((most / 4).max(LEAST_SPARE)).min(Semaphore::MAX_PERMITS);
-        Self { calls, creations: Arc::new(Semaphore::new(creations)), metrics }
+        Self { calls, creations: Semaphore::new(creations) }
     }
 }
 
 pub(in crate::grpc) async fn admission(
-    State(admission): State<Admission>,
+    (admission, metrics): (&Admission, &CallMetrics),
     request: Request,
-    next: Next,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let Admission { calls, creations, metrics } = admission;
+    let Admission { calls, creations } = admission;
     // Whichever it is, it is held until the call is answered.
     let (creation, place) = if request.uri().path() == CREATE {
         (creations.try_acquire().ok(), None)
@@ -53,5 +46,5 @@ pub(in crate::grpc) async fn admission(
         metrics.shed_call();
         return status::overloaded().into_http();
     }
-    next.run(request).await
+    next(request).await
 }

@@ -3,12 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode},
-    middleware::Next,
-    response::Response,
-};
+use http::{HeaderMap, StatusCode};
 use opentelemetry::{
     Context, KeyValue,
     context::FutureExt as _,
@@ -16,8 +11,9 @@ use opentelemetry::{
 };
 use tokio::time::Instant;
 use tonic::Code;
-use tracing::{Instrument, Span, field::Empty};
+use tracing::{Instrument, field::Empty};
 
+use super::{Request, Response};
 use crate::{
     grpc::status::code_name,
     metrics::{CallMetrics, OTHER_METHOD, Running, is_fault, method},
@@ -26,9 +22,9 @@ use crate::{
 };
 
 pub(in crate::grpc) async fn call_log(
-    State(metrics): State<Arc<CallMetrics>>,
+    metrics: &Arc<CallMetrics>,
     request: Request,
-    next: Next,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     // At the highest level, because a span is the context of its lines: whatever the filter keeps of
     // them keeps its fields.
@@ -50,19 +46,22 @@ pub(in crate::grpc) async fn call_log(
         if let Some(trace_id) = spans::trace_id(&trace) {
             span.record("trace_id", tracing::field::display(trace_id));
         }
-        Measured { method, trace, _running: metrics.begin(), metrics }
+        Measured { method, trace, _running: metrics.begin(), metrics: metrics.clone() }
     });
     let trace = measured.as_ref().map(|measured| measured.trace.clone()).unwrap_or_default();
     let started = Instant::now();
-    let mut line = Line { span, measured, started, outcome: Outcome::Grpc(Code::Cancelled) };
-
-    let response = next.run(request).with_context(trace).instrument(line.span.clone()).await;
-    line.outcome = match response.headers().get("grpc-status") {
-        Some(code) => Outcome::Grpc(Code::from_bytes(code.as_bytes())),
-        None if response.status().is_success() => Outcome::Grpc(Code::Ok),
-        None => Outcome::Http(response.status()),
+    let call = async move {
+        // Whoever drops it, it is dropped in the span.
+        let mut line = Line { measured, started, outcome: Outcome::Grpc(Code::Cancelled) };
+        let response = next(request).with_context(trace).await;
+        line.outcome = match response.headers().get("grpc-status") {
+            Some(code) => Outcome::Grpc(Code::from_bytes(code.as_bytes())),
+            None if response.status().is_success() => Outcome::Grpc(Code::Ok),
+            None => Outcome::Http(response.status()),
+        };
+        response
     };
-    response
+    call.instrument(span).await
 }
 
 /// The methods of the health service, which are not measured.
@@ -71,6 +70,9 @@ const PROBES: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Heal
 /// The start of a path: no method's is longer, and a caller can send anything.
 fn cut(path: &str) -> &str {
     const MOST_CHARACTERS: usize = 128;
+    if path.len() <= MOST_CHARACTERS {
+        return path;
+    }
     path.char_indices().nth(MOST_CHARACTERS).map_or(path, |(end, _)| &path[..end])
 }
 
@@ -124,7 +126,6 @@ struct Measured {
 
 /// Written when it is dropped: a caller that leaves takes the call with it.
 struct Line {
-    span: Span,
     /// `None` for a health probe.
     measured: Option<Measured>,
     started: Instant,
@@ -142,7 +143,6 @@ impl Drop for Line {
             end(trace, &self.outcome);
         }
         let duration_ms = duration.as_secs_f64() * 1000.0;
-        let _in_call = self.span.enter();
         let status = match self.outcome {
             Outcome::Grpc(status) => status,
             Outcome::Http(status) => {
@@ -174,9 +174,8 @@ impl Drop for Line {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, middleware::from_fn_with_state};
     use serde_json::Value;
-    use tower::ServiceExt;
+    use tracing::Span;
 
     use super::*;
     use crate::{
@@ -185,23 +184,42 @@ mod tests {
     };
 
     /// The lines that are logged for a call of this path, answered like this.
-    async fn lines<R>(filter: &str, path: &str, answer: fn() -> R) -> Vec<Value>
-    where
-        R: axum::response::IntoResponse + Send + 'static,
-    {
+    async fn lines(filter: &str, path: &str, answer: fn() -> Response) -> Vec<Value> {
         let captured = Captured::default();
         let config = LogConfig { filter: filter.to_owned(), format: LogFormat::Json };
         let subscriber = telemetry::subscriber(&config, captured.writer(), false).unwrap();
-        let router = Router::new()
-            .fallback(move || async move { answer() })
-            .layer(from_fn_with_state(Arc::new(CallMetrics::default()), call_log));
-        let mut request = http::Request::post(path).body(Body::empty()).unwrap();
+        let mut request = Request::default();
+        *request.uri_mut() = path.parse().unwrap();
         request.extensions_mut().insert(Peer(([127, 0, 0, 1], 7).into()));
         {
             let _guard = tracing::subscriber::set_default(subscriber);
-            router.oneshot(request).await.unwrap();
+            call_log(&Arc::default(), request, async |_| answer()).await;
         }
         captured.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn with_status(code: &'static str) -> Response {
+        let mut response = Response::default();
+        response.headers_mut().insert("grpc-status", http::HeaderValue::from_static(code));
+        response
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_caller_leaves_has_its_line_and_its_fields() {
+        let captured = Captured::default();
+        let config = LogConfig { filter: "info".to_owned(), format: LogFormat::Json };
+        let subscriber = telemetry::subscriber(&config, captured.writer(), false).unwrap();
+        {
+            let _guard = tracing::subscriber::set_default(subscriber);
+            let metrics = Arc::default();
+            let call = call_log(&metrics, Request::default(), async |_| {
+                Span::current().record("request_id", "r");
+                std::future::pending().await
+            });
+            assert!(futures_util::FutureExt::now_or_never(call).is_none());
+        }
+        let line: Value = serde_json::from_str(&captured.text()).unwrap();
+        assert_eq!((&line["code"], &line["span"]["request_id"]), (&"CANCELLED".into(), &"r".into()));
     }
 
     #[tokio::test]
@@ -209,7 +227,7 @@ mod tests {
         let lines = lines("warn", "/a.Service/Method", || {
             let span = Span::current();
             span.record("request_id", "r").record("reason", "OUTCOME_UNKNOWN").record("cause", "reset");
-            [("grpc-status", "2")]
+            with_status("2")
         })
         .await;
         let [line] = &lines[..] else { panic!("{lines:?}") };
@@ -227,7 +245,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_call_is_logged_with_its_http_status_and_is_no_warning() {
-        let lines = lines("info", "/", || StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
+        let lines = lines("info", "/", || {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            response
+        })
+        .await;
         let [line] = &lines[..] else { panic!("{lines:?}") };
         assert_eq!((&line["level"], &line["http_status"]), (&"INFO".into(), &415.into()));
         assert!(line.get("code").is_none(), "{line}");
@@ -235,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_path_without_end_does_not_fill_the_log() {
-        let lines = lines("info", &"/x".repeat(1000), || StatusCode::OK).await;
+        let lines = lines("info", &"/x".repeat(1000), Response::default).await;
         assert_eq!(lines[0]["span"]["method"], "/x".repeat(64));
         assert_eq!(cut(&"ä".repeat(200)), "ä".repeat(128));
     }

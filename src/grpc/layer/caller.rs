@@ -5,13 +5,9 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
 use http::{HeaderMap, header::AUTHORIZATION};
 
+use super::{Request, Response};
 use crate::{
     domain::{Access, Callers, Identity},
     grpc::{SERVICE_NAME, audit, status},
@@ -73,23 +69,23 @@ impl Refused {
 }
 
 pub(in crate::grpc) async fn caller(
-    State(check): State<CallerCheck>,
+    check: &CallerCheck,
     mut request: Request,
-    next: Next,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let path = request.uri().path();
     let write = write(path);
     if path.starts_with("/grpc.health.v1.Health/") {
-        return next.run(request).await;
+        return next(request).await;
     }
-    let certificate = request.extensions().get::<PeerCertificate>().cloned();
-    match check.identify(needed(path), request.headers(), certificate.as_ref()).await {
+    let certificate = request.extensions().get::<PeerCertificate>();
+    match check.identify(needed(path), request.headers(), certificate).await {
         Ok(identity) => {
             if let Some(identity) = &identity {
-                tracing::Span::current().record("caller", identity.to_string());
+                tracing::Span::current().record("caller", tracing::field::display(identity));
             }
             request.extensions_mut().insert(Caller(identity));
-            next.run(request).await
+            next(request).await
         }
         Err(refused) => {
             check.metrics.callers_refused.get_or_create(&refused.name().into()).inc();

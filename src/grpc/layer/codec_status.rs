@@ -5,24 +5,20 @@
 //! services does: that tells them apart. What goes wrong later in a stream of messages is not seen here:
 //! the services that take one (reflection) end it.
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
 use tonic::Code;
 
+use super::{Request, Response};
 use crate::grpc::status;
 
 const STATUS: &str = "grpc-status";
 const DETAILS: &str = "grpc-status-details-bin";
 
 pub(in crate::grpc) async fn codec_status(
-    State(max_message_size): State<usize>,
+    max_message_size: usize,
     request: Request,
-    next: Next,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let response = next.run(request).await;
+    let response = next(request).await;
     let headers = response.headers();
     if headers.contains_key(DETAILS) {
         return response;

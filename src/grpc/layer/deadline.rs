@@ -6,14 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    extract::{Request, State},
-    http::HeaderValue,
-    middleware::Next,
-    response::Response,
-};
+use http::HeaderValue;
 use tokio::time::{Instant, sleep_until};
 
+use super::{Request, Response};
 use crate::{domain::CallProgress, grpc::status};
 
 const TIMEOUT: &str = "grpc-timeout";
@@ -22,9 +18,9 @@ const TIMEOUT: &str = "grpc-timeout";
 const LONGEST_MARGIN: Duration = Duration::from_millis(100);
 
 pub(in crate::grpc) async fn deadline(
-    State(longest): State<Duration>,
+    longest: Duration,
     mut request: Request,
-    next: Next,
+    next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let limit = match request.headers().get(TIMEOUT).map(parse) {
         None => longest,
@@ -38,7 +34,7 @@ pub(in crate::grpc) async fn deadline(
         // What waits for something in the call gives up at the same moment, and knows less.
         biased;
         () = sleep_until(deadline) => None,
-        response = next.run(request) => Some(response),
+        response = next(request) => Some(response),
     };
     // The call is dropped by now: what its progress says is not what is just about to change.
     response.unwrap_or_else(|| status::deadline_exceeded(&progress).into_http())

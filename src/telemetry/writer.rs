@@ -1,0 +1,206 @@
+//! The thread that writes the log.
+//!
+//! A call that wrote its lines itself would wait for whoever reads them, and wake them for each line.
+//! Here it leaves them in memory, and a thread writes as many at once as there are. A reader that has
+//! stopped holds up nobody: beyond [`MOST_BYTES`] lines are lost and counted. Those of the audit trail
+//! never are, whatever memory they take.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::AUDIT;
+
+/// Some 3,000 lines: what a reader that pauses for a moment finds when it goes on.
+const MOST_BYTES: usize = 1 << 20;
+/// The room that is kept where there was need of more.
+const KEPT_BYTES: usize = 1 << 16;
+/// The shortest time between two writes. The first line after it is written at once.
+const PAUSE: Duration = Duration::from_millis(2);
+/// How long the end of the process waits for a reader.
+const LONGEST_FLUSH: Duration = Duration::from_secs(5);
+
+/// Where lines are left to be written. Clones are the same place.
+#[derive(Clone, Debug)]
+pub(super) struct Writer(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    has_lines: Condvar,
+    is_written: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    lines: Vec<u8>,
+    /// Lines for which there was no room.
+    lost: u64,
+    is_writing: bool,
+    /// Whether somebody waits until everything is written.
+    is_awaited: bool,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(super) fn start(output: impl Write + Send + 'static) -> io::Result<Self> {
+        let writer = Self(Arc::default());
+        let shared = Arc::clone(&writer.0);
+        thread::Builder::new().name("log".to_owned()).spawn(move || shared.write(output))?;
+        Ok(writer)
+    }
+
+    /// Waits until everything is written that was left here so far, but not for ever.
+    pub(super) fn flush(&self) {
+        let Shared { has_lines, is_written, .. } = &*self.0;
+        let mut queue = self.0.queue();
+        queue.is_awaited = true;
+        has_lines.notify_one();
+        let is_left = |queue: &mut Queue| queue.is_writing || !queue.lines.is_empty();
+        drop(is_written.wait_timeout_while(queue, LONGEST_FLUSH, is_left));
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave(&self, line: &[u8], can_be_lost: bool) {
+        let mut queue = self.queue();
+        if can_be_lost && queue.lines.len() + line.len() > MOST_BYTES {
+            queue.lost += 1;
+            return;
+        }
+        let is_first = queue.lines.is_empty();
+        queue.lines.extend_from_slice(line);
+        drop(queue);
+        if is_first {
+            self.has_lines.notify_one();
+        }
+    }
+
+    fn write(&self, mut output: impl Write) -> ! {
+        let mut lines = Vec::new();
+        loop {
+            let queue = self.has_lines.wait_while(self.queue(), |queue| queue.lines.is_empty());
+            let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut lines, &mut queue.lines);
+            let lost = std::mem::take(&mut queue.lost);
+            queue.is_writing = true;
+            drop(queue);
+
+            // Nobody is left to tell when writing fails.
+            let _ = output.write_all(&lines).and_then(|()| output.flush());
+            lines.clear();
+            lines.shrink_to(KEPT_BYTES);
+            if lost > 0 {
+                tracing::warn!(lost, "lines of the log are lost: whoever reads it is too slow");
+            }
+
+            let mut queue = self.queue();
+            queue.is_writing = false;
+            self.is_written.notify_all();
+            drop(self.has_lines.wait_timeout_while(queue, PAUSE, |queue| !queue.is_awaited));
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Writer {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { shared: &self.0, can_be_lost: true }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
+        Line { shared: &self.0, can_be_lost: metadata.target() != AUDIT }
+    }
+}
+
+/// Leaves one line, which comes in one piece.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    shared: &'a Shared,
+    can_be_lost: bool,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.shared.leave(line, self.can_be_lost);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// An output that tells what is written to it, and is done when its reader goes on.
+    struct Slow {
+        written: Sender<Vec<u8>>,
+        goes_on: Receiver<()>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.written.send(bytes.to_vec());
+            let _ = self.goes_on.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written, until the reader goes on: from then on it never stops.
+    fn slow() -> (Writer, Receiver<Vec<u8>>, Sender<()>) {
+        let (written, read) = channel();
+        let (stops, goes_on) = channel();
+        (Writer::start(Slow { written, goes_on }).unwrap(), read, stops)
+    }
+
+    #[test]
+    fn lines_are_written_together_and_a_flush_waits_for_all_of_them() {
+        let (writer, read, stops) = slow();
+        writer.0.leave(b"one\n", true);
+        assert_eq!(read.recv().unwrap(), b"one\n");
+        writer.0.leave(b"two\n", true);
+        writer.0.leave(b"three\n", true);
+        drop(stops);
+        writer.flush();
+        assert_eq!(read.try_iter().collect::<Vec<_>>(), [b"two\nthree\n"]);
+    }
+
+    #[test]
+    fn a_reader_that_stops_costs_lines_but_none_of_the_audit_trail() {
+        let (writer, read, stops) = slow();
+        writer.0.leave(b"first\n", true);
+        assert_eq!(read.recv().unwrap(), b"first\n");
+        writer.0.leave(&[b'x'; MOST_BYTES], true);
+        writer.0.leave(b"lost\n", true);
+        writer.0.leave(b"audit\n", false);
+        assert_eq!(writer.0.queue().lost, 1);
+        drop(stops);
+        writer.flush();
+        let written: Vec<_> = read.try_iter().flatten().collect();
+        assert_eq!(written.len(), MOST_BYTES + 6);
+        assert!(written.ends_with(b"xaudit\n"));
+    }
+}
