@@ -178,7 +178,7 @@ impl App {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
         let Self { grpc, admin, serving, keys, fingerprint_keys, health, observed, background, drain } = self;
         let Serving { tls, shutdown, metrics, .. } = serving.clone();
-        let _following = follow(tls, keys, fingerprint_keys, &metrics);
+        let _following = follow(tls, keys, fingerprint_keys, Arc::clone(&observed.store), &metrics);
         // Before the first call is accepted, so that no probe ever finds a start that is not ready.
         health.serving().await;
         let mut serving = tokio::spawn(server::serve(grpc, serving));
@@ -238,17 +238,20 @@ fn store(config: &IdempotencyConfig, org_id: &str) -> Result<Arc<dyn Store>, Sta
     Ok(Arc::new(connect().map_err(StartError::Store)?))
 }
 
-/// Keeps what comes from files and from the issuer of tokens up to date, until this is dropped.
+/// Keeps what comes from files and from the issuer of tokens up to date, and what is known of the store,
+/// until this is dropped.
 fn follow(
     tls: Option<ServerTls>,
     keys: Option<Keys>,
     fingerprint_keys: FollowedKeys,
+    store: Arc<dyn Store>,
     metrics: &Metrics,
 ) -> Vec<AbortOnDropHandle<()>> {
     let tls = tls.map(|tls| tokio::spawn(tls.follow(metrics.clone())));
     let keys = keys.map(|keys| tokio::spawn(keys.follow()));
     let fingerprint_keys = tokio::spawn(fingerprint_keys.follow());
-    tls.into_iter().chain(keys).chain([fingerprint_keys]).map(AbortOnDropHandle::new).collect()
+    let store = tokio::spawn(idempotency::keep_checking(store));
+    tls.into_iter().chain(keys).chain([fingerprint_keys, store]).map(AbortOnDropHandle::new).collect()
 }
 
 fn callers(config: &CallersConfig, client: Client, metrics: &Metrics) -> (CallerCheck, Option<Keys>) {

@@ -184,6 +184,17 @@ pub enum StoreError {
     LeaseLost,
 }
 
+/// How often a store is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Checks the store for as long as this is polled.
+pub(crate) async fn keep_checking(store: Arc<dyn Store>) {
+    loop {
+        store.check().await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
+    }
+}
+
 /// Keeps the records. Each method is one atomic step.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -191,6 +202,11 @@ pub trait Store: Send + Sync + 'static {
     fn is_available(&self) -> bool {
         true
     }
+
+    /// Takes a step that changes nothing, so that what [`Store::is_available`] tells is not old, and a
+    /// connection that is gone is found out by nobody's creation. Without a connection there is nothing
+    /// to check.
+    async fn check(&self) {}
 
     /// Takes the record and the lock on its name together, or says why not. A `sending` record
     /// whose lease has expired becomes `unknown` here.

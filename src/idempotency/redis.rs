@@ -141,6 +141,11 @@ impl Store for RedisStore {
         !self.is_down.load(Ordering::Relaxed)
     }
 
+    async fn check(&self) {
+        // What comes of it is noted and logged there.
+        let _ = self.answer(&self.scripts.check.prepare_invoke()).await;
+    }
+
     async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError> {
         let answer = self.answer(&self.under_lease(&self.scripts.claim, lease)).await?;
         let claim = match words(&answer)[..] {

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{TestService, request};
+use crate::{
+    chaos::redis::SharedRedis,
+    support::{TestService, request, until_counted},
+};
 
 const CREATE: &str = "POST /connections";
 const LIST: &str = "GET /connections";
@@ -260,6 +263,23 @@ async fn without_the_store_nothing_is_sent_and_the_service_stays_ready() {
     assert!(ready.text().await.unwrap().contains("idempotency store: unavailable"));
     let metrics = reqwest::get(format!("http://{}/metrics", service.admin)).await.unwrap();
     assert!(metrics.text().await.unwrap().contains("\nhubspot_connection_idempotency_store_up 0\n"));
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_is_noticed_before_a_creation_needs_it() {
+    let Some(mut redis) = SharedRedis::start().await else { return };
+    let service = TestService::with([
+        ("HCS_REDIS_URL", redis.url()),
+        ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef"),
+    ])
+    .await;
+    let up = "hubspot_connection_idempotency_store_up";
+    service.create().await.unwrap();
+    redis.server().kill().await;
+    until_counted(service.admin, up, 0).await;
+    redis.server().run().await.unwrap();
+    until_counted(service.admin, up, 1).await;
+    service.send(with_id()).await.unwrap();
 }
 
 #[tokio::test]

@@ -30,6 +30,11 @@ impl SharedRedis {
         Some(Self { server, url, relay })
     }
 
+    /// The server, to be killed and run again.
+    pub(crate) fn server(&mut self) -> &mut RedisServer {
+        &mut self.server
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -76,7 +81,8 @@ async fn relay(listener: &TcpListener, socket: &Path) {
     let mut connections = JoinSet::new();
     while let Ok((mut caller, _)) = listener.accept().await {
         caller.set_nodelay(true).unwrap();
-        let mut server = UnixStream::connect(socket).await.unwrap();
+        // Without a server the caller finds the connection closed.
+        let Ok(mut server) = UnixStream::connect(socket).await else { continue };
         // It ends with an error where the process at one of its ends was killed.
         connections.spawn(async move { copy_bidirectional(&mut caller, &mut server).await });
     }
