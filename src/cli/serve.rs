@@ -1,6 +1,6 @@
 //! `serve`: runs the service until it is told to stop.
 
-use std::{ffi::OsString, io, process, process::ExitCode, sync::OnceLock};
+use std::{ffi::OsString, io, process, process::ExitCode, sync::OnceLock, time::Duration};
 
 use tokio::{
     runtime::Builder,
@@ -26,9 +26,9 @@ pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: F
         Ok(loaded) => loaded.config,
         Err(exit_code) => return exit_code,
     };
-    let served = serve(&config, protected);
-    telemetry::finish();
-    match served {
+    // Also where this panics.
+    let _last_lines = LastLines;
+    match serve(&config, protected) {
         Ok(Drained::Completely) => ExitCode::SUCCESS,
         Ok(Drained::TimedOut) => ExitCode::FAILURE,
         Err(error) => failed(&*error),
@@ -62,9 +62,22 @@ fn serve(config: &Config, protected: io::Result<()>) -> Result<Drained, Box<dyn 
         }
         Ok(drained)
     });
-    // A name that is still being looked up must not hold up the end.
-    runtime.shutdown_background();
+    // What is ended with it has its lines in the log. A name that is still being looked up must not hold
+    // up the end.
+    runtime.shutdown_timeout(LAST_WORDS);
     drained
+}
+
+/// What ending the runtime may take.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Writes what is left of the log when it is dropped.
+struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        telemetry::finish();
+    }
 }
 
 /// SIGTERM, which Kubernetes sends, and SIGINT, which Ctrl-C sends.

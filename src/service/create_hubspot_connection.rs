@@ -239,6 +239,8 @@ impl<F: FlowService> Service<F> {
             let task = Box::pin(async move {
                 let _running = running;
                 let outcome = creation.run().await.map_err(Arc::new);
+                // Its place is free before anybody hears of it.
+                drop(creation);
                 if !flight.is_awaited() {
                     log_unheard(request_id, &outcome);
                 }

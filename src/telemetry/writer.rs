@@ -2,23 +2,26 @@
 //!
 //! A call that wrote its lines itself would wait for whoever reads them, and wake them for each line.
 //! Here it leaves them in memory, and a thread writes as many at once as there are. A reader that has
-//! stopped holds up nobody: beyond [`MOST_BYTES`] lines are lost and counted. Those of the audit trail
-//! never are, whatever memory they take.
+//! stopped holds up nobody: beyond [`MOST_BYTES`] lines are lost and counted, errors and those of the
+//! audit trail beyond [`MOST_BYTES_OF_WEIGHT`]. What a killed process has not written is lost as well.
 
 use std::{
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use tracing::Metadata;
+use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::AUDIT;
 
 /// Some 3,000 lines: what a reader that pauses for a moment finds when it goes on.
 const MOST_BYTES: usize = 1 << 20;
+/// Room for some 150,000 lines that somebody may miss. Without a bound a reader that has stopped would
+/// cost the process its memory, and with it everything that is in it.
+const MOST_BYTES_OF_WEIGHT: usize = 64 << 20;
 /// The room that is kept where there was need of more.
 const KEPT_BYTES: usize = 1 << 16;
 /// The shortest time between two writes. The first line after it is written at once.
@@ -75,9 +78,9 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leave(&self, line: &[u8], can_be_lost: bool) {
+    fn leave(&self, line: &[u8], most_bytes: usize) {
         let mut queue = self.queue();
-        if can_be_lost && queue.lines.len() + line.len() > MOST_BYTES {
+        if queue.lines.len() + line.len() > most_bytes {
             queue.lost += 1;
             return;
         }
@@ -99,8 +102,7 @@ impl Shared {
             queue.is_writing = true;
             drop(queue);
 
-            // Nobody is left to tell when writing fails.
-            let _ = output.write_all(&lines).and_then(|()| output.flush());
+            write_all(&mut output, &lines);
             lines.clear();
             lines.shrink_to(KEPT_BYTES);
             if lost > 0 {
@@ -115,15 +117,30 @@ impl Shared {
     }
 }
 
+/// Writes lines, also to an output that takes a part of them at a time.
+fn write_all(output: &mut impl Write, mut lines: &[u8]) {
+    while !lines.is_empty() {
+        match output.write(lines) {
+            Ok(written) if written > 0 => lines = &lines[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::park_timeout(PAUSE),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Nobody is left to tell.
+            Ok(_) | Err(_) => return,
+        }
+    }
+    let _ = output.flush();
+}
+
 impl<'a> MakeWriter<'a> for Writer {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line { shared: &self.0, can_be_lost: true }
+        Line { shared: &self.0, most_bytes: MOST_BYTES }
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
-        Line { shared: &self.0, can_be_lost: metadata.target() != AUDIT }
+        let is_of_weight = metadata.target() == AUDIT || *metadata.level() == Level::ERROR;
+        Line { shared: &self.0, most_bytes: if is_of_weight { MOST_BYTES_OF_WEIGHT } else { MOST_BYTES } }
     }
 }
 
@@ -131,12 +148,12 @@ impl<'a> MakeWriter<'a> for Writer {
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     shared: &'a Shared,
-    can_be_lost: bool,
+    most_bytes: usize,
 }
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.shared.leave(line, self.can_be_lost);
+        self.shared.leave(line, self.most_bytes);
         Ok(line.len())
     }
 
@@ -179,10 +196,10 @@ mod tests {
     #[test]
     fn lines_are_written_together_and_a_flush_waits_for_all_of_them() {
         let (writer, read, stops) = slow();
-        writer.0.leave(b"one\n", true);
+        writer.0.leave(b"one\n", MOST_BYTES);
         assert_eq!(read.recv().unwrap(), b"one\n");
-        writer.0.leave(b"two\n", true);
-        writer.0.leave(b"three\n", true);
+        writer.0.leave(b"two\n", MOST_BYTES);
+        writer.0.leave(b"three\n", MOST_BYTES);
         drop(stops);
         writer.flush();
         assert_eq!(read.try_iter().collect::<Vec<_>>(), [b"two\nthree\n"]);
@@ -191,11 +208,11 @@ mod tests {
     #[test]
     fn a_reader_that_stops_costs_lines_but_none_of_the_audit_trail() {
         let (writer, read, stops) = slow();
-        writer.0.leave(b"first\n", true);
+        writer.0.leave(b"first\n", MOST_BYTES);
         assert_eq!(read.recv().unwrap(), b"first\n");
-        writer.0.leave(&[b'x'; MOST_BYTES], true);
-        writer.0.leave(b"lost\n", true);
-        writer.0.leave(b"audit\n", false);
+        writer.0.leave(&[b'x'; MOST_BYTES], MOST_BYTES);
+        writer.0.leave(b"lost\n", MOST_BYTES);
+        writer.0.leave(b"audit\n", MOST_BYTES_OF_WEIGHT);
         assert_eq!(writer.0.queue().lost, 1);
         drop(stops);
         writer.flush();
