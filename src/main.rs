@@ -1,9 +1,13 @@
 //! The binary of hubspot-connection-service: the command line, each subcommand's function, and the
-//! exit status. The process environment is read here and nowhere else.
+//! exit status. The settings in the process environment are read here and nowhere else.
 
 use std::{env, process::ExitCode};
 
 use hubspot_connection_service::cli::{self, Command};
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let command = match cli::parse(env::args_os()) {
