@@ -43,8 +43,11 @@ fn serve(config: &Config, protected: io::Result<()>) -> Result<Drained, Box<dyn 
     if let Err(error) = hardening::raise_file_limit() {
         tracing::warn!(%error, "cannot raise the number of open files: fewer connections are accepted");
     }
-    let threads = config.worker_threads.get();
-    let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let runtime = match config.worker_threads.get() {
+        // Nothing to share work with, and so none of the cost of sharing it.
+        1 => Builder::new_current_thread().enable_all().build()?,
+        threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build()?,
+    };
     let drained = runtime.block_on(async {
         let stop = StopSignals::listen()?;
         let export = config.traces.as_ref().map(Export::start).transpose()?;

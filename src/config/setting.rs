@@ -141,7 +141,11 @@ pub const SETTINGS: &[Setting] = &[
         Fallback::Text("30m"),
         "Age at which a caller's connection is ended gracefully, as a duration, at least 1s.",
     ),
-    plain("HCS_WORKER_THREADS", Fallback::Derived("the CPU limit"), "Number of worker threads."),
+    plain(
+        "HCS_WORKER_THREADS",
+        Fallback::Derived("the CPU limit"),
+        "Number of worker threads. With 1, everything runs on one thread.",
+    ),
     plain(
         "HCS_DRAIN_DELAY",
         Fallback::Text("5s"),
