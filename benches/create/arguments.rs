@@ -38,7 +38,7 @@ usage: cargo bench --bench create -- [OPTIONS]
                    start, ids, soak; all but soak where this is left out
   --soak           the soak as well, which takes ten minutes
   --quick          tries everything in little time; the figures mean nothing
-  --rounds N       rounds of each comparison
+  --rounds N       rounds of each comparison, and a fifth of those that are short: 9
   --service PATH   another binary of the service
   --no-go          without the comparison with Go
 or, for a server that runs under a profiler:
@@ -93,6 +93,11 @@ impl Arguments {
     /// How often each comparison is made.
     pub(crate) fn rounds(&self) -> usize {
         self.rounds.unwrap_or(if self.quick { 1 } else { 9 })
+    }
+
+    /// How often one is made whose rounds are short.
+    pub(crate) fn short_rounds(&self) -> usize {
+        5 * self.rounds()
     }
 
     /// How long something lasts, or next to nothing.

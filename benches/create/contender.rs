@@ -1,6 +1,6 @@
 //! What is compared, and how each of them is started.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::{
     arguments::Arguments,
@@ -11,7 +11,7 @@ use crate::{
     go,
     process::{Core, Process},
     target::Target,
-    upstream,
+    upstream::Upstream,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl fmt::Display for Contender {
 /// The programs, and what they run with.
 pub(crate) struct Bench {
     pub(crate) arguments: Arguments,
-    /// This program, which is the upstream, bare and direct as well.
+    /// This program, which is bare and direct as well.
     pub(crate) own: PathBuf,
     go: Result<PathBuf, String>,
     pub(crate) certificates: Certificates,
@@ -44,14 +44,14 @@ pub(crate) struct Bench {
 /// How a server runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Setup<'a> {
-    pub(crate) upstream: &'a Process,
+    pub(crate) upstream: &'a Upstream,
     pub(crate) mutual_tls: bool,
     /// Settings of the service.
     pub(crate) settings: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Setup<'a> {
-    pub(crate) fn plain(upstream: &'a Process) -> Self {
+    pub(crate) fn plain(upstream: &'a Upstream) -> Self {
         Self { upstream, mutual_tls: false, settings: &[] }
     }
 }
@@ -95,9 +95,8 @@ impl Bench {
         contenders.iter().filter(is_there).copied().collect()
     }
 
-    pub(crate) async fn upstream(&self, delay_ms: u64) -> Process {
-        let environment = [(upstream::DELAY_MS.to_owned(), delay_ms.to_string())];
-        Process::start(&self.own, &["upstream"], &environment, Core::Rest).await
+    pub(crate) async fn upstream(&self, delay_ms: u64) -> Upstream {
+        Upstream::start(Duration::from_millis(delay_ms)).await
     }
 
     /// Starts the process alone.
@@ -119,7 +118,8 @@ impl Bench {
         }
     }
 
-    /// The service as it runs by default: with its log, its metrics and its store in memory.
+    /// The service as it runs by default: with its log, its metrics and its store in memory. It takes
+    /// more calls at once, because those pile up while the machine stands still, and bare has no limit.
     fn settings(&self, url: &str, setup: Setup<'_>) -> Vec<(String, String)> {
         let mut settings = vec![
             ("HCS_LISTEN", "127.0.0.1:0"),
@@ -128,7 +128,9 @@ impl Bench {
             ("HCS_ORG_ID", "1234@AdobeOrg"),
             ("HCS_CLIENT_ID", "bench"),
             ("HCS_ACCESS_TOKEN", "bench"),
+            ("HCS_MAX_IN_FLIGHT", "100000"),
         ];
+        settings.retain(|(name, _)| setup.settings.iter().all(|(other, _)| other != name));
         settings.extend(setup.settings);
         let mut settings: Vec<_> =
             settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

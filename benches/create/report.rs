@@ -18,7 +18,12 @@ impl Spread {
     }
 
     pub(crate) fn median(&self) -> f64 {
-        self.sorted.get(self.sorted.len() / 2).copied().unwrap_or(f64::NAN)
+        self.quantile(0.5)
+    }
+
+    fn quantile(&self, quantile: f64) -> f64 {
+        let last = self.sorted.len().saturating_sub(1);
+        self.sorted.get((last as f64 * quantile).round() as usize).copied().unwrap_or(f64::NAN)
     }
 
     fn json(&self) -> Value {
@@ -26,7 +31,8 @@ impl Spread {
     }
 }
 
-/// The median, and from where to where the rounds go.
+/// The median, and from where to where the middle half of the rounds goes: a machine that stands still
+/// for a moment spoils those at the ends.
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = |value: f64| {
@@ -40,10 +46,11 @@ impl fmt::Display for Spread {
         };
         let median = self.median();
         write!(f, "{median:.*}", digits(median))?;
-        match &self.sorted[..] {
-            [least, .., most] => write!(f, " ({least:.*} to {most:.*})", digits(*least), digits(*most)),
-            _ => Ok(()),
+        if self.sorted.len() < 2 {
+            return Ok(());
         }
+        let (lower, upper) = (self.quantile(0.25), self.quantile(0.75));
+        write!(f, " ({lower:.*} to {upper:.*})", digits(lower), digits(upper))
     }
 }
 
@@ -112,7 +119,9 @@ impl Report {
     }
 
     pub(crate) fn print(&self) {
-        println!("\n| what | target | reached: median (least to most) | |\n| --- | --- | --- | --- |");
+        println!(
+            "\n| what | target | reached: median (middle half of the rounds) | |\n| --- | --- | --- | --- |"
+        );
         for (what, limit, reached) in &self.targets {
             let verdict = match limit.holds(reached.median()) {
                 _ if self.is_quick => "tried",

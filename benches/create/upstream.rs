@@ -1,8 +1,12 @@
 //! The least that can pass for the Flow Service: an HTTP/1.1 server that looks at nothing but where a
 //! request ends, and answers at once or after a set delay.
+//!
+//! It is a task beside the one that makes the calls: two processes on one core would wait for each other,
+//! for as long as the operating system lets one of them run.
 
 use std::{
     io,
+    net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -12,26 +16,44 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::sleep,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// The delay in milliseconds, in the environment.
 pub(crate) const DELAY_MS: &str = "BENCH_DELAY_MS";
 
-/// Runs as a process of its own until it is killed.
+/// Runs as a process of its own until it is killed, for a server under a profiler.
 pub(crate) fn main() {
     let delay = std::env::var(DELAY_MS).unwrap().parse().unwrap();
-    let delay = Duration::from_millis(delay);
     crate::process::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        println!("serving {}", listener.local_addr().unwrap());
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            // A client may go at any time.
-            tokio::spawn(serve(stream, delay));
-        }
+        let upstream = Upstream::start(Duration::from_millis(delay)).await;
+        println!("serving {}", upstream.address);
+        upstream.accepting.await.unwrap();
     });
+}
+
+/// It accepts connections until this is dropped, and serves each until its client goes.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    accepting: AbortOnDropHandle<()>,
+}
+
+impl Upstream {
+    pub(crate) async fn start(delay: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                // A client may go at any time.
+                tokio::spawn(serve(stream, delay));
+            }
+        });
+        Self { address, accepting: AbortOnDropHandle::new(accepting) }
+    }
 }
 
 async fn serve(mut stream: TcpStream, delay: Duration) -> io::Result<()> {

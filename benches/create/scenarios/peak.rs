@@ -6,6 +6,7 @@ use crate::{
     contender::{Contender, IN_FLIGHT, Server, Setup, assert_all_good},
     drive,
     report::{Limit, Spread, ratio},
+    scenarios::workloads::SHORT,
 };
 
 /// One round.
@@ -22,7 +23,7 @@ async fn round(bench: &Bench, server: &Server) -> Round {
     let target = server.target.clone();
     let (began, before) = (tokio::time::Instant::now(), server.process.cpu());
     let in_flight = IN_FLIGHT.try_into().unwrap();
-    let run = drive::closed(in_flight, bench.arguments.time(1.5), move || target.call()).await;
+    let run = drive::closed(in_flight, bench.arguments.time(SHORT), move || target.call()).await;
     let (used, took) = (server.process.cpu() - before, began.elapsed());
     assert_all_good(&run);
     Round {
@@ -38,7 +39,7 @@ pub(super) async fn half(bench: &Bench, server: &Server) -> f64 {
         return 200.0;
     }
     let mut rates = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..9 {
         rates.push(round(bench, server).await.rate);
     }
     Spread::of(rates).median() / 2.0
@@ -50,7 +51,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     let contenders = [Contender::Service, Contender::Bare, Contender::Go];
     let servers = bench.servers(&contenders, Setup::plain(&upstream), Workload::Create).await;
     let mut rounds: Vec<_> = servers.iter().map(|_| Vec::new()).collect();
-    for _ in 0..bench.arguments.rounds() {
+    for _ in 0..bench.arguments.short_rounds() {
         for (server, rounds) in servers.iter().zip(&mut rounds) {
             rounds.push(round(bench, server).await);
         }

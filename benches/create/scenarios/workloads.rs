@@ -8,10 +8,13 @@ use crate::{
     contender::{Contender, Server, Setup, assert_all_good},
     direct,
     drive::{self, Answer},
-    process::Process,
     report::{Limit, Spread, ratio},
     scenarios::peak,
+    upstream::Upstream,
 };
+
+/// Seconds of a round: short, so that a moment at which the machine stands still spoils few of many.
+pub(super) const SHORT: f64 = 0.4;
 
 /// What a contender was measured at, round by round.
 #[derive(Default)]
@@ -61,17 +64,17 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
 }
 
 /// The comparison that has targets, with everyone in it. Returns the rate.
-async fn creations(bench: &Bench, report: &mut Report, upstream: &Process) -> f64 {
+async fn creations(bench: &Bench, report: &mut Report, upstream: &Upstream) -> f64 {
     println!("create, plaintext, store in memory, upstream at 0 ms");
     let contenders = [Contender::Service, Contender::Bare, Contender::Go];
     let servers = bench.servers(&contenders, Setup::plain(upstream), Workload::Create).await;
     let rate = peak::half(bench, &servers[0]).await;
     report.figure("calls per second: half of the service's peak", Spread::of([rate]));
-    let time = bench.arguments.time(1.5);
+    let time = bench.arguments.time(SHORT);
     let url = format!("http://{}", upstream.address);
     let mut figures: Vec<_> = servers.iter().map(|_| Figures::default()).collect();
     let mut alone = Figures::default();
-    for _ in 0..bench.arguments.rounds() {
+    for _ in 0..bench.arguments.short_rounds() {
         for (server, figures) in servers.iter().zip(&mut figures) {
             figures.measure(server, rate, time).await;
         }
@@ -110,9 +113,9 @@ async fn compare(
     println!("{what}");
     let servers = bench.servers(contenders, setup, workload).await;
     let mut figures: Vec<_> = servers.iter().map(|_| Figures::default()).collect();
-    for _ in 0..bench.arguments.rounds().min(7) {
+    for _ in 0..bench.arguments.short_rounds().min(21) {
         for (server, figures) in servers.iter().zip(&mut figures) {
-            figures.measure(server, rate, bench.arguments.time(1.0)).await;
+            figures.measure(server, rate, bench.arguments.time(SHORT)).await;
         }
     }
     for (server, figures) in servers.iter().zip(&figures) {
@@ -136,10 +139,10 @@ async fn redis(bench: &Bench, report: &mut Report, plain: Setup<'_>, rate: f64) 
     let with = with.await;
     let without = bench.servers(&[Contender::Service], plain, Workload::Create).await;
     let (mut in_redis, mut in_memory) = (Figures::default(), Figures::default());
-    for _ in 0..bench.arguments.rounds().min(7) {
+    for _ in 0..bench.arguments.short_rounds().min(21) {
         // Redis shares its core with the upstream and the generator.
-        in_redis.measure(&with[0], rate / 2.0, bench.arguments.time(1.0)).await;
-        in_memory.measure(&without[0], rate / 2.0, bench.arguments.time(1.0)).await;
+        in_redis.measure(&with[0], rate / 2.0, bench.arguments.time(SHORT)).await;
+        in_memory.measure(&without[0], rate / 2.0, bench.arguments.time(SHORT)).await;
     }
     in_redis.report(report, "create, Redis");
     in_memory.report(report, "create, memory, at the same rate");
