@@ -60,13 +60,20 @@ pub struct Shutdown {
     pub kill: CancellationToken,
 }
 
-/// The address that a call comes from, in the extensions of its request.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+/// The address that a call comes from, as the log has it, in the extensions of its request.
+#[derive(Clone, Debug)]
+pub struct Peer(Arc<str>);
 
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl Peer {
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self(address.to_string().into())
     }
 }
 

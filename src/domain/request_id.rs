@@ -23,11 +23,19 @@ impl RequestId {
     pub fn parse(id: &str) -> Result<Self, Invalid> {
         // The parser also takes forms without hyphens, in braces and as URN.
         match Uuid::parse_str(id) {
-            Ok(uuid) if id.len() == uuid::fmt::Hyphenated::LENGTH => Ok(Self(uuid)),
+            Ok(uuid) if id.len() == Self::LENGTH => Ok(Self(uuid)),
             Ok(_) | Err(_) => {
                 Err(Invalid::from("must be a UUID such as 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7"))
             }
         }
+    }
+
+    /// The length of the text in bytes.
+    pub const LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+
+    /// The text that callers know, written into this room.
+    pub fn encode<'a>(&self, room: &'a mut [u8; Self::LENGTH]) -> &'a str {
+        self.0.as_hyphenated().encode_lower(room)
     }
 
     /// The 16 bytes of the UUID.

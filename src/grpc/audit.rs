@@ -1,7 +1,7 @@
 //! The audit trail: one event for each call that writes, on a tracing target of its own:
 //! `HCS_LOG=audit=info` shows nothing else.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
@@ -11,7 +11,7 @@ use super::{
     status::{Reason, names},
 };
 use crate::{
-    domain::{CallProgress, ConnectionId, Identity, Progress, SandboxName},
+    domain::{CallProgress, ConnectionId, Identity, Progress, RequestId, SandboxName},
     telemetry::AUDIT,
 };
 
@@ -93,16 +93,18 @@ impl Drop for Audit {
             return;
         }
         let creation = self.progress.creation();
+        let mut request_id = [0; RequestId::LENGTH];
+        let caller = self.caller.as_ref().map_or(Cow::Borrowed("anyone"), |caller| caller.to_string().into());
         // Without an outcome its deadline was spent, the caller has left, or there is a bug here.
         let unanswered = if std::thread::panicking() { "INTERNAL" } else { "UNANSWERED" };
         let outcome = self.outcome.as_deref().unwrap_or(unanswered);
         tracing::info!(
             target: AUDIT,
             action = self.action,
-            caller = %self.caller.as_ref().map_or(&"anyone" as &dyn fmt::Display, |caller| caller),
+            caller = &*caller,
             sandbox = self.sandbox.as_ref().map(SandboxName::as_str),
             connection_id = self.connection.as_ref().map(ConnectionId::as_str),
-            request_id = creation.map(|creation| tracing::field::display(creation.request_id())),
+            request_id = creation.map(|creation| creation.request_id().encode(&mut request_id)),
             outcome,
             replayed = self.replayed.then_some(true),
             may_exist = creation.filter(|_| outcome != "OK").map(Progress::may_exist),

@@ -61,8 +61,9 @@ impl Connection {
         let traffic = Traffic::default();
         let stream = Counted { stream, traffic: traffic.clone() };
         let calls = traffic.clone();
+        let text = Peer::from(peer);
         let service = service_fn(move |mut request: http::Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(text.clone());
             if let Some(certificate) = &certificate {
                 request.extensions_mut().insert(certificate.clone());
             }

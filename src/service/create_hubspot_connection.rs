@@ -192,7 +192,7 @@ impl<F: FlowService> Service<F> {
         let CreateHubSpotConnection { request_id, connection, verification } = command;
         let generated = request_id.is_none();
         let request_id = request_id.unwrap_or_else(RequestId::generate);
-        spans::note("request_id", request_id);
+        spans::note("request_id", request_id.encode(&mut [0; RequestId::LENGTH]));
         let sandbox = connection.sandbox.clone();
         let failed = |failure| Error { request_id, generated, sandbox: sandbox.clone(), failure };
 

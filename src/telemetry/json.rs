@@ -29,7 +29,7 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
-            let mut fields = SpanFields::default();
+            let mut fields = SpanFields::with_room();
             attributes.record(&mut fields);
             span.extensions_mut().insert(fields);
         }
@@ -69,7 +69,6 @@ where
 }
 
 /// The fields of a span, each as `,"name":value`.
-#[derive(Default)]
 struct SpanFields {
     json: Vec<u8>,
     /// Where each of them begins.
@@ -77,6 +76,11 @@ struct SpanFields {
 }
 
 impl SpanFields {
+    /// None so far, and room for those of a call.
+    fn with_room() -> Self {
+        Self { json: Vec::with_capacity(384), starts: Vec::with_capacity(8) }
+    }
+
     /// Takes out what a field was, as it has another value.
     fn remove(&mut self, name: &str) {
         let Some(place) = self.starts.iter().position(|(other, _)| *other == name) else { return };

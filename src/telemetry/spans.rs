@@ -4,7 +4,7 @@
 //! context of a span travels with the tasks as OpenTelemetry's current context. Where nothing is
 //! exported a span is nothing but the context of its parent, which is passed on as it came.
 
-use std::{borrow::Cow, fmt, sync::OnceLock};
+use std::{borrow::Cow, sync::OnceLock};
 
 use opentelemetry::{
     Context, KeyValue,
@@ -45,12 +45,12 @@ pub(crate) fn trace_id(context: &Context) -> Option<TraceId> {
 
 /// Notes something about the call: in the lines of the log, and in the span of its trace. `field` is one
 /// of those that the span of the log has.
-pub(crate) fn note(field: &'static str, value: impl fmt::Display) {
-    tracing::Span::current().record(field, tracing::field::display(&value));
+pub(crate) fn note(field: &'static str, value: &str) {
+    tracing::Span::current().record(field, value);
     Context::map_current(|context| {
         let span = context.span();
         if span.is_recording() {
-            span.set_attribute(KeyValue::new(format!("hubspot_connection.{field}"), value.to_string()));
+            span.set_attribute(KeyValue::new(format!("hubspot_connection.{field}"), value.to_owned()));
         }
     });
 }

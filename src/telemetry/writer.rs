@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -22,10 +23,13 @@ const MOST_BYTES: usize = 1 << 20;
 /// Room for some 150,000 lines that somebody may miss. Without a bound a reader that has stopped would
 /// cost the process its memory, and with it everything that is in it.
 const MOST_BYTES_OF_WEIGHT: usize = 64 << 20;
-/// The room that is kept where there was need of more.
-const KEPT_BYTES: usize = 1 << 16;
-/// The shortest time between two writes. The first line after it is written at once.
-const PAUSE: Duration = Duration::from_millis(2);
+/// The room that is kept where there was need of more: for the lines of a pause of a busy service.
+const KEPT_BYTES: usize = 1 << 18;
+/// The time between two writes of a busy service.
+const PAUSE: Duration = Duration::from_millis(5);
+/// A service is busy after so many writes with less than two pauses between them. A line of one that is
+/// not is written at once.
+const WRITES_WITHOUT_PAUSE: u32 = 8;
 /// How long the end of the process waits for a reader.
 const LONGEST_FLUSH: Duration = Duration::from_secs(5);
 
@@ -45,6 +49,8 @@ struct Queue {
     lines: Vec<u8>,
     /// Lines for which there was no room.
     lost: u64,
+    /// Whether the thread waits for a line. Else nobody has to wake it.
+    is_idle: bool,
     is_writing: bool,
     /// Whether somebody waits until everything is written.
     is_awaited: bool,
@@ -84,25 +90,32 @@ impl Shared {
             queue.lost += 1;
             return;
         }
-        let is_first = queue.lines.is_empty();
+        let wakes = std::mem::take(&mut queue.is_idle);
         queue.lines.extend_from_slice(line);
         drop(queue);
-        if is_first {
+        if wakes {
             self.has_lines.notify_one();
         }
     }
 
     fn write(&self, mut output: impl Write) -> ! {
         let mut lines = Vec::new();
+        let mut writes: u32 = 0;
+        let mut last_write = Instant::now();
         loop {
-            let queue = self.has_lines.wait_while(self.queue(), |queue| queue.lines.is_empty());
+            let queue = self.has_lines.wait_while(self.queue(), |queue| {
+                queue.is_idle = queue.lines.is_empty();
+                queue.is_idle
+            });
             let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
             std::mem::swap(&mut lines, &mut queue.lines);
             let lost = std::mem::take(&mut queue.lost);
             queue.is_writing = true;
             drop(queue);
 
+            writes = if last_write.elapsed() < 2 * PAUSE { writes.saturating_add(1) } else { 0 };
             write_all(&mut output, &lines);
+            last_write = Instant::now();
             lines.clear();
             lines.shrink_to(KEPT_BYTES);
             if lost > 0 {
@@ -111,8 +124,12 @@ impl Shared {
 
             let mut queue = self.queue();
             queue.is_writing = false;
-            self.is_written.notify_all();
-            drop(self.has_lines.wait_timeout_while(queue, PAUSE, |queue| !queue.is_awaited));
+            if queue.is_awaited {
+                self.is_written.notify_all();
+            }
+            if writes >= WRITES_WITHOUT_PAUSE {
+                drop(self.has_lines.wait_timeout_while(queue, PAUSE, |queue| !queue.is_awaited));
+            }
         }
     }
 }
@@ -203,6 +220,23 @@ mod tests {
         drop(stops);
         writer.flush();
         assert_eq!(read.try_iter().collect::<Vec<_>>(), [b"two\nthree\n"]);
+    }
+
+    #[test]
+    fn a_busy_service_loses_no_line_and_waits_for_no_pause_at_its_end() {
+        let (writer, read, stops) = slow();
+        drop(stops);
+        let lines: Vec<_> = (0..3 * WRITES_WITHOUT_PAUSE).map(|number| format!("{number}\n")).collect();
+        let mut written = Vec::new();
+        for line in &lines {
+            writer.0.leave(line.as_bytes(), MOST_BYTES);
+            // Each is a write of its own.
+            written.extend(read.recv().unwrap());
+        }
+        assert_eq!(written, lines.concat().as_bytes());
+        writer.0.leave(b"left in a pause\n", MOST_BYTES);
+        writer.flush();
+        assert_eq!(read.try_iter().collect::<Vec<_>>().concat(), b"left in a pause\n");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(in crate::grpc) async fn call_log(
         trace_id = Empty,
         method = cut(request.uri().path()),
         caller = Empty,
-        peer = request.extensions().get::<Peer>().map(tracing::field::display),
+        peer = request.extensions().get::<Peer>().map(Peer::as_str),
         request_id = Empty,
         connection_id = Empty,
         reason = Empty,
@@ -190,7 +190,7 @@ mod tests {
         let subscriber = telemetry::subscriber(&config, captured.writer(), false).unwrap();
         let mut request = Request::default();
         *request.uri_mut() = path.parse().unwrap();
-        request.extensions_mut().insert(Peer(([127, 0, 0, 1], 7).into()));
+        request.extensions_mut().insert(Peer::from(std::net::SocketAddr::from(([127, 0, 0, 1], 7))));
         {
             let _guard = tracing::subscriber::set_default(subscriber);
             call_log(&Arc::default(), request, async |_| answer()).await;
