@@ -1,13 +1,13 @@
 //! Sandboxes: the walls inside an organization that no resource crosses.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use super::Invalid;
 
 /// The name of a sandbox: a lower-case letter, then up to 255 lower-case letters, digits and
-/// hyphens (Adobe's sandbox guide; the service sends it as `x-sandbox-name`).
+/// hyphens (Adobe's sandbox guide; the service sends it as `x-sandbox-name`). Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SandboxName(String);
+pub struct SandboxName(Arc<str>);
 
 impl SandboxName {
     const MAX_LENGTH: usize = 256;
@@ -25,7 +25,7 @@ impl SandboxName {
                  the name of the sandbox, not its title",
             ));
         }
-        Ok(Self(name.to_owned()))
+        Ok(Self(name.into()))
     }
 
     /// The name as it goes over the wire.

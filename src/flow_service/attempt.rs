@@ -1,12 +1,13 @@
 //! One attempt of a request to Adobe, measured and traced from its begin to the end of its answer.
 
-use std::{error::Error, io, sync::Arc};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
 use opentelemetry::{
     Context, KeyValue,
     trace::{SpanKind, Status, TraceContextExt as _},
 };
+use prometheus_client::metrics::histogram::Histogram;
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::Instant;
 
@@ -21,17 +22,21 @@ pub(super) struct Attempts {
     pub(super) metrics: UpstreamMetrics,
     host: Arc<str>,
     port: u16,
+    /// Where the durations go of the attempts that are expected, found without a hash.
+    expected: Vec<(AttemptLabels, Histogram)>,
 }
 
 impl Attempts {
     pub(super) fn at(url: &Url, metrics: UpstreamMetrics) -> Self {
         let port = url.port_or_known_default().unwrap_or_default();
-        Self { metrics, host: url.host_str().unwrap_or_default().into(), port }
+        Self { metrics, host: url.host_str().unwrap_or_default().into(), port, expected: Vec::new() }
     }
 
     /// Makes a kind of request known before the first one, by the status of a success.
-    pub(super) fn expect(&self, method: &Method, template: &'static str, status: StatusCode) {
-        self.metrics.expect(&self.labels(method, template, Some(status.as_u16()), None));
+    pub(super) fn expect(&mut self, method: &Method, template: &'static str, status: StatusCode) {
+        let labels = self.labels(method, template, Some(status.as_u16()), None);
+        let durations = self.metrics.expect(&labels);
+        self.expected.push((labels, durations));
     }
 
     /// Makes a kind of request known that is repeated.
@@ -46,7 +51,14 @@ impl Attempts {
             self.metrics.retried(&labels);
         }
         let trace = self.client_span(&labels, sent_before);
-        Attempt { metrics: &self.metrics, labels, trace, started: Instant::now() }
+        Attempt { attempts: self, labels, trace, started: Instant::now() }
+    }
+
+    fn ended(&self, labels: &AttemptLabels, duration: Duration) {
+        match self.expected.iter().find(|(expected, _)| expected == labels) {
+            Some((_, durations)) => durations.observe(duration.as_secs_f64()),
+            None => self.metrics.ended(labels, duration),
+        }
     }
 
     fn client_span(&self, labels: &AttemptLabels, sent_before: u32) -> Context {
@@ -91,7 +103,7 @@ impl Attempts {
 
 /// One attempt. It counts when it is dropped: whoever leaves takes it along.
 pub(super) struct Attempt<'a> {
-    metrics: &'a UpstreamMetrics,
+    attempts: &'a Attempts,
     labels: AttemptLabels,
     /// The context of its span.
     trace: Context,
@@ -137,7 +149,7 @@ impl Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.metrics.ended(&self.labels, self.started.elapsed());
+        self.attempts.ended(&self.labels, self.started.elapsed());
         // Without spans of one's own the context is that of the caller.
         let span = self.trace.span();
         if span.is_recording() {

@@ -52,7 +52,7 @@ impl Ims {
     /// Makes the request known to the metrics before the first one.
     #[must_use]
     pub fn expected(self) -> Self {
-        let attempts = Attempts::at(&self.url, self.metrics.clone());
+        let mut attempts = Attempts::at(&self.url, self.metrics.clone());
         attempts.expect(&Method::POST, TEMPLATE, StatusCode::OK);
         self
     }

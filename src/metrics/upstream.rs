@@ -150,9 +150,9 @@ impl UpstreamMetrics {
         }
     }
 
-    /// Makes a kind of request known before the first one.
-    pub fn expect(&self, request: &AttemptLabels) {
-        drop(self.duration.get_or_create(request));
+    /// Makes a kind of attempt known before the first one, and tells where its durations go.
+    pub fn expect(&self, request: &AttemptLabels) -> Histogram {
+        self.duration.get_or_create(request).clone()
     }
 
     /// Makes it known that a kind of request is repeated, before the first time.
