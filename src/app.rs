@@ -178,6 +178,7 @@ impl App {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
         let Self { grpc, admin, serving, keys, fingerprint_keys, health, observed, background, drain } = self;
         let Serving { tls, shutdown, metrics, .. } = serving.clone();
+        let creations = metrics.creations.clone();
         let _following = follow(tls, keys, fingerprint_keys, Arc::clone(&observed.store), &metrics);
         // Before the first call is accepted, so that no probe ever finds a start that is not ready.
         health.serving().await;
@@ -205,7 +206,8 @@ impl App {
             Ok(()) => Drained::Completely,
             Err(_) => {
                 tracing::warn!(
-                    creations = background.len(),
+                    creations = creations.running(),
+                    background_tasks = background.tasks(),
                     "the time for finishing is over: ending what is left"
                 );
                 shutdown.kill.cancel();

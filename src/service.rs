@@ -41,7 +41,7 @@ pub struct Service<F> {
     calls: Bulkhead,
     known: Known,
     spec: Spec,
-    metrics: CreationMetrics,
+    metrics: Arc<CreationMetrics>,
 }
 
 impl<F> Service<F> {
@@ -55,7 +55,7 @@ impl<F> Service<F> {
             calls: Bulkhead::new(most_waiting),
             known: Known::default(),
             spec: Spec::default(),
-            metrics: CreationMetrics::default(),
+            metrics: Arc::default(),
         }
     }
 
@@ -67,7 +67,7 @@ impl<F> Service<F> {
     /// Counts what becomes of creations.
     #[must_use]
     pub fn counted_by(self, metrics: CreationMetrics) -> Self {
-        Self { metrics, ..self }
+        Self { metrics: Arc::new(metrics), ..self }
     }
 }
 

@@ -122,6 +122,11 @@ impl CreationMetrics {
         Running::in_gauge(&self.background)
     }
 
+    /// How many run.
+    pub fn running(&self) -> i64 {
+        self.background.get()
+    }
+
     /// A request id was claimed.
     pub fn claimed(&self, outcome: ClaimOutcome) {
         self.claims.inc(outcome.name());

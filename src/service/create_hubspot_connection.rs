@@ -1,10 +1,9 @@
 //! The use case: one request makes one connection, whatever fails in between.
 
-use std::sync::Arc;
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
-use opentelemetry::context::FutureExt as _;
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use super::{
     Service,
@@ -178,8 +177,8 @@ pub(super) struct Landing {
 impl<F: FlowService> Service<F> {
     /// Creates a connection, or answers with the one that the same request id has created.
     ///
-    /// The creation is a task of its own: where the caller leaves, or its deadline is spent, this
-    /// future is dropped, and what has been sent is still brought to its end.
+    /// Where the caller leaves, or its deadline is spent, this future is dropped. The creation then goes on
+    /// in the background, and what has been sent is still brought to its end.
     ///
     /// # Errors
     /// [`Failure`], with the name of the creation.
@@ -220,7 +219,7 @@ impl<F: FlowService> Service<F> {
             return Err(failed(Arc::new(Failure::TooMany)));
         }
         call.follow(&flight.progress);
-        if let Some(pilot) = pilot {
+        let mut creation = pilot.map(|pilot| {
             let parts = Arc::clone(&self.parts);
             let flight = Arc::clone(&flight);
             let creation = Creation {
@@ -232,11 +231,11 @@ impl<F: FlowService> Service<F> {
                 deadline,
                 flight: Arc::clone(&flight),
                 place: place.take(),
-                metrics: self.metrics.clone(),
+                metrics: Arc::clone(&self.metrics),
             };
             let running = self.metrics.begin();
-            // In a box, so that what follows moves no more than a pointer.
-            let task = Box::pin(async move {
+            // In a box from the start: it is large, and would be copied into one.
+            self.parts.background.outliving(Box::pin(async move {
                 let _running = running;
                 let outcome = creation.run().await.map_err(Arc::new);
                 // Its place is free before anybody hears of it.
@@ -245,12 +244,27 @@ impl<F: FlowService> Service<F> {
                     log_unheard(request_id, &outcome);
                 }
                 pilot.land(outcome);
-            });
-            self.parts.background.spawn(task.in_current_span().with_current_context());
-        }
+            }))
+        });
 
         let Seat { joined, .. } = seat;
-        let Landing { connection, replayed, test } = seat.outcome().await.map_err(failed)?;
+        // Dropped before the creation is: where that goes on by itself, nobody waits for it any more.
+        let mut outcome = pin!(seat.outcome());
+        let outcome = match &mut creation {
+            None => outcome.await,
+            Some(creation) => {
+                let mut was_lost = false;
+                poll_fn(|context| {
+                    let is_over = creation.poll_unpin(context).is_ready();
+                    // That it is lost turns out while it is polled, and nowhere else: until then there is
+                    // nothing to wait for.
+                    was_lost |= !flight.is_flying();
+                    if is_over || was_lost { outcome.as_mut().poll(context) } else { Poll::Pending }
+                })
+                .await
+            }
+        };
+        let Landing { connection, replayed, test } = outcome.map_err(failed)?;
         Ok(Created { request_id, connection, replayed: replayed || joined, test })
     }
 }

@@ -64,7 +64,7 @@ pub(super) struct Creation<F> {
     /// Its place among those who wait for the Flow Service. Without one it gets no further than to
     /// what the store knows.
     pub(super) place: Option<Place>,
-    pub(super) metrics: CreationMetrics,
+    pub(super) metrics: Arc<CreationMetrics>,
 }
 
 /// Where a creation goes next.

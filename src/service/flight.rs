@@ -72,7 +72,16 @@ impl Flight {
 
     /// Notes that the creation is being sent, again.
     pub(super) fn flying(&self) {
-        self.state.send_replace(State::Flying);
+        self.state.send_if_modified(|state| {
+            let was_lost = !matches!(state, State::Flying);
+            *state = State::Flying;
+            was_lost
+        });
+    }
+
+    /// Whether it is on its way, and not lost.
+    pub(super) fn is_flying(&self) -> bool {
+        matches!(*self.state.borrow(), State::Flying)
     }
 }
 
@@ -96,6 +105,8 @@ impl Seat {
             let changed = match give_up {
                 None => self.state.changed().await,
                 Some((at, lost)) => tokio::select! {
+                    // An outcome that is there is told, also where the time is over.
+                    biased;
                     changed = self.state.changed() => changed,
                     () = sleep_until(at) => return Err(lost),
                 },
@@ -178,5 +189,57 @@ impl Drop for Pilot {
             }
             crashed
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{
+        domain::{
+            ConnectionId, ConnectionName, CreatedConnection, Credential, Etag, HubSpotCredentials,
+            NewConnection, RequestId, SandboxName, Verification,
+        },
+        idempotency::FingerprintKeys,
+    };
+
+    fn board(flights: &Flights) -> (Seat, Arc<Flight>, Pilot) {
+        let sandbox = SandboxName::parse("prod").unwrap();
+        let key = Key { sandbox: sandbox.clone(), request_id: RequestId::generate() };
+        let credential = || Credential::parse("x").unwrap();
+        let connection = NewConnection {
+            sandbox,
+            name: ConnectionName::parse("n").unwrap(),
+            description: None,
+            credentials: HubSpotCredentials {
+                client_id: credential(),
+                client_secret: credential(),
+                access_token: credential(),
+                refresh_token: credential(),
+            },
+        };
+        let fingerprints = FingerprintKeys::random().fingerprints(&connection, Verification::None);
+        let deadline = Instant::now() + PATIENCE;
+        let (seat, flight, pilot) = flights.board(&key, fingerprints.current, true, deadline).unwrap();
+        (seat, flight, pilot.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_that_is_there_is_told_although_the_patience_is_over() {
+        for _ in 0..20 {
+            let (seat, flight, pilot) = board(&Flights::default());
+            let mut outcome = std::pin::pin!(seat.outcome());
+            flight.looking(Arc::new(Failure::Crashed));
+            assert!(futures_util::poll!(&mut outcome).is_pending());
+            advance(2 * PATIENCE).await;
+            let connection = CreatedConnection {
+                id: ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").unwrap(),
+                etag: Etag::parse("\"e\"").unwrap(),
+            };
+            pilot.land(Ok(Landing { connection, replayed: false, test: None }));
+            assert!(outcome.await.is_ok());
+        }
     }
 }

@@ -134,6 +134,16 @@ async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
     assert_eq!((&event["caller"], &event["sandbox"]), (&json!("anyone"), &json!("prod")));
     assert_eq!(event["request_id"].as_str().map(str::len), Some(36), "{event}");
     assert_eq!(event["may_exist"], true);
+
+    // What becomes of the creation is told as well, with the fields of the call that began it.
+    let (_, output) = service.stop().await;
+    let lines = output.log_lines();
+    let outcome = lines.iter().find(|line| line["target"] == "audit" && line["message"] != "audit").unwrap();
+    assert_eq!((&outcome["action"], &outcome["outcome"]), (&json!("create"), &json!("OK")));
+    assert_eq!(outcome["request_id"], event["request_id"]);
+    assert_eq!(outcome["connection_id"], json!(emulator.connections()[0].id));
+    assert_eq!(outcome["span"]["request_id"], event["request_id"], "{outcome}");
+    assert!(outcome["span"]["peer"].is_string(), "{outcome}");
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ use tonic::Status;
 use crate::support::{Process, ServiceProcess, Signal, credentials, in_time, request, start_emulator, until};
 
 const CREATE: &str = "POST /connections";
+/// With one, everything runs on the thread that waits for signals.
+const THREADS: [(&str, &str); 2] = [("HCS_WORKER_THREADS", "1"), ("HCS_WORKER_THREADS", "2")];
 
 async fn start(settings: &[(&str, &str)]) -> (Emulator, ServiceProcess) {
     let emulator = start_emulator(Options::default()).await;
@@ -69,17 +71,36 @@ async fn a_crash_leaves_no_dump_of_the_memory() {
 
 #[tokio::test]
 async fn a_call_under_way_is_answered_before_the_end() {
-    let (emulator, service) = start(&[]).await;
-    let call = slow_creation(&emulator, &service, "1s").await;
-    let (status, output) = service.stop().await;
-    assert_eq!(call.await.unwrap().unwrap().id, emulator.connections()[0].id);
-    assert_eq!(status.code(), Some(0), "{output:?}");
+    for threads in THREADS {
+        let (emulator, service) = start(&[threads]).await;
+        let call = slow_creation(&emulator, &service, "1s").await;
+        let (status, output) = service.stop().await;
+        assert_eq!(call.await.unwrap().unwrap().id, emulator.connections()[0].id);
+        assert_eq!(status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_creation_whose_caller_leaves_during_the_drain_is_finished_before_the_end() {
+    for threads in THREADS {
+        let (emulator, service) = start(&[threads]).await;
+        let call = slow_creation(&emulator, &service, "2s").await;
+        service.process.signal(Signal::TERM);
+        service.process.prints_text("finishing the calls under way").await;
+        // The connection goes with its only call.
+        call.abort();
+        let (status, output) = service.process.wait().await;
+        assert_eq!(status.code(), Some(0), "{output:?}");
+        let id = emulator.connections()[0].id.clone();
+        let is_outcome = |line: &Value| line["target"] == "audit" && line["connection_id"] == json!(id);
+        assert!(output.log_lines().iter().any(is_outcome), "{output:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_the_process_at_once_with_1() {
-    for second in [Signal::TERM, Signal::INT] {
-        let (emulator, service) = start(&[]).await;
+    for (second, threads) in [Signal::TERM, Signal::INT].into_iter().zip(THREADS) {
+        let (emulator, service) = start(&[threads]).await;
         let call = slow_creation(&emulator, &service, "30s").await;
         service.process.signal(Signal::TERM);
         service.process.prints_text("finishing the calls under way").await;
@@ -94,16 +115,18 @@ async fn a_second_signal_ends_the_process_at_once_with_1() {
 
 #[tokio::test]
 async fn a_drain_that_takes_too_long_ends_with_1() {
-    let (emulator, service) = start(&[("HCS_DRAIN_TIMEOUT", "100ms")]).await;
-    let call = slow_creation(&emulator, &service, "30s").await;
-    let (status, output) = service.stop().await;
-    assert_eq!(status.code(), Some(1), "{output:?}");
-    in_time("the loss of the call", call).await.unwrap().unwrap_err();
-    let last = output.log_lines().pop().unwrap();
-    assert_eq!((&last["message"], &last["drained"]), (&json!("stopped"), &json!("TimedOut")), "{last}");
-    let warning =
-        output.log_lines().into_iter().find(|line| line["level"] == "WARN" && line["creations"] == 1);
-    assert!(warning.is_some(), "{output:?}");
+    for threads in THREADS {
+        let (emulator, service) = start(&[("HCS_DRAIN_TIMEOUT", "100ms"), threads]).await;
+        let call = slow_creation(&emulator, &service, "30s").await;
+        let (status, output) = service.stop().await;
+        assert_eq!(status.code(), Some(1), "{output:?}");
+        in_time("the loss of the call", call).await.unwrap().unwrap_err();
+        let last = output.log_lines().pop().unwrap();
+        assert_eq!((&last["message"], &last["drained"]), (&json!("stopped"), &json!("TimedOut")), "{last}");
+        let warning =
+            output.log_lines().into_iter().find(|line| line["level"] == "WARN" && line["creations"] == 1);
+        assert!(warning.is_some(), "{output:?}");
+    }
 }
 
 #[tokio::test]
