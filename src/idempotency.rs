@@ -23,7 +23,13 @@ mod followed_keys;
 mod memory;
 mod redis;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 pub use self::{
     fingerprint::{Fingerprint, FingerprintKeys, Fingerprints},
@@ -60,17 +66,22 @@ pub struct Key {
 /// Who holds a record: a new one for each claim, so that a holder which lost its lease cannot be
 /// mistaken for its successor, which may be the same process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder(uuid::Uuid);
+pub struct Holder([u8; 16]);
 
 impl Holder {
     /// A holder that never was.
     pub fn generate() -> Self {
-        Self(uuid::Uuid::new_v4())
+        // From a random number they count up: as good as random ones, without asking the operating
+        // system for each.
+        static FIRST: LazyLock<u128> = LazyLock::new(|| uuid::Uuid::new_v4().as_u128());
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = FIRST.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).into());
+        Self(number.to_be_bytes())
     }
 
     /// The bytes by which stores tell holders apart.
     pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
+        &self.0
     }
 }
 
