@@ -216,7 +216,8 @@ async fn a_test_that_fails_in_passing_is_made_again_and_one_that_lasts_is_unavai
 #[tokio::test]
 async fn a_flow_service_that_cannot_be_asked_is_no_finding() {
     let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 500, "shape": "empty"}}]);
-    let service = TestService::with_faults(failing, [("HCS_REQUEST_TIMEOUT", "2s")]).await;
+    // Less than the pause before the next attempt at a token: the call does not wait for that one.
+    let service = TestService::with_faults(failing, [("HCS_REQUEST_TIMEOUT", "1s")]).await;
     let failure = test(&service, "any").await.unwrap_err();
     assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
     assert_eq!(failure.metadata("stage"), "adobe_token");
