@@ -66,7 +66,7 @@ impl Stage {
     }
 }
 
-/// How far a creation has come. The task that works on it writes, and whoever waits for it reads.
+/// How far a creation has come. Whoever works on it writes, and whoever waits for it reads.
 #[derive(Debug)]
 pub struct Progress {
     request_id: RequestId,
