@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What ending is given that takes no time unless something hangs.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]

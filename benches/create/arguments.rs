@@ -38,7 +38,7 @@ usage: cargo bench --bench create -- [OPTIONS]
                    start, ids, soak; all but soak where this is left out
   --soak           the soak as well, which takes ten minutes
   --quick          tries everything in little time; the figures mean nothing
-  --rounds N       rounds of each comparison, and a fifth of those that are short: 9
+  --rounds N       rounds of each comparison, five times as many of those that are short; 9 if left out
   --service PATH   another binary of the service
   --no-go          without the comparison with Go
 or, for a server that runs under a profiler:

@@ -1,6 +1,6 @@
 //! `serve`: runs the service until it is told to stop.
 
-use std::{ffi::OsString, io, process, process::ExitCode, sync::OnceLock, time::Duration};
+use std::{ffi::OsString, io, process, process::ExitCode, sync::OnceLock};
 
 use tokio::{
     runtime::Builder,
@@ -10,7 +10,7 @@ use tokio::{
 
 use super::failed;
 use crate::{
-    app::{App, Drained},
+    app::{App, Drained, LAST_WORDS},
     config::{Config, Flags},
     hardening,
     telemetry::{self, Export, LogOutput},
@@ -70,9 +70,6 @@ fn serve(config: &Config, protected: io::Result<()>) -> Result<Drained, Box<dyn 
     runtime.shutdown_timeout(LAST_WORDS);
     drained
 }
-
-/// What ending the runtime may take.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Writes what is left of the log when it is dropped.
 struct LastLines;

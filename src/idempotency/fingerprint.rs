@@ -15,6 +15,7 @@ use crate::domain::{NewConnection, Verification};
 
 /// The fingerprint of a creation's content under one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(Default))]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {

@@ -122,7 +122,7 @@ pub enum Failure {
     #[error("nobody waited for it any more")]
     Abandoned,
     /// A bug here, or the end of the process: nobody knows how far it had come.
-    #[error("the task of the creation ended early")]
+    #[error("the creation ended before its outcome")]
     Crashed,
 }
 
