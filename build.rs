@@ -2,7 +2,9 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 2] = [
+const FILES: [&str; 3] = [
+    // Imported by no other file.
+    "hubspot_connection/v1/error_reason.proto",
     "hubspot_connection/v1/hubspot_connection.proto",
     "hubspot_connection/v1/hubspot_connection_service.proto",
 ];

@@ -17,7 +17,7 @@ use crate::{
 
 /// Tells of a write that was refused for its caller, before its request was looked at.
 pub(super) fn refused_caller(action: &'static str, identities: &[Identity]) {
-    let (caller, outcome) = (names(identities), Reason::CallerNotAllowed.name());
+    let (caller, outcome) = (names(identities), Reason::CallerNotAllowed.as_str_name());
     tracing::info!(target: AUDIT, action, caller, outcome, "audit");
 }
 

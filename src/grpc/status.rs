@@ -13,6 +13,9 @@ use tonic::{
 };
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
+/// `error_reason.proto` has the one list of them.
+pub(super) use crate::proto::ErrorReason as Reason;
+
 pub(super) use self::{
     connection::{Subject, connection_failed, dry_run_failed},
     creation::creation_failed,
@@ -37,74 +40,6 @@ const DEFAULT_RETRY: Duration = Duration::from_secs(2);
 /// The most names of a caller that an error repeats.
 const MOST_IDENTITIES: usize = 5;
 const MAX_IDENTITY_CHARS: usize = 200;
-
-/// The closed list of reasons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    InvalidRequest,
-    RequestTooLarge,
-    CallerUnauthenticated,
-    CallerNotAllowed,
-    SandboxNotAllowed,
-    SandboxNotFound,
-    ConnectionNotFound,
-    TableNotFound,
-    EtagMismatch,
-    ConnectionInUse,
-    ConnectionState,
-    VerificationFailed,
-    UpstreamRejected,
-    RequestIdReused,
-    RequestInProgress,
-    NameInProgress,
-    PlatformCredentialsRejected,
-    PlatformPermissionMissing,
-    UpstreamThrottled,
-    Overloaded,
-    UpstreamUnavailable,
-    BreakerOpen,
-    StoreUnavailable,
-    OutcomeUnknown,
-    OutcomeAmbiguous,
-    DeadlineExceeded,
-    UpstreamUndecodable,
-    Internal,
-}
-
-impl Reason {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "INVALID_REQUEST",
-            Self::RequestTooLarge => "REQUEST_TOO_LARGE",
-            Self::CallerUnauthenticated => "CALLER_UNAUTHENTICATED",
-            Self::CallerNotAllowed => "CALLER_NOT_ALLOWED",
-            Self::SandboxNotAllowed => "SANDBOX_NOT_ALLOWED",
-            Self::SandboxNotFound => "SANDBOX_NOT_FOUND",
-            Self::ConnectionNotFound => "CONNECTION_NOT_FOUND",
-            Self::TableNotFound => "TABLE_NOT_FOUND",
-            Self::EtagMismatch => "ETAG_MISMATCH",
-            Self::ConnectionInUse => "CONNECTION_IN_USE",
-            Self::ConnectionState => "CONNECTION_STATE",
-            Self::VerificationFailed => "VERIFICATION_FAILED",
-            Self::UpstreamRejected => "UPSTREAM_REJECTED",
-            Self::RequestIdReused => "REQUEST_ID_REUSED",
-            Self::RequestInProgress => "REQUEST_IN_PROGRESS",
-            Self::NameInProgress => "NAME_IN_PROGRESS",
-            Self::PlatformCredentialsRejected => "PLATFORM_CREDENTIALS_REJECTED",
-            Self::PlatformPermissionMissing => "PLATFORM_PERMISSION_MISSING",
-            Self::UpstreamThrottled => "UPSTREAM_THROTTLED",
-            Self::Overloaded => "OVERLOADED",
-            Self::UpstreamUnavailable => "UPSTREAM_UNAVAILABLE",
-            Self::BreakerOpen => "BREAKER_OPEN",
-            Self::StoreUnavailable => "STORE_UNAVAILABLE",
-            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
-            Self::OutcomeAmbiguous => "OUTCOME_AMBIGUOUS",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::UpstreamUndecodable => "UPSTREAM_UNDECODABLE",
-            Self::Internal => "INTERNAL",
-        }
-    }
-}
 
 /// An error answer while it is put together.
 struct Answer {
@@ -177,8 +112,8 @@ impl Answer {
     }
 
     fn build(mut self) -> Status {
-        spans::note("reason", self.reason.name());
-        self.details.set_error_info(self.reason.name(), DOMAIN, self.metadata);
+        spans::note("reason", self.reason.as_str_name());
+        self.details.set_error_info(self.reason.as_str_name(), DOMAIN, self.metadata);
         let mut trailers = MetadataMap::new();
         match self.retry_after {
             Some(delay) => {

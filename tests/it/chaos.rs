@@ -232,7 +232,7 @@ async fn of_two_replicas_that_get_the_same_request_id_at_once_one_creates_and_th
     let same_name =
         CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request.clone() };
     let failure = Failure::from(clients[index].create_hub_spot_connection(same_name).await.unwrap_err());
-    assert_eq!(failure.row(), (Code::Aborted, "NAME_IN_PROGRESS"));
+    assert_eq!(failure.row(), (Code::Aborted, "REQUEST_IN_PROGRESS"));
     assert!(failure.retry_after.is_some_and(|delay| !delay.is_zero()));
 
     let created = in_time("the other answer", second).await.unwrap().into_inner();

@@ -1,5 +1,7 @@
 //! Each row of the error table: its code, its reason, its details.
 
+mod reasons;
+
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use axum::Router;

@@ -215,7 +215,7 @@ async fn a_name_is_created_by_one_request_at_a_time() {
     assert_eq!(service.send(lost.clone()).await.unwrap_err().code, Code::DeadlineExceeded);
     let same_name = CreateHubSpotConnectionRequest { request_id: String::new(), ..lost.clone() };
     let failure = service.send(same_name).await.unwrap_err();
-    assert_eq!(failure.row(), (Code::Aborted, "NAME_IN_PROGRESS"));
+    assert_eq!(failure.row(), (Code::Aborted, "REQUEST_IN_PROGRESS"));
     assert!(failure.retry_after.unwrap().as_secs() >= 60, "{failure:?}");
     // Elsewhere it is another name.
     let elsewhere =

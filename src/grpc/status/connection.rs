@@ -167,7 +167,7 @@ fn table_not_found(subject: Subject<'_>) -> Answer {
 
 fn in_use(problem: &Problem, subject: Subject<'_>) -> Answer {
     let advice = Refusal::InUse.advice(problem);
-    let kind = Reason::ConnectionInUse.name();
+    let kind = Reason::ConnectionInUse.as_str_name();
     let violation = |subject: String| (kind.to_owned(), subject, advice.cure.to_owned());
     let flows = problem.flows.iter().filter(|flow| *flow != subject.id());
     let mut violations: Vec<_> = flows.map(|flow| violation(format!("flows/{flow}"))).collect();
@@ -191,7 +191,7 @@ fn wrong_state(problem: &Problem, subject: Subject<'_>) -> Answer {
         subject.consequence().between(&format!("{} {}", advice.what, problem.said()), advice.cure),
     )
     .preconditions([(
-        Reason::ConnectionState.name().to_owned(),
+        Reason::ConnectionState.as_str_name().to_owned(),
         format!("connections/{}", subject.id()),
         advice.cure.to_owned(),
     )])

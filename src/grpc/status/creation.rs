@@ -48,7 +48,7 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
         .retry_after(*retry_after),
         Failure::NameInProgress { retry_after } => Answer::new(
             Code::Aborted,
-            Reason::NameInProgress,
+            Reason::RequestInProgress,
             "another creation of this name in this sandbox is under way, or its outcome is not known yet; \
              nothing was created: try again later, or use another name",
         )
@@ -135,7 +135,7 @@ fn ambiguous(candidates: &[ConnectionId]) -> Answer {
 
 fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) -> Answer {
     let failed = report.checks.iter().filter(|check| check.state == CheckState::Failed);
-    let kind = Reason::VerificationFailed.name();
+    let kind = Reason::VerificationFailed.as_str_name();
     let violations =
         failed.map(|check| (kind.to_owned(), check.name.as_str().to_owned(), check.message.clone()));
     let found = found(report);

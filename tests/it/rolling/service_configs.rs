@@ -157,6 +157,6 @@ fn calls_are_repeated_after_errors_that_ask_for_it_and_no_others() {
     assert_eq!(reasons("UNAVAILABLE"), BTreeSet::from(unavailable));
     assert_eq!(
         reasons("ABORTED"),
-        BTreeSet::from(["ETAG_MISMATCH", "NAME_IN_PROGRESS", "REQUEST_IN_PROGRESS"])
+        BTreeSet::from(["ETAG_MISMATCH", "REQUEST_IN_PROGRESS"])
     );
 }

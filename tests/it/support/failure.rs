@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use hubspot_connection_service::proto;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -29,6 +30,7 @@ impl From<Status> for Failure {
         let details = status.get_error_details();
         let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
         assert_eq!(info.domain, "hubspot-connection-service");
+        assert!(proto::ErrorReason::from_str_name(&info.reason).is_some(), "{}", info.reason);
         let failure = Self {
             code: status.code(),
             reason: info.reason.clone(),
