@@ -163,7 +163,7 @@ fn with_emulator(command: clap::Command) -> clap::Command {
     let request_id = Arg::new(REQUEST_ID)
         .long(REQUEST_ID)
         .value_name("UUID")
-        .value_parser(|text: &str| RequestId::parse(text).map_err(|Invalid(reason)| reason))
+        .value_parser(|text: &str| RequestId::parse(text).map_err(|Invalid { sentence, .. }| sentence))
         .requires(ADDRESS)
         .help("Request id of that creation: the same one makes the same connection");
     let listen = Arg::new(LISTEN)

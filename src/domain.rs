@@ -25,14 +25,50 @@ pub use stored_connection::{
 pub use table::{Column, Table, TablePath};
 pub use verification::{Check, CheckName, CheckState, TestReport, Verification};
 
-/// Why a value was not accepted, as a sentence that says how to write it. It never repeats the
-/// value, which may be a secret.
+/// Why a value was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Invalid(pub String);
+#[error("{sentence}")]
+pub struct Invalid {
+    /// For programs.
+    pub reason: InvalidReason,
+    /// Says how to write the value. It never repeats the value, which may be a secret.
+    pub sentence: String,
+}
 
+/// The kinds of mistakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidReason {
+    /// Missing or empty.
+    Required,
+    /// Too many characters or bytes.
+    TooLong,
+    /// Not in the form that is required.
+    Malformed,
+    /// A number that is too small or too large.
+    OutOfRange,
+    /// Not together with another value that was given.
+    Conflicting,
+    /// Not one of the values of a list.
+    UnknownValue,
+}
+
+impl Invalid {
+    /// Combines the reason with the sentence for people.
+    pub fn new(reason: InvalidReason, sentence: impl Into<String>) -> Self {
+        Self { reason, sentence: sentence.into() }
+    }
+}
+
+/// Malformed. The configuration uses this for every mistake: only people read its sentences.
 impl From<&str> for Invalid {
-    fn from(reason: &str) -> Self {
-        Self(reason.to_owned())
+    fn from(sentence: &str) -> Self {
+        Self::new(InvalidReason::Malformed, sentence)
+    }
+}
+
+/// Malformed, as from `&str`.
+impl From<String> for Invalid {
+    fn from(sentence: String) -> Self {
+        Self::new(InvalidReason::Malformed, sentence)
     }
 }

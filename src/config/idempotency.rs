@@ -60,7 +60,7 @@ fn fingerprint_secret(source: &mut Source, memory_only: bool) -> Result<Option<S
     let text = secret.read().map_err(|error| source.report("HCS_FINGERPRINT_KEY", error.to_string()))?;
     match fingerprint_keys(&text) {
         Ok(_) => Ok(Some(secret)),
-        Err(Invalid(reason)) => Err(source.report("HCS_FINGERPRINT_KEY", reason)),
+        Err(Invalid { sentence, .. }) => Err(source.report("HCS_FINGERPRINT_KEY", sentence)),
     }
 }
 

@@ -144,8 +144,8 @@ fn sandboxes(source: &mut Source) -> Result<Sandboxes, Reported> {
     // Without a usable default there is nothing to derive from, and its problem is reported already.
     let default_text = default.as_ref().map_or_else(|_| "*".to_owned(), SandboxName::to_string);
     let allowed = source.read_or("HCS_ALLOWED_SANDBOXES", default_text, parse::allowed_sandboxes);
-    Sandboxes::new(default?, allowed?).map_err(|Invalid(reason)| {
-        source.report("HCS_ALLOWED_SANDBOXES", format!("{reason}: add it, or set another HCS_SANDBOX"))
+    Sandboxes::new(default?, allowed?).map_err(|Invalid { sentence, .. }| {
+        source.report("HCS_ALLOWED_SANDBOXES", format!("{sentence}: add it, or set another HCS_SANDBOX"))
     })
 }
 

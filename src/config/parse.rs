@@ -27,7 +27,7 @@ pub(super) fn boolean(text: &str) -> Result<bool, Invalid> {
 
 pub(super) fn count(text: &str, most: usize) -> Result<NonZeroUsize, Invalid> {
     let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= most);
-    number.ok_or_else(|| Invalid(format!("must be a whole number from 1 to {most}")))
+    number.ok_or_else(|| Invalid::from(format!("must be a whole number from 1 to {most}")))
 }
 
 /// A duration that may be zero.
@@ -80,8 +80,8 @@ pub(super) fn allowed_sandboxes(text: &str) -> Result<AllowedSandboxes, Invalid>
         return Ok(AllowedSandboxes::Any);
     }
     let names: Result<_, Invalid> = items(text).map(SandboxName::parse).collect();
-    names.map(AllowedSandboxes::Only).map_err(|Invalid(reason)| {
-        Invalid(format!("must be * alone, or names separated by commas, of which each {reason}"))
+    names.map(AllowedSandboxes::Only).map_err(|Invalid { sentence, .. }| {
+        Invalid::from(format!("must be * alone, or names separated by commas, of which each {sentence}"))
     })
 }
 
@@ -151,7 +151,7 @@ fn content(path: &str) -> Result<Zeroizing<Vec<u8>>, Invalid> {
     const MOST_BYTES: u64 = 1 << 20;
     small_file::read(Path::new(path), MOST_BYTES).map_err(|error| match error {
         ReadError::Unreadable(error) => {
-            Invalid(format!("the file cannot be read: {error}; it must exist and be readable"))
+            Invalid::from(format!("the file cannot be read: {error}; it must exist and be readable"))
         }
         ReadError::TooLarge => {
             Invalid::from("the file is larger than 1 MiB: it must hold what it is for and nothing else")
@@ -207,8 +207,8 @@ mod tests {
 
     /// Expects that a text is refused for a reason that holds these words, and not the text itself.
     fn refused<T: Debug>(parsed: Result<T, Invalid>, cure: &str) {
-        let Invalid(reason) = parsed.expect_err(cure);
-        assert!(reason.contains(cure), "{reason:?} does not say {cure:?}");
+        let Invalid { sentence, .. } = parsed.expect_err(cure);
+        assert!(sentence.contains(cure), "{sentence:?} does not say {cure:?}");
     }
 
     #[test]

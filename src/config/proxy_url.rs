@@ -56,8 +56,8 @@ mod tests {
             assert!(ProxyUrl::parse(url).is_ok(), "{url}");
         }
         for url in ["proxy:3128", "socks5://proxy:1080", "http://", ""] {
-            let Invalid(reason) = ProxyUrl::parse(url).unwrap_err();
-            assert!(reason.contains("http://proxy.example.com:3128"), "{url}: {reason}");
+            let Invalid { sentence, .. } = ProxyUrl::parse(url).unwrap_err();
+            assert!(sentence.contains("http://proxy.example.com:3128"), "{url}: {sentence}");
         }
     }
 

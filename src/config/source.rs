@@ -221,7 +221,7 @@ impl Source {
     ) -> Result<T, Reported> {
         let parsed = parse(&text);
         self.read.record(name, text, origin);
-        parsed.map_err(|Invalid(message)| self.report(name, message))
+        parsed.map_err(|Invalid { sentence, .. }| self.report(name, sentence))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{HubSpotCredentials, Invalid, SandboxName};
+use super::{HubSpotCredentials, Invalid, InvalidReason, SandboxName};
 
 /// The name of a connection: 1 to 255 characters after trimming, without control characters.
 ///
@@ -20,13 +20,19 @@ impl ConnectionName {
     pub fn parse(name: &str) -> Result<Self, Invalid> {
         let name = name.trim();
         if name.is_empty() {
-            return Err(Invalid::from("is required: 1 to 255 characters other than white space"));
+            return Err(Invalid::new(
+                InvalidReason::Required,
+                "is required: 1 to 255 characters other than white space",
+            ));
         }
         if name.chars().count() > Self::MAX_CHARS {
-            return Err(Invalid::from("must not be longer than 255 characters"));
+            return Err(Invalid::new(InvalidReason::TooLong, "must not be longer than 255 characters"));
         }
         if name.contains(char::is_control) {
-            return Err(Invalid::from("must not hold control characters such as line breaks"));
+            return Err(Invalid::new(
+                InvalidReason::Malformed,
+                "must not hold control characters such as line breaks",
+            ));
         }
         Ok(Self(name.to_owned()))
     }
@@ -52,7 +58,7 @@ impl Description {
     /// [`Invalid`] when it is too long.
     pub fn parse(description: &str) -> Result<Option<Self>, Invalid> {
         if description.chars().count() > Self::MAX_CHARS {
-            return Err(Invalid::from("must not be longer than 1,000 characters"));
+            return Err(Invalid::new(InvalidReason::TooLong, "must not be longer than 1,000 characters"));
         }
         Ok((!description.is_empty()).then(|| Self(description.to_owned())))
     }
@@ -89,10 +95,13 @@ impl ConnectionId {
     /// [`Invalid`] when it is empty, too long or holds another character.
     pub fn parse(id: &str) -> Result<Self, Invalid> {
         let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        if id.is_empty() || id.len() > Self::MAX_LENGTH || !id.bytes().all(is_allowed) {
-            return Err(Invalid::from("must be 1 to 64 letters, digits and hyphens"));
-        }
-        Ok(Self(id.to_owned()))
+        let reason = match id.len() {
+            0 => InvalidReason::Required,
+            length if length > Self::MAX_LENGTH => InvalidReason::TooLong,
+            _ if !id.bytes().all(is_allowed) => InvalidReason::Malformed,
+            _ => return Ok(Self(id.to_owned())),
+        };
+        Err(Invalid::new(reason, "must be 1 to 64 letters, digits and hyphens"))
     }
 
     /// The ID as it goes over the wire.
@@ -121,10 +130,13 @@ impl Etag {
     /// [`Invalid`] when it could not be sent back as a header value: empty, longer than 256 bytes,
     /// or with characters other than visible ASCII.
     pub fn parse(etag: &str) -> Result<Self, Invalid> {
-        if etag.is_empty() || etag.len() > Self::MAX_BYTES || !etag.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Invalid::from("must be 1 to 256 visible ASCII characters"));
-        }
-        Ok(Self(etag.to_owned()))
+        let reason = match etag.len() {
+            0 => InvalidReason::Required,
+            length if length > Self::MAX_BYTES => InvalidReason::TooLong,
+            _ if !etag.bytes().all(|b| b.is_ascii_graphic()) => InvalidReason::Malformed,
+            _ => return Ok(Self(etag.to_owned())),
+        };
+        Err(Invalid::new(reason, "must be 1 to 256 visible ASCII characters"))
     }
 
     /// The version as it goes over the wire, its quotes included.
@@ -158,8 +170,15 @@ mod tests {
     fn a_name_is_trimmed_and_counted_in_characters() {
         assert_eq!(ConnectionName::parse("  HubSpot EU ").unwrap().as_str(), "HubSpot EU");
         assert!(ConnectionName::parse(&"ü".repeat(255)).is_ok());
-        for name in ["", " \t ", "a\nb", "a\u{7f}b", "a\u{85}b", &"ü".repeat(256)] {
-            assert!(ConnectionName::parse(name).is_err(), "{name:?}");
+        for (name, reason) in [
+            ("", InvalidReason::Required),
+            (" \t ", InvalidReason::Required),
+            ("a\nb", InvalidReason::Malformed),
+            ("a\u{7f}b", InvalidReason::Malformed),
+            ("a\u{85}b", InvalidReason::Malformed),
+            (&"ü".repeat(256), InvalidReason::TooLong),
+        ] {
+            assert_eq!(ConnectionName::parse(name).unwrap_err().reason, reason, "{name:?}");
         }
     }
 
@@ -169,14 +188,22 @@ mod tests {
         let description = Description::parse(" two\nlines ").unwrap().unwrap();
         assert_eq!(description.as_str(), " two\nlines ");
         assert!(Description::parse(&"ü".repeat(1000)).is_ok());
-        assert!(Description::parse(&"ü".repeat(1001)).is_err());
+        assert_eq!(Description::parse(&"ü".repeat(1001)).unwrap_err().reason, InvalidReason::TooLong);
     }
 
     #[test]
     fn an_id_cannot_leave_its_place_in_a_path() {
         assert!(ConnectionId::parse("2fce94c1-9a93-4971-8e94-c19a93097129").is_ok());
-        for id in ["", "a/b", "..", "a?b", "a b", "é", &"a".repeat(65)] {
-            assert!(ConnectionId::parse(id).is_err(), "{id:?}");
+        for (id, reason) in [
+            ("", InvalidReason::Required),
+            ("a/b", InvalidReason::Malformed),
+            ("..", InvalidReason::Malformed),
+            ("a?b", InvalidReason::Malformed),
+            ("a b", InvalidReason::Malformed),
+            ("é", InvalidReason::Malformed),
+            (&"a".repeat(65), InvalidReason::TooLong),
+        ] {
+            assert_eq!(ConnectionId::parse(id).unwrap_err().reason, reason, "{id:?}");
         }
     }
 
@@ -184,8 +211,13 @@ mod tests {
     fn an_etag_keeps_its_quotes() {
         let etag = Etag::parse("\"d403848a-0000-0200-0000-5e978f7b0000\"").unwrap();
         assert_eq!(etag.as_str(), "\"d403848a-0000-0200-0000-5e978f7b0000\"");
-        for etag in ["", "a b", "a\r\nb", &"a".repeat(257)] {
-            assert!(Etag::parse(etag).is_err(), "{etag:?}");
+        for (etag, reason) in [
+            ("", InvalidReason::Required),
+            ("a b", InvalidReason::Malformed),
+            ("a\r\nb", InvalidReason::Malformed),
+            (&"a".repeat(257), InvalidReason::TooLong),
+        ] {
+            assert_eq!(Etag::parse(etag).unwrap_err().reason, reason, "{etag:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Invalid;
+use super::{Invalid, InvalidReason};
 
 /// One credential: 1 to 4,096 bytes of visible ASCII.
 ///
@@ -21,24 +21,24 @@ impl Credential {
     /// [`Invalid`] says which mistake was made, without repeating the value.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         if value.is_empty() {
-            return Err(Invalid::from("is required"));
+            return Err(Invalid::new(InvalidReason::Required, "is required"));
         }
         if value.len() > Self::MAX_BYTES {
-            return Err(Invalid::from("must not be longer than 4,096 bytes"));
+            return Err(Invalid::new(InvalidReason::TooLong, "must not be longer than 4,096 bytes"));
         }
         if value.bytes().all(|b| b.is_ascii_graphic()) {
             return Ok(Self(SecretString::from(value)));
         }
-        if value.trim() != value {
-            return Err(Invalid::from("has white space at its start or end: remove it"));
-        }
-        if value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
-            return Err(Invalid::from("starts with \"Bearer \": send the token alone"));
-        }
-        if value.contains(char::is_whitespace) {
-            return Err(Invalid::from("has white space inside it: remove it"));
-        }
-        Err(Invalid::from("must hold only visible ASCII characters"))
+        let sentence = if value.trim() != value {
+            "has white space at its start or end: remove it"
+        } else if value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
+            "starts with \"Bearer \": send the token alone"
+        } else if value.contains(char::is_whitespace) {
+            "has white space inside it: remove it"
+        } else {
+            "must hold only visible ASCII characters"
+        };
+        Err(Invalid::new(InvalidReason::Malformed, sentence))
     }
 }
 
@@ -99,10 +99,12 @@ mod tests {
             ("tok\u{e9}n", "visible ASCII"),
             ("tok\0en", "visible ASCII"),
         ] {
-            let Invalid(reason) = Credential::parse(value).unwrap_err();
-            assert!(reason.contains(says), "{value:?}: {reason}");
+            let Invalid { reason, sentence } = Credential::parse(value).unwrap_err();
+            assert!(sentence.contains(says), "{value:?}: {sentence}");
+            let expected = if value.is_empty() { InvalidReason::Required } else { InvalidReason::Malformed };
+            assert_eq!(reason, expected, "{value:?}");
         }
-        assert!(Credential::parse(&"x".repeat(4097)).is_err());
+        assert_eq!(Credential::parse(&"x".repeat(4097)).unwrap_err().reason, InvalidReason::TooLong);
     }
 
     #[test]

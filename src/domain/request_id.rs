@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::Invalid;
+use super::{Invalid, InvalidReason};
 
 /// The name of one creation, chosen by the caller or generated here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,9 +24,10 @@ impl RequestId {
         // The parser also takes forms without hyphens, in braces and as URN.
         match Uuid::parse_str(id) {
             Ok(uuid) if id.len() == Self::LENGTH => Ok(Self(uuid)),
-            Ok(_) | Err(_) => {
-                Err(Invalid::from("must be a UUID such as 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7"))
-            }
+            Ok(_) | Err(_) => Err(Invalid::new(
+                InvalidReason::Malformed,
+                "must be a UUID such as 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7",
+            )),
         }
     }
 
@@ -72,7 +73,7 @@ mod tests {
             " 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7",
             "8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2ag",
         ] {
-            assert!(RequestId::parse(id).is_err(), "{id}");
+            assert_eq!(RequestId::parse(id).unwrap_err().reason, InvalidReason::Malformed, "{id}");
         }
     }
 }

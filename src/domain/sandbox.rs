@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use super::Invalid;
+use super::{Invalid, InvalidReason};
 
 /// The name of a sandbox: a lower-case letter, then up to 255 lower-case letters, digits and
 /// hyphens (Adobe's sandbox guide; the service sends it as `x-sandbox-name`). Clones share the text.
@@ -19,13 +19,17 @@ impl SandboxName {
     pub fn parse(name: &str) -> Result<Self, Invalid> {
         let starts_with_a_letter = name.starts_with(|c: char| c.is_ascii_lowercase());
         let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !starts_with_a_letter || name.len() > Self::MAX_LENGTH || !name.chars().all(is_allowed) {
-            return Err(Invalid::from(
-                "must be a lower-case letter followed by at most 255 lower-case letters, digits and hyphens: \
-                 the name of the sandbox, not its title",
-            ));
-        }
-        Ok(Self(name.into()))
+        let reason = match name.len() {
+            0 => InvalidReason::Required,
+            length if length > Self::MAX_LENGTH => InvalidReason::TooLong,
+            _ if !starts_with_a_letter || !name.chars().all(is_allowed) => InvalidReason::Malformed,
+            _ => return Ok(Self(name.into())),
+        };
+        Err(Invalid::new(
+            reason,
+            "must be a lower-case letter followed by at most 255 lower-case letters, digits and hyphens: \
+             the name of the sandbox, not its title",
+        ))
     }
 
     /// The name as it goes over the wire.
@@ -70,7 +74,10 @@ impl Sandboxes {
         let sandboxes = Self { default, allowed };
         match sandboxes.check(&sandboxes.default) {
             Ok(()) => Ok(sandboxes),
-            Err(SandboxNotAllowed(name)) => Err(Invalid(format!("does not hold the default sandbox {name}"))),
+            Err(SandboxNotAllowed(name)) => Err(Invalid::new(
+                InvalidReason::Conflicting,
+                format!("does not hold the default sandbox {name}"),
+            )),
         }
     }
 
@@ -116,10 +123,12 @@ mod tests {
         for name in ["prod", "p", "dev-2", &format!("a{}", "b".repeat(255))] {
             assert_eq!(sandbox(name).as_str(), name);
         }
-        for name in ["", "Prod", "2dev", "-dev", "dev box", "dev_box", "*", " prod", "prod\n", "ä"] {
-            assert!(SandboxName::parse(name).is_err(), "{name:?}");
+        let reason = |name: &str| SandboxName::parse(name).unwrap_err().reason;
+        for name in ["Prod", "2dev", "-dev", "dev box", "dev_box", "*", " prod", "prod\n", "ä"] {
+            assert_eq!(reason(name), InvalidReason::Malformed, "{name:?}");
         }
-        assert!(SandboxName::parse(&"a".repeat(257)).is_err());
+        assert_eq!(reason(""), InvalidReason::Required);
+        assert_eq!(reason(&"a".repeat(257)), InvalidReason::TooLong);
     }
 
     #[test]

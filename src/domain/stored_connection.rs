@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{ConnectionId, ConnectionName, Description, Etag, HubSpotCredentials, Invalid, SandboxName};
+use super::{
+    ConnectionId, ConnectionName, Description, Etag, HubSpotCredentials, Invalid, InvalidReason, SandboxName,
+};
 
 /// Where a connection is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -123,7 +125,10 @@ impl ConnectionChanges {
         credentials: Option<HubSpotCredentials>,
     ) -> Result<Self, Invalid> {
         if name.is_none() && description.is_none() && credentials.is_none() {
-            return Err(Invalid::from("is required, or description, or credentials: at least one change"));
+            return Err(Invalid::new(
+                InvalidReason::Required,
+                "is required, or description, or credentials: at least one change",
+            ));
         }
         Ok(Self { name, description, credentials })
     }
@@ -169,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_change_changes_something() {
-        assert!(ConnectionChanges::new(None, None, None).is_err());
+        let nothing = ConnectionChanges::new(None, None, None).unwrap_err();
+        assert_eq!(nothing.reason, InvalidReason::Required);
         assert!(ConnectionChanges::new(None, Some(None), None).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! The tables that a connection can read.
 
-use super::Invalid;
+use super::{Invalid, InvalidReason};
 
 /// A table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +43,19 @@ impl TablePath {
     /// [`Invalid`] when it is empty, too long or holds a control character.
     pub fn parse(path: &str) -> Result<Self, Invalid> {
         if path.trim().is_empty() {
-            return Err(Invalid::from("is required: the path of a table, such as Hubspot.Contacts"));
+            return Err(Invalid::new(
+                InvalidReason::Required,
+                "is required: the path of a table, such as Hubspot.Contacts",
+            ));
         }
         if path.chars().count() > Self::MAX_CHARS {
-            return Err(Invalid::from("must not be longer than 1,024 characters"));
+            return Err(Invalid::new(InvalidReason::TooLong, "must not be longer than 1,024 characters"));
         }
         if path.contains(char::is_control) {
-            return Err(Invalid::from("must not hold control characters such as line breaks"));
+            return Err(Invalid::new(
+                InvalidReason::Malformed,
+                "must not hold control characters such as line breaks",
+            ));
         }
         Ok(Self(path.to_owned()))
     }
@@ -69,8 +75,13 @@ mod tests {
         for path in ["Hubspot.Contacts", " a b ", "acmeSpringCampaign", "größe/\u{1f680}"] {
             assert_eq!(TablePath::parse(path).unwrap().as_str(), path);
         }
-        for path in ["", "  ", "a\nb", &"a".repeat(1025)] {
-            assert!(TablePath::parse(path).is_err(), "{path:?}");
+        for (path, reason) in [
+            ("", InvalidReason::Required),
+            ("  ", InvalidReason::Required),
+            ("a\nb", InvalidReason::Malformed),
+            (&"a".repeat(1025), InvalidReason::TooLong),
+        ] {
+            assert_eq!(TablePath::parse(path).unwrap_err().reason, reason, "{path:?}");
         }
     }
 }

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     domain::{
-        ConnectionId, ConnectionRef, Credential, HubSpotCredentials, Invalid, SandboxName, SandboxNotAllowed,
-        Sandboxes,
+        ConnectionId, ConnectionRef, Credential, HubSpotCredentials, Invalid, InvalidReason, SandboxName,
+        SandboxNotAllowed, Sandboxes,
     },
     proto,
 };
@@ -26,13 +26,13 @@ pub(super) enum Error {
     SandboxNotAllowed(SandboxNotAllowed),
 }
 
-/// A field and what is wrong with it. The description never repeats the value.
+/// A field and what is wrong with it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Violation {
     /// The path of the field in the proto message: `credentials.client_secret`.
     pub(super) field: &'static str,
-    /// What is wrong and how to write it: the rest of a sentence that starts with the field.
-    pub(super) description: String,
+    /// What is wrong: its sentence goes on after the field.
+    pub(super) invalid: Invalid,
 }
 
 /// An empty field is one that is not set.
@@ -46,7 +46,7 @@ struct Violations(Vec<Violation>);
 
 impl Violations {
     fn check<T>(&mut self, field: &'static str, parsed: Result<T, Invalid>) -> Option<T> {
-        parsed.map_err(|Invalid(description)| self.0.push(Violation { field, description })).ok()
+        parsed.map_err(|invalid| self.0.push(Violation { field, invalid })).ok()
     }
 
     /// Where a connection is; which sandboxes are allowed is looked at when nothing else is wrong.
@@ -57,8 +57,8 @@ impl Violations {
     }
 
     fn credentials(&mut self, credentials: Option<proto::HubSpotCredentials>) -> Option<HubSpotCredentials> {
-        let credentials =
-            self.check("credentials", credentials.ok_or_else(|| Invalid::from("is required")))?;
+        let required = || Invalid::new(InvalidReason::Required, "is required");
+        let credentials = self.check("credentials", credentials.ok_or_else(required))?;
         let proto::HubSpotCredentials { client_id, client_secret, access_token, refresh_token } = credentials;
         // What was received is wiped, whether it is valid or not.
         let [client_id, client_secret, access_token, refresh_token] =
@@ -73,6 +73,17 @@ impl Violations {
             access_token: access_token?,
             refresh_token: refresh_token?,
         })
+    }
+}
+
+/// The fields of a request that is invalid, and what is wrong with each.
+#[cfg(test)]
+fn violated<T: std::fmt::Debug>(converted: Result<T, Error>) -> Vec<(&'static str, InvalidReason)> {
+    match converted {
+        Err(Error::Invalid(violations)) => {
+            violations.into_iter().map(|v| (v.field, v.invalid.reason)).collect()
+        }
+        other => panic!("{other:?}"),
     }
 }
 

@@ -5,7 +5,7 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
-    domain::{Invalid, SandboxName},
+    domain::{Invalid, InvalidReason, SandboxName},
     flow_service::PageToken,
 };
 
@@ -27,7 +27,8 @@ pub(crate) fn encode(page: &PageToken, sandbox: &SandboxName, name: Option<&str>
 /// [`Invalid`] where it is none, or that of another query.
 pub(crate) fn decode(token: &str, sandbox: &SandboxName, name: Option<&str>) -> Result<PageToken, Invalid> {
     let invalid = || {
-        Invalid::from(
+        Invalid::new(
+            InvalidReason::Malformed,
             "must be the next_page_token of the response to the same request: leave it empty to start with \
              the first page",
         )
@@ -77,8 +78,9 @@ mod tests {
         }
 
         #[test]
-        fn any_other_text_is_refused(token: String) {
-            prop_assert!(decode(&token, &sandbox("prod"), None).is_err());
+        fn any_other_text_is_malformed(token: String) {
+            let invalid = decode(&token, &sandbox("prod"), None).unwrap_err();
+            prop_assert_eq!(invalid.reason, InvalidReason::Malformed);
         }
 
         #[test]

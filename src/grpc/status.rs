@@ -25,8 +25,9 @@ use super::{
     layer::caller::Refused,
 };
 use crate::{
-    domain::{CallProgress, Identity, Progress, SandboxNotAllowed, Stage},
+    domain::{CallProgress, Identity, Invalid, InvalidReason, Progress, SandboxNotAllowed, Stage},
     flow_service::Problem,
+    proto::ViolationReason,
     telemetry::spans,
 };
 
@@ -91,7 +92,10 @@ impl Answer {
     }
 
     fn bad_request(mut self, violations: Vec<Violation>) -> Self {
-        let violations = violations.into_iter().map(|v| FieldViolation::new(v.field, v.description));
+        let violations = violations.into_iter().map(|Violation { field, invalid }| FieldViolation {
+            reason: violation_reason(invalid.reason).as_str_name().to_owned(),
+            ..FieldViolation::new(field, invalid.sentence)
+        });
         self.details.set_bad_request(violations.collect::<Vec<_>>());
         self
     }
@@ -128,12 +132,22 @@ impl Answer {
     }
 }
 
+fn violation_reason(reason: InvalidReason) -> ViolationReason {
+    match reason {
+        InvalidReason::Required => ViolationReason::Required,
+        InvalidReason::TooLong => ViolationReason::TooLong,
+        InvalidReason::Malformed => ViolationReason::Malformed,
+        InvalidReason::OutOfRange => ViolationReason::OutOfRange,
+        InvalidReason::Conflicting => ViolationReason::Conflicting,
+        InvalidReason::UnknownValue => ViolationReason::UnknownValue,
+    }
+}
+
 /// A request that does not become a command.
 pub(super) fn refused_request(error: convert::Error) -> Status {
     match error {
         convert::Error::Invalid(violations) => {
-            let fields: Vec<_> =
-                violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect();
+            let fields: Vec<_> = violations.iter().map(|v| format!("{} {}", v.field, v.invalid)).collect();
             Answer::new(Code::InvalidArgument, Reason::InvalidRequest, fields.join("; "))
                 .bad_request(violations)
                 .build()
@@ -225,8 +239,9 @@ pub(super) fn names(identities: &[Identity]) -> String {
 
 /// A `grpc-timeout` header that is not one.
 pub(super) fn invalid_timeout() -> Status {
-    let description = "must be 1 to 8 digits and one of the units H, M, S, m, u, n".to_owned();
-    refused_request(convert::Error::Invalid(vec![Violation { field: "grpc-timeout", description }]))
+    let invalid =
+        Invalid::new(InvalidReason::Malformed, "must be 1 to 8 digits and one of the units H, M, S, m, u, n");
+    refused_request(convert::Error::Invalid(vec![Violation { field: "grpc-timeout", invalid }]))
 }
 
 /// A call beyond those that may be under way at once.

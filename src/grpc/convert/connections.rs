@@ -3,8 +3,8 @@
 use super::{Error, Violations, optional, resolve};
 use crate::{
     domain::{
-        ConnectionChanges, ConnectionName, ConnectionRef, Description, Etag, Invalid, SandboxName, Sandboxes,
-        TablePath,
+        ConnectionChanges, ConnectionName, ConnectionRef, Description, Etag, Invalid, InvalidReason,
+        SandboxName, Sandboxes, TablePath,
     },
     grpc::page_token,
     proto,
@@ -47,7 +47,8 @@ pub(in crate::grpc) fn list(
     let sandbox = violations.check("sandbox_name", optional(&sandbox_name, SandboxName::parse));
     let page_size = violations.check("page_size", parse_page_size(page_size));
     if count_only && !page_token.is_empty() {
-        violations.check::<()>("page_token", Err(Invalid::from("must be empty where count_only is set")));
+        let conflict = Invalid::new(InvalidReason::Conflicting, "must be empty where count_only is set");
+        violations.check::<()>("page_token", Err(conflict));
     }
     let (Some(sandbox), Some(page_size), true) = (sandbox, page_size, violations.0.is_empty()) else {
         return Err(Error::Invalid(violations.0));
@@ -68,7 +69,7 @@ fn parse_page_size(page_size: i32) -> Result<u8, Invalid> {
     match u8::try_from(page_size) {
         Ok(0) => Ok(DEFAULT_PAGE_SIZE),
         Ok(page_size @ 1..=LARGEST_PAGE_SIZE) => Ok(page_size),
-        Ok(_) | Err(_) => Err(Invalid::from("must be 1 to 100, or 0 for 50")),
+        Ok(_) | Err(_) => Err(Invalid::new(InvalidReason::OutOfRange, "must be 1 to 100, or 0 for 50")),
     }
 }
 
@@ -118,17 +119,10 @@ pub(in crate::grpc) fn table(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::AllowedSandboxes, flow_service::PageToken};
+    use crate::{domain::AllowedSandboxes, flow_service::PageToken, grpc::convert::violated};
 
     fn sandboxes() -> Sandboxes {
         Sandboxes::new(SandboxName::parse("prod").unwrap(), AllowedSandboxes::Any).unwrap()
-    }
-
-    fn fields<T: std::fmt::Debug>(converted: Result<T, Error>) -> Vec<&'static str> {
-        match converted {
-            Err(Error::Invalid(violations)) => violations.into_iter().map(|v| v.field).collect(),
-            other => panic!("{other:?}"),
-        }
     }
 
     #[test]
@@ -141,7 +135,8 @@ mod tests {
             }
         }
         for asked in [-1, 101, 256 + 50, i32::MIN, i32::MAX] {
-            assert_eq!(fields(list(size(asked), &sandboxes())), ["page_size"], "{asked}");
+            let violations = violated(list(size(asked), &sandboxes()));
+            assert_eq!(violations, [("page_size", InvalidReason::OutOfRange)], "{asked}");
         }
     }
 
@@ -155,9 +150,10 @@ mod tests {
         };
         let token = page_token::encode(&PageToken("next".to_owned()), &prod, Some("HubSpot"));
         assert!(list(request(&token, "HubSpot"), &sandboxes()).is_ok());
-        assert_eq!(fields(list(request(&token, ""), &sandboxes())), ["page_token"]);
+        let other_query = violated(list(request(&token, ""), &sandboxes()));
+        assert_eq!(other_query, [("page_token", InvalidReason::Malformed)]);
         let count = proto::ListHubSpotConnectionsRequest { count_only: true, ..request(&token, "HubSpot") };
-        assert_eq!(fields(list(count, &sandboxes())), ["page_token"]);
+        assert_eq!(violated(list(count, &sandboxes())), [("page_token", InvalidReason::Conflicting)]);
     }
 
     #[test]
@@ -171,17 +167,17 @@ mod tests {
             credentials: Some(proto::HubSpotCredentials::default()),
         };
         assert_eq!(
-            fields(update(request, &sandboxes())),
+            violated(update(request, &sandboxes())),
             [
-                "id",
-                "sandbox_name",
-                "etag",
-                "name",
-                "description",
-                "credentials.client_id",
-                "credentials.client_secret",
-                "credentials.access_token",
-                "credentials.refresh_token",
+                ("id", InvalidReason::Malformed),
+                ("sandbox_name", InvalidReason::Malformed),
+                ("etag", InvalidReason::Malformed),
+                ("name", InvalidReason::Required),
+                ("description", InvalidReason::TooLong),
+                ("credentials.client_id", InvalidReason::Required),
+                ("credentials.client_secret", InvalidReason::Required),
+                ("credentials.access_token", InvalidReason::Required),
+                ("credentials.refresh_token", InvalidReason::Required),
             ]
         );
     }
@@ -189,7 +185,7 @@ mod tests {
     #[test]
     fn an_update_changes_something() {
         let nothing = proto::UpdateHubSpotConnectionRequest { id: "a".to_owned(), ..Default::default() };
-        assert_eq!(fields(update(nothing.clone(), &sandboxes())), ["name"]);
+        assert_eq!(violated(update(nothing.clone(), &sandboxes())), [("name", InvalidReason::Required)]);
         let removal = proto::UpdateHubSpotConnectionRequest { description: Some(String::new()), ..nothing };
         let command = update(removal, &sandboxes()).unwrap();
         assert!(matches!(command.changes.description(), Some(None)));

@@ -3,7 +3,8 @@
 use super::{Error, Violations, optional};
 use crate::{
     domain::{
-        ConnectionName, Description, Invalid, NewConnection, RequestId, SandboxName, Sandboxes, Verification,
+        ConnectionName, Description, Invalid, InvalidReason, NewConnection, RequestId, SandboxName,
+        Sandboxes, Verification,
     },
     proto,
     service::CreateHubSpotConnection,
@@ -68,9 +69,10 @@ fn known_verification(verification: i32) -> Result<Verification, Invalid> {
         Ok(proto::Verification::Unspecified | proto::Verification::None) => Ok(Verification::None),
         Ok(proto::Verification::Report) => Ok(Verification::Report),
         Ok(proto::Verification::Require) => Ok(Verification::Require),
-        Err(_) => {
-            Err(Invalid::from("must be VERIFICATION_NONE, VERIFICATION_REPORT or VERIFICATION_REQUIRE"))
-        }
+        Err(_) => Err(Invalid::new(
+            InvalidReason::UnknownValue,
+            "must be VERIFICATION_NONE, VERIFICATION_REPORT or VERIFICATION_REQUIRE",
+        )),
     }
 }
 
@@ -80,7 +82,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::domain::AllowedSandboxes;
+    use crate::{domain::AllowedSandboxes, grpc::convert::violated};
 
     fn command(request: proto::CreateHubSpotConnectionRequest) -> CreateHubSpotConnection {
         match create(request, &sandboxes()).unwrap() {
@@ -112,11 +114,8 @@ mod tests {
         }
     }
 
-    fn violated_fields(request: proto::CreateHubSpotConnectionRequest) -> Vec<&'static str> {
-        match create(request, &sandboxes()) {
-            Err(Error::Invalid(violations)) => violations.into_iter().map(|v| v.field).collect(),
-            other => panic!("{other:?}"),
-        }
+    fn violations_of(request: proto::CreateHubSpotConnectionRequest) -> Vec<(&'static str, InvalidReason)> {
+        violated(create(request, &sandboxes()))
     }
 
     #[test]
@@ -142,21 +141,21 @@ mod tests {
             ..valid()
         };
         assert_eq!(
-            violated_fields(request),
+            violations_of(request),
             [
-                "name",
-                "description",
-                "credentials.client_id",
-                "credentials.client_secret",
-                "credentials.access_token",
-                "credentials.refresh_token",
-                "sandbox_name",
-                "request_id",
-                "verification",
+                ("name", InvalidReason::Required),
+                ("description", InvalidReason::TooLong),
+                ("credentials.client_id", InvalidReason::Required),
+                ("credentials.client_secret", InvalidReason::Required),
+                ("credentials.access_token", InvalidReason::Required),
+                ("credentials.refresh_token", InvalidReason::Required),
+                ("sandbox_name", InvalidReason::Malformed),
+                ("request_id", InvalidReason::Malformed),
+                ("verification", InvalidReason::UnknownValue),
             ]
         );
         let request = proto::CreateHubSpotConnectionRequest { credentials: None, ..valid() };
-        assert_eq!(violated_fields(request), ["credentials"]);
+        assert_eq!(violations_of(request), [("credentials", InvalidReason::Required)]);
     }
 
     #[test]
@@ -177,7 +176,7 @@ mod tests {
         let dry_run = proto::CreateHubSpotConnectionRequest { validate_only: true, ..valid() };
         assert!(matches!(create(dry_run.clone(), &sandboxes()), Ok(Create::DryRun(_))));
         let request = proto::CreateHubSpotConnectionRequest { name: String::new(), ..dry_run.clone() };
-        assert_eq!(violated_fields(request), ["name"]);
+        assert_eq!(violations_of(request), [("name", InvalidReason::Required)]);
         let request = proto::CreateHubSpotConnectionRequest { request_id: "1".to_owned(), ..dry_run };
         assert!(create(request, &sandboxes()).is_ok());
     }

@@ -37,7 +37,8 @@ fn no_reason_has_the_name_of_another_value_of_the_package() {
     let of_the_package = |reasons: &EnumDescriptor| {
         reasons.package_name() == "hubspot_connection.v1" && reasons.parent_message().is_none()
     };
-    for name in pool.all_enums().filter(of_the_package).flat_map(|reasons| values(&reasons).collect::<Vec<_>>())
+    for name in
+        pool.all_enums().filter(of_the_package).flat_map(|reasons| values(&reasons).collect::<Vec<_>>())
     {
         assert!(names.insert(name.clone()), "{name}");
     }

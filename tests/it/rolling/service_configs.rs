@@ -155,8 +155,5 @@ fn calls_are_repeated_after_errors_that_ask_for_it_and_no_others() {
     // Each of these has a RetryInfo, ETAG_MISMATCH aside, which is no answer to a creation.
     let unavailable = ["BREAKER_OPEN", "OUTCOME_UNKNOWN", "STORE_UNAVAILABLE", "UPSTREAM_UNAVAILABLE"];
     assert_eq!(reasons("UNAVAILABLE"), BTreeSet::from(unavailable));
-    assert_eq!(
-        reasons("ABORTED"),
-        BTreeSet::from(["ETAG_MISMATCH", "REQUEST_IN_PROGRESS"])
-    );
+    assert_eq!(reasons("ABORTED"), BTreeSet::from(["ETAG_MISMATCH", "REQUEST_IN_PROGRESS"]));
 }

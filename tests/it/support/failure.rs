@@ -6,6 +6,13 @@ use hubspot_connection_service::proto;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+/// What is wrong with a field.
+#[derive(Debug)]
+pub(crate) struct Violation {
+    pub(crate) reason: String,
+    pub(crate) description: String,
+}
+
 /// An error as a caller sees it.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -13,8 +20,8 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     pub(crate) message: String,
     pub(crate) metadata: BTreeMap<String, String>,
-    /// The path of each field in `BadRequest`, with its description.
-    pub(crate) violations: Vec<(String, String)>,
+    /// The path of each field in `BadRequest`, with what is wrong with it.
+    pub(crate) violations: Vec<(String, Violation)>,
     /// The type, subject and description of each violation in `PreconditionFailure`.
     pub(crate) preconditions: Vec<(String, String, String)>,
     /// The type and name in `ResourceInfo`.
@@ -38,9 +45,13 @@ impl From<Status> for Failure {
             metadata: info.metadata.clone().into_iter().collect(),
             violations: details
                 .bad_request()
-                .map(|bad| bad.field_violations.iter().map(|v| (v.field.clone(), v.description.clone())))
+                .map(|bad| bad.field_violations.iter())
                 .into_iter()
                 .flatten()
+                .map(|v| {
+                    let (reason, description) = (v.reason.clone(), v.description.clone());
+                    (v.field.clone(), Violation { reason, description })
+                })
                 .collect(),
             preconditions: details
                 .precondition_failure()
@@ -54,6 +65,9 @@ impl From<Status> for Failure {
             forbids_retry: status.metadata().get("grpc-retry-pushback-ms").is_some_and(|ms| ms == "-1"),
         };
         assert!(!failure.message.is_empty());
+        for (field, Violation { reason, .. }) in &failure.violations {
+            assert!(proto::ViolationReason::from_str_name(reason).is_some(), "{field}: {reason}");
+        }
         assert_ne!(failure.retry_after.is_some(), failure.forbids_retry, "{failure:?}");
         failure
     }
