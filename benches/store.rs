@@ -17,10 +17,10 @@ use hubspot_connection_service::{
     },
     flow_service::{CallError, ConnectionPage, CreateError, FlowService, ListQuery, PageToken},
     idempotency::{
-        CAPACITY, Claim, FingerprintKeys, Keep, Key, LEASE, Lease, MemoryStore, Recorded, Retention, Store,
+        Claim, FingerprintKeys, Keep, LEASE, Lease, MemoryStore, Origin, Recorded, Retention, Store,
         StoreError, Verdict,
     },
-    service::{Background, CreateHubSpotConnection, Parts, Service},
+    service::{Background, CreateHubSpotConnection, Parts, Recovery, SearchFirst, Service, wall_clock},
 };
 use tokio::{runtime::Runtime, time::Instant};
 
@@ -31,10 +31,11 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let retention = Retention {
         request_id: Duration::from_secs(86_400),
+        create_timeout: Duration::from_secs(60),
         settle_window: Duration::from_secs(90),
         lease: LEASE,
     };
-    let memory = service(Arc::new(MemoryStore::new(retention, CAPACITY)), retention);
+    let memory = service(Arc::new(MemoryStore::new(retention, (ROUNDS + 1) * CREATIONS)), retention);
     let nothing = service(Arc::new(Nothing), retention);
     // Warm both up.
     round(&runtime, &memory);
@@ -64,6 +65,9 @@ fn service(store: Arc<dyn Store>, retention: Retention) -> Service<Instantly> {
         store,
         fingerprint_keys: FingerprintKeys::random(),
         retention,
+        // A search before the first sending would cost both the same.
+        recovery: Recovery { references: true, search_first: SearchFirst::Never },
+        wall_clock,
         background: Background::default(),
     };
     Service::new(parts, 1024.try_into().unwrap())
@@ -120,6 +124,7 @@ impl FlowService for Instantly {
         &self,
         (): &(),
         _: &NewConnection,
+        _: Option<RequestId>,
         _: Instant,
         progress: &Arc<Progress>,
     ) -> Result<CreatedConnection, CreateError> {
@@ -189,15 +194,19 @@ struct Nothing;
 
 #[async_trait::async_trait]
 impl Store for Nothing {
-    async fn claim(&self, _: &Lease) -> Result<Claim, StoreError> {
-        Ok(Claim::Fresh)
+    async fn claim(&self, _: &Lease, _: i64) -> Result<Claim, StoreError> {
+        Ok(Claim::Fresh { remembers_for: Duration::ZERO })
     }
 
     async fn renew(&self, _: &Lease) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn begin_sending(&self, _: &Lease) -> Result<(), StoreError> {
+    async fn begin_sending(&self, _: &Lease, _: i64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn resend(&self, _: &Lease, _: i64) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -209,11 +218,27 @@ impl Store for Nothing {
         Ok(())
     }
 
-    async fn done(&self, _: &Lease, _: &CreatedConnection, _: Keep) -> Result<Recorded, StoreError> {
+    async fn distrust_clocks(&self, _: &Lease) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn done(
+        &self,
+        _: &Lease,
+        _: &CreatedConnection,
+        _: Origin,
+        _: Keep,
+        _: i64,
+    ) -> Result<Recorded, StoreError> {
         Ok(Recorded::Done)
     }
 
-    async fn verified(&self, _: &Key, _: &ConnectionId, verdict: &Verdict) -> Result<Verdict, StoreError> {
+    async fn verified(
+        &self,
+        _: &RequestId,
+        _: &ConnectionId,
+        verdict: &Verdict,
+    ) -> Result<Verdict, StoreError> {
         Ok(verdict.clone())
     }
 
@@ -223,9 +248,5 @@ impl Store for Nothing {
 
     async fn abandon(&self, _: &Lease) -> Result<(), StoreError> {
         Ok(())
-    }
-
-    async fn outcomes_of_others(&self, _: &Key, _: &[ConnectionId]) -> Result<Vec<ConnectionId>, StoreError> {
-        Ok(Vec::new())
     }
 }

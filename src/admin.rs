@@ -18,8 +18,8 @@ use crate::{grpc::MAX_MESSAGE_SIZE, health::Health, idempotency::Store, metrics:
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
 /// `/livez` says that the process answers and nothing more. `/readyz` says what the health service
-/// says, and names the store where that is down: reads go on without it, and another replica would
-/// miss it as well. `/metrics` is in the OpenMetrics text format.
+/// says, and reports a store that is down, as reads work without it and the other replicas miss it too, and
+/// a store that may forget, a line for each of its weaknesses. `/metrics` is in the OpenMetrics text format.
 pub fn router(health: &Health, observed: Observed, metrics: Metrics) -> Router {
     Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
@@ -34,14 +34,19 @@ pub fn router(health: &Health, observed: Observed, metrics: Metrics) -> Router {
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
 }
 
-async fn readyz(State((health, store)): State<(Health, Arc<dyn Store>)>) -> (StatusCode, &'static str) {
-    if health.is_serving() && store.is_available() {
-        (StatusCode::OK, "ok\n")
-    } else if health.is_serving() {
-        (StatusCode::OK, "ok\nidempotency store: unavailable\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not serving: starting or stopping\n")
+async fn readyz(State((health, store)): State<(Health, Arc<dyn Store>)>) -> (StatusCode, String) {
+    if !health.is_serving() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not serving: starting or stopping\n".to_owned());
     }
+    let mut lines = vec!["ok\n".to_owned()];
+    if !store.is_available() {
+        lines.push("idempotency store: unavailable\n".to_owned());
+    }
+    let weaknesses = store.weaknesses();
+    lines.extend(
+        weaknesses.iter().map(|weakness| format!("idempotency store: {}: {weakness}\n", weakness.name())),
+    );
+    (StatusCode::OK, lines.concat())
 }
 
 async fn scrape(

@@ -17,11 +17,11 @@ use crate::{
     },
     grpc::{self, CallerCheck},
     health::Health,
-    idempotency::{self, FollowedKeys, MemoryStore, RedisStore, Store},
+    idempotency::{self, FollowedKeys, LEASE, MemoryStore, RedisStore, Retention, Store},
     jwt::{Keys, TokenCheck},
     metrics::Metrics,
     server::{self, Lifetimes, Serving, Shutdown},
-    service::{Background, Parts, Service},
+    service::{Background, Parts, Service, wall_clock},
     tls::{ServerTls, TlsError},
 };
 
@@ -111,7 +111,8 @@ impl App {
         let tls = config.callers.tls.as_ref().map(ServerTls::load).transpose().map_err(StartError::Tls)?;
         let (callers, keys) = callers(&config.callers, client, &metrics);
         let background = Background::default();
-        let store = store(&config.idempotency, &config.adobe.org_id)?;
+        let retention = retention(config);
+        let store = store(&config.idempotency, &config.adobe.org_id, retention)?;
         let fingerprint_keys = FollowedKeys::read(config.idempotency.fingerprint_keys.clone());
         let fingerprint_keys = fingerprint_keys.map_err(StartError::FingerprintKey)?;
         let service = Service::new(
@@ -119,7 +120,9 @@ impl App {
                 flow_service,
                 store: Arc::clone(&store),
                 fingerprint_keys: fingerprint_keys.keys(),
-                retention: config.idempotency.retention,
+                retention,
+                recovery: config.idempotency.recovery,
+                wall_clock,
                 background: background.clone(),
             },
             config.max_in_flight,
@@ -227,16 +230,28 @@ async fn listen(variable: &'static str, address: SocketAddr) -> Result<TcpListen
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { variable, address, source })
 }
 
-fn store(config: &IdempotencyConfig, org_id: &str) -> Result<Arc<dyn Store>, StartError> {
+fn retention(config: &Config) -> Retention {
+    Retention {
+        request_id: config.idempotency.request_id_ttl,
+        create_timeout: config.upstream.create_timeout,
+        settle_window: config.idempotency.settle_window,
+        lease: LEASE,
+    }
+}
+
+fn store(
+    config: &IdempotencyConfig,
+    org_id: &str,
+    retention: Retention,
+) -> Result<Arc<dyn Store>, StartError> {
     let Some(url) = &config.redis_url else {
-        tracing::warn!(
-            "request ids are remembered in memory: a restart forgets them, and other replicas do not know \
-             them; set HCS_REDIS_URL for a promise that reaches further"
-        );
-        return Ok(Arc::new(MemoryStore::new(config.retention, idempotency::CAPACITY)));
+        let store = MemoryStore::new(retention, idempotency::CAPACITY);
+        // A Redis logs its own with its first connection.
+        idempotency::log_weaknesses(&[], &store.weaknesses());
+        return Ok(Arc::new(store));
     };
     let connect =
-        || -> Result<RedisStore, Cause> { Ok(RedisStore::connect(url.clone(), org_id, config.retention)?) };
+        || -> Result<RedisStore, Cause> { Ok(RedisStore::connect(url.clone(), org_id, retention)?) };
     Ok(Arc::new(connect().map_err(StartError::Store)?))
 }
 

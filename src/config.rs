@@ -32,7 +32,7 @@ pub use self::{
 pub(crate) use self::{idempotency::fingerprint_keys, small_file::read as read_small_file};
 use crate::{
     domain::{Callers, Sandboxes},
-    idempotency::Retention,
+    service::Recovery,
 };
 
 /// Everything that can be set, parsed and checked.
@@ -120,8 +120,12 @@ pub struct IdempotencyConfig {
     pub redis_url: Option<Secret>,
     /// The keys that compare repeated requests; without them, a key of this process alone.
     pub fingerprint_keys: Option<Secret>,
-    /// How long things are remembered.
-    pub retention: Retention,
+    /// How long a request id is remembered, from its last change.
+    pub request_id_ttl: Duration,
+    /// How long a connection may stay invisible after the last moment at which it may have been created.
+    pub settle_window: Duration,
+    /// What to do about lost creations.
+    pub recovery: Recovery,
 }
 
 /// How the service ends.

@@ -7,6 +7,7 @@ mod caller;
 mod connection;
 mod credentials;
 mod progress;
+pub mod reference;
 mod request_id;
 mod sandbox;
 mod stored_connection;
@@ -46,6 +47,8 @@ pub enum InvalidReason {
     Malformed,
     /// A number that is too small or too large.
     OutOfRange,
+    /// Something that only this service may write.
+    NotAllowed,
     /// Not together with another value that was given.
     Conflicting,
     /// Not one of the values of a list.

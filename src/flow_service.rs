@@ -11,6 +11,7 @@ mod error_body;
 pub(crate) mod fuzz;
 mod http;
 mod ims;
+mod list;
 mod redaction;
 mod retry;
 mod retry_after;
@@ -28,13 +29,14 @@ pub use self::{
     advice::Advice,
     http::{HttpFlowService, Identity, Pass, Timeouts, UpstreamState},
     ims::{Ims, ReadyToken},
+    list::{ConnectionPage, ListQuery, ListedConnection, PageToken, PageTrail},
     redaction::redacted,
     token::{AccessToken, IssueToken, IssuedToken, TokenError, TokenErrorKind, TokenSource},
     upstream_client::upstream_client,
 };
 use crate::domain::{
     Column, Connection, ConnectionChanges, ConnectionRef, CreatedConnection, Etag, NewConnection, Progress,
-    SandboxName, Table, TablePath,
+    RequestId, SandboxName, Table, TablePath,
 };
 
 /// What the service needs of the Flow Service.
@@ -49,21 +51,22 @@ pub trait FlowService: Send + Sync + 'static {
     /// [`CreateError`], by which nothing was sent.
     fn pass(&self, deadline: Instant) -> impl Future<Output = Result<Self::Pass, CreateError>> + Send;
 
-    /// Sends the one request that can create the connection, once, and only if its first byte leaves
-    /// before `send_by`. `progress` tells from when on the connection may exist.
+    /// Sends the one request that can create the connection, with this reference, once, and only if its
+    /// first byte leaves before `send_by`. `progress` says from when on the connection may exist.
     fn create_connection(
         &self,
         pass: &Self::Pass,
         connection: &NewConnection,
+        reference: Option<RequestId>,
         send_by: Instant,
         progress: &Arc<Progress>,
     ) -> impl Future<Output = Result<CreatedConnection, CreateError>> + Send;
 
-    /// Reads one page of the HubSpot connections of a sandbox, newest first: the first page, or the
-    /// one that a page named as its next. Like every read it is repeated within `deadline`.
+    /// Reads one page of the HubSpot connections of a sandbox, asked for newest first: the first page, or
+    /// the one that a page named as its next. Like every read it is repeated within `deadline`.
     ///
-    /// Nothing keeps the Flow Service from naming a page as its own next one: whoever follows the
-    /// pages has to come to an end by itself.
+    /// Nothing keeps the Flow Service from naming an earlier page as the next one: whoever follows the
+    /// pages does so by a [`PageTrail`].
     fn list_connections(
         &self,
         query: &ListQuery<'_>,
@@ -306,47 +309,6 @@ impl CallError {
     }
 }
 
-/// Which connections to list.
-#[derive(Clone, Copy, Debug)]
-pub struct ListQuery<'a> {
-    /// The sandbox that holds them.
-    pub sandbox: &'a SandboxName,
-    /// The only name that is asked for. Others may be listed all the same: how the Flow Service
-    /// compares names that hold more than letters and digits is not documented.
-    pub name: Option<&'a str>,
-    /// The most connections on a page, 1 to 100.
-    pub limit: u8,
-}
-
-impl<'a> ListQuery<'a> {
-    /// The largest page that Adobe's OpenAPI document for destinations allows.
-    pub const LARGEST_PAGE: u8 = 100;
-
-    /// Every connection of a sandbox, on pages as large as they can be.
-    pub fn all(sandbox: &'a SandboxName) -> Self {
-        Self { sandbox, name: None, limit: Self::LARGEST_PAGE }
-    }
-}
-
-/// One page of connections, newest first.
-#[derive(Clone, Debug, Default)]
-pub struct ConnectionPage {
-    /// The connections.
-    pub connections: Vec<Connection>,
-    /// The names of those that the Flow Service listed in a form that cannot be read, where at least
-    /// the name can: nobody knows what they are.
-    pub unreadable: Vec<Option<String>>,
-    /// Names the next page; `None` on the last one.
-    pub next: Option<PageToken>,
-    /// How long ago each connection was created cannot be told by this process's clock: this is the
-    /// Flow Service's, in milliseconds since the Unix epoch, from the answer's `Date`.
-    pub server_time_ms: i64,
-}
-
-/// Names a page of a list, opaque.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageToken(pub String);
-
 /// The cause of a failure, for the log alone: it may name hosts.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
@@ -384,6 +346,13 @@ pub struct Problem {
     pub request_id: Option<String>,
     /// The dataflows that it names where they are what stands in the way.
     pub flows: Box<[String]>,
+}
+
+impl Problem {
+    /// Whether its status is one by which requests are refused, whoever did: not a time-out.
+    fn is_refusal(&self) -> bool {
+        (400..500).contains(&self.status) && self.status != 408
+    }
 }
 
 impl std::fmt::Display for Problem {

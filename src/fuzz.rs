@@ -10,6 +10,7 @@ use crate::{
     grpc::page_token,
     jwt::{BadToken, KeySet, Keys, TokenCheck},
     metrics::Metrics,
+    service::Filter,
 };
 
 /// Reads some bytes.
@@ -62,14 +63,15 @@ fn page_token_target(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let sandbox = |name| SandboxName::parse(name).expect("a valid name");
     let (prod, dev) = (sandbox("prod"), sandbox("dev"));
-    if let Ok(page) = page_token::decode(text, &prod, Some("name")) {
-        assert_eq!(page_token::encode(&page, &prod, Some("name")), text);
-        assert!(page_token::decode(text, &dev, Some("name")).is_err());
-        assert!(page_token::decode(text, &prod, None).is_err());
+    let named = Filter { name: Some("name".to_owned()), request_id: None };
+    if let Ok(page) = page_token::decode(text, &prod, &named) {
+        assert_eq!(page_token::encode(&page, &prod, &named), text);
+        assert!(page_token::decode(text, &dev, &named).is_err());
+        assert!(page_token::decode(text, &prod, &Filter::default()).is_err());
     }
     let page = PageToken(text.to_owned());
-    let token = page_token::encode(&page, &prod, None);
-    assert_eq!(page_token::decode(&token, &prod, None), Ok(page));
+    let token = page_token::encode(&page, &prod, &Filter::default());
+    assert_eq!(page_token::decode(&token, &prod, &Filter::default()), Ok(page));
 }
 
 /// The public key of the tokens in the corpus. Nobody has the private one any more.
@@ -105,10 +107,13 @@ fn token(bytes: &[u8]) {
     }
 }
 
-/// A key set with other keys than the signer's accepts nothing of the signer, and none at all accepts a
+/// A key set is an object. One with other keys than the signer's accepts nothing of the signer, and none at all accepts a
 /// token that anybody could make.
 fn key_set(bytes: &[u8]) {
     let Ok(keys) = KeySet::parse(bytes) else { return };
+    if let Ok(set) = serde_json::from_slice::<serde_json::Value>(bytes) {
+        assert!(set.is_object(), "{set}");
+    }
     assert!(matches!(
         CHECK.subject_by(TOKEN, &keys).as_deref(),
         Ok(SUBJECT) | Err(BadToken::UnknownKey | BadToken::Algorithm | BadToken::Signature)

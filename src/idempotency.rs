@@ -1,27 +1,30 @@
-//! The record of creations: what makes one request one connection.
+//! The record of creations: what keeps concurrent callers and replicas apart, answers retries quickly,
+//! and compares their content. It is not the only evidence: see `service::search`.
 //!
-//! A creation is a record under its request id, and a lock on its name. The record moves
+//! A creation is a record under its request id, which names one creation in the whole organization. The
+//! record moves
 //!
 //! ```text
-//! claimed ──► sending ──► done
-//!    ▲           │ │        ▲
-//!    └───────────┘ └► unknown
+//!    ┌── not created ──┐            ┌── not created ──┐
+//!    ▼                 │            ▼                 │
+//! claimed ──────► sending ──────► unknown ──────► sending     every state ──► done
 //! ```
 //!
-//! under a lease that its holder renews. Whoever finds the lease of a `claimed` record expired takes
-//! it over: nothing was sent. Of a `sending` one nobody knows: it is `unknown`, and is looked for at
-//! the Flow Service before anything is sent again.
+//! under a lease that its holder renews. Every step names the holder and the state that it expects, and
+//! does nothing otherwise, so that a step that arrives late changes nothing that it was not meant for.
+//! After a step whose reply was lost only [`Store::abandon`] may follow: it weakens no state.
+//!
+//! Who claims a record whose lease has expired takes it over: of a `claimed` one nothing was sent; a
+//! `sending` one becomes `unknown`, and is searched for at the Flow Service before anything is sent.
 //!
 //! What is `done` needs no lease. Where the creation asked for verification, its record has a verdict,
-//! too, which whoever tested the connection may write: the first definite one stays.
-//!
-//! All times are those of the store, so that replicas need not agree on a clock; what leaves it is
-//! durations.
+//! too, which every replica that tested the connection may write: the first definite one stays.
 
 mod fingerprint;
 mod followed_keys;
 mod memory;
 mod redis;
+mod weakness;
 
 use std::{
     sync::{
@@ -31,36 +34,40 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::weakness::log_changes as log_weaknesses;
 pub use self::{
-    fingerprint::{Fingerprint, FingerprintKeys, Fingerprints},
+    fingerprint::{Comparison, Field, Fingerprint, FingerprintKeys, Fingerprints},
     followed_keys::FollowedKeys,
     memory::{CAPACITY, MemoryStore},
     redis::{InvalidRedisUrl, RedisStore},
+    weakness::Weakness,
 };
-use crate::domain::{ConnectionId, ConnectionName, CreatedConnection, RequestId, SandboxName, TestReport};
+use crate::domain::{ConnectionId, CreatedConnection, RequestId, TestReport};
 
 /// How long a holder keeps a record without renewing its lease, outside of tests.
 pub const LEASE: Duration = Duration::from_secs(15);
 
-/// How long things are remembered.
+/// How soon after the step to `sending` the first byte has to leave.
+pub const SEND_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long things are remembered, and waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     /// A record, from its last change.
     pub request_id: Duration,
-    /// How long a creation whose answer was lost may still arrive: from the moment of sending its
-    /// name stays locked for so long.
+    /// The longest that a creation's request takes, so that it may be executed until then.
+    pub create_timeout: Duration,
+    /// How long a connection may stay invisible after that.
     pub settle_window: Duration,
     /// How long a holder keeps a record without renewing its lease: [`LEASE`], and less in tests.
     pub lease: Duration,
 }
 
-/// The name of a creation within the organization that the store serves.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// The sandbox of the connection.
-    pub sandbox: SandboxName,
-    /// The request id.
-    pub request_id: RequestId,
+impl Retention {
+    /// How long after the step to `sending` a connection that was created is certainly visible.
+    pub fn settled_after(&self) -> Duration {
+        SEND_WITHIN + self.create_timeout + self.settle_window
+    }
 }
 
 /// Who holds a record: a new one for each claim, so that a holder which lost its lease cannot be
@@ -71,7 +78,7 @@ pub struct Holder([u8; 16]);
 impl Holder {
     /// A holder that never was.
     pub fn generate() -> Self {
-        // From a random number they count up: as good as random ones, without asking the operating
+        // They count up from a random number: as good as random ones, without asking the operating
         // system for each.
         static FIRST: LazyLock<u128> = LazyLock::new(|| uuid::Uuid::new_v4().as_u128());
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -89,39 +96,55 @@ impl Holder {
 #[derive(Clone, Debug)]
 pub struct Lease {
     /// The record.
-    pub key: Key,
-    /// The name to lock.
-    pub name: ConnectionName,
+    pub request_id: RequestId,
     /// The content, for comparison with later requests of the same id.
     pub fingerprints: Fingerprints,
     /// Who claims it.
     pub holder: Holder,
 }
 
+/// A moment by two clocks, neither of which can be trusted alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// How long ago it was by the store's clock, in milliseconds. Negative where that was set back.
+    pub store_ago_ms: i64,
+    /// What the wall clock of the process said that took the step, in milliseconds since the Unix epoch.
+    /// `None` where the two were found to disagree.
+    pub wall_ms: Option<i64>,
+}
+
 /// What a claim comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// The record is held, and nothing was sent for it.
-    Fresh,
+    /// The record is held, and as far as the store knows nothing was sent for it.
+    Fresh {
+        /// For how long the store has forgotten nothing: what was sent before may have been forgotten.
+        remembers_for: Duration,
+    },
     /// The record is held, and what was sent for it has an unknown outcome.
     Unknown {
-        /// How long ago it was first sent.
-        first_sent: Duration,
-        /// How long ago it was last sent.
-        last_sent: Duration,
+        /// When it was first sent.
+        first_sent: Moment,
+        /// When it was last sent.
+        last_sent: Moment,
     },
     /// The creation is done. Its verification may not be.
-    Done(Outcome),
-    /// The id names a creation with other content.
-    OtherContent,
+    Done {
+        /// What it made.
+        outcome: Outcome,
+        /// When that was recorded.
+        done: Moment,
+    },
+    /// The id names a creation with other content, or one whose content cannot be compared.
+    OtherContent {
+        /// What the record has.
+        stored: Fingerprint,
+        /// The connection that it made, where it is done.
+        connection: Option<ConnectionId>,
+    },
     /// Another holder works on it.
     InProgress {
         /// What is left of its lease.
-        retry_after: Duration,
-    },
-    /// A creation under another id has the name locked.
-    NameInProgress {
-        /// When the lock ends, unless it is extended.
         retry_after: Duration,
     },
 }
@@ -131,8 +154,34 @@ pub enum Claim {
 pub struct Outcome {
     /// The connection.
     pub connection: CreatedConnection,
+    /// How that is known.
+    pub origin: Origin,
     /// `None` where no verification was asked for.
     pub verdict: Option<Verdict>,
+}
+
+/// How it is known which connection a creation made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The Flow Service replied so.
+    Reply,
+    /// The reply was lost, and a search found it.
+    Search,
+    /// There was no record of the creation, and a search found it.
+    Unrecorded,
+}
+
+impl Origin {
+    const ALL: [(Self, &str); 3] =
+        [(Self::Reply, "reply"), (Self::Search, "search"), (Self::Unrecorded, "unrecorded")];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(origin, _)| *origin == self).map_or("", |(_, name)| name)
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(origin, _)| *origin)
+    }
 }
 
 /// Where the verification of a created connection stands.
@@ -162,7 +211,7 @@ impl Verdict {
 /// How much of an outcome is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// No record: the id is nobody's to repeat.
+    /// No record: nobody has the id.
     Forget,
     /// The record, of a creation without verification.
     Remember,
@@ -177,8 +226,6 @@ pub enum Recorded {
     Done,
     /// The record has an outcome already, the same or another one, which stays.
     Already(Outcome),
-    /// The connection is the outcome of another request id.
-    BelongsToAnother,
 }
 
 /// Why the store did not do it.
@@ -187,12 +234,15 @@ pub enum StoreError {
     /// The store cannot be reached, or fails.
     #[error("the idempotency store fails")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// The store has no room for another id.
+    /// The store has no space for another id.
     #[error("the idempotency store is full")]
     Full,
-    /// The record is not held any more: the lease has expired, and another holder may have it.
+    /// The record is not held any more, or not in the state that the step expects.
     #[error("the lease is lost")]
     LeaseLost,
+    /// This version cannot read the record: it is damaged, or a newer version wrote it.
+    #[error("the record cannot be read: {0}")]
+    Unreadable(String),
 }
 
 /// How often a store is checked.
@@ -206,71 +256,77 @@ pub(crate) async fn keep_checking(store: Arc<dyn Store>) {
     }
 }
 
-/// Keeps the records. Each method is one atomic step.
+/// Keeps the records. Each method is one atomic step; `wall_ms` is the present time of the caller's wall
+/// clock, in milliseconds since the Unix epoch.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Whether the last step got an answer. What only reports it need not take a step.
+    /// Whether the last step got a reply. What only reports it need not take a step.
     fn is_available(&self) -> bool {
         true
     }
 
-    /// Takes a step that changes nothing, so that what [`Store::is_available`] tells is not old, and a
-    /// connection that is gone is found out by nobody's creation. Without a connection there is nothing
-    /// to check.
+    /// Why the store may forget ids, as far as is known by now.
+    fn weaknesses(&self) -> Vec<Weakness> {
+        Vec::new()
+    }
+
+    /// Takes a step that changes nothing, so that [`Store::is_available`] is up to date, and a connection
+    /// that is gone is found before a creation needs it. Without a connection there is nothing to check.
     async fn check(&self) {}
 
-    /// Takes the record and the lock on its name together, or says why not. A `sending` record
-    /// whose lease has expired becomes `unknown` here.
-    async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError>;
+    /// No record, or one whose lease has expired or is this holder's → held. The state stays, except that
+    /// `sending` becomes `unknown`.
+    async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError>;
 
-    /// Renews the lease, and extends the lock to its end.
+    /// Renews the lease.
     async fn renew(&self, lease: &Lease) -> Result<(), StoreError>;
 
-    /// `claimed`, `sending` or `unknown` → `sending`, from now. Locks the name for the settle
-    /// window.
-    async fn begin_sending(&self, lease: &Lease) -> Result<(), StoreError>;
+    /// `claimed` → `sending`, from now, under a lease that has not expired.
+    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError>;
 
-    /// `sending` → `claimed`: nothing was created, and another attempt may follow.
+    /// `unknown` → `sending`, from now, under a lease that has not expired: it is proven that nothing was
+    /// created. The time of the first sending stays.
+    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError>;
+
+    /// `sending` → `claimed`, after a refusal that is certain: nothing was created, and another attempt may
+    /// follow. → `unknown` where an earlier sending was lost.
     async fn not_created(&self, lease: &Lease) -> Result<(), StoreError>;
 
     /// `sending` → `unknown`, still held.
     async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError>;
 
-    /// → `done`, whoever holds the record, and also where there is none any more: it is the truth.
-    /// Ends the lock. With [`Keep::Forget`] the record is forgotten; in any case the connection
-    /// stays known as the outcome of this id for as long as ids are remembered, so that no other
-    /// adopts it. Where the record is `done` already nothing changes, and its verdict stays.
+    /// `unknown`, whose clocks disagree → the same, last sent now, by the store's clock alone.
+    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// → `done`, in every state but `done` and also without a record, whoever holds it: a true outcome is
+    /// always recorded. With [`Keep::Forget`] the record is removed. A record that is `done` already stays
+    /// as it is.
     async fn done(
         &self,
         lease: &Lease,
         connection: &CreatedConnection,
+        origin: Origin,
         keep: Keep,
+        wall_ms: i64,
     ) -> Result<Recorded, StoreError>;
 
-    /// Records a verdict about a connection that is the outcome of this id, and answers with the one
-    /// that is recorded then: the first definite one stays, except that [`Verdict::Failed`] may
-    /// become [`Verdict::Deleted`]. A verdict that is taken is a change like every other: from then
-    /// on the record and the outcome are remembered anew.
+    /// Records a verdict about the connection that is the outcome of this id, and returns the one that is
+    /// recorded then: the first definite one stays, except that [`Verdict::Failed`] may become
+    /// [`Verdict::Deleted`]. A verdict that is taken is a change like every other: from then on the record
+    /// is remembered for its full time again.
     ///
-    /// Nothing is recorded where there is no such record (any more), or one without verification:
-    /// then the given verdict is the answer.
+    /// Nothing is recorded where there is no such record, or one without verification: then the given
+    /// verdict is returned.
     async fn verified(
         &self,
-        key: &Key,
+        request_id: &RequestId,
         connection: &ConnectionId,
         verdict: &Verdict,
     ) -> Result<Verdict, StoreError>;
 
-    /// Forgets a record for which nothing was created, and ends the lock.
+    /// `claimed` → no record.
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
 
-    /// Leaves an `unknown` record to whoever claims it next. The lock stays until its end.
+    /// Leaves the record, in the state that it is in, to the next one who claims it.
     async fn abandon(&self, lease: &Lease) -> Result<(), StoreError>;
-
-    /// Those of these connections that are the outcome of another request id.
-    async fn outcomes_of_others(
-        &self,
-        key: &Key,
-        connections: &[ConnectionId],
-    ) -> Result<Vec<ConnectionId>, StoreError>;
 }

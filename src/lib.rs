@@ -15,6 +15,7 @@ pub mod grpc;
 mod hardening;
 pub mod health;
 pub mod idempotency;
+mod json;
 pub mod jwt;
 pub mod metrics;
 pub mod proto;

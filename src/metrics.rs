@@ -19,11 +19,14 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::telemetry;
+use crate::{idempotency::Weakness, telemetry};
 
 pub use self::{
     calls::{CallMetrics, METHODS, OTHER_METHOD, is_fault, method},
-    creations::{ClaimOutcome, CreationMetrics, CreationOutcome, SearchOutcome, VerificationOutcome},
+    creations::{
+        ClaimOutcome, CreationMetrics, CreationOutcome, FirstSearchOutcome, SearchOutcome,
+        VerificationOutcome,
+    },
     token::{RefreshOutcome, TokenMetrics},
     upstream::{AttemptLabels, ErrorType, UpstreamMetrics},
 };
@@ -46,6 +49,8 @@ pub struct Metrics {
     pub token: TokenMetrics,
     /// Whether the store of request ids answered last.
     pub idempotency_store_up: Gauge,
+    /// Why the store of request ids may forget, each 1 or 0.
+    pub idempotency_store_weakness: Family<WeaknessLabel, Gauge>,
     /// Whether Adobe's connection specification was not what this service sends, when last read.
     pub spec_drift: Gauge,
     /// When the certificates in use expire, in seconds of Unix time.
@@ -76,6 +81,18 @@ pub struct Reason {
 impl From<&'static str> for Reason {
     fn from(reason: &'static str) -> Self {
         Self { reason }
+    }
+}
+
+/// Why the store of request ids may forget: one of [`Weakness::NAMES`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WeaknessLabel {
+    weakness: &'static str,
+}
+
+impl From<&'static str> for WeaknessLabel {
+    fn from(weakness: &'static str) -> Self {
+        Self { weakness }
     }
 }
 
@@ -154,6 +171,15 @@ impl Default for Metrics {
             "spec_drift",
             "Whether Adobe's connection specification for HubSpot was not what this service sends, when last read",
         );
+        let idempotency_store_weakness = register(
+            registry_of_own,
+            "idempotency_store_weakness",
+            "Whether the store of request ids may forget them, by the reason",
+            Family::default(),
+        );
+        for name in Weakness::NAMES {
+            drop(Family::<WeaknessLabel, Gauge>::get_or_create(&idempotency_store_weakness, &name.into()));
+        }
         let tls_certificate_expiry = register(
             registry_of_own,
             "tls_certificate_expiry_timestamp_seconds",
@@ -189,6 +215,7 @@ impl Default for Metrics {
             upstream,
             token,
             idempotency_store_up,
+            idempotency_store_weakness,
             spec_drift,
             tls_certificate_expiry,
             tls_reloads,

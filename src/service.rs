@@ -2,7 +2,6 @@
 
 mod background;
 mod bulkhead;
-mod candidates;
 mod connections;
 mod create_hubspot_connection;
 mod creation;
@@ -10,10 +9,15 @@ mod delete;
 mod diagnosis;
 mod dry_run;
 mod explore;
-mod flight;
 mod known;
 mod lease_keeper;
+mod listing;
+mod recognition;
 mod search;
+mod search_first;
+mod sending;
+mod sent;
+mod shared;
 mod update;
 mod verification;
 
@@ -21,13 +25,15 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 pub use self::{
     background::Background,
-    bulkhead::{Bulkhead, Place},
-    connections::{ConnectionError, ListHubSpotConnections, Listed},
-    create_hubspot_connection::{CreateHubSpotConnection, Created, Error, Failure},
+    bulkhead::{Bulkhead, Permit},
+    connections::{ConnectionError, Filter, ListHubSpotConnections, Listed},
+    create_hubspot_connection::{CreateHubSpotConnection, Created, Error, Failure, RecordProblem},
     dry_run::DryRunError,
+    search_first::{Recovery, SearchFirst},
+    sent::{WallClock, wall_clock},
     update::UpdateHubSpotConnection,
 };
-use self::{dry_run::Spec, flight::Flights, known::Known};
+use self::{dry_run::Spec, known::Known, search_first::Listings, shared::SharedCreations};
 use crate::{
     idempotency::{FingerprintKeys, Retention, Store},
     metrics::CreationMetrics,
@@ -36,7 +42,8 @@ use crate::{
 /// The use cases over one Flow Service and one store.
 pub struct Service<F> {
     parts: Arc<Parts<F>>,
-    flights: Flights,
+    shared: SharedCreations,
+    listings: Arc<Listings>,
     creations: Bulkhead,
     calls: Bulkhead,
     known: Known,
@@ -50,7 +57,8 @@ impl<F> Service<F> {
     pub fn new(parts: Parts<F>, most_waiting: NonZeroUsize) -> Self {
         Self {
             parts: Arc::new(parts),
-            flights: Flights::default(),
+            shared: SharedCreations::default(),
+            listings: Arc::default(),
             creations: Bulkhead::new(most_waiting),
             calls: Bulkhead::new(most_waiting),
             known: Known::default(),
@@ -93,6 +101,10 @@ pub struct Parts<F> {
     pub fingerprint_keys: FingerprintKeys,
     /// How long things are remembered.
     pub retention: Retention,
+    /// What to do about lost creations.
+    pub recovery: Recovery,
+    /// The clock whose times other processes can read.
+    pub wall_clock: WallClock,
     /// Where the tasks run that outlive a call.
     pub background: Background,
 }

@@ -15,10 +15,11 @@ pub(crate) enum Row {
     Idle,
     Start,
     Ids,
+    SearchFirst,
     Soak,
 }
 
-const ROWS: [(&str, Row); 11] = [
+const ROWS: [(&str, Row); 12] = [
     ("cpu", Row::Cpu),
     ("workloads", Row::Workloads),
     ("throughput", Row::Throughput),
@@ -29,13 +30,14 @@ const ROWS: [(&str, Row); 11] = [
     ("idle", Row::Idle),
     ("start", Row::Start),
     ("ids", Row::Ids),
+    ("search-first", Row::SearchFirst),
     ("soak", Row::Soak),
 ];
 
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench create -- [OPTIONS]
   --only ROW,…     some of cpu, workloads, throughput, p99, slow-upstream, overload, memory, idle,
-                   start, ids, soak; all but soak where this is left out
+                   start, ids, search-first, soak; all but soak where this is left out
   --soak           the soak as well, which takes ten minutes
   --quick          tries everything in little time; the figures mean nothing
   --rounds N       rounds of each comparison, five times as many of those that are short; 9 if left out
@@ -44,7 +46,7 @@ usage: cargo bench --bench create -- [OPTIONS]
 or, for a server that runs under a profiler:
        create upstream, with BENCH_DELAY_MS in the environment
        create bare, with BENCH_UPSTREAM=http://ADDRESS of it
-       create load ADDRESS CALLS IN_FLIGHT";
+       create load ADDRESS CALLS IN_FLIGHT [without-id]";
 
 /// What was asked for.
 #[derive(Clone, Debug)]

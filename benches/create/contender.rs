@@ -119,7 +119,9 @@ impl Bench {
     }
 
     /// The service as it runs by default: with its log, its metrics and its store in memory. It takes
-    /// more calls at once, because those pile up while the machine stands still, and bare has no limit.
+    /// more calls at once, because those pile up while the machine stands still, and bare has no limit. It
+    /// searches for nothing first, as a store does not that has run for long, and forgets soon what it
+    /// would keep for a day: it holds 100,000 ids.
     fn settings(&self, url: &str, setup: Setup<'_>) -> Vec<(String, String)> {
         let mut settings = vec![
             ("HCS_LISTEN", "127.0.0.1:0"),
@@ -129,6 +131,11 @@ impl Bench {
             ("HCS_CLIENT_ID", "bench"),
             ("HCS_ACCESS_TOKEN", "bench"),
             ("HCS_MAX_IN_FLIGHT", "100000"),
+            ("HCS_SEARCH_FIRST", "never"),
+            ("HCS_REQUEST_ID_TTL", "8s"),
+            ("HCS_CREATE_TIMEOUT", "2s"),
+            ("HCS_SETTLE_WINDOW", "1s"),
+            ("HCS_REQUEST_TIMEOUT", "5s"),
         ];
         settings.retain(|(name, _)| setup.settings.iter().all(|(other, _)| other != name));
         settings.extend(setup.settings);

@@ -4,6 +4,7 @@ mod ids;
 mod memory;
 mod overload;
 mod peak;
+mod search_first;
 mod slow_upstream;
 mod soak;
 mod start;
@@ -37,6 +38,9 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report) {
     }
     if has(Row::Ids) {
         ids::run(bench, report).await;
+    }
+    if has(Row::SearchFirst) {
+        search_first::run(bench, report).await;
     }
     if has(Row::Soak) {
         soak::run(bench, report).await;

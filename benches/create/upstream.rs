@@ -7,7 +7,10 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -37,6 +40,7 @@ pub(crate) fn main() {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
+    requests: Arc<AtomicU64>,
     accepting: AbortOnDropHandle<()>,
 }
 
@@ -44,19 +48,26 @@ impl Upstream {
     pub(crate) async fn start(delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let requests = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&requests);
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
                 // A client may go at any time.
-                tokio::spawn(serve(stream, delay));
+                tokio::spawn(serve(stream, delay, Arc::clone(&counted)));
             }
         });
-        Self { address, accepting: AbortOnDropHandle::new(accepting) }
+        Self { address, requests, accepting: AbortOnDropHandle::new(accepting) }
+    }
+
+    /// How many requests came in.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 }
 
-async fn serve(mut stream: TcpStream, delay: Duration) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, delay: Duration, requests: Arc<AtomicU64>) -> io::Result<()> {
     let mut received = Vec::with_capacity(4096);
     let mut answer = Vec::with_capacity(1024);
     loop {
@@ -68,6 +79,7 @@ async fn serve(mut stream: TcpStream, delay: Duration) -> io::Result<()> {
                 return Ok(());
             }
         };
+        requests.fetch_add(1, Ordering::Relaxed);
         answer.clear();
         write_answer(&mut answer, &received[..end]);
         received.drain(..end);
@@ -108,7 +120,13 @@ fn write_answer(answer: &mut Vec<u8>, request: &[u8]) {
         let path = request.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
         let path = std::str::from_utf8(path).unwrap_or_default();
         let id = path.rsplit('/').next().unwrap_or_default();
-        let body = CONNECTION.replace("$ID", id);
+        let one;
+        let body = if id.starts_with("connections") {
+            &*LIST
+        } else {
+            one = format!(r#"{{"items":[{}]}}"#, CONNECTION.replace("$ID", id));
+            &one
+        };
         write!(
             answer,
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -119,4 +137,17 @@ fn write_answer(answer: &mut Vec<u8>, request: &[u8]) {
 }
 
 /// A connection as the Flow Service answers it.
-const CONNECTION: &str = r#"{"items":[{"id":"$ID","createdAt":1597973312000,"updatedAt":1597973312000,"createdBy":"user@AdobeID","updatedBy":"user@AdobeID","createdClient":"client","updatedClient":"client","sandboxId":"70aab3f0-2ea4-11ea-a84f-c1e1d2b93b8e","sandboxName":"prod","imsOrgId":"1234@AdobeOrg","name":"HubSpot","description":"The HubSpot account of the marketing department","connectionSpec":{"id":"cc6a4487-9e91-433e-a3a3-9cf6626c1806","version":"1.0"},"state":"enabled","auth":{"specName":"Basic Authentication","params":{"clientId":"4f2c1a9e-7b36-4d0e-9c55-2e8f71b6a3d4","clientSecret":"xxxxxxxx","accessToken":"xxxxxxxx","refreshToken":"xxxxxxxx"}},"version":"\"1400dd53-0000-0200-0000-5f3f23450000\"","etag":"\"1400dd53-0000-0200-0000-5f3f23450000\""}]}"#;
+const CONNECTION: &str = r#"{"id":"$ID","createdAt":1597973312000,"updatedAt":1597973312000,"createdBy":"user@AdobeID","updatedBy":"user@AdobeID","createdClient":"client","updatedClient":"client","sandboxId":"70aab3f0-2ea4-11ea-a84f-c1e1d2b93b8e","sandboxName":"prod","imsOrgId":"1234@AdobeOrg","name":"HubSpot","description":"The HubSpot account of the marketing department","connectionSpec":{"id":"cc6a4487-9e91-433e-a3a3-9cf6626c1806","version":"1.0"},"state":"enabled","auth":{"specName":"Basic Authentication","params":{"clientId":"4f2c1a9e-7b36-4d0e-9c55-2e8f71b6a3d4","clientSecret":"xxxxxxxx","accessToken":"xxxxxxxx","refreshToken":"xxxxxxxx"}},"version":"\"1400dd53-0000-0200-0000-5f3f23450000\"","etag":"\"1400dd53-0000-0200-0000-5f3f23450000\""}"#;
+
+/// A list of connections that other requests created.
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    let items = (0..LISTED).map(|number| {
+        let id = format!("8f1f6c0e-52a1-4d0e-9d53-{number:012x}");
+        let description = format!("department [request {id}]");
+        CONNECTION.replace("$ID", &id).replace("department", &description)
+    });
+    format!(r#"{{"items":[{}]}}"#, items.collect::<Vec<_>>().join(","))
+});
+
+/// The connections of a sandbox.
+const LISTED: usize = 20;

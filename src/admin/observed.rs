@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     flow_service::{TokenSource, UpstreamState},
-    idempotency::Store,
+    idempotency::{Store, Weakness},
     metrics::Metrics,
     tls::ServerTls,
 };
@@ -34,6 +34,11 @@ impl Observed {
     /// Puts the state into the metrics.
     pub(super) fn note(&self, metrics: &Metrics) {
         metrics.idempotency_store_up.set(self.store.is_available().into());
+        let weaknesses = self.store.weaknesses();
+        for name in Weakness::NAMES {
+            let is_there = weaknesses.iter().any(|weakness| weakness.name() == name);
+            metrics.idempotency_store_weakness.get_or_create(&name.into()).set(is_there.into());
+        }
         metrics.spec_drift.set(self.spec_has_drifted.load(Ordering::Relaxed).into());
         metrics.upstream.breaker_open.set(self.upstream.is_breaker_open().into());
         metrics.upstream.throttle_gate_closed.set(self.upstream.is_gate_closed().into());

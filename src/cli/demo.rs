@@ -102,14 +102,16 @@ fn configuration(emulator: &Emulator) -> Result<Config, Box<dyn Error>> {
 /// Says where to go from here.
 fn introduce(id: &str, grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> io::Result<()> {
     let target = grpc.to_string();
-    let create = grpcurl::create(&target);
-    let others = grpcurl::others(&target, id, grpcurl::CREDENTIALS).join("\n");
+    let ids = grpcurl::RequestIds::generate();
+    let create = grpcurl::create(&target, &ids);
+    let others = grpcurl::others(&target, id, grpcurl::CREDENTIALS, &ids).join("\n");
     write!(
         io::stdout(),
         "
 The service listens on {grpc} (gRPC) and {admin} (admin), the Flow Service emulator on {emulator}.
 
-See what it offers, and create another connection:
+See what it offers, and create another connection. Run the creation again: the answer is the same
+connection, replayed.
 
 grpcurl -plaintext {grpc} list
 grpcurl -plaintext {grpc} describe hubspot_connection.v1.CreateHubSpotConnectionRequest

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     domain::Invalid,
-    idempotency::{FingerprintKeys, LEASE, Retention},
+    idempotency::FingerprintKeys,
+    service::{Recovery, SearchFirst},
 };
 
 /// Shorter keys could be guessed.
 const SHORTEST_KEY: usize = 32;
-/// How much longer than a creation's request the settle window has to be against the real Flow
-/// Service: for a request that the gateway has given up and the other side still works on.
-const SETTLE_MARGIN: Duration = Duration::from_secs(15);
+/// How long a connection may stay invisible in the real Flow Service, at least: nothing is documented.
+const SHORTEST_SETTLE_WINDOW: Duration = Duration::from_secs(60);
 
 pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Reported> {
     let redis_url = redis_url(source);
@@ -26,10 +26,14 @@ pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Repo
     let keys = fingerprint_secret(source, matches!(redis_url, Ok(None) | Err(_)));
     let request_id = source.read("HCS_REQUEST_ID_TTL", parse::timeout);
     let settle_window = source.read("HCS_SETTLE_WINDOW", parse::timeout);
+    let references = source.read("HCS_DESCRIPTION_REFERENCE", parse::boolean);
+    let search_first = source.read("HCS_SEARCH_FIRST", parse::search_first);
     Ok(IdempotencyConfig {
         redis_url: redis_url?,
         fingerprint_keys: keys?,
-        retention: Retention { request_id: request_id?, settle_window: settle_window?, lease: LEASE },
+        request_id_ttl: request_id?,
+        settle_window: settle_window?,
+        recovery: Recovery { references: references?, search_first: search_first? },
     })
 }
 
@@ -78,28 +82,32 @@ pub(crate) fn fingerprint_keys(text: &SecretString) -> Result<FingerprintKeys, I
     }
 }
 
-/// Reports durations that cannot hold together.
-pub(super) fn check_durations(
+/// Reports settings that cannot hold together.
+pub(super) fn check_together(
     source: &mut Source,
     idempotency: &IdempotencyConfig,
     upstream: &UpstreamConfig,
     request_timeout: Duration,
 ) {
-    let Retention { request_id, settle_window, .. } = idempotency.retention;
-    if upstream.flow_service_url.scheme() == "https"
-        && settle_window < upstream.create_timeout + SETTLE_MARGIN
-    {
+    let IdempotencyConfig { request_id_ttl, settle_window, recovery, .. } = idempotency;
+    if recovery.search_first == SearchFirst::Strict && !recovery.references {
         source.report(
-            "HCS_SETTLE_WINDOW",
-            "shorter than HCS_CREATE_TIMEOUT and 15s: a creation could be sent again while the first one may \
-             still arrive",
+            "HCS_SEARCH_FIRST",
+            "strict needs HCS_DESCRIPTION_REFERENCE=true: without references nothing proves that a request was \
+             not sent",
         );
     }
-    if request_id < settle_window + request_timeout {
+    if upstream.flow_service_url.scheme() == "https" && *settle_window < SHORTEST_SETTLE_WINDOW {
+        source.report(
+            "HCS_SETTLE_WINDOW",
+            "shorter than 60s: a connection that lists do not show yet could be created again",
+        );
+    }
+    if *request_id_ttl < upstream.create_timeout + *settle_window + request_timeout {
         source.report(
             "HCS_REQUEST_ID_TTL",
-            "shorter than HCS_SETTLE_WINDOW and HCS_REQUEST_TIMEOUT together: an id could be forgotten while \
-             its outcome is not known yet",
+            "shorter than HCS_CREATE_TIMEOUT, HCS_SETTLE_WINDOW and HCS_REQUEST_TIMEOUT together: an id could \
+             be forgotten while its outcome is not known yet",
         );
     }
 }

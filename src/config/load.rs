@@ -56,7 +56,7 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
     let idempotency = idempotency::idempotency(source);
     if let (Ok(idempotency), Ok(upstream), Ok(request_timeout)) = (&idempotency, &upstream, &request_timeout)
     {
-        idempotency::check_durations(source, idempotency, upstream, *request_timeout);
+        idempotency::check_together(source, idempotency, upstream, *request_timeout);
     }
     let reflection = source.read("HCS_REFLECTION", parse::boolean);
     let max_in_flight = source.read("HCS_MAX_IN_FLIGHT", |text| parse::count(text, MOST_IN_FLIGHT));
@@ -220,13 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_searched_for_strictly_without_references() {
+        let strict = ("HCS_SEARCH_FIRST", "strict");
+        assert!(load(&[strict]).is_ok());
+        let without = ("HCS_DESCRIPTION_REFERENCE", "false");
+        assert_problem(&[strict, without], "HCS_SEARCH_FIRST", "HCS_DESCRIPTION_REFERENCE");
+    }
+
+    #[test]
     fn durations_have_to_hold_together() {
-        assert_problem(&[("HCS_SETTLE_WINDOW", "79s")], "HCS_SETTLE_WINDOW", "HCS_CREATE_TIMEOUT");
-        assert!(load(&[("HCS_SETTLE_WINDOW", "80s")]).is_ok());
+        assert_problem(&[("HCS_SETTLE_WINDOW", "59s")], "HCS_SETTLE_WINDOW", "60s");
+        assert!(load(&[("HCS_SETTLE_WINDOW", "60s")]).is_ok());
         let loopback = ("HCS_FLOW_SERVICE_URL", "http://127.0.0.1:1");
         assert!(load(&[("HCS_SETTLE_WINDOW", "2s"), loopback]).is_ok());
-        assert_problem(&[("HCS_REQUEST_ID_TTL", "149s")], "HCS_REQUEST_ID_TTL", "HCS_SETTLE_WINDOW");
-        assert!(load(&[("HCS_REQUEST_ID_TTL", "150s")]).is_ok());
+        assert_problem(&[("HCS_REQUEST_ID_TTL", "214s")], "HCS_REQUEST_ID_TTL", "HCS_SETTLE_WINDOW");
+        assert!(load(&[("HCS_REQUEST_ID_TTL", "215s")]).is_ok());
     }
 
     #[test]

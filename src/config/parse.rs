@@ -15,7 +15,10 @@ use super::{
     LogFormat, UpstreamHttp,
     small_file::{self, ReadError},
 };
-use crate::domain::{AllowedSandboxes, Invalid, SandboxName};
+use crate::{
+    domain::{AllowedSandboxes, Invalid, SandboxName},
+    service::SearchFirst,
+};
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Invalid> {
     text.parse().map_err(|_| Invalid::from("must be an IP address and a port, as in 127.0.0.1:50051"))
@@ -23,6 +26,15 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Invalid> {
 
 pub(super) fn boolean(text: &str) -> Result<bool, Invalid> {
     text.parse().map_err(|_| Invalid::from("must be true or false"))
+}
+
+pub(super) fn search_first(text: &str) -> Result<SearchFirst, Invalid> {
+    match text {
+        "auto" => Ok(SearchFirst::Auto),
+        "strict" => Ok(SearchFirst::Strict),
+        "never" => Ok(SearchFirst::Never),
+        _ => Err(Invalid::from("must be auto, strict or never")),
+    }
 }
 
 pub(super) fn count(text: &str, most: usize) -> Result<NonZeroUsize, Invalid> {

@@ -72,7 +72,18 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "HCS_SETTLE_WINDOW",
         Fallback::Text("90s"),
-        "How long a creation whose answer was lost may still arrive, as a duration; it is not sent again before.",
+        "How long a connection may stay invisible after the last moment at which it may have been created, as a \
+         duration; a lost creation is not sent again before.",
+    ),
+    plain(
+        "HCS_DESCRIPTION_REFERENCE",
+        Fallback::Text("true"),
+        "Stores the request id at the end of the description, which recognizes a lost creation: true or false.",
+    ),
+    plain(
+        "HCS_SEARCH_FIRST",
+        Fallback::Text("auto"),
+        "Searches before sending where the store may have forgotten a request id: auto, strict or never.",
     ),
     plain(
         "HCS_REQUEST_TIMEOUT",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{HubSpotCredentials, Invalid, InvalidReason, SandboxName};
+use super::{HubSpotCredentials, Invalid, InvalidReason, SandboxName, reference::last_reference};
 
 /// The name of a connection: 1 to 255 characters after trimming, without control characters.
 ///
@@ -55,10 +55,16 @@ impl Description {
     /// Parses a description, which is kept as it is; an empty one is none.
     ///
     /// # Errors
-    /// [`Invalid`] when it is too long.
+    /// [`Invalid`] when it is too long, or holds a reference, which only this service writes.
     pub fn parse(description: &str) -> Result<Option<Self>, Invalid> {
         if description.chars().count() > Self::MAX_CHARS {
             return Err(Invalid::new(InvalidReason::TooLong, "must not be longer than 1,000 characters"));
+        }
+        if last_reference(description).is_some() {
+            return Err(Invalid::new(
+                InvalidReason::NotAllowed,
+                "must not hold \"[request UUID]\": this service adds the request_id itself",
+            ));
         }
         Ok((!description.is_empty()).then(|| Self(description.to_owned())))
     }
@@ -189,6 +195,12 @@ mod tests {
         assert_eq!(description.as_str(), " two\nlines ");
         assert!(Description::parse(&"ü".repeat(1000)).is_ok());
         assert_eq!(Description::parse(&"ü".repeat(1001)).unwrap_err().reason, InvalidReason::TooLong);
+        for forged in [
+            "x [request 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7] y",
+            "%5BREQUEST 8F1F6C0E-52A1-4D0E-9D53-6D1FB1D3E2A7%5D",
+        ] {
+            assert_eq!(Description::parse(forged).unwrap_err().reason, InvalidReason::NotAllowed, "{forged}");
+        }
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub struct Progress {
     request_id: RequestId,
     stage: AtomicU8,
     may_exist: AtomicBool,
+    may_be_forgotten: AtomicBool,
     sent: AtomicU32,
 }
 
@@ -83,6 +84,7 @@ impl Progress {
             request_id,
             stage: AtomicU8::new(Stage::Request as u8),
             may_exist: AtomicBool::new(may_exist),
+            may_be_forgotten: AtomicBool::new(false),
             sent: AtomicU32::new(0),
         }
     }
@@ -112,16 +114,23 @@ impl Progress {
         self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Notes that an earlier attempt may have been forgotten: then a connection may exist in any case.
+    pub fn set_may_be_forgotten(&self) {
+        self.may_be_forgotten.store(true, Ordering::SeqCst);
+        self.set_may_exist(true);
+    }
+
     /// Notes whether a connection may exist that nobody was told of.
     pub fn set_may_exist(&self, may_exist: bool) {
+        let may_exist = may_exist || self.may_be_forgotten.load(Ordering::SeqCst);
         self.may_exist.store(may_exist, Ordering::SeqCst);
-        // Who says so and then looks whether anybody waits must not look first.
+        // Must not be reordered with a look at whether anybody waits; pairs with the fence in `may_exist`.
         fence(Ordering::SeqCst);
     }
 
     /// Whether a connection may exist that nobody was told of.
     pub fn may_exist(&self) -> bool {
-        // Nor must who has left and then asks ask first.
+        // Must not be reordered with the end of waiting; pairs with the fence in `set_may_exist`.
         fence(Ordering::SeqCst);
         self.may_exist.load(Ordering::SeqCst)
     }

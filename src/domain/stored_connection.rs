@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{
     ConnectionId, ConnectionName, Description, Etag, HubSpotCredentials, Invalid, InvalidReason, SandboxName,
+    reference::split,
 };
 
 /// Where a connection is.
@@ -30,7 +31,8 @@ pub struct Connection {
     pub etag: Etag,
     /// Its name. Others than this service may have given it one that this service would not.
     pub name: String,
-    /// Its description, where it has one and the answer tells it.
+    /// Its description as it is stored, with the reference of the request that created it, where it has one
+    /// and the reply shows it.
     pub description: Option<String>,
     /// What it can be used for; `None` for a state that this service does not know.
     pub state: Option<ConnectionState>,
@@ -151,7 +153,8 @@ impl ConnectionChanges {
     /// Whether the name and the description of a connection are what these changes make of it.
     /// Credentials cannot be compared.
     pub fn show_in(&self, connection: &Connection) -> bool {
-        let description = connection.description.as_deref().unwrap_or_default();
+        let (description, _) = split(connection.description.as_deref().unwrap_or_default());
+        let description = description.unwrap_or_default();
         self.name().is_none_or(|name| name.as_str() == connection.name)
             && self.description().is_none_or(|new| new.map_or("", |new| new.as_str()) == description)
     }

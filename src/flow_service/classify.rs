@@ -1,6 +1,9 @@
 //! What an error answer means. One table, decided by code first and status second.
 
-use super::{Refusal, error_body::ErrorCode};
+use super::{
+    Refusal,
+    error_body::{ErrorBody, ErrorCode},
+};
 
 /// What an answer other than a success means for the request that got it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,18 +18,50 @@ pub(super) enum Meaning {
     Unknown,
 }
 
+/// What was asked for: how certain it must be that nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To create something: done twice there are two.
+    Create,
+    /// To change or delete something that is there.
+    Change,
+    /// To read.
+    Read,
+}
+
+/// The statuses by which the Flow Service or the gateway before it refuses. By any other one somebody
+/// between may have given up on a request that went its way: 408, 409, 423, 425, 460, 499 and more.
+const REFUSALS: [u16; 8] = [400, 401, 403, 404, 412, 415, 422, 429];
+
 /// Classifies an answer other than a success.
 ///
 /// The codes are those of Adobe's Flow Service error catalogue and of the gateway in front of it.
-/// Only a 4xx, other than a time-out, proves that nothing was done.
-pub(super) fn classify(status: u16, code: Option<&ErrorCode>) -> Meaning {
+/// Only a refusal proves that nothing was done, and to whom a second creation would be harm only one
+/// that is certainly theirs.
+pub(super) fn classify(asked: Asked, status: u16, body: &ErrorBody) -> Meaning {
+    let is_certain = match asked {
+        Asked::Create => REFUSALS.contains(&status) && is_theirs(body),
+        Asked::Change => REFUSALS.contains(&status),
+        // A time-out is one, whoever reports it.
+        Asked::Read => (400..=499).contains(&status) && status != 408,
+    };
+    if is_certain { refusal(status, body.code.as_ref()) } else { Meaning::Unknown }
+}
+
+/// Whether a refusal is in a form that the Flow Service or the gateway before it uses, with no code for
+/// anything but a refusal: a gateway may put its own status on the failure of another.
+fn is_theirs(body: &ErrorBody) -> bool {
+    let is_refusal = |code: &ErrorCode| u16::try_from(code.status()).is_ok_and(|s| REFUSALS.contains(&s));
+    body.is_documented && body.code.as_ref().is_none_or(is_refusal)
+}
+
+/// What a refusal means.
+fn refusal(status: u16, code: Option<&ErrorCode>) -> Meaning {
     match status {
         429 => Meaning::Throttled,
         401 => Meaning::TokenRefused,
-        // A time-out is one, whoever reports it.
-        408 => Meaning::Unknown,
         412 => Meaning::Refused(Refusal::EtagMismatch),
-        400..=499 => match code {
+        _ => match code {
             Some(ErrorCode::Platform { prefix, number, .. }) if prefix == "FLOW" => flow_code(*number),
             Some(ErrorCode::Gateway(number)) => gateway_code(*number),
             _ => None,
@@ -36,7 +71,6 @@ pub(super) fn classify(status: u16, code: Option<&ErrorCode>) -> Meaning {
             404 => Refusal::NotFound,
             _ => Refusal::Request,
         })),
-        _ => Meaning::Unknown,
     }
 }
 
@@ -79,6 +113,24 @@ mod tests {
     const NO_SANDBOX: Meaning = Refused(SandboxNotFound);
     const NOT_FOUND: Meaning = Refused(NotFound);
     const STATE: Meaning = Refused(State);
+
+    const ASKED: [Asked; 3] = [Asked::Create, Asked::Change, Asked::Read];
+
+    fn with_code(code: ErrorCode) -> ErrorBody {
+        ErrorBody { code: Some(code), is_documented: true, ..ErrorBody::default() }
+    }
+
+    /// A code of the Flow Service's catalogue.
+    fn flow(number: u32, status: u16) -> ErrorBody {
+        with_code(ErrorCode::Platform { prefix: "FLOW".to_owned(), number, status })
+    }
+
+    #[track_caller]
+    fn assert_means(status: u16, body: &ErrorBody, meaning: Meaning) {
+        for asked in ASKED {
+            assert_eq!(classify(asked, status, body), meaning, "{asked:?} {status} {body:?}");
+        }
+    }
 
     #[test]
     fn every_code_has_its_meaning() {
@@ -130,8 +182,7 @@ mod tests {
             (2200, 500, Unknown),
             (2250, 500, Unknown),
         ] {
-            let code = ErrorCode::Platform { prefix: "FLOW".to_owned(), number, status };
-            assert_eq!(classify(status, Some(&code)), meaning, "{code}");
+            assert_means(status, &flow(number, status), meaning);
         }
     }
 
@@ -147,13 +198,15 @@ mod tests {
             (403_027, 403, CREDENTIALS),
             (429_050, 429, Throttled),
         ] {
-            assert_eq!(classify(status, Some(&ErrorCode::Gateway(number))), meaning, "{number}");
+            assert_means(status, &with_code(ErrorCode::Gateway(number)), meaning);
         }
     }
 
     #[test]
     fn without_a_code_the_status_decides() {
+        let body = ErrorBody { is_documented: true, ..ErrorBody::default() };
         for (status, meaning) in [
+            (101, Unknown),
             (300, Unknown),
             (307, Unknown),
             (400, REQUEST),
@@ -161,7 +214,6 @@ mod tests {
             (403, PERMISSION),
             (404, NOT_FOUND),
             (408, Unknown),
-            (409, REQUEST),
             (412, Refused(EtagMismatch)),
             (415, REQUEST),
             (422, REQUEST),
@@ -171,9 +223,50 @@ mod tests {
             (503, Unknown),
             (504, Unknown),
             (599, Unknown),
+            (999, Unknown),
         ] {
-            assert_eq!(classify(status, None), meaning, "{status}");
+            assert_means(status, &body, meaning);
         }
+    }
+
+    #[test]
+    fn a_status_that_is_no_refusal_of_theirs_refuses_a_read_and_leaves_open_what_else_was_done() {
+        for status in (400..=499).filter(|status| !REFUSALS.contains(status) && *status != 408) {
+            for is_documented in [true, false] {
+                let body = ErrorBody { is_documented, ..ErrorBody::default() };
+                assert_eq!(classify(Asked::Read, status, &body), REQUEST, "{status}");
+                assert_eq!(classify(Asked::Create, status, &body), Unknown, "{status}");
+                assert_eq!(classify(Asked::Change, status, &body), Unknown, "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_by_anybody_leaves_open_whether_something_was_created() {
+        let anybodys = ErrorBody::parse(b"<html><h1>403 Forbidden</h1></html>");
+        for status in REFUSALS {
+            assert_eq!(classify(Asked::Create, status, &anybodys), Unknown, "{status}");
+            for asked in [Asked::Change, Asked::Read] {
+                assert_ne!(classify(asked, status, &anybodys), Unknown, "{asked:?} {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_code_for_a_failure_is_no_refusal_of_a_creation() {
+        for (body, status) in [
+            (flow(1102, 500), 400),
+            (flow(1103, 503), 404),
+            (flow(1104, 504), 400),
+            (flow(1006, 408), 400),
+            (flow(1400, 499), 400),
+            (with_code(ErrorCode::Gateway(503_000)), 403),
+            (with_code(ErrorCode::Gateway(504_000)), 400),
+        ] {
+            assert_eq!(classify(Asked::Create, status, &body), Unknown, "{status} {body:?}");
+        }
+        // The catalogue and a real body disagree about this one.
+        assert_eq!(classify(Asked::Create, 404, &flow(1439, 400)), NOT_FOUND);
     }
 
     #[test]
@@ -188,13 +281,12 @@ mod tests {
             (1012, 504, Unknown),
         ] {
             let code = ErrorCode::Platform { prefix: "CONN".to_owned(), number, status };
-            assert_eq!(classify(status, Some(&code)), meaning, "{code}");
+            assert_means(status, &with_code(code), meaning);
         }
     }
 
     #[test]
     fn a_refusal_in_the_code_does_not_make_a_server_error_certain() {
-        let code = ErrorCode::Platform { prefix: "FLOW".to_owned(), number: 1413, status: 400 };
-        assert_eq!(classify(503, Some(&code)), Unknown);
+        assert_means(503, &flow(1413, 400), Unknown);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::ConnectionId;
 
@@ -19,6 +19,9 @@ pub(super) struct ErrorBody {
     pub(super) request_id: Option<String>,
     /// Whether it has what only the Flow Service's own bodies have.
     pub(super) is_of_flow_service: bool,
+    /// Whether it has one of the shapes that the Flow Service and the gateway before it are known to
+    /// answer in. What has none may come from anybody on the way.
+    pub(super) is_documented: bool,
     /// The IDs of the dataflows that use a connection, where the body is about that and names them.
     pub(super) flows: Vec<String>,
 }
@@ -31,6 +34,16 @@ pub(super) enum ErrorCode {
     Platform { prefix: String, number: u32, status: u16 },
     /// A code of the Adobe I/O gateway: `403003`.
     Gateway(u32),
+}
+
+impl ErrorCode {
+    /// The HTTP status that it is for, which the answer need not have.
+    pub(super) fn status(&self) -> u32 {
+        match self {
+            Self::Platform { status, .. } => u32::from(*status),
+            Self::Gateway(number) => number / 1000,
+        }
+    }
 }
 
 impl fmt::Display for ErrorCode {
@@ -61,6 +74,7 @@ impl ErrorBody {
 
         Self {
             is_of_flow_service: has_flow_code || text("errorMessage").is_some(),
+            is_documented: is_documented(&fields, code.as_ref()),
             flows: if is_in_use { flows(&Value::Object(fields.clone())) } else { Vec::new() },
             code,
             message: report("detailed-message")
@@ -70,6 +84,28 @@ impl ErrorBody {
                 .or_else(|| text("error"))
                 .or_else(|| text("title")),
             request_id: report("request-id"),
+        }
+    }
+}
+
+/// Whether a body has a documented shape.
+fn is_documented(fields: &Map<String, Value>, code: Option<&ErrorCode>) -> bool {
+    let has = |name: &str| fields.get(name).and_then(non_empty).is_some();
+    let status = fields.get("status").and_then(Value::as_u64);
+    match code {
+        // The problem document of the Flow Service or of another service of the Platform.
+        Some(ErrorCode::Platform { .. }) => true,
+        // The gateway's: the code begins with the status.
+        Some(code @ ErrorCode::Gateway(_)) => (400..600).contains(&code.status()),
+        None => {
+            // The legacy fields, with or without a problem document.
+            has("errorMessage")
+                // A bare message.
+                || has("message") && fields.len() == 1
+                // A generic problem document.
+                || has("type") && has("title") && (status.is_some() || has("detail"))
+                // The same without a type, which other services of the Platform throttle with.
+                || has("title") && has("detail") && status == Some(429)
         }
     }
 }
@@ -214,6 +250,54 @@ mod tests {
         );
         for not_a_code in ["", "FLOW", "FLOW-1", "FLOW-x-400", "FLOW-1-2-3", "flow-1-400", "FLOW-1-99999"] {
             assert_eq!(parse(&format!(r#"{{"type":"{not_a_code}"}}"#)).code, None, "{not_a_code}");
+        }
+    }
+
+    #[test]
+    fn the_documented_shapes_are_told_from_those_of_anybody() {
+        for body in [
+            r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1439-404","title":"Resource not found","status":404}"#,
+            r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1439-404"}"#,
+            r#"{"type":"http://ns.adobe.com/aep/errors/SMS-2074-400"}"#,
+            r#"{"errorMessage":"connections not found","errorDetails":"connections not found"}"#,
+            r#"{"errorMessage":"connections not found"}"#,
+            r#"{"message":"Please provide a valid spec id"}"#,
+            r#"{"error_code":"403010","message":"Oauth token is missing."}"#,
+            r#"{"error_code":401013,"message":"Oauth token is not valid"}"#,
+            r#"{"type":"/placeholder/type/uri","status":400,"title":"BadRequestError","detail":"x"}"#,
+            r#"{"type":"/placeholder/type/uri","title":"BadRequestError","detail":"x"}"#,
+            r#"{"title":"RequestRateTooLarge","status":429,"detail":"x"}"#,
+        ] {
+            assert!(parse(body).is_documented, "{body}");
+        }
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            "<html><h1>403 Forbidden</h1></html>",
+            r#"[{"errorMessage":"x"}]"#,
+            r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1413-400","ti"#,
+            r#"{"errorMessage":""}"#,
+            r#"{"errorMessage":null}"#,
+            r#"{"errorMessage":["x"]}"#,
+            r#"{"message":" "}"#,
+            r#"{"message":"Forbidden","requestId":"x"}"#,
+            r#"{"status":"error","message":"This key is expired","category":"EXPIRED_AUTHENTICATION"}"#,
+            r#"{"timestamp":1,"status":404,"error":"Not Found","message":"x","path":"/connections"}"#,
+            r#"{"error":"forbidden"}"#,
+            r#"{"error":{"code":403,"message":"x"}}"#,
+            r#"{"errors":[{"errorMessage":"x"}]}"#,
+            r#"{"error_code":"40","message":"x"}"#,
+            r#"{"error_code":"canary","message":"x"}"#,
+            r#"{"error_code":null}"#,
+            r#"{"type":"about:blank"}"#,
+            r#"{"title":"Too many requests","status":503,"detail":"x"}"#,
+            r#"{"title":"Bad Request","status":400,"detail":"x"}"#,
+            r#"{"title":"x","detail":"x"}"#,
+            r#"{"success":false,"code":1020}"#,
+        ] {
+            assert!(!parse(body).is_documented, "{body}");
         }
     }
 

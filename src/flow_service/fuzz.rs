@@ -7,11 +7,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use super::{
-    Cause, ConnectionPage, PageToken, Problem,
+    Cause, ConnectionPage, PageToken, PageTrail, Problem,
     error_body::ErrorBody,
     ims,
     redaction::{presentable, without_tokens},
-    wire::{Found, read_columns, read_connection, read_count, read_page, read_tables, read_test, spec_drift},
+    wire::{
+        Found, read_columns, read_connection, read_count, read_created, read_page, read_tables, read_test,
+        read_version, spec_drift,
+    },
 };
 use crate::{
     domain::ConnectionId,
@@ -29,8 +32,10 @@ fn assert_quotes_nothing<T>(read: Result<T, Cause>) -> Option<T> {
     read.map_err(|error| assert_no_secret(&error_chain(&*error))).ok()
 }
 
-/// What is shown of an error is short, printable and free of the secrets that went out.
+/// What is shown of an error is short, printable and free of the secrets that went out, and only an object
+/// counts as an error of theirs.
 pub(crate) fn error_body(bytes: &[u8]) {
+    assert_object(bytes, Some(ErrorBody::parse(bytes)).filter(|body| body.is_documented).as_ref());
     let Problem { status: _, code, message, request_id, flows } =
         presentable(400, ErrorBody::parse(bytes), None, &SECRETS);
     let texts = [(code, 40), (message, 301), (request_id, 101)];
@@ -49,20 +54,37 @@ pub(crate) fn error_body(bytes: &[u8]) {
     assert_eq!(without_tokens(&once), once);
 }
 
-/// The name of the next page can be asked for, and of the credentials in a page nothing is kept but
-/// that they are there.
+/// Panics where something was read out of what is no object.
+fn assert_object<T>(bytes: &[u8], read: Option<&T>) {
+    if let Ok(body) = serde_json::from_slice::<Value>(bytes) {
+        assert!(body.is_object() || read.is_none(), "{body}");
+    }
+}
+
+/// Every item of a list is on its page, the name of the next page can be asked for, only what says that
+/// there is none is the last one, and of the credentials in a page nothing is kept but that they are there.
 pub(crate) fn page(bytes: &[u8]) {
-    assert_quotes_nothing(read_count(bytes));
-    let Some(page) = assert_quotes_nothing(read_page(bytes, 7)) else { return };
-    let ConnectionPage { connections: _, unreadable: _, next, server_time_ms } = page;
-    assert_eq!(server_time_ms, 7);
-    if let Some(PageToken(token)) = next {
+    assert_object(bytes, assert_quotes_nothing(read_count(bytes)).as_ref());
+    let page = assert_quotes_nothing(read_page(bytes));
+    assert_object(bytes, page.as_ref());
+    let Some(page) = page else { return };
+    let mut trail = PageTrail::default();
+    assert_quotes_nothing(trail.follow(&page));
+    // The same page once more does not go on.
+    assert!(page.items.iter().all(|item| item.id.is_none()) || trail.follow(&page).is_err());
+    let ConnectionPage { items, next } = page;
+    if let Some(PageToken(token)) = &next {
         assert!((1..=16 * 1024).contains(&token.len()));
     }
 
     // Of a field that comes twice this keeps the last one, so that both are read from what it makes.
     let Ok(mut body) = serde_json::from_slice::<Value>(bytes) else { return };
-    let read = |body: &Value| read_page(body.to_string().as_bytes(), 7).map(|page| page.connections).ok();
+    assert_eq!(body["items"].as_array().map(Vec::len), Some(items.len()));
+    let link = &body["_links"]["next"];
+    let is_last = link.is_null() || link == "" || link["href"] == "";
+    assert_eq!(next.is_none(), is_last, "{link}");
+
+    let read = |body: &Value| read_page(body.to_string().as_bytes()).map(|page| page.items).ok();
     let before = read(&body);
     for item in body.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
         for name in ["clientSecret", "accessToken", "refreshToken"] {
@@ -77,17 +99,21 @@ pub(crate) fn page(bytes: &[u8]) {
     assert_eq!(read(&body), before);
 }
 
-/// A connection is the one that was asked for.
+/// A connection is the one that was asked for, and an object.
 pub(crate) fn connection(bytes: &[u8]) {
     let id = ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").expect("a valid ID");
-    if let Some(Found::Connection(connection)) = assert_quotes_nothing(read_connection(bytes, &id)) {
+    let found = assert_quotes_nothing(read_connection(bytes, &id));
+    assert_object(bytes, found.as_ref());
+    if let Some(Found::Connection(connection)) = found {
         assert!(connection.id.as_str().eq_ignore_ascii_case(id.as_str()));
     }
+    assert_object(bytes, assert_quotes_nothing(read_created(bytes)).as_ref());
+    assert_object(bytes, assert_quotes_nothing(read_version(bytes)).as_ref());
 }
 
 /// Every table can be asked for, and every column has a name.
 pub(crate) fn explore(bytes: &[u8]) {
-    assert_quotes_nothing(read_test(bytes));
+    assert_object(bytes, assert_quotes_nothing(read_test(bytes)).as_ref());
     for table in assert_quotes_nothing(read_tables(bytes)).unwrap_or_default() {
         assert!(!table.path.is_empty() && !table.name.is_empty());
     }
@@ -107,7 +133,9 @@ pub(crate) fn spec(bytes: &[u8]) {
 
 /// A token is renewed within its life, and is not shown; of a refusal no more than a code is.
 pub(crate) fn ims(bytes: &[u8]) {
-    match ims::issued(bytes) {
+    let issued = ims::issued(bytes);
+    assert_object(bytes, issued.as_ref().ok());
+    match issued {
         Ok(token) => {
             assert!(!token.value.expose_secret().is_empty());
             let lifetime = token.lifetime.expect("IMS says how long a token lives");
@@ -118,6 +146,7 @@ pub(crate) fn ims(bytes: &[u8]) {
     }
     for status in [StatusCode::BAD_REQUEST, StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
         let error = ims::refused(status, bytes, None);
+        assert_object(bytes, error.code.as_ref());
         let code = error.code.as_deref().unwrap_or("none");
         assert!(code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code:?}");
         assert_no_secret(&format!("{error:?}"));

@@ -33,7 +33,7 @@ use super::{
 use crate::{
     domain::{
         Column, Connection, ConnectionChanges, ConnectionRef, CreatedConnection, Etag, NewConnection,
-        Progress, SandboxName, Table, TablePath,
+        Progress, RequestId, SandboxName, Table, TablePath,
     },
     metrics::UpstreamMetrics,
     telemetry::spans,
@@ -267,10 +267,11 @@ impl FlowService for HttpFlowService {
         &self,
         pass: &Pass,
         connection: &NewConnection,
+        reference: Option<RequestId>,
         send_by: Instant,
         progress: &Arc<Progress>,
     ) -> Result<CreatedConnection, CreateError> {
-        self.create(pass, connection, send_by, progress).await
+        self.create(pass, connection, reference, send_by, progress).await
     }
 
     async fn list_connections(

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Method};
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, de};
 
 use super::{
     Cause,
@@ -15,7 +14,7 @@ use super::{
     token::{IssueToken, IssuedToken, TokenError, TokenErrorKind},
     upstream_client::{read_body, without_url},
 };
-use crate::{config::Secret, metrics::UpstreamMetrics};
+use crate::{config::Secret, json::Object, metrics::UpstreamMetrics};
 
 /// A token answer is about 2 KiB.
 const MAX_BODY: usize = 64 * 1024;
@@ -104,51 +103,25 @@ fn unavailable(cause: Cause) -> TokenError {
     TokenError { source: Some(cause), ..TokenError::of_kind(TokenErrorKind::Unavailable) }
 }
 
-#[derive(Deserialize)]
-struct TokenAnswer {
-    access_token: SecretString,
-    #[serde(deserialize_with = "seconds")]
-    expires_in: u64,
-}
-
-/// Some OAuth servers state the lifetime as text.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Seconds {
-        Number(u64),
-        Text(String),
-    }
-    match Seconds::deserialize(deserializer)? {
-        Seconds::Number(seconds) => Ok(seconds),
-        Seconds::Text(text) => text.parse().map_err(|_| de::Error::custom("expires_in is not a number")),
-    }
-}
-
 pub(super) fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
-    // The parser's message can quote the token.
-    let answer: TokenAnswer =
-        serde_json::from_slice(body).map_err(|_| unavailable("the answer holds no token".into()))?;
-    let expires_in = Duration::from_secs(answer.expires_in).min(LONGEST_LIFETIME);
-    if answer.access_token.expose_secret().is_empty() || expires_in.is_zero() {
+    let answer = Object::parse(body).map_err(|error| unavailable(error.into()))?;
+    // Some OAuth servers state the lifetime as text.
+    let (Some(value), Some(seconds)) = (answer.text("access_token"), answer.number("expires_in")) else {
+        return Err(unavailable("the answer holds no token".into()));
+    };
+    let value = SecretString::from(value);
+    if value.expose_secret().is_empty() || seconds <= 0.0 {
         return Err(unavailable("the answer holds an empty or expired token".into()));
     }
+    let expires_in = Duration::from_secs_f64(seconds.min(LONGEST_LIFETIME.as_secs_f64()));
     // Of a token that lives shorter than the margins, half its life is used.
     let lifetime = expires_in.checked_sub(MARGIN).unwrap_or_default().max(expires_in / 2);
-    Ok(IssuedToken {
-        value: answer.access_token,
-        lifetime: Some(lifetime),
-        renew_after: lifetime.mul_f64(0.8),
-    })
-}
-
-#[derive(Deserialize)]
-struct ErrorAnswer {
-    error: String,
+    Ok(IssuedToken { value, lifetime: Some(lifetime), renew_after: lifetime.mul_f64(0.8) })
 }
 
 pub(super) fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> TokenError {
-    let code = serde_json::from_slice(body).ok().and_then(|ErrorAnswer { error }| {
+    let error = Object::parse(body).ok().and_then(|answer| answer.text("error"));
+    let code = error.and_then(|error| {
         // An OAuth error code (RFC 6749, section 5.2), or nothing.
         let is_code = error.len() <= 64 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         (is_code && !error.is_empty()).then_some(error)
@@ -214,7 +187,14 @@ mod tests {
     fn only_something_like_an_oauth_code_is_kept() {
         assert_eq!(error_kind(400, r#"{"error":"invalid_scope"}"#).1.as_deref(), Some("invalid_scope"));
         assert_eq!(error_kind(400, r#"{"error":"client secret s3cr3t is wrong"}"#).1, None);
-        assert_eq!(error_kind(400, r#"{"error":42}"#).1, None);
+        for body in [
+            r#"{"error":42}"#,
+            r#"["invalid_scope"]"#,
+            r#"[["error","invalid_scope"]]"#,
+            r#"[{"error":"x"}]"#,
+        ] {
+            assert_eq!(error_kind(400, body), (TokenErrorKind::BadCredentials, None), "{body}");
+        }
     }
 
     #[test]
@@ -229,6 +209,14 @@ mod tests {
         assert_eq!(token.lifetime, Some(Duration::from_secs(5)));
         let token = issued(br#"{"access_token":"t","expires_in":18446744073709551615}"#).unwrap();
         assert!(token.lifetime <= Some(LONGEST_LIFETIME));
+        for lifetime in ["3660.0", "3.66e3", "3660", "\"3660\"", "\" 3660.0 \""] {
+            let body = format!(r#"{{"access_token":"t","expires_in":{lifetime}}}"#);
+            assert_eq!(
+                issued(body.as_bytes()).unwrap().lifetime,
+                Some(Duration::from_secs(3600)),
+                "{lifetime}"
+            );
+        }
     }
 
     #[test]
@@ -242,6 +230,13 @@ mod tests {
             r#"{"access_token":["canary"],"expires_in":1}"#,
             r#"{"access_token":"canary","expires_in":-1}"#,
             r#"{"access_token":"canary","expires_in":"soon"}"#,
+            r#"{"access_token":"canary","expires_in":[86399]}"#,
+            r#"{"access_token":"canary","expires_in":1e999}"#,
+            r#"{"access_token":"canary","expires_in":"NaN"}"#,
+            r#"{"access_token":"canary","access_token":"another","expires_in":86399}"#,
+            r#"["canary",86399]"#,
+            r#"[{"access_token":"canary","expires_in":86399}]"#,
+            r#"{"access_token":"canary""#,
         ] {
             let error = issued(body.as_bytes()).unwrap_err();
             assert_eq!(error.kind, TokenErrorKind::Unavailable, "{body}");

@@ -1,11 +1,11 @@
 //! Makes texts from the other side fit to be shown: no credential, no control character, no novel.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use secrecy::ExposeSecret;
 
-use super::{Problem, error_body::ErrorBody};
-use crate::domain::HubSpotCredentials;
+use super::{CallError, Cause, Problem, error_body::ErrorBody};
+use crate::{domain::HubSpotCredentials, error_chain::error_chain};
 
 const MAX_CHARS: usize = 300;
 const MAX_ID_CHARS: usize = 100;
@@ -25,7 +25,10 @@ pub(super) fn presentable(
         status,
         code: body.code.map(|code| code.to_string()),
         message: body.message.and_then(|message| clean(&message, MAX_CHARS)),
-        request_id: request_id.or(body.request_id.as_deref()).and_then(|id| clean(id, MAX_ID_CHARS)),
+        request_id: request_id
+            .or(body.request_id.as_deref())
+            .and_then(|id| clean(id, MAX_ID_CHARS))
+            .filter(|id| is_id(id)),
         flows: body
             .flows
             .into_iter()
@@ -34,9 +37,47 @@ pub(super) fn presentable(
     }
 }
 
+/// Whether a text can be an id. One with other signs repeats something else.
+fn is_id(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '|' | '/'))
+}
+
 /// Takes credentials out of a text.
 pub fn redacted(text: &str, credentials: &HubSpotCredentials) -> String {
     without(text, &credentials.all().map(|credential| credential.expose_secret()))
+}
+
+impl CallError {
+    /// The same without these credentials: an answer may repeat what an earlier request sent.
+    pub fn redacted(&self, credentials: &HubSpotCredentials) -> Self {
+        let text = |text: &String| redacted(text, credentials);
+        let problem = |problem: &Problem| Problem {
+            status: problem.status,
+            code: problem.code.as_ref().map(text),
+            message: problem.message.as_ref().map(text),
+            request_id: problem.request_id.as_ref().map(text),
+            flows: problem.flows.iter().map(text).collect(),
+        };
+        let cause = |cause: &Cause| Cause::from(redacted(&error_chain(&**cause), credentials));
+        match self {
+            Self::Token(error) => Self::Token(Arc::clone(error)),
+            Self::BreakerOpen { retry_after } => Self::BreakerOpen { retry_after: *retry_after },
+            Self::Unreachable(error) => Self::Unreachable(cause(error)),
+            Self::Refused { refusal, problem: said } => {
+                Self::Refused { refusal: *refusal, problem: problem(said) }
+            }
+            Self::Throttled { retry_after, problem: said } => {
+                Self::Throttled { retry_after: *retry_after, problem: said.as_ref().map(problem) }
+            }
+            Self::OtherSource => Self::OtherSource,
+            Self::Unavailable { retry_after, problem: said, cause: error } => Self::Unavailable {
+                retry_after: *retry_after,
+                problem: said.as_deref().map(problem).map(Box::new),
+                cause: cause(error),
+            },
+            Self::Undecodable(error) => Self::Undecodable(cause(error)),
+        }
+    }
 }
 
 /// Takes out of a text what looks like a credential: a long word that mixes letters and digits, as no

@@ -16,6 +16,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(25);
 /// Finds a dead HTTP/2 connection, which would otherwise take every call with it.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that what was handed to the kernel may wait for its receipt; a shorter creation has less.
+const LONGEST_UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Builds a client. It verifies certificates, always; follows no redirect, which would carry the
 /// organization's headers elsewhere; repeats no request by itself; and knows no proxy but the
@@ -32,6 +34,14 @@ pub fn upstream_client(config: &UpstreamConfig, http: UpstreamHttp) -> Result<Cl
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT);
+    // A creation counts as on its way from the moment when it is sent until the time for it is over, and
+    // only then begins the time within which it must show. The kernel goes on repeating what it was given,
+    // for a quarter of an hour, also after the socket was closed or the process has died: what arrives
+    // after the time is over would be a second connection.
+    #[cfg(target_os = "linux")]
+    {
+        builder = builder.tcp_user_timeout(config.create_timeout.min(LONGEST_UNACKNOWLEDGED));
+    }
     builder = match http {
         UpstreamHttp::Http1 => builder.http1_only(),
         UpstreamHttp::Http2 => builder

@@ -3,7 +3,7 @@
 mod changes;
 mod connection;
 mod explore;
-mod lenient;
+mod next_page;
 mod page;
 mod spec;
 
@@ -11,8 +11,8 @@ use std::io;
 
 use bytes::Bytes;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-
+use serde::Serialize;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub(super) use self::{
@@ -23,7 +23,10 @@ pub(super) use self::{
     spec::spec_drift,
 };
 use super::Cause;
-use crate::domain::{ConnectionId, CreatedConnection, Etag, HubSpotCredentials, Invalid, NewConnection};
+use crate::{
+    domain::{ConnectionId, CreatedConnection, Etag, HubSpotCredentials, NewConnection},
+    json::{NotAnObject, Object},
+};
 
 /// The connection specification of HubSpot: fixed, and the same for every organization.
 pub(super) const HUBSPOT_SPEC_ID: &str = "cc6a4487-9e91-433e-a3a3-9cf6626c1806";
@@ -65,13 +68,14 @@ struct ConnectionSpec {
     version: &'static str,
 }
 
-impl<'a> From<&'a NewConnection> for CreateConnection<'a> {
-    fn from(connection: &'a NewConnection) -> Self {
+impl<'a> CreateConnection<'a> {
+    /// The body for a connection with this description, which has the reference.
+    pub(super) fn new(connection: &'a NewConnection, description: Option<&'a str>) -> Self {
         // The sandbox travels in a header.
-        let NewConnection { sandbox: _, name, description, credentials } = connection;
+        let NewConnection { sandbox: _, name, description: _, credentials } = connection;
         Self {
             name: name.as_str(),
-            description: description.as_ref().map(|description| description.as_str()),
+            description,
             auth: Auth { spec_name: AUTH_SPEC_NAME, params: AuthParams::from(credentials) },
             connection_spec: HUBSPOT_SPEC,
         }
@@ -126,24 +130,36 @@ impl io::Write for Wiped {
     }
 }
 
-/// Parses a body. The parser's own message could quote it.
-fn parse<T: DeserializeOwned>(not: &str, body: &[u8]) -> Result<T, Cause> {
+/// Reads an object; `not` says what there is none of where it is something else.
+fn object<'a>(not: &str, body: &'a [u8]) -> Result<Object<'a>, Cause> {
+    Object::parse(body).map_err(|error: NotAnObject| format!("{not}: {error}").into())
+}
+
+/// Reads a body that need not be an object. The parser's own message could quote it.
+fn value(not: &str, body: &[u8]) -> Result<Value, Cause> {
     serde_json::from_slice(body)
         .map_err(|error| format!("{not}: {:?} error at column {}", error.classify(), error.column()).into())
 }
 
-/// The body of the answer to `POST /connections`.
-#[derive(Deserialize)]
-pub(super) struct Created {
-    id: String,
-    etag: String,
+/// The ID of a connection.
+fn connection_id(object: &Object<'_>) -> Option<ConnectionId> {
+    ConnectionId::parse(object.text("id")?.trim()).ok()
 }
 
-impl TryFrom<Created> for CreatedConnection {
-    type Error = Invalid;
+/// The version of a connection.
+fn etag(object: &Object<'_>) -> Option<Etag> {
+    Etag::parse(&object.text("etag")?).ok()
+}
 
-    fn try_from(Created { id, etag }: Created) -> Result<Self, Invalid> {
-        Ok(Self { id: ConnectionId::parse(&id)?, etag: Etag::parse(&etag)? })
+/// Reads the answer to `POST /connections`.
+///
+/// # Errors
+/// Where it does not name a connection and its version.
+pub(super) fn read_created(body: &[u8]) -> Result<CreatedConnection, Cause> {
+    let created = object("the success holds no id and etag", body)?;
+    match (connection_id(&created), etag(&created)) {
+        (Some(id), Some(etag)) => Ok(CreatedConnection { id, etag }),
+        _ => Err("the success holds no usable id and etag".into()),
     }
 }
 
@@ -156,6 +172,34 @@ mod tests {
         for length in [0, 1, 1000, 1023, 1024, 10_000] {
             let text = "\"".repeat(length);
             assert_eq!(body(&text), serde_json::to_vec(&text).unwrap(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_creation_names_a_connection_and_its_version_in_an_object() {
+        let (id, version) = ("2fce94c1-9a93-4971-8e94-c19a93097129", r#"\"d403848a-0000\""#);
+        for body in [
+            format!(r#"{{"id": "{id}", "etag": "{version}"}}"#),
+            format!(r#"{{"etag": "{version}", "id": " {id} ", "status": {{}}}}"#),
+            format!("\u{feff}{{\"id\": \"{id}\", \"etag\": \"{version}\"}}"),
+        ] {
+            let created = read_created(body.as_bytes()).unwrap();
+            assert_eq!((created.id.as_str(), created.etag.as_str()), (id, "\"d403848a-0000\""), "{body}");
+        }
+        for body in [
+            format!(r#"["{id}", "{version}"]"#),
+            format!(r#"[{{"id": "{id}", "etag": "{version}"}}]"#),
+            format!(r#"{{"items": [{{"id": "{id}", "etag": "{version}"}}]}}"#),
+            format!(r#"{{"id": "{id}"}}"#),
+            format!(r#"{{"id": "{id}", "etag": null}}"#),
+            format!(r#"{{"id": ["{id}"], "etag": "{version}"}}"#),
+            format!(r#"{{"id": "{id}", "etag": "{version}", "id": "another"}}"#),
+            format!(r#"{{"id": "{id}", "etag": "{version}""#),
+            "<html>canary".to_owned(),
+            String::new(),
+        ] {
+            let error = read_created(body.as_bytes()).unwrap_err().to_string();
+            assert!(!error.contains("canary"), "{body}");
         }
     }
 }

@@ -99,17 +99,17 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
                 let Listed { connections, next } = listed.map_err(|error| {
                     status::connection_failed(&error, Subject::Sandbox(sandbox), &progress)
                 })?;
-                let next = next.map(|next| page_token::encode(&next, sandbox, command.name.as_deref()));
+                let next = next.map(|next| page_token::encode(&next, sandbox, &command.filter));
                 Ok(Response::new(proto::ListHubSpotConnectionsResponse {
                     connections: connections.into_iter().map(|c| render::connection(c, sandbox)).collect(),
                     next_page_token: next.unwrap_or_default(),
                     total_size: 0,
                 }))
             }
-            List::Count(sandbox, name) => {
+            List::Count { sandbox, filter } => {
                 let counted = self
                     .service
-                    .count_hubspot_connections(&sandbox, name.as_deref(), deadline, &progress)
+                    .count_hubspot_connections(&sandbox, &filter, deadline, &progress)
                     .await
                     .map_err(|error| {
                         status::connection_failed(&error, Subject::Sandbox(&sandbox), &progress)

@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     domain::{Invalid, InvalidReason, SandboxName},
     flow_service::PageToken,
+    service::Filter,
 };
 
 /// The first byte of every token: what follows it may change with the version.
@@ -16,16 +17,16 @@ const VERSION: u8 = 1;
 const CHECKSUM: usize = 8;
 
 /// Makes the token of a page.
-pub(crate) fn encode(page: &PageToken, sandbox: &SandboxName, name: Option<&str>) -> String {
+pub(crate) fn encode(page: &PageToken, sandbox: &SandboxName, filter: &Filter) -> String {
     let PageToken(token) = page;
-    URL_SAFE_NO_PAD.encode([&[VERSION], &checksum(token, sandbox, name)[..], token.as_bytes()].concat())
+    URL_SAFE_NO_PAD.encode([&[VERSION], &checksum(token, sandbox, filter)[..], token.as_bytes()].concat())
 }
 
 /// Reads a token.
 ///
 /// # Errors
 /// [`Invalid`] where it is none, or that of another query.
-pub(crate) fn decode(token: &str, sandbox: &SandboxName, name: Option<&str>) -> Result<PageToken, Invalid> {
+pub(crate) fn decode(token: &str, sandbox: &SandboxName, filter: &Filter) -> Result<PageToken, Invalid> {
     let invalid = || {
         Invalid::new(
             InvalidReason::Malformed,
@@ -39,16 +40,19 @@ pub(crate) fn decode(token: &str, sandbox: &SandboxName, name: Option<&str>) -> 
         Some(_) | None => return Err(invalid()),
     };
     let page = std::str::from_utf8(page).map_err(|_| invalid())?;
-    if check != checksum(page, sandbox, name) {
+    if check != checksum(page, sandbox, filter) {
         return Err(invalid());
     }
     Ok(PageToken(page.to_owned()))
 }
 
 /// Covers the token and the query, each field with its length. The size of a page may change.
-fn checksum(token: &str, sandbox: &SandboxName, name: Option<&str>) -> [u8; CHECKSUM] {
+fn checksum(token: &str, sandbox: &SandboxName, filter: &Filter) -> [u8; CHECKSUM] {
     let mut context = digest::Context::new(&digest::SHA256);
-    for field in [token, sandbox.as_str(), name.unwrap_or_default()] {
+    let Filter { name, request_id } = filter;
+    let request_id = request_id.map(|id| id.to_string());
+    let fields = [token, sandbox.as_str(), name.as_deref().unwrap_or_default()];
+    for field in fields.into_iter().chain(request_id.as_deref()) {
         context.update(&(field.len() as u64).to_be_bytes());
         context.update(field.as_bytes());
     }
@@ -67,29 +71,33 @@ mod tests {
         SandboxName::parse(name).unwrap()
     }
 
+    fn named(name: &str) -> Filter {
+        Filter { name: Some(name.to_owned()), request_id: None }
+    }
+
     proptest! {
         #[test]
         fn a_token_continues_its_query_and_no_other(page: String, name: String, other: String) {
             let (page, prod) = (PageToken(page), sandbox("prod"));
-            let token = encode(&page, &prod, Some(&name));
-            prop_assert_eq!(decode(&token, &prod, Some(&name)), Ok(page));
-            prop_assert!(decode(&token, &sandbox("dev"), Some(&name)).is_err());
-            prop_assert!(other == name || decode(&token, &prod, Some(&other)).is_err());
+            let token = encode(&page, &prod, &named(&name));
+            prop_assert_eq!(decode(&token, &prod, &named(&name)), Ok(page));
+            prop_assert!(decode(&token, &sandbox("dev"), &named(&name)).is_err());
+            prop_assert!(other == name || decode(&token, &prod, &named(&other)).is_err());
         }
 
         #[test]
         fn any_other_text_is_malformed(token: String) {
-            let invalid = decode(&token, &sandbox("prod"), None).unwrap_err();
+            let invalid = decode(&token, &sandbox("prod"), &Filter::default()).unwrap_err();
             prop_assert_eq!(invalid.reason, InvalidReason::Malformed);
         }
 
         #[test]
         fn a_token_with_a_changed_character_is_refused(page: String, place: usize, c in "[A-Za-z0-9_-]") {
             let prod = sandbox("prod");
-            let token = encode(&PageToken(page), &prod, None);
+            let token = encode(&PageToken(page), &prod, &Filter::default());
             let place = place % token.len();
             let changed = format!("{}{c}{}", &token[..place], &token[place + 1..]);
-            prop_assert!(changed == token || decode(&changed, &prod, None).is_err());
+            prop_assert!(changed == token || decode(&changed, &prod, &Filter::default()).is_err());
         }
     }
 }

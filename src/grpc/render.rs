@@ -3,7 +3,7 @@
 use crate::{
     domain::{
         Check, CheckState, Column, Connection, ConnectionState, SandboxName, StoredCredentials, Table,
-        TestReport,
+        TestReport, reference::split,
     },
     proto,
     service::Created,
@@ -34,12 +34,13 @@ pub(super) fn connection(connection: Connection, sandbox: &SandboxName) -> proto
         updated_at_ms,
         created_client: _,
     } = connection;
+    let (callers_description, request_id) = split(description.as_deref().unwrap_or_default());
     let StoredCredentials { client_id, client_secret_set, access_token_set, refresh_token_set } = credentials;
     proto::HubSpotConnection {
         id: id.as_str().to_owned(),
         etag: etag.as_str().to_owned(),
         name,
-        description: description.unwrap_or_default(),
+        description: callers_description.unwrap_or_default(),
         state: state.map_or(proto::ConnectionState::Unspecified, proto::ConnectionState::from).into(),
         sandbox_name: sandbox.as_str().to_owned(),
         client_id: client_id.unwrap_or_default(),
@@ -48,6 +49,7 @@ pub(super) fn connection(connection: Connection, sandbox: &SandboxName) -> proto
         refresh_token_set,
         create_time: timestamp(created_at_ms),
         update_time: updated_at_ms.and_then(timestamp),
+        request_id: request_id.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 

@@ -138,6 +138,7 @@ fn violation_reason(reason: InvalidReason) -> ViolationReason {
         InvalidReason::TooLong => ViolationReason::TooLong,
         InvalidReason::Malformed => ViolationReason::Malformed,
         InvalidReason::OutOfRange => ViolationReason::OutOfRange,
+        InvalidReason::NotAllowed => ViolationReason::NotAllowed,
         InvalidReason::Conflicting => ViolationReason::Conflicting,
         InvalidReason::UnknownValue => ViolationReason::UnknownValue,
     }

@@ -1,379 +1,330 @@
 //! The store in the memory of this process: it forgets with a restart, and other replicas do not
 //! see it.
 
-mod digest;
-mod expiring;
-mod records;
-mod time;
-
 use std::{
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::time::Instant;
 
-use self::{
-    digest::{Digest, Digests},
-    expiring::{Expiring, Owned},
-    records::{Open, Progress, Record, Records, Sent, State},
-    time::Time,
-};
 use super::{
-    Claim, Fingerprint, Fingerprints, Holder, Keep, Key, Lease, Outcome, Recorded, Retention, Store,
-    StoreError, Verdict,
+    Claim, Comparison, Fingerprint, Holder, Keep, Lease, Moment, Origin, Outcome, Recorded, Retention, Store,
+    StoreError, Verdict, Weakness,
 };
-use crate::domain::{ConnectionId, CreatedConnection};
+use crate::domain::{ConnectionId, CreatedConnection, RequestId};
 
-/// How many request ids the service remembers at once: about 250 MB of them, and what the reports
-/// on verified connections take.
-pub const CAPACITY: usize = 1_000_000;
+/// How many request ids the service remembers at once: about 60 MB of them, and what the reports on
+/// verified connections take.
+pub const CAPACITY: usize = 100_000;
 
-/// Keeps the records in memory. What has expired is removed a little with each step; what has not
-/// is never removed to make room.
+/// Keeps the records in memory. What has not expired is never removed to make space.
 pub struct MemoryStore {
     retention: Retention,
     capacity: usize,
-    start: Instant,
-    digests: Digests,
-    contents: Mutex<Contents>,
+    began: Instant,
+    records: Mutex<Records>,
 }
 
-struct Contents {
-    records: Records,
-    /// The locked names, each owned by a record.
-    locks: Expiring,
-    /// The connections whose record was not to be remembered, each owned by its key.
-    outcomes: Expiring,
+#[derive(Default)]
+struct Records {
+    by_id: HashMap<RequestId, Record>,
+    /// The ids in the order of their last change, which is that of their expiry.
+    by_change: BTreeMap<u64, RequestId>,
+    changes: u64,
+}
+
+#[derive(Clone)]
+struct Record {
+    fingerprint: Fingerprint,
+    /// Who holds it, and until when.
+    lease: Option<(Holder, Instant)>,
+    state: State,
+    expires: Instant,
+    /// Its place in the order of changes.
+    change: u64,
+}
+
+#[derive(Clone)]
+enum State {
+    Claimed,
+    Sending(Sent),
+    Unknown(Sent),
+    Done { outcome: Outcome, at: Time },
+}
+
+/// When something was sent.
+#[derive(Clone, Copy)]
+struct Sent {
+    first: Time,
+    last: Time,
+    /// Whether a sending before the last one was lost.
+    lost_before: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Time {
+    at: Instant,
+    wall_ms: Option<i64>,
+}
+
+impl Time {
+    fn now(wall_ms: i64) -> Self {
+        Self { at: Instant::now(), wall_ms: Some(wall_ms) }
+    }
+
+    fn moment(self) -> Moment {
+        let store_ago_ms = i64::try_from(self.at.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Moment { store_ago_ms, wall_ms: self.wall_ms }
+    }
 }
 
 impl MemoryStore {
     /// An empty store that holds at most so many records.
     pub fn new(retention: Retention, capacity: usize) -> Self {
-        let contents =
-            Contents { records: Records::new(), locks: Expiring::default(), outcomes: Expiring::default() };
-        Self {
-            retention,
-            capacity,
-            start: Instant::now(),
-            digests: Digests::new(),
-            contents: Mutex::new(contents),
-        }
+        Self { retention, capacity, began: Instant::now(), records: Mutex::default() }
     }
 
-    fn step(&self, lease: &Lease) -> Step<'_> {
-        let key = self.digests.record(&lease.key);
-        let name = self.digests.name(&lease.key.sandbox, &lease.name);
-        let mut contents = self.lock();
-        let now = Time::since(self.start);
-        contents.remove_expired(now);
-        Step { store: self, contents, now, key, name, holder: lease.holder }
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.remove_expired();
+        records
     }
 
-    fn lock(&self) -> MutexGuard<'_, Contents> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Contents {
-    /// More than one step can add, so that what has expired gets less and less.
-    const REMOVED_PER_STEP: usize = 2;
-
-    fn remove_expired(&mut self, now: Time) {
-        for _ in 0..Self::REMOVED_PER_STEP {
-            self.records.remove_expired(now);
-            self.locks.remove_expired(now);
-            self.outcomes.remove_expired(now);
-        }
+    /// The record, if this holder has it.
+    fn held(records: &Records, lease: &Lease) -> Result<Record, StoreError> {
+        let record = records.by_id.get(&lease.request_id).filter(|record| {
+            !matches!(record.state, State::Done { .. })
+                && record.lease.is_some_and(|(holder, _)| holder == lease.holder)
+        });
+        record.cloned().ok_or(StoreError::LeaseLost)
     }
 
-    /// The record of which this connection is the outcome.
-    fn owner_of(&self, outcome: Digest, now: Time) -> Option<Digest> {
-        let forgotten = || self.outcomes.get(outcome, now).map(|owned| owned.owner);
-        self.records.by_outcome(outcome, now).or_else(forgotten)
-    }
-}
-
-/// One atomic step on a record and the lock on its name.
-struct Step<'a> {
-    store: &'a MemoryStore,
-    contents: MutexGuard<'a, Contents>,
-    now: Time,
-    key: Digest,
-    name: Digest,
-    holder: Holder,
-}
-
-/// A record that the holder has.
-struct Held {
-    fingerprint: Fingerprint,
-    progress: Progress,
-    until: Time,
-}
-
-impl Step<'_> {
-    fn record(&self) -> Option<&Record> {
-        self.contents.records.get(self.key, self.now)
-    }
-
-    fn held(&self) -> Result<Held, StoreError> {
-        match self.record() {
-            Some(&Record {
-                fingerprint,
-                state: State::Open(Open { lease: Some((holder, until)), progress }),
-            }) if holder == self.holder => Ok(Held { fingerprint, progress, until }),
-            Some(_) | None => Err(StoreError::LeaseLost),
-        }
-    }
-
-    fn put(&mut self, fingerprint: Fingerprint, state: State) {
-        let expires = self.now.after(self.store.retention.request_id);
-        self.contents.records.put(self.key, Record { fingerprint, state }, expires);
-    }
-
-    /// Writes the record with a new lease, and extends the lock to its end.
-    fn hold(&mut self, fingerprint: Fingerprint, progress: Progress) {
-        let until = self.now.after(self.store.retention.lease);
-        self.put(fingerprint, State::Open(Open { lease: Some((self.holder, until)), progress }));
-        self.extend_lock(until);
-    }
-
-    fn name_lock(&self) -> Option<Owned> {
-        self.contents.locks.get(self.name, self.now)
-    }
-
-    /// The end of the lock, if a creation under another id has it.
-    fn locked_by_another(&self) -> Option<Time> {
-        self.name_lock().filter(|lock| lock.owner != self.key).map(|lock| lock.until)
-    }
-
-    /// Takes the lock, or lets it end later. The lock of another stays as it is.
-    fn extend_lock(&mut self, until: Time) {
-        let until = self.name_lock().map_or(until, |lock| lock.until.max(until));
-        self.set_lock(until);
-    }
-
-    fn set_lock(&mut self, until: Time) {
-        if self.locked_by_another().is_none() {
-            self.contents.locks.set(self.name, Owned { owner: self.key, until });
-        }
-    }
-
-    fn end_lock(&mut self) {
-        if self.locked_by_another().is_none() {
-            self.contents.locks.remove(self.name);
-        }
-    }
-
-    fn claim(&mut self, fingerprints: &Fingerprints) -> Result<Claim, StoreError> {
-        let (fingerprint, progress) = match self.record() {
-            Some(record) if !fingerprints.accept(&record.fingerprint) => return Ok(Claim::OtherContent),
-            Some(Record { state: State::Done { connection, verdict, .. }, .. }) => {
-                return Ok(Claim::Done(outcome_of(connection, verdict.as_deref())));
-            }
-            Some(&Record { fingerprint, state: State::Open(Open { lease, progress }) }) => {
-                if let Some((holder, until)) = lease
-                    && holder != self.holder
-                    && self.now < until
-                {
-                    return Ok(Claim::InProgress { retry_after: until.duration_since(self.now) });
-                }
-                (fingerprint, progress)
-            }
-            None => (fingerprints.current, Progress::Claimed),
-        };
-        if let Some(until) = self.locked_by_another() {
-            return Ok(Claim::NameInProgress { retry_after: until.duration_since(self.now) });
-        }
-        if self.record().is_none() {
-            self.make_room()?;
-        }
-        let (progress, claim) = match progress {
-            Progress::Claimed => (progress, Claim::Fresh),
-            Progress::Sending(sent) | Progress::Unknown(sent) => {
-                let first_sent = self.now.duration_since(sent.first);
-                let last_sent = self.now.duration_since(sent.last);
-                (Progress::Unknown(sent), Claim::Unknown { first_sent, last_sent })
-            }
-        };
-        self.hold(fingerprint, progress);
-        Ok(claim)
-    }
-
-    /// Makes room for one more record, if only expired ones take it.
-    fn make_room(&mut self) -> Result<(), StoreError> {
-        let records = &mut self.contents.records;
-        while records.len() >= self.store.capacity {
-            if !records.remove_expired(self.now) {
-                return Err(StoreError::Full);
-            }
-        }
+    /// A step of a holder: from the state that it expects to another one, with a new lease.
+    fn step(
+        &self,
+        lease: &Lease,
+        must_be_live: bool,
+        next: impl FnOnce(State) -> Option<State>,
+    ) -> Result<(), StoreError> {
+        let mut records = self.lock();
+        let record = Self::held(&records, lease)?;
+        let is_live = record.lease.is_some_and(|(_, until)| Instant::now() < until);
+        let state = next(record.state).filter(|_| is_live || !must_be_live).ok_or(StoreError::LeaseLost)?;
+        let held = Some((lease.holder, Instant::now() + self.retention.lease));
+        self.put(&mut records, lease.request_id, record.fingerprint, held, state);
         Ok(())
     }
 
-    fn done(&mut self, lease: &Lease, connection: &CreatedConnection, keep: Keep) -> Recorded {
-        let outcome = self.store.digests.outcome(&lease.key.sandbox, &connection.id);
-        if self.contents.owner_of(outcome, self.now).is_some_and(|owner| owner != self.key) {
-            return Recorded::BelongsToAnother;
-        }
-        let stored = match self.record() {
-            Some(Record { state: State::Done { connection: recorded, verdict, .. }, .. }) => {
-                return Recorded::Already(outcome_of(recorded, verdict.as_deref()));
-            }
-            Some(Record { fingerprint, .. }) => Some(*fingerprint),
-            None => None,
-        };
-        if keep == Keep::Forget {
-            self.contents.records.remove(self.key);
-            let until = self.now.after(self.store.retention.request_id);
-            self.contents.outcomes.set(outcome, Owned { owner: self.key, until });
-            // No id is lost with the oldest ones: they only tell other requests apart.
-            self.contents.outcomes.keep_latest(self.store.capacity);
-        } else {
-            // The content that was sent, should the id have been taken for another since.
-            let fingerprints = &lease.fingerprints;
-            let fingerprint = stored.filter(|stored| fingerprints.accept(stored));
-            let verdict = (keep == Keep::RememberUnverified).then(|| Box::new(Verdict::Pending));
-            self.put(
-                fingerprint.unwrap_or(fingerprints.current),
-                State::Done { outcome, connection: connection.clone(), verdict },
-            );
-        }
-        self.end_lock();
-        Recorded::Done
+    fn put(
+        &self,
+        records: &mut Records,
+        id: RequestId,
+        fingerprint: Fingerprint,
+        lease: Option<(Holder, Instant)>,
+        state: State,
+    ) {
+        let expires = Instant::now() + self.retention.request_id;
+        records.put(id, Record { fingerprint, lease, state, expires, change: 0 });
     }
 }
 
-fn outcome_of(connection: &CreatedConnection, verdict: Option<&Verdict>) -> Outcome {
-    Outcome { connection: connection.clone(), verdict: verdict.cloned() }
+impl Records {
+    fn put(&mut self, id: RequestId, record: Record) {
+        self.changes += 1;
+        let change = self.changes;
+        if let Some(before) = self.by_id.insert(id, Record { change, ..record }) {
+            self.by_change.remove(&before.change);
+        }
+        self.by_change.insert(change, id);
+    }
+
+    fn remove(&mut self, id: &RequestId) {
+        if let Some(record) = self.by_id.remove(id) {
+            self.by_change.remove(&record.change);
+        }
+    }
+
+    /// Every change gives a record the same time to live, so the one that was changed first expires first.
+    fn remove_expired(&mut self) {
+        let now = Instant::now();
+        while let Some((_, id)) = self.by_change.first_key_value().map(|(change, id)| (*change, *id))
+            && self.by_id.get(&id).is_none_or(|record| record.expires <= now)
+        {
+            self.remove(&id);
+        }
+    }
 }
 
 #[async_trait::async_trait]
 impl Store for MemoryStore {
-    async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError> {
-        self.step(lease).claim(&lease.fingerprints)
+    fn weaknesses(&self) -> Vec<Weakness> {
+        vec![Weakness::InMemory]
+    }
+
+    async fn claim(&self, lease: &Lease, _: i64) -> Result<Claim, StoreError> {
+        let mut records = self.lock();
+        let (fingerprint, state) = match records.by_id.get(&lease.request_id).cloned() {
+            None if records.by_id.len() >= self.capacity => return Err(StoreError::Full),
+            None => (lease.fingerprints.current, State::Claimed),
+            Some(Record { fingerprint, lease: held, state, .. }) => {
+                if lease.fingerprints.compare(&fingerprint) != Comparison::Same {
+                    let connection = match state {
+                        State::Done { outcome, .. } => Some(outcome.connection.id),
+                        State::Claimed | State::Sending(_) | State::Unknown(_) => None,
+                    };
+                    return Ok(Claim::OtherContent { stored: fingerprint, connection });
+                }
+                if let State::Done { outcome, at } = state {
+                    return Ok(Claim::Done { outcome, done: at.moment() });
+                }
+                if let Some((holder, until)) = held
+                    && holder != lease.holder
+                    && Instant::now() < until
+                {
+                    return Ok(Claim::InProgress { retry_after: until - Instant::now() });
+                }
+                (fingerprint, state)
+            }
+        };
+        let (state, claim) = match state {
+            State::Sending(sent) | State::Unknown(sent) => {
+                let (first_sent, last_sent) = (sent.first.moment(), sent.last.moment());
+                (State::Unknown(sent), Claim::Unknown { first_sent, last_sent })
+            }
+            // A record that is done was answered above.
+            State::Claimed | State::Done { .. } => {
+                (State::Claimed, Claim::Fresh { remembers_for: self.began.elapsed() })
+            }
+        };
+        let held = Some((lease.holder, Instant::now() + self.retention.lease));
+        self.put(&mut records, lease.request_id, fingerprint, held, state);
+        Ok(claim)
     }
 
     async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut step = self.step(lease);
-        let held = step.held()?;
-        if step.locked_by_another().is_some() {
-            return Err(StoreError::LeaseLost);
-        }
-        step.hold(held.fingerprint, held.progress);
-        Ok(())
+        self.step(lease, false, Some)
     }
 
-    async fn begin_sending(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut step = self.step(lease);
-        let held = step.held()?;
-        let now = step.now;
-        if held.until <= now || step.locked_by_another().is_some() {
-            return Err(StoreError::LeaseLost);
-        }
-        let first = match held.progress {
-            Progress::Claimed => now,
-            Progress::Sending(sent) | Progress::Unknown(sent) => sent.first,
-        };
-        step.hold(held.fingerprint, Progress::Sending(Sent { first, last: now }));
-        step.extend_lock(now.after(self.retention.settle_window));
-        Ok(())
+    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        self.step(lease, true, |state| match state {
+            State::Claimed => {
+                let now = Time::now(wall_ms);
+                Some(State::Sending(Sent { first: now, last: now, lost_before: false }))
+            }
+            State::Sending(_) | State::Unknown(_) | State::Done { .. } => None,
+        })
+    }
+
+    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        self.step(lease, true, |state| match state {
+            State::Unknown(sent) => {
+                Some(State::Sending(Sent { last: Time::now(wall_ms), lost_before: true, ..sent }))
+            }
+            State::Claimed | State::Sending(_) | State::Done { .. } => None,
+        })
     }
 
     async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut step = self.step(lease);
-        let held = step.held()?;
-        if matches!(held.progress, Progress::Unknown(_)) {
-            return Err(StoreError::LeaseLost);
-        }
-        step.hold(held.fingerprint, Progress::Claimed);
-        step.set_lock(step.now.after(self.retention.lease));
-        Ok(())
+        self.step(lease, false, |state| match state {
+            State::Sending(sent) if sent.lost_before => Some(State::Unknown(sent)),
+            State::Sending(_) => Some(State::Claimed),
+            State::Claimed | State::Unknown(_) | State::Done { .. } => None,
+        })
     }
 
     async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut step = self.step(lease);
-        let held = step.held()?;
-        match held.progress {
-            Progress::Claimed => return Err(StoreError::LeaseLost),
-            Progress::Sending(sent) | Progress::Unknown(sent) => {
-                step.hold(held.fingerprint, Progress::Unknown(sent));
+        self.step(lease, false, |state| match state {
+            State::Sending(sent) => Some(State::Unknown(sent)),
+            State::Claimed | State::Unknown(_) | State::Done { .. } => None,
+        })
+    }
+
+    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.step(lease, false, |state| match state {
+            State::Unknown(sent) => {
+                let last = Time { at: Instant::now(), wall_ms: None };
+                Some(State::Unknown(Sent { last, ..sent }))
             }
-        }
-        Ok(())
+            State::Claimed | State::Sending(_) | State::Done { .. } => None,
+        })
     }
 
     async fn done(
         &self,
         lease: &Lease,
         connection: &CreatedConnection,
+        origin: Origin,
         keep: Keep,
+        wall_ms: i64,
     ) -> Result<Recorded, StoreError> {
-        Ok(self.step(lease).done(lease, connection, keep))
+        let mut records = self.lock();
+        let stored = match records.by_id.get(&lease.request_id) {
+            Some(Record { state: State::Done { outcome, .. }, .. }) => {
+                return Ok(Recorded::Already(outcome.clone()));
+            }
+            Some(record) => Some(record.fingerprint),
+            None => None,
+        };
+        let verdict = match keep {
+            Keep::Forget => {
+                records.remove(&lease.request_id);
+                return Ok(Recorded::Done);
+            }
+            Keep::Remember => None,
+            Keep::RememberUnverified => Some(Verdict::Pending),
+        };
+        // The content that was sent, should the id have been taken for another since.
+        let stored = stored.filter(|stored| lease.fingerprints.compare(stored) == Comparison::Same);
+        let fingerprint = stored.unwrap_or(lease.fingerprints.current);
+        let outcome = Outcome { connection: connection.clone(), origin, verdict };
+        let state = State::Done { outcome, at: Time::now(wall_ms) };
+        self.put(&mut records, lease.request_id, fingerprint, None, state);
+        Ok(Recorded::Done)
     }
 
     async fn verified(
         &self,
-        key: &Key,
+        request_id: &RequestId,
         connection: &ConnectionId,
         verdict: &Verdict,
     ) -> Result<Verdict, StoreError> {
-        let key = self.digests.record(key);
-        let mut contents = self.lock();
-        let now = Time::since(self.start);
-        contents.remove_expired(now);
-        let Some(&Record {
-            fingerprint,
-            state: State::Done { outcome, connection: ref created, verdict: Some(ref recorded) },
-        }) = contents.records.get(key, now)
+        let mut records = self.lock();
+        let Some(Record { fingerprint, state: State::Done { outcome, at }, .. }) =
+            records.by_id.get(request_id).cloned()
         else {
             return Ok(verdict.clone());
         };
-        if created.id != *connection {
-            return Ok(verdict.clone());
+        match &outcome.verdict {
+            Some(recorded) if outcome.connection.id == *connection => {
+                if !recorded.yields_to(verdict) {
+                    return Ok(recorded.clone());
+                }
+                let outcome = Outcome { verdict: Some(verdict.clone()), ..outcome };
+                self.put(&mut records, *request_id, fingerprint, None, State::Done { outcome, at });
+                Ok(verdict.clone())
+            }
+            Some(_) | None => Ok(verdict.clone()),
         }
-        if !recorded.yields_to(verdict) {
-            return Ok(Verdict::clone(recorded));
-        }
-        let (connection, taken) = (created.clone(), Some(Box::new(verdict.clone())));
-        let record = Record { fingerprint, state: State::Done { outcome, connection, verdict: taken } };
-        contents.records.put(key, record, now.after(self.retention.request_id));
-        Ok(verdict.clone())
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut step = self.step(lease);
-        step.held()?;
-        let key = step.key;
-        step.contents.records.remove(key);
-        step.end_lock();
-        Ok(())
+        let mut records = self.lock();
+        match Self::held(&records, lease)?.state {
+            State::Claimed => {
+                records.remove(&lease.request_id);
+                Ok(())
+            }
+            State::Sending(_) | State::Unknown(_) | State::Done { .. } => Err(StoreError::LeaseLost),
+        }
     }
 
     async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut step = self.step(lease);
-        let held = step.held()?;
-        let progress = match held.progress {
-            Progress::Sending(sent) => Progress::Unknown(sent),
-            Progress::Claimed | Progress::Unknown(_) => held.progress,
-        };
-        step.put(held.fingerprint, State::Open(Open { lease: None, progress }));
+        let mut records = self.lock();
+        let Record { fingerprint, state, .. } = Self::held(&records, lease)?;
+        self.put(&mut records, lease.request_id, fingerprint, None, state);
         Ok(())
-    }
-
-    async fn outcomes_of_others(
-        &self,
-        key: &Key,
-        connections: &[ConnectionId],
-    ) -> Result<Vec<ConnectionId>, StoreError> {
-        let own = self.digests.record(key);
-        let contents = self.lock();
-        let now = Time::since(self.start);
-        let is_of_another = |connection: &&ConnectionId| {
-            let outcome = self.digests.outcome(&key.sandbox, connection);
-            contents.owner_of(outcome, now).is_some_and(|owner| owner != own)
-        };
-        Ok(connections.iter().filter(is_of_another).cloned().collect())
     }
 }
 

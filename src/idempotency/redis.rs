@@ -1,16 +1,17 @@
 //! The store in Redis, which replicas share and which outlasts a restart.
 //!
-//! For an organization and a sandbox, within one hash tag so that each step stays on one node of a
-//! cluster:
+//! For an organization, within one hash tag so that each step stays on one server:
 //!
-//! - `hcs:{ORG/SANDBOX}:request:ID`: the record, a hash;
-//! - `hcs:{ORG/SANDBOX}:name:NAME`: the lock on a name, with the request id that owns it;
-//! - `hcs:{ORG/SANDBOX}:outcome:ID`: the request id whose outcome a connection is.
+//! - `hcs:{ORG}:request:ID`: the record of a request id, a hash with an expiry;
+//! - `hcs:{ORG}:memory`: the server that holds the records, and since when it has forgotten nothing.
 //!
-//! Each has an expiry, so the server must not evict for want of memory before: its
-//! `maxmemory-policy` has to be `noeviction`.
+//! What the store was told may be gone: after a flush or an empty restart, with a failover to a replica
+//! that lags behind, and at any time where the server evicts. The first two show in `memory`, the last one
+//! in the `maxmemory-policy`, which has to be `noeviction`.
 
 mod connection;
+mod inspected;
+mod inspection;
 mod scripts;
 mod verdict;
 
@@ -24,11 +25,14 @@ use std::{
 use redis::{Script, ScriptInvocation};
 use secrecy::ExposeSecret as _;
 
-use self::{connection::Connection, scripts::Scripts};
-use super::{Claim, Fingerprint, Keep, Key, Lease, Outcome, Recorded, Retention, Store, StoreError, Verdict};
+use self::{connection::Connection, inspection::Inspection, scripts::Scripts};
+use super::{
+    Claim, Fingerprint, Keep, Lease, Moment, Origin, Outcome, Recorded, Retention, Store, StoreError,
+    Verdict, Weakness,
+};
 use crate::{
     config::Secret,
-    domain::{ConnectionId, CreatedConnection, Etag, SandboxName},
+    domain::{ConnectionId, CreatedConnection, Etag, RequestId},
     error_chain::error_chain,
 };
 
@@ -66,42 +70,42 @@ impl RedisStore {
         })
     }
 
-    fn prefix(&self, sandbox: &SandboxName) -> String {
-        format!("hcs:{{{}/{sandbox}}}", self.org)
-    }
-
-    fn record_key(&self, key: &Key) -> String {
-        format!("{}:request:{}", self.prefix(&key.sandbox), key.request_id)
-    }
-
-    fn outcome_key(&self, sandbox: &SandboxName, connection: &ConnectionId) -> String {
-        format!("{}:outcome:{connection}", self.prefix(sandbox))
+    /// The same with another interval than a minute between two inspections of a server.
+    #[must_use]
+    pub fn inspected_every(self, interval: Duration) -> Self {
+        Self { connection: self.connection.inspected_every(interval), ..self }
     }
 
     /// The call of a script with the keys and arguments of every step on a record.
-    fn on_record<'a>(&self, script: &'a Script, key: &Key) -> ScriptInvocation<'a> {
-        let mut step = script.key(self.record_key(key));
-        step.arg(key.request_id.to_string()).arg(milliseconds(self.retention.request_id));
+    fn on_record<'a>(&self, script: &'a Script, id: &RequestId) -> ScriptInvocation<'a> {
+        let mut step = script.key(format!("hcs:{{{}}}:request:{id}", self.org));
+        step.arg(milliseconds(self.retention.request_id));
         step
     }
 
     /// The same with those of every step under a lease.
-    fn under_lease<'a>(&self, script: &'a Script, lease: &Lease) -> ScriptInvocation<'a> {
-        let Lease { key, name, fingerprints, holder } = lease;
-        let mut step = self.on_record(script, key);
-        step.key(format!("{}:name:{}", self.prefix(&key.sandbox), name.as_str()));
-        step.arg(hex(holder.as_bytes()));
-        step.arg(milliseconds(self.retention.lease)).arg(milliseconds(self.retention.settle_window));
-        let fingerprint = |fingerprint: &Fingerprint| hex(fingerprint.as_bytes());
-        step.arg(fingerprint(&fingerprints.current));
-        step.arg(fingerprints.previous.as_ref().map(fingerprint).unwrap_or_default());
+    fn under_lease<'a>(&self, script: &'a Script, lease: &Lease, wall_ms: i64) -> ScriptInvocation<'a> {
+        let Lease { request_id, fingerprints, holder } = lease;
+        let mut step = self.on_record(script, request_id);
+        step.arg(format!("{:032x}", u128::from_be_bytes(*holder.as_bytes())));
+        step.arg(milliseconds(self.retention.lease)).arg(wall_ms);
+        step.arg(fingerprints.current.to_text());
+        step.arg(fingerprints.previous.as_ref().map(Fingerprint::to_text).unwrap_or_default());
         step
     }
 
-    async fn answer(&self, step: &ScriptInvocation<'_>) -> Result<Vec<String>, StoreError> {
-        let answer = self.connection.invoke(step).await;
-        let was_down = self.is_down.swap(answer.is_err(), Ordering::Relaxed);
-        match &answer {
+    async fn reply(&self, step: ScriptInvocation<'_>) -> Result<Vec<String>, StoreError> {
+        self.reply_of(|_| step).await
+    }
+
+    /// The same with a step that depends on the server.
+    async fn reply_of<'a>(
+        &self,
+        step: impl FnOnce(&Inspection) -> ScriptInvocation<'a>,
+    ) -> Result<Vec<String>, StoreError> {
+        let reply = self.connection.invoke(step).await;
+        let was_down = self.is_down.swap(reply.is_err(), Ordering::Relaxed);
+        match &reply {
             Err(error) if !was_down => {
                 tracing::error!(
                     error = error_chain(error),
@@ -111,29 +115,27 @@ impl RedisStore {
             Ok(_) if was_down => tracing::info!("the idempotency store is back"),
             Ok(_) | Err(_) => {}
         }
-        answer.map_err(|error| StoreError::Unavailable(Arc::new(error)))
+        reply.map_err(|error| StoreError::Unavailable(Arc::new(error)))
     }
 
-    /// A step that either happens or finds the lease lost.
-    async fn held(&self, script: &Script, lease: &Lease) -> Result<(), StoreError> {
-        let answer = self.answer(&self.under_lease(script, lease)).await?;
-        match words(&answer)[..] {
+    /// A step that either happens or finds the record in another state.
+    async fn held(&self, script: &Script, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        let reply = self.reply(self.under_lease(script, lease, wall_ms)).await?;
+        match words(&reply)[..] {
             ["ok"] => Ok(()),
             ["lease_lost"] => Err(StoreError::LeaseLost),
-            _ => Err(self.malformed(&lease.key)),
+            ref other => Err(unreadable(other)),
         }
-    }
-
-    /// Somebody else wrote to the record or the lock, or answered in place of the script.
-    fn malformed(&self, key: &Key) -> StoreError {
-        StoreError::Unavailable(Arc::new(Malformed(self.record_key(key))))
     }
 }
 
-/// What Redis holds for a record is not what this service wrote.
-#[derive(Debug, thiserror::Error)]
-#[error("the record {0} or the lock on its name is malformed")]
-struct Malformed(String);
+/// A reply that says that the record cannot be read, or is none of the script.
+fn unreadable(reply: &[&str]) -> StoreError {
+    StoreError::Unreadable(match reply {
+        ["unreadable", problem] => (*problem).to_owned(),
+        _ => "a field of it is damaged".to_owned(),
+    })
+}
 
 #[async_trait::async_trait]
 impl Store for RedisStore {
@@ -141,145 +143,159 @@ impl Store for RedisStore {
         !self.is_down.load(Ordering::Relaxed)
     }
 
-    async fn check(&self) {
-        // What comes of it is noted and logged there.
-        let _ = self.answer(&self.scripts.check.prepare_invoke()).await;
+    fn weaknesses(&self) -> Vec<Weakness> {
+        self.connection.inspection().map(|inspection| inspection.weaknesses()).unwrap_or_default()
     }
 
-    async fn claim(&self, lease: &Lease) -> Result<Claim, StoreError> {
-        let answer = self.answer(&self.under_lease(&self.scripts.claim, lease)).await?;
-        let claim = match words(&answer)[..] {
-            ["fresh"] => Some(Claim::Fresh),
-            ["other_content"] => Some(Claim::OtherContent),
-            ["unknown", first, last] => duration(first)
-                .zip(duration(last))
+    async fn check(&self) {
+        self.connection.inspect_when_due().await;
+        // The result is noted and logged there.
+        let _ = self.reply(self.scripts.check.prepare_invoke()).await;
+    }
+
+    async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError> {
+        let mut step = self.under_lease(&self.scripts.claim, lease, wall_ms);
+        step.key(format!("hcs:{{{}}}:memory", self.org));
+        // What was found out later than with the connection counts, too.
+        let may_forget = self.connection.inspection().is_some_and(|latest| latest.may_forget());
+        let reply = self
+            .reply_of(|inspection| {
+                let may_forget = may_forget || inspection.may_forget();
+                step.arg(inspection.server()).arg(if may_forget { "1" } else { "0" });
+                step
+            })
+            .await?;
+        let words = words(&reply);
+        let claim = match words[..] {
+            ["fresh", age] => duration(age).map(|remembers_for| Claim::Fresh { remembers_for }),
+            ["unknown", first, first_wall, last, last_wall] => moment(first, first_wall)
+                .zip(moment(last, last_wall))
                 .map(|(first_sent, last_sent)| Claim::Unknown { first_sent, last_sent }),
-            ["done", ref outcome @ ..] => outcome_of(outcome).map(Claim::Done),
+            ["done", ago, wall, ref outcome @ ..] => outcome_of(outcome)
+                .zip(moment(ago, wall))
+                .map(|(outcome, done)| Claim::Done { outcome, done }),
+            ["other_content", stored, ref connection @ ..] => other_content(stored, connection),
             ["in_progress", left] => duration(left).map(|retry_after| Claim::InProgress { retry_after }),
-            ["name_in_progress", left] => {
-                duration(left).map(|retry_after| Claim::NameInProgress { retry_after })
-            }
             _ => None,
         };
-        claim.ok_or_else(|| self.malformed(&lease.key))
+        claim.ok_or_else(|| unreadable(&words))
     }
 
     async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.renew, lease).await
+        self.held(&self.scripts.renew, lease, 0).await
     }
 
-    async fn begin_sending(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.begin_sending, lease).await
+    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        self.held(&self.scripts.begin_sending, lease, wall_ms).await
+    }
+
+    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        self.held(&self.scripts.resend, lease, wall_ms).await
     }
 
     async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.not_created, lease).await
+        self.held(&self.scripts.not_created, lease, 0).await
     }
 
     async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.outcome_unknown, lease).await
+        self.held(&self.scripts.outcome_unknown, lease, 0).await
+    }
+
+    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.distrust_clocks, lease, 0).await
     }
 
     async fn done(
         &self,
         lease: &Lease,
         connection: &CreatedConnection,
+        origin: Origin,
         keep: Keep,
+        wall_ms: i64,
     ) -> Result<Recorded, StoreError> {
-        let mut step = self.under_lease(&self.scripts.done, lease);
-        step.key(self.outcome_key(&lease.key.sandbox, &connection.id));
-        step.arg(connection.id.as_str()).arg(connection.etag.as_str());
+        let mut step = self.under_lease(&self.scripts.done, lease, wall_ms);
+        step.arg(connection.id.as_str()).arg(connection.etag.as_str()).arg(origin.name());
         step.arg(match keep {
             Keep::Forget => "forget",
             Keep::Remember => "remember",
             Keep::RememberUnverified => "remember_unverified",
         });
-        let answer = self.answer(&step).await?;
-        let recorded = match words(&answer)[..] {
+        let reply = self.reply(step).await?;
+        let words = words(&reply);
+        let recorded = match words[..] {
             ["ok"] => Some(Recorded::Done),
             ["already", ref outcome @ ..] => outcome_of(outcome).map(Recorded::Already),
-            ["belongs_to_another"] => Some(Recorded::BelongsToAnother),
             _ => None,
         };
-        recorded.ok_or_else(|| self.malformed(&lease.key))
+        recorded.ok_or_else(|| unreadable(&words))
     }
 
     async fn verified(
         &self,
-        key: &Key,
+        request_id: &RequestId,
         connection: &ConnectionId,
         verdict: &Verdict,
     ) -> Result<Verdict, StoreError> {
         let [word, report] =
             verdict::to_words(verdict).map_err(|error| StoreError::Unavailable(Arc::new(error)))?;
-        let mut step = self.on_record(&self.scripts.verified, key);
-        step.key(self.outcome_key(&key.sandbox, connection));
+        let mut step = self.on_record(&self.scripts.verified, request_id);
         step.arg(connection.as_str()).arg(word).arg(report);
-        let answer = self.answer(&step).await?;
-        let verdict = match words(&answer)[..] {
+        let reply = self.reply(step).await?;
+        let words = words(&reply);
+        let verdict = match words[..] {
             ["ok"] => Some(verdict.clone()),
             ["recorded", ref recorded @ ..] => verdict::from_words(recorded),
             _ => None,
         };
-        verdict.ok_or_else(|| self.malformed(key))
+        verdict.ok_or_else(|| unreadable(&words))
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.release, lease).await
+        self.held(&self.scripts.release, lease, 0).await
     }
 
     async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.abandon, lease).await
-    }
-
-    async fn outcomes_of_others(
-        &self,
-        key: &Key,
-        connections: &[ConnectionId],
-    ) -> Result<Vec<ConnectionId>, StoreError> {
-        let mut others = Vec::new();
-        // Lua unpacks no more than a few thousand values at once.
-        for connections in connections.chunks(1000) {
-            let mut step = self.scripts.outcomes_of_others.arg(key.request_id.to_string());
-            for connection in connections {
-                step.key(self.outcome_key(&key.sandbox, connection));
-            }
-            for place in self.answer(&step).await? {
-                let place: Option<usize> = place.parse().ok();
-                let other = place.and_then(|place| connections.get(place.checked_sub(1)?));
-                others.push(other.ok_or_else(|| self.malformed(key))?.clone());
-            }
-        }
-        Ok(others)
+        self.held(&self.scripts.abandon, lease, 0).await
     }
 }
 
-fn words(answer: &[String]) -> Vec<&str> {
-    answer.iter().map(String::as_str).collect()
+fn words(reply: &[String]) -> Vec<&str> {
+    reply.iter().map(String::as_str).collect()
 }
 
 fn duration(milliseconds: &str) -> Option<Duration> {
-    milliseconds.parse().ok().map(Duration::from_millis)
+    let milliseconds: i64 = milliseconds.parse().ok()?;
+    Some(Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default()))
+}
+
+fn moment(ago: &str, wall: &str) -> Option<Moment> {
+    let wall_ms = if wall.is_empty() { None } else { Some(wall.parse().ok()?) };
+    Some(Moment { store_ago_ms: ago.parse().ok()?, wall_ms })
+}
+
+fn other_content(stored: &str, connection: &[&str]) -> Option<Claim> {
+    let stored = Fingerprint::parse(stored)?;
+    let connection = match connection {
+        [] => None,
+        [id, ..] => Some(ConnectionId::parse(id).ok()?),
+    };
+    Some(Claim::OtherContent { stored, connection })
 }
 
 fn outcome_of(words: &[&str]) -> Option<Outcome> {
-    let [id, etag, verdict @ ..] = words else { return None };
+    let [id, etag, origin, verdict @ ..] = words else { return None };
     let connection = CreatedConnection { id: ConnectionId::parse(id).ok()?, etag: Etag::parse(etag).ok()? };
     let verdict = match verdict {
         [] => None,
         words => Some(verdict::from_words(words)?),
     };
-    Some(Outcome { connection, verdict })
+    Some(Outcome { connection, origin: Origin::parse(origin)?, verdict })
 }
 
 /// At least one, and a sum of a few of them is exact as a number of Lua.
 fn milliseconds(duration: Duration) -> u64 {
     const A_CENTURY: u128 = 100 * 366 * 24 * 60 * 60 * 1000;
     u64::try_from(duration.as_millis().clamp(1, A_CENTURY)).unwrap_or(1)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Debug for RedisStore {

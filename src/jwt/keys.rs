@@ -13,8 +13,7 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
 };
 use reqwest::Client;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
@@ -24,6 +23,7 @@ use crate::{
     config::{JwksSource, read_small_file},
     error_chain::error_chain,
     flow_service::{Cause, read_body},
+    json::Object,
     metrics::Metrics,
 };
 
@@ -63,11 +63,8 @@ impl KeySet {
     /// # Errors
     /// [`InvalidKeySet`] where no key is left.
     pub fn parse(json: &[u8]) -> Result<Self, InvalidKeySet> {
-        #[derive(Deserialize)]
-        struct Set {
-            keys: Vec<Value>,
-        }
-        let Set { keys } = serde_json::from_slice(json).map_err(|_| InvalidKeySet)?;
+        let set = Object::parse(json).map_err(|_| InvalidKeySet)?;
+        let keys = set.array("keys").ok_or(InvalidKeySet)?;
         let keys: Vec<_> = keys.into_iter().filter_map(Key::parse).take(MOST_KEYS).collect();
         if keys.is_empty() { Err(InvalidKeySet) } else { Ok(Self(keys)) }
     }
@@ -79,8 +76,10 @@ impl KeySet {
 }
 
 impl Key {
-    fn parse(json: Value) -> Option<Self> {
-        let jwk: Jwk = serde_json::from_value(json).ok()?;
+    fn parse(json: &RawValue) -> Option<Self> {
+        // A key is an object: derived code would take an array as well.
+        Object::parse(json.get().as_bytes()).ok()?;
+        let jwk: Jwk = serde_json::from_str(json.get()).ok()?;
         if jwk.common.public_key_use.as_ref().is_some_and(|used| *used != PublicKeyUse::Signature) {
             return None;
         }
@@ -244,5 +243,43 @@ impl fmt::Debug for KeySet {
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys").field("source", &self.0.source).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 8037, appendix A.2.
+    const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+    fn keys(set: &str) -> Option<usize> {
+        KeySet::parse(set.as_bytes()).ok().map(|KeySet(keys)| keys.len())
+    }
+
+    #[test]
+    fn a_key_set_is_an_object_with_a_list_of_objects() {
+        assert_eq!(keys(&format!(r#"{{"keys":[{KEY}]}}"#)), Some(1));
+        assert_eq!(keys(&format!("\u{feff}{{\"keys\":[{KEY},{KEY}],\"x\":[]}}")), Some(2));
+        for set in [
+            format!("[[{KEY}]]"),
+            format!("[{KEY}]"),
+            format!(r#"[{{"keys":[{KEY}]}}]"#),
+            format!(r#"{{"keys":{KEY}}}"#),
+            format!(r#"{{"keys":[[{KEY}]]}}"#),
+            format!(r#"{{"keys":[{KEY}],"keys":[]}}"#),
+            r#"{"keys":[["OKP","Ed25519","11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"]]}"#.to_owned(),
+            r#"{"keys":[]}"#.to_owned(),
+            KEY.to_owned(),
+        ] {
+            assert_eq!(keys(&set), None, "{set}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_concerns_no_other() {
+        for odd in ["null", "[]", "[[]]", r#"{"kty":5}"#, r#"{"kty":"\ud800"}"#, r#"{"kty":1e999}"#] {
+            assert_eq!(keys(&format!(r#"{{"keys":[{odd},{KEY}]}}"#)), Some(1), "{odd}");
+        }
     }
 }

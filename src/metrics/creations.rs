@@ -20,12 +20,12 @@ outcomes! {
         Resumed = "resumed",
         /// Its creation is under way elsewhere.
         InProgress = "in_progress",
-        /// A creation of the same name is.
-        NameInProgress = "name_in_progress",
         /// It is that of other content.
         Reused = "reused",
-        /// The store has no room.
+        /// The store has no space.
         Full = "full",
+        /// Its record cannot be read.
+        Unreadable = "unreadable",
         /// The store fails.
         Unavailable = "unavailable",
     }
@@ -62,6 +62,20 @@ outcomes! {
 }
 
 outcomes! {
+    /// What a search comes to before the first sending, where the store may have forgotten the request id.
+    FirstSearchOutcome {
+        /// The connection.
+        Found = "found",
+        /// Nothing.
+        Absent = "absent",
+        /// A connection could be the one.
+        Ambiguous = "ambiguous",
+        /// It cannot be made now.
+        Failed = "failed",
+    }
+}
+
+outcomes! {
     /// What the test of a new connection comes to.
     VerificationOutcome {
         /// It works.
@@ -80,7 +94,12 @@ pub struct CreationMetrics {
     claims: ByOutcome,
     ends: ByOutcome,
     searches: ByOutcome,
+    first_searches: ByOutcome,
     verifications: ByOutcome,
+    /// Requests that were found to have made several connections.
+    pub duplicates: Counter,
+    /// Records about whose times the clocks of the store and of the replicas disagree.
+    pub clocks_disagree: Counter,
     /// Creations that were refused because as many are under way as may be.
     pub shed: Counter,
 }
@@ -99,7 +118,10 @@ impl CreationMetrics {
             claims: ByOutcome::of(ClaimOutcome::NAMES),
             ends: ByOutcome::of(CreationOutcome::NAMES),
             searches: ByOutcome::of(SearchOutcome::NAMES),
+            first_searches: ByOutcome::of(FirstSearchOutcome::NAMES),
             verifications: ByOutcome::of(VerificationOutcome::NAMES),
+            duplicates: Counter::default(),
+            clocks_disagree: Counter::default(),
             shed,
         }
     }
@@ -111,9 +133,24 @@ impl CreationMetrics {
             ("idempotency_claims", "What claims of request ids came to", &self.claims),
             ("creations", "How creations ended", &self.ends),
             ("reconciliations", "What searches for lost creations came to", &self.searches),
+            (
+                "first_searches",
+                "What searches before sending came to, where the store may have forgotten the request id",
+                &self.first_searches,
+            ),
             ("verifications", "What tests of new connections came to", &self.verifications),
         ] {
             register(registry, name, help, counters.family.clone());
+        }
+        for (name, help, counter) in [
+            ("duplicates", "Requests that were found to have made several connections", &self.duplicates),
+            (
+                "clock_disagreements",
+                "Records about whose times the clocks of the store and of the replicas disagree",
+                &self.clocks_disagree,
+            ),
+        ] {
+            register(registry, name, help, counter.clone());
         }
     }
 
@@ -145,6 +182,11 @@ impl CreationMetrics {
     /// A search for a lost creation has ended.
     pub fn searched(&self, outcome: SearchOutcome) {
         self.searches.inc(outcome.name());
+    }
+
+    /// A search before sending has ended.
+    pub fn searched_first(&self, outcome: FirstSearchOutcome) {
+        self.first_searches.inc(outcome.name());
     }
 
     /// A new connection was tested.

@@ -1,37 +1,37 @@
-//! Room for what waits for the Flow Service: one for creations, with those whose callers have left, and
-//! one for all other calls, so that neither keeps the other out.
+//! Concurrency limits for upstream work: one for creations (including those whose callers have left), one
+//! for everything else, so that neither starves the other.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Room for so many at once.
+/// Permits for so many at once.
 #[derive(Clone, Debug)]
 pub struct Bulkhead {
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     most: usize,
 }
 
-/// A place. Whoever has it may wait for the Flow Service.
+/// The permit to wait for the Flow Service.
 #[derive(Debug)]
-pub struct Place {
+pub struct Permit {
     _permit: OwnedSemaphorePermit,
 }
 
 impl Bulkhead {
-    /// Room for so many at once.
+    /// Permits for so many at once.
     pub fn new(most: NonZeroUsize) -> Self {
         let most = most.get().min(Semaphore::MAX_PERMITS);
-        Self { room: Arc::new(Semaphore::new(most)), most }
+        Self { permits: Arc::new(Semaphore::new(most)), most }
     }
 
-    /// Takes a place, if there is one.
-    pub fn enter(&self) -> Option<Place> {
-        let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
-        Some(Place { _permit: permit })
+    /// Takes a permit, if there is one.
+    pub fn enter(&self) -> Option<Permit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(Permit { _permit: permit })
     }
 
-    /// How many places there are.
+    /// How many permits there are.
     pub fn most(&self) -> usize {
         self.most
     }

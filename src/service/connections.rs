@@ -6,8 +6,12 @@ use tokio::time::Instant;
 
 use super::Service;
 use crate::{
-    domain::{CallProgress, Connection, ConnectionRef, SandboxName, Stage},
-    flow_service::{CallError, ConnectionPage, FlowService, ListQuery, PageToken, Refusal},
+    domain::{
+        CallProgress, Connection, ConnectionRef, RequestId, SandboxName, Stage, reference::last_reference,
+    },
+    flow_service::{
+        CallError, ConnectionPage, FlowService, ListQuery, ListedConnection, PageToken, PageTrail, Refusal,
+    },
 };
 
 /// How many pages of the Flow Service one call looks through for a name.
@@ -64,15 +68,36 @@ impl ConnectionError {
 pub struct ListHubSpotConnections {
     /// The sandbox that holds them.
     pub sandbox: SandboxName,
-    /// The only name to list.
-    pub name: Option<String>,
+    /// Which of them.
+    pub filter: Filter,
     /// The most connections on a page, 1 to 100.
     pub page_size: u8,
     /// The page, where it is not the first.
     pub page: Option<PageToken>,
 }
 
-/// A page of connections, newest first. Where only one name is listed it can be shorter than it could
+/// Which connections to list: those that match everything that is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Their name.
+    pub name: Option<String>,
+    /// The request that created them.
+    pub request_id: Option<RequestId>,
+}
+
+impl Filter {
+    fn is_empty(&self) -> bool {
+        self.name.is_none() && self.request_id.is_none()
+    }
+
+    fn matches(&self, connection: &Connection) -> bool {
+        let description = connection.description.as_deref().unwrap_or_default();
+        self.name.as_ref().is_none_or(|name| connection.name == *name)
+            && self.request_id.is_none_or(|id| last_reference(description) == Some(id))
+    }
+}
+
+/// A page of connections, newest first. Where only some are listed it can be shorter than it could
 /// be, and even empty, without being the last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -111,15 +136,17 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<Listed, ConnectionError> {
         call.enter(Stage::Read);
-        let ListHubSpotConnections { sandbox, name, page_size, page } = command;
-        let query = ListQuery { sandbox, name: name.as_deref(), limit: *page_size };
+        let ListHubSpotConnections { sandbox, filter, page_size, page } = command;
+        let query = ListQuery { sandbox, name: filter.name.as_deref(), limit: *page_size };
         let mut next = page.clone();
+        let mut trail = PageTrail::beginning_at(page.as_ref());
         let mut connections = Vec::new();
         // What is left of the time may not be enough for another page: the caller goes on from there.
         let halfway = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
         for _ in 0..MOST_PAGES {
-            let page = self.page(&query, next.as_ref(), deadline).await?;
-            connections.extend(page.connections.into_iter().filter(|connection| is_named(connection, name)));
+            let page = self.page(&query, next.as_ref(), &mut trail, deadline).await?;
+            let readable = page.items.into_iter().filter_map(ListedConnection::readable);
+            connections.extend(readable.filter(|connection| filter.matches(connection)));
             next = page.next;
             // More pages could hold more than fit on this one.
             if next.is_none() || !connections.is_empty() || Instant::now() > halfway {
@@ -129,31 +156,33 @@ impl<F: FlowService> Service<F> {
         Ok(Listed { connections, next })
     }
 
-    /// Counts the connections of a sandbox, or those of one name.
+    /// Counts the connections of a sandbox, or some of them.
     ///
     /// # Errors
     /// [`ConnectionError::Call`].
     pub async fn count_hubspot_connections(
         &self,
         sandbox: &SandboxName,
-        name: Option<&str>,
+        filter: &Filter,
         deadline: Instant,
         call: &CallProgress,
     ) -> Result<u64, ConnectionError> {
         call.enter(Stage::Read);
         let flow_service = &self.parts.flow_service;
-        let Some(name) = name else {
+        if filter.is_empty() {
             let counted = flow_service.count_connections(sandbox, deadline).await;
             return counted.map_err(ConnectionError::Call);
-        };
-        let query = ListQuery { name: Some(name), ..ListQuery::all(sandbox) };
+        }
+        let query = ListQuery { name: filter.name.as_deref(), ..ListQuery::all(sandbox) };
         let mut next = None;
+        let mut trail = PageTrail::default();
         // A connection that is created meanwhile moves others onto the next page.
         let mut found = HashSet::new();
         for _ in 0..ALL_PAGES {
-            let page = self.page(&query, next.as_ref(), deadline).await?;
-            let named = page.connections.into_iter().filter(|connection| connection.name == name);
-            found.extend(named.map(|connection| connection.id));
+            let page = self.page(&query, next.as_ref(), &mut trail, deadline).await?;
+            let readable = page.items.into_iter().filter_map(ListedConnection::readable);
+            let matching = readable.filter(|connection| filter.matches(connection));
+            found.extend(matching.map(|connection| connection.id));
             next = page.next;
             if next.is_none() {
                 return Ok(found.len() as u64);
@@ -163,20 +192,18 @@ impl<F: FlowService> Service<F> {
         Err(ConnectionError::Call(CallError::Undecodable(cause)))
     }
 
-    /// Reads a page of the Flow Service. One that names itself as the next one would be followed for
-    /// ever, and taken for the last one it would hide the rest.
+    /// Reads a page of the Flow Service. Pages that lead back would be followed for ever, and taken for
+    /// the last ones they would hide the rest.
     async fn page(
         &self,
         query: &ListQuery<'_>,
         page: Option<&PageToken>,
+        trail: &mut PageTrail,
         deadline: Instant,
     ) -> Result<ConnectionPage, ConnectionError> {
         let listed = self.parts.flow_service.list_connections(query, page, deadline).await;
         let listed = listed.map_err(ConnectionError::Call)?;
-        if page.is_some() && listed.next.as_ref() == page {
-            let cause = "a page names itself as the next one".into();
-            return Err(ConnectionError::Call(CallError::Undecodable(cause)));
-        }
+        trail.follow(&listed).map_err(|cause| ConnectionError::Call(CallError::Undecodable(cause)))?;
         Ok(listed)
     }
 
@@ -192,8 +219,4 @@ impl<F: FlowService> Service<F> {
         }
         Ok(())
     }
-}
-
-fn is_named(connection: &Connection, name: &Option<String>) -> bool {
-    name.as_ref().is_none_or(|name| connection.name == *name)
 }

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::{
     Service,
+    background::Outliving,
     creation::Creation,
-    flight::{Outcome, Seat},
+    shared::{Outcome, SharedCreation, Waiter},
 };
 use crate::{
     domain::{
@@ -16,8 +17,8 @@ use crate::{
         Verification,
     },
     error_chain::error_chain,
-    flow_service::{Cause, CreateError, FlowService, Problem},
-    idempotency::{Holder, Key, Lease, StoreError},
+    flow_service::{CallError, Cause, CreateError, FlowService, Problem},
+    idempotency::{Field, Holder, Lease, StoreError},
     metrics::{ClaimOutcome, CreationOutcome},
     telemetry::spans,
 };
@@ -66,40 +67,66 @@ pub struct Error {
 pub enum Failure {
     /// Nothing was created.
     #[error("nothing was created")]
-    NotCreated(#[source] CreateError),
-    /// The connection may exist. The same request id is safe to repeat.
+    NotCreated {
+        /// Why.
+        #[source]
+        error: CreateError,
+        /// Whether an earlier attempt may have created something that the store has forgotten.
+        may_exist: bool,
+    },
+    /// The store may have forgotten the creation, and the Flow Service cannot be asked for it. This call sent
+    /// nothing.
+    #[error("the search for an earlier creation failed")]
+    NotSearched(#[source] CallError),
+    /// The connection may exist. The same request id is safe to retry.
     #[error("the connection may exist")]
     OutcomeUnknown {
-        /// What came back, where it was an answer of some kind.
+        /// The reply, where there was one.
         problem: Option<Problem>,
         /// What went wrong.
         #[source]
         cause: Option<Cause>,
     },
-    /// Each of these connections could be the one.
-    #[error("several connections could be the one created")]
+    /// The connection may exist, and each of these could be it. Without references there may be none.
+    #[error("each of {} connections could be the one created", .0.len())]
     Ambiguous(Vec<ConnectionId>),
     /// The request id names a creation with other content.
-    #[error("the request id is that of other content")]
-    RequestIdReused,
-    /// The creation is under way elsewhere.
-    #[error("the creation is under way elsewhere")]
+    #[error("the request id is that of other content: {differs:?} differ")]
+    RequestIdReused {
+        /// The fields that differ.
+        differs: Vec<Field>,
+        /// The connection that was created, where that is known.
+        connection: Option<ConnectionId>,
+    },
+    /// The record of the request id cannot be used.
+    #[error("the record of the request id cannot be used: {problem}")]
+    RecordUnreadable {
+        /// Why.
+        problem: RecordProblem,
+        /// The connection that was created, where that is known.
+        connection: Option<ConnectionId>,
+    },
+    /// The creation is in progress elsewhere.
+    #[error("the creation is in progress elsewhere")]
     RequestInProgress {
         /// When to ask again.
         retry_after: std::time::Duration,
     },
-    /// A creation of the same name is under way, or lost and not settled.
-    #[error("a creation of the same name is under way")]
-    NameInProgress {
-        /// When to ask again.
-        retry_after: std::time::Duration,
+    /// As many calls wait for the Flow Service as may. This call sent nothing.
+    #[error("too many calls wait for the Flow Service")]
+    TooMany {
+        /// Whether an earlier attempt may have created something.
+        may_exist: bool,
     },
-    /// As much waits for the Flow Service as may: nothing was sent to it.
-    #[error("too much waits for the Flow Service")]
-    TooMany,
-    /// The store failed before anything was sent.
+    /// The store failed. This call sent nothing.
     #[error("nothing was sent")]
-    Store(#[source] StoreError),
+    Store {
+        /// Why.
+        #[source]
+        error: StoreError,
+        /// Whether an earlier attempt may have created something.
+        may_exist: bool,
+    },
     /// The connection was created, and does not work.
     #[error("the connection does not work{}", left_behind.as_ref().map(|id| format!(" and {id} is left behind")).unwrap_or_default())]
     VerificationFailed {
@@ -109,8 +136,8 @@ pub enum Failure {
         /// creation's, or it works by now.
         left_behind: Option<ConnectionId>,
     },
-    /// The connection was created, and nobody knows yet whether it works. The same request id is safe
-    /// to repeat.
+    /// The connection was created, and it is not known yet whether it works. The same request id is safe
+    /// to retry.
     #[error("the connection {connection} was created and is not verified")]
     VerificationPending {
         /// The connection.
@@ -118,12 +145,23 @@ pub enum Failure {
         /// What its test found so far.
         report: TestReport,
     },
-    /// Everyone who waited for it left before anything was sent.
-    #[error("nobody waited for it any more")]
+    /// Every caller left before anything was sent.
+    #[error("no caller waited for it any more")]
     Abandoned,
-    /// A bug here, or the end of the process: nobody knows how far it had come.
+    /// A bug here, or the end of the process: how far it had come is not known.
     #[error("the creation ended before its outcome")]
     Crashed,
+}
+
+/// Why a record cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordProblem {
+    /// It is damaged, or a newer version wrote it.
+    #[error("{0}")]
+    Damaged(String),
+    /// Its content was fingerprinted with a key that was removed.
+    #[error("the fingerprint key that it was written with was removed")]
+    KeyRemoved,
 }
 
 impl From<CreateError> for Failure {
@@ -138,7 +176,7 @@ impl From<CreateError> for Failure {
             | CreateError::TooLate
             | CreateError::Throttled { .. }
             | CreateError::TokenRefused { .. }
-            | CreateError::Refused { .. }) => Self::NotCreated(error),
+            | CreateError::Refused { .. }) => Self::NotCreated { error, may_exist: false },
         }
     }
 }
@@ -147,31 +185,23 @@ impl Failure {
     /// What is counted.
     pub(super) fn outcome(&self) -> CreationOutcome {
         match self {
-            Self::NotCreated(CreateError::Refused { .. } | CreateError::TokenRefused { .. }) => {
-                CreationOutcome::Refused
-            }
+            Self::NotCreated {
+                error: CreateError::Refused { .. } | CreateError::TokenRefused { .. },
+                ..
+            } => CreationOutcome::Refused,
             Self::OutcomeUnknown { .. } | Self::Crashed => CreationOutcome::Unknown,
             Self::Ambiguous(_) => CreationOutcome::Ambiguous,
             Self::VerificationFailed { .. } | Self::VerificationPending { .. } => CreationOutcome::Created,
-            Self::NotCreated(_)
-            | Self::RequestIdReused
+            Self::NotCreated { .. }
+            | Self::NotSearched(_)
+            | Self::RequestIdReused { .. }
+            | Self::RecordUnreadable { .. }
             | Self::RequestInProgress { .. }
-            | Self::NameInProgress { .. }
-            | Self::TooMany
-            | Self::Store(_)
+            | Self::TooMany { .. }
+            | Self::Store { .. }
             | Self::Abandoned => CreationOutcome::NotSent,
         }
     }
-}
-
-/// What a creation comes to when it succeeds.
-#[derive(Clone, Debug)]
-pub(super) struct Landing {
-    pub(super) connection: CreatedConnection,
-    /// Whether it is an earlier creation's.
-    pub(super) replayed: bool,
-    /// What the test of it found, where one was asked for.
-    pub(super) test: Option<TestReport>,
 }
 
 impl<F: FlowService> Service<F> {
@@ -196,83 +226,81 @@ impl<F: FlowService> Service<F> {
         let failed = |failure| Error { request_id, generated, sandbox: sandbox.clone(), failure };
 
         let lease = Lease {
-            key: Key { sandbox: sandbox.clone(), request_id },
-            name: connection.name.clone(),
+            request_id,
             fingerprints: self.parts.fingerprint_keys.fingerprints(&connection, verification),
             holder: Holder::generate(),
         };
-        let (seat, flight, pilot) = self
-            .flights
-            .board(&lease.key, lease.fingerprints.current, generated, deadline)
-            .map_err(|failure| {
-                self.metrics.claimed(ClaimOutcome::Reused);
-                failed(Arc::new(failure))
-            })?;
-        if seat.joined {
+        let (waiter, shared, guard) = self.shared.join(&lease, generated, deadline).map_err(|failure| {
+            self.metrics.claimed(ClaimOutcome::Reused);
+            failed(Arc::new(failure))
+        })?;
+        let joined = waiter.joined;
+        if joined {
             self.metrics.claimed(ClaimOutcome::Joined);
         }
-        // Whoever joins waits with the place of another one.
-        let mut place = if seat.joined { None } else { self.creations.enter() };
-        // A known id may have its answer in the store, a generated one has not.
-        if place.is_none() && generated {
+        // A caller that joins uses the permit of the one who began.
+        let mut permit = if joined { None } else { self.creations.enter() };
+        // A known id may have its outcome in the store, a generated one has not.
+        if permit.is_none() && generated {
             self.metrics.shed.inc();
-            return Err(failed(Arc::new(Failure::TooMany)));
+            return Err(failed(Arc::new(Failure::TooMany { may_exist: false })));
         }
-        call.follow(&flight.progress);
-        let mut creation = pilot.map(|pilot| {
-            let parts = Arc::clone(&self.parts);
-            let flight = Arc::clone(&flight);
+        call.follow(&shared.progress);
+        let mut creation = guard.map(|guard| {
             let creation = Creation {
-                parts,
+                parts: Arc::clone(&self.parts),
                 lease,
                 connection,
                 verification,
                 generated,
-                deadline,
-                flight: Arc::clone(&flight),
-                place: place.take(),
+                shared: Arc::clone(&shared),
+                permit: permit.take(),
+                listings: Arc::clone(&self.listings),
+                known: self.known.clone(),
                 metrics: Arc::clone(&self.metrics),
             };
-            let running = self.metrics.begin();
+            let (running, shared) = (self.metrics.begin(), Arc::clone(&shared));
             // In a box from the start: it is large, and would be copied into one.
             self.parts.background.outliving(Box::pin(async move {
                 let _running = running;
                 let outcome = creation.run().await.map_err(Arc::new);
-                // Its place is free before anybody hears of it.
+                // Its permit is free before any caller gets the outcome.
                 drop(creation);
-                if !flight.is_awaited() {
+                if !shared.is_awaited() {
                     log_unheard(request_id, &outcome);
                 }
-                pilot.land(outcome);
+                guard.finish(outcome);
             }))
         });
 
-        let Seat { joined, .. } = seat;
-        // Dropped before the creation is: where that goes on by itself, nobody waits for it any more.
-        let mut outcome = pin!(seat.outcome());
-        let outcome = match &mut creation {
-            None => outcome.await,
-            Some(creation) => {
-                let mut was_lost = false;
-                poll_fn(|context| {
-                    let is_over = creation.poll_unpin(context).is_ready();
-                    // That it is lost turns out while it is polled, and nowhere else: until then there is
-                    // nothing to wait for.
-                    was_lost |= !flight.is_flying();
-                    if is_over || was_lost { outcome.as_mut().poll(context) } else { Poll::Pending }
-                })
-                .await
-            }
-        };
-        let Landing { connection, replayed, test } = outcome.map_err(failed)?;
-        Ok(Created { request_id, connection, replayed: replayed || joined, test })
+        let created = match &mut creation {
+            None => waiter.outcome().await,
+            Some(creation) => run_and_wait(creation, waiter, &shared).await,
+        }
+        .map_err(failed)?;
+        Ok(Created { replayed: created.replayed || joined, ..created })
     }
 }
 
-/// The outcome of a creation whose callers have all left is told to the log alone.
+/// Runs a creation within the call that began it, until there is something for that call to return.
+async fn run_and_wait(creation: &mut Outliving, waiter: Waiter, shared: &SharedCreation) -> Outcome {
+    // Dropped before the creation is: where that goes on by itself, this caller does not wait any more.
+    let mut outcome = pin!(waiter.outcome());
+    let mut was_lost = false;
+    poll_fn(|context| {
+        let is_over = creation.poll_unpin(context).is_ready();
+        // That it is lost becomes known while it is polled, and nowhere else: until then there is nothing
+        // to wait for.
+        was_lost |= !shared.is_running();
+        if is_over || was_lost { outcome.as_mut().poll(context) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Logs the outcome of a creation whose callers have all left: nothing else reports it.
 fn log_unheard(request_id: RequestId, outcome: &Outcome) {
     match outcome {
-        Ok(Landing { connection, .. }) => {
+        Ok(Created { connection, .. }) => {
             // The audit trail of the call has ended with it.
             tracing::info!(target: "audit", action = "create", outcome = "OK", %request_id, connection_id = %connection.id, "created a connection whose caller has left");
         }

@@ -1,56 +1,47 @@
 //! One creation, from its claim to its outcome: the state machine that keeps the promise.
 //!
 //! ```text
-//!            ┌────────── settled: it never arrived ─────────┐
+//!            ┌──────── proven: nothing was created ─────────┐
 //!            ▼                                              │
-//! claim ─► Send ── answer ──► landed      Send ── lost ──► Look ── found ──► landed
-//!   └──────────── a lost one, found in the store ───────────▲
+//! claim ─► Send ── reply ──► End         Send ── lost ──► Search ── found ──► End
+//!   ├──────────── a lost one, according to the store ────────▲
+//!   └─► SearchFirst, where the store may have forgotten it: found ──► End, not found ──► Send
+//!       (strict: Search)
 //! ```
 //!
-//! How a lost one is looked for: see `search`. A connection that has landed is tested where the caller
+//! The searches: see `search` and `search_first`. A connection that was created is tested where the caller
 //! asked for that: see `verification`.
 //!
-//! What is sent is sent once. It is sent again only where it is certain that nothing was created: by
-//! the answer, because nothing left, or because the settle window has passed and there is nothing.
+//! What is sent is sent once. It is resent only where it is certain that nothing was created: by the reply,
+//! because nothing left this process, or because the settle window has passed and there is nothing.
 //!
 //! One gap remains: a process that is frozen between the step to `sending` and the first byte, for
-//! longer than it takes others to declare the creation lost and settled, sends all the same when it
-//! thaws. The first byte has to leave within [`SEND_WITHIN`] by a clock that runs on in a frozen
-//! process, so that the freeze would have to begin after that check, in the few instructions before
+//! longer than it takes others to search for the creation and to prove that there is none, sends all the
+//! same when it continues. The first byte has to leave within `SEND_WITHIN` by a clock that runs on in a
+//! frozen process, so that the freeze would have to begin after that check, in the few instructions before
 //! the write.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{
-    Failure, Parts, Place,
-    candidates::Sent,
-    create_hubspot_connection::Landing,
-    flight::Flight,
+    Created, Failure, Parts, Permit,
+    create_hubspot_connection::RecordProblem,
+    known::Known,
     lease_keeper::keep_lease,
-    verification::{Landed, Origin},
+    search_first::{Listings, SearchFirst},
+    sent::{self, Sent},
+    shared::SharedCreation,
+    verification::Finished,
 };
 use crate::{
-    domain::{CreatedConnection, NewConnection, Stage, Verification},
+    domain::{ConnectionId, CreatedConnection, NewConnection, RequestId, Stage, Verification},
     error_chain::error_chain,
-    flow_service::{CreateError, FlowService, NextStep},
-    idempotency::{Claim, Keep, Lease, Outcome, Recorded, StoreError, Verdict},
+    flow_service::FlowService,
+    idempotency::{Claim, Comparison, Lease, Moment, Origin, Outcome, StoreError, Verdict},
     metrics::{ClaimOutcome, CreationMetrics, CreationOutcome},
 };
-
-/// How soon after the step to `sending` the first byte has to leave.
-const SEND_WITHIN: Duration = Duration::from_secs(5);
-/// How long before its end a deadline counts as spent, because the caller may be told so while the
-/// store records the answer.
-const TELLING: Duration = Duration::from_secs(2);
-/// When to ask again for a creation that somebody else has taken over.
-const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// The pause between two attempts at recording a connection.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long a creation is tried that is sent again after the settle window.
-const RESEND_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One creation.
 pub(super) struct Creation<F> {
@@ -59,64 +50,87 @@ pub(super) struct Creation<F> {
     pub(super) connection: NewConnection,
     pub(super) verification: Verification,
     pub(super) generated: bool,
-    pub(super) deadline: Instant,
-    pub(super) flight: Arc<Flight>,
-    /// Its place among those who wait for the Flow Service. Without one it gets no further than to
-    /// what the store knows.
-    pub(super) place: Option<Place>,
+    pub(super) shared: Arc<SharedCreation>,
+    /// The permit to wait for the Flow Service. Without one it gets no further than to what the store knows.
+    pub(super) permit: Option<Permit>,
+    pub(super) listings: Arc<Listings>,
+    pub(super) known: Known,
     pub(super) metrics: Arc<CreationMetrics>,
 }
 
 /// Where a creation goes next.
 pub(super) enum Next {
-    /// Nothing was created so far; `Some` where that took the settle window to know.
-    Send(Option<Sent>),
-    /// The connection may exist.
-    Look(Sent, Arc<Failure>),
-    /// It is over.
-    Land(Result<Landed, Failure>),
+    /// Nothing was created so far.
+    Send(Earlier),
+    /// Nothing was created as far as the store knows, which may have forgotten it.
+    SearchFirst {
+        remembers_for: Duration,
+    },
+    /// The connection may exist. Once it is proven that it does not, it is sent as `absent` says.
+    Search {
+        sent: Sent,
+        lost: Arc<Failure>,
+        absent: Earlier,
+    },
+    End(Result<Finished, Failure>),
+}
+
+/// What the record says was sent before.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Earlier {
+    Nothing,
+    /// It was lost. It is sent again only once it is proven that it created nothing.
+    Lost(Sent),
 }
 
 impl<F: FlowService> Creation<F> {
     /// Brings the creation to its end.
-    pub(super) async fn run(&self) -> Result<Landing, Failure> {
-        self.flight.progress.enter(Stage::Claim);
-        let claim = self.parts.store.claim(&self.lease).await;
+    pub(super) async fn run(&self) -> Result<Created, Failure> {
+        self.shared.progress.enter(Stage::Claim);
+        let claim = self.parts.store.claim(&self.lease, self.now_ms()).await;
         self.metrics.claimed(outcome(&claim));
-        if self.place.is_none() && self.needs_place(&claim) {
-            return Err(self.turn_away(&claim).await);
-        }
+        let mut replayed = false;
         let next = match claim {
-            Ok(Claim::Fresh) => {
-                self.flight.progress.set_may_exist(false);
-                Next::Send(None)
+            Ok(claim) if self.permit.is_none() && self.needs_permit(&claim) => {
+                return Err(self.shed(&claim).await);
+            }
+            Ok(Claim::Fresh { remembers_for }) => {
+                if self.leaves_open(remembers_for) {
+                    self.shared.progress.set_may_be_forgotten();
+                }
+                self.fresh(remembers_for)
             }
             Ok(Claim::Unknown { first_sent, last_sent }) => {
-                let lost = Failure::OutcomeUnknown { problem: None, cause: None };
-                Next::Look(Sent::ago(first_sent, last_sent), Arc::new(lost))
-            }
-            Ok(Claim::Done(Outcome { connection, verdict })) => {
-                return self
-                    .conclude(Landed { connection, replayed: true, verdict, origin: Origin::Record })
-                    .await;
-            }
-            Ok(Claim::OtherContent) => return Err(Failure::RequestIdReused),
-            Ok(Claim::InProgress { retry_after }) => return Err(Failure::RequestInProgress { retry_after }),
-            Ok(Claim::NameInProgress { retry_after }) => return Err(Failure::NameInProgress { retry_after }),
-            Err(error) => {
-                if matches!(error, StoreError::Unavailable(_)) {
-                    self.release_in_background();
+                replayed = true;
+                match self.sent(first_sent, last_sent).await {
+                    Ok(sent) => Next::Search { sent, lost: lost(), absent: Earlier::Lost(sent) },
+                    Err(failure) => return Err(failure),
                 }
-                return Err(Failure::Store(error));
+            }
+            Ok(Claim::Done { outcome, done }) => {
+                let age = sent::age(done, self.now_ms()).unwrap_or_default();
+                return self.verified(Finished::replayed(outcome, age)).await;
+            }
+            Ok(Claim::OtherContent { stored, connection }) => {
+                return Err(match self.lease.fingerprints.compare(&stored) {
+                    Comparison::Differs(differs) => Failure::RequestIdReused { differs, connection },
+                    Comparison::Same | Comparison::UnknownKey => {
+                        self.unusable(RecordProblem::KeyRemoved, connection)
+                    }
+                });
+            }
+            Ok(Claim::InProgress { retry_after }) => return Err(Failure::RequestInProgress { retry_after }),
+            Err(error) => {
+                self.abandon_in_background();
+                return Err(self.store_failed(error));
             }
         };
-        let replayed = matches!(next, Next::Look(..));
         let end = End { metrics: &self.metrics, outcome: CreationOutcome::Unknown };
-        let landing = pin!(self.land(next));
-        match keep_lease(&*self.parts.store, &self.lease, landing).await {
-            Ok(landed) => {
+        let finished = pin!(self.steps(next));
+        match keep_lease(&*self.parts.store, &self.lease, finished).await {
+            Ok(finished) => {
                 end.is(CreationOutcome::Created);
-                self.conclude(Landed { replayed, ..landed }).await
+                self.verified(Finished { replayed: finished.replayed || replayed, ..finished }).await
             }
             Err(failure) => {
                 end.is(failure.outcome());
@@ -125,246 +139,176 @@ impl<F: FlowService> Creation<F> {
         }
     }
 
-    async fn land(&self, mut next: Next) -> Result<Landed, Failure> {
+    async fn steps(&self, mut next: Next) -> Result<Finished, Failure> {
         loop {
             next = match next {
                 Next::Send(earlier) => self.send(earlier).await,
-                // In a box, so that only those have room for it that need it.
-                Next::Look(sent, lost) => Box::pin(self.look(sent, lost)).await,
-                Next::Land(landed) => return landed,
+                // In boxes, so that only those creations take the memory for it that need it.
+                Next::SearchFirst { remembers_for } => Box::pin(self.search_first(remembers_for)).await,
+                Next::Search { sent, lost, absent } => Box::pin(self.search(sent, lost, absent)).await,
+                Next::End(end) => return end,
             };
         }
     }
-}
 
-impl<F: FlowService> Creation<F> {
-    /// Sends the creation until there is an answer, it is lost, or sending it again makes no sense.
-    async fn send(&self, earlier: Option<Sent>) -> Next {
-        let progress = &self.flight.progress;
-        self.flight.flying();
-        // Who waits for a creation that took the settle window is not the one who began it.
-        let deadline = if earlier.is_some() { Instant::now() + RESEND_TIMEOUT } else { self.deadline };
-        let mut attempt = 0;
-        let mut refreshed = false;
-        let mut earlier_error = None;
-        loop {
-            progress.enter(Stage::AdobeToken);
-            attempt += 1;
-            let pass = tokio::select! {
-                // A drain ends what waits, and not what may go on at once.
-                biased;
-                pass = self.parts.flow_service.pass(deadline) => pass,
-                () = self.parts.background.draining() => Err(CreateError::TooLate),
-            };
-            let error = match pass {
-                Ok(pass) => match self.attempt(&pass, earlier).await {
-                    Attempt::Created(connection) => {
-                        return self.record(connection, self.kept(earlier)).await;
-                    }
-                    Attempt::Lost(sent, failure) => return Next::Look(sent, Arc::new(failure)),
-                    Attempt::Failed(error) => error,
-                    Attempt::Stopped(failure) => return Next::Land(Err(failure)),
-                },
-                Err(error) => error,
-            };
-            let pause = match error.next_step() {
-                NextStep::RefreshToken if !refreshed => {
-                    refreshed = true;
-                    Some(Duration::ZERO)
-                }
-                NextStep::SendAgain(asked) => self.parts.flow_service.retry_in(attempt, asked, deadline),
-                NextStep::RefreshToken | NextStep::GiveUp | NextStep::LookFor => None,
-            };
-            progress.set_may_exist(false);
-            if !self.pauses(pause).await {
-                self.release().await;
-                // That the breaker is open now says less than the failure that has opened it.
-                let is_breaker = matches!(error, CreateError::BreakerOpen { .. });
-                let cause = if is_breaker { earlier_error.unwrap_or(error) } else { error };
-                return Next::Land(Err(Failure::from(cause)));
+    /// What follows where the store has no record. An id that was just generated cannot have been forgotten.
+    fn fresh(&self, remembers_for: Duration) -> Next {
+        let may_be_forgotten = !self.generated && remembers_for < self.parts.retention.request_id;
+        match self.parts.recovery.search_first {
+            SearchFirst::Auto if may_be_forgotten => Next::SearchFirst { remembers_for },
+            SearchFirst::Strict if may_be_forgotten => {
+                let sent = Sent::ago(self.parts.retention.request_id, remembers_for);
+                Next::Search { sent, lost: lost(), absent: Earlier::Nothing }
             }
-            earlier_error = Some(error);
+            SearchFirst::Auto | SearchFirst::Strict | SearchFirst::Never => Next::Send(Earlier::Nothing),
         }
     }
 
-    /// How much of the outcome is kept: all of it where the id will be asked for again. That is the
-    /// caller's own, one whose outcome was unknown, one that the caller has been given with a spent
-    /// deadline, or is just about to be, and one whose verification may have to be resumed.
-    fn kept(&self, earlier: Option<Sent>) -> Keep {
-        let is_told = !self.flight.is_awaited() || Instant::now() + TELLING >= self.deadline;
-        match self.verification {
-            Verification::Report | Verification::Require => Keep::RememberUnverified,
-            Verification::None if !self.generated || earlier.is_some() || is_told => Keep::Remember,
-            Verification::None => Keep::Forget,
+    /// Whether an earlier attempt stays possible that the store has forgotten, whatever is found before this
+    /// one is sent: what was sent a short time before the store began to remember need not be visible yet.
+    fn leaves_open(&self, remembers_for: Duration) -> bool {
+        let retention = self.parts.retention;
+        !self.generated
+            && match self.parts.recovery.search_first {
+                SearchFirst::Auto => remembers_for <= retention.settled_after(),
+                SearchFirst::Strict => false,
+                SearchFirst::Never => remembers_for < retention.request_id,
+            }
+    }
+
+    /// When a lost creation was sent. Where the clocks disagree its last sending counts from now.
+    async fn sent(&self, first: Moment, last: Moment) -> Result<Sent, Failure> {
+        let disagree = match Sent::recorded(first, last, self.now_ms()) {
+            Ok(sent) => return Ok(sent),
+            Err(disagree) => disagree,
+        };
+        tracing::warn!(?disagree, request_id = %self.request_id(), "the clocks of the store and of the replicas disagree");
+        self.metrics.clocks_disagree.inc();
+        match self.parts.store.distrust_clocks(&self.lease).await {
+            Ok(()) => Ok(Sent::distrusted(first, self.now_ms())),
+            Err(error) => {
+                self.abandon_in_background();
+                Err(self.store_failed(error))
+            }
         }
     }
 
-    /// What is known of a connection that was just recorded.
-    pub(super) fn landed(&self, connection: CreatedConnection, origin: Origin) -> Landed {
+    /// A connection that was just created or found, before its test.
+    pub(super) fn created(&self, connection: CreatedConnection, origin: Origin) -> Finished {
         let verdict = match self.verification {
             Verification::Report | Verification::Require => Some(Verdict::Pending),
             Verification::None => None,
         };
-        Landed { connection, replayed: false, verdict, origin }
+        let outcome = Outcome { connection, origin, verdict };
+        Finished { replayed: false, ..Finished::replayed(outcome, Duration::ZERO) }
     }
 
-    /// Sends the creation once.
-    async fn attempt(&self, pass: &F::Pass, earlier: Option<Sent>) -> Attempt {
-        let progress = &self.flight.progress;
-        // A caller whose time is up reads this after it has left. Said first and looked for second,
-        // nobody is told that nothing exists while it is being sent.
-        progress.set_may_exist(true);
-        if !self.flight.is_awaited() {
-            progress.set_may_exist(false);
-            self.release().await;
-            return Attempt::Stopped(Failure::Abandoned);
-        }
-        let before = Instant::now();
-        let send_by = before + SEND_WITHIN;
-        if let Err(error) = self.parts.store.begin_sending(&self.lease).await {
-            progress.set_may_exist(false);
-            return Attempt::Stopped(match error {
-                // Whoever has taken the lease over brings the creation to its end.
-                StoreError::LeaseLost => Failure::RequestInProgress { retry_after: ASK_AGAIN },
-                error @ (StoreError::Unavailable(_) | StoreError::Full) => {
-                    self.release_in_background();
-                    Failure::Store(error)
-                }
-            });
-        }
-        let after = Instant::now();
-        progress.enter(Stage::Create);
-        let answer =
-            self.parts.flow_service.create_connection(pass, &self.connection, send_by, progress).await;
-        match answer {
-            Ok(connection) => Attempt::Created(connection),
-            Err(error) if error.next_step() == NextStep::LookFor => {
-                // Where this fails the record says `sending`, which is `unknown` as soon as the lease
-                // ends.
-                self.note(self.parts.store.outcome_unknown(&self.lease).await, "the outcome is unknown");
-                Attempt::Lost(Sent::between(earlier, before, after), Failure::from(error))
-            }
-            Err(error) => match self.parts.store.not_created(&self.lease).await {
-                Ok(()) => Attempt::Failed(error),
-                // The step may still be on its way to the store: it must not meet another attempt.
-                Err(store_error) => {
-                    progress.set_may_exist(false);
-                    self.note(Err(store_error), "nothing was created");
-                    self.release_in_background();
-                    Attempt::Stopped(Failure::from(error))
-                }
-            },
-        }
+    /// The reference that the connection gets, where references are in use.
+    pub(super) fn reference(&self) -> Option<RequestId> {
+        self.parts.recovery.references.then_some(self.lease.request_id)
     }
 
-    /// Records the answer. Where the store is gone the caller still gets it, and recording goes on.
-    async fn record(&self, connection: CreatedConnection, keep: Keep) -> Next {
-        let recorded = self.parts.store.done(&self.lease, &connection, keep).await;
-        let request_id = self.lease.key.request_id;
-        Next::Land(Ok(match recorded {
-            Ok(Recorded::Done) => self.landed(connection, Origin::Answer),
-            Ok(Recorded::Already(Outcome { connection: other, verdict })) => {
-                if other.id != connection.id {
-                    tracing::error!(%request_id, created = %connection.id, recorded = %other.id, "a request made two connections");
-                }
-                Landed { verdict, ..self.landed(other, Origin::Record) }
-            }
-            Ok(Recorded::BelongsToAnother) => {
-                tracing::error!(%request_id, created = %connection.id, "a new connection is recorded for another request");
-                self.landed(connection, Origin::Unrecorded)
-            }
-            Err(error) => {
-                tracing::warn!(error = error_chain(&error), %request_id, connection_id = %connection.id, "could not record a connection: going on trying");
-                self.go_on_recording(connection.clone(), keep);
-                self.landed(connection, Origin::Unrecorded)
-            }
-        }))
+    pub(super) fn request_id(&self) -> RequestId {
+        self.lease.request_id
     }
 
-    fn go_on_recording(&self, connection: CreatedConnection, keep: Keep) {
-        let (store, lease) = (Arc::clone(&self.parts.store), self.lease.clone());
-        let give_up = Instant::now() + self.parts.retention.request_id;
-        self.parts.background.spawn(async move {
-            let mut pause = FIRST_PAUSE;
-            while Instant::now() < give_up && store.done(&lease, &connection, keep).await.is_err() {
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        });
+    pub(super) fn now_ms(&self) -> i64 {
+        (self.parts.wall_clock)()
     }
 
-    /// Whether the Flow Service has to be asked before there is an answer.
-    fn needs_place(&self, claim: &Result<Claim, StoreError>) -> bool {
+    /// Whether the Flow Service has to be asked before there is an outcome.
+    fn needs_permit(&self, claim: &Claim) -> bool {
         match claim {
-            Ok(Claim::Fresh | Claim::Unknown { .. }) => true,
-            Ok(Claim::Done(Outcome { verdict, .. })) => match verdict {
+            Claim::Fresh { .. } | Claim::Unknown { .. } => true,
+            Claim::Done { outcome: Outcome { verdict, .. }, .. } => match verdict {
                 Some(Verdict::Pending) => true,
                 // It is deleted again.
                 Some(Verdict::Failed(_)) => self.verification == Verification::Require,
                 Some(Verdict::Passed(_) | Verdict::Deleted(_)) | None => false,
             },
-            Ok(Claim::OtherContent | Claim::InProgress { .. } | Claim::NameInProgress { .. }) | Err(_) => {
-                false
-            }
+            Claim::OtherContent { .. } | Claim::InProgress { .. } => false,
         }
     }
 
-    /// Gives the record to whoever claims it next.
-    async fn turn_away(&self, claim: &Result<Claim, StoreError>) -> Failure {
+    /// Leaves the record to the next one who claims it.
+    async fn shed(&self, claim: &Claim) -> Failure {
         self.metrics.shed.inc();
         match claim {
-            Ok(Claim::Fresh) => {
-                self.flight.progress.set_may_exist(false);
-                self.release().await;
+            Claim::Fresh { remembers_for } => {
+                let may_be_forgotten = !matches!(self.fresh(*remembers_for), Next::Send(_));
+                self.give_back(Earlier::Nothing).await;
+                Failure::TooMany { may_exist: may_be_forgotten }
             }
-            Ok(Claim::Unknown { .. }) => {
-                self.note(self.parts.store.abandon(&self.lease).await, "turned away");
+            Claim::Unknown { .. } => {
+                self.note(self.parts.store.abandon(&self.lease).await, "gives the record back");
+                Failure::TooMany { may_exist: true }
             }
-            Ok(
-                Claim::Done(_)
-                | Claim::OtherContent
-                | Claim::InProgress { .. }
-                | Claim::NameInProgress { .. },
-            )
-            | Err(_) => {}
+            Claim::Done { .. } | Claim::OtherContent { .. } | Claim::InProgress { .. } => {
+                Failure::TooMany { may_exist: true }
+            }
         }
-        Failure::TooMany
     }
 
-    /// Gives the record and the name free: nothing was created.
-    async fn release(&self) {
-        self.note(self.parts.store.release(&self.lease).await, "released");
+    /// Ends the hold on the record: of one that nothing was sent for nothing stays. False where another
+    /// process has taken it over.
+    pub(super) async fn give_back(&self, earlier: Earlier) -> bool {
+        let given_back = match earlier {
+            Earlier::Nothing => self.parts.store.release(&self.lease).await,
+            Earlier::Lost(_) => self.parts.store.abandon(&self.lease).await,
+        };
+        let is_held = !matches!(given_back, Err(StoreError::LeaseLost));
+        self.note(given_back, "gives the record back");
+        is_held
     }
 
-    /// Does the same where the store may only have lost its answer: without it the record would block
-    /// its id and name until it settles. The holder takes no other step, so that a late one meets
-    /// nothing.
-    fn release_in_background(&self) {
+    /// What has to follow a step whose reply was lost: it may still arrive, and must find nothing that a
+    /// later step has changed.
+    pub(super) fn abandon_in_background(&self) {
         let (store, lease) = (Arc::clone(&self.parts.store), self.lease.clone());
         self.parts.background.spawn(async move {
-            // The lease ends by itself.
-            let _ = store.release(&lease).await;
+            // Where this fails the lease ends by itself.
+            let _ = store.abandon(&lease).await;
         });
     }
 
-    /// A step that only tells the store what is certain already: where it fails the lease ends by
+    pub(super) fn store_failed(&self, error: StoreError) -> Failure {
+        match error {
+            StoreError::Unreadable(problem) => self.unusable(RecordProblem::Damaged(problem), None),
+            error @ (StoreError::Unavailable(_) | StoreError::Full | StoreError::LeaseLost) => {
+                Failure::Store { error, may_exist: self.shared.progress.may_exist() }
+            }
+        }
+    }
+
+    fn unusable(&self, problem: RecordProblem, connection: Option<ConnectionId>) -> Failure {
+        let request_id = self.request_id();
+        tracing::error!(%request_id, %problem, "a record of the idempotency store cannot be used: nothing is created for its request id");
+        Failure::RecordUnreadable { problem, connection }
+    }
+
+    /// A step that only makes the record say what is certain already: where it fails the lease ends by
     /// itself, and the record says no less than the truth.
     pub(super) fn note(&self, step: Result<(), StoreError>, what: &str) {
         if let Err(error) = step {
-            let request_id = self.lease.key.request_id;
-            tracing::debug!(error = error_chain(&error), %request_id, what, "could not tell the store");
+            let request_id = self.request_id();
+            tracing::debug!(error = error_chain(&error), %request_id, what, "a step of the store failed");
         }
     }
 
     /// Waits, if there is something to wait for and the process does not end.
     pub(super) async fn pauses(&self, pause: Option<Duration>) -> bool {
         let Some(pause) = pause else { return false };
-        self.flight.progress.enter(Stage::BackOff);
+        self.shared.progress.enter(Stage::BackOff);
         tokio::select! {
             () = self.parts.background.draining() => false,
             () = sleep(pause) => true,
         }
     }
+}
+
+/// What a caller gets that only knows that an earlier creation was lost.
+fn lost() -> Arc<Failure> {
+    Arc::new(Failure::OutcomeUnknown { problem: None, cause: None })
 }
 
 /// Counts how a creation ends. One that panics, or is ended with the process, may have been sent.
@@ -388,26 +332,15 @@ impl Drop for End<'_> {
 /// What is counted of a claim.
 fn outcome(claim: &Result<Claim, StoreError>) -> ClaimOutcome {
     match claim {
-        Ok(Claim::Fresh) => ClaimOutcome::Fresh,
+        Ok(Claim::Fresh { .. }) => ClaimOutcome::Fresh,
         Ok(Claim::Unknown { .. }) => ClaimOutcome::Resumed,
-        Ok(Claim::Done(_)) => ClaimOutcome::Replayed,
-        Ok(Claim::OtherContent) => ClaimOutcome::Reused,
+        Ok(Claim::Done { .. }) => ClaimOutcome::Replayed,
+        Ok(Claim::OtherContent { .. }) => ClaimOutcome::Reused,
         Ok(Claim::InProgress { .. }) => ClaimOutcome::InProgress,
-        Ok(Claim::NameInProgress { .. }) => ClaimOutcome::NameInProgress,
         Err(StoreError::Full) => ClaimOutcome::Full,
+        Err(StoreError::Unreadable(_)) => ClaimOutcome::Unreadable,
         Err(StoreError::Unavailable(_) | StoreError::LeaseLost) => ClaimOutcome::Unavailable,
     }
-}
-
-/// What one attempt to send comes to.
-enum Attempt {
-    Created(CreatedConnection),
-    /// Its answer was lost.
-    Lost(Sent, Failure),
-    /// Nothing was created.
-    Failed(CreateError),
-    /// It was not made.
-    Stopped(Failure),
 }
 
 #[cfg(test)]

@@ -10,6 +10,15 @@ use crate::{
 
 const MOST_ATTEMPTS: u32 = 4;
 
+/// What it means that a connection is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotFound {
+    /// There is none.
+    ProvesAbsence,
+    /// Nothing: it was created so shortly before that it need not be visible everywhere yet.
+    ProvesNothing,
+}
+
 /// What a deletion comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deletion {
@@ -32,14 +41,17 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<(), ConnectionError> {
         call.enter(Stage::Read);
+        let not_found = self.known.not_found(at, self.parts.retention.settled_after());
         let deletion = match self.prove(at, deadline).await {
-            Ok(()) => {
+            Err(ConnectionError::NotFound) if not_found == NotFound::ProvesAbsence => Deletion::WasMissing,
+            // Its deletion is asked for all the same: it was created here.
+            Ok(()) | Err(ConnectionError::NotFound) => {
                 call.enter(Stage::Delete);
-                delete(&self.parts.flow_service, at, deadline).await?
+                delete(&self.parts.flow_service, at, not_found, deadline).await?
             }
-            Err(ConnectionError::NotFound) => Deletion::WasMissing,
             Err(error) => return Err(error),
         };
+        self.known.deleted(at);
         match deletion {
             Deletion::WasMissing if !allow_missing => Err(ConnectionError::NotFound),
             Deletion::WasMissing | Deletion::Deleted => Ok(()),
@@ -47,11 +59,12 @@ impl<F: FlowService> Service<F> {
     }
 }
 
-/// Deletes a connection that is known to be to HubSpot. Where an answer is lost, reading the
-/// connection tells.
+/// Deletes a connection that is known to be to HubSpot. Where a reply is lost, the connection is read to
+/// find out.
 pub(super) async fn delete<F: FlowService>(
     flow_service: &F,
     at: &ConnectionRef,
+    not_found: NotFound,
     deadline: Instant,
 ) -> Result<Deletion, ConnectionError> {
     let unknown = |cause| ConnectionError::OutcomeUnknown { is_safe_to_repeat: true, cause };
@@ -61,15 +74,17 @@ pub(super) async fn delete<F: FlowService>(
         attempt += 1;
         let cause = match flow_service.delete_connection(at, deadline).await {
             Ok(()) => return Ok(Deletion::Deleted),
-            Err(error) if error.refusal() == Some(Refusal::NotFound) => {
-                return Ok(if lost.is_some() { Deletion::Deleted } else { Deletion::WasMissing });
-            }
+            Err(error) if error.refusal() == Some(Refusal::NotFound) => match not_found {
+                NotFound::ProvesAbsence if lost.is_some() => return Ok(Deletion::Deleted),
+                NotFound::ProvesAbsence => return Ok(Deletion::WasMissing),
+                NotFound::ProvesNothing => error,
+            },
             Err(error) if error.may_have_arrived() => error,
             Err(error) => {
                 let is_there = match error.refusal() {
                     Some(Refusal::InUse) => true,
                     // It may be the state of being deleted.
-                    Some(Refusal::State) => match is_gone(flow_service, at, deadline).await {
+                    Some(Refusal::State) => match is_gone(flow_service, at, not_found, deadline).await {
                         Ok(true) => return Ok(Deletion::Deleted),
                         Ok(false) => true,
                         Err(_) => false,
@@ -87,7 +102,7 @@ pub(super) async fn delete<F: FlowService>(
         if let Some(pause) = pause {
             sleep(pause).await;
         }
-        match is_gone(flow_service, at, deadline).await {
+        match is_gone(flow_service, at, not_found, deadline).await {
             Ok(true) => return Ok(Deletion::Deleted),
             Ok(false) if pause.is_some() => lost = Some(cause),
             Ok(false) | Err(_) => return Err(unknown(cause)),
@@ -99,8 +114,11 @@ pub(super) async fn delete<F: FlowService>(
 async fn is_gone<F: FlowService>(
     flow_service: &F,
     at: &ConnectionRef,
+    not_found: NotFound,
     deadline: Instant,
 ) -> Result<bool, CallError> {
-    let connection = flow_service.get_connection(at, deadline).await?;
-    Ok(connection.is_none_or(|connection| connection.state == Some(ConnectionState::Deleting)))
+    Ok(match flow_service.get_connection(at, deadline).await? {
+        Some(connection) => connection.state == Some(ConnectionState::Deleting),
+        None => not_found == NotFound::ProvesAbsence,
+    })
 }

@@ -1,42 +1,74 @@
-//! The connections that are known to be to HubSpot. What a connection is to never changes, so it need
-//! not be asked again.
+//! The connections that are known to be to HubSpot, and those that were created here a short time ago. What
+//! a connection is to never changes, so it need not be asked for again.
 
 use std::{
-    collections::HashSet,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use tokio::time::Instant;
+
+use super::delete::NotFound;
 use crate::domain::ConnectionRef;
 
 /// At some 150 bytes each.
 const CAPACITY: usize = 10_000;
 
-/// Remembers the latest of them.
-#[derive(Debug, Default)]
-pub(super) struct Known(Mutex<Generations>);
+/// Remembers the latest of them. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known(Arc<Mutex<Connections>>);
 
-/// When the younger one is full it becomes the older one, and what that held is forgotten.
+/// When the younger generation is full it becomes the older one, and what that held is forgotten.
 #[derive(Debug, Default)]
-struct Generations {
+struct Connections {
     younger: HashSet<ConnectionRef>,
     older: HashSet<ConnectionRef>,
+    created: HashMap<ConnectionRef, Instant>,
+    in_order: VecDeque<ConnectionRef>,
 }
 
 impl Known {
     pub(super) fn contains(&self, at: &ConnectionRef) -> bool {
-        let generations = self.lock();
-        generations.younger.contains(at) || generations.older.contains(at)
+        let connections = self.lock();
+        connections.younger.contains(at) || connections.older.contains(at)
     }
 
     pub(super) fn insert(&self, at: &ConnectionRef) {
-        let mut generations = self.lock();
-        if generations.younger.len() >= CAPACITY / 2 {
-            generations.older = std::mem::take(&mut generations.younger);
+        let mut connections = self.lock();
+        if connections.younger.len() >= CAPACITY / 2 {
+            connections.older = std::mem::take(&mut connections.younger);
         }
-        generations.younger.insert(at.clone());
+        connections.younger.insert(at.clone());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Generations> {
+    /// Notes that a connection was created here, or found, and when that was recorded.
+    pub(super) fn created(&self, at: &ConnectionRef, recorded_at: Instant) {
+        let mut connections = self.lock();
+        if connections.created.insert(at.clone(), recorded_at).is_none() {
+            connections.in_order.push_back(at.clone());
+        }
+        while connections.in_order.len() > CAPACITY
+            && let Some(first) = connections.in_order.pop_front()
+        {
+            connections.created.remove(&first);
+        }
+    }
+
+    /// Notes that it is gone.
+    pub(super) fn deleted(&self, at: &ConnectionRef) {
+        self.lock().created.remove(at);
+    }
+
+    /// What it means that the connection is not found: every connection is visible after so long.
+    pub(super) fn not_found(&self, at: &ConnectionRef, visible_after: Duration) -> NotFound {
+        match self.lock().created.get(at) {
+            Some(created) if created.elapsed() <= visible_after => NotFound::ProvesNothing,
+            Some(_) | None => NotFound::ProvesAbsence,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -60,5 +92,23 @@ mod tests {
         assert!(known.contains(&at(3 * CAPACITY - 1)) && known.contains(&at(3 * CAPACITY - CAPACITY / 2)));
         assert!(!known.contains(&at(0)));
         assert_eq!((0..3 * CAPACITY).filter(|number| known.contains(&at(*number))).count(), CAPACITY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_just_created_need_not_be_found() {
+        let (known, visible_after) = (Known::default(), Duration::from_secs(100));
+        known.created(&at(1), Instant::now());
+        known.created(&at(2), Instant::now());
+        known.deleted(&at(2));
+        let not_found = |number| known.not_found(&at(number), visible_after);
+        assert_eq!(not_found(1), NotFound::ProvesNothing);
+        assert_eq!([2, 3].map(not_found), [NotFound::ProvesAbsence; 2]);
+        tokio::time::advance(visible_after + Duration::from_secs(1)).await;
+        assert_eq!(not_found(1), NotFound::ProvesAbsence);
+        // A replay of what was recorded long ago makes it no younger.
+        let long_ago = Instant::now();
+        tokio::time::advance(visible_after + Duration::from_secs(1)).await;
+        known.created(&at(1), long_ago);
+        assert_eq!(not_found(1), NotFound::ProvesAbsence);
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::idempotency::{LEASE, Lease, Store, StoreError};
 
-/// Three renewals may fail before a lease ends.
+/// Two renewals in a row may fail before a lease ends.
 const INTERVAL: Duration = LEASE.checked_div(3).unwrap();
 
 /// Does the work, and renews the lease until it is done: in the same task, so that a short work costs no
@@ -32,9 +32,9 @@ async fn renew(store: &dyn Store, lease: &Lease) {
         match store.renew(lease).await {
             Ok(()) => {}
             Err(StoreError::LeaseLost) => {
-                return tracing::warn!(request_id = %lease.key.request_id, "lost the lease of a creation");
+                return tracing::warn!(request_id = %lease.request_id, "lost the lease of a creation");
             }
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Full)) => {
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Full | StoreError::Unreadable(_))) => {
                 tracing::debug!(%error, "could not renew a lease");
             }
         }

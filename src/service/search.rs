@@ -1,8 +1,8 @@
-//! The search for the connection of a creation whose answer was lost.
+//! The search for the connection of a creation whose reply was lost.
 //!
-//! It ends when the connection is found and recorded, when several could be it, or when the settle
-//! window has passed and there is nothing: then it never arrived. Which connections could be it: see
-//! `candidates`.
+//! It ends when the connection is found and recorded, or when it is proven that there is none: two complete
+//! lists, some time apart, both read after the moment from which a connection is certainly visible. A list
+//! that cannot be read, and an item that could be the connection, prove nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,175 +10,195 @@ use tokio::time::Instant;
 
 use super::{
     Failure,
-    candidates::{Sent, sight},
-    creation::{Creation, Next},
-    verification::{Landed, Origin},
+    creation::{Creation, Earlier, Next},
+    listing::{Candidate, Found, Listing, Shows, View},
+    recognition::Own,
+    sent::Sent,
+    verification::Finished,
 };
 use crate::{
-    domain::{CreatedConnection, Stage, Verification},
+    domain::{ConnectionId, ConnectionRef, CreatedConnection, Stage, Verification, reference::fold},
     error_chain::error_chain,
-    flow_service::{Cause, FlowService, ListQuery, redacted},
-    idempotency::{Keep, Outcome, Recorded},
+    flow_service::{CallError, FlowService, redacted},
+    idempotency::{Keep, Origin, Recorded, StoreError},
     metrics::SearchOutcome,
 };
 
-/// The pause between two looks: at first the answer is only just lost, and later the other side has
+/// The pause between two lists: at first the reply is only just lost, and later the other side has
 /// most likely never got the request.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest that one look may take.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
-/// More pages than the connections of any organization fill.
-const MAX_PAGES: usize = 100;
+/// How far apart two lists have to be that prove that there is nothing.
+const APART: Duration = Duration::from_secs(5);
+/// The longest that reading one list may take.
+pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl<F: FlowService> Creation<F> {
-    /// Looks for the connection of a lost creation until it is found, or the settle window has passed
-    /// without it.
-    pub(super) async fn look(&self, sent: Sent, lost: Arc<Failure>) -> Next {
-        let progress = &self.flight.progress;
+    /// Searches for the connection of a lost creation until it is found, or it is proven that there is none.
+    pub(super) async fn search(&self, sent: Sent, lost: Arc<Failure>, absent: Earlier) -> Next {
+        let progress = &self.shared.progress;
         progress.set_may_exist(true);
         progress.enter(Stage::Reconcile);
-        self.flight.looking(Arc::clone(&lost));
+        self.shared.searching(lost);
+        let own = Own::new(&self.connection, self.request_id());
+        let settled_after = self.parts.retention.settled_after();
         let mut pause = FIRST_PAUSE;
-        let mut found: Option<CreatedConnection> = None;
+        // When the first of the lists began that show nothing.
+        let mut absent_since: Option<Instant> = None;
         loop {
-            // A look that begins after the end of the window, and sees nothing, proves that there is
-            // nothing; one that begins before it does not.
-            let is_settled = sent.last_ago() > self.parts.retention.settle_window;
-            let candidates = tokio::select! {
+            let began = Instant::now();
+            let is_settled = sent.last_ago(began) > settled_after;
+            let view = tokio::select! {
                 biased;
-                () = self.parts.background.draining() => return self.leave_undecided().await,
-                // The store may have recorded it and only its answer was lost. Another look could see
-                // a younger connection of the same name as well.
-                candidates = async { match &found {
-                    Some(found) => Ok(vec![CreatedConnection::clone(found)]),
-                    None => self.candidates(&sent).await,
-                } } => candidates,
+                () = self.parts.background.draining() => return self.leave_undecided(absent).await,
+                view = self.view(&own, &sent, is_settled) => view,
             };
-            match candidates.as_deref() {
-                Ok([]) if is_settled => {
-                    self.metrics.searched(SearchOutcome::Absent);
-                    if self.flight.is_awaited() {
-                        return Next::Send(Some(sent));
-                    }
-                    return self.leave().await;
-                }
-                Ok([]) => {}
-                Ok([candidate]) => match self.adopt(candidate).await {
-                    Adoption::Adopted(next) => {
+            match view {
+                View::Same(found) => {
+                    let next = match absent {
+                        // It was not sent by this record.
+                        Earlier::Nothing => self.take_over(&found).await,
+                        Earlier::Lost(_) => self.adopt(&found, Origin::Search).await,
+                    };
+                    if let Some(next) = next {
                         self.metrics.searched(SearchOutcome::Found);
                         return next;
                     }
-                    Adoption::BelongsToAnother => found = None,
-                    Adoption::StoreFailed => found = Some(candidate.clone()),
+                    absent_since = None;
+                }
+                View::Absent if is_settled => match absent_since {
+                    Some(since) if began.duration_since(since) >= APART => {
+                        self.metrics.searched(SearchOutcome::Absent);
+                        if self.shared.is_awaited() {
+                            return Next::Send(absent);
+                        }
+                        return self.leave(absent).await;
+                    }
+                    Some(_) => {}
+                    None => absent_since = Some(began),
                 },
-                Ok(several) => {
-                    let ids = several.iter().map(|connection| connection.id.clone()).collect();
+                View::Absent => {}
+                View::Perhaps(candidates) if is_settled && is_final(&candidates) => {
                     self.metrics.searched(SearchOutcome::Ambiguous);
-                    self.note(self.parts.store.abandon(&self.lease).await, "several could be it");
-                    return Next::Land(Err(Failure::Ambiguous(ids)));
+                    self.give_back(absent).await;
+                    return Next::End(Err(Failure::Ambiguous(ids(candidates))));
                 }
-                Err(error) => {
-                    // Nothing keeps the other side from repeating there what it was told before.
-                    let error = redacted(&error_chain(&**error), &self.connection.credentials);
-                    tracing::debug!(error, "could not look for a lost connection");
+                View::Perhaps(_) => absent_since = None,
+                View::Incomplete(error) => {
+                    absent_since = None;
+                    // The other side may repeat there what it was sent before.
+                    let error = redacted(&error_chain(&*error), &self.connection.credentials);
+                    tracing::debug!(error, "could not search for a lost connection");
                 }
             }
-            if is_settled && !self.flight.is_awaited() {
-                return self.leave_undecided().await;
+            // Without a caller the creation would not be sent again.
+            if is_settled && !self.shared.is_awaited() {
+                return self.leave_undecided(absent).await;
             }
-            let window_left = self.parts.retention.settle_window.saturating_sub(sent.last_ago());
+            let until_settled = settled_after.saturating_sub(sent.last_ago(began)) + Duration::from_millis(1);
+            let until_proof = absent_since.map(|since| APART.saturating_sub(since.elapsed()));
             let jittered = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-            let until_settled = window_left + Duration::from_millis(1);
-            let wait = if window_left.is_zero() { jittered } else { jittered.min(until_settled) };
+            let wait = match until_proof {
+                Some(until_proof) => until_proof,
+                None if is_settled => jittered,
+                None => jittered.min(until_settled),
+            };
             if !self.pauses(Some(wait)).await {
-                return self.leave_undecided().await;
+                return self.leave_undecided(absent).await;
             }
             progress.enter(Stage::Reconcile);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Lists the connections that could be the lost one and are nobody else's.
-    async fn candidates(&self, sent: &Sent) -> Result<Vec<CreatedConnection>, Cause> {
-        let deadline = Instant::now() + LOOK_TIMEOUT;
-        let settle_window = self.parts.retention.settle_window;
-        let mut candidates = Vec::new();
-        let mut page = None;
-        for _ in 0..MAX_PAGES {
-            let listed = self
-                .parts
-                .flow_service
-                .list_connections(&ListQuery::all(&self.lease.key.sandbox), page.as_ref(), deadline)
-                .await?;
-            page = listed.next.clone();
-            let sighting = sight(listed, &self.connection, sent, settle_window);
-            candidates.extend(
-                sighting.candidates.into_iter().map(|c| CreatedConnection { id: c.id, etag: c.etag }),
-            );
-            if sighting.is_blurred {
-                return Err("a connection that could be the lost one cannot be read".into());
-            }
-            if sighting.is_past || page.is_none() {
-                // A connection that is created while pages are read moves others onto the next page.
-                candidates.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
-                candidates.dedup_by(|a, b| a.id == b.id);
-                return self.nobody_elses(candidates).await;
-            }
+    /// What a list says about this creation. Without references nothing is proven by what it does not say.
+    async fn view(&self, own: &Own, sent: &Sent, is_settled: bool) -> View {
+        let (flow_service, sandbox) = (&self.parts.flow_service, &self.connection.sandbox);
+        let deadline = Instant::now() + LIST_TIMEOUT;
+        let created_from_ms = sent.created_from_ms(self.now_ms());
+        let listing = Listing::read(flow_service, sandbox, created_from_ms, deadline).await;
+        let view = listing.find(flow_service, sandbox, own, deadline).await;
+        if self.parts.recovery.references || matches!(view, View::Same(_) | View::Incomplete(_)) {
+            return view;
         }
-        Err(format!("the connections are more than {MAX_PAGES} pages").into())
+        if !is_settled {
+            return View::Absent;
+        }
+        let name = fold(self.connection.name.as_str());
+        let named = listing.named(|other| fold(other) == name);
+        let candidate = |id| Candidate { id: Some(id), shows: Shows::None };
+        View::Perhaps(named.into_iter().map(candidate).collect())
     }
 
-    async fn nobody_elses(
-        &self,
-        mut candidates: Vec<CreatedConnection>,
-    ) -> Result<Vec<CreatedConnection>, Cause> {
-        if !candidates.is_empty() {
-            let ids: Vec<_> = candidates.iter().map(|connection| connection.id.clone()).collect();
-            let taken = self.parts.store.outcomes_of_others(&self.lease.key, &ids).await?;
-            candidates.retain(|connection| !taken.contains(&connection.id));
+    /// Makes a connection with this creation's reference its outcome, with its present etag. Of several it is
+    /// the oldest; the others are reported, and never deleted, as nobody knows which of them is in use. `None`
+    /// where that has to be tried again.
+    pub(super) async fn adopt(&self, found: &[Found], origin: Origin) -> Option<Next> {
+        let oldest = self.oldest(found)?;
+        if found.len() > 1 {
+            self.metrics.duplicates.inc();
+            let ids: Vec<_> = found.iter().map(|found| found.id.as_str()).collect();
+            tracing::error!(request_id = %self.request_id(), connections = ids.join(","), kept = %oldest.id, "several connections refer to one request: delete those that are not in use");
         }
-        Ok(candidates)
-    }
-
-    /// Makes the one candidate the outcome.
-    async fn adopt(&self, found: &CreatedConnection) -> Adoption {
-        // It is asked for again: its outcome was unknown.
+        let connection = self.with_present_etag(oldest).await?;
+        // A caller may ask for it again: its outcome was unknown.
         let keep = match self.verification {
             Verification::Report | Verification::Require => Keep::RememberUnverified,
             Verification::None => Keep::Remember,
         };
-        let landed = match self.parts.store.done(&self.lease, found, keep).await {
-            Ok(Recorded::Done) => self.landed(found.clone(), Origin::Record),
-            Ok(Recorded::Already(Outcome { connection, verdict })) => {
-                Landed { verdict, ..self.landed(connection, Origin::Record) }
+        let store = &self.parts.store;
+        let finished = match store.done(&self.lease, &connection, origin, keep, self.now_ms()).await {
+            // Without a record it is an earlier call's.
+            Ok(Recorded::Done) => {
+                Finished { replayed: origin == Origin::Unrecorded, ..self.created(connection, origin) }
             }
-            Ok(Recorded::BelongsToAnother) => return Adoption::BelongsToAnother,
+            Ok(Recorded::Already(outcome)) => self.already(outcome, &connection),
+            Err(error @ StoreError::Unreadable(_)) => return Some(Next::End(Err(self.store_failed(error)))),
             Err(error) => {
                 tracing::debug!(error = error_chain(&error), "could not record a connection that was found");
-                return Adoption::StoreFailed;
+                return None;
             }
         };
-        tracing::info!(connection_id = %landed.connection.id, request_id = %self.lease.key.request_id, "found a lost connection");
-        Adoption::Adopted(Next::Land(Ok(landed)))
+        tracing::info!(connection_id = %finished.connection.id, request_id = %self.request_id(), "found a lost connection");
+        Some(Next::End(Ok(finished)))
     }
 
-    /// Leaves a lost creation, of which nothing is known yet, to whoever asks for it next.
-    async fn leave_undecided(&self) -> Next {
+    /// The oldest of the connections that this creation made. There should be one.
+    pub(super) fn oldest<'a>(&self, found: &'a [Found]) -> Option<&'a Found> {
+        // The newest come first.
+        found.iter().rev().min_by_key(|found| found.created_at_ms.unwrap_or(i64::MAX))
+    }
+
+    async fn with_present_etag(&self, found: &Found) -> Option<CreatedConnection> {
+        let at = ConnectionRef { sandbox: self.connection.sandbox.clone(), id: found.id.clone() };
+        let read = self.parts.flow_service.get_connection(&at, Instant::now() + LIST_TIMEOUT).await;
+        let etag = match read {
+            Ok(Some(connection)) => Some(connection.etag),
+            // Lists may know of it before reads by ID do.
+            Err(CallError::OtherSource) => return None,
+            Ok(None) | Err(_) => found.etag.clone(),
+        };
+        Some(CreatedConnection { id: at.id, etag: etag? })
+    }
+
+    /// Leaves a lost creation, of which nothing is known yet, to the next call.
+    pub(super) async fn leave_undecided(&self, earlier: Earlier) -> Next {
         self.metrics.searched(SearchOutcome::Undecided);
-        self.leave().await
+        self.leave(earlier).await
     }
 
-    /// Leaves a lost creation to whoever asks for it next.
-    async fn leave(&self) -> Next {
-        self.note(self.parts.store.abandon(&self.lease).await, "left for a later call");
-        Next::Land(Err(Failure::OutcomeUnknown { problem: None, cause: None }))
+    async fn leave(&self, earlier: Earlier) -> Next {
+        self.give_back(earlier).await;
+        Next::End(Err(Failure::OutcomeUnknown { problem: None, cause: None }))
     }
 }
 
-/// What recording a connection that was found comes to.
-enum Adoption {
-    Adopted(Next),
-    BelongsToAnother,
-    StoreFailed,
+/// Whether another list would not show more.
+fn is_final(candidates: &[Candidate]) -> bool {
+    candidates.iter().all(|candidate| candidate.shows != Shows::NotYetRead)
+}
+
+/// The IDs of those candidates that have one.
+pub(super) fn ids(candidates: Vec<Candidate>) -> Vec<ConnectionId> {
+    candidates.into_iter().filter_map(|candidate| candidate.id).collect()
 }

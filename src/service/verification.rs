@@ -2,28 +2,30 @@
 //!
 //! The record of the connection says that its verification is pending, until a verdict is recorded.
 //! The first verdict stays, whichever replica comes to it, and only then is anything done about it: a
-//! connection is deleted again only by who finds it recorded as failed. Whoever repeats the request
-//! goes on where the record says.
+//! connection is deleted again only by a process that finds it recorded as failed. A retry continues where
+//! the record says.
+//!
+//! Only a connection that is certainly this creation's is deleted, and only straight after a test that
+//! failed. That it is not found proves nothing while it may not be visible yet.
 
 use std::{error::Error, time::Duration};
 
-use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Failure,
-    create_hubspot_connection::Landing,
+    ConnectionError, Created, Failure,
     creation::Creation,
-    delete::delete,
+    delete::{NotFound, delete},
     diagnosis::{Diagnosis, diagnose, missing, untested},
 };
 use crate::{
     domain::{
         Connection, ConnectionRef, ConnectionState, CreatedConnection, Stage, TestReport, Verification,
+        reference::last_reference,
     },
     error_chain::error_chain,
     flow_service::{CallError, FlowService, redacted},
-    idempotency::Verdict,
+    idempotency::{Origin, Outcome, Verdict},
     metrics::VerificationOutcome,
 };
 
@@ -31,82 +33,97 @@ use crate::{
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How much earlier than its deadline the caller is answered: it takes a step of the store.
-const ANSWERING: Duration = Duration::from_millis(500);
+/// How much earlier than its deadline the caller gets its response: that takes a step of the store.
+const RESPONDING: Duration = Duration::from_millis(500);
 /// How long that step may take.
 const RECORDING: Duration = Duration::from_millis(300);
-/// How long a connection is tested for nobody.
+/// How long a connection is tested when no caller waits for it.
 const UNAWAITED_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection that does not work is tried to be deleted.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
 
-const NO_ANSWER: &str = "not checked: there was no answer";
+const NO_REPLY: &str = "not checked: there was no reply";
 const NOT_SEEN: &str = "not checked: the new connection cannot be seen yet";
 
 /// A connection that was created, before it is known whether it works.
-pub(super) struct Landed {
+pub(super) struct Finished {
     pub(super) connection: CreatedConnection,
     /// Whether it is an earlier creation's.
     pub(super) replayed: bool,
     /// Where its verification stands; `None` where none was asked for.
     pub(super) verdict: Option<Verdict>,
-    /// Where it is known from.
+    /// How it is known which connection it is.
     pub(super) origin: Origin,
+    pub(super) is_recorded: bool,
+    /// When it was recorded, at the latest.
+    pub(super) recorded_at: Instant,
 }
 
-/// How it is known which connection a creation made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The Flow Service has just said so.
-    Answer,
-    /// The same, and the store does not know it.
-    Unrecorded,
-    /// The record says so, or it was looked for and found: somebody may have done something with it
-    /// since, or may have made it.
-    Record,
+/// What came of testing a connection.
+struct Tested {
+    report: TestReport,
+    /// `None` where nothing definite came out.
+    works: Option<bool>,
+    /// Whether the Flow Service was asked. A connection that is gone does not work without a test.
+    is_by_test: bool,
+}
+
+impl Finished {
+    /// One that was recorded so long ago, at least.
+    pub(super) fn replayed(outcome: Outcome, recorded_ago: Duration) -> Self {
+        let Outcome { connection, origin, verdict } = outcome;
+        let now = Instant::now();
+        let recorded_at = now.checked_sub(recorded_ago).unwrap_or(now);
+        Self { connection, replayed: true, verdict, origin, is_recorded: true, recorded_at }
+    }
 }
 
 impl<F: FlowService> Creation<F> {
     /// Brings the verification to its end, where one was asked for.
-    pub(super) async fn conclude(&self, landed: Landed) -> Result<Landing, Failure> {
-        let Landed { connection, replayed, verdict, origin } = landed;
-        match verdict {
-            None => Ok(Landing { connection, replayed, test: None }),
-            // In a box, so that only those have room for it that ask for it.
-            Some(verdict) => Box::pin(self.verify(connection, replayed, verdict, origin)).await,
-        }
+    pub(super) async fn verified(&self, finished: Finished) -> Result<Created, Failure> {
+        let at =
+            ConnectionRef { sandbox: self.connection.sandbox.clone(), id: finished.connection.id.clone() };
+        self.known.created(&at, finished.recorded_at);
+        let Some(verdict) = finished.verdict.clone() else { return Ok(self.response(finished, None)) };
+        // In a box, so that only those creations take the memory for it that ask for it.
+        Box::pin(self.verify(at, finished, verdict)).await
+    }
+
+    fn response(&self, finished: Finished, test: Option<TestReport>) -> Created {
+        let Finished { connection, replayed, .. } = finished;
+        Created { request_id: self.request_id(), connection, replayed, test }
     }
 
     async fn verify(
         &self,
-        connection: CreatedConnection,
-        replayed: bool,
+        at: ConnectionRef,
+        finished: Finished,
         verdict: Verdict,
-        origin: Origin,
-    ) -> Result<Landing, Failure> {
-        let at = ConnectionRef { sandbox: self.lease.key.sandbox.clone(), id: connection.id.clone() };
+    ) -> Result<Created, Failure> {
+        let mut has_just_failed = false;
         let verdict = match verdict {
             Verdict::Pending => {
-                // Whoever waited for a lost connection to be found waits for its test from here.
-                self.flight.flying();
-                self.flight.progress.set_may_exist(true);
-                let (report, works) = self.test(&at, replayed).await;
+                // A caller that waited for a lost connection to be found waits for its test from here.
+                self.shared.running();
+                self.shared.progress.set_may_exist(true);
+                let Tested { report, works, is_by_test } = self.test(&at, &finished).await;
+                has_just_failed = works == Some(false) && is_by_test;
                 self.metrics.verified(match works {
                     Some(true) => VerificationOutcome::Passed,
                     Some(false) => VerificationOutcome::Failed,
                     None => VerificationOutcome::Undecided,
                 });
-                let works = works.filter(|_| origin != Origin::Unrecorded);
+                let works = works.filter(|_| finished.is_recorded);
                 match self.decide(&at, report, works).await {
                     Ok(verdict) => verdict,
-                    Err(report) => return self.undecided(connection, replayed, report),
+                    Err(report) => return self.undecided(finished, report),
                 }
             }
             verdict @ (Verdict::Passed(_) | Verdict::Failed(_) | Verdict::Deleted(_)) => verdict,
         };
         match (verdict, self.verification) {
             (Verdict::Failed(report), Verification::Require) => {
-                Err(self.delete_again(&at, report, origin).await)
+                Err(self.delete_again(&at, report, &finished, has_just_failed).await)
             }
             (Verdict::Deleted(report), Verification::Require) => {
                 Err(Failure::VerificationFailed { report, left_behind: None })
@@ -114,13 +131,13 @@ impl<F: FlowService> Creation<F> {
             (
                 Verdict::Passed(report) | Verdict::Failed(report) | Verdict::Deleted(report),
                 Verification::None | Verification::Report | Verification::Require,
-            ) => Ok(Landing { connection, replayed, test: Some(report) }),
-            (Verdict::Pending, _) => self.undecided(connection, replayed, untested(NO_ANSWER)),
+            ) => Ok(self.response(finished, Some(report))),
+            (Verdict::Pending, _) => self.undecided(finished, untested(NO_REPLY)),
         }
     }
 
     /// Records what the Flow Service has said; where it has said nothing definite, or that cannot be
-    /// recorded, the report comes back.
+    /// recorded, returns the report.
     async fn decide(
         &self,
         at: &ConnectionRef,
@@ -132,9 +149,9 @@ impl<F: FlowService> Creation<F> {
             Some(true) => Verdict::Passed(report.clone()),
             Some(false) => Verdict::Failed(report.clone()),
         };
-        let request_id = self.lease.key.request_id;
-        // The answer to the caller must not wait for a store that hangs.
-        match timeout(RECORDING, self.parts.store.verified(&self.lease.key, &at.id, &verdict)).await {
+        let request_id = self.request_id();
+        // The response to the caller must not wait for a store that hangs.
+        match timeout(RECORDING, self.parts.store.verified(&request_id, &at.id, &verdict)).await {
             Ok(Ok(verdict)) => Ok(verdict),
             Ok(Err(error)) => {
                 tracing::warn!(error = error_chain(&error), %request_id, "could not record a verdict");
@@ -147,96 +164,124 @@ impl<F: FlowService> Creation<F> {
         }
     }
 
-    /// What it comes to that nothing definite is known: who only wants to know gets what there is.
-    fn undecided(
-        &self,
-        connection: CreatedConnection,
-        replayed: bool,
-        report: TestReport,
-    ) -> Result<Landing, Failure> {
+    /// What it comes to that nothing definite is known.
+    fn undecided(&self, finished: Finished, report: TestReport) -> Result<Created, Failure> {
         match self.verification {
-            Verification::None | Verification::Report => {
-                Ok(Landing { connection, replayed, test: Some(report) })
+            Verification::None | Verification::Report => Ok(self.response(finished, Some(report))),
+            Verification::Require => {
+                Err(Failure::VerificationPending { connection: finished.connection.id, report })
             }
-            Verification::Require => Err(Failure::VerificationPending { connection: connection.id, report }),
         }
     }
 
-    /// Deletes a connection that is recorded as one that does not work, if it still is the one that this
+    /// Deletes a connection that is recorded as one that does not work, if it certainly is the one that this
     /// creation made and still does not work.
-    async fn delete_again(&self, at: &ConnectionRef, report: TestReport, origin: Origin) -> Failure {
+    async fn delete_again(
+        &self,
+        at: &ConnectionRef,
+        report: TestReport,
+        finished: &Finished,
+        has_just_failed: bool,
+    ) -> Failure {
         let deadline = Instant::now() + DELETION_TIMEOUT;
-        if origin == Origin::Record {
-            match self.may_be_deleted(at, deadline).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    return Failure::VerificationFailed { report, left_behind: Some(at.id.clone()) };
-                }
-                Err(error) => return self.left_behind(at, report, &error),
-            }
+        let flow_service = &self.parts.flow_service;
+        let not_found = self.not_found(finished);
+        let may_be_deleted = match flow_service.get_connection(at, deadline).await {
+            Ok(None) if not_found == NotFound::ProvesAbsence => return self.deleted(at, report).await,
+            Ok(None) => return Failure::VerificationPending { connection: at.id.clone(), report },
+            Ok(Some(connection)) if !self.may_delete(&connection, finished.origin) => Ok(false),
+            Ok(Some(_)) if has_just_failed => Ok(true),
+            Ok(Some(_)) => flow_service.test_connection(at, deadline).await.map(|works| !works),
+            Err(error) => Err(error),
+        };
+        match may_be_deleted {
+            Ok(true) => {}
+            Ok(false) => return Failure::VerificationFailed { report, left_behind: Some(at.id.clone()) },
+            Err(error) => return self.left_behind(at, report, &error),
         }
-        match delete(&self.parts.flow_service, at, deadline).await {
+        match delete(flow_service, at, not_found, deadline).await {
             Ok(_) => {
-                let verdict = Verdict::Deleted(report.clone());
-                let recorded = self.parts.store.verified(&self.lease.key, &at.id, &verdict).await;
-                self.note(recorded.map(drop), "deleted a connection that does not work");
-                let request_id = self.lease.key.request_id;
-                tracing::info!(target: "audit", action = "delete", outcome = "OK", sandbox = %at.sandbox, connection_id = %at.id, %request_id, "deleted a new connection that does not work");
-                Failure::VerificationFailed { report, left_behind: None }
+                self.known.deleted(at);
+                tracing::info!(target: "audit", action = "delete", outcome = "OK", sandbox = %at.sandbox, connection_id = %at.id, request_id = %self.request_id(), "deleted a new connection that does not work");
+                self.deleted(at, report).await
+            }
+            // It may be deleted, and not finding it does not prove that.
+            Err(ConnectionError::OutcomeUnknown { .. })
+                if matches!(flow_service.get_connection(at, deadline).await, Ok(None)) =>
+            {
+                Failure::VerificationPending { connection: at.id.clone(), report }
             }
             Err(error) => self.left_behind(at, report, &error),
         }
     }
 
-    /// Whether a connection that is only known from a record, or was found, may be deleted: one that is
-    /// certainly this creation's, and that nobody has repaired since. One that is gone may be, too.
-    async fn may_be_deleted(&self, at: &ConnectionRef, deadline: Instant) -> Result<bool, CallError> {
-        let flow_service = &self.parts.flow_service;
-        let Some(connection) = flow_service.get_connection(at, deadline).await? else { return Ok(true) };
-        let own = self.connection.credentials.client_id.expose_secret();
-        let is_own = connection.name == self.connection.name.as_str()
-            && connection.credentials.client_id.as_deref() == Some(own);
-        Ok(is_own && !flow_service.test_connection(at, deadline).await?)
+    async fn deleted(&self, at: &ConnectionRef, report: TestReport) -> Failure {
+        let verdict = Verdict::Deleted(report.clone());
+        let recorded = self.parts.store.verified(&self.request_id(), &at.id, &verdict).await;
+        self.note(recorded.map(drop), "deleted a connection that does not work");
+        Failure::VerificationFailed { report, left_behind: None }
+    }
+
+    /// Whether a connection is certainly the one that this creation made: it has its reference, or without
+    /// references the Flow Service replied to the creation with its ID. One that was found without a record
+    /// may be older than this creation's verification.
+    fn may_delete(&self, connection: &Connection, origin: Origin) -> bool {
+        match origin {
+            Origin::Unrecorded => false,
+            Origin::Reply if !self.parts.recovery.references => true,
+            Origin::Reply | Origin::Search => {
+                connection.description.as_deref().and_then(last_reference) == Some(self.request_id())
+            }
+        }
+    }
+
+    /// What it means that the connection is not found.
+    fn not_found(&self, finished: &Finished) -> NotFound {
+        if finished.recorded_at.elapsed() > self.parts.retention.settled_after() {
+            NotFound::ProvesAbsence
+        } else {
+            NotFound::ProvesNothing
+        }
     }
 
     fn left_behind(&self, at: &ConnectionRef, report: TestReport, error: &(dyn Error + 'static)) -> Failure {
-        let request_id = self.lease.key.request_id;
+        let request_id = self.request_id();
         let error = redacted(&error_chain(error), &self.connection.credentials);
         tracing::error!(error, connection_id = %at.id, %request_id, "could not delete a connection that does not work");
         Failure::VerificationFailed { report, left_behind: Some(at.id.clone()) }
     }
 
-    /// Tests the connection for as long as anybody waits for it.
-    async fn test(&self, at: &ConnectionRef, replayed: bool) -> (TestReport, Option<bool>) {
+    /// Tests the connection for as long as a caller waits for it.
+    async fn test(&self, at: &ConnectionRef, finished: &Finished) -> Tested {
         let established_by = Instant::now() + ESTABLISHED_WITHIN;
         loop {
             let deadline = match self.awaited_until() {
                 deadline if deadline > Instant::now() => deadline,
-                // Nobody waits any more, or soon: what is found out is for the next one who asks.
+                // No caller waits any more, or soon: the result is for the next call.
                 _ => Instant::now() + UNAWAITED_TIMEOUT,
             };
-            let (report, works) = self.test_once(at, replayed, established_by, deadline).await;
-            // Somebody who waits longer may have joined since.
-            if works.is_some() || self.awaited_until() <= deadline {
-                return (report, works);
+            let tested = self.test_once(at, finished, established_by, deadline).await;
+            // A caller that waits longer may have joined since.
+            if tested.works.is_some() || self.awaited_until() <= deadline {
+                return tested;
             }
         }
     }
 
-    /// When whoever waits longest has to be answered.
+    /// When the caller who waits longest has to get its response.
     fn awaited_until(&self) -> Instant {
-        self.flight.deadline() - ANSWERING
+        self.shared.deadline() - RESPONDING
     }
 
     /// Waits until the connection is established, and tests it.
     async fn test_once(
         &self,
         at: &ConnectionRef,
-        replayed: bool,
+        finished: &Finished,
         established_by: Instant,
         deadline: Instant,
-    ) -> (TestReport, Option<bool>) {
-        let progress = &self.flight.progress;
+    ) -> Tested {
+        let progress = &self.shared.progress;
         progress.enter(Stage::Verify);
         let read = self.established(at, established_by, deadline).await;
         progress.enter(Stage::Verify);
@@ -244,16 +289,17 @@ impl<F: FlowService> Creation<F> {
         let diagnosis = diagnose(&self.parts.flow_service, at, read, credentials, deadline).await;
         let has_waited = Instant::now() + LONGEST_PAUSE >= established_by;
         match diagnosis {
-            Diagnosis::Report { report, works } => (report, works),
-            // One that was made earlier and cannot be seen for so long was deleted by somebody. One that
-            // was just made may only not be seen yet.
-            Diagnosis::Missing if replayed && has_waited => (missing(), Some(false)),
-            Diagnosis::Missing => (untested(NOT_SEEN), None),
+            Diagnosis::Report { report, works } => Tested { report, works, is_by_test: true },
+            // One that was certainly visible, and is not found for so long, was deleted by somebody.
+            Diagnosis::Missing if has_waited && self.not_found(finished) == NotFound::ProvesAbsence => {
+                Tested { report: missing(), works: Some(false), is_by_test: false }
+            }
+            Diagnosis::Missing => Tested { report: untested(NOT_SEEN), works: None, is_by_test: false },
             Diagnosis::Undecided(report, error) => {
                 let error = redacted(&error_chain(&error), &self.connection.credentials);
-                let request_id = self.lease.key.request_id;
+                let request_id = self.request_id();
                 tracing::warn!(error, connection_id = %at.id, %request_id, "a new connection cannot be tested at the moment");
-                (report, None)
+                Tested { report, works: None, is_by_test: false }
             }
         }
     }

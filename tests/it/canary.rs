@@ -16,6 +16,7 @@ use hubspot_connection_service::{
 use prost::Message as _;
 use serde_json::{Value, json};
 use tonic::{Code, Request, metadata::MetadataValue};
+use uuid::Uuid;
 
 use self::{
     evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, Observed, creation},
@@ -286,6 +287,15 @@ async fn a_flow_service_that_repeats_what_it_is_told_is_not_quoted() {
         }
         hostile.answer_with(StatusCode::UNAUTHORIZED, "message", Repeat::Authorization);
         observed.create("401").await.unwrap_err();
+
+        // With an id of the caller the list comes first.
+        for (status, field, repeat) in [(400, "message", Repeat::Credentials), (403, "detail", Repeat::Parts)]
+        {
+            hostile.answer_with(StatusCode::from_u16(status).unwrap(), field, repeat);
+            let request_id = Uuid::new_v4().to_string();
+            let request = proto::CreateHubSpotConnectionRequest { request_id, ..creation() };
+            observed.send("a search that fails", request).await.unwrap_err();
+        }
 
         let arrived = hostile.arrived();
         assert_sent(arrived.iter().map(|request| &request.body));

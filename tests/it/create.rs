@@ -24,7 +24,7 @@ async fn a_creation_answers_with_the_id_and_the_etag_of_the_flow_service() {
 async fn the_request_has_the_headers_and_the_body_that_adobe_documents() {
     let service = TestService::start().await;
     let request = request();
-    service.send(request.clone()).await.unwrap();
+    let created = service.send(request.clone()).await.unwrap();
 
     let received = service.emulator.received();
     let post = received.iter().find(|r| r.path.ends_with("/connections")).unwrap();
@@ -55,7 +55,7 @@ async fn the_request_has_the_headers_and_the_body_that_adobe_documents() {
         body,
         json!({
             "name": request.name,
-            "description": "for marketing",
+            "description": format!("for marketing [request {}]", created.request_id),
             "auth": {
                 "specName": "Basic Authentication",
                 "params": {
@@ -80,7 +80,7 @@ async fn what_is_sent_fits_the_schema_of_the_flow_service() {
     let mut bare = request();
     bare.description.clear();
     bare.sandbox_name = "dev".to_owned();
-    service.send(bare).await.unwrap();
+    let request_id = service.send(bare).await.unwrap().request_id;
 
     let received = service.emulator.received();
     let bodies: Vec<Value> = received
@@ -92,7 +92,8 @@ async fn what_is_sent_fits_the_schema_of_the_flow_service() {
     for body in &bodies {
         schema.validate(body).unwrap();
     }
-    assert_eq!(bodies[1].get("description"), None);
+    let reference = format!("[request {request_id}]");
+    assert_eq!(bodies[1]["description"], reference);
 
     let mut misspelled = bodies[0].clone();
     let params = misspelled["auth"]["params"].as_object_mut().unwrap();

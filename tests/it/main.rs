@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 #[cfg(feature = "emulator")]
+mod altered_lists;
+#[cfg(feature = "emulator")]
 mod audit;
 #[cfg(feature = "emulator")]
 mod callers;
@@ -58,3 +60,5 @@ mod token;
 mod upstream;
 #[cfg(feature = "emulator")]
 mod verification;
+#[cfg(feature = "emulator")]
+mod weak_store;

@@ -18,7 +18,7 @@ const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
 /// Every family, as an idle service shows it that speaks no TLS.
-const FAMILIES: [(&str, &str); 30] = [
+const FAMILIES: [(&str, &str); 34] = [
     ("rpc_server_call_duration_seconds", "histogram"),
     ("http_client_request_duration_seconds", "histogram"),
     ("hubspot_connection_build", "info"),
@@ -33,8 +33,12 @@ const FAMILIES: [(&str, &str); 30] = [
     ("hubspot_connection_upstream_throttled", "counter"),
     ("hubspot_connection_idempotency_claims", "counter"),
     ("hubspot_connection_idempotency_store_up", "gauge"),
+    ("hubspot_connection_idempotency_store_weakness", "gauge"),
     ("hubspot_connection_creations", "counter"),
     ("hubspot_connection_reconciliations", "counter"),
+    ("hubspot_connection_first_searches", "counter"),
+    ("hubspot_connection_duplicates", "counter"),
+    ("hubspot_connection_clock_disagreements", "counter"),
     ("hubspot_connection_verifications", "counter"),
     ("hubspot_connection_adobe_token_age_seconds", "gauge"),
     ("hubspot_connection_adobe_token_valid", "gauge"),
@@ -93,6 +97,7 @@ async fn every_metric_is_there_from_the_start() {
         &*requests(&service, ["POST", "/connections", "201", ""]),
         "hubspot_connection_idempotency_claims_total{outcome=\"fresh\"}",
         "hubspot_connection_calls_shed_total{reason=\"max_in_flight\"}",
+        "hubspot_connection_idempotency_store_weakness{weakness=\"evicts\"}",
         "hubspot_connection_upstream_retries_total{http_request_method=\"POST\",url_template=\"/connections\"}",
     ] {
         assert!(text.contains(&format!("\n{line} 0\n")), "{line}: {text}");

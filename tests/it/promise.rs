@@ -1,26 +1,50 @@
 //! One request makes one connection: what callers see of it.
 
-use hubspot_connection_service::proto::CreateHubSpotConnectionRequest;
+use std::time::Duration;
+
+use hubspot_connection_service::{
+    emulator::ORG_ID,
+    proto::{CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse},
+};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tonic::Code;
 use uuid::Uuid;
 
 use crate::{
     chaos::redis::SharedRedis,
-    support::{TestService, request, until_counted},
+    support::{Failure, TestService, counted, in_time, request, until, until_counted},
 };
 
 const CREATE: &str = "POST /connections";
 const LIST: &str = "GET /connections";
 
-/// Lost creations settle fast.
-const SETTLE_FAST: [(&str, &str); 1] = [("HCS_SETTLE_WINDOW", "1s")];
+/// A connection is certainly visible seven seconds after its creation was sent.
+const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];
+/// Every list is one of a search for a lost creation.
+const NO_SEARCH_FIRST: (&str, &str) = ("HCS_SEARCH_FIRST", "never");
 
 fn with_id() -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() }
 }
 
-/// A creation whose answer is lost, and which cannot be looked for.
+/// Repeats a request until its outcome is known.
+async fn insist(
+    service: &TestService,
+    request: &CreateHubSpotConnectionRequest,
+) -> Result<CreateHubSpotConnectionResponse, Failure> {
+    in_time("the outcome", async {
+        loop {
+            match service.send(request.clone()).await {
+                Err(failure) if failure.reason == "OUTCOME_UNKNOWN" => {}
+                outcome => return outcome,
+            }
+        }
+    })
+    .await
+}
+
+/// A creation whose reply is lost, and which cannot be searched for.
 fn lost_for_good(commit: bool) -> Value {
     let close = if commit { "after_commit" } else { "before_commit" };
     json!([
@@ -54,21 +78,53 @@ async fn the_same_request_again_gets_the_first_answer_even_when_the_connection_i
 async fn a_request_id_with_other_content_is_refused() {
     let service = TestService::start().await;
     let request = with_id();
-    service.send(request.clone()).await.unwrap();
+    let created = service.send(request.clone()).await.unwrap();
     let mut other_secret = request.clone();
     other_secret.credentials.as_mut().unwrap().client_secret = "another".to_owned();
-    for other in [
-        CreateHubSpotConnectionRequest { name: "another".to_owned(), ..request.clone() },
-        CreateHubSpotConnectionRequest { description: String::new(), ..request.clone() },
-        other_secret,
+    let other_name = CreateHubSpotConnectionRequest { name: "another".to_owned(), ..request.clone() };
+    let no_description = CreateHubSpotConnectionRequest { description: String::new(), ..request.clone() };
+    // An id names one creation in the organization.
+    let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..request.clone() };
+    for (other, differs) in [
+        (other_name.clone(), "name"),
+        (no_description, "description"),
+        (other_secret.clone(), "credentials.client_secret"),
+        (elsewhere, "sandbox_name"),
+        (
+            CreateHubSpotConnectionRequest { name: other_name.name, ..other_secret },
+            "name,credentials.client_secret",
+        ),
     ] {
         let failure = service.send(other).await.unwrap_err();
         assert_eq!(failure.row(), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
         assert_eq!(failure.metadata("request_id"), request.request_id);
+        assert_eq!(failure.metadata("differs"), differs);
+        assert_eq!(failure.metadata("connection_id"), created.id);
+        assert!(failure.message.contains("UpdateHubSpotConnection"), "{failure:?}");
     }
-    // In another sandbox it is another id.
-    let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..request };
-    assert!(!service.send(elsewhere).await.unwrap().replayed);
+    assert_eq!(service.emulator.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn a_retry_may_have_a_fresh_access_token() {
+    let service = TestService::start().await;
+    let request = with_id();
+    let created = service.send(request.clone()).await.unwrap();
+    let mut refreshed = request;
+    refreshed.credentials.as_mut().unwrap().access_token = "another-access-token".to_owned();
+    let again = service.send(refreshed).await.unwrap();
+    assert_eq!((again.id, again.replayed), (created.id, true));
+}
+
+#[tokio::test]
+async fn callers_that_share_a_creation_have_their_own_deadlines() {
+    let slow_token = json!([{"route": "POST /ims/token/v3", "action": {"delay": "1s"}}]);
+    let service = TestService::with_faults(slow_token, []).await;
+    let request = with_id();
+    let (short, long) = tokio::join!(service.send_within(&request, "500m"), service.send(request.clone()));
+    assert_eq!(short.code, Code::DeadlineExceeded);
+    assert_eq!(long.unwrap().request_id, request.request_id);
+    assert_eq!(service.requests_to("POST", "/connections"), 1);
 }
 
 #[tokio::test]
@@ -107,6 +163,15 @@ async fn a_connection_whose_answer_was_lost_is_found_and_not_created_again() {
         json!({"status": 201, "shape": "cut", "commit": true}),
         json!({"status": 201, "shape": "empty", "commit": true}),
         json!({"status": 200, "shape": "html", "commit": true}),
+        // A refusal by somebody on the way, to whom the connection was lost.
+        json!({"status": 400, "shape": "html", "commit": true}),
+        json!({"status": 401, "shape": "empty", "commit": true}),
+        json!({"status": 403, "shape": "html", "commit": true}),
+        json!({"status": 404, "shape": "cut", "commit": true}),
+        json!({"status": 409, "shape": "A", "commit": true}),
+        json!({"status": 429, "shape": "html", "commit": true}),
+        json!({"status": 460, "shape": "empty", "commit": true}),
+        json!({"status": 499, "shape": "C", "commit": true}),
         json!({"commit_after": "700ms"}),
         json!({"delay": "30s"}),
     ] {
@@ -123,12 +188,36 @@ async fn a_connection_whose_answer_was_lost_is_found_and_not_created_again() {
 #[tokio::test]
 async fn a_creation_that_never_arrived_is_sent_again_after_the_settle_window() {
     for action in [json!({"close": "before_commit"}), json!({"status": 502, "shape": "html"})] {
-        let service = TestService::with(SETTLE_FAST).await;
+        let service = TestService::with(SETTLES_FAST).await;
         service.inject(json!([{"route": CREATE, "action": action}]));
-        let created = service.send(with_id()).await.unwrap();
+        let began = Instant::now();
+        let created = insist(&service, &with_id()).await.unwrap();
+        // Seven seconds, and two lists that are five seconds apart.
+        assert!(began.elapsed() >= Duration::from_secs(12), "{:?}", began.elapsed());
         assert_eq!(service.requests_to("POST", "/connections"), 2, "{action}");
         let connections = service.emulator.connections();
         assert_eq!((connections.len(), &connections[0].id), (1, &created.id), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_not_certainly_adobes_is_an_unknown_outcome() {
+    for (status, shape) in [
+        (499, "empty"),
+        (460, "empty"),
+        (409, "A"),
+        (423, "A"),
+        (425, "empty"),
+        (403, "html"),
+        (400, "empty"),
+        (429, "html"),
+    ] {
+        let service = TestService::start().await;
+        let action = json!({"status": status, "shape": shape, "commit": true});
+        service.inject(json!([{"route": CREATE, "action": action}]));
+        let created = service.send(with_id()).await.unwrap();
+        assert_eq!(created.id, service.emulator.connections()[0].id, "{action}");
+        assert_eq!(service.requests_to("POST", "/connections"), 1, "{action}");
     }
 }
 
@@ -149,7 +238,7 @@ async fn what_cannot_have_arrived_is_sent_again_at_once() {
 #[tokio::test]
 async fn an_unknown_outcome_is_safe_to_repeat_with_the_callers_id_and_with_the_generated_one() {
     for generated in [false, true] {
-        let service = TestService::start().await;
+        let service = TestService::with([NO_SEARCH_FIRST]).await;
         let emulator = service.emulator.clone();
         service.inject(lost_for_good(true));
         let request = if generated { request() } else { with_id() };
@@ -161,7 +250,7 @@ async fn an_unknown_outcome_is_safe_to_repeat_with_the_callers_id_and_with_the_g
         }
         // A stopping service does not keep those waiting for whom it can do no more.
         let stopping = service.begin_to_stop();
-        let failure = crate::support::Failure::from(call.await.unwrap().unwrap_err());
+        let failure = Failure::from(call.await.unwrap().unwrap_err());
         stopping.await.unwrap();
         let code = if generated { Code::Unknown } else { Code::Unavailable };
         assert_eq!(failure.row(), (code, "OUTCOME_UNKNOWN"));
@@ -205,46 +294,163 @@ async fn a_caller_that_leaves_before_anything_is_sent_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_name_is_created_by_one_request_at_a_time() {
-    let service = TestService::with([("HCS_REQUEST_TIMEOUT", "900ms")]).await;
+async fn equal_names_are_created_side_by_side() {
+    let service = TestService::with([NO_SEARCH_FIRST]).await;
     service.inject(json!([
         {"route": CREATE, "action": {"close": "before_commit"}},
         {"route": LIST, "count": 0, "action": {"delay": "30s"}},
     ]));
     let lost = with_id();
-    assert_eq!(service.send(lost.clone()).await.unwrap_err().code, Code::DeadlineExceeded);
     let same_name = CreateHubSpotConnectionRequest { request_id: String::new(), ..lost.clone() };
-    let failure = service.send(same_name).await.unwrap_err();
-    assert_eq!(failure.row(), (Code::Aborted, "REQUEST_IN_PROGRESS"));
-    assert!(failure.retry_after.unwrap().as_secs() >= 60, "{failure:?}");
-    // Elsewhere it is another name.
-    let elsewhere =
-        CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), request_id: String::new(), ..lost };
-    service.send(elsewhere).await.unwrap();
+    assert_eq!(service.send_within(&lost, "900m").await.code, Code::DeadlineExceeded);
+    service.send(same_name).await.unwrap();
 }
 
 #[tokio::test]
-async fn several_connections_that_could_be_the_one_are_named() {
-    let service = TestService::start().await;
-    service.inject(json!([
-        {"route": CREATE, "action": {"close": "after_commit"}},
-        {"route": LIST, "count": 3, "action": {"status": 503, "shape": "empty"}},
-    ]));
+async fn a_connection_of_the_same_name_is_not_taken_for_a_lost_one() {
+    let service = TestService::with([SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST]).await;
+    service.inject(json!([{"route": CREATE, "action": {"close": "before_commit"}}]));
     let request = with_id();
-    let call = service.send(request.clone());
-    let another = async {
-        while service.requests_to("GET", "/connections") == 0 {
-            tokio::task::yield_now().await;
-        }
-        service.create_behind_its_back(&request).await;
-    };
-    let (answer, ()) = tokio::join!(call, another);
-    let failure = answer.unwrap_err();
+    let (created, other) = tokio::join!(insist(&service, &request), async {
+        until("a search for it", || service.requests_to("GET", "/connections") > 0).await;
+        let others_description =
+            CreateHubSpotConnectionRequest { description: "another client's".to_owned(), ..request.clone() };
+        service.create_behind_its_back(&others_description).await
+    });
+    let created = created.unwrap();
+    assert_ne!(created.id, other);
+    assert_eq!(service.emulator.connections().len(), 2);
+}
+
+#[tokio::test]
+async fn connections_that_could_be_the_one_are_named() {
+    let service = TestService::with([SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST]).await;
+    service.inject(json!([{"route": CREATE, "action": {"close": "before_commit"}}]));
+    let request = with_id();
+    let (failure, other) = tokio::join!(insist(&service, &request), async {
+        until("a search for it", || service.requests_to("GET", "/connections") > 0).await;
+        // It has the caller's description, and nothing that says who created it.
+        service.create_behind_its_back(&request).await
+    });
+    let failure = failure.unwrap_err();
     assert_eq!(failure.row(), (Code::FailedPrecondition, "OUTCOME_AMBIGUOUS"));
-    let mut expected: Vec<_> = service.emulator.connections().into_iter().map(|c| c.id).collect();
-    expected.sort();
-    assert_eq!(failure.metadata("candidates"), expected.join(","));
+    assert_eq!(failure.metadata("candidates"), other);
     assert!(failure.forbids_retry);
+    assert_eq!(service.requests_to("POST", "/connections"), 2, "the other's, too");
+
+    // It is evaluated anew at every call: without the other one it is proven that nothing was created.
+    service.emulator.reset();
+    insist(&service, &request).await.unwrap();
+    assert_eq!(service.emulator.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn without_references_nothing_lost_is_taken_over_or_sent_again() {
+    for (close, is_found) in [("after_commit", true), ("before_commit", false)] {
+        let settings = [SETTLES_FAST[0], SETTLES_FAST[1], ("HCS_DESCRIPTION_REFERENCE", "false")];
+        let service = TestService::with(settings).await;
+        service.inject(json!([{"route": CREATE, "action": {"close": close}}]));
+        let failure = insist(&service, &with_id()).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::FailedPrecondition, "OUTCOME_AMBIGUOUS"));
+        let connections = service.emulator.connections();
+        assert_eq!(connections.len(), usize::from(is_found));
+        let id = connections.first().map_or("", |connection| &connection.id);
+        assert_eq!(failure.metadata("candidates"), id);
+        assert_eq!(failure.message.contains("no connection"), !is_found, "{failure:?}");
+        assert_eq!(service.requests_to("POST", "/connections"), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_the_store_forgot_is_found_before_it_is_sent_again() {
+    for search_first in [("HCS_SEARCH_FIRST", "auto"), ("HCS_SEARCH_FIRST", "strict")] {
+        let service = TestService::start().await;
+        let request = with_id();
+        let first = service.send(request.clone()).await.unwrap();
+        let emulator = service.emulator.clone();
+        service.stop().await;
+
+        // Another process, with an empty memory.
+        let service = TestService::against(emulator, [search_first]).await;
+        let again = service.send(request.clone()).await.unwrap();
+        assert_eq!((&again.id, &again.etag, again.replayed), (&first.id, &first.etag, true));
+        assert_eq!(service.requests_to("POST", "/connections"), 1);
+        // What is found has to be what is asked for.
+        let emulator = service.emulator.clone();
+        service.stop().await;
+        let service = TestService::against(emulator, [search_first]).await;
+        let other = CreateHubSpotConnectionRequest { name: "another".to_owned(), ..request.clone() };
+        let failure = service.send(other).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+        assert_eq!((failure.metadata("differs"), failure.metadata("connection_id")), ("name", &*first.id));
+        // That left no record behind.
+        assert_eq!(service.send(request).await.unwrap().id, first.id);
+    }
+}
+
+#[tokio::test]
+async fn of_several_connections_with_its_reference_a_creation_returns_the_oldest_and_deletes_none() {
+    let service = TestService::start().await;
+    let request = with_id();
+    let first = service.send(request.clone()).await.unwrap();
+    let description = format!("{} [request {}]", request.description, request.request_id);
+    let copy = CreateHubSpotConnectionRequest { description, ..request.clone() };
+    service.create_behind_its_back(&copy).await;
+    let emulator = service.emulator.clone();
+    service.stop().await;
+
+    let service = TestService::against(emulator, []).await;
+    let again = service.send(request).await.unwrap();
+    assert_eq!((again.id, again.replayed), (first.id, true));
+    assert_eq!(service.emulator.connections().len(), 2);
+    assert_eq!(counted(service.admin, "hubspot_connection_duplicates_total").await, 1);
+}
+
+#[tokio::test]
+async fn where_the_store_may_have_forgotten_an_attempt_no_error_says_that_nothing_was_created() {
+    let refused = json!([{"route": CREATE, "count": 0, "action": {"status": 400, "shape": "C"}}]);
+    let service = TestService::with_faults(refused, []).await;
+    let failure = service.send(with_id()).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
+    assert_eq!(failure.metadata("may_exist"), "true");
+    assert!(!failure.message.contains("nothing was created"), "{failure:?}");
+    // Nobody can have used an id before that the service has only just generated.
+    let failure = service.create().await.unwrap_err();
+    assert!(failure.message.contains("nothing was created"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_searched_for_is_not_sent() {
+    for action in [
+        json!({"status": 503, "shape": "empty"}),
+        json!({"status": 200, "shape": "cut", "commit": true}),
+        json!({"status": 403, "shape": "A", "code": "2120"}),
+    ] {
+        let service = TestService::with([("HCS_REQUEST_TIMEOUT", "3s")]).await;
+        service.inject(json!([{"route": LIST, "count": 0, "action": action}]));
+        let failure = service.send(with_id()).await.unwrap_err();
+        assert_eq!(failure.metadata("may_exist"), "true", "{failure:?}");
+        assert_eq!(service.requests_to("POST", "/connections"), 0, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_is_an_error_for_operators_and_nothing_is_sent() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let url = redis.url();
+    let settings = [("HCS_REDIS_URL", url), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef")];
+    let service = TestService::with(settings).await;
+    let request = with_id();
+    service.send(request.clone()).await.unwrap();
+    let key = format!("hcs:{{{ORG_ID}}}:request:{}", request.request_id);
+    redis.run(&["HSET", &key, "version", "2"]).await;
+
+    let failure = service.send(request).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::Internal, "RECORD_UNREADABLE"));
+    assert_eq!(failure.metadata("may_exist"), "true");
+    assert!(failure.message.contains("newer version"), "{failure:?}");
+    assert!(failure.retry_after.is_none(), "{failure:?}");
+    assert_eq!(service.requests_to("POST", "/connections"), 1);
 }
 
 #[tokio::test]
@@ -256,7 +462,11 @@ async fn without_the_store_nothing_is_sent_and_the_service_stays_ready() {
     .await;
     let failure = service.create().await.unwrap_err();
     assert_eq!(failure.row(), (Code::Unavailable, "STORE_UNAVAILABLE"));
-    assert!(failure.retry_after.is_some());
+    assert!(failure.retry_after.is_some() && failure.message.contains("nothing was created"), "{failure:?}");
+    // An earlier attempt of a caller's id may have created something.
+    let failure = service.send(with_id()).await.unwrap_err();
+    assert_eq!((failure.reason.as_str(), failure.metadata("may_exist")), ("STORE_UNAVAILABLE", "true"));
+    assert!(!failure.message.contains("nothing was created"), "{failure:?}");
     assert_eq!(service.requests_to("POST", "/connections"), 0);
     let ready = reqwest::get(format!("http://{}/readyz", service.admin)).await.unwrap();
     assert_eq!(ready.status(), 200);

@@ -1,6 +1,6 @@
 //! What the README promises.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use hubspot_connection_service::config::SETTINGS;
 
@@ -30,6 +30,30 @@ fn every_test_that_the_readme_names_exists() {
     for name in named {
         assert!(sources.contains(&format!("fn {name}(")), "{name}");
     }
+}
+
+/// Run a second time, such an example must not create a second connection.
+#[test]
+fn every_example_that_creates_sends_a_request_id_of_its_own() {
+    let mut text = README.to_owned();
+    for directory in ["deploy", "proto"] {
+        read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), &mut text);
+    }
+    let mut ids = BTreeSet::new();
+    for example in text.split("grpcurl").skip(1) {
+        let example = example.split("\n\n").next().unwrap();
+        let Some((json, _)) = example.split_once("HubSpotConnectionService/CreateHubSpotConnection") else {
+            continue;
+        };
+        if json.contains("\"validateOnly\": true") {
+            continue;
+        }
+        let (_, id) = json.split_once("\"requestId\": \"").unwrap_or_else(|| panic!("{example}"));
+        let (id, _) = id.split_once('"').unwrap();
+        assert!(uuid::Uuid::parse_str(id).is_ok(), "{example}");
+        assert!(ids.insert(id), "another example has this id: {example}");
+    }
+    assert!(ids.len() >= 2, "{ids:?}");
 }
 
 fn read_all(directory: &Path, sources: &mut String) {

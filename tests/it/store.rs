@@ -4,12 +4,16 @@
 mod expect;
 mod memory;
 mod model;
+mod moments;
 mod outcomes;
 mod redis;
 pub(crate) mod redis_server;
+mod step;
 mod subject;
 mod suite;
+mod table;
 mod verdicts;
+pub(crate) mod weaknesses;
 
 use hubspot_connection_service::{
     domain::{
@@ -17,7 +21,7 @@ use hubspot_connection_service::{
         Description, Etag, HubSpotCredentials, NewConnection, RequestId, SandboxName, TestReport,
         Verification,
     },
-    idempotency::{FingerprintKeys, Fingerprints, Holder, Key, Lease, Outcome},
+    idempotency::{FingerprintKeys, Fingerprints, Holder, Lease, Origin, Outcome},
 };
 
 use self::{redis_server::RedisServer, subject::Subject};
@@ -50,33 +54,45 @@ suite! {
     suite {
         a_new_id_is_held_by_its_first_holder
         many_claims_of_one_id_give_one_holder
-        an_id_is_of_one_sandbox
-        other_content_is_refused_in_every_state
+        other_content_names_the_stored_fingerprint_and_the_connection
+        the_same_id_in_another_sandbox_is_other_content
         content_is_recognized_under_the_previous_key
+        content_under_a_removed_key_cannot_be_compared
         a_claim_that_nobody_renews_is_taken_over
         a_renewed_lease_lasts
-        an_expired_lease_can_be_renewed_while_nobody_has_taken_the_name
+        every_step_of_a_holder_renews_its_lease
+        an_expired_lease_can_be_renewed_until_another_claims
         nothing_is_sent_under_an_expired_lease
+        nothing_is_resent_under_an_expired_lease
         an_interrupted_sending_is_unknown
-        a_later_sending_does_not_move_the_first
-        sending_locks_the_name_for_the_settle_window
-        what_was_not_created_leaves_no_trace_but_the_lease
-        an_unknown_outcome_stays_held
-        an_abandoned_record_is_free_and_its_name_is_not
+        not_created_after_a_resend_is_unknown
+        what_was_not_created_is_fresh_to_the_next
+        a_late_release_changes_nothing_that_was_sent
+        an_abandoned_record_keeps_its_state
         an_abandoned_claim_is_fresh_to_the_next
-        a_released_record_and_its_name_are_free
-        the_name_of_another_is_left_alone
-        steps_can_be_repeated
-        strangers_change_nothing
-        steps_that_make_no_sense_are_refused
+        a_released_id_is_free_for_other_content
+        a_record_is_forgotten_a_full_time_after_its_last_change
+    }
+    table {
+        every_step_expects_a_state_and_a_holder
+    }
+    moments {
+        a_claim_says_for_how_long_the_store_remembers
+        moments_come_back_by_both_clocks
+        a_resend_keeps_the_first_sending_time
+        an_attempt_after_not_created_is_a_first_sending
+        distrusted_clocks_leave_of_the_last_sending_the_time_of_the_store
+        a_moment_is_as_old_as_the_store_knows_whatever_the_wall_clock_says
     }
     outcomes {
         a_done_record_answers_everybody
         the_first_outcome_stays
-        a_late_outcome_is_recorded_whoever_holds_the_record
-        an_outcome_belongs_to_one_id
-        the_outcome_of_a_forgotten_id_is_known_as_long_as_an_id
-        an_id_is_forgotten_in_the_end
+        an_outcome_is_recorded_in_every_state_whoever_records_it
+        an_outcome_is_recorded_without_a_record
+        an_outcome_brings_the_content_that_was_sent
+        a_forgotten_outcome_leaves_no_record
+        one_connection_may_be_the_outcome_of_two_ids
+        an_outcome_is_forgotten_in_the_end
     }
     verdicts {
         a_created_connection_waits_for_its_verdict
@@ -98,16 +114,12 @@ const CANARY: &str = "canary-of-a-credential";
 /// The keys of the fingerprints.
 const KEYS: [[u8; 32]; 2] = [*b"canary-of-the-first-fingerprint!", *b"canary-of-the-other-fingerprint!"];
 
-fn sandbox(name: &str) -> SandboxName {
-    SandboxName::parse(name).unwrap()
-}
-
-/// The fingerprints of a connection of this name and description.
-fn fingerprints(keys: &FingerprintKeys, name: &ConnectionName, description: &str) -> Fingerprints {
+/// The fingerprints of a connection in this sandbox and of this description.
+fn fingerprints(keys: &FingerprintKeys, sandbox: &str, description: &str) -> Fingerprints {
     let credential = || Credential::parse(CANARY).unwrap();
     let connection = NewConnection {
-        sandbox: sandbox("prod"),
-        name: name.clone(),
+        sandbox: SandboxName::parse(sandbox).unwrap(),
+        name: ConnectionName::parse("n").unwrap(),
         description: Description::parse(description).unwrap(),
         credentials: HubSpotCredentials {
             client_id: credential(),
@@ -119,15 +131,14 @@ fn fingerprints(keys: &FingerprintKeys, name: &ConnectionName, description: &str
     keys.fingerprints(&connection, Verification::None)
 }
 
+fn first_key() -> FingerprintKeys {
+    FingerprintKeys::new(&KEYS[0], None)
+}
+
 /// A first claim of a new id.
-fn lease(name: &str) -> Lease {
-    let name = ConnectionName::parse(name).unwrap();
-    Lease {
-        key: Key { sandbox: sandbox("prod"), request_id: RequestId::generate() },
-        fingerprints: fingerprints(&FingerprintKeys::new(&KEYS[0], None), &name, ""),
-        name,
-        holder: Holder::generate(),
-    }
+fn lease() -> Lease {
+    let fingerprints = fingerprints(&first_key(), "prod", "");
+    Lease { request_id: RequestId::generate(), fingerprints, holder: Holder::generate() }
 }
 
 /// Another attempt at the same creation.
@@ -135,10 +146,9 @@ fn retry(lease: &Lease) -> Lease {
     Lease { holder: Holder::generate(), ..lease.clone() }
 }
 
-/// The same id with another content.
+/// The same id with another description.
 fn other_content(lease: &Lease) -> Lease {
-    let keys = FingerprintKeys::new(&KEYS[0], None);
-    Lease { fingerprints: fingerprints(&keys, &lease.name, "another"), ..retry(lease) }
+    Lease { fingerprints: fingerprints(&first_key(), "prod", "another"), ..retry(lease) }
 }
 
 fn connection(id: &str) -> CreatedConnection {
@@ -150,7 +160,7 @@ fn connection(id: &str) -> CreatedConnection {
 
 /// The outcome of a creation without verification.
 fn outcome(id: &str) -> Outcome {
-    Outcome { connection: connection(id), verdict: None }
+    Outcome { connection: connection(id), origin: Origin::Reply, verdict: None }
 }
 
 /// A report that says this, and is told from others by it.

@@ -1,5 +1,7 @@
 //! What several tests need: the service under test, its client, and readable errors.
 
+pub(crate) mod alteration;
+mod altering_proxy;
 pub(crate) mod certificates;
 pub(crate) mod collector;
 mod failure;
@@ -9,6 +11,7 @@ mod process;
 mod service;
 pub(crate) mod tokens;
 
+pub(crate) use altering_proxy::{Alterations, AlteringProxy};
 pub(crate) use failure::Failure;
 pub(crate) use metrics::{counted, metrics, until_counted};
 pub(crate) use mount::Mount;

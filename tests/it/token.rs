@@ -46,7 +46,6 @@ async fn a_token_that_is_refused_is_replaced_and_the_creation_sent_once_more() {
     for action in [
         json!({"status": 401, "shape": "D", "code": "401013"}),
         json!({"status": 401, "shape": "D", "code": 401_013}),
-        json!({"status": 401, "shape": "empty"}),
         json!({"status": 400, "shape": "A", "code": "2115"}),
         json!({"status": 400, "shape": "A", "code": "2114"}),
     ] {

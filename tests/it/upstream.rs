@@ -3,6 +3,8 @@
 mod create;
 mod list;
 mod resilience;
+#[cfg(target_os = "linux")]
+mod sockets;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -64,7 +66,7 @@ impl Upstream {
 
     async fn create_with(&self, pass: &Pass, name: &str) -> Result<CreatedConnection, CreateError> {
         let connection = connection("prod", name);
-        self.flow_service.create_connection(pass, &connection, in_time(), &self.progress).await
+        self.flow_service.create_connection(pass, &connection, None, in_time(), &self.progress).await
     }
 
     /// Creates a connection that these faults, in the form of the emulator's control route, hit.

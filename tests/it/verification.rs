@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     diagnosis::{self, ALL_PASSED, TEST_FAILED, states},
-    support::{Failure, TestService, request, until},
+    support::{Failure, TestService, in_time, request, until},
 };
 
 const GET: &str = "GET /connections/{id}";
@@ -177,7 +177,7 @@ async fn a_connection_that_cannot_be_deleted_again_is_named_until_it_is() {
 
 #[tokio::test]
 async fn a_connection_that_is_in_use_already_is_not_deleted_again() {
-    let service = TestService::start().await;
+    let service = TestService::with(SETTLES_FAST).await;
     service.set(json!({"initial_state": "initializing", "test_result": false}));
     let request = with_id(Verification::Require);
     let (answer, id) = tokio::join!(service.send(request.clone()), async {
@@ -191,19 +191,65 @@ async fn a_connection_that_is_in_use_already_is_not_deleted_again() {
 
     // Whoever deletes it by hand has done what was left to do.
     service.emulator.reset();
-    assert_verification_failed(&service.send(request).await.unwrap_err(), "");
+    // While it need not be visible everywhere yet, that it is not found proves nothing.
+    let pending = service.send(request.clone()).await.unwrap_err();
+    assert_pending(&pending, Code::Unavailable, &id);
+    assert_verification_failed(&decided(&service, &request).await, "");
 }
 
 #[tokio::test]
 async fn a_lost_deletion_is_not_taken_for_a_failed_one() {
     for action in [json!({"close": "after_commit"}), json!({"status": 503, "shape": "A", "commit": true})] {
-        let service = TestService::start().await;
+        let service = TestService::with(SETTLES_FAST).await;
         service.set(json!({"test_result": false}));
         service.inject(json!([{"route": DELETE, "action": action}]));
-        let failure = service.send(with_id(Verification::Require)).await.unwrap_err();
-        assert_verification_failed(&failure, "");
-        assert_eq!(service.emulator.connections().len(), 0, "{action}");
+        let request = with_id(Verification::Require);
+        let failure = service.send(request.clone()).await.unwrap_err();
+        assert_eq!(failure.reason, "OUTCOME_UNKNOWN", "{failure:?}");
+        assert_verification_failed(&decided(&service, &request).await, "");
+        assert_eq!((posts(&service), service.emulator.connections().len()), (1, 0), "{action}");
     }
+}
+
+#[tokio::test]
+async fn a_deletion_that_a_lagging_node_does_not_know_of_is_not_done() {
+    let service = TestService::with(SETTLES_FAST).await;
+    service.set(json!({"test_result": false}));
+    service.inject(json!([{"route": DELETE, "count": 4, "action": {"status": 404, "shape": "A"}}]));
+    let request = with_id(Verification::Require);
+    let failure = service.send(request.clone()).await.unwrap_err();
+    let id = service.emulator.connections()[0].id.clone();
+    assert_verification_failed(&failure, &id);
+    assert_verification_failed(&service.send(request).await.unwrap_err(), "");
+    assert_eq!(service.emulator.connections().len(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_seen_for_a_while_and_works_is_not_deleted() {
+    let service = TestService::with(SETTLES_FAST).await;
+    service.inject(json!([{"route": GET, "count": 0, "action": {"status": 404, "shape": "A"}}]));
+    let request = with_id(Verification::Require);
+    let failure = service.send_within(&request, "4S").await;
+    assert_pending(&failure, Code::Unavailable, &service.emulator.connections()[0].id);
+    service.inject(json!([]));
+    assert!(service.send(request).await.unwrap().test.unwrap().passed);
+    assert_eq!(service.requests_to("DELETE", ""), 0);
+}
+
+/// A connection is certainly visible after seven seconds.
+const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];
+
+/// Repeats a request whose outcome is known in the end.
+async fn decided(service: &TestService, request: &CreateHubSpotConnectionRequest) -> Failure {
+    in_time("the outcome", async {
+        loop {
+            let failure = service.send(request.clone()).await.unwrap_err();
+            if failure.reason != "OUTCOME_UNKNOWN" {
+                return failure;
+            }
+        }
+    })
+    .await
 }
 
 #[tokio::test]

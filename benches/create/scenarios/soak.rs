@@ -17,9 +17,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     let whole = bench.arguments.time(600.0);
     println!("{whole:?} at half of peak");
     let upstream = bench.upstream(0).await;
-    let settings =
-        [("HCS_REQUEST_ID_TTL", "30s"), ("HCS_SETTLE_WINDOW", "10s"), ("HCS_REQUEST_TIMEOUT", "20s")];
-    let setup = Setup { settings: &settings, ..Setup::plain(&upstream) };
+    let setup = Setup::plain(&upstream);
     let server = bench.server(Contender::Service, setup, Workload::Create).await;
     let rate = peak::half(bench, &server).await;
 

@@ -20,13 +20,13 @@ pub(super) const SHORT: f64 = 0.4;
 #[derive(Default)]
 pub(super) struct Figures {
     pub(super) cpu_us: Vec<f64>,
-    p50_us: Vec<f64>,
+    pub(super) p50_us: Vec<f64>,
     p99_us: Vec<f64>,
 }
 
 impl Figures {
-    /// Measures one round of a server.
-    pub(super) async fn measure(&mut self, server: &Server, rate: f64, time: Duration) {
+    /// Measures one round of a server. Returns the number of its calls.
+    pub(super) async fn measure(&mut self, server: &Server, rate: f64, time: Duration) -> usize {
         let before = server.process.cpu();
         let run = drive::open(rate, time, || server.target.call()).await;
         let used = server.process.cpu() - before;
@@ -34,9 +34,10 @@ impl Figures {
         self.cpu_us.push(used.as_secs_f64() * 1e6 / run.calls() as f64);
         self.p50_us.push(run.latency(Answer::Ok, 0.5));
         self.p99_us.push(run.latency(Answer::Ok, 0.99));
+        run.calls()
     }
 
-    fn report(&self, report: &mut Report, what: &str) {
+    pub(super) fn report(&self, report: &mut Report, what: &str) {
         report.figure(format!("{what}: CPU, µs per call"), Spread::of(self.cpu_us.clone()));
         report.figure(format!("{what}: p50, µs"), Spread::of(self.p50_us.clone()));
         report.figure(format!("{what}: p99, µs"), Spread::of(self.p99_us.clone()));

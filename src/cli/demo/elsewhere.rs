@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tonic::{Code, Request, transport::Channel};
 
 use super::tour::{Client, creation, show_created};
-use crate::{domain::RequestId, proto::CreateHubSpotConnectionRequest};
+use crate::domain::RequestId;
 
 /// What a service may take to start, with everything that it needs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,7 +24,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) async fn create(address: Uri, request_id: RequestId) -> Result<(), Box<dyn Error>> {
     let channel = Channel::builder(address).connect_timeout(CONNECT_TIMEOUT).connect_lazy();
     let mut client = Client::new(channel);
-    let creation = CreateHubSpotConnectionRequest { request_id: request_id.to_string(), ..creation() };
+    let creation = creation(request_id);
     let give_up = Instant::now() + PATIENCE;
     loop {
         let mut request = Request::new(creation.clone());

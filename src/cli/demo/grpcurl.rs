@@ -2,18 +2,22 @@
 //! tutorial.
 
 use super::tour::TABLE;
-use crate::grpc::SERVICE_NAME;
+use crate::{domain::RequestId, grpc::SERVICE_NAME};
 
-/// The first one: it is meant to be read.
-const CREATION: &str = r#"{
-  "name": "another connection for HubSpot",
-  "credentials": {
-    "clientId": "demo-hubspot-client",
-    "clientSecret": "demo-hubspot-secret",
-    "accessToken": "demo-hubspot-access-token",
-    "refreshToken": "demo-hubspot-refresh-token"
-  }
-}"#;
+/// The request ids of the creations: a line that is pasted twice creates one connection.
+pub(super) struct RequestIds {
+    /// That of [`create`].
+    pub(super) first: RequestId,
+    /// That of the creation among [`others`].
+    pub(super) tested: RequestId,
+}
+
+impl RequestIds {
+    /// New ones for each start: the demo forgets everything when it ends.
+    pub(super) fn generate() -> Self {
+        Self { first: RequestId::generate(), tested: RequestId::generate() }
+    }
+}
 
 /// The credentials of the others, on one line.
 pub(super) const CREDENTIALS: &str = concat!(
@@ -21,17 +25,34 @@ pub(super) const CREDENTIALS: &str = concat!(
     r#""accessToken": "demo-hubspot-access-token", "refreshToken": "demo-hubspot-refresh-token"}"#
 );
 
-/// Creates a connection.
-pub(super) fn create(grpc: &str) -> String {
-    call(grpc, "CreateHubSpotConnection", CREATION)
+/// Creates a connection. It is the first call, and meant to be read.
+pub(super) fn create(grpc: &str, ids: &RequestIds) -> String {
+    let request_id = ids.first;
+    let json = format!(
+        r#"{{
+  "requestId": "{request_id}",
+  "name": "another connection for HubSpot",
+  "credentials": {{
+    "clientId": "demo-hubspot-client",
+    "clientSecret": "demo-hubspot-secret",
+    "accessToken": "demo-hubspot-access-token",
+    "refreshToken": "demo-hubspot-refresh-token"
+  }}
+}}"#
+    );
+    call(grpc, "CreateHubSpotConnection", &json)
 }
 
 /// A line for each of the other methods, and for what else a creation can do. The last one deletes
 /// the connection. `id` and `credentials` are put between single quotes of a shell.
-pub(super) fn others(grpc: &str, id: &str, credentials: &str) -> Vec<String> {
+pub(super) fn others(grpc: &str, id: &str, credentials: &str, ids: &RequestIds) -> Vec<String> {
     let one = format!(r#"{{"id": "{id}"}}"#);
-    let create =
-        |name: &str, rest: &str| format!(r#"{{"name": "{name}", "credentials": {credentials}, {rest}}}"#);
+    let dry_run =
+        format!(r#"{{"name": "only checked", "credentials": {credentials}, "validateOnly": true}}"#);
+    let tested = format!(
+        r#"{{"requestId": "{}", "name": "tested", "credentials": {credentials}, "verification": "VERIFICATION_REQUIRE"}}"#,
+        ids.tested
+    );
     [
         ("GetHubSpotConnection", one.clone()),
         ("ListHubSpotConnections", r#"{"pageSize": 10}"#.to_owned()),
@@ -41,8 +62,8 @@ pub(super) fn others(grpc: &str, id: &str, credentials: &str) -> Vec<String> {
         ("GetHubSpotTable", format!(r#"{{"id": "{id}", "table": "{TABLE}"}}"#)),
         ("UpdateHubSpotConnection", format!(r#"{{"id": "{id}", "name": "renamed"}}"#)),
         ("UpdateHubSpotConnection", format!(r#"{{"id": "{id}", "credentials": {credentials}}}"#)),
-        ("CreateHubSpotConnection", create("only checked", r#""validateOnly": true"#)),
-        ("CreateHubSpotConnection", create("tested", r#""verification": "VERIFICATION_REQUIRE""#)),
+        ("CreateHubSpotConnection", dry_run),
+        ("CreateHubSpotConnection", tested),
         ("DeleteHubSpotConnection", one),
     ]
     .map(|(method, json)| call(grpc, method, &json))
@@ -60,13 +81,20 @@ mod tests {
     /// A variable amidst single quotes.
     const ID: &str = "'$ID'";
 
+    /// Those of the README.
+    fn ids() -> RequestIds {
+        let [first, tested] =
+            ["8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7", "c2b7a1f4-0d3e-4b58-9a6c-51e7f0d82b96"];
+        RequestIds { first: RequestId::parse(first).unwrap(), tested: RequestId::parse(tested).unwrap() }
+    }
+
     #[test]
     fn the_readme_shows_the_calls_that_the_demo_prints() {
         let readme = include_str!("../../../README.md");
         let grpc = format!("localhost:{GRPC_PORT}");
-        assert!(readme.contains(&create(&grpc)));
+        assert!(readme.contains(&create(&grpc, &ids())));
         assert!(readme.contains(&format!("\nCREDENTIALS='{CREDENTIALS}'\n")));
-        for call in others(&grpc, ID, r#"'"$CREDENTIALS"'"#) {
+        for call in others(&grpc, ID, r#"'"$CREDENTIALS"'"#, &ids()) {
             assert!(readme.contains(&format!("\n{call}\n")), "{call}");
         }
     }
@@ -77,9 +105,29 @@ mod tests {
         let methods = service.lines().filter_map(|line| line.trim().strip_prefix("rpc ")?.split('(').next());
         let methods: Vec<_> = methods.collect();
         assert_eq!(methods.len(), 8);
-        let shown = [vec![create("")], others("", ID, CREDENTIALS)].concat();
+        let shown = [vec![create("", &ids())], others("", ID, CREDENTIALS, &ids())].concat();
         for method in methods {
             assert!(shown.iter().any(|call| call.ends_with(&format!("/{method}"))), "{method}");
         }
+    }
+
+    #[test]
+    fn a_creation_that_is_pasted_twice_creates_one_connection() {
+        let printed = |ids: &RequestIds| [vec![create("", ids)], others("", "id", CREDENTIALS, ids)].concat();
+        let mut used = std::collections::BTreeSet::new();
+        for call in [printed(&RequestIds::generate()), printed(&RequestIds::generate())].concat() {
+            let (_, json) = call.split_once(" -d '").unwrap();
+            let (json, method) = json.rsplit_once("' ").unwrap();
+            if !method.ends_with("/CreateHubSpotConnection") {
+                continue;
+            }
+            let request: serde_json::Value = serde_json::from_str(json).unwrap();
+            if request["validateOnly"] != true {
+                let id = RequestId::parse(request["requestId"].as_str().unwrap()).unwrap();
+                assert!(used.insert(id.to_string()), "{call}");
+            }
+        }
+        // Two creations, and others with the next start.
+        assert_eq!(used.len(), 4);
     }
 }

@@ -9,10 +9,13 @@ use std::{
 
 use tonic::transport::Channel;
 
-use crate::proto::{
-    CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, GetHubSpotTableRequest,
-    HubSpotCredentials, ListHubSpotConnectionsRequest, ListHubSpotTablesRequest,
-    TestHubSpotConnectionRequest, hub_spot_connection_service_client::HubSpotConnectionServiceClient,
+use crate::{
+    domain::RequestId,
+    proto::{
+        CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, GetHubSpotTableRequest,
+        HubSpotCredentials, ListHubSpotConnectionsRequest, ListHubSpotTablesRequest,
+        TestHubSpotConnectionRequest, hub_spot_connection_service_client::HubSpotConnectionServiceClient,
+    },
 };
 
 pub(super) type Client = HubSpotConnectionServiceClient<Channel>;
@@ -31,14 +34,16 @@ pub(super) async fn tour(grpc: SocketAddr) -> Result<String, Box<dyn Error>> {
 }
 
 async fn create(client: &mut Client) -> Result<String, Box<dyn Error>> {
-    let response = client.create_hub_spot_connection(creation()).await?.into_inner();
+    let creation = creation(RequestId::generate());
+    let response = client.create_hub_spot_connection(creation).await?.into_inner();
     show_created(&response)?;
     Ok(response.id)
 }
 
-/// The request of the creation, without a request id.
-pub(super) fn creation() -> CreateHubSpotConnectionRequest {
+/// The request of the creation.
+pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest {
+        request_id: request_id.to_string(),
         name: "connection for HubSpot".to_owned(),
         credentials: Some(HubSpotCredentials {
             client_id: "demo-hubspot-client".to_owned(),

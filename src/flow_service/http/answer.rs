@@ -7,7 +7,7 @@ use reqwest::Response;
 
 use crate::flow_service::{
     Problem, Refusal,
-    classify::{Meaning, classify},
+    classify::{Asked, Meaning, classify},
     error_body::ErrorBody,
     redaction::presentable,
     retry_after::retry_after,
@@ -28,16 +28,16 @@ pub(super) struct ErrorAnswer {
     pub(super) problem: Problem,
 }
 
-/// Reads an answer other than a success. One that is too long or cut off is judged by its status.
+/// Reads an answer other than a success. One that is too long or cut off counts as one without a body.
 /// `secrets` are those that went out with the request.
-pub(super) async fn read_error(response: Response, secrets: &[&str]) -> ErrorAnswer {
+pub(super) async fn read_error(response: Response, asked: Asked, secrets: &[&str]) -> ErrorAnswer {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers(), SystemTime::now());
     let request_id = request_id(&response).map(str::to_owned);
     let body = read_body(response, MAX_SHORT).await.unwrap_or_default();
     let body = ErrorBody::parse(&body);
 
-    let mut meaning = classify(status, body.code.as_ref());
+    let mut meaning = classify(asked, status, &body);
     // Somebody on the way, or at a wrong address, cannot tell what there is at the Flow Service: a
     // deletion must not count as done for it.
     if meaning == Meaning::Refused(Refusal::NotFound) && !body.is_of_flow_service {

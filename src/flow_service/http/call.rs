@@ -3,7 +3,7 @@
 use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use reqwest::{Response, Url};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -15,7 +15,7 @@ use crate::{
         CallError, Cause, FlowService, Problem, Refusal,
         attempt::Attempt,
         breaker::Verdict,
-        classify::Meaning,
+        classify::{Asked, Meaning},
         redaction::without_tokens,
         retry,
         token::TokenErrorKind,
@@ -51,6 +51,10 @@ impl<'a> Call<'a> {
         Self { method, url, template, sandbox, if_match, body, secrets: Vec::new(), is_its_own: true }
     }
 
+    fn asked(&self) -> Asked {
+        if self.is_read() { Asked::Read } else { Asked::Change }
+    }
+
     /// Whether it may be sent again although it may have arrived.
     fn is_read(&self) -> bool {
         self.method == Method::GET
@@ -59,7 +63,6 @@ impl<'a> Call<'a> {
 
 /// A success.
 pub(super) struct Success {
-    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
@@ -167,7 +170,7 @@ impl HttpFlowService {
             success(response, &mut attempt).await
         } else {
             let secrets = [&call.secrets[..], &[pass.token.expose_secret()]].concat();
-            let mut answer = answer::read_error(response, &secrets).await;
+            let mut answer = answer::read_error(response, call.asked(), &secrets).await;
             attempt.complete();
             attempt.is_called(answer.problem.request_id.as_deref());
             if !call.is_its_own {
@@ -204,7 +207,6 @@ impl HttpFlowService {
 }
 
 async fn success(response: Response, attempt: &mut Attempt<'_>) -> Result<Success, Failure> {
-    let headers = response.headers().clone();
     // One that is too long stays so.
     if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
         attempt.complete();
@@ -216,7 +218,7 @@ async fn success(response: Response, attempt: &mut Attempt<'_>) -> Result<Succes
         Failure::Passing(unavailable(cause), None)
     })?;
     attempt.complete();
-    Ok(Success { headers, body })
+    Ok(Success { body })
 }
 
 fn unavailable(cause: Cause) -> CallError {
@@ -264,6 +266,8 @@ fn verdict<T>(outcome: &Result<T, Failure>, is_its_own: bool) -> Option<Verdict>
     match error {
         CallError::Refused { .. } | CallError::OtherSource => Some(Verdict::Works),
         CallError::Unreachable(_) => Some(Verdict::Fails),
+        // Somebody on the way may have refused it.
+        CallError::Unavailable { problem: Some(problem), .. } if problem.is_refusal() => None,
         CallError::Unavailable { .. } => is_its_own.then_some(Verdict::Fails),
         CallError::Token(_)
         | CallError::BreakerOpen { .. }

@@ -1,8 +1,6 @@
 //! `/connections` and `/connections/{id}`: listing, counting, reading, changing and deleting.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method};
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
@@ -10,7 +8,7 @@ use tokio::time::Instant;
 use super::{CONNECTION, CONNECTIONS, HttpFlowService, call::Call};
 use crate::{
     domain::{Connection, ConnectionChanges, ConnectionId, ConnectionRef, Credential, Etag, SandboxName},
-    flow_service::{CallError, Cause, ConnectionPage, ListQuery, PageToken, Refusal, wire},
+    flow_service::{CallError, ConnectionPage, ListQuery, PageToken, Refusal, wire},
 };
 
 impl HttpFlowService {
@@ -27,8 +25,7 @@ impl HttpFlowService {
         parameters.extend([("orderby", "-createdAt"), ("limit", &limit)]);
         parameters.extend(page.map(|PageToken(token)| ("continuationToken", token.as_str())));
         let call = Call::get(with_query(self.connections.clone(), &parameters), CONNECTIONS, query.sandbox);
-        self.call(&call, deadline, |answer| wire::read_page(&answer.body, server_time_ms(&answer.headers)?))
-            .await
+        self.call(&call, deadline, |answer| wire::read_page(&answer.body)).await
     }
 
     pub(super) async fn count(&self, sandbox: &SandboxName, deadline: Instant) -> Result<u64, CallError> {
@@ -112,30 +109,4 @@ fn is_plain(name: &str) -> bool {
     let is_literal = ["true", "false", "null"].iter().any(|literal| name.eq_ignore_ascii_case(literal));
     let is_word = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(is_plain);
     is_word && !is_literal && name.len() <= 255
-}
-
-/// The time of the answer by the Flow Service's clock, which `Date` tells in whole seconds.
-fn server_time_ms(headers: &HeaderMap) -> Result<i64, Cause> {
-    let date = headers.get(header::DATE).ok_or("the answer has no date")?;
-    let date: SystemTime = httpdate::parse_http_date(date.to_str()?)?;
-    Ok(i64::try_from(date.duration_since(UNIX_EPOCH)?.as_millis())?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn time(date: &str) -> Option<i64> {
-        let headers = [(header::DATE, HeaderValue::from_str(date).unwrap())].into_iter().collect();
-        server_time_ms(&headers).ok()
-    }
-
-    #[test]
-    fn the_servers_clock_is_read_or_not_guessed() {
-        assert_eq!(time("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
-        for date in ["", "soon", "1994-11-06T08:49:37Z"] {
-            assert_eq!(time(date), None, "{date}");
-        }
-        assert!(server_time_ms(&HeaderMap::new()).is_err());
-    }
 }

@@ -13,12 +13,12 @@ use super::{
     timely_body::{Fate, TimelyBody},
 };
 use crate::{
-    domain::{CreatedConnection, NewConnection, Progress, Stage},
+    domain::{CreatedConnection, NewConnection, Progress, RequestId, Stage, reference::stored_description},
     flow_service::{
         Cause, CreateError,
         attempt::Attempt,
         breaker::Verdict,
-        classify::Meaning,
+        classify::{Asked, Meaning},
         upstream_client::{read_body, without_url},
         wire,
     },
@@ -29,6 +29,7 @@ impl HttpFlowService {
         &self,
         pass: &Pass,
         connection: &NewConnection,
+        reference: Option<RequestId>,
         send_by: Instant,
         progress: &Arc<Progress>,
     ) -> Result<CreatedConnection, CreateError> {
@@ -38,7 +39,7 @@ impl HttpFlowService {
             return Err(CreateError::Throttled { retry_after: Some(rest), problem: None });
         }
         self.budget.deposit();
-        let outcome = self.post(pass, connection, send_by, progress).await;
+        let outcome = self.post(pass, connection, reference, send_by, progress).await;
         if let Some(verdict) = verdict(&outcome) {
             pass.permit.judge(verdict);
         }
@@ -61,10 +62,12 @@ impl HttpFlowService {
         &self,
         pass: &Pass,
         connection: &NewConnection,
+        reference: Option<RequestId>,
         send_by: Instant,
         progress: &Arc<Progress>,
     ) -> Result<CreatedConnection, CreateError> {
-        let body = wire::body(&wire::CreateConnection::from(connection));
+        let description = stored_description(connection.description.as_ref(), reference);
+        let body = wire::body(&wire::CreateConnection::new(connection, description.as_deref()));
         let (body, departure) = TimelyBody::new(body, send_by, Arc::clone(progress));
         let mut attempt = self.attempts.begin(&Method::POST, CONNECTIONS, progress.sent_before());
         let response = {
@@ -90,7 +93,7 @@ impl HttpFlowService {
             }
             Ok(response) => {
                 attempt.answered(&response);
-                let answer = answer::read_error(response, &secrets).await;
+                let answer = answer::read_error(response, Asked::Create, &secrets).await;
                 attempt.complete();
                 attempt.is_called(answer.problem.request_id.as_deref());
                 Err(self.not_created(pass, answer))
@@ -140,17 +143,15 @@ async fn created(
         unusable(cause)
     })?;
     attempt.complete();
-    // The parser's message could quote the body.
-    let created: wire::Created =
-        serde_json::from_slice(&body).map_err(|_| unusable("the success holds no id and etag".into()))?;
-    CreatedConnection::try_from(created).map_err(|invalid| unusable(invalid.into()))
+    wire::read_created(&body).map_err(unusable)
 }
 
 /// What a creation says about the Flow Service; a throttle says neither, nor does what was not sent
-/// for this service's own reasons.
+/// for this service's own reasons, nor what somebody on the way may have refused.
 fn verdict(outcome: &Result<CreatedConnection, CreateError>) -> Option<Verdict> {
     match outcome {
         Ok(_) | Err(CreateError::TokenRefused { .. } | CreateError::Refused { .. }) => Some(Verdict::Works),
+        Err(CreateError::OutcomeUnknown { problem: Some(problem), .. }) if problem.is_refusal() => None,
         Err(CreateError::Unreachable(_) | CreateError::OutcomeUnknown { .. }) => Some(Verdict::Fails),
         Err(
             CreateError::Token(_)

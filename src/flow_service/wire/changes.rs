@@ -1,10 +1,15 @@
 //! The body of `PATCH /connections/{id}`, a JSON Patch document, and of its answer.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-use super::{AuthParams, lenient::Scalar, parse};
+use serde::Serialize;
+
+use super::{AuthParams, etag, object};
 use crate::{
-    domain::{Connection, ConnectionChanges, Etag},
+    domain::{
+        Connection, ConnectionChanges, Etag,
+        reference::{split, stored_description},
+    },
     flow_service::Cause,
 };
 
@@ -20,12 +25,13 @@ pub(in crate::flow_service) struct Change<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum ChangeValue<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     /// All four: the Flow Service replaces the parameters as a whole, and drops those left out.
     Params(AuthParams<'a>),
 }
 
-/// What makes these changes to a connection that is as it was `before`.
+/// What makes these changes to a connection that is as it was `before`. Its description keeps the reference
+/// of the request that created it.
 pub(in crate::flow_service) fn changes<'a>(
     changes: &'a ConnectionChanges,
     before: &'a Connection,
@@ -33,16 +39,16 @@ pub(in crate::flow_service) fn changes<'a>(
     let name = changes.name().map(|name| Change {
         op: "replace",
         path: "/name",
-        value: ChangeValue::Text(name.as_str()),
+        value: ChangeValue::Text(name.as_str().into()),
     });
-    let description = changes.description().and_then(|new| match (new, &before.description) {
-        (Some(new), _) => {
-            Some(Change { op: "add", path: "/description", value: ChangeValue::Text(new.as_str()) })
+    let (_, reference) = split(before.description.as_deref().unwrap_or_default());
+    let description = changes.description().and_then(|new| {
+        let change = |op, text| Change { op, path: "/description", value: ChangeValue::Text(text) };
+        match (stored_description(new, reference), &before.description) {
+            (Some(new), _) => Some(change("add", new.into())),
+            (None, Some(old)) => Some(change("remove", old.into())),
+            (None, None) => None,
         }
-        (None, Some(old)) => {
-            Some(Change { op: "remove", path: "/description", value: ChangeValue::Text(old) })
-        }
-        (None, None) => None,
     });
     let credentials = changes.credentials().map(|credentials| Change {
         op: "replace",
@@ -57,11 +63,27 @@ pub(in crate::flow_service) fn changes<'a>(
 /// # Errors
 /// Where there is none.
 pub(in crate::flow_service) fn read_version(body: &[u8]) -> Result<Etag, Cause> {
-    #[derive(Deserialize)]
-    struct Changed {
-        #[serde(default)]
-        etag: Scalar,
+    etag(&object("no new version", body)?)
+        .ok_or_else(|| "no new version: there is no usable etag in it".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_version_stands_in_an_object() {
+        let version = |body: &str| read_version(body.as_bytes()).ok().map(|etag| etag.as_str().to_owned());
+        assert_eq!(version(r#"{"id": "x", "etag": "\"2\""}"#).as_deref(), Some("\"2\""));
+        for body in [
+            r#"["\"2\""]"#,
+            r#"[{"etag": "2"}]"#,
+            "{}",
+            r#"{"etag": 2}"#,
+            r#"{"etag": "1", "etag": "2"}"#,
+            "",
+        ] {
+            assert_eq!(version(body), None, "{body}");
+        }
     }
-    let Changed { etag } = parse("no new version", body)?;
-    Ok(Etag::parse(etag.as_text().ok_or("no new version: there is no etag in it")?)?)
 }

@@ -1,16 +1,11 @@
 //! A connection as the Flow Service tells of it. It comes with its credentials, of which none but the
 //! client ID is read: of the others only that they are there.
 
-use serde::Deserialize;
-
-use super::{
-    HUBSPOT_SPEC_ID,
-    lenient::{Object, Presence, Scalar},
-    parse,
-};
+use super::{HUBSPOT_SPEC_ID, connection_id, etag, object};
 use crate::{
-    domain::{Connection, ConnectionId, ConnectionState, Etag, StoredCredentials},
-    flow_service::Cause,
+    domain::{Connection, ConnectionId, ConnectionState, StoredCredentials},
+    flow_service::{Cause, ListedConnection},
+    json::Object,
 };
 
 /// What an answer about one connection tells.
@@ -28,107 +23,63 @@ pub(in crate::flow_service) enum Found {
 /// # Errors
 /// Where it does not tell what the connection is to, or is not the one that was asked for.
 pub(in crate::flow_service) fn read_connection(body: &[u8], id: &ConnectionId) -> Result<Found, Cause> {
-    #[derive(Deserialize)]
-    struct List {
-        items: Option<Vec<Item>>,
-    }
-    let List { items } = parse("no connection", body)?;
-    let item = match items.map(<[Item; 1]>::try_from) {
-        None => parse("no connection", body)?,
-        Some(Ok([item])) => item,
-        Some(Err(items)) if items.is_empty() => return Ok(Found::Nothing),
-        Some(Err(_)) => return Err("several connections in place of one".into()),
+    let body = object("no connection", body)?;
+    let item = if body.has("items") {
+        match &body.array("items").ok_or("no connection: no list of one")?[..] {
+            [] => return Ok(Found::Nothing),
+            [item] => object("no connection", item.get().as_bytes())?,
+            [_, _, ..] => return Err("several connections in place of one".into()),
+        }
+    } else {
+        body
     };
-    if item.is_of_another_source() {
+    let spec_id = spec_id(&item);
+    let connection = listed(&item);
+    if connection.is_of_another_source {
         return Ok(Found::OfAnotherSource);
     }
-    if !item.is_of_hubspot() {
+    if spec_id.is_none() {
         return Err("a connection that does not say what it is to".into());
     }
-    let connection = item
-        .connection()
-        .map_err(|_| "a connection without a usable ID, version, name or time of creation")?;
+    let connection =
+        connection.readable().ok_or("a connection without a usable ID, version, name or time of creation")?;
     if !connection.id.as_str().eq_ignore_ascii_case(id.as_str()) {
         return Err("another connection than the one that was asked for".into());
     }
     Ok(Found::Connection(connection))
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Item {
-    id: Scalar,
-    etag: Scalar,
-    name: Scalar,
-    description: Scalar,
-    state: Scalar,
-    created_at: Scalar,
-    updated_at: Scalar,
-    created_client: Scalar,
-    connection_spec: Object<SpecInfo>,
-    auth: Object<Auth>,
+/// Whatever can be read of a connection.
+pub(super) fn listed(item: &Object<'_>) -> ListedConnection {
+    let params = item.object("auth").and_then(|auth| auth.object("params")).unwrap_or_default();
+    ListedConnection {
+        id: connection_id(item),
+        etag: etag(item),
+        name: item.text("name"),
+        description: item.text("description"),
+        state: item.text("state").as_deref().and_then(ConnectionState::parse),
+        credentials: StoredCredentials {
+            client_id: params.text("clientId"),
+            client_secret_set: is_set(&params, "clientSecret"),
+            access_token_set: is_set(&params, "accessToken"),
+            refresh_token_set: is_set(&params, "refreshToken"),
+        },
+        created_at_ms: item.integer("createdAt"),
+        updated_at_ms: item.integer("updatedAt"),
+        created_client: item.text("createdClient"),
+        is_of_another_source: spec_id(item).is_some_and(|id| !id.eq_ignore_ascii_case(HUBSPOT_SPEC_ID)),
+    }
 }
 
-#[derive(Deserialize)]
-struct SpecInfo {
-    #[serde(default)]
-    id: Scalar,
+/// What a connection says that it is to.
+fn spec_id(item: &Object<'_>) -> Option<String> {
+    let id = item.object("connectionSpec")?.text("id")?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-#[derive(Deserialize)]
-struct Auth {
-    #[serde(default)]
-    params: Object<Params>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Params {
-    client_id: Scalar,
-    client_secret: Presence,
-    access_token: Presence,
-    refresh_token: Presence,
-}
-
-impl Item {
-    pub(super) fn is_of_another_source(&self) -> bool {
-        self.spec_id().is_some_and(|id| id != HUBSPOT_SPEC_ID)
-    }
-
-    fn is_of_hubspot(&self) -> bool {
-        self.spec_id() == Some(HUBSPOT_SPEC_ID)
-    }
-
-    fn spec_id(&self) -> Option<&str> {
-        self.connection_spec.0.as_ref().and_then(|spec| spec.id.as_text())
-    }
-
-    /// What it tells, or where that is too little its name.
-    pub(super) fn connection(self) -> Result<Connection, Option<String>> {
-        let params = self.auth.0.and_then(|auth| auth.params.0).unwrap_or_default();
-        let Params { client_id, client_secret, access_token, refresh_token } = params;
-        let id = self.id.text().and_then(|id| ConnectionId::parse(&id).ok());
-        let etag = self.etag.text().and_then(|etag| Etag::parse(&etag).ok());
-        match (id, etag, self.name.text(), self.created_at.number()) {
-            (Some(id), Some(etag), Some(name), Some(created_at_ms)) => Ok(Connection {
-                id,
-                etag,
-                name,
-                description: self.description.text(),
-                state: self.state.as_text().and_then(ConnectionState::parse),
-                credentials: StoredCredentials {
-                    client_id: client_id.text(),
-                    client_secret_set: client_secret.0,
-                    access_token_set: access_token.0,
-                    refresh_token_set: refresh_token.0,
-                },
-                created_at_ms,
-                updated_at_ms: self.updated_at.number(),
-                created_client: self.created_client.text(),
-            }),
-            (_, _, name, _) => Err(name),
-        }
-    }
+/// Whether there is a secret: anything but `null` and the empty string.
+fn is_set(params: &Object<'_>, name: &str) -> bool {
+    params.has(name) && params.value(name).is_none_or(|value| value.get() != "\"\"")
 }
 
 #[cfg(test)]
@@ -182,9 +133,33 @@ mod tests {
             json!({"items": [item(|_| {}), item(|_| {})]}),
             json!({}),
             json!([item(|_| {})]),
+            json!({"items": null}),
+            json!({"items": {"0": item(|_| {})}}),
+            json!({"items": item(|_| {})}),
+            json!({"items": [null]}),
+            json!({"items": [[]]}),
+            json!({"items": [[item(|_| {})]]}),
+            json!([[item(|_| {})]]),
+            json!([[]]),
+            json!([null]),
+            json!(null),
         ] {
             assert!(read(&body).is_err(), "{body}");
         }
+        let twice = format!(r#"{{"items": [], "items": [{}]}}"#, item(|_| {}));
+        assert!(read_connection(twice.as_bytes(), &ConnectionId::parse(ID).unwrap()).is_err());
+    }
+
+    #[test]
+    fn an_id_is_the_same_in_capitals_and_with_spaces_around_it() {
+        let odd = item(|item| {
+            item["id"] = json!(format!(" {} ", ID.to_uppercase()));
+            item["connectionSpec"]["id"] = json!(format!(" {}\n", HUBSPOT_SPEC_ID.to_uppercase()));
+            item["createdAt"] = json!(1_597_973_312_000.0);
+        });
+        let connection = connection(&json!({"items": [odd]}));
+        assert_eq!(connection.id.as_str(), ID.to_uppercase());
+        assert_eq!(connection.created_at_ms, 1_597_973_312_000);
     }
 
     #[test]
@@ -196,6 +171,7 @@ mod tests {
             (json!({"masked": true}), true),
             (json!(""), false),
             (json!(null), false),
+            (json!([]), true),
         ] {
             let body = item(|item| item["auth"] = json!({"params": {"refreshToken": value}}));
             let connection = connection(&body);

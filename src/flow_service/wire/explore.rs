@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::parse;
+use super::{object, value};
 use crate::{
     domain::{Column, Table},
     flow_service::Cause,
@@ -14,9 +14,8 @@ use crate::{
 /// # Errors
 /// Where the answer says neither yes nor no.
 pub(in crate::flow_service) fn read_test(body: &[u8]) -> Result<bool, Cause> {
-    let body: Value = parse("no result of a test", body)?;
-    let result = body.get("result");
-    match (result.and_then(Value::as_bool), result.and_then(Value::as_str)) {
+    let body = object("no result of a test", body)?;
+    match (body.flag("result"), body.text("result").as_deref()) {
         (Some(result), _) => Ok(result),
         (None, Some("true")) => Ok(true),
         (None, Some("false")) => Ok(false),
@@ -29,7 +28,7 @@ pub(in crate::flow_service) fn read_test(body: &[u8]) -> Result<bool, Cause> {
 /// # Errors
 /// Where it is no list.
 pub(in crate::flow_service) fn read_tables(body: &[u8]) -> Result<Vec<Table>, Cause> {
-    let body: Value = parse("no list of tables", body)?;
+    let body = value("no list of tables", body)?;
     let items = body.as_array().or_else(|| body.get("items")?.as_array()).ok_or("no list of tables")?;
     Ok(items.iter().filter_map(table).collect())
 }
@@ -51,7 +50,7 @@ fn table(item: &Value) -> Option<Table> {
 /// # Errors
 /// Where there is no list of them.
 pub(in crate::flow_service) fn read_columns(body: &[u8]) -> Result<Vec<Column>, Cause> {
-    let body: Value = parse("no description of a table", body)?;
+    let body = value("no description of a table", body)?;
     let schema = body.get("schema").unwrap_or(&body);
     let columns =
         schema.get("columns").and_then(Value::as_array).ok_or("no description of a table: no columns")?;
@@ -89,6 +88,11 @@ mod tests {
             (r#"{"result": null}"#, None),
             (r#"{"result": 0}"#, None),
             ("{}", None),
+            (r#"{"result": true, "result": false}"#, None),
+            (r#"{"result": [true]}"#, None),
+            ("[true]", None),
+            (r#"[["result", true]]"#, None),
+            (r#"[{"result": true}]"#, None),
             ("true", None),
             ("", None),
         ] {
@@ -119,7 +123,7 @@ mod tests {
             ]
         );
         assert_eq!(read_tables(json!({"items": listed}).to_string().as_bytes()).unwrap(), tables);
-        for body in ["{}", "null", "", "<html>", "\"x\""] {
+        for body in ["{}", "null", "", "<html>", "\"x\"", r#"{"items": {}}"#, r#"{"items": null}"#] {
             assert!(read_tables(body.as_bytes()).is_err(), "{body}");
         }
     }
@@ -142,7 +146,15 @@ mod tests {
             read_columns(body.to_string().as_bytes()).unwrap(),
             [column("Added_At", "string", "string", "date-time"), column("Vid", "", "", "")]
         );
-        for body in ["[]", "{}", r#"{"schema": {"columns": {}}}"#] {
+        for body in [
+            "[]",
+            "[[]]",
+            r#"[{"columns": []}]"#,
+            "{}",
+            r#"{"schema": {"columns": {}}}"#,
+            r#"{"schema": [[]]}"#,
+            r#"{"schema": [{"columns": []}]}"#,
+        ] {
             assert!(read_columns(body.as_bytes()).is_err(), "{body}");
         }
     }

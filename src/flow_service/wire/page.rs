@@ -1,79 +1,33 @@
 //! The bodies of the answers to `GET /connections`, read leniently: Adobe's documents disagree about
 //! them.
 
-use percent_encoding::percent_decode_str;
-use serde::Deserialize;
-
-use super::{
-    connection::Item,
-    lenient::{Object, Scalar},
-    parse,
+use super::{connection::listed, next_page::next_page, object};
+use crate::{
+    flow_service::{Cause, ConnectionPage},
+    json::Object,
 };
-use crate::flow_service::{Cause, ConnectionPage, PageToken};
 
-/// A token goes back in a URL, and longer ones are refused on the way.
-const LONGEST_TOKEN: usize = 16 * 1024;
-
-/// Reads a page. Unknown fields do not matter, and a connection without a usable ID, version, name
-/// or time of creation is left out, as is one that is to another source.
+/// Reads a page: every item in its order, and whatever can be read of it.
 ///
 /// # Errors
 /// Where it is no list at all, or names a next page that cannot be asked for: connections would be
 /// missed.
-pub(in crate::flow_service) fn read_page(body: &[u8], server_time_ms: i64) -> Result<ConnectionPage, Cause> {
-    let page: Page = parse("no list of connections", body)?;
-    let next = page.links.0.and_then(|links| links.next.0).and_then(|next| next.href.text());
-    let next = match next.filter(|href| !href.is_empty()) {
-        None => None,
-        Some(href) => Some(page_token(&href).ok_or("the next page cannot be asked for")?),
-    };
-    let mut connections = Vec::with_capacity(page.items.len());
-    let mut unreadable = Vec::new();
-    for item in page.items {
-        match item.0 {
-            Some(item) if item.is_of_another_source() => {}
-            Some(item) => match item.connection() {
-                Ok(connection) => connections.push(connection),
-                Err(name) => unreadable.push(name),
-            },
-            None => unreadable.push(None),
-        }
-    }
-    if !unreadable.is_empty() {
+pub(in crate::flow_service) fn read_page(body: &[u8]) -> Result<ConnectionPage, Cause> {
+    // A byte that is no text spoils one name, and not the list.
+    let body = String::from_utf8_lossy(body);
+    let page = object("no list of connections", body.as_bytes())?;
+    let items = page.array("items").ok_or("no list of connections: no items")?;
+    let items = items.into_iter().map(|item| Object::parse(item.get().as_bytes()).unwrap_or_default());
+    let items: Vec<_> = items.map(|item| listed(&item)).collect();
+    let unreadable = items.iter().filter(|item| !item.is_readable() && !item.is_of_another_source).count();
+    if unreadable > 0 {
         tracing::warn!(
-            number = unreadable.len(),
+            number = unreadable,
             "the Flow Service lists connections without a usable ID, version, name or time of creation"
         );
     }
-    Ok(ConnectionPage { connections, unreadable, next, server_time_ms })
-}
-
-/// Reads the token out of a link, whose other parts are not looked at: it may lead anywhere.
-fn page_token(href: &str) -> Option<PageToken> {
-    let (_, rest) = href.split_once("continuationToken=")?;
-    // Up to the next parameter: the token itself may hold `=`, as the padding of Base64.
-    let token = rest.split(['&', '#']).next()?;
-    let token = percent_decode_str(token).decode_utf8().ok()?;
-    (1..=LONGEST_TOKEN).contains(&token.len()).then(|| PageToken(token.into_owned()))
-}
-
-#[derive(Deserialize)]
-struct Page {
-    items: Vec<Object<Item>>,
-    #[serde(rename = "_links", default)]
-    links: Object<Links>,
-}
-
-#[derive(Deserialize)]
-struct Links {
-    #[serde(default)]
-    next: Object<Link>,
-}
-
-#[derive(Deserialize)]
-struct Link {
-    #[serde(default)]
-    href: Scalar,
+    let next = next_page(&page).ok_or("the next page cannot be asked for")?;
+    Ok(ConnectionPage { items, next })
 }
 
 /// Reads the answer to a request that only counts.
@@ -81,13 +35,7 @@ struct Link {
 /// # Errors
 /// Where there is no number in it.
 pub(in crate::flow_service) fn read_count(body: &[u8]) -> Result<u64, Cause> {
-    #[derive(Deserialize)]
-    struct Count {
-        #[serde(default)]
-        count: Scalar,
-    }
-    let Count { count } = parse("no count", body)?;
-    let count = count.number().and_then(|count| u64::try_from(count).ok());
+    let count = object("no count", body)?.integer("count").and_then(|count| u64::try_from(count).ok());
     count.ok_or_else(|| "no count: there is no number in it".into())
 }
 
@@ -98,12 +46,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Connection, ConnectionId, ConnectionState, Etag, StoredCredentials},
-        flow_service::wire::HUBSPOT_SPEC_ID,
+        domain::{ConnectionId, ConnectionState, Etag, StoredCredentials},
+        flow_service::{ListedConnection, wire::HUBSPOT_SPEC_ID},
     };
 
     fn read(page: &Value) -> ConnectionPage {
-        read_page(page.to_string().as_bytes(), 7).unwrap()
+        read_page(page.to_string().as_bytes()).unwrap()
     }
 
     fn item(change: impl FnOnce(&mut Value)) -> Value {
@@ -117,18 +65,13 @@ mod tests {
         item
     }
 
-    fn names(page: &ConnectionPage) -> Vec<&str> {
-        page.connections.iter().map(|connection| connection.name.as_str()).collect()
-    }
-
     #[test]
     fn an_item_is_read_and_its_credentials_are_not() {
         let page = read(&json!({"items": [item(|item| item["createdClient"] = json!("exc_app"))]}));
-        assert_eq!((page.connections.len(), page.next, page.server_time_ms), (1, None, 7));
-        let expected = Connection {
-            id: ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").unwrap(),
-            etag: Etag::parse("\"1400dd53\"").unwrap(),
-            name: "HubSpot EU".to_owned(),
+        let expected = ListedConnection {
+            id: ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").ok(),
+            etag: Etag::parse("\"1400dd53\"").ok(),
+            name: Some("HubSpot EU".to_owned()),
             description: None,
             state: Some(ConnectionState::Enabled),
             credentials: StoredCredentials {
@@ -137,12 +80,13 @@ mod tests {
                 access_token_set: false,
                 refresh_token_set: true,
             },
-            created_at_ms: 1_597_973_312_000,
+            created_at_ms: Some(1_597_973_312_000),
             updated_at_ms: None,
             created_client: Some("exc_app".to_owned()),
+            is_of_another_source: false,
         };
-        assert_eq!(page.connections[0], expected);
-        assert!(!format!("{:?}", page.connections).contains("canary"));
+        assert!(!format!("{page:?}").contains("canary"));
+        assert_eq!((page.items, page.next), (vec![expected], None));
     }
 
     #[test]
@@ -159,15 +103,15 @@ mod tests {
             ("state", json!([{}])),
         ] {
             let page = read(&json!({"items": [item(|item| item[field] = value.clone())], "_page": {}}));
-            assert_eq!(page.connections[0].created_at_ms, 1_597_973_312_000, "{field} {value}");
-            assert_eq!(page.connections[0].description, None);
+            assert_eq!(page.items[0].created_at_ms, Some(1_597_973_312_000), "{field} {value}");
+            assert_eq!(page.items[0].description, None);
         }
         let described = read(&json!({"items": [item(|item| item["description"] = json!("d"))]}));
-        assert_eq!(described.connections[0].description.as_deref(), Some("d"));
+        assert_eq!(described.items[0].description.as_deref(), Some("d"));
     }
 
     #[test]
-    fn an_item_that_cannot_be_told_apart_is_left_out_and_no_other() {
+    fn of_an_item_that_cannot_be_used_the_rest_is_read_and_its_place_is_kept() {
         for (field, value) in [
             ("id", json!(null)),
             ("id", json!("../x")),
@@ -181,16 +125,36 @@ mod tests {
         ] {
             let odd = item(|item| item[field] = value.clone());
             let fine = item(|item| item["name"] = json!("fine"));
+            let mut expected = read(&json!({"items": [item(|_| {}), item(|_| {})]})).items;
+            match field {
+                "id" => expected[0].id = None,
+                "etag" => expected[0].etag = None,
+                "name" => expected[0].name = None,
+                _ => expected[0].created_at_ms = None,
+            }
+            expected[1].name = Some("fine".to_owned());
+            expected.splice(1..1, vec![ListedConnection::default(); 4]);
             let page = read(&json!({"items": [odd, null, "x", 1, [], fine]}));
-            assert_eq!(names(&page), ["fine"], "{field} {value}");
+            assert_eq!(page.items, expected, "{field} {value}");
+            assert_eq!(page.items.into_iter().filter_map(ListedConnection::readable).count(), 1);
         }
     }
 
     #[test]
-    fn what_another_source_has_is_left_out() {
-        let other = item(|item| item["connectionSpec"]["id"] = json!("cfc0fee1-7dc0-40ef-b73e-d8b134c436f5"));
-        let page = read(&json!({"items": [other, item(|_| {})]}));
-        assert_eq!((page.connections.len(), page.unreadable.len()), (1, 0));
+    fn what_another_source_has_is_marked() {
+        for (spec, is_of_another_source) in [
+            (json!("cfc0fee1-7dc0-40ef-b73e-d8b134c436f5"), true),
+            (json!(HUBSPOT_SPEC_ID.to_uppercase()), false),
+            (json!(format!(" {HUBSPOT_SPEC_ID} ")), false),
+            (json!(""), false),
+            (json!(null), false),
+            (json!(5), false),
+        ] {
+            let page = read(&json!({"items": [item(|item| item["connectionSpec"]["id"] = spec.clone())]}));
+            let [listed] = &page.items[..] else { panic!("{page:?}") };
+            assert_eq!(listed.is_of_another_source, is_of_another_source, "{spec}");
+            assert_eq!(listed.clone().readable().is_none(), is_of_another_source, "{spec}");
+        }
     }
 
     #[test]
@@ -200,7 +164,17 @@ mod tests {
             (r#"{"count": "95", "items": []}"#, Some(95)),
             (r#"{"count": 0}"#, Some(0)),
             (r#"{"count": -1}"#, None),
+            (r#"{"count": 95.0}"#, Some(95)),
+            (r#"{"count": 9.5e1}"#, Some(95)),
+            (r#"{"count": 95.5}"#, None),
+            (r#"{"count": [95]}"#, None),
+            (r#"{"count": null}"#, None),
+            (r#"{"count": 95, "count": 0}"#, None),
             (r#"{"items": []}"#, None),
+            ("[95]", None),
+            (r#"[{"count": 95}]"#, None),
+            (r#"[["count", 95]]"#, None),
+            ("[]", None),
             ("95", None),
         ] {
             assert_eq!(read_count(body.as_bytes()).ok(), count, "{body}");
@@ -209,45 +183,68 @@ mod tests {
 
     #[test]
     fn what_is_no_list_is_an_error_that_quotes_nothing() {
-        for body in
-            ["", "{}", "null", "<html>canary", r#"{"items":"canary"}"#, r#"{"items":[{"id":"canary""#, "[]"]
-        {
-            let error = read_page(body.as_bytes(), 0).unwrap_err().to_string();
+        for body in [
+            "",
+            "{}",
+            "null",
+            "<html>canary",
+            r#"{"items":"canary"}"#,
+            r#"{"items":[{"id":"canary""#,
+            r#"{"items":null}"#,
+            r#"{"items":{}}"#,
+            r#"{"items":{"0":{"id":"canary"}}}"#,
+            r#"{"Items":[]}"#,
+            r#"{"items":[],"items":[{"id":"canary"}]}"#,
+            r#"{"connections":[]}"#,
+            r#"{"items":[]}{"items":[]}"#,
+            r#"{"items":[],}"#,
+            "[]",
+            "[[]]",
+            "[[],{}]",
+            r#"[{"items":[]}]"#,
+            r#"[["items",[]]]"#,
+            "0",
+            "\"\"",
+        ] {
+            let error = read_page(body.as_bytes()).unwrap_err().to_string();
             assert!(!error.contains("canary"), "{body}: {error}");
         }
-        assert_eq!(read(&json!({"items": []})).connections, []);
-    }
-
-    fn token(href: &Value) -> Result<Option<String>, String> {
-        let page = json!({"items": [], "_links": {"next": {"href": href}}});
-        let page = read_page(page.to_string().as_bytes(), 0).map_err(|error| error.to_string())?;
-        Ok(page.next.map(|PageToken(token)| token))
+        assert_eq!(read(&json!({"items": []})).items, []);
     }
 
     #[test]
-    fn the_token_of_the_next_page_is_read_out_of_its_link() {
-        for (href, expected) in [
-            ("/connections?continuationToken=abc", "abc"),
-            ("/connections?continuationToken=YWJjZA==", "YWJjZA=="),
-            ("/connections?continuationToken=YWJjZA%3D%3D&limit=5", "YWJjZA=="),
-            ("/connections?limit=5&continuationToken=a+b%2Fc%20d#x", "a+b/c d"),
-            ("https://evil.example/steal?continuationToken=abc", "abc"),
-        ] {
-            assert_eq!(token(&json!(href)), Ok(Some(expected.to_owned())), "{href}");
+    fn what_is_wrong_with_an_item_concerns_no_other_and_hides_none() {
+        let fine = item(|_| {}).to_string();
+        let id = "139f6a5f-a78b-4744-9f6a-5fa78bd74431";
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        let odd = [
+            format!(r#"{{"id": "{id}", "name": "\ud800"}}"#),
+            format!(r#"{{"id": "{id}", "name": "a", "name": "b"}}"#),
+            format!(r#"{{"id": "{id}", "createdAt": 1e999}}"#),
+            format!(r#"{{"id": "{id}", "name": {deep}}}"#),
+            format!(r#"{{"id": "{id}", "x": {deep}}}"#),
+            format!(r#"{{"id": " {id} ", "connectionSpec": [["id"]]}}"#),
+            format!(r#"{{"id": "{id}", "auth": {{"params": {{"clientId": "a", "clientId": "b"}}}}}}"#),
+        ];
+        let read_id = ConnectionId::parse(id).ok();
+        for odd in odd {
+            let page = format!("\u{feff}{{\"items\": [{odd}, [], [{fine}], {fine}]}}");
+            let items = read_page(page.as_bytes()).unwrap().items;
+            let ids: Vec<_> = items.iter().map(|item| item.id.clone()).collect();
+            assert_eq!(ids, [read_id.clone(), None, None, read_id.clone()]);
+            assert_eq!(items[0], ListedConnection { id: read_id.clone(), ..ListedConnection::default() });
         }
+        let page = [br#"{"items": [{"name": "caf"#, &b"\xe9"[..], br#"", "id": "a-1"}]}"#].concat();
+        let items = read_page(&page).unwrap().items;
+        assert_eq!(items[0].name.as_deref(), Some("caf\u{fffd}"));
+        assert!(items[0].id.is_some());
     }
 
     #[test]
-    fn a_missing_link_is_the_end_and_an_unusable_one_an_error() {
-        for end in [json!(null), json!(""), json!(5), json!([])] {
-            assert_eq!(token(&end), Ok(None), "{end}");
-        }
-        for links in [json!({}), json!(null), json!([]), json!({"next": null}), json!({"next": "x"})] {
-            assert_eq!(read(&json!({"items": [], "_links": links})).next, None);
-        }
-        let long = format!("?continuationToken={}", "a".repeat(LONGEST_TOKEN + 1));
-        for href in ["/connections", "?continuationToken=", "?continuationToken=%FF", &long] {
-            assert!(token(&json!(href)).is_err());
+    fn a_time_may_be_written_in_several_ways() {
+        for time in ["1597973312000", "1597973312000.0", r#""1597973312000""#, "1.597973312e12"] {
+            let page = format!(r#"{{"items": [{{"createdAt": {time}}}]}}"#);
+            assert_eq!(read_page(page.as_bytes()).unwrap().items[0].created_at_ms, Some(1_597_973_312_000));
         }
     }
 
@@ -290,14 +287,14 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_makes_it_panic(body: Vec<u8>) {
-            let _ = read_page(&body, 0);
+            let _ = read_page(&body);
         }
 
         #[test]
         fn no_json_makes_it_panic(items in collection::vec(any_json(), 0..4), links in any_json()) {
             let body = json!({"items": items, "_links": links}).to_string();
-            if let Ok(page) = read_page(body.as_bytes(), 0) {
-                prop_assert!(page.connections.len() <= items.len());
+            if let Ok(page) = read_page(body.as_bytes()) {
+                prop_assert_eq!(page.items.len(), items.len());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{AUTH_SPEC_NAME, AuthParams, HUBSPOT_SPEC, HUBSPOT_SPEC_ID, parse};
+use super::{AUTH_SPEC_NAME, AuthParams, HUBSPOT_SPEC, HUBSPOT_SPEC_ID, value};
 use crate::flow_service::Cause;
 
 /// The most that is told of what it differs in: details of errors travel in headers.
@@ -22,7 +22,7 @@ fn sent_params() -> Vec<String> {
 /// # Errors
 /// Where the answer has no such specification.
 pub(in crate::flow_service) fn spec_drift(body: &[u8]) -> Result<Vec<String>, Cause> {
-    let body: Value = parse("no connection specification", body)?;
+    let body = value("no connection specification", body)?;
     let items = body.get("items").and_then(Value::as_array);
     let is_it = |spec: &&Value| spec.get("id").and_then(Value::as_str) == Some(HUBSPOT_SPEC_ID);
     let spec = items.map_or(Some(&body), |items| items.iter().find(is_it)).filter(is_it);
@@ -140,7 +140,13 @@ mod tests {
     #[test]
     fn a_part_that_is_left_out_is_no_difference() {
         assert_eq!(spec(|auth| auth["spec"] = json!(null)), [""; 0]);
-        assert!(spec_drift(b"{}").is_err() && spec_drift(br#"{"items": [{"id": "x"}]}"#).is_err());
+        let bare = format!(r#"{{"id": "{HUBSPOT_SPEC_ID}"}}"#);
+        for body in
+            ["{}", "[]", "[[]]", r#"{"items": [{"id": "x"}]}"#, r#"{"items": [[]]}"#, &format!("[{bare}]")]
+        {
+            assert!(spec_drift(body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(spec_drift(bare.as_bytes()).is_ok());
     }
 
     proptest! {

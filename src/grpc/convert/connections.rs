@@ -4,11 +4,11 @@ use super::{Error, Violations, optional, resolve};
 use crate::{
     domain::{
         ConnectionChanges, ConnectionName, ConnectionRef, Description, Etag, Invalid, InvalidReason,
-        SandboxName, Sandboxes, TablePath,
+        RequestId, SandboxName, Sandboxes, TablePath,
     },
     grpc::page_token,
     proto,
-    service::{ListHubSpotConnections, UpdateHubSpotConnection},
+    service::{Filter, ListHubSpotConnections, UpdateHubSpotConnection},
 };
 
 const DEFAULT_PAGE_SIZE: u8 = 50;
@@ -32,8 +32,8 @@ pub(in crate::grpc) fn connection(
 pub(in crate::grpc) enum List {
     /// The connections.
     Page(ListHubSpotConnections),
-    /// Their number, of all or of one name.
-    Count(SandboxName, Option<String>),
+    /// Their number, of all or of those that the filters select.
+    Count { sandbox: SandboxName, filter: Filter },
 }
 
 /// Turns a request to list connections into the command.
@@ -41,8 +41,14 @@ pub(in crate::grpc) fn list(
     request: proto::ListHubSpotConnectionsRequest,
     sandboxes: &Sandboxes,
 ) -> Result<List, Error> {
-    let proto::ListHubSpotConnectionsRequest { sandbox_name, page_size, page_token, name, count_only } =
-        request;
+    let proto::ListHubSpotConnectionsRequest {
+        sandbox_name,
+        page_size,
+        page_token,
+        name,
+        count_only,
+        request_id,
+    } = request;
     let mut violations = Violations::default();
     let sandbox = violations.check("sandbox_name", optional(&sandbox_name, SandboxName::parse));
     let page_size = violations.check("page_size", parse_page_size(page_size));
@@ -50,17 +56,20 @@ pub(in crate::grpc) fn list(
         let conflict = Invalid::new(InvalidReason::Conflicting, "must be empty where count_only is set");
         violations.check::<()>("page_token", Err(conflict));
     }
-    let (Some(sandbox), Some(page_size), true) = (sandbox, page_size, violations.0.is_empty()) else {
+    let request_id = violations.check("request_id", optional(&request_id, RequestId::parse));
+    let (Some(sandbox), Some(page_size), Some(request_id), true) =
+        (sandbox, page_size, request_id, violations.0.is_empty())
+    else {
         return Err(Error::Invalid(violations.0));
     };
     let sandbox = sandboxes.resolve(sandbox).map_err(Error::SandboxNotAllowed)?;
-    let name = Some(name).filter(|name| !name.is_empty());
+    let filter = Filter { name: Some(name).filter(|name| !name.is_empty()), request_id };
     if count_only {
-        return Ok(List::Count(sandbox, name));
+        return Ok(List::Count { sandbox, filter });
     }
-    let page = optional(&page_token, |token| page_token::decode(token, &sandbox, name.as_deref()));
+    let page = optional(&page_token, |token| page_token::decode(token, &sandbox, &filter));
     match violations.check("page_token", page) {
-        Some(page) => Ok(List::Page(ListHubSpotConnections { sandbox, name, page_size, page })),
+        Some(page) => Ok(List::Page(ListHubSpotConnections { sandbox, filter, page_size, page })),
         None => Err(Error::Invalid(violations.0)),
     }
 }
@@ -131,12 +140,33 @@ mod tests {
         for (asked, given) in [(0, 50), (1, 1), (100, 100)] {
             match list(size(asked), &sandboxes()).unwrap() {
                 List::Page(command) => assert_eq!(command.page_size, given),
-                List::Count(..) => panic!("a count"),
+                List::Count { .. } => panic!("a count"),
             }
         }
         for asked in [-1, 101, 256 + 50, i32::MIN, i32::MAX] {
             let violations = violated(list(size(asked), &sandboxes()));
             assert_eq!(violations, [("page_size", InvalidReason::OutOfRange)], "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_list_can_be_of_one_creation() {
+        let id = "8F1F6C0E-52A1-4D0E-9D53-6D1FB1D3E2A7";
+        let created_by = |request_id: &str, count_only| {
+            let request_id = request_id.to_owned();
+            let request =
+                proto::ListHubSpotConnectionsRequest { request_id, count_only, ..Default::default() };
+            list(request, &sandboxes())
+        };
+        let filter = |listed| match listed {
+            List::Page(command) => command.filter.request_id,
+            List::Count { filter, .. } => filter.request_id,
+        };
+        for count_only in [false, true] {
+            assert_eq!(filter(created_by("", count_only).unwrap()), None);
+            assert_eq!(filter(created_by(id, count_only).unwrap()), Some(RequestId::parse(id).unwrap()));
+            let invalid = violated(created_by("1", count_only));
+            assert_eq!(invalid, [("request_id", InvalidReason::Malformed)]);
         }
     }
 
@@ -148,7 +178,11 @@ mod tests {
             name: name.to_owned(),
             ..Default::default()
         };
-        let token = page_token::encode(&PageToken("next".to_owned()), &prod, Some("HubSpot"));
+        let token = page_token::encode(
+            &PageToken("next".to_owned()),
+            &prod,
+            &Filter { name: Some("HubSpot".to_owned()), request_id: None },
+        );
         assert!(list(request(&token, "HubSpot"), &sandboxes()).is_ok());
         let other_query = violated(list(request(&token, ""), &sandboxes()));
         assert_eq!(other_query, [("page_token", InvalidReason::Malformed)]);

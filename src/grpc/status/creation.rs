@@ -4,14 +4,14 @@ use tonic::{Code, Status};
 
 use super::{
     Answer, DEFAULT_RETRY, Reason, too_many,
-    upstream::{Consequence, breaker_open, refused, throttled, token, unavailable},
+    upstream::{Consequence, breaker_open, call_failed, refused, throttled, token, unavailable},
 };
 use crate::{
     domain::{CheckState, ConnectionId, SandboxName, Stage, TestReport},
     error_chain::error_chain,
     flow_service::{CreateError, Refusal},
-    idempotency::StoreError,
-    service::{self, Failure},
+    idempotency::{Field, StoreError},
+    service::{self, Failure, RecordProblem},
 };
 
 /// The most connections that an error lists.
@@ -23,7 +23,10 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
     tracing::Span::current().record("cause", error_chain(error));
     let service::Error { request_id, generated, sandbox, failure } = error;
     match &**failure {
-        Failure::NotCreated(error) => not_created(error, sandbox),
+        Failure::NotCreated { error, may_exist: false } => not_created(error, sandbox, NOTHING),
+        Failure::NotCreated { error, may_exist: true } => {
+            not_created(error, sandbox, Consequence::MayExist).metadata("may_exist", true)
+        }
         Failure::OutcomeUnknown { problem, cause: _ } => {
             let answer = outcome_unknown(*generated);
             match problem {
@@ -32,72 +35,70 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
             }
         }
         Failure::Crashed => outcome_unknown(*generated),
+        Failure::NotSearched(error) => call_failed(error, sandbox, Consequence::MayExist)
+            .metadata("stage", Stage::Reconcile.name())
+            .metadata("may_exist", true),
         Failure::Ambiguous(candidates) => ambiguous(candidates),
-        Failure::RequestIdReused => Answer::new(
-            Code::InvalidArgument,
-            Reason::RequestIdReused,
-            "the request_id is that of an earlier creation with other content: use a new one for each \
-             creation, and repeat a request unchanged",
-        ),
+        Failure::RequestIdReused { differs, connection } => reused(differs, connection.as_ref()),
+        Failure::RecordUnreadable { problem, connection } => unreadable(problem, connection.as_ref()),
         Failure::RequestInProgress { retry_after } => Answer::new(
             Code::Aborted,
             Reason::RequestInProgress,
-            "the creation with this request_id is under way elsewhere: repeat the call to get its outcome",
+            "the creation with this request_id is in progress elsewhere: repeat the call to get its outcome",
         )
         .metadata("stage", Stage::Claim.name())
         .retry_after(*retry_after),
-        Failure::NameInProgress { retry_after } => Answer::new(
-            Code::Aborted,
-            Reason::RequestInProgress,
-            "another creation of this name in this sandbox is under way, or its outcome is not known yet; \
-             nothing was created: try again later, or use another name",
-        )
-        .metadata("stage", Stage::Claim.name())
-        .retry_after(*retry_after),
-        Failure::TooMany => {
+        Failure::TooMany { may_exist } => {
             too_many("too many calls are under way: try again later, with the same request_id")
+                .metadata("may_exist", may_exist)
         }
-        Failure::Store(StoreError::Full) => {
-            too_many("too many request ids are remembered; nothing was created: try again later")
+        Failure::Store { error: StoreError::Full, may_exist } => {
+            let so = if *may_exist { Consequence::MayExist } else { NOTHING };
+            too_many(
+                &so.between(
+                    "too many request ids are remembered",
+                    "try again later, with the same request_id",
+                ),
+            )
+            .metadata("may_exist", may_exist)
         }
-        Failure::Store(StoreError::Unavailable(_) | StoreError::LeaseLost) => Answer::new(
-            Code::Unavailable,
-            Reason::StoreUnavailable,
-            "the store that keeps a creation from being repeated cannot be reached; nothing was created: \
-             try again",
-        )
-        .metadata("stage", Stage::Claim.name())
-        .retry_after(DEFAULT_RETRY),
+        Failure::Store { error: _, may_exist } => {
+            let so = if *may_exist { Consequence::MayExist } else { NOTHING };
+            let what = "the store that keeps a creation from being repeated cannot be reached";
+            let message = so.between(what, "try again, with the same request_id");
+            Answer::new(Code::Unavailable, Reason::StoreUnavailable, message)
+                .metadata("stage", Stage::Claim.name())
+                .metadata("may_exist", may_exist)
+                .retry_after(DEFAULT_RETRY)
+        }
         Failure::VerificationFailed { report, left_behind } => {
             verification_failed(report, left_behind.as_ref())
         }
         Failure::VerificationPending { connection, report } => {
             verification_pending(connection, report, *generated)
         }
-        Failure::Abandoned => unavailable("nobody waited for the creation any more", NOTHING),
+        Failure::Abandoned => unavailable("no caller waited for the creation any more", NOTHING),
     }
     .metadata("request_id", request_id)
     .build()
 }
 
-fn not_created(error: &CreateError, sandbox: &SandboxName) -> Answer {
+fn not_created(error: &CreateError, sandbox: &SandboxName, so: Consequence) -> Answer {
     let create = Stage::Create.name();
     match error {
-        CreateError::Token(error) => token(error, NOTHING),
-        CreateError::BreakerOpen { retry_after } => {
-            breaker_open(*retry_after, NOTHING).metadata("stage", create)
-        }
+        CreateError::Token(error) => token(error, so),
+        CreateError::BreakerOpen { retry_after } => breaker_open(*retry_after, so).metadata("stage", create),
         CreateError::Unreachable(_) | CreateError::TooLate => {
-            unavailable("the Flow Service cannot be reached", NOTHING).metadata("stage", create)
+            unavailable("the Flow Service cannot be reached", so).metadata("stage", create)
         }
         CreateError::TokenRefused { problem } => {
-            refused(Refusal::Credentials, problem, sandbox, NOTHING).metadata("stage", create)
+            refused(Refusal::Credentials, problem, sandbox, so).metadata("stage", create)
         }
         CreateError::Refused { refusal, problem } => {
-            refused(*refusal, problem, sandbox, NOTHING).metadata("stage", create)
+            refused(*refusal, problem, sandbox, so).metadata("stage", create)
         }
         CreateError::Throttled { retry_after, problem } => {
-            let answer = throttled(*retry_after, problem.as_ref(), NOTHING);
+            let answer = throttled(*retry_after, problem.as_ref(), so);
             if problem.is_some() { answer.metadata("stage", create) } else { answer }
         }
         // The use case looks for it and says so itself.
@@ -107,8 +108,7 @@ fn not_created(error: &CreateError, sandbox: &SandboxName) -> Answer {
 
 /// The caller who has named the creation may repeat it; the one who has not gets the name to do so.
 fn outcome_unknown(generated: bool) -> Answer {
-    let message = "the creation was sent to the Flow Service and its answer was lost: the connection may exist. \
-                   Repeat the call with";
+    let message = "the outcome of the creation is not known: the connection may exist. Repeat the call with";
     if generated {
         let message = format!(
             "{message} the request_id in this error's metadata: that is safe, and repeating it without is not"
@@ -119,18 +119,71 @@ fn outcome_unknown(generated: bool) -> Answer {
         Answer::new(Code::Unavailable, Reason::OutcomeUnknown, message).retry_after(DEFAULT_RETRY)
     }
     .metadata("stage", Stage::Reconcile.name())
+    .metadata("may_exist", true)
 }
 
 fn ambiguous(candidates: &[ConnectionId]) -> Answer {
     // Details travel in a header, which clients limit to 8 KiB.
     let shown: Vec<_> = candidates.iter().take(MAX_CANDIDATES).map(ConnectionId::as_str).collect();
-    Answer::new(
-        Code::FailedPrecondition,
-        Reason::OutcomeAmbiguous,
-        "the creation's answer was lost, and several connections could be the one created: delete the extra \
-         ones of those in this error's metadata, and repeat the call with the same request_id",
-    )
-    .metadata("candidates", shown.join(","))
+    let message = if shown.is_empty() {
+        "the reply to a creation with this request_id was lost, and no connection that could be the one created was found: look \
+         for it in Adobe Experience Platform; if it is not there, use a new request_id"
+    } else {
+        "it is not known whether this request_id has created a connection, and each of the candidates in this error's metadata could be the \
+         connection: if one is yours, use it, and delete surplus ones of yours; if none is yours, use a new \
+         request_id"
+    };
+    Answer::new(Code::FailedPrecondition, Reason::OutcomeAmbiguous, message)
+        .metadata("candidates", shown.join(","))
+        .metadata("may_exist", true)
+}
+
+fn reused(differs: &[Field], connection: Option<&ConnectionId>) -> Answer {
+    let differs: Vec<_> = differs.iter().map(|field| field.path()).collect();
+    let fields = differs.join(", ");
+    let message = match connection {
+        None => format!(
+            "the request_id is that of an earlier creation with another {fields}: to retry that one, repeat \
+             its request unchanged; for another creation, use a new request_id"
+        ),
+        Some(id) => format!(
+            "the request_id is that of an earlier creation with another {fields}, which created the \
+             connection {id}: UpdateHubSpotConnection changes that, its credentials, too; for another \
+             connection, use a new request_id"
+        ),
+    };
+    let answer = Answer::new(Code::InvalidArgument, Reason::RequestIdReused, message)
+        .metadata("differs", differs.join(","));
+    about(answer, connection)
+}
+
+/// A record that proves neither that something was created nor that nothing was.
+fn unreadable(problem: &RecordProblem, connection: Option<&ConnectionId>) -> Answer {
+    let (what, cure) = match problem {
+        RecordProblem::Damaged(_) => (
+            "the store's record of this request_id cannot be read: it is damaged, or a newer version of this \
+             service wrote it",
+            "an operator has to finish the update or repair the record; until then use no other request_id \
+             for it",
+        ),
+        RecordProblem::KeyRemoved => (
+            "the content of this request_id cannot be compared: the fingerprint key of its record was removed",
+            "an operator has to add the key again as the second one of HCS_FINGERPRINT_KEY; until then use no \
+             other request_id for it",
+        ),
+    };
+    let message = Consequence::MayExist.between(what, cure);
+    let answer = Answer::new(Code::Internal, Reason::RecordUnreadable, message)
+        .metadata("stage", Stage::Claim.name())
+        .metadata("may_exist", true);
+    about(answer, connection)
+}
+
+fn about(answer: Answer, connection: Option<&ConnectionId>) -> Answer {
+    match connection {
+        None => answer,
+        Some(id) => answer.metadata("connection_id", id),
+    }
 }
 
 fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) -> Answer {
@@ -152,10 +205,7 @@ fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) 
     );
     let answer =
         Answer::new(Code::FailedPrecondition, Reason::VerificationFailed, message).preconditions(violations);
-    match left_behind {
-        None => answer,
-        Some(id) => answer.metadata("connection_id", id),
-    }
+    about(answer, left_behind)
 }
 
 /// Without an id of its own the caller must not repeat the call as it was: that would create another
@@ -163,7 +213,7 @@ fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) 
 fn verification_pending(connection: &ConnectionId, report: &TestReport, generated: bool) -> Answer {
     let found = found(report);
     let message = format!(
-        "the connection was created, and whether it works is not known yet ({found}): repeat the call with"
+        "the connection was created, and its verification is not finished ({found}): repeat the call with"
     );
     if generated {
         let message = format!(

@@ -16,6 +16,8 @@ pub(super) enum Consequence {
     /// It was only to be read.
     None,
     NothingCreated,
+    /// This call created nothing, and an earlier one may have.
+    MayExist,
     NothingChanged,
     NothingDeleted,
 }
@@ -25,6 +27,9 @@ impl Consequence {
     pub(super) fn between(self, what: &str, cure: &str) -> String {
         let nothing = match self {
             Self::None => return format!("{what}: {cure}"),
+            Self::MayExist => {
+                return format!("{what}; an earlier attempt may have created the connection: {cure}");
+            }
             Self::NothingCreated => "created",
             Self::NothingChanged => "changed",
             Self::NothingDeleted => "deleted",

@@ -1,7 +1,4 @@
 
 if not is_held() then return LEASE_LOST end
-if record.state == 'sending' then record.state = 'unknown' end
-record.holder = nil
-record.lease_until = nil
-write_record(record)
+write({holder = false, lease_until = false})
 return OK

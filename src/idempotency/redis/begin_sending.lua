@@ -1,8 +1,4 @@
 
-if not is_held() or record.lease_until <= NOW or locked_by_another then return LEASE_LOST end
-record.state = 'sending'
-record.first_sent = record.first_sent or NOW
-record.last_sent = NOW
-hold()
-extend_lock(SETTLE)
+if not is_held() or record.state ~= 'claimed' or record.lease_until <= NOW then return LEASE_LOST end
+hold({state = 'sending', first_sent = NOW, first_wall = WALL, last_sent = NOW, last_wall = WALL})
 return OK

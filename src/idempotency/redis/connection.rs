@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -10,16 +10,22 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, RedisError, RedisResult, ScriptInvocation, aio::MultiplexedConnection,
+};
 use secrecy::ExposeSecret as _;
 
+use super::{
+    inspected::{INSPECTION_INTERVAL, Inspected},
+    inspection::Inspection,
+};
 use crate::config::Secret;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A connection, or an attempt at one, which everybody who needs it waits for together.
-type Attempt = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
+type Attempt = Shared<BoxFuture<'static, RedisResult<(MultiplexedConnection, Arc<Inspection>)>>>;
 
 /// The connection that all steps share.
 ///
@@ -28,19 +34,57 @@ type Attempt = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
 pub(super) struct Connection {
     url: Secret,
     current: Mutex<Option<Attempt>>,
+    inspected: Arc<Inspected>,
+    inspection_interval: Duration,
 }
 
 impl Connection {
     /// Connects nothing yet.
     pub(super) fn new(url: Secret) -> Self {
-        Self { url, current: Mutex::new(None) }
+        Self {
+            url,
+            current: Mutex::new(None),
+            inspected: Arc::default(),
+            inspection_interval: INSPECTION_INTERVAL,
+        }
     }
 
-    /// Runs a script. The time it takes is bounded.
-    pub(super) async fn invoke(&self, script: &redis::ScriptInvocation<'_>) -> RedisResult<Vec<String>> {
+    /// The same with another age at which an inspection is repeated.
+    pub(super) fn inspected_every(self, inspection_interval: Duration) -> Self {
+        Self { inspection_interval, ..self }
+    }
+
+    /// The latest inspection, which precedes every step. `None` before the first connection.
+    pub(super) fn inspection(&self) -> Option<Inspection> {
+        self.inspected.latest()
+    }
+
+    /// Repeats the inspection where it is due and there is a connection. One that fails it, or has another
+    /// server behind it by now, is given up: the next step makes another, and reports why it cannot be used.
+    pub(super) async fn inspect_when_due(&self) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(attempt) = current.filter(|_| self.inspected.is_older_than(self.inspection_interval)) else {
+            return;
+        };
+        let is_the_same = async {
+            let (mut connection, first) = attempt.clone().await?;
+            let now = self.inspected.inspect(&mut connection).await?;
+            RedisResult::Ok(now.server() == first.server())
+        };
+        if !is_the_same.await.unwrap_or(false) {
+            self.give_up(&attempt);
+        }
+    }
+
+    /// Runs the script that `step` makes for the server behind the connection. The time it takes is bounded.
+    pub(super) async fn invoke<'a>(
+        &self,
+        step: impl FnOnce(&Inspection) -> ScriptInvocation<'a>,
+    ) -> RedisResult<Vec<String>> {
         let attempt = self.attempt();
         let result = async {
-            let mut connection = attempt.clone().await?;
+            let (mut connection, inspection) = attempt.clone().await?;
+            let script = step(&inspection);
             // Where the server does not know the script yet, it takes three exchanges.
             let exchanges = script.invoke_async(&mut connection);
             tokio::time::timeout(RESPONSE_TIMEOUT, exchanges).await.map_err(|_| timed_out())?
@@ -56,7 +100,7 @@ impl Connection {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current
             .get_or_insert_with(|| {
-                let attempt = connect(self.url.clone()).boxed().shared();
+                let attempt = connect(self.url.clone(), Arc::clone(&self.inspected)).boxed().shared();
                 // Others wait for it, too, if the call that needed it first ends.
                 tokio::spawn(attempt.clone());
                 attempt
@@ -73,13 +117,22 @@ impl Connection {
     }
 }
 
-async fn connect(url: Secret) -> RedisResult<MultiplexedConnection> {
+/// Connects to a server that can be the store. No step precedes its inspection.
+async fn connect(
+    url: Secret,
+    inspected: Arc<Inspected>,
+) -> RedisResult<(MultiplexedConnection, Arc<Inspection>)> {
     let url = url.read().map_err(std::io::Error::other)?;
     let client = Client::open(url.expose_secret())?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));
-    client.get_multiplexed_async_connection_with_config(&config).await
+    let connecting = async {
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let inspection = inspected.inspect(&mut connection).await?;
+        Ok((connection, Arc::new(inspection)))
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| timed_out())?
 }
 
 fn timed_out() -> RedisError {

@@ -1,24 +1,20 @@
 
-local OUTCOME = KEYS[3]
-local CONNECTION, ETAG, KEEP = ARGV[8], ARGV[9], ARGV[10]
+-- ARGV: what all under a lease have; the connection, its etag, how it is known, and how much is kept.
+local CONNECTION, ETAG, ORIGIN, KEEP = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 
-local owner = redis.call('GET', OUTCOME)
-if owner and owner ~= REQUEST then return {'belongs_to_another'} end
-if record and record.state == 'done' then return outcome('already') end
-
+if record and record.state == 'done' then
+  return {'already', record.connection, record.etag, record.origin, record.verdict, record.report}
+end
 if KEEP == 'forget' then
   redis.call('DEL', RECORD)
-else
-  -- The content that was sent, should the id have been taken for another since.
-  local fingerprint = FINGERPRINT
-  if record and PREVIOUS_FINGERPRINT ~= '' and record.fingerprint == PREVIOUS_FINGERPRINT then
-    fingerprint = PREVIOUS_FINGERPRINT
-  end
-  local verdict = KEEP == 'remember_unverified' and 'pending' or nil
-  write_record({
-    state = 'done', fingerprint = fingerprint, connection = CONNECTION, etag = ETAG, verdict = verdict,
-  })
+  return OK
 end
-set_for(OUTCOME, RETENTION)
-end_lock()
+write({
+  state = 'done', connection = CONNECTION, etag = ETAG, origin = ORIGIN,
+  verdict = KEEP == 'remember_unverified' and 'pending',
+  done_at = NOW, done_wall = WALL,
+  holder = false, lease_until = false,
+  -- The content that was sent, should the id have been taken for another since.
+  content = record and is_same_content() and record.content or CONTENT,
+})
 return OK

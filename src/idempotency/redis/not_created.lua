@@ -1,8 +1,8 @@
 
-if not is_held() or record.state == 'unknown' then return LEASE_LOST end
-record.state = 'claimed'
-record.first_sent = nil
-record.last_sent = nil
-hold()
-set_lock(LEASE)
+if not is_held() or record.state ~= 'sending' then return LEASE_LOST end
+if record.lost_before then
+  hold({state = 'unknown'})
+else
+  hold({state = 'claimed', first_sent = false, first_wall = false, last_sent = false, last_wall = false})
+end
 return OK

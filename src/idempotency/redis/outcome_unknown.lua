@@ -1,5 +1,4 @@
 
-if not is_held() or record.state == 'claimed' then return LEASE_LOST end
-record.state = 'unknown'
-hold()
+if not is_held() or record.state ~= 'sending' then return LEASE_LOST end
+hold({state = 'unknown'})
 return OK

@@ -1,5 +1,4 @@
 
-if not is_held() then return LEASE_LOST end
+if not is_held() or record.state ~= 'claimed' then return LEASE_LOST end
 redis.call('DEL', RECORD)
-end_lock()
 return OK

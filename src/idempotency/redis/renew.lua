@@ -1,4 +1,4 @@
 
-if not is_held() or locked_by_another then return LEASE_LOST end
-hold()
+if not is_held() then return LEASE_LOST end
+hold({})
 return OK

@@ -5,7 +5,7 @@ use redis::Script;
 /// A step on a record.
 macro_rules! on_record {
     ($($file:literal),+) => {
-        Script::new(concat!(include_str!("common.lua"), $(include_str!($file)),+))
+        Script::new(concat!(include_str!("record.lua"), $(include_str!($file)),+))
     };
 }
 
@@ -22,13 +22,14 @@ pub(super) struct Scripts {
     pub(super) claim: Script,
     pub(super) renew: Script,
     pub(super) begin_sending: Script,
+    pub(super) resend: Script,
     pub(super) not_created: Script,
     pub(super) outcome_unknown: Script,
+    pub(super) distrust_clocks: Script,
     pub(super) done: Script,
     pub(super) verified: Script,
     pub(super) release: Script,
     pub(super) abandon: Script,
-    pub(super) outcomes_of_others: Script,
 }
 
 impl Scripts {
@@ -38,13 +39,14 @@ impl Scripts {
             claim: under_lease!("claim.lua"),
             renew: under_lease!("renew.lua"),
             begin_sending: under_lease!("begin_sending.lua"),
+            resend: under_lease!("resend.lua"),
             not_created: under_lease!("not_created.lua"),
             outcome_unknown: under_lease!("outcome_unknown.lua"),
+            distrust_clocks: under_lease!("distrust_clocks.lua"),
             done: under_lease!("done.lua"),
             verified: on_record!("verified.lua"),
             release: under_lease!("release.lua"),
             abandon: under_lease!("abandon.lua"),
-            outcomes_of_others: Script::new(include_str!("outcomes_of_others.lua")),
         }
     }
 }

@@ -14,6 +14,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::evidence::CREDENTIALS;
 use crate::support::listen;
 
 /// A request as it arrived.
@@ -74,7 +75,11 @@ impl Repeat {
         let of_changes = || body.as_array()?.iter().find_map(|change| change["value"].as_object());
         let params = body["auth"]["params"].as_object().or_else(of_changes);
         let params = params.into_iter().flatten();
-        let secrets = params.filter_map(|(_, value)| value.as_str()).chain([token]);
+        // A list repeats what was sent before.
+        let is_list = request.body.is_empty() && request.path.ends_with("/connections");
+        let earlier = if is_list { &CREDENTIALS[..] } else { &[] };
+        let secrets =
+            params.filter_map(|(_, value)| value.as_str()).chain([token]).chain(earlier.iter().copied());
         match self {
             Self::Body => request.body.clone(),
             Self::Quoted => serde_json::to_string(&request.body).unwrap(),

@@ -127,7 +127,7 @@ fn connection(id: &str, told: &str) -> Value {
     let body: Value = serde_json::from_str(told).unwrap_or_default();
     json!({
         "id": id, "etag": "\"1\"", "version": "\"1\"", "name": "HubSpot", "state": "enabled",
-        "createdAt": 1_597_973_312_000_i64, "createdClient": told, "createdBy": told,
+        "description": body["description"], "createdAt": 1_597_973_312_000_i64, "createdClient": told, "createdBy": told,
         "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
         "auth": {"specName": "Basic Authentication", "params": body["auth"]["params"], "other": told},
         "other": told,
@@ -213,14 +213,14 @@ async fn what_is_repeated_of_an_update_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn what_is_repeated_while_a_lost_connection_is_looked_for_is_not_quoted() {
+async fn what_is_repeated_while_a_lost_connection_is_searched_for_is_not_quoted() {
     for format in FORMATS {
         let upstream = Resentful::start().await;
         let mut observed = Observed::new(upstream.service(format, &[HASTE]).await).await;
         upstream.fail(&[POST, LIST], (503, "report.detailed-message", Repeat::Credentials));
         let status = observed.create("a lost one").await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        observed.prints_text("could not look for a lost connection").await;
+        observed.prints_text("could not search for a lost connection").await;
         observed.end_without(all_secrets()).await;
     }
 }

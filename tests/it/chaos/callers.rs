@@ -21,11 +21,11 @@ const CALLERS: usize = 20;
 /// The longest that one call may take.
 const CALL: Duration = Duration::from_secs(5);
 /// The longest pause between two calls, whatever the answer asks for, …
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// … and the pause where there was no answer.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// What a caller who repeats its request id may be told meanwhile.
-const TRY_AGAIN: [&str; 8] = [
+pub(super) const TRY_AGAIN: [&str; 8] = [
     "BREAKER_OPEN",
     "DEADLINE_EXCEEDED",
     "OUTCOME_UNKNOWN",
@@ -79,23 +79,27 @@ async fn insist(
     refusals: &Refusals,
 ) -> CreateHubSpotConnectionResponse {
     loop {
-        let refusal = match replicas.any() {
-            Some(mut client) => {
-                let mut call = tonic::Request::new(request.clone());
-                call.set_timeout(CALL);
-                let answer = timeout(CALL * 2, client.create_hub_spot_connection(call)).await;
-                match answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("nobody watches the deadline")))
-                {
-                    Ok(answer) => return answer.into_inner(),
-                    Err(status) => Some(status),
-                }
-            }
-            None => None,
+        let (reason, pause) = match call(replicas, request).await {
+            Some(Ok(answer)) => return answer,
+            Some(Err(status)) => told(status),
+            None => ("NO_REPLICA".to_owned(), PAUSE),
         };
-        let (reason, pause) = refusal.map_or_else(|| ("NO_REPLICA".to_owned(), PAUSE), told);
         *refusals.lock().unwrap().entry(reason).or_default() += 1;
         sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
     }
+}
+
+/// Calls one of the replicas, if there is one.
+pub(super) async fn call(
+    replicas: &Replicas<'_>,
+    request: &CreateHubSpotConnectionRequest,
+) -> Option<Result<CreateHubSpotConnectionResponse, Status>> {
+    let mut client = replicas.any()?;
+    let mut call = tonic::Request::new(request.clone());
+    call.set_timeout(CALL);
+    let answer = timeout(CALL * 2, client.create_hub_spot_connection(call)).await;
+    let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("nobody watches the deadline")));
+    Some(answer.map(tonic::Response::into_inner))
 }
 
 /// What an error says, and how long to wait for the next call.

@@ -9,7 +9,7 @@ use hubspot_connection_service::emulator::{
 
 /// Of a hundred requests, so many are faulted.
 const SHARE: usize = 30;
-/// More hundreds than a run needs; that none runs out is checked.
+/// More hundreds than a run of 100 creations needs; that none runs out is checked.
 const HUNDREDS: usize = 10;
 /// What an entry says that is no fault.
 const NO_FAULT: Action = Action::Delay(Duration::ZERO);
@@ -25,11 +25,25 @@ struct Deck {
 
 impl Faults {
     pub(super) fn shuffled(random: &mut fastrand::Rng) -> Self {
+        Self::with(Size { hundreds: HUNDREDS, slowness: 1 }, creations, random)
+    }
+
+    /// Faults for so many creations, which take up to three seconds.
+    pub(super) fn slow(requests: usize, random: &mut fastrand::Rng) -> Self {
+        Self::with(Size::slow(requests), creations, random)
+    }
+
+    /// The same, except that a creation arrives at once or not at all.
+    pub(super) fn slow_and_never_late(requests: usize, random: &mut fastrand::Rng) -> Self {
+        Self::with(Size::slow(requests), creations_on_time, random)
+    }
+
+    fn with(size: Size, creations: fn(u64) -> Vec<Action>, random: &mut fastrand::Rng) -> Self {
         let connections = format!("{BASE_PATH}/connections");
         Self([
-            Deck::shuffled(Route::CreateConnection, &connections, creations, random),
-            Deck::shuffled(Route::ListConnections, &connections, lists, random),
-            Deck::shuffled(Route::IssueToken, IMS_PATH, tokens, random),
+            Deck::shuffled(Route::CreateConnection, &connections, creations, size, random),
+            Deck::shuffled(Route::ListConnections, &connections, lists, size, random),
+            Deck::shuffled(Route::IssueToken, IMS_PATH, tokens, size, random),
         ])
     }
 
@@ -50,6 +64,19 @@ impl Faults {
     }
 }
 
+/// How many faults there are, and how slow the slow ones.
+#[derive(Clone, Copy)]
+struct Size {
+    hundreds: usize,
+    slowness: u64,
+}
+
+impl Size {
+    fn slow(requests: usize) -> Self {
+        Self { hundreds: HUNDREDS * requests.div_ceil(200), slowness: 3 }
+    }
+}
+
 /// What has become of the requests upstream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Toll {
@@ -67,12 +94,13 @@ impl Deck {
         route: Route,
         path: &str,
         faults: fn(u64) -> Vec<Action>,
+        size: Size,
         random: &mut fastrand::Rng,
     ) -> Self {
         let mut actions = Vec::new();
-        for hundred in 0..HUNDREDS {
+        for hundred in 0..size.hundreds {
             // Times that vary from one hundred to the next.
-            let faults = faults(100 + 90 * u64::try_from(hundred).unwrap());
+            let faults = faults(size.slowness * (100 + 90 * u64::try_from(hundred % HUNDREDS).unwrap()));
             assert_eq!(faults.len(), SHARE);
             actions.extend(faults);
             actions.resize((hundred + 1) * 100, NO_FAULT);
@@ -117,6 +145,14 @@ fn creations(milliseconds: u64) -> Vec<Action> {
         (4, Action::Delay(Duration::from_millis(milliseconds))),
         (2, answer(StatusCode::CREATED, Shape::Cut, true)),
     ])
+}
+
+fn creations_on_time(milliseconds: u64) -> Vec<Action> {
+    let on_time = |action| match action {
+        Action::CommitAfter(_) => Action::Close(Moment::AfterCommit),
+        Action::Answer(_) | Action::Close(_) | Action::Delay(_) => action,
+    };
+    creations(milliseconds).into_iter().map(on_time).collect()
 }
 
 fn lists(milliseconds: u64) -> Vec<Action> {

@@ -1,6 +1,6 @@
 //! A Redis server that services can reach, and all that it holds.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use tokio::{
@@ -9,7 +9,11 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{store::redis_server::RedisServer, support::listen};
+use super::replies::Replies;
+use crate::{
+    store::redis_server::{RedisServer, Setup},
+    support::listen,
+};
 
 /// A real server. Services take no URL of a Unix socket, and Redis lets no kernel choose its port:
 /// each connection to a port of this process is passed on to the server's socket.
@@ -22,11 +26,22 @@ pub(crate) struct SharedRedis {
 impl SharedRedis {
     /// `None` where there is no Redis and none is required.
     pub(crate) async fn start() -> Option<Self> {
-        let server = RedisServer::start().await?;
+        Self::start_with(&[]).await
+    }
+
+    /// The same with these arguments of the server.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Option<Self> {
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        Self::with(Setup { arguments, ..Setup::default() }, None).await
+    }
+
+    /// The same with a server that is run like this, some of whose replies are lost or late.
+    pub(super) async fn with(setup: Setup, replies: Option<Arc<Replies>>) -> Option<Self> {
+        let server = RedisServer::with(setup).await?;
         let listener = listen().await;
         let url = format!("redis://{}", listener.local_addr().unwrap());
         let socket = server.socket();
-        let relay = tokio::spawn(async move { relay(&listener, &socket).await });
+        let relay = tokio::spawn(async move { relay(&listener, &socket, replies).await });
         Some(Self { server, url, relay })
     }
 
@@ -37,6 +52,12 @@ impl SharedRedis {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Runs a command.
+    pub(crate) async fn run(&self, words: &[&str]) {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]).exec_async(&mut self.server.connection().await).await.unwrap();
     }
 
     /// Every key with what it holds: the fields of a hash one after the other.
@@ -77,13 +98,18 @@ async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, command:
     redis::cmd(command).arg(argument).query_async(connection).await.unwrap()
 }
 
-async fn relay(listener: &TcpListener, socket: &Path) {
+async fn relay(listener: &TcpListener, socket: &Path, replies: Option<Arc<Replies>>) {
     let mut connections = JoinSet::new();
     while let Ok((mut caller, _)) = listener.accept().await {
         caller.set_nodelay(true).unwrap();
         // Without a server the caller finds the connection closed.
         let Ok(mut server) = UnixStream::connect(socket).await else { continue };
-        // It ends with an error where the process at one of its ends was killed.
-        connections.spawn(async move { copy_bidirectional(&mut caller, &mut server).await });
+        match replies.clone() {
+            Some(replies) => connections.spawn(async move { replies.relay(caller, server).await }),
+            // It ends with an error where the process at one of its ends was killed.
+            None => connections.spawn(async move {
+                let _ = copy_bidirectional(&mut caller, &mut server).await;
+            }),
+        };
     }
 }

@@ -12,7 +12,7 @@ use super::{
     DELETE, GET, HASTE, NOBODY, assert_not_found, delete, delete_allowing_missing, get, requests, salesforce,
     send_delete, stored,
 };
-use crate::support::{TestService, request};
+use crate::support::{TestService, in_time, request};
 
 #[tokio::test]
 async fn a_deleted_connection_is_gone_and_no_other() {
@@ -159,11 +159,16 @@ async fn a_lost_answer_is_made_good() {
         (json!({"status": 504, "shape": "empty", "commit": true}), 1),
         (json!({"status": 200, "shape": "cut", "commit": true}), 1),
         (json!({"status": 204, "shape": "empty", "commit": true}), 1),
+        // No refusal of theirs: somebody on the way has given up.
+        (json!({"status": 409, "shape": "empty"}), 2),
+        (json!({"status": 425, "shape": "html", "commit": true}), 1),
+        (json!({"status": 499, "shape": "empty", "commit": true}), 1),
     ] {
         for is_known in [false, true] {
             let service = TestService::start().await;
             let others = [service.create().await.unwrap().id, service.create().await.unwrap().id];
-            let id = service.create().await.unwrap().id;
+            // One that was not created here, a moment ago.
+            let id = service.create_behind_its_back(&request()).await;
             if is_known {
                 get(&service, &id).await.unwrap();
             }
@@ -179,7 +184,7 @@ async fn a_lost_answer_is_made_good() {
 #[tokio::test]
 async fn a_deletion_that_nobody_can_tell_of_is_safe_to_repeat() {
     let service = TestService::start().await;
-    let id = service.create().await.unwrap().id;
+    let id = service.create_behind_its_back(&request()).await;
     get(&service, &id).await.unwrap();
     service.inject(json!([
         {"route": DELETE, "action": {"close": "after_commit"}},
@@ -255,3 +260,41 @@ async fn a_deadline_that_is_spent_while_deleting_says_so() {
     assert!(failure.message.contains("may have been deleted"), "{failure:?}");
     assert!(failure.message.contains("allow_missing"), "{failure:?}");
 }
+
+#[tokio::test]
+async fn a_connection_that_was_just_created_is_not_taken_for_a_missing_one() {
+    let service = TestService::with(SETTLES_FAST).await;
+    let id = service.create().await.unwrap().id;
+    // A node that does not know it yet.
+    let lagging = json!([
+        {"route": GET, "count": 0, "action": {"status": 404, "shape": "A"}},
+        {"route": DELETE, "count": 0, "action": {"status": 404, "shape": "A"}},
+    ]);
+    service.inject(lagging.clone());
+    for delete_it in [true, false] {
+        let failure = if delete_it {
+            delete(&service, &id).await.unwrap_err()
+        } else {
+            delete_allowing_missing(&service, &id).await.unwrap_err()
+        };
+        assert_eq!(failure.row(), (Code::Unavailable, "OUTCOME_UNKNOWN"));
+        assert!(failure.retry_after.is_some(), "{failure:?}");
+    }
+    assert!(stored(&service, &id).is_some());
+    service.inject(json!([]));
+    delete_allowing_missing(&service, &id).await.unwrap();
+    assert!(stored(&service, &id).is_none());
+    // What is deleted is missing from then on.
+    assert_not_found(&delete(&service, &id).await.unwrap_err(), &id);
+
+    // What was created long ago, and is not found, is missing.
+    let id = service.create().await.unwrap().id;
+    service.inject(lagging);
+    in_time("the end of the settle window", async {
+        while delete_allowing_missing(&service, &id).await.is_err() {}
+    })
+    .await;
+}
+
+/// A connection is certainly visible after seven seconds.
+const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];

@@ -61,6 +61,7 @@ async fn a_connection_is_told_in_full_and_without_its_secrets() {
             refresh_token_set: true,
             create_time: time(created_at_ms),
             update_time: time(created_at_ms),
+            request_id: created.request_id,
         };
         assert_eq!(connection, expected);
     }

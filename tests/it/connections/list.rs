@@ -1,6 +1,12 @@
 //! Finding connections, page by page.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use axum::{Router, extract::RawQuery, routing::get as route_get};
 use http::Method;
@@ -297,6 +303,78 @@ async fn a_page_that_names_itself_as_the_next_one_is_not_followed_for_ever() {
     for query in [page_of(1, &first.next_page_token), named(false), named(true)] {
         let failure = list(&service, query.clone()).await.unwrap_err();
         assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"), "{query:?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_that_lead_back_are_not_followed_for_ever() {
+    type Pages = fn(&str, usize) -> (String, String);
+    let pages: [(&str, Pages); 4] = [
+        ("two that name each other", |page, _| match page {
+            "a" => ("2".to_owned(), "b".to_owned()),
+            "b" => ("3".to_owned(), "a".to_owned()),
+            _ => ("1".to_owned(), "a".to_owned()),
+        }),
+        ("three that name each other", |page, _| match page {
+            "a" => ("2".to_owned(), "b".to_owned()),
+            "b" => ("3".to_owned(), "c".to_owned()),
+            "c" => ("4".to_owned(), "a".to_owned()),
+            _ => ("1".to_owned(), "a".to_owned()),
+        }),
+        ("one under ever new names", |_, number| ("1".to_owned(), format!("t{number}"))),
+        ("one without a readable ID under ever new names", |_, number| {
+            ("../".to_owned(), format!("t{number}"))
+        }),
+    ];
+    for (what, pages) in pages {
+        let listener = listen().await;
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&requests);
+        let answer = async move |RawQuery(query): RawQuery| {
+            let query = query.unwrap_or_default();
+            let page = query.split_once("&continuationToken=").map_or("", |(_, token)| token);
+            let (id, next) = pages(page, counter.fetch_add(1, Ordering::Relaxed));
+            json!({
+                "items": [{"id": id, "etag": "1", "name": "HubSpot EU", "createdAt": 1}],
+                "_links": {"next": {"href": format!("/connections?continuationToken={next}")}},
+            })
+            .to_string()
+        };
+        let router = Router::new().route("/connections", route_get(answer));
+        tokio::spawn(axum::serve(listener, router).into_future());
+        let emulator = TestService::start().await.emulator;
+        let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
+        for count_only in [false, true] {
+            requests.store(0, Ordering::Relaxed);
+            let query = ListHubSpotConnectionsRequest {
+                name: "HubSpot".to_owned(),
+                count_only,
+                ..Default::default()
+            };
+            let failure = list(&service, query).await.unwrap_err();
+            assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"), "{what}");
+            assert!(requests.load(Ordering::Relaxed) <= 5, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_used_is_not_listed_and_hides_no_other() {
+    let listener = listen().await;
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let fine = json!({"id": "a-1", "etag": "1", "name": "HubSpot EU", "createdAt": 1});
+    let page = json!({"items": [null, "x", [], {"id": "a-2", "etag": "1", "name": "HubSpot EU"}, fine]});
+    let answer = async move || page.to_string();
+    tokio::spawn(axum::serve(listener, Router::new().route("/connections", route_get(answer))).into_future());
+    let emulator = TestService::start().await.emulator;
+    let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
+    for query in
+        [page_of(0, ""), ListHubSpotConnectionsRequest { name: "HubSpot EU".to_owned(), ..page_of(0, "") }]
+    {
+        let ids: Vec<_> =
+            list(&service, query).await.unwrap().connections.into_iter().map(|c| c.id).collect();
+        assert_eq!(ids, ["a-1"]);
     }
 }
 

@@ -37,13 +37,13 @@ impl Change {
 
     /// Whether it is made.
     async fn is_made(self, service: &TestService, id: &str) -> bool {
-        let connection = stored(service, id).unwrap();
+        let connection = get(service, id).await.unwrap();
         let has_new_name = connection.name == "HubSpot US";
         let has_new_credentials =
             stored_params(&service.emulator, id).await["refreshToken"] == "new-refresh-token";
         match self {
             Self::Name => has_new_name,
-            Self::Description => connection.description.is_none(),
+            Self::Description => connection.description.is_empty(),
             Self::Credentials => has_new_credentials,
             Self::NameAndCredentials => has_new_name && has_new_credentials,
         }
@@ -51,7 +51,7 @@ impl Change {
 }
 
 /// How an answer is lost, and whether the change is made.
-fn losses() -> [(Value, bool); 8] {
+fn losses() -> [(Value, bool); 10] {
     [
         (json!({"close": "before_commit"}), false),
         (json!({"close": "after_commit"}), true),
@@ -61,6 +61,8 @@ fn losses() -> [(Value, bool); 8] {
         (json!({"status": 200, "shape": "cut", "commit": true}), true),
         (json!({"status": 200, "shape": "html", "commit": true}), true),
         (json!({"status": 200, "shape": "empty", "commit": false}), false),
+        (json!({"status": 409, "shape": "A", "commit": true}), true),
+        (json!({"status": 499, "shape": "empty"}), false),
     ]
 }
 

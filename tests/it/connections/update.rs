@@ -2,7 +2,10 @@
 
 use hubspot_connection_service::{
     emulator::ReceivedRequest,
-    proto::{CreateHubSpotConnectionRequest, HubSpotCredentials, UpdateHubSpotConnectionRequest},
+    proto::{
+        CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
+        UpdateHubSpotConnectionRequest,
+    },
 };
 use serde_json::{Value, json};
 use tonic::Code;
@@ -35,6 +38,11 @@ fn rotate(id: &str) -> UpdateHubSpotConnectionRequest {
         credentials: Some(other_credentials()),
         ..UpdateHubSpotConnectionRequest::default()
     }
+}
+
+/// A description as the Flow Service has it.
+fn stored_description(description: &str, request_id: &str) -> String {
+    format!("{description} [request {request_id}]")
 }
 
 /// Credentials as the Flow Service names them.
@@ -78,7 +86,7 @@ async fn everything_is_changed_by_one_request_in_the_form_that_adobe_documents()
         serde_json::from_slice::<Value>(&sent.body).unwrap(),
         json!([
             {"op": "replace", "path": "/name", "value": "HubSpot US"},
-            {"op": "add", "path": "/description", "value": "for sales"},
+            {"op": "add", "path": "/description", "value": stored_description("for sales", &created.request_id)},
             {"op": "replace", "path": "/auth/params", "value": params(other_credentials())},
         ])
     );
@@ -93,14 +101,15 @@ async fn everything_is_changed_by_one_request_in_the_form_that_adobe_documents()
 #[tokio::test]
 async fn what_is_not_named_stays_as_it_is() {
     let service = TestService::start().await;
-    let id = service.create().await.unwrap().id;
+    let CreateHubSpotConnectionResponse { id, request_id, .. } = service.create().await.unwrap();
     update(&service, rename(&id, "HubSpot US")).await.unwrap();
     update(&service, describe(&id, "for sales")).await.unwrap();
     let connection = stored(&service, &id).unwrap();
     assert_eq!(
-        (connection.name.as_str(), connection.description.as_deref()),
-        ("HubSpot US", Some("for sales"))
+        (connection.name.as_str(), connection.description),
+        ("HubSpot US", Some(stored_description("for sales", &request_id)))
     );
+    let connection = stored(&service, &id).unwrap();
     assert_eq!(stored_params(&service.emulator, &id).await, params(credentials()));
     update(&service, rotate(&id)).await.unwrap();
     let rotated = stored(&service, &id).unwrap();
@@ -109,8 +118,18 @@ async fn what_is_not_named_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_description_can_be_removed() {
+async fn a_description_can_be_removed_and_the_reference_stays() {
     let service = TestService::start().await;
+    let CreateHubSpotConnectionResponse { id, request_id, .. } = service.create().await.unwrap();
+    update(&service, describe(&id, "")).await.unwrap();
+    assert_eq!(stored(&service, &id).unwrap().description, Some(format!("[request {request_id}]")));
+    let after = get(&service, &id).await.unwrap();
+    assert_eq!((after.description.as_str(), after.request_id), ("", request_id));
+}
+
+#[tokio::test]
+async fn the_description_of_a_connection_without_a_reference_can_be_removed() {
+    let service = TestService::with([("HCS_DESCRIPTION_REFERENCE", "false")]).await;
     let id = service.create().await.unwrap().id;
     update(&service, describe(&id, "")).await.unwrap();
     assert_eq!(stored(&service, &id).unwrap().description, None);
@@ -215,7 +234,7 @@ async fn without_an_etag_a_change_is_repeated_on_what_came_between() {
 #[tokio::test]
 async fn changes_at_the_same_time_are_all_made() {
     let service = TestService::start().await;
-    let id = service.create().await.unwrap().id;
+    let CreateHubSpotConnectionResponse { id, request_id, .. } = service.create().await.unwrap();
     let (renamed, described, rotated) = tokio::join!(
         update(&service, rename(&id, "HubSpot US")),
         update(&service, describe(&id, "for sales")),
@@ -225,8 +244,8 @@ async fn changes_at_the_same_time_are_all_made() {
     let connection = stored(&service, &id).unwrap();
     assert!(etags.contains(&connection.etag));
     assert_eq!(
-        (connection.name.as_str(), connection.description.as_deref()),
-        ("HubSpot US", Some("for sales"))
+        (connection.name.as_str(), connection.description),
+        ("HubSpot US", Some(stored_description("for sales", &request_id)))
     );
     assert_eq!(stored_params(&service.emulator, &id).await, params(other_credentials()));
 }

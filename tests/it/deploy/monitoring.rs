@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
+use hubspot_connection_service::idempotency::Weakness;
 use serde_json::Value;
 
 use super::{
@@ -48,6 +49,32 @@ fn every_alert_says_what_it_means_and_where_to_read_on() {
         named.insert(anchor.to_owned());
     }
     assert_eq!(headings, named, "what the runbook has and what the alerts name");
+}
+
+#[test]
+fn the_runbook_says_what_to_do_about_every_weakness_of_the_store() {
+    let runbook = fs::read_to_string(deploy().join("runbook.md")).unwrap();
+    let (_, entry) = runbook.split_once("## HubSpotConnectionServiceStoreMayForget\n").unwrap();
+    let (entry, _) = entry.split_once("\n## ").unwrap();
+    let named = entry.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next());
+    let named: BTreeSet<_> = named.collect();
+    assert_eq!(named, BTreeSet::from(Weakness::NAMES));
+}
+
+#[test]
+fn a_duplicate_is_for_now_and_a_clock_that_is_off_for_working_hours() {
+    let rules = fs::read_to_string(deploy().join("components/monitoring/prometheus-rule.yaml")).unwrap();
+    for (name, metric, severity) in
+        [("Duplicates", "duplicates", "critical"), ("ClocksDisagree", "clock_disagreements", "warning")]
+    {
+        let (_, rule) = rules.split_once(&format!("alert: HubSpotConnectionService{name}\n")).unwrap();
+        let rule = rule.split("- alert: ").next().unwrap();
+        // The first one counts, and at once.
+        let expression =
+            format!("expr: sum by (namespace) (increase(hubspot_connection_{metric}_total[1h])) > 0\n");
+        assert!(rule.contains(&expression) && !rule.contains("for: "), "{rule}");
+        assert!(rule.contains(&format!("severity: {severity}\n")), "{rule}");
+    }
 }
 
 #[test]

@@ -119,11 +119,12 @@ async fn the_reason_of_another_calls_bad_field_matches_the_mistake() {
         page_size: -1,
         page_token: "x".to_owned(),
         count_only: true,
+        request_id: "1".to_owned(),
         ..Default::default()
     };
     assert_eq!(
         violations(client.list_hub_spot_connections(list).await),
-        pairs([("page_size", "OUT_OF_RANGE"), ("page_token", "CONFLICTING")])
+        pairs([("page_size", "OUT_OF_RANGE"), ("page_token", "CONFLICTING"), ("request_id", "MALFORMED")])
     );
     let list = proto::ListHubSpotConnectionsRequest { page_token: "x".to_owned(), ..Default::default() };
     assert_eq!(

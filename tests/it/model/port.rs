@@ -5,38 +5,53 @@ use std::{sync::Arc, time::Duration};
 use hubspot_connection_service::{
     domain::{
         Column, Connection, ConnectionChanges, ConnectionId, ConnectionRef, ConnectionState,
-        CreatedConnection, Etag, NewConnection, Progress, SandboxName, StoredCredentials, Table, TablePath,
+        CreatedConnection, Etag, NewConnection, Progress, RequestId, SandboxName, StoredCredentials, Table,
+        TablePath, reference::stored_description,
     },
-    emulator::store as emulator,
     flow_service::{
-        CallError, ConnectionPage, CreateError, FlowService, ListQuery, PageToken, Problem, Refusal,
+        CallError, ConnectionPage, CreateError, FlowService, ListQuery, ListedConnection, PageToken, Problem,
+        Refusal,
     },
 };
-use tokio::time::{Instant, sleep};
+use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::world::{Fault, Process, StepKind, World, tenant};
+use super::{
+    faults::{Fault, StepKind},
+    ledger::{Content, Made},
+    listing::Shown,
+    world::Process,
+};
 
 /// The Flow Service as a replica sees it.
 pub(super) struct Port(pub(super) Process);
 
+const BACKOFF: Duration = Duration::from_millis(300);
+
 impl FlowService for Port {
     type Pass = ();
 
-    async fn pass(&self, _: Instant) -> Result<(), CreateError> {
+    async fn pass(&self, deadline: Instant) -> Result<(), CreateError> {
         match self.0.step(StepKind::Pass).await {
+            Some(Fault::SlowPass(milliseconds)) => {
+                let until = Instant::now() + Duration::from_millis(milliseconds);
+                sleep_until(until.min(deadline)).await;
+                if until < deadline { Ok(()) } else { Err(CreateError::TooLate) }
+            }
             Some(_) => Err(CreateError::Unreachable("no token".into())),
             None => Ok(()),
         }
     }
 
-    fn retry_in(&self, attempt: u32, _: Option<Duration>, _: Instant) -> Option<Duration> {
-        (attempt < 2).then_some(Duration::from_millis(300))
+    fn retry_in(&self, attempt: u32, _: Option<Duration>, deadline: Instant) -> Option<Duration> {
+        (attempt < 2 && Instant::now() + BACKOFF < deadline).then_some(BACKOFF)
     }
 
     async fn create_connection(
         &self,
         (): &(),
         connection: &NewConnection,
+        reference: Option<RequestId>,
         send_by: Instant,
         progress: &Arc<Progress>,
     ) -> Result<CreatedConnection, CreateError> {
@@ -44,7 +59,10 @@ impl FlowService for Port {
         let request_id = progress.request_id();
         let lost = || CreateError::OutcomeUnknown { problem: None, cause: "lost".into() };
         let fault = process.step(StepKind::Create).await;
-        assert!(Instant::now() < send_by);
+        assert!(Instant::now() < send_by, "it is sent too late");
+        let (world, sent, content) =
+            (Arc::clone(&process.world), process.world.moment(), stored(connection, reference));
+        let commit = move || created(&world.commit(content, request_id, sent));
         // The way there and back.
         sleep(Duration::from_millis(50)).await;
         match fault {
@@ -53,34 +71,42 @@ impl FlowService for Port {
             Some(Fault::TokenRefused) => Err(CreateError::TokenRefused { problem: Problem::default() }),
             Some(Fault::LostBeforeCommit) => Err(lost()),
             Some(Fault::LateCommit(seconds)) => {
-                let (world, connection) = (Arc::clone(&process.world), connection.clone());
                 tokio::spawn(async move {
                     sleep(Duration::from_secs(seconds)).await;
-                    world.commit(&connection, request_id);
+                    commit();
                 });
                 Err(lost())
             }
             Some(Fault::LostSlowly(seconds)) => {
-                process.world.commit(connection, request_id);
+                commit();
                 sleep(Duration::from_secs(seconds)).await;
                 Err(lost())
             }
+            Some(Fault::LostLate(seconds)) => {
+                // It arrives, whoever still waits for it.
+                let arrival = tokio::spawn(async move {
+                    sleep(Duration::from_secs(seconds)).await;
+                    commit();
+                });
+                let _ = arrival.await;
+                Err(lost())
+            }
             Some(Fault::SlowAnswer(milliseconds)) => {
-                let created = process.world.commit(connection, request_id);
+                let created = commit();
                 sleep(Duration::from_millis(milliseconds)).await;
                 Ok(created)
             }
             Some(Fault::LostAfterCommit) => {
-                process.world.commit(connection, request_id);
+                commit();
                 Err(lost())
             }
             Some(Fault::DeathAfter) => {
-                process.world.commit(connection, request_id);
+                commit();
                 process.die().await;
                 Err(lost())
             }
             _ => {
-                let created = process.world.commit(connection, request_id);
+                let created = commit();
                 sleep(Duration::from_millis(50)).await;
                 Ok(created)
             }
@@ -93,36 +119,32 @@ impl FlowService for Port {
         page: Option<&PageToken>,
         _: Instant,
     ) -> Result<ConnectionPage, CallError> {
-        assert!(page.is_none(), "there is one page");
         let Self(process) = self;
         self.read(StepKind::List).await?;
-        let ledger = process.world.ledger.lock().unwrap();
-        let (tenant, lag) = (tenant(query.sandbox), process.world.index_lag);
-        let all = ledger.list(&tenant, &emulator::Query::default(), None, 100, lag);
-        Ok(ConnectionPage {
-            connections: all.connections.into_iter().map(seen).collect(),
-            unreadable: Vec::new(),
-            next: None,
-            server_time_ms: i64::try_from(ledger.now_ms()).unwrap(),
-        })
+        let (shown, next) =
+            process.world.list(query.sandbox.as_str(), page.map(|PageToken(token)| token.as_str()));
+        Ok(ConnectionPage { items: shown.iter().map(listed).collect(), next: next.map(PageToken) })
     }
 
     async fn get_connection(&self, at: &ConnectionRef, _: Instant) -> Result<Option<Connection>, CallError> {
-        self.read(StepKind::Get).await?;
-        let World { ledger, index_lag, .. } = &*self.0.world;
-        let ledger = ledger.lock().unwrap();
-        let connection = ledger.get(&tenant(&at.sandbox), at.id.as_str());
-        let lag_ms = u64::try_from(index_lag.as_millis()).unwrap();
-        // Nothing is promised about when a connection can be read by its ID either.
-        Ok(connection.filter(|made| ledger.now_ms() >= made.created_at_ms + lag_ms).map(seen))
+        if self.read(StepKind::Get).await? == Presence::Denied {
+            return Ok(None);
+        }
+        match self.0.world.get(at.sandbox.as_str(), at.id.as_str()) {
+            None => Ok(None),
+            Some(shown) => match listed(&shown).readable() {
+                Some(connection) => Ok(Some(connection)),
+                None => Err(CallError::Undecodable("too little is told".into())),
+            },
+        }
     }
 
     async fn test_connection(&self, at: &ConnectionRef, _: Instant) -> Result<bool, CallError> {
-        self.read(StepKind::Test).await?;
-        let ledger = self.0.world.ledger.lock().unwrap();
-        match ledger.get(&tenant(&at.sandbox), at.id.as_str()) {
-            Some(_) => Ok(self.0.world.works),
-            None => Err(not_found()),
+        let presence = self.read(StepKind::Test).await?;
+        if presence == Presence::Told && self.0.world.has(at.sandbox.as_str(), at.id.as_str()) {
+            Ok(self.0.world.setting.works)
+        } else {
+            Err(not_found())
         }
     }
 
@@ -135,11 +157,12 @@ impl FlowService for Port {
     async fn delete_connection(&self, at: &ConnectionRef, _: Instant) -> Result<(), CallError> {
         let Self(process) = self;
         let fault = process.step(StepKind::Delete).await;
-        let remove = || process.world.ledger.lock().unwrap().remove(&tenant(&at.sandbox), at.id.as_str());
+        let remove = || process.world.delete(at.sandbox.as_str(), at.id.as_str());
         let lost = || Err(CallError::Unavailable { retry_after: None, problem: None, cause: "lost".into() });
         match fault {
             Some(Fault::NotSent) => Err(CallError::Unreachable("refused".into())),
             Some(Fault::LostBeforeCommit) => lost(),
+            Some(Fault::NotFound) => Err(not_found()),
             Some(Fault::LostAfterCommit) => {
                 remove();
                 lost()
@@ -149,7 +172,7 @@ impl FlowService for Port {
                 process.die().await;
                 lost()
             }
-            _ => remove().map(drop).ok_or_else(not_found),
+            _ => remove().ok_or_else(not_found),
         }
     }
 
@@ -183,8 +206,15 @@ impl FlowService for Port {
 
 const NO_PART: &str = "no part of a creation";
 
+/// Whether what is there is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Told,
+    Denied,
+}
+
 impl Port {
-    async fn read(&self, kind: StepKind) -> Result<(), CallError> {
+    async fn read(&self, kind: StepKind) -> Result<Presence, CallError> {
         let Self(process) = self;
         match process.step(kind).await {
             Some(Fault::ReadFails) => {
@@ -194,10 +224,11 @@ impl Port {
                     cause: "down".into(),
                 });
             }
+            Some(Fault::NotFound) => return Ok(Presence::Denied),
             Some(Fault::DeathAfter) => process.die().await,
             _ => {}
         }
-        Ok(())
+        Ok(Presence::Told)
     }
 }
 
@@ -205,17 +236,32 @@ fn not_found() -> CallError {
     CallError::Refused { refusal: Refusal::NotFound, problem: Problem::default() }
 }
 
-/// A connection as the Flow Service tells of it.
-fn seen(connection: &emulator::Connection) -> Connection {
-    Connection {
-        id: ConnectionId::parse(&connection.id).unwrap(),
-        etag: Etag::parse(&connection.etag).unwrap(),
-        name: connection.content.name.clone(),
-        description: None,
-        state: ConnectionState::parse(&connection.state),
-        credentials: StoredCredentials { client_id: Some("x".to_owned()), ..StoredCredentials::default() },
-        created_at_ms: i64::try_from(connection.created_at_ms).unwrap(),
+/// What is stored of a connection that is sent.
+fn stored(connection: &NewConnection, reference: Option<RequestId>) -> Content {
+    Content {
+        sandbox: connection.sandbox.as_str().to_owned(),
+        name: connection.name.as_str().to_owned(),
+        description: stored_description(connection.description.as_ref(), reference),
+        client_id: connection.credentials.client_id.expose_secret().to_owned(),
+    }
+}
+
+fn created(made: &Made) -> CreatedConnection {
+    CreatedConnection { id: ConnectionId::parse(&made.id).unwrap(), etag: Etag::parse(&made.etag).unwrap() }
+}
+
+/// A connection as the service reads it.
+fn listed(shown: &Shown) -> ListedConnection {
+    ListedConnection {
+        id: ConnectionId::parse(&shown.id).ok(),
+        etag: shown.etag.as_deref().and_then(|etag| Etag::parse(etag).ok()),
+        name: shown.name.clone(),
+        description: shown.description.clone(),
+        state: ConnectionState::parse(&shown.state),
+        credentials: StoredCredentials { client_id: shown.client_id.clone(), ..StoredCredentials::default() },
+        created_at_ms: shown.created_at_ms,
         updated_at_ms: None,
-        created_client: Some("demo-client".to_owned()),
+        created_client: Some(shown.created_client.clone()),
+        is_of_another_source: false,
     }
 }

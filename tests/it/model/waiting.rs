@@ -8,7 +8,12 @@ use hubspot_connection_service::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::world::{Fault, StepKind, World};
+use super::{
+    faults::{Fault, StepKind},
+    replica::Request,
+    setting::{Callers, Setting},
+    world::{Faults, World},
+};
 
 /// The steps of a creation that goes well up to here.
 const CREATE: usize = 3;
@@ -21,13 +26,14 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn world(fault: Option<(usize, Fault)>, index_lag: Duration, verification: Verification) -> Arc<World> {
-    World::new(fault.into_iter().collect(), index_lag, verification, true)
+    let setting = Setting::of(Callers::One).lagging(index_lag.as_secs()).verified(verification, true);
+    World::new(setting, Faults::Script(fault.into_iter().collect()))
 }
 
 /// Calls a replica; `None` where the deadline was spent before there was an answer.
 async fn call(world: &Arc<World>, id: RequestId, within: Duration) -> Option<Result<Created, Error>> {
     let deadline = Instant::now() + within;
-    world.replica(0).send(Some(id), deadline, &CallProgress::default()).await.ok()
+    world.replica(0).send(Request::of(Some(id)), deadline, &CallProgress::default()).await.ok()
 }
 
 #[track_caller]
@@ -126,6 +132,9 @@ async fn a_connection_of_an_earlier_call_that_is_gone_does_not_work_once_it_was_
 
     // It may only not be seen at the moment.
     assert_pending(call(&world, id, seconds(20)).await, &world);
+    assert_pending(call(&world, id, seconds(60)).await, &world);
+    // From here on it is certainly visible, if it exists.
+    sleep(seconds(160)).await;
     for at_least in [28, 0] {
         let began = Instant::now();
         let error = call(&world, id, seconds(60)).await.unwrap().unwrap_err();

@@ -2,157 +2,84 @@
 //! replicas that can die.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt::Write as _,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use hubspot_connection_service::{
-    domain::{
-        CallProgress, ConnectionId, ConnectionName, CreatedConnection, Credential, Etag, HubSpotCredentials,
-        NewConnection, RequestId, SandboxName, TestReport, Verification,
-    },
-    emulator::{spec, store as emulator},
-    idempotency::{CAPACITY, FingerprintKeys, LEASE, MemoryStore, Retention},
-    service::{Background, CreateHubSpotConnection, Created, Error, Failure, Parts, Service},
+    domain::{ConnectionId, RequestId},
+    service::Background,
 };
-use tokio::time::{Instant, error::Elapsed, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{port::Port, records::Records};
-
-pub(super) const RETENTION: Retention = Retention {
-    request_id: Duration::from_secs(86_400),
-    settle_window: Duration::from_secs(90),
-    lease: LEASE,
+use super::{
+    callers::Answer,
+    dice::Throws,
+    faults::{Fault, Script, StepKind},
+    ledger::{Content, Ledger, Made},
+    listing::{Crowd, Shown},
+    records::Backend,
+    replica::{self, Keys, Replica},
+    setting::{Callers, Setting},
 };
 
-/// What can fail in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The request is not sent.
-    NotSent,
-    /// The request is refused for its rate.
-    Throttled,
-    /// The request is refused for its token.
-    TokenRefused,
-    /// The answer is lost, and so was the request.
-    LostBeforeCommit,
-    /// The answer is lost.
-    LostAfterCommit,
-    /// The answer is lost, and the request arrives so many seconds later.
-    LateCommit(u64),
-    /// The answer is lost so many seconds after it was carried out.
-    LostSlowly(u64),
-    /// The answer takes so many milliseconds.
-    SlowAnswer(u64),
-    /// Nothing can be read.
-    ReadFails,
-    /// The store is down.
-    StoreDown,
-    /// The store does it, and its answer is lost.
-    StoreAnswerLost,
-    /// The store seems to be down, and does it a second later.
-    StoreLate,
-    /// The process dies before the step.
-    DeathBefore,
-    /// The process dies after the step, before it has the answer.
-    DeathAfter,
+/// Where faults come from.
+pub(super) enum Faults {
+    Script(Script),
+    Thrown(Throws),
 }
 
-impl Fault {
-    pub(super) fn kills(self) -> bool {
-        matches!(self, Self::DeathBefore | Self::DeathAfter)
-    }
+/// A call of a port, and what happened to it.
+struct Step {
+    at: Instant,
+    replica: usize,
+    kind: StepKind,
 }
 
-/// A call of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StepKind {
-    Pass,
-    Create,
-    List,
-    Get,
-    Test,
-    Delete,
-    Store(&'static str),
-}
-
-impl StepKind {
-    /// The faults that can strike it.
-    pub(super) fn faults(self) -> &'static [Fault] {
-        match self {
-            Self::Pass => &[Fault::NotSent, Fault::DeathBefore],
-            Self::Create => &[
-                Fault::NotSent,
-                Fault::Throttled,
-                Fault::TokenRefused,
-                Fault::LostBeforeCommit,
-                Fault::LostAfterCommit,
-                Fault::LateCommit(1),
-                Fault::LateCommit(30),
-                Fault::LateCommit(84),
-                Fault::LostSlowly(60),
-                // Between a caller's deadline and its next call, and beyond both.
-                Fault::SlowAnswer(20_400),
-                Fault::SlowAnswer(30_000),
-                Fault::DeathBefore,
-                Fault::DeathAfter,
-            ],
-            Self::List | Self::Get | Self::Test => &[Fault::ReadFails, Fault::DeathBefore, Fault::DeathAfter],
-            Self::Delete => &[
-                Fault::NotSent,
-                Fault::LostBeforeCommit,
-                Fault::LostAfterCommit,
-                Fault::DeathBefore,
-                Fault::DeathAfter,
-            ],
-            Self::Store(_) => &[
-                Fault::StoreDown,
-                Fault::StoreAnswerLost,
-                Fault::StoreLate,
-                Fault::DeathBefore,
-                Fault::DeathAfter,
-            ],
-        }
-    }
+/// Something that a caller was told.
+pub(super) struct Told {
+    at: Instant,
+    /// How many steps there were.
+    pub(super) moment: usize,
+    pub(super) caller: usize,
+    /// The creation that it is about, where that is known.
+    pub(super) about: Option<RequestId>,
+    pub(super) answer: Answer,
 }
 
 /// Everything outside of the replicas, and the replicas.
 pub(super) struct World {
-    pub(super) ledger: Mutex<emulator::Store>,
+    pub(super) setting: Setting,
+    pub(super) ledger: Mutex<Ledger>,
+    pub(super) backend: Backend,
+    pub(super) keys: Keys,
     /// The state of a connection straight after its creation.
     initial_state: Mutex<&'static str>,
-    /// Whether connections work.
-    pub(super) works: bool,
-    pub(super) verification: Verification,
-    made: Mutex<Vec<(RequestId, ConnectionId)>>,
-    pub(super) records: MemoryStore,
-    script: BTreeMap<usize, Fault>,
-    steps: Mutex<Vec<(Instant, usize, StepKind)>>,
-    pub(super) index_lag: Duration,
+    faults: Mutex<Faults>,
+    fired: Mutex<Script>,
+    steps: Mutex<Vec<Step>>,
+    told: Mutex<Vec<Told>>,
     replicas: Mutex<HashMap<usize, Arc<Replica>>>,
     began: Instant,
 }
 
 impl World {
-    pub(super) fn new(
-        script: BTreeMap<usize, Fault>,
-        index_lag: Duration,
-        verification: Verification,
-        works: bool,
-    ) -> Arc<Self> {
+    pub(super) fn new(setting: Setting, faults: Faults) -> Arc<Self> {
+        let ledger = Ledger::new(setting.lists.crowd);
+        replica::set_wall_clock(ledger.now_ms());
         Arc::new(Self {
-            ledger: Mutex::default(),
+            setting,
+            ledger: Mutex::new(ledger),
+            backend: Backend::new(setting.memory()),
+            keys: Keys::new(),
             initial_state: Mutex::new("enabled"),
-            works,
-            verification,
-            made: Mutex::default(),
-            records: MemoryStore::new(RETENTION, CAPACITY),
-            script,
+            faults: Mutex::new(faults),
+            fired: Mutex::default(),
             steps: Mutex::default(),
-            index_lag,
+            told: Mutex::default(),
             replicas: Mutex::default(),
             began: Instant::now(),
         })
@@ -162,20 +89,20 @@ impl World {
     pub(super) fn replica(self: &Arc<Self>, number: usize) -> Arc<Replica> {
         let mut replicas = self.replicas.lock().unwrap();
         let replica = replicas.entry(number).or_insert_with(|| Replica::start(self, number));
-        if replica.process.dead.is_cancelled() {
+        if replica.process().dead.is_cancelled() {
+            if self.setting.records_die {
+                self.backend.forget();
+            }
             *replica = Replica::start(self, number);
         }
         Arc::clone(replica)
     }
 
-    /// The connections that were made, with the requests that made them.
+    /// The connections that requests made, with those requests.
     pub(super) fn made(&self) -> Vec<(RequestId, ConnectionId)> {
-        self.made.lock().unwrap().clone()
-    }
-
-    /// The connections that there are.
-    pub(super) fn ledger(&self) -> Vec<String> {
-        self.ledger.lock().unwrap().ledger().into_iter().map(|connection| connection.id).collect()
+        let ledger = self.ledger.lock().unwrap();
+        let made = ledger.all().iter().filter_map(|made| Some((made.by?, &made.id)));
+        made.map(|(by, id)| (by, ConnectionId::parse(id).unwrap())).collect()
     }
 
     /// Makes connections begin in another state than `enabled`.
@@ -185,58 +112,143 @@ impl World {
 
     /// Changes the state of every connection that there is.
     pub(super) fn set_state(&self, state: &str) {
-        for id in self.ledger() {
-            self.ledger.lock().unwrap().set_state(&id, state);
-        }
+        self.ledger.lock().unwrap().set_states(state);
     }
 
     /// Deletes every connection, as somebody else would.
     pub(super) fn clear(&self) {
-        *self.ledger.lock().unwrap() = emulator::Store::default();
+        self.ledger.lock().unwrap().clear();
     }
 
     pub(super) fn steps(&self) -> Vec<StepKind> {
-        self.steps.lock().unwrap().iter().map(|(_, _, kind)| *kind).collect()
+        self.steps.lock().unwrap().iter().map(|step| step.kind).collect()
+    }
+
+    /// The faults that struck.
+    pub(super) fn fired(&self) -> Script {
+        self.fired.lock().unwrap().clone()
+    }
+
+    /// How many steps there were so far, and the time.
+    pub(super) fn moment(&self) -> (usize, Instant) {
+        (self.steps.lock().unwrap().len(), Instant::now())
+    }
+
+    /// The most lists that were asked for within a second.
+    pub(super) fn most_lists_in_a_second(&self) -> usize {
+        let steps = self.steps.lock().unwrap();
+        let lists: Vec<_> = steps.iter().filter(|step| step.kind == StepKind::List).collect();
+        let since = |first: usize| {
+            lists[first..]
+                .iter()
+                .take_while(|step| step.at - lists[first].at < Duration::from_secs(1))
+                .count()
+        };
+        (0..lists.len()).map(since).max().unwrap_or(0)
+    }
+
+    pub(super) fn tell(&self, caller: usize, about: Option<RequestId>, answer: &Answer) {
+        let (moment, at) = self.moment();
+        let answer = answer.clone();
+        self.told.lock().unwrap().push(Told { at, moment, caller, about, answer });
+    }
+
+    /// Looks at everything that callers were told.
+    pub(super) fn for_all_told(&self, look: impl FnMut(&Told)) {
+        self.told.lock().unwrap().iter().for_each(look);
     }
 
     /// What happened, for a person.
     pub(super) fn trace(&self) -> String {
+        let (steps, told, fired) =
+            (self.steps.lock().unwrap(), self.told.lock().unwrap(), self.fired.lock().unwrap());
         let mut trace = String::new();
-        for (index, (at, replica, kind)) in self.steps.lock().unwrap().iter().enumerate() {
-            let fault = self.script.get(&index).map(|fault| format!(" ✗ {fault:?}")).unwrap_or_default();
+        let mut told = told.iter().peekable();
+        for (index, Step { at, replica, kind }) in steps.iter().enumerate() {
+            while let Some(Told { at, caller, answer, .. }) = told.next_if(|told| told.moment <= index) {
+                let _ = writeln!(trace, "     {:>9.3?} caller {caller} is told {answer:?}", *at - self.began);
+            }
+            let fault = fired.get(&index).map(|fault| format!(" ✗ {fault:?}")).unwrap_or_default();
             let _ =
                 writeln!(trace, "{index:4} {:>9.3?} replica {replica}: {kind:?}{fault}", *at - self.began);
+        }
+        for Told { at, caller, answer, .. } in told {
+            let _ = writeln!(trace, "     {:>9.3?} caller {caller} is told {answer:?}", *at - self.began);
         }
         trace
     }
 
-    pub(super) fn commit(&self, connection: &NewConnection, request_id: RequestId) -> CreatedConnection {
-        let mut ledger = self.ledger.lock().unwrap();
-        let new = emulator::NewConnection {
-            name: connection.name.as_str().to_owned(),
-            description: None,
-            spec: &spec::HUBSPOT,
-            params: BTreeMap::new(),
-            client: "demo-client".to_owned(),
-        };
-        let made = ledger.create(&tenant(&connection.sandbox), new, *self.initial_state.lock().unwrap());
-        let created = CreatedConnection {
-            id: ConnectionId::parse(&made.id).unwrap(),
-            etag: Etag::parse(&made.etag).unwrap(),
-        };
-        self.made.lock().unwrap().push((request_id, created.id.clone()));
-        created
+    /// A creation arrives that was sent at this moment.
+    pub(super) fn commit(&self, content: Content, by: RequestId, sent: (usize, Instant)) -> Made {
+        let state = *self.initial_state.lock().unwrap();
+        self.ledger.lock().unwrap().create(content, state, by, sent).clone()
     }
-}
 
-pub(super) fn tenant(sandbox: &SandboxName) -> emulator::Tenant {
-    emulator::Tenant { org: "ORG@AdobeOrg".to_owned(), sandbox: sandbox.as_str().to_owned() }
-}
+    /// One page of what a list shows of a sandbox.
+    pub(super) fn list(&self, sandbox: &str, page: Option<&str>) -> (Vec<Shown>, Option<String>) {
+        let lists = &self.setting.lists;
+        let ledger = self.ledger.lock().unwrap();
+        let listed = ledger.present(sandbox).filter(|made| made.made_at.elapsed() >= lists.lag);
+        let mut all: Vec<_> = listed
+            .map(|made| if made.by.is_some() { lists.alteration.apply(made.shown()) } else { made.shown() })
+            .collect();
+        if lists.crowd == Crowd::OthersAndAnUnreadableOne
+            && let Some(oldest) = all.last().cloned()
+        {
+            let id = "00000000-0000-4000-8000-000000000000".to_owned();
+            all.push(Shown { id, etag: None, name: None, created_at_ms: None, ..oldest });
+        }
+        lists.page(all, page)
+    }
 
-/// A process that serves calls until it dies.
-pub(super) struct Replica {
-    service: Service<Port>,
-    process: Process,
+    /// What reading a connection by its ID shows.
+    pub(super) fn get(&self, sandbox: &str, id: &str) -> Option<Shown> {
+        let Setting { lists, get_lag, .. } = &self.setting;
+        let ledger = self.ledger.lock().unwrap();
+        let made = ledger.get(sandbox, id).filter(|made| made.made_at.elapsed() >= *get_lag)?;
+        Some(if lists.is_read_altered { lists.alteration.apply(made.shown()) } else { made.shown() })
+    }
+
+    /// Deletes a connection; `None` where there seems to be none.
+    pub(super) fn delete(&self, sandbox: &str, id: &str) -> Option<()> {
+        let mut ledger = self.ledger.lock().unwrap();
+        ledger.get(sandbox, id).filter(|made| made.made_at.elapsed() >= self.setting.delete_lag)?;
+        ledger.remove(sandbox, id)
+    }
+
+    /// Whether there is a connection of this ID, whoever can see it.
+    pub(super) fn has(&self, sandbox: &str, id: &str) -> bool {
+        self.ledger.lock().unwrap().get(sandbox, id).is_some()
+    }
+
+    /// The fault that strikes a step of a replica.
+    fn strike(&self, replica: usize, kind: StepKind) -> Option<Fault> {
+        let index = {
+            let mut steps = self.steps.lock().unwrap();
+            steps.push(Step { at: Instant::now(), replica, kind });
+            steps.len() - 1
+        };
+        // Who dies cannot tell its caller under which name to ask again.
+        let is_mortal = self.setting.callers != Callers::OneWithoutId;
+        let mut possible = kind.faults(self.setting.weather);
+        possible.retain(|fault| is_mortal || !fault.kills());
+        let fault = match &mut *self.faults.lock().unwrap() {
+            Faults::Script(script) => script.get(&index).copied().filter(|fault| possible.contains(fault)),
+            Faults::Thrown(throws) => throws.strike(&possible),
+        };
+        match fault {
+            Some(Fault::Forgets) => self.backend.forget(),
+            // It does not know that it forgets, only that it may.
+            Some(Fault::Evicts) => self.backend.forget(),
+            Some(Fault::ClockSteps(seconds)) => self.backend.step_clock(seconds),
+            Some(Fault::Foreign(foreigner)) => self.ledger.lock().unwrap().intrude(foreigner),
+            _ => {}
+        }
+        if let Some(fault) = fault {
+            self.fired.lock().unwrap().insert(index, fault);
+        }
+        fault
+    }
 }
 
 /// What makes a process die.
@@ -244,127 +256,28 @@ pub(super) struct Replica {
 pub(super) struct Process {
     pub(super) world: Arc<World>,
     number: usize,
-    background: Background,
-    dead: CancellationToken,
+    pub(super) background: Background,
+    pub(super) dead: CancellationToken,
 }
 
 impl Process {
+    pub(super) fn start(world: &Arc<World>, number: usize) -> Self {
+        let (background, dead) = (Background::default(), CancellationToken::new());
+        Self { world: Arc::clone(world), number, background, dead }
+    }
+
     /// Takes a step: tells the fault that strikes it, and never returns where that is death.
     pub(super) async fn step(&self, kind: StepKind) -> Option<Fault> {
-        let fault = {
-            let mut steps = self.world.steps.lock().unwrap();
-            steps.push((Instant::now(), self.number, kind));
-            self.world.script.get(&(steps.len() - 1)).copied().filter(|fault| kind.faults().contains(fault))
-        };
+        let fault = self.world.strike(self.number, kind);
         if fault == Some(Fault::DeathBefore) {
             self.die().await;
         }
-        fault
+        fault.filter(|fault| !fault.is_weather())
     }
 
     pub(super) async fn die(&self) {
         self.dead.cancel();
         self.background.kill();
         std::future::pending().await
-    }
-}
-
-/// What a caller is left with.
-pub(super) enum Answer {
-    Created(RequestId, ConnectionId),
-    /// It was created, did not work, and was deleted again.
-    Rejected(RequestId),
-    /// Nothing was created, or the caller knows the request id.
-    Repeat,
-    /// The error said to repeat the call with this request id.
-    RepeatWith(RequestId),
-}
-
-impl Replica {
-    fn start(world: &Arc<World>, number: usize) -> Arc<Self> {
-        let background = Background::default();
-        let dead = CancellationToken::new();
-        let process = Process { world: Arc::clone(world), number, background: background.clone(), dead };
-        let service = Service::new(
-            Parts {
-                flow_service: Port(process.clone()),
-                store: Arc::new(Records(process.clone())),
-                fingerprint_keys: FingerprintKeys::new(&[7; 32], None),
-                retention: RETENTION,
-                background,
-            },
-            100.try_into().unwrap(),
-        );
-        Arc::new(Self { service, process })
-    }
-
-    /// One call, by a caller that leaves at its deadline.
-    pub(super) async fn send(
-        &self,
-        request_id: Option<RequestId>,
-        deadline: Instant,
-        progress: &CallProgress,
-    ) -> Result<Result<Created, Error>, Elapsed> {
-        let command = CreateHubSpotConnection {
-            request_id,
-            connection: connection(),
-            verification: self.process.world.verification,
-        };
-        timeout_at(deadline, self.service.create_hubspot_connection(command, deadline, progress)).await
-    }
-
-    /// The same, by a caller that knows what to do with each answer.
-    pub(super) async fn create(&self, request_id: Option<RequestId>, deadline: Instant) -> Answer {
-        let progress = CallProgress::default();
-        let answer = tokio::select! {
-            answer = self.send(request_id, deadline, &progress) => answer,
-            () = self.process.dead.cancelled() => return Answer::Repeat,
-        };
-        match answer {
-            Ok(Ok(created)) => {
-                let test = created.test.as_ref().map(TestReport::passed);
-                // A report can also say that nothing is known.
-                assert!(test != Some(true) || self.process.world.works);
-                assert_eq!(test.is_some(), self.process.world.verification != Verification::None);
-                Answer::Created(created.request_id, created.connection.id)
-            }
-            Ok(Err(error)) => match &*error.failure {
-                Failure::OutcomeUnknown { .. } | Failure::Crashed | Failure::VerificationPending { .. } => {
-                    Answer::RepeatWith(error.request_id)
-                }
-                Failure::VerificationFailed { left_behind: None, .. } => Answer::Rejected(error.request_id),
-                Failure::VerificationFailed { left_behind: Some(_), .. } => {
-                    Answer::RepeatWith(error.request_id)
-                }
-                Failure::RequestIdReused | Failure::Ambiguous(_) => {
-                    panic!("{error:?} {:?}\n{}", self.process.world.script, self.process.world.trace())
-                }
-                Failure::NotCreated(_)
-                | Failure::RequestInProgress { .. }
-                | Failure::NameInProgress { .. }
-                | Failure::TooMany
-                | Failure::Store(_)
-                | Failure::Abandoned => Answer::Repeat,
-            },
-            Err(_) => match progress.creation() {
-                Some(creation) if creation.may_exist() => Answer::RepeatWith(creation.request_id()),
-                _ => Answer::Repeat,
-            },
-        }
-    }
-}
-
-fn connection() -> NewConnection {
-    let credential = || Credential::parse("x").unwrap();
-    NewConnection {
-        sandbox: SandboxName::parse("prod").unwrap(),
-        name: ConnectionName::parse("HubSpot").unwrap(),
-        description: None,
-        credentials: HubSpotCredentials {
-            client_id: credential(),
-            client_secret: credential(),
-            access_token: credential(),
-            refresh_token: credential(),
-        },
     }
 }

@@ -1,21 +1,47 @@
-//! What is expected of the answers of a store, where they hold times.
+//! What is expected of the replies of a store, where they hold times.
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{Claim, StoreError};
+use hubspot_connection_service::idempotency::{Claim, Fingerprint, Moment, StoreError};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
-/// What may be lost to a slow machine where the clock is a real one.
-const TOLERANCE: Duration = Duration::from_secs(5);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
+/// How much a slow machine may add where the clock is a real one.
+const TOLERANCE_MS: u128 = 5000;
 
 #[track_caller]
-fn assert_about(actual: Duration, expected: Duration) {
-    assert!(actual.abs_diff(expected) <= TOLERANCE, "{actual:?} instead of {expected:?}");
+pub(super) fn assert_about(actual: Duration, expected: Duration) {
+    assert!(
+        actual.abs_diff(expected).as_millis() <= TOLERANCE_MS,
+        "{actual:?} instead of about {expected:?}"
+    );
+}
+
+#[track_caller]
+pub(super) fn assert_ago(moment: Moment, expected: Duration) {
+    let ago = u64::try_from(moment.store_ago_ms).map(Duration::from_millis);
+    assert_about(ago.unwrap_or_else(|_| panic!("{moment:?}")), expected);
 }
 
 #[track_caller]
 pub(super) fn assert_lost<T: std::fmt::Debug>(result: Result<T, StoreError>) {
     assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
+}
+
+#[track_caller]
+pub(super) fn assert_unreadable<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    assert!(matches!(result, Err(StoreError::Unreadable(_))), "{result:?}");
+}
+
+#[track_caller]
+pub(super) fn assert_fresh(claim: Claim) {
+    assert!(matches!(claim, Claim::Fresh { .. }), "{claim:?}");
+}
+
+#[track_caller]
+pub(super) fn assert_remembers(claim: Claim, expected: Duration) {
+    let Claim::Fresh { remembers_for } = claim else { panic!("{claim:?}") };
+    assert_about(remembers_for, expected);
 }
 
 #[track_caller]
@@ -25,14 +51,15 @@ pub(super) fn assert_in_progress(claim: Claim, left: Duration) {
 }
 
 #[track_caller]
-pub(super) fn assert_name_in_progress(claim: Claim, left: Duration) {
-    let Claim::NameInProgress { retry_after } = claim else { panic!("{claim:?}") };
-    assert_about(retry_after, left);
+pub(super) fn assert_unknown(claim: Claim, first: Duration, last: Duration) {
+    let Claim::Unknown { first_sent, last_sent } = claim else { panic!("{claim:?}") };
+    assert_ago(first_sent, first);
+    assert_ago(last_sent, last);
 }
 
 #[track_caller]
-pub(super) fn assert_unknown(claim: Claim, first: Duration, last: Duration) {
-    let Claim::Unknown { first_sent, last_sent } = claim else { panic!("{claim:?}") };
-    assert_about(first_sent, first);
-    assert_about(last_sent, last);
+pub(super) fn assert_other_content(claim: Claim, expected: Fingerprint, created: Option<&str>) {
+    let Claim::OtherContent { stored, connection } = claim else { panic!("{claim:?}") };
+    assert_eq!(stored, expected);
+    assert_eq!(connection.map(|id| id.to_string()).as_deref(), created);
 }

@@ -2,40 +2,70 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{Claim, Keep, MemoryStore, Recorded, Store, StoreError};
+use hubspot_connection_service::idempotency::{
+    Keep, Lease, MemoryStore, Origin, Recorded, Store, StoreError,
+};
 
-use super::{connection, lease, outcome, retry, subject::RETENTION};
+use super::{
+    connection,
+    expect::{SECOND, assert_fresh, assert_remembers},
+    lease, retry,
+    subject::{BEGIN_MS, RETENTION},
+};
+
+async fn assert_full(store: &MemoryStore) {
+    let full = store.claim(&lease(), BEGIN_MS).await;
+    assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_full_store_refuses_new_ids_and_keeps_the_others() {
     let store = MemoryStore::new(RETENTION, 2);
-    let (one, two, three) = (lease("1"), lease("2"), lease("3"));
-    assert_eq!(store.claim(&one).await.unwrap(), Claim::Fresh);
-    assert_eq!(store.claim(&two).await.unwrap(), Claim::Fresh);
-    let full = store.claim(&three).await;
-    assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
+    let (one, two, three) = (lease(), lease(), lease());
+    let done = async |lease: &Lease, id: &str| {
+        store.done(lease, &connection(id), Origin::Reply, Keep::Remember, BEGIN_MS).await.unwrap()
+    };
+    assert_fresh(store.claim(&one, BEGIN_MS).await.unwrap());
+    assert_fresh(store.claim(&two, BEGIN_MS).await.unwrap());
+    assert_full(&store).await;
 
-    // Every step on what it knows goes on, and the truth is written even beyond the limit.
-    store.begin_sending(&one).await.unwrap();
-    assert_eq!(store.done(&one, &connection("c-1"), Keep::Remember).await.unwrap(), Recorded::Done);
-    assert_eq!(store.claim(&retry(&one)).await.unwrap(), Claim::Done(outcome("c-1")));
-    assert_eq!(store.done(&three, &connection("c-3"), Keep::Remember).await.unwrap(), Recorded::Done);
-    let full = store.claim(&lease("4")).await;
-    assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
+    // Every step on a known id still works, and an outcome is recorded even beyond the limit.
+    store.begin_sending(&one, BEGIN_MS).await.unwrap();
+    assert_eq!(done(&one, "c-1").await, Recorded::Done);
+    assert!(matches!(done(&retry(&one), "c-1").await, Recorded::Already(_)));
+    assert_eq!(done(&three, "c-3").await, Recorded::Done);
+    assert_full(&store).await;
 
-    tokio::time::advance(RETENTION.request_id + Duration::from_secs(1)).await;
-    assert_eq!(store.claim(&lease("4")).await.unwrap(), Claim::Fresh);
-    assert_eq!(store.claim(&lease("5")).await.unwrap(), Claim::Fresh);
+    tokio::time::advance(RETENTION.request_id + SECOND).await;
+    assert_fresh(store.claim(&lease(), BEGIN_MS).await.unwrap());
+    assert_fresh(store.claim(&lease(), BEGIN_MS).await.unwrap());
+    assert_full(&store).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn locks_and_forgotten_outcomes_take_no_room() {
+async fn what_is_released_or_forgotten_takes_no_space() {
     let store = MemoryStore::new(RETENTION, 1);
     for n in 0..100 {
-        let held = lease(&format!("name {n}"));
-        assert_eq!(store.claim(&held).await.unwrap(), Claim::Fresh);
-        store.begin_sending(&held).await.unwrap();
-        let created = connection(&format!("c-{n}"));
-        assert_eq!(store.done(&held, &created, Keep::Forget).await.unwrap(), Recorded::Done);
+        let held = lease();
+        assert_fresh(store.claim(&held, BEGIN_MS).await.unwrap());
+        if n % 2 == 0 {
+            store.release(&held).await.unwrap();
+        } else {
+            store.begin_sending(&held, BEGIN_MS).await.unwrap();
+            let created = connection("c-1");
+            let recorded = store.done(&held, &created, Origin::Reply, Keep::Forget, BEGIN_MS).await.unwrap();
+            assert_eq!(recorded, Recorded::Done);
+        }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_remembers_since_it_began_whatever_the_wall_clock_says() {
+    let store = MemoryStore::new(RETENTION, 10);
+    tokio::time::advance(100 * SECOND).await;
+    for wall_ms in [BEGIN_MS, 0, BEGIN_MS + 3_600_000] {
+        assert_remembers(store.claim(&lease(), wall_ms).await.unwrap(), 100 * SECOND);
+    }
+    let restarted = MemoryStore::new(RETENTION, 10);
+    assert_remembers(restarted.claim(&lease(), BEGIN_MS).await.unwrap(), Duration::ZERO);
 }

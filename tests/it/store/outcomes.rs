@@ -1,135 +1,130 @@
 //! What every store does with the outcome of a creation.
 
-use std::time::Duration;
-
-use hubspot_connection_service::{
-    domain::{ConnectionId, RequestId},
-    idempotency::{Claim, Keep, Key, Recorded},
-};
+use hubspot_connection_service::idempotency::{Keep, Origin, Outcome, Recorded, Verdict};
 
 use super::{
     Subject, connection,
-    expect::{SECOND, assert_in_progress, assert_lost, assert_name_in_progress, assert_unknown},
+    expect::{HOUR, SECOND, assert_fresh, assert_lost, assert_other_content, assert_unknown},
     lease, other_content, outcome, retry,
     subject::RETENTION,
 };
 
+const KEEPS: [Keep; 3] = [Keep::Remember, Keep::RememberUnverified, Keep::Forget];
+
 pub(super) async fn a_done_record_answers_everybody(subject: Subject) {
-    let held = lease("n");
-    subject.send(&held).await;
-    let recorded = subject.store.done(&held, &connection("c-1"), Keep::Remember).await.unwrap();
-    assert_eq!(recorded, Recorded::Done);
-    assert_eq!(subject.claim(&held).await, Claim::Done(outcome("c-1")));
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Done(outcome("c-1")));
-    assert_eq!(subject.claim(&lease("n")).await, Claim::Fresh);
-    assert_lost(subject.store.begin_sending(&held).await);
-    assert_lost(subject.store.release(&held).await);
+    for origin in [Origin::Reply, Origin::Search, Origin::Unrecorded] {
+        for (keep, verdict) in [(Keep::Remember, None), (Keep::RememberUnverified, Some(Verdict::Pending))] {
+            let held = lease();
+            subject.send(&held).await;
+            let (created, wall_ms) = (connection("c-1"), subject.wall_ms());
+            let recorded = subject.store.done(&held, &created, origin, keep, wall_ms).await.unwrap();
+            assert_eq!(recorded, Recorded::Done);
+            let expected = Outcome { connection: created, origin, verdict };
+            assert_eq!(subject.outcome(&held).await, expected);
+            assert_eq!(subject.outcome(&retry(&held)).await, expected);
+            assert_lost(subject.store.abandon(&held).await);
+        }
+    }
 }
 
 pub(super) async fn the_first_outcome_stays(subject: Subject) {
-    let held = lease("n");
+    let held = lease();
     subject.send(&held).await;
-    subject.store.done(&held, &connection("c-1"), Keep::Remember).await.unwrap();
-    for keep in [Keep::Remember, Keep::RememberUnverified, Keep::Forget] {
-        let again = subject.store.done(&held, &connection("c-1"), keep).await.unwrap();
-        assert_eq!(again, Recorded::Already(outcome("c-1")));
-        let another = subject.store.done(&retry(&held), &connection("c-2"), keep).await.unwrap();
-        assert_eq!(another, Recorded::Already(outcome("c-1")));
+    subject.done(&held, "c-1", Keep::Remember).await;
+    for keep in KEEPS {
+        for attempt in [&held, &retry(&held), &other_content(&held)] {
+            for id in ["c-1", "c-2"] {
+                assert_eq!(subject.done(attempt, id, keep).await, Recorded::Already(outcome("c-1")));
+            }
+        }
     }
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Done(outcome("c-1")));
-    // What was not recorded is free for the one that it belongs to.
-    let other = lease("n");
-    assert_eq!(subject.store.done(&other, &connection("c-2"), Keep::Remember).await.unwrap(), Recorded::Done);
+    assert_eq!(subject.outcome(&retry(&held)).await, outcome("c-1"));
 }
 
-pub(super) async fn a_late_outcome_is_recorded_whoever_holds_the_record(subject: Subject) {
-    let late = lease("n");
+pub(super) async fn an_outcome_is_recorded_in_every_state_whoever_records_it(subject: Subject) {
+    for by_the_holder in [true, false] {
+        let leases = [lease(), lease(), lease(), lease(), lease()];
+        let [claimed, sending, unknown, resent, abandoned] = &leases;
+        assert_fresh(subject.claim(claimed).await);
+        subject.send(sending).await;
+        subject.send(unknown).await;
+        subject.store.outcome_unknown(unknown).await.unwrap();
+        subject.send_twice(resent).await;
+        subject.send(abandoned).await;
+        subject.store.abandon(abandoned).await.unwrap();
+        for held in &leases {
+            let by = if by_the_holder { held.clone() } else { retry(held) };
+            assert_eq!(subject.done(&by, "c-1", Keep::Remember).await, Recorded::Done);
+            assert_eq!(subject.outcome(&retry(held)).await, outcome("c-1"));
+            assert_lost(subject.store.renew(held).await);
+        }
+    }
+
+    // The holder was given up, and its successor has sent again.
+    let late = lease();
     subject.send(&late).await;
     subject.pass(RETENTION.lease + SECOND).await;
     let successor = retry(&late);
-    assert_unknown(subject.claim(&successor).await, RETENTION.lease, RETENTION.lease);
-    assert_eq!(subject.store.done(&late, &connection("c-1"), Keep::Remember).await.unwrap(), Recorded::Done);
-    assert_lost(subject.store.begin_sending(&successor).await);
-    assert_eq!(subject.claim(&successor).await, Claim::Done(outcome("c-1")));
+    let age = RETENTION.lease + SECOND;
+    assert_unknown(subject.claim(&successor).await, age, age);
+    subject.resend(&successor).await;
+    assert_eq!(subject.done(&late, "c-1", Keep::Remember).await, Recorded::Done);
+    assert_lost(subject.store.not_created(&successor).await);
+    assert_eq!(subject.done(&successor, "c-2", Keep::Remember).await, Recorded::Already(outcome("c-1")));
+}
 
-    let missing = lease("m");
-    assert_eq!(
-        subject.store.done(&missing, &connection("c-2"), Keep::Remember).await.unwrap(),
-        Recorded::Done
+pub(super) async fn an_outcome_is_recorded_without_a_record(subject: Subject) {
+    let missing = lease();
+    assert_eq!(subject.done(&missing, "c-1", Keep::Remember).await, Recorded::Done);
+    assert_eq!(subject.outcome(&retry(&missing)).await, outcome("c-1"));
+    assert_other_content(
+        subject.claim(&other_content(&missing)).await,
+        missing.fingerprints.current,
+        Some("c-1"),
     );
-    assert_eq!(subject.claim(&retry(&missing)).await, Claim::Done(outcome("c-2")));
+}
 
+pub(super) async fn an_outcome_brings_the_content_that_was_sent(subject: Subject) {
     // The id was forgotten, and taken for another content.
-    let forgotten = lease("o");
+    let forgotten = lease();
     let other = other_content(&forgotten);
-    assert_eq!(subject.claim(&other).await, Claim::Fresh);
-    assert_eq!(
-        subject.store.done(&forgotten, &connection("c-3"), Keep::Remember).await.unwrap(),
-        Recorded::Done
-    );
-    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
-    assert_eq!(subject.claim(&forgotten).await, Claim::Done(outcome("c-3")));
+    assert_fresh(subject.claim(&other).await);
+    assert_eq!(subject.done(&forgotten, "c-1", Keep::Remember).await, Recorded::Done);
+    assert_other_content(subject.claim(&other).await, forgotten.fingerprints.current, Some("c-1"));
+    assert_eq!(subject.outcome(&forgotten).await, outcome("c-1"));
 }
 
-pub(super) async fn an_outcome_belongs_to_one_id(subject: Subject) {
-    let (one, other) = (lease("n"), lease("m"));
-    let (first, second) = (connection("c-1"), connection("c-2"));
-    subject.send(&one).await;
-    subject.store.done(&one, &first, Keep::Remember).await.unwrap();
-    subject.send(&other).await;
-    for keep in [Keep::Remember, Keep::RememberUnverified, Keep::Forget] {
-        let recorded = subject.store.done(&other, &first, keep).await.unwrap();
-        assert_eq!(recorded, Recorded::BelongsToAnother);
-    }
-    assert_in_progress(subject.claim(&retry(&other)).await, RETENTION.lease);
-    assert_name_in_progress(subject.claim(&lease("m")).await, RETENTION.settle_window);
-    subject.store.done(&other, &second, Keep::Remember).await.unwrap();
-
-    let ids = [connection("c-3").id, second.id.clone(), first.id.clone()];
-    let stranger = Key { request_id: RequestId::generate(), ..one.key.clone() };
-    let of_others = async |key, ids: &[ConnectionId]| {
-        let others = subject.store.outcomes_of_others(key, ids).await.unwrap();
-        others.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    assert_eq!(of_others(&one.key, &ids).await, ["c-2"]);
-    assert_eq!(of_others(&other.key, &ids).await, ["c-1"]);
-    assert_eq!(of_others(&stranger, &ids).await, ["c-2", "c-1"]);
-    assert!(of_others(&stranger, &[]).await.is_empty());
-}
-
-pub(super) async fn the_outcome_of_a_forgotten_id_is_known_as_long_as_an_id(subject: Subject) {
-    let held = lease("n");
+pub(super) async fn a_forgotten_outcome_leaves_no_record(subject: Subject) {
+    let (held, missing) = (lease(), lease());
     subject.send(&held).await;
-    let created = connection("c-1");
-    assert_eq!(subject.store.done(&held, &created, Keep::Forget).await.unwrap(), Recorded::Done);
-    let other = lease("n");
-    assert_eq!(subject.claim(&other).await, Claim::Fresh);
-    let ids = [created.id.clone()];
-    assert_eq!(subject.store.outcomes_of_others(&other.key, &ids).await.unwrap(), ids);
-    assert_eq!(
-        subject.store.done(&other, &created, Keep::Remember).await.unwrap(),
-        Recorded::BelongsToAnother
-    );
-    subject.pass(RETENTION.request_id + SECOND).await;
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
-    assert_eq!(subject.store.done(&other, &created, Keep::Remember).await.unwrap(), Recorded::Done);
+    for lease in [held, missing] {
+        for _ in 0..2 {
+            assert_eq!(subject.done(&lease, "c-1", Keep::Forget).await, Recorded::Done);
+        }
+        assert_lost(subject.store.renew(&lease).await);
+        assert_fresh(subject.claim(&other_content(&lease)).await);
+    }
 }
 
-pub(super) async fn an_id_is_forgotten_in_the_end(subject: Subject) {
-    let done = lease("n");
+pub(super) async fn one_connection_may_be_the_outcome_of_two_ids(subject: Subject) {
+    let (one, other) = (lease(), lease());
+    for held in [&one, &other] {
+        subject.send(held).await;
+        assert_eq!(subject.done(held, "c-1", Keep::Remember).await, Recorded::Done);
+        assert_eq!(subject.outcome(held).await, outcome("c-1"));
+    }
+}
+
+pub(super) async fn an_outcome_is_forgotten_in_the_end(subject: Subject) {
+    let done = lease();
     subject.send(&done).await;
-    let hour = Duration::from_secs(60 * 60);
-    subject.pass(hour).await;
+    subject.pass(HOUR).await;
     // The time counts from the last change.
-    subject.store.done(&done, &connection("c-1"), Keep::Remember).await.unwrap();
-    subject.pass(RETENTION.request_id - hour).await;
-    assert_eq!(subject.claim(&retry(&done)).await, Claim::Done(outcome("c-1")));
-    subject.pass(hour + SECOND).await;
-    let other = lease("m");
-    let others = subject.store.outcomes_of_others(&other.key, &[connection("c-1").id]).await.unwrap();
-    assert_eq!(others, []);
-    assert_eq!(subject.store.done(&other, &connection("c-1"), Keep::Remember).await.unwrap(), Recorded::Done);
-    assert_eq!(subject.claim(&other_content(&done)).await, Claim::Fresh);
-    let others = subject.store.outcomes_of_others(&done.key, &[connection("c-1").id]).await.unwrap();
-    assert_eq!(others, [connection("c-1").id]);
+    subject.done(&done, "c-1", Keep::Remember).await;
+    subject.pass(RETENTION.request_id - HOUR).await;
+    assert_eq!(subject.outcome(&retry(&done)).await, outcome("c-1"));
+    // A reply changes nothing.
+    assert_eq!(subject.done(&done, "c-2", Keep::Remember).await, Recorded::Already(outcome("c-1")));
+    subject.pass(HOUR + SECOND).await;
+    assert_fresh(subject.claim(&other_content(&done)).await);
 }

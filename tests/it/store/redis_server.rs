@@ -1,6 +1,7 @@
 //! A Redis server of one test.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     io::{self, Write as _},
     path::PathBuf,
@@ -9,8 +10,13 @@ use std::{
     time::Duration,
 };
 
-use hubspot_connection_service::idempotency::{RedisStore, Retention};
+use hubspot_connection_service::{
+    domain::RequestId,
+    idempotency::{RedisStore, Retention},
+};
 use redis::{Client, Script, aio::MultiplexedConnection};
+#[cfg(feature = "emulator")]
+use rustix::process::{Pid, Signal, kill_process};
 use secrecy::SecretString;
 use tokio::{
     net::UnixStream,
@@ -22,15 +28,33 @@ pub(crate) const ORG: &str = "1234@AdobeOrg";
 /// A server on a Unix socket, which keeps nothing on disk and ends with the test.
 pub(crate) struct RedisServer {
     directory: PathBuf,
+    setup: Setup,
     process: Option<Child>,
+}
+
+/// How a server is run besides.
+#[derive(Default)]
+pub(crate) struct Setup {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl RedisServer {
     /// `None`, and a word about it, where there is no `redis-server` and none is required.
     pub(crate) async fn start() -> Option<Self> {
+        Self::with(Setup::default()).await
+    }
+
+    /// The same with these arguments, which count before those of every server.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Option<Self> {
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        Self::with(Setup { arguments, ..Setup::default() }).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Option<Self> {
         let directory = env::temp_dir().join(format!("hcs-redis-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&directory).unwrap();
-        let mut server = Self { directory, process: None };
+        let mut server = Self { directory, setup, process: None };
         match server.run().await {
             Ok(()) => Some(server),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -54,6 +78,7 @@ impl RedisServer {
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--appendonly", "no"]);
         command.arg("--unixsocket").arg(self.socket()).arg("--dir").arg(&self.directory);
+        command.args(&self.setup.arguments).envs(self.setup.environment.iter().cloned());
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn()?;
         self.process = Some(process);
         while UnixStream::connect(self.socket()).await.is_err() {
@@ -68,6 +93,15 @@ impl RedisServer {
         if let Some(mut process) = self.process.take() {
             process.kill().await.unwrap();
             let _ = fs::remove_file(self.socket());
+        }
+    }
+
+    /// Tells the process something; where there is none, nobody.
+    #[cfg(feature = "emulator")]
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.process.as_ref().and_then(Child::id);
+        if let Some(id) = id.and_then(|id| Pid::from_raw(i32::try_from(id).unwrap())) {
+            kill_process(id, signal).unwrap();
         }
     }
 
@@ -91,30 +125,51 @@ impl RedisServer {
         redis::cmd("KEYS").arg("*").query_async(&mut self.connection().await).await.unwrap()
     }
 
+    /// The key of a record.
+    pub(crate) fn record(id: &RequestId) -> String {
+        format!("hcs:{{{ORG}}}:request:{id}")
+    }
+
+    /// The key of what the store remembers.
+    pub(crate) fn memory() -> String {
+        format!("hcs:{{{ORG}}}:memory")
+    }
+
+    /// The fields of a record; none where there is no record.
+    pub(crate) async fn fields(&self, id: &RequestId) -> BTreeMap<String, String> {
+        redis::cmd("HGETALL").arg(Self::record(id)).query_async(&mut self.connection().await).await.unwrap()
+    }
+
     /// Makes time pass by moving everything that is stored into the past.
     pub(crate) async fn pass(&self, time: Duration) {
         let script = Script::new(
             r"
             local passed = tonumber(ARGV[1])
+            local function move(key, fields)
+              for _, field in ipairs(fields) do
+                if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -passed) end
+              end
+            end
             for _, key in ipairs(redis.call('KEYS', '*')) do
               local left = redis.call('PTTL', key)
-              assert(left >= 0, key .. ' never expires')
-              if left <= passed then
-                redis.call('DEL', key)
+              if key == KEYS[1] then
+                assert(left == -1, key .. ' expires')
+                move(key, {'since'})
               else
-                for _, field in ipairs({'lease_until', 'first_sent', 'last_sent'}) do
-                  if redis.call('TYPE', key).ok == 'hash' and redis.call('HEXISTS', key, field) == 1 then
-                    redis.call('HINCRBY', key, field, -passed)
-                  end
+                assert(left >= 0, key .. ' never expires')
+                if left <= passed then
+                  redis.call('DEL', key)
+                else
+                  move(key, {'lease_until', 'first_sent', 'last_sent', 'done_at'})
+                  redis.call('PEXPIRE', key, left - passed)
                 end
-                redis.call('PEXPIRE', key, left - passed)
               end
             end
             ",
         );
         let milliseconds = u64::try_from(time.as_millis()).unwrap();
         let mut connection = self.connection().await;
-        script.arg(milliseconds).invoke_async::<()>(&mut connection).await.unwrap();
+        script.key(Self::memory()).arg(milliseconds).invoke_async::<()>(&mut connection).await.unwrap();
     }
 }
 

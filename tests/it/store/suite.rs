@@ -1,296 +1,290 @@
-//! What every store does with records, leases and locks.
+//! What every store does with records and leases.
 
 use std::{sync::Arc, time::Duration};
 
-use hubspot_connection_service::{
-    domain::ConnectionName,
-    idempotency::{Claim, FingerprintKeys, Keep, Key, Lease, Recorded},
+use hubspot_connection_service::idempotency::{
+    Claim, Comparison, Field, FingerprintKeys, Keep, Lease, Recorded,
 };
 use tokio::task::JoinSet;
 
 use super::{
-    KEYS, Subject, connection,
-    expect::{SECOND, assert_in_progress, assert_lost, assert_name_in_progress, assert_unknown},
-    fingerprints, lease, other_content, outcome, retry, sandbox,
+    KEYS, Subject,
+    expect::{
+        HOUR, SECOND, assert_fresh, assert_in_progress, assert_lost, assert_other_content, assert_unknown,
+    },
+    fingerprints, first_key, lease, other_content, outcome, retry,
+    step::{Reply, Step},
     subject::RETENTION,
 };
 
 pub(super) async fn a_new_id_is_held_by_its_first_holder(subject: Subject) {
-    let first = lease("n");
-    assert_eq!(subject.claim(&first).await, Claim::Fresh);
+    let first = lease();
+    assert_fresh(subject.claim(&first).await);
     assert_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
-    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.lease);
-    assert_eq!(subject.claim(&lease("another name")).await, Claim::Fresh);
+    assert_fresh(subject.claim(&lease()).await);
 }
 
 pub(super) async fn many_claims_of_one_id_give_one_holder(subject: Subject) {
-    let first = lease("n");
+    let first = lease();
     let mut claims = JoinSet::new();
     for _ in 0..50 {
-        let (store, lease) = (Arc::clone(&subject.store), retry(&first));
-        claims.spawn(async move { store.claim(&lease).await.unwrap() });
+        let (store, lease, wall_ms) = (Arc::clone(&subject.store), retry(&first), subject.wall_ms());
+        claims.spawn(async move { store.claim(&lease, wall_ms).await.unwrap() });
     }
     let claims = claims.join_all().await;
-    let fresh = claims.iter().filter(|claim| **claim == Claim::Fresh).count();
+    let fresh = claims.iter().filter(|claim| matches!(claim, Claim::Fresh { .. })).count();
     let in_progress = claims.iter().filter(|claim| matches!(claim, Claim::InProgress { .. })).count();
     assert_eq!((fresh, in_progress), (1, 49));
 }
 
-pub(super) async fn an_id_is_of_one_sandbox(subject: Subject) {
-    let here = lease("n");
-    let key = Key { sandbox: sandbox("dev"), request_id: here.key.request_id };
-    let there = Lease { key, ..other_content(&here) };
-    assert_eq!(subject.claim(&here).await, Claim::Fresh);
-    assert_eq!(subject.claim(&there).await, Claim::Fresh);
-    let created = connection("c-1");
-    assert_eq!(subject.store.done(&here, &created, Keep::Remember).await.unwrap(), Recorded::Done);
-    assert_in_progress(subject.claim(&retry(&there)).await, RETENTION.lease);
-    let elsewhere = subject.store.outcomes_of_others(&there.key, &[created.id]).await.unwrap();
-    assert_eq!(elsewhere, []);
+pub(super) async fn other_content_names_the_stored_fingerprint_and_the_connection(subject: Subject) {
+    let held = lease();
+    let other = other_content(&held);
+    let stored = held.fingerprints.current;
+    assert_eq!(other.fingerprints.compare(&stored), Comparison::Differs(vec![Field::Description]));
+
+    assert_fresh(subject.claim(&held).await);
+    assert_other_content(subject.claim(&other).await, stored, None);
+    subject.begin_sending(&held).await;
+    assert_other_content(subject.claim(&other).await, stored, None);
+    subject.store.outcome_unknown(&held).await.unwrap();
+    assert_other_content(subject.claim(&other).await, stored, None);
+    subject.store.abandon(&held).await.unwrap();
+    assert_other_content(subject.claim(&other).await, stored, None);
+    // None of these claims took the record.
+    assert_unknown(subject.claim(&held).await, Duration::ZERO, Duration::ZERO);
+
+    subject.done(&held, "c-1", Keep::Remember).await;
+    assert_other_content(subject.claim(&other).await, stored, Some("c-1"));
+    assert_eq!(subject.outcome(&held).await, outcome("c-1"));
 }
 
-pub(super) async fn other_content_is_refused_in_every_state(subject: Subject) {
-    let held = lease("n");
-    let other = other_content(&held);
-    assert_eq!(subject.claim(&held).await, Claim::Fresh);
-    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
-    subject.store.begin_sending(&held).await.unwrap();
-    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
-    subject.pass(RETENTION.lease + SECOND).await;
-    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
-    subject.store.done(&held, &connection("c-1"), Keep::Remember).await.unwrap();
-    assert_eq!(subject.claim(&other).await, Claim::OtherContent);
+pub(super) async fn the_same_id_in_another_sandbox_is_other_content(subject: Subject) {
+    let here = lease();
+    let there = Lease { fingerprints: fingerprints(&first_key(), "dev", ""), ..retry(&here) };
+    let stored = here.fingerprints.current;
+    assert_eq!(there.fingerprints.compare(&stored), Comparison::Differs(vec![Field::SandboxName]));
+    subject.send(&here).await;
+    assert_other_content(subject.claim(&there).await, stored, None);
+    subject.done(&here, "c-1", Keep::Remember).await;
+    assert_other_content(subject.claim(&there).await, stored, Some("c-1"));
+}
+
+/// The same creation, by a service that has these keys.
+fn under(lease: &Lease, current: usize, previous: Option<usize>) -> Lease {
+    let keys = FingerprintKeys::new(&KEYS[current], previous.map(|previous| KEYS[previous].as_slice()));
+    Lease { fingerprints: fingerprints(&keys, "prod", ""), ..retry(lease) }
 }
 
 pub(super) async fn content_is_recognized_under_the_previous_key(subject: Subject) {
-    let before = lease("n");
-    let under = |current: usize, previous: Option<usize>| {
-        let keys = FingerprintKeys::new(&KEYS[current], previous.map(|previous| KEYS[previous].as_slice()));
-        Lease { fingerprints: fingerprints(&keys, &before.name, ""), ..retry(&before) }
-    };
-    assert_eq!(subject.claim(&before).await, Claim::Fresh);
-    let rotating = under(1, Some(0));
-    assert_in_progress(subject.claim(&rotating).await, RETENTION.lease);
-    assert_eq!(subject.claim(&under(1, None)).await, Claim::OtherContent);
-    // A replica that has only the key which wrote the record still recognizes it.
+    let before = lease();
+    assert_fresh(subject.claim(&before).await);
+    // A rotation announces the new key first, and then writes with it.
+    for rotating in [under(&before, 0, Some(1)), under(&before, 1, Some(0))] {
+        assert_in_progress(subject.claim(&rotating).await, RETENTION.lease);
+    }
     subject.pass(RETENTION.lease + SECOND).await;
-    assert_eq!(subject.claim(&rotating).await, Claim::Fresh);
-    subject.store.done(&rotating, &connection("c-1"), Keep::Remember).await.unwrap();
-    assert_eq!(subject.claim(&before).await, Claim::Done(outcome("c-1")));
+    let rotating = under(&before, 1, Some(0));
+    assert_fresh(subject.claim(&rotating).await);
+    subject.begin_sending(&rotating).await;
+    subject.done(&rotating, "c-1", Keep::Remember).await;
+    // A replica that has only the key which wrote the record still recognizes it.
+    assert_eq!(subject.outcome(&before).await, outcome("c-1"));
+    // What the new key wrote is recognized by a replica that writes with the old one.
+    let after = under(&lease(), 1, Some(0));
+    subject.send(&after).await;
+    subject.done(&after, "c-2", Keep::Remember).await;
+    assert_eq!(subject.outcome(&under(&after, 0, Some(1))).await, outcome("c-2"));
+}
+
+pub(super) async fn content_under_a_removed_key_cannot_be_compared(subject: Subject) {
+    let before = lease();
+    let after = under(&before, 1, None);
+    let stored = before.fingerprints.current;
+    assert_eq!(after.fingerprints.compare(&stored), Comparison::UnknownKey);
+    subject.send(&before).await;
+    subject.pass(RETENTION.lease + SECOND).await;
+    assert_other_content(subject.claim(&after).await, stored, None);
+    subject.done(&before, "c-1", Keep::Remember).await;
+    assert_other_content(subject.claim(&after).await, stored, Some("c-1"));
 }
 
 pub(super) async fn a_claim_that_nobody_renews_is_taken_over(subject: Subject) {
-    let first = lease("n");
+    let first = lease();
     let second = retry(&first);
-    assert_eq!(subject.claim(&first).await, Claim::Fresh);
+    assert_fresh(subject.claim(&first).await);
     subject.pass(RETENTION.lease + SECOND).await;
-    assert_eq!(subject.claim(&second).await, Claim::Fresh);
+    assert_fresh(subject.claim(&second).await);
     assert_lost(subject.store.renew(&first).await);
-    assert_lost(subject.store.begin_sending(&first).await);
+    assert_lost(subject.store.begin_sending(&first, subject.wall_ms()).await);
     assert_lost(subject.store.release(&first).await);
-    subject.store.begin_sending(&second).await.unwrap();
+    assert_lost(subject.store.abandon(&first).await);
+    subject.begin_sending(&second).await;
 }
 
 pub(super) async fn a_renewed_lease_lasts(subject: Subject) {
-    let held = lease("n");
-    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    let held = lease();
+    assert_fresh(subject.claim(&held).await);
     subject.pass(RETENTION.lease / 3 * 2).await;
     subject.store.renew(&held).await.unwrap();
     subject.pass(RETENTION.lease / 3 * 2).await;
     assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease / 3);
-    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.lease / 3);
-    subject.store.begin_sending(&held).await.unwrap();
+    subject.begin_sending(&held).await;
 }
 
-pub(super) async fn an_expired_lease_can_be_renewed_while_nobody_has_taken_the_name(subject: Subject) {
-    let held = lease("n");
-    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+pub(super) async fn every_step_of_a_holder_renews_its_lease(subject: Subject) {
+    let held = lease();
+    for step in [
+        Step::Claim,
+        Step::Renew,
+        Step::BeginSending,
+        Step::NotCreated,
+        Step::BeginSending,
+        Step::OutcomeUnknown,
+        Step::DistrustClocks,
+        Step::Resend,
+        Step::NotCreated,
+        Step::Claim,
+    ] {
+        let reply = step.take(&*subject.store, &held, subject.wall_ms()).await;
+        assert!(matches!(reply, Reply::Ok | Reply::Claim(_)), "{step:?}: {reply:?}");
+        assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
+        subject.pass(RETENTION.lease - 5 * SECOND).await;
+    }
+}
+
+pub(super) async fn an_expired_lease_can_be_renewed_until_another_claims(subject: Subject) {
+    let held = lease();
+    assert_fresh(subject.claim(&held).await);
     subject.pass(RETENTION.lease + SECOND).await;
     subject.store.renew(&held).await.unwrap();
-    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.lease);
+    assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
     subject.pass(RETENTION.lease + SECOND).await;
-    assert_eq!(subject.claim(&lease("n")).await, Claim::Fresh);
+    assert_fresh(subject.claim(&retry(&held)).await);
     assert_lost(subject.store.renew(&held).await);
-    assert_name_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
 }
 
 pub(super) async fn nothing_is_sent_under_an_expired_lease(subject: Subject) {
-    let held = lease("n");
-    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    let held = lease();
+    assert_fresh(subject.claim(&held).await);
     subject.pass(RETENTION.lease + SECOND).await;
-    assert_lost(subject.store.begin_sending(&held).await);
+    assert_lost(subject.store.begin_sending(&held, subject.wall_ms()).await);
     subject.store.renew(&held).await.unwrap();
-    subject.store.begin_sending(&held).await.unwrap();
+    subject.begin_sending(&held).await;
+}
+
+pub(super) async fn nothing_is_resent_under_an_expired_lease(subject: Subject) {
+    let held = lease();
+    subject.send(&held).await;
+    subject.store.outcome_unknown(&held).await.unwrap();
+    subject.pass(RETENTION.lease + SECOND).await;
+    assert_lost(subject.store.resend(&held, subject.wall_ms()).await);
+    subject.store.renew(&held).await.unwrap();
+    subject.resend(&held).await;
 }
 
 pub(super) async fn an_interrupted_sending_is_unknown(subject: Subject) {
-    let first = lease("n");
+    let first = lease();
     subject.send(&first).await;
     assert_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
     subject.pass(20 * SECOND).await;
-    let second = retry(&first);
-    assert_unknown(subject.claim(&second).await, 20 * SECOND, 20 * SECOND);
+    assert_unknown(subject.claim(&retry(&first)).await, 20 * SECOND, 20 * SECOND);
     assert_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
     // The same with a state that is unknown already.
     subject.pass(20 * SECOND).await;
     assert_unknown(subject.claim(&retry(&first)).await, 40 * SECOND, 40 * SECOND);
 }
 
-pub(super) async fn a_later_sending_does_not_move_the_first(subject: Subject) {
-    let first = lease("n");
-    subject.send(&first).await;
-    subject.pass(100 * SECOND).await;
-    let second = retry(&first);
-    assert_unknown(subject.claim(&second).await, 100 * SECOND, 100 * SECOND);
-    subject.store.begin_sending(&second).await.unwrap();
-    subject.pass(30 * SECOND).await;
-    assert_unknown(subject.claim(&retry(&first)).await, 130 * SECOND, 30 * SECOND);
-    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window - 30 * SECOND);
+pub(super) async fn not_created_after_a_resend_is_unknown(subject: Subject) {
+    // The last sending was refused, and an earlier one is still lost.
+    let held = lease();
+    subject.send_twice(&held).await;
+    subject.store.not_created(&held).await.unwrap();
+    assert_lost(subject.store.release(&held).await);
+    assert_lost(subject.store.begin_sending(&held, subject.wall_ms()).await);
+    // So it goes on, however often it is sent.
+    subject.resend(&held).await;
+    subject.store.not_created(&held).await.unwrap();
+    subject.store.abandon(&held).await.unwrap();
+    assert_unknown(subject.claim(&retry(&held)).await, Duration::ZERO, Duration::ZERO);
 }
 
-pub(super) async fn sending_locks_the_name_for_the_settle_window(subject: Subject) {
-    let first = lease("n");
-    subject.send(&first).await;
-    subject.store.renew(&first).await.unwrap();
-    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window);
-    subject.pass(RETENTION.settle_window - 10 * SECOND).await;
-    assert_name_in_progress(subject.claim(&lease("n")).await, 10 * SECOND);
-    subject.pass(11 * SECOND).await;
-    assert_eq!(subject.claim(&lease("n")).await, Claim::Fresh);
-    assert_name_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
-}
-
-pub(super) async fn what_was_not_created_leaves_no_trace_but_the_lease(subject: Subject) {
-    let held = lease("n");
+pub(super) async fn what_was_not_created_is_fresh_to_the_next(subject: Subject) {
+    let held = lease();
     subject.send(&held).await;
     subject.store.not_created(&held).await.unwrap();
-    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.lease);
     assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
     subject.pass(RETENTION.lease + SECOND).await;
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
+    let next = retry(&held);
+    assert_fresh(subject.claim(&next).await);
+    // What was sent before is no lost sending of the next one.
+    subject.begin_sending(&next).await;
+    subject.store.not_created(&next).await.unwrap();
+    subject.store.release(&next).await.unwrap();
 }
 
-pub(super) async fn an_unknown_outcome_stays_held(subject: Subject) {
-    let held = lease("n");
-    subject.send(&held).await;
-    subject.store.outcome_unknown(&held).await.unwrap();
-    assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
-    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window);
-    subject.store.begin_sending(&held).await.unwrap();
+pub(super) async fn a_late_release_changes_nothing_that_was_sent(subject: Subject) {
+    let first = lease();
+    subject.send(&first).await;
+    assert_lost(subject.store.release(&first).await);
+    subject.pass(20 * SECOND).await;
+    // The reply to this claim comes too late for its caller, which takes back what it claimed.
+    let late = retry(&first);
+    assert_unknown(subject.claim(&late).await, 20 * SECOND, 20 * SECOND);
+    assert_lost(subject.store.release(&late).await);
+    assert_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
+    subject.store.abandon(&late).await.unwrap();
+    let next = retry(&first);
+    assert_unknown(subject.claim(&next).await, 20 * SECOND, 20 * SECOND);
+    // The same where it was sent again.
+    subject.resend(&next).await;
+    assert_lost(subject.store.release(&next).await);
+    subject.store.abandon(&next).await.unwrap();
+    assert_unknown(subject.claim(&retry(&first)).await, 20 * SECOND, Duration::ZERO);
 }
 
-pub(super) async fn an_abandoned_record_is_free_and_its_name_is_not(subject: Subject) {
-    let held = lease("n");
-    subject.send(&held).await;
-    subject.store.outcome_unknown(&held).await.unwrap();
-    subject.store.abandon(&held).await.unwrap();
-    assert_lost(subject.store.renew(&held).await);
-    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window);
-    assert_unknown(subject.claim(&retry(&held)).await, Duration::ZERO, Duration::ZERO);
-
-    // Without the step between.
-    let sending = lease("m");
+pub(super) async fn an_abandoned_record_keeps_its_state(subject: Subject) {
+    let (sending, resent, unknown) = (lease(), lease(), lease());
     subject.send(&sending).await;
-    subject.store.abandon(&sending).await.unwrap();
-    assert_unknown(subject.claim(&retry(&sending)).await, Duration::ZERO, Duration::ZERO);
+    subject.send_twice(&resent).await;
+    subject.send(&unknown).await;
+    subject.store.outcome_unknown(&unknown).await.unwrap();
+    for held in [sending, resent, unknown] {
+        subject.store.abandon(&held).await.unwrap();
+        assert_lost(subject.store.renew(&held).await);
+        // Nobody waits for the end of the lease.
+        assert_unknown(subject.claim(&retry(&held)).await, Duration::ZERO, Duration::ZERO);
+    }
 }
 
 pub(super) async fn an_abandoned_claim_is_fresh_to_the_next(subject: Subject) {
-    let held = lease("n");
-    assert_eq!(subject.claim(&held).await, Claim::Fresh);
+    let held = lease();
+    assert_fresh(subject.claim(&held).await);
     subject.store.abandon(&held).await.unwrap();
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
+    assert_fresh(subject.claim(&retry(&held)).await);
 }
 
-pub(super) async fn a_released_record_and_its_name_are_free(subject: Subject) {
-    let held = lease("n");
-    subject.send(&held).await;
+pub(super) async fn a_released_id_is_free_for_other_content(subject: Subject) {
+    let held = lease();
+    assert_fresh(subject.claim(&held).await);
     subject.store.release(&held).await.unwrap();
-    assert_eq!(subject.claim(&lease("n")).await, Claim::Fresh);
-    let again = Lease { name: ConnectionName::parse("m").unwrap(), ..other_content(&held) };
-    assert_eq!(subject.claim(&again).await, Claim::Fresh);
+    assert_fresh(subject.claim(&other_content(&held)).await);
 }
 
-pub(super) async fn the_name_of_another_is_left_alone(subject: Subject) {
-    // Each of these lost the name to another id before its last step.
-    let (done, released, refused, unknown) = (lease("d"), lease("r"), lease("x"), lease("u"));
-    for held in [&done, &released, &refused, &unknown] {
-        subject.send(held).await;
+pub(super) async fn a_record_is_forgotten_a_full_time_after_its_last_change(subject: Subject) {
+    let (held, refused) = (lease(), lease());
+    for lease in [&held, &refused] {
+        subject.send(lease).await;
+        subject.store.outcome_unknown(lease).await.unwrap();
     }
-    subject.pass(RETENTION.settle_window + SECOND).await;
-    for name in ["d", "r", "x", "u"] {
-        assert_eq!(subject.claim(&lease(name)).await, Claim::Fresh);
-    }
-    subject.store.done(&done, &connection("c-1"), Keep::Remember).await.unwrap();
-    subject.store.release(&released).await.unwrap();
-    subject.store.not_created(&refused).await.unwrap();
-    subject.store.outcome_unknown(&unknown).await.unwrap();
-    assert_lost(subject.store.begin_sending(&refused).await);
-    assert_lost(subject.store.begin_sending(&unknown).await);
-    for name in ["d", "r", "x", "u"] {
-        assert_name_in_progress(subject.claim(&lease(name)).await, RETENTION.lease);
-    }
-}
-
-pub(super) async fn steps_can_be_repeated(subject: Subject) {
-    let held = lease("n");
-    for _ in 0..2 {
-        assert_eq!(subject.claim(&held).await, Claim::Fresh);
-    }
-    for _ in 0..2 {
-        subject.store.renew(&held).await.unwrap();
-    }
-    for _ in 0..2 {
-        subject.store.begin_sending(&held).await.unwrap();
-    }
-    for _ in 0..2 {
-        subject.store.not_created(&held).await.unwrap();
-    }
-    subject.store.begin_sending(&held).await.unwrap();
-    for _ in 0..2 {
-        subject.store.outcome_unknown(&held).await.unwrap();
-    }
-    for _ in 0..2 {
-        assert_unknown(subject.claim(&held).await, Duration::ZERO, Duration::ZERO);
-    }
-    for recorded in [Recorded::Done, Recorded::Already(outcome("c-1"))] {
-        let again = subject.store.done(&held, &connection("c-1"), Keep::Remember).await.unwrap();
-        assert_eq!(again, recorded);
-    }
-    let forgotten = lease("m");
-    for _ in 0..2 {
-        let recorded = subject.store.done(&forgotten, &connection("c-2"), Keep::Forget).await.unwrap();
-        assert_eq!(recorded, Recorded::Done);
-    }
-}
-
-pub(super) async fn strangers_change_nothing(subject: Subject) {
-    let (held, missing) = (lease("n"), lease("m"));
-    subject.send(&held).await;
-    for stranger in [retry(&held), missing] {
-        let store = &subject.store;
-        assert_lost(store.renew(&stranger).await);
-        assert_lost(store.begin_sending(&stranger).await);
-        assert_lost(store.not_created(&stranger).await);
-        assert_lost(store.outcome_unknown(&stranger).await);
-        assert_lost(store.release(&stranger).await);
-        assert_lost(store.abandon(&stranger).await);
-    }
-    assert_eq!(subject.claim(&lease("m")).await, Claim::Fresh);
-    assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);
-    assert_name_in_progress(subject.claim(&lease("n")).await, RETENTION.settle_window);
-    subject.store.outcome_unknown(&held).await.unwrap();
-}
-
-pub(super) async fn steps_that_make_no_sense_are_refused(subject: Subject) {
-    let held = lease("n");
-    assert_eq!(subject.claim(&held).await, Claim::Fresh);
-    // Nothing was sent, so there is no outcome.
-    assert_lost(subject.store.outcome_unknown(&held).await);
-    subject.store.begin_sending(&held).await.unwrap();
-    subject.store.outcome_unknown(&held).await.unwrap();
-    // Something was sent, and nobody can say that it came to nothing.
-    assert_lost(subject.store.not_created(&held).await);
-    subject.store.abandon(&held).await.unwrap();
-    assert_unknown(subject.claim(&retry(&held)).await, Duration::ZERO, Duration::ZERO);
+    subject.pass(RETENTION.request_id - HOUR).await;
+    subject.store.renew(&held).await.unwrap();
+    // A step that changes nothing prolongs nothing.
+    assert_lost(subject.store.release(&refused).await);
+    assert_other_content(subject.claim(&other_content(&refused)).await, refused.fingerprints.current, None);
+    subject.pass(HOUR + SECOND).await;
+    assert_fresh(subject.claim(&other_content(&refused)).await);
+    let age = RETENTION.request_id + SECOND;
+    assert_unknown(subject.claim(&retry(&held)).await, age, age);
+    assert_eq!(subject.done(&held, "c-1", Keep::Remember).await, Recorded::Done);
 }

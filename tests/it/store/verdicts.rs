@@ -1,15 +1,18 @@
 //! What every store does with the verdict on a connection.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use hubspot_connection_service::{
-    domain::{Check, CheckName, CheckState, ConnectionId, RequestId, TestReport},
-    idempotency::{Claim, Keep, Key, Lease, Outcome, Recorded, Verdict},
+    domain::{Check, CheckName, CheckState, ConnectionId, TestReport},
+    idempotency::{Keep, Lease, Outcome, Recorded, Verdict},
 };
 use tokio::task::JoinSet;
 
 use super::{
-    Subject, connection, expect::SECOND, lease, outcome, report, retry, sandbox, subject::RETENTION,
+    Subject, connection,
+    expect::{HOUR, SECOND, assert_fresh},
+    lease, outcome, report, retry,
+    subject::RETENTION,
 };
 
 fn passed(message: &str) -> Verdict {
@@ -35,27 +38,19 @@ fn id() -> ConnectionId {
 
 /// A creation whose connection, `c-1`, waits for its verdict.
 async fn unverified(subject: &Subject) -> Lease {
-    // A name of its own, so that there can be many.
-    let held = lease(&RequestId::generate().to_string());
+    let held = lease();
     subject.send(&held).await;
-    let recorded = subject.store.done(&held, &connection("c-1"), Keep::RememberUnverified).await.unwrap();
-    assert_eq!(recorded, Recorded::Done);
+    assert_eq!(subject.done(&held, "c-1", Keep::RememberUnverified).await, Recorded::Done);
     held
 }
 
-/// Until `c-1` can be the outcome of another.
-async fn forget_all(subject: &Subject) {
-    subject.pass(RETENTION.request_id + SECOND).await;
-}
-
 async fn verified(subject: &Subject, lease: &Lease, verdict: &Verdict) -> Verdict {
-    subject.store.verified(&lease.key, &id(), verdict).await.unwrap()
+    subject.store.verified(&lease.request_id, &id(), verdict).await.unwrap()
 }
 
-/// What a replay is told.
+/// What a retry is told.
 async fn recorded(subject: &Subject, lease: &Lease) -> Option<Verdict> {
-    let claim = subject.claim(&retry(lease)).await;
-    let Claim::Done(Outcome { connection: created, verdict }) = claim else { panic!("{claim:?}") };
+    let Outcome { connection: created, verdict, .. } = subject.outcome(&retry(lease)).await;
     assert_eq!(created, connection("c-1"));
     verdict
 }
@@ -63,26 +58,26 @@ async fn recorded(subject: &Subject, lease: &Lease) -> Option<Verdict> {
 pub(super) async fn a_created_connection_waits_for_its_verdict(subject: Subject) {
     let held = unverified(&subject).await;
     for attempt in [&held, &retry(&held)] {
-        let pending = Outcome { connection: connection("c-1"), verdict: Some(Verdict::Pending) };
-        assert_eq!(subject.claim(attempt).await, Claim::Done(pending));
+        let verdict = Some(Verdict::Pending);
+        assert_eq!(subject.outcome(attempt).await, Outcome { verdict, ..outcome("c-1") });
     }
     assert_eq!(verified(&subject, &held, &passed("It works.")).await, passed("It works."));
     for attempt in [&held, &retry(&held)] {
         let verdict = Some(passed("It works."));
-        assert_eq!(subject.claim(attempt).await, Claim::Done(Outcome { verdict, ..outcome("c-1") }));
+        assert_eq!(subject.outcome(attempt).await, Outcome { verdict, ..outcome("c-1") });
     }
 }
 
 pub(super) async fn no_verdict_is_recorded_where_none_was_asked_for(subject: Subject) {
-    let held = lease("n");
+    let held = lease();
     subject.send(&held).await;
-    subject.store.done(&held, &connection("c-1"), Keep::Remember).await.unwrap();
+    subject.done(&held, "c-1", Keep::Remember).await;
     for verdict in [[Verdict::Pending].as_slice(), &definite("any")].concat() {
         assert_eq!(verified(&subject, &held, &verdict).await, verdict);
         assert_eq!(recorded(&subject, &held).await, None);
     }
     // Nor does a repetition ask for one.
-    subject.store.done(&held, &connection("c-1"), Keep::RememberUnverified).await.unwrap();
+    subject.done(&held, "c-1", Keep::RememberUnverified).await;
     assert_eq!(recorded(&subject, &held).await, None);
 }
 
@@ -96,7 +91,6 @@ pub(super) async fn the_first_definite_verdict_stays(subject: Subject) {
             assert_eq!(verified(&subject, &held, &first).await, first);
             assert_eq!(verified(&subject, &held, &other).await, first, "{other:?}");
             assert_eq!(recorded(&subject, &held).await, Some(first.clone()), "{other:?}");
-            forget_all(&subject).await;
         }
     }
 }
@@ -130,8 +124,8 @@ pub(super) async fn of_many_verdicts_at_once_one_is_everybodys(subject: Subject)
             0 => passed(&format!("replica {replica}")),
             _ => failed(&format!("replica {replica}")),
         };
-        let (store, key) = (Arc::clone(&subject.store), held.key.clone());
-        verdicts.spawn(async move { store.verified(&key, &id(), &verdict).await.unwrap() });
+        let (store, request_id) = (Arc::clone(&subject.store), held.request_id);
+        verdicts.spawn(async move { store.verified(&request_id, &id(), &verdict).await.unwrap() });
     }
     let verdict = recorded_by_all(verdicts.join_all().await);
     assert_eq!(recorded(&subject, &held).await, Some(verdict));
@@ -149,7 +143,7 @@ pub(super) async fn a_repeated_outcome_keeps_the_verdict(subject: Subject) {
         for keep in [Keep::RememberUnverified, Keep::Remember, Keep::Forget] {
             for attempt in [&held, &retry(&held)] {
                 for made in ["c-1", "c-2"] {
-                    let again = subject.store.done(attempt, &connection(made), keep).await.unwrap();
+                    let again = subject.done(attempt, made, keep).await;
                     let known = Outcome { verdict: Some(verdict.clone()), ..outcome("c-1") };
                     assert_eq!(again, Recorded::Already(known));
                 }
@@ -162,59 +156,45 @@ pub(super) async fn a_repeated_outcome_keeps_the_verdict(subject: Subject) {
 pub(super) async fn a_verdict_about_something_else_is_not_recorded(subject: Subject) {
     let held = unverified(&subject).await;
     let store = &subject.store;
-    let elsewhere = Key { sandbox: sandbox("dev"), ..held.key.clone() };
-    let [another_id, open, forgotten] = ["missing", "open", "forgotten"].map(lease);
+    let [missing, open, forgotten] = [lease(), lease(), lease()];
     subject.send(&open).await;
     subject.send(&forgotten).await;
-    store.done(&forgotten, &connection("c-3"), Keep::Forget).await.unwrap();
+    subject.done(&forgotten, "c-3", Keep::Forget).await;
     for verdict in [[Verdict::Pending].as_slice(), &definite("any")].concat() {
-        for (key, connection) in [
-            (&held.key, connection("c-2").id),
-            (&elsewhere, id()),
-            (&another_id.key, id()),
-            (&open.key, connection("c-2").id),
-            (&forgotten.key, connection("c-3").id),
-        ] {
-            assert_eq!(store.verified(key, &connection, &verdict).await.unwrap(), verdict);
+        for (lease, id) in [(&held, "c-2"), (&missing, "c-1"), (&open, "c-2"), (&forgotten, "c-3")] {
+            let id = connection(id).id;
+            assert_eq!(store.verified(&lease.request_id, &id, &verdict).await.unwrap(), verdict);
         }
     }
     assert_eq!(recorded(&subject, &held).await, Some(Verdict::Pending));
-    for missing in [another_id, forgotten, Lease { key: elsewhere, ..lease("elsewhere") }] {
-        assert_eq!(subject.claim(&missing).await, Claim::Fresh);
+    for lease in [missing, forgotten] {
+        assert_fresh(subject.claim(&lease).await);
     }
     store.outcome_unknown(&open).await.unwrap();
 }
 
 pub(super) async fn a_verdict_is_a_change_and_prolongs_what_is_remembered(subject: Subject) {
     let held = unverified(&subject).await;
-    let hour = Duration::from_secs(60 * 60);
     for verdict in [failed("It does not."), deleted("It does not.")] {
-        subject.pass(RETENTION.request_id - hour).await;
+        subject.pass(RETENTION.request_id - HOUR).await;
         verified(&subject, &held, &verdict).await;
     }
-    subject.pass(RETENTION.request_id - hour).await;
+    subject.pass(RETENTION.request_id - HOUR).await;
     assert_eq!(recorded(&subject, &held).await, Some(deleted("It does not.")));
-    // And for as long nobody else adopts the connection.
-    let other = lease("m");
-    assert_eq!(subject.store.outcomes_of_others(&other.key, &[id()]).await.unwrap(), [id()]);
-    let recorded = subject.store.done(&other, &connection("c-1"), Keep::Remember).await.unwrap();
-    assert_eq!(recorded, Recorded::BelongsToAnother);
-    subject.pass(hour + SECOND).await;
-    assert_eq!(subject.store.outcomes_of_others(&other.key, &[id()]).await.unwrap(), []);
+    subject.pass(HOUR + SECOND).await;
     assert_eq!(verified(&subject, &held, &passed("late")).await, passed("late"));
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
+    assert_fresh(subject.claim(&retry(&held)).await);
 }
 
 pub(super) async fn a_verdict_that_is_no_news_prolongs_nothing(subject: Subject) {
     let held = unverified(&subject).await;
     verified(&subject, &held, &passed("It works.")).await;
-    let hour = Duration::from_secs(60 * 60);
-    subject.pass(RETENTION.request_id - hour).await;
+    subject.pass(RETENTION.request_id - HOUR).await;
     for late in [[Verdict::Pending].as_slice(), &definite("late")].concat() {
         assert_eq!(verified(&subject, &held, &late).await, passed("It works."));
     }
-    subject.pass(hour + SECOND).await;
-    assert_eq!(subject.claim(&retry(&held)).await, Claim::Fresh);
+    subject.pass(HOUR + SECOND).await;
+    assert_fresh(subject.claim(&retry(&held)).await);
 }
 
 pub(super) async fn a_report_comes_back_as_it_was(subject: Subject) {
@@ -229,7 +209,6 @@ pub(super) async fn a_report_comes_back_as_it_was(subject: Subject) {
             assert_eq!(verified(&subject, &held, &verdict).await, verdict);
             assert_eq!(verified(&subject, &held, &Verdict::Pending).await, verdict);
             assert_eq!(recorded(&subject, &held).await, Some(verdict));
-            forget_all(&subject).await;
         }
     }
 }

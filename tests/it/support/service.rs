@@ -122,10 +122,12 @@ impl TestService {
         (response.status().as_u16(), status.map(Failure::from))
     }
 
-    /// Creates a connection of the same name without the service.
-    pub(crate) async fn create_behind_its_back(&self, request: &CreateHubSpotConnectionRequest) {
-        let answer = post_upstream(&reqwest::Client::new(), &self.emulator, request).await;
-        assert_eq!(answer.unwrap().status(), 201);
+    /// Creates a connection of the same name without the service, and returns its ID.
+    pub(crate) async fn create_behind_its_back(&self, request: &CreateHubSpotConnectionRequest) -> String {
+        let answer = post_upstream(&reqwest::Client::new(), &self.emulator, request).await.unwrap();
+        assert_eq!(answer.status(), 201);
+        let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        body["id"].as_str().unwrap().to_owned()
     }
 
     /// Replaces the faults of the emulator, in the form of its control route.

@@ -40,7 +40,13 @@ async fn what_cannot_leave_in_time_is_not_sent() {
         let pass = upstream.pass().await;
         let created = upstream
             .flow_service
-            .create_connection(&pass, &connection("prod", "HubSpot"), Instant::now(), &upstream.progress)
+            .create_connection(
+                &pass,
+                &connection("prod", "HubSpot"),
+                None,
+                Instant::now(),
+                &upstream.progress,
+            )
             .await;
         assert!(matches!(created, Err(CreateError::TooLate)), "{created:?}");
         assert!(!upstream.progress.may_exist());
@@ -55,8 +61,9 @@ async fn without_a_connection_nothing_was_sent() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let flow_service = client_of(closed);
     let (pass, progress) = (flow_service.pass(in_time()).await.unwrap(), progress());
-    let created =
-        flow_service.create_connection(&pass, &connection("prod", "HubSpot"), in_time(), &progress).await;
+    let created = flow_service
+        .create_connection(&pass, &connection("prod", "HubSpot"), None, in_time(), &progress)
+        .await;
     let error = created.unwrap_err();
     assert!(matches!(error, CreateError::Unreachable(_)) && !progress.may_exist(), "{error:?}");
     assert_eq!(error.next_step(), NextStep::SendAgain(None));
@@ -90,13 +97,53 @@ async fn a_refusal_is_certain() {
         (json!({"status": 404, "code": "2100"}), Refusal::SandboxNotFound),
         (json!({"status": 403, "code": "2120"}), Refusal::Permission),
         (json!({"status": 403, "shape": "D", "code": "403003"}), Refusal::Credentials),
-        (json!({"status": 400, "shape": "cut"}), Refusal::Request),
+        (json!({"status": 400, "shape": "B"}), Refusal::Request),
+        (json!({"status": 422, "shape": "C"}), Refusal::Request),
+        (json!({"status": 415, "shape": "E"}), Refusal::Request),
+        (json!({"status": 412, "shape": "B"}), Refusal::EtagMismatch),
     ] {
         let error = upstream.create_hit_by(action).await;
         assert_eq!(error.next_step(), NextStep::GiveUp);
         let CreateError::Refused { refusal, .. } = error else { panic!("{error:?}") };
         assert_eq!((refusal, upstream.progress.may_exist()), (expected, false));
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_refusal_of_theirs_leaves_the_outcome_unknown() {
+    // A status that neither the Flow Service nor its gateway refuses by, in whichever shape.
+    let statuses = [402, 405, 406, 407, 408, 409, 410, 411, 413, 414, 416, 417, 418, 421, 423, 424, 425, 426];
+    let statuses = statuses.into_iter().chain([428, 431, 444, 451, 460, 499, 500, 502, 503, 504, 520, 599]);
+    let statuses = statuses.chain([300, 302, 307, 308]);
+    let others = statuses.flat_map(|status| ["A", "empty"].map(|shape| (status, shape)));
+    // A status that they do refuse by, from somebody on the way.
+    let refusals = [400, 401, 403, 404, 412, 415, 422, 429];
+    let anybodys = refusals.into_iter().flat_map(|s| ["html", "empty", "cut"].map(|shape| (s, shape)));
+    // A success without a connection in it.
+    let successes =
+        [200, 201, 202].into_iter().flat_map(|s| ["html", "empty", "cut"].map(|shape| (s, shape)));
+    let answers: Vec<_> = others.chain(anybodys).chain(successes).collect();
+    // More failures in a row would open the circuit breaker.
+    for answers in answers.chunks(4) {
+        let upstream = Upstream::start().await;
+        for (status, shape) in answers {
+            let error = upstream.create_hit_by(json!({"status": status, "shape": shape})).await;
+            assert_eq!(error.next_step(), NextStep::LookFor, "{status} {shape}");
+            let CreateError::OutcomeUnknown { problem: Some(problem), .. } = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!((problem.status, upstream.progress.may_exist()), (*status, true), "{shape}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_on_the_way_refuses_does_not_open_the_breaker() {
+    let upstream = Upstream::start().await;
+    for _ in 0..25 {
+        upstream.create_hit_by(json!({"status": 403, "shape": "html"})).await;
+    }
+    upstream.create("HubSpot").await.unwrap();
 }
 
 #[tokio::test]
@@ -130,8 +177,9 @@ async fn a_peer_that_closes_without_reading_the_body_leaves_the_outcome_unknown(
         stream.read_exact(&mut byte).await.unwrap();
     });
     let (pass, progress) = (flow_service.pass(in_time()).await.unwrap(), progress());
-    let created =
-        flow_service.create_connection(&pass, &connection("prod", "HubSpot"), in_time(), &progress).await;
+    let created = flow_service
+        .create_connection(&pass, &connection("prod", "HubSpot"), None, in_time(), &progress)
+        .await;
     peer.await.unwrap();
     assert!(matches!(created, Err(CreateError::OutcomeUnknown { .. })), "{created:?}");
     assert!(progress.may_exist());
@@ -149,6 +197,6 @@ async fn no_credential_is_printed_with_an_error() {
         .list_connections(&ListQuery::all(&sandbox("prod")), None, in_time())
         .await
         .unwrap();
-    assert_eq!(page.connections.len(), 1);
+    assert_eq!(page.items.len(), 1);
     assert!(!format!("{page:?}").contains("canary"));
 }

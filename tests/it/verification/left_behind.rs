@@ -1,62 +1,65 @@
 //! What is deleted again: a connection that is certainly this creation's, and still does not work.
 
-use hubspot_connection_service::proto::{CreateHubSpotConnectionRequest, HubSpotCredentials, Verification};
+use hubspot_connection_service::{emulator, proto::Verification};
 use serde_json::json;
 
 use super::{DELETE, assert_verification_failed, posts, with_id};
-use crate::support::{Failure, TestService, credentials, until};
-
-/// Sends a creation that gets lost on its way, and creates a connection of the same name with another
-/// client ID behind its back, whose ID comes back with the answer. Neither works.
-async fn lost_while_another_is_created(
-    service: &TestService,
-    request: &CreateHubSpotConnectionRequest,
-    client_id: &str,
-) -> (Failure, String) {
-    service.set(json!({"test_result": false}));
-    service.inject(json!([{"route": "POST /connections", "action": {"close": "before_commit"}}]));
-    let credentials = HubSpotCredentials { client_id: client_id.to_owned(), ..credentials() };
-    let other = CreateHubSpotConnectionRequest { credentials: Some(credentials), ..request.clone() };
-    let (answer, id) = tokio::join!(service.send(request.clone()), async {
-        until("a look for it", || service.requests_to("GET", "/connections") > 0).await;
-        service.create_behind_its_back(&other).await;
-        service.emulator.connections()[0].id.clone()
-    });
-    (answer.unwrap_err(), id)
-}
+use crate::support::{TestService, until};
 
 fn ids(service: &TestService) -> Vec<String> {
     service.emulator.connections().into_iter().map(|connection| connection.id).collect()
 }
 
 #[tokio::test]
-async fn a_connection_that_need_not_be_this_creations_is_taken_for_it_and_never_deleted() {
-    for client_id in ["************", "hs-cl****-id", "xxxxxxxxxxxx", "an-id-of-another-length"] {
-        let service = TestService::start().await;
-        let request = with_id(Verification::Require);
-        let (failure, id) = lost_while_another_is_created(&service, &request, client_id).await;
-        assert_verification_failed(&failure, &id);
-        assert!(failure.message.contains("unless it is another creation's"), "{failure:?}");
-        for test_result in [false, true] {
-            service.set(json!({"test_result": test_result}));
-            assert_verification_failed(&service.send(request.clone()).await.unwrap_err(), &id);
-        }
-        assert_eq!((ids(&service), posts(&service)), (vec![id], 2), "{client_id}");
-        assert_eq!(service.requests_to("DELETE", ""), 0);
-    }
+async fn a_connection_whose_reference_is_gone_is_not_deleted() {
+    let service = TestService::start().await;
+    service.set(json!({"initial_state": "initializing", "test_result": false}));
+    let request = with_id(Verification::Require);
+    let (answer, id) = tokio::join!(service.send(request.clone()), async {
+        until("its creation", || posts(&service) > 0 && !ids(&service).is_empty()).await;
+        let id = ids(&service).remove(0);
+        describe(&service, &id, "somebody else's by now").await;
+        assert!(service.emulator.set_state(&id, "enabled"));
+        id
+    });
+    assert_verification_failed(&answer.unwrap_err(), &id);
+    assert_verification_failed(&service.send(request).await.unwrap_err(), &id);
+    assert_eq!((ids(&service), service.requests_to("DELETE", "")), (vec![id], 0));
 }
 
 #[tokio::test]
-async fn a_connection_that_is_certainly_another_creations_is_not_even_taken_for_it() {
-    let service = TestService::with([("HCS_SETTLE_WINDOW", "1s")]).await;
-    let request = with_id(Verification::Require);
-    let own = credentials().client_id;
-    let (failure, id) = lost_while_another_is_created(&service, &request, &own.replace("hs", "sh")).await;
-    // Once it is certain that it never arrived, it is sent again, and its own connection deleted again.
-    assert_verification_failed(&failure, "");
-    assert_eq!((&ids(&service), posts(&service)), (&vec![id.clone()], 3));
-    assert_verification_failed(&service.send(request).await.unwrap_err(), "");
-    assert_eq!((ids(&service), service.requests_to("DELETE", &id)), (vec![id], 0));
+async fn a_connection_that_was_found_without_a_record_is_not_deleted() {
+    for search_first in ["auto", "strict"] {
+        let service = TestService::start().await;
+        let request = with_id(Verification::Require);
+        service.send(request.clone()).await.unwrap();
+        let emulator = service.emulator.clone();
+        service.stop().await;
+        let service = TestService::against(emulator, [("HCS_SEARCH_FIRST", search_first)]).await;
+        service.set(json!({"test_result": false}));
+        let id = ids(&service).remove(0);
+        assert_verification_failed(&service.send(request).await.unwrap_err(), &id);
+        assert_eq!((ids(&service), service.requests_to("DELETE", "")), (vec![id], 0));
+    }
+}
+
+/// Replaces the whole description, as a person can in Adobe's user interface.
+async fn describe(service: &TestService, id: &str, description: &str) {
+    let connection = service.emulator.connections().remove(0);
+    let change = json!([{"op": "add", "path": "/description", "value": description}]);
+    let response = reqwest::Client::new()
+        .patch(format!("{}/connections/{id}", service.emulator.base_url()))
+        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
+        .header("x-api-key", emulator::CLIENT_ID)
+        .header("x-gw-ims-org-id", emulator::ORG_ID)
+        .header("x-sandbox-name", "prod")
+        .header("content-type", "application/json")
+        .header("if-match", connection.etag)
+        .body(change.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]

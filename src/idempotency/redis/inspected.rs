@@ -1,0 +1,58 @@
+//! The latest inspection of the server behind the connection, and what it has changed.
+
+use std::{
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use redis::{RedisResult, aio::MultiplexedConnection};
+use tokio::time::Instant;
+
+use super::inspection::Inspection;
+use crate::idempotency::weakness::log_changes;
+
+/// How old an inspection may get while its connection is in use.
+pub(super) const INSPECTION_INTERVAL: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
+pub(super) struct Inspected(Mutex<Option<(Inspection, Instant)>>);
+
+impl Inspected {
+    /// The latest one, also of a connection that has ended or was refused since.
+    pub(super) fn latest(&self) -> Option<Inspection> {
+        self.lock().as_ref().map(|(inspection, _)| inspection.clone())
+    }
+
+    /// Whether the latest one is older than this, or there is none.
+    pub(super) fn is_older_than(&self, age: Duration) -> bool {
+        self.lock().as_ref().is_none_or(|(_, at)| at.elapsed() >= age)
+    }
+
+    /// Inspects the server, and logs what has changed.
+    ///
+    /// # Errors
+    /// Those of the connection, and a server that cannot be the store.
+    pub(super) async fn inspect(&self, connection: &mut MultiplexedConnection) -> RedisResult<Inspection> {
+        let inspection = Inspection::of(connection).await?;
+        self.note(inspection.clone());
+        match inspection.refusal() {
+            None => Ok(inspection),
+            Some(weakness) => Err(io::Error::other(weakness.to_string()).into()),
+        }
+    }
+
+    fn note(&self, inspection: Inspection) {
+        let mut latest = self.lock();
+        let before = latest.as_ref().map(|(before, _)| before);
+        log_changes(&before.map(Inspection::weaknesses).unwrap_or_default(), &inspection.weaknesses());
+        if before.is_some_and(|before| before.server() != inspection.server()) {
+            tracing::info!(server = inspection.server(), "the idempotency store is another server or role");
+        }
+        *latest = Some((inspection, Instant::now()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Inspection, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,90 @@
+//! However a list shows a connection, as long as it has its ID, the search never says that there is none.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use hubspot_connection_service::{emulator::Options, proto::CreateHubSpotConnectionRequest};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use crate::support::{Alterations, AlteringProxy, Failure, TestService, counted, request, start_emulator};
+
+/// Each has a sandbox of its own, so that no other connection can be taken for its own.
+const CREATIONS: usize = 120;
+/// Several times as long as it takes.
+const LIMIT: Duration = Duration::from_secs(120);
+/// A description in which there is much to alter.
+const DESCRIPTION: &str = " für\nMärkte & <Kunden>, 100 %  ";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_a_list_shows_is_never_absent_however_it_is_shown() {
+    let most_are_found = 60;
+    never_absent(Alterations::of_lists(), most_are_found).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_is_never_absent_where_its_own_description_is_altered_too() {
+    never_absent(Alterations::of_lists_and_descriptions(), 0).await;
+}
+
+/// Loses the reply to each creation, and repeats it until its outcome is known.
+async fn never_absent(alterations: Alterations, found_at_least: usize) {
+    let sandboxes: Vec<_> = (0..CREATIONS).map(|number| format!("sandbox-{number}")).collect();
+    let emulator = start_emulator(Options::default()).await;
+    let seed = fastrand::u64(..);
+    let proxy = AlteringProxy::start(&emulator, fastrand::Rng::with_seed(seed), alterations).await;
+    let service = TestService::against(
+        emulator,
+        [
+            ("HCS_FLOW_SERVICE_URL", &*proxy.base_url()),
+            ("HCS_ALLOWED_SANDBOXES", &*format!("prod,{}", sandboxes.join(","))),
+            ("HCS_CREATE_TIMEOUT", "1s"),
+            ("HCS_SETTLE_WINDOW", "1s"),
+            ("HCS_SEARCH_FIRST", "never"),
+        ],
+    )
+    .await;
+    service.inject(json!([
+        {"route": "POST /connections", "count": CREATIONS, "action": {"close": "after_commit"}},
+    ]));
+
+    let requests = sandboxes.iter().map(|sandbox| CreateHubSpotConnectionRequest {
+        request_id: Uuid::new_v4().to_string(),
+        sandbox_name: sandbox.clone(),
+        description: DESCRIPTION.to_owned(),
+        ..request()
+    });
+    let outcomes = requests.map(|request| outcome(&service, request));
+    let outcomes = stream::iter(outcomes).buffer_unordered(CREATIONS).collect::<Vec<_>>();
+    let outcomes = timeout(LIMIT, outcomes).await.expect("it takes too long");
+
+    let mut counts = BTreeMap::<_, usize>::new();
+    for outcome in &outcomes {
+        *counts.entry(outcome.as_deref().map_or_else(|reason| &**reason, |_| "found")).or_default() += 1;
+    }
+    // Whoever takes it for absent sends it once more.
+    assert_eq!(service.requests_to("POST", "/connections"), CREATIONS, "seed {seed}: {counts:?}");
+    // Pages that lead back show a connection twice.
+    assert_eq!(counted(service.admin, "hubspot_connection_duplicates_total").await, 0, "seed {seed}");
+    let ledger = service.emulator.connections();
+    for id in outcomes.iter().flatten() {
+        assert!(ledger.iter().any(|entry| entry.id == *id), "seed {seed}");
+    }
+    let found = counts.get("found").copied().unwrap_or_default();
+    let others: usize = counts.get("OUTCOME_AMBIGUOUS").copied().unwrap_or_default();
+    assert_eq!(found + others, CREATIONS, "seed {seed}: {counts:?}");
+    assert!(found >= found_at_least, "seed {seed}: {counts:?}");
+}
+
+/// The ID of the connection, or why there is none.
+async fn outcome(service: &TestService, request: CreateHubSpotConnectionRequest) -> Result<String, String> {
+    loop {
+        match service.send(request.clone()).await {
+            Ok(created) => return Ok(created.id),
+            // So many lost replies at once may open the circuit breaker as well.
+            Err(Failure { retry_after: Some(pause), .. }) => sleep(pause).await,
+            Err(failure) => return Err(failure.reason),
+        }
+    }
+}

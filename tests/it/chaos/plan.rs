@@ -1,0 +1,133 @@
+//! What goes wrong in a run, beside the requests upstream that fail and the replicas that are killed.
+
+use std::{env, time::Duration};
+
+use super::replicas::Kills;
+
+/// One kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// No more than that.
+    None,
+    /// Redis stops for a while, again and again.
+    Stalls,
+    /// Redis does what it is asked, and its reply is lost or late.
+    Replies,
+    /// The clock of Redis is set.
+    Clock,
+    /// Redis evicts keys, and is replaced by an empty one.
+    Forgetting,
+    /// Lists lag, and alter what they show.
+    Lists,
+    /// There is no Redis, and one replica.
+    Memory,
+    /// The same while creations arrive late and are listed later still.
+    LateWithMemory,
+}
+
+impl Trouble {
+    const ALL: [Self; 8] = [
+        Self::None,
+        Self::Stalls,
+        Self::Replies,
+        Self::Clock,
+        Self::Forgetting,
+        Self::Lists,
+        Self::Memory,
+        Self::LateWithMemory,
+    ];
+
+    pub(super) fn has_redis(self) -> bool {
+        !matches!(self, Self::Memory | Self::LateWithMemory)
+    }
+
+    /// Whether what was sent may arrive when its sender is long gone, and is listed later still. A store
+    /// that has forgotten a creation sends it again where the list does not show it yet, unless it is told
+    /// to wait.
+    pub(super) fn is_late(self) -> bool {
+        !matches!(self, Self::Forgetting | Self::Memory)
+    }
+
+    pub(super) fn index_lag(self) -> Duration {
+        match self {
+            Self::Lists => Duration::from_secs(1),
+            Self::Forgetting | Self::Memory => Duration::ZERO,
+            Self::None | Self::Stalls | Self::Replies | Self::Clock | Self::LateWithMemory => {
+                Duration::from_millis(300)
+            }
+        }
+    }
+
+    /// Settings beyond those of every run.
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            // It has to wait for the settle window.
+            Self::LateWithMemory => &[("HCS_SEARCH_FIRST", "strict")],
+            Self::None
+            | Self::Stalls
+            | Self::Replies
+            | Self::Clock
+            | Self::Forgetting
+            | Self::Lists
+            | Self::Memory => &[],
+        }
+    }
+
+    pub(super) fn kills(self) -> Kills {
+        if self == Self::LateWithMemory {
+            // It creates nothing before it has run for the settle window.
+            Kills::Amidst { connections: 6..14, or_after: 20_000..40_000 }
+        } else {
+            Kills::Amidst { connections: 3..12, or_after: 6000..14_000 }
+        }
+    }
+}
+
+/// What a run is like. The environment makes it larger, or another one:
+///
+/// - `HCS_CHAOS_REQUESTS`: the number of requests for each trouble;
+/// - `HCS_CHAOS_SEED`: the seed of the faults;
+/// - `HCS_CHAOS_TROUBLES`: the troubles, comma separated, as in `Stalls,Clock`;
+/// - `HCS_CHAOS_SETTINGS`: settings of the service, comma separated, as in `HCS_SETTLE_WINDOW=8s`.
+pub(super) struct Plan {
+    pub(super) requests: usize,
+    pub(super) seed: u64,
+    pub(super) troubles: Vec<Trouble>,
+    settings: Vec<(String, String)>,
+}
+
+impl Plan {
+    pub(super) fn from_environment() -> Self {
+        let text = |name| env::var(name).ok().filter(|text| !text.is_empty());
+        let number = |name| text(name).map(|text| text.parse::<u64>().unwrap());
+        let list = |name| {
+            let text = text(name).unwrap_or_default();
+            text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let named = list("HCS_CHAOS_TROUBLES");
+        let is_named = |trouble: &Trouble| named.is_empty() || named.contains(&format!("{trouble:?}"));
+        let troubles: Vec<_> = Trouble::ALL.into_iter().filter(is_named).collect();
+        assert!(named.is_empty() || troubles.len() == named.len(), "{named:?}, and there are {troubles:?}");
+        let settings = list("HCS_CHAOS_SETTINGS");
+        let settings = settings.iter().map(|setting| setting.split_once('=').unwrap());
+        Self {
+            requests: number("HCS_CHAOS_REQUESTS").map_or(15, |number| usize::try_from(number).unwrap()),
+            seed: number("HCS_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..)),
+            troubles,
+            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        }
+    }
+
+    /// How long the callers insist: far longer than it takes.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(180) + Duration::from_secs(2) * u32::try_from(self.requests).unwrap()
+    }
+
+    /// The settings of the service in this trouble, without its addresses.
+    pub(super) fn settings(&self, trouble: Trouble) -> Vec<(&str, String)> {
+        // What was sent arrives within three seconds, or never, and a lag comes on top of it.
+        let all = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s"), ("HCS_LOG_FORMAT", "json")];
+        let own = all.iter().chain(trouble.settings()).map(|(name, value)| (*name, (*value).to_owned()));
+        own.chain(self.settings.iter().map(|(name, value)| (&**name, value.clone()))).collect()
+    }
+}

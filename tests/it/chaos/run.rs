@@ -1,0 +1,184 @@
+//! One request makes one connection, whatever the store and the lists do.
+
+use std::{fmt::Write as _, time::Duration};
+
+use futures_util::{StreamExt as _, future::join_all, stream};
+use hubspot_connection_service::{
+    emulator::{Emulator, Options, Settings},
+    proto::CreateHubSpotConnectionRequest,
+};
+use tokio::time::{Instant, sleep};
+use tonic_types::StatusExt as _;
+
+use super::{
+    callers::{self, LONGEST_PAUSE, PAUSE, TRY_AGAIN},
+    faults::Faults,
+    plan::{Plan, Trouble},
+    print,
+    replicas::Replicas,
+    surroundings::Surroundings,
+    tally::{Tally, Told, names_of_duplicates},
+};
+use crate::support::{Failure, start_emulator};
+
+/// So many call at once.
+const CALLERS: usize = 12;
+/// So often a caller asks again who is told that several connections could be its own.
+const MOST_AMBIGUOUS: usize = 5;
+/// Longer than anything takes that was sent and is still to arrive.
+const ARRIVAL: Duration = Duration::from_secs(3);
+/// Where the call has sent nothing: unless they say that something may exist, nothing does.
+const NOTHING_WAS_SENT: [&str; 5] = [
+    "BREAKER_OPEN",
+    "PLATFORM_CREDENTIALS_REJECTED",
+    "STORE_UNAVAILABLE",
+    "UPSTREAM_THROTTLED",
+    "UPSTREAM_UNAVAILABLE",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_request_makes_one_connection_whatever_the_store_and_the_lists_do() {
+    let plan = Plan::from_environment();
+    let reports = join_all(plan.troubles.iter().map(|trouble| Box::pin(run(&plan, *trouble)))).await;
+    let broken: Vec<_> = reports.into_iter().flatten().filter(|report| !report.is_kept).collect();
+    let words: Vec<_> = broken.iter().map(|report| &*report.words).collect();
+    assert!(broken.is_empty(), "seed {}:\n{}", plan.seed, words.join("\n"));
+}
+
+struct Report {
+    is_kept: bool,
+    words: String,
+}
+
+/// `None` where there is not all that it takes.
+async fn run(plan: &Plan, trouble: Trouble) -> Option<Report> {
+    let start = Instant::now();
+    let mut random = fastrand::Rng::with_seed(plan.seed.wrapping_add(trouble as u64));
+    let emulator = start_emulator(Options::default()).await;
+    emulator.settings(Settings { index_lag: trouble.index_lag(), ..Settings::default() });
+    let faults = if trouble.is_late() { Faults::slow } else { Faults::slow_and_never_late };
+    faults(plan.requests, &mut random).inject(&emulator);
+    let mut surroundings = Surroundings::set(trouble, &emulator, random).await?;
+    let number = if trouble.has_redis() { 2 } else { 1 };
+    let settings = surroundings.settings(plan);
+    let replicas = Replicas::with(&emulator, settings, number, trouble.kills());
+    let requests = requests(plan.requests);
+
+    let give_up = start + plan.patience();
+    let work = insist_on_all(&replicas, &emulator, &requests, give_up);
+    let (told, killed) = tokio::select! {
+        done = replicas.killed_over_and_over(work) => done,
+        () = surroundings.go_on() => unreachable!("it has no end"),
+    };
+    sleep(ARRIVAL).await;
+    let ledger = emulator.connections();
+    let tally = Tally::of(&requests, &told, &ledger);
+    let mut words = format!(
+        "{trouble:?}: {} requests, {} connections, {} kills, {:.0} s; {}\n  {tally}",
+        requests.len(),
+        ledger.len(),
+        killed.times,
+        start.elapsed().as_secs_f64(),
+        surroundings.toll(),
+    );
+
+    // Those with an answer ask once more, as if they had lost it, of processes that know nothing but the
+    // store.
+    emulator.inject(Vec::new());
+    surroundings.end().await;
+    let answered = requests.into_iter().zip(told).filter(|(_, told)| told.answer.is_some());
+    let (requests, told): (Vec<_>, Vec<_>) = answered.unzip();
+    let give_up = Instant::now() + plan.patience();
+    let (again, ended) = replicas.alive(insist_on_all(&replicas, &emulator, &requests, give_up)).await;
+    let ledger = emulator.connections();
+    let asked_again = Tally::of(&requests, &again, &ledger);
+    let changed = Tally::changed(&told, &again);
+    let confessions = [killed.confessions, ended.confessions].concat();
+    let is_kept = tally.is_clean() && asked_again.is_clean() && changed == 0 && confessions.is_empty();
+    let _ = write!(words, "\n  asked again: {changed} with another ID; {asked_again}");
+    let _ = write!(words, "\n  {:.0} s in all", start.elapsed().as_secs_f64());
+    if !is_kept {
+        let duplicates = names_of_duplicates(&ledger);
+        let _ = write!(words, "\n  duplicates: {duplicates:?}; confessions: {confessions:?}");
+    }
+    print(&format!("{words}\n  seed {}", plan.seed));
+    Some(Report { is_kept, words })
+}
+
+/// Requests, each with an id and a name of its own, and with text that can be shown in many ways.
+fn requests(count: usize) -> Vec<CreateHubSpotConnectionRequest> {
+    let requests = callers::requests(count).into_iter().map(|request| CreateHubSpotConnectionRequest {
+        name: format!("Zürich  & <Söhne> {}", request.name),
+        description: " für\nMärkte & <Kunden>, 100 %  ".to_owned(),
+        ..request
+    });
+    requests.collect()
+}
+
+/// Has all of them created, each by a caller that repeats its id until it has a connection, or gives up.
+async fn insist_on_all(
+    replicas: &Replicas<'_>,
+    emulator: &Emulator,
+    requests: &[CreateHubSpotConnectionRequest],
+    give_up: Instant,
+) -> Vec<Told> {
+    let calls = requests
+        .iter()
+        .enumerate()
+        .map(async |(index, request)| (index, insist(replicas, emulator, request, give_up).await));
+    let mut told: Vec<_> = stream::iter(calls).buffer_unordered(CALLERS).collect().await;
+    told.sort_by_key(|(index, _)| *index);
+    told.into_iter().map(|(_, told)| told).collect()
+}
+
+async fn insist(
+    replicas: &Replicas<'_>,
+    emulator: &Emulator,
+    request: &CreateHubSpotConnectionRequest,
+    give_up: Instant,
+) -> Told {
+    let mut told = Told::default();
+    let mut ambiguous = 0;
+    while Instant::now() < give_up {
+        let pause = match callers::call(replicas, request).await {
+            None => PAUSE,
+            Some(Ok(answer)) => {
+                told.answer = Some(answer);
+                break;
+            }
+            // The service says nothing without a reason: the call did not get through.
+            Some(Err(status)) if status.get_error_details().error_info().is_none() => {
+                told.reasons.push(format!("transport: {:?}", status.code()));
+                PAUSE
+            }
+            Some(Err(status)) => {
+                let failure = Failure::from(status);
+                let exists = || emulator.connections().iter().any(|entry| entry.name == request.name);
+                if says_nothing_was_created(&failure) && exists() {
+                    told.nothing += 1;
+                    told.reasons.push(format!("{}, and there is one", failure.reason));
+                } else {
+                    told.reasons.push(failure.reason.clone());
+                }
+                ambiguous += usize::from(failure.reason == "OUTCOME_AMBIGUOUS");
+                told.ambiguous = ambiguous > 0;
+                let may_repeat = failure.retry_after.is_some() || TRY_AGAIN.contains(&&*failure.reason);
+                if ambiguous == MOST_AMBIGUOUS || (!told.ambiguous && !may_repeat) {
+                    break;
+                }
+                failure.retry_after.unwrap_or(PAUSE).clamp(PAUSE, LONGEST_PAUSE)
+            }
+        };
+        sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+    }
+    told
+}
+
+/// Whether an error means that its request has created nothing: it says so, or it is one of those after
+/// which nothing was sent and does not say otherwise.
+fn says_nothing_was_created(failure: &Failure) -> bool {
+    match failure.metadata("may_exist") {
+        "" => NOTHING_WAS_SENT.contains(&&*failure.reason) || failure.message.contains("nothing was created"),
+        may_exist => may_exist == "false",
+    }
+}

@@ -1,0 +1,106 @@
+//! What came of a run: what the callers were told, and what there is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use hubspot_connection_service::{
+    emulator::LedgerEntry,
+    proto::{CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse},
+};
+
+/// What one caller was told.
+#[derive(Default)]
+pub(super) struct Told {
+    /// `None` where it gave up.
+    pub(super) answer: Option<CreateHubSpotConnectionResponse>,
+    /// How often it was told that nothing was created, while there was something.
+    pub(super) nothing: usize,
+    /// Whether it was told that several connections could be the one.
+    pub(super) ambiguous: bool,
+    /// The reason of each call that failed.
+    pub(super) reasons: Vec<String>,
+}
+
+/// What came of a run. The names of the requests are unique.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Connections beyond the first one of a request.
+    duplicates: usize,
+    /// Requests with an answer and without a connection.
+    lost: usize,
+    /// Answers with the ID or the version of something else.
+    wrong: usize,
+    /// Requests whose callers gave up.
+    unanswered: usize,
+    /// Calls that were told that nothing was created about something that exists.
+    told_nothing: usize,
+    /// Requests of which it was said that several connections could be theirs.
+    ambiguous: usize,
+    /// What the calls that failed were told.
+    reasons: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    pub(super) fn of(
+        requests: &[CreateHubSpotConnectionRequest],
+        told: &[Told],
+        ledger: &[LedgerEntry],
+    ) -> Self {
+        let mut tally = Self::default();
+        let mut by_name = BTreeMap::<_, Vec<_>>::new();
+        for entry in ledger {
+            by_name.entry(&*entry.name).or_default().push(entry);
+        }
+        for (request, told) in requests.iter().zip(told) {
+            let own = by_name.remove(&*request.name).unwrap_or_default();
+            tally.duplicates += own.len().saturating_sub(1);
+            match &told.answer {
+                None => tally.unanswered += 1,
+                Some(_) if own.is_empty() => tally.lost += 1,
+                Some(answer) => {
+                    let is_own = own.iter().any(|own| (&own.id, &own.etag) == (&answer.id, &answer.etag));
+                    tally.wrong += usize::from(!is_own || answer.request_id != request.request_id);
+                }
+            }
+            tally.told_nothing += told.nothing;
+            tally.ambiguous += usize::from(told.ambiguous);
+            for reason in &told.reasons {
+                *tally.reasons.entry(reason.clone()).or_default() += 1;
+            }
+        }
+        tally
+    }
+
+    /// How many answers name another connection than the first ones.
+    pub(super) fn changed(before: &[Told], after: &[Told]) -> usize {
+        let ids = |told: &Told| told.answer.as_ref().map(|answer| answer.id.clone());
+        let both = before.iter().map(ids).zip(after.iter().map(ids));
+        both.filter(|(before, after)| before.is_some() && after.is_some() && before != after).count()
+    }
+
+    /// Whether the promise was kept.
+    pub(super) fn is_clean(&self) -> bool {
+        let Self { duplicates, lost, wrong, unanswered, told_nothing, ambiguous, reasons: _ } = self;
+        [duplicates, lost, wrong, unanswered, told_nothing, ambiguous].iter().all(|count| **count == 0)
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { duplicates, lost, wrong, unanswered, told_nothing, ambiguous, reasons } = self;
+        write!(
+            f,
+            "{duplicates} duplicates, {lost} lost, {wrong} wrong, {unanswered} unanswered, {told_nothing} told \
+             that nothing was created, {ambiguous} ambiguous; calls repeated: {reasons:?}"
+        )
+    }
+}
+
+/// The names of some that have more than one connection, for a closer look.
+pub(super) fn names_of_duplicates(ledger: &[LedgerEntry]) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    let duplicates = ledger.iter().map(|entry| &*entry.name).filter(|name| !seen.insert(*name));
+    duplicates.take(5).collect()
+}

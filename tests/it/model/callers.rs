@@ -1,0 +1,204 @@
+//! Callers, who insist until they have their connection.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use hubspot_connection_service::domain::RequestId;
+use tokio::time::{Instant, sleep};
+
+use super::{replica::Request, setting::Callers, world::World};
+
+/// What a caller is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The ID of its connection.
+    Created(String),
+    /// It was created, did not work, and was deleted again.
+    Rejected,
+    /// It was created, does not work, and was not deleted.
+    LeftBehind(String),
+    /// It may exist: repeat the call with this request id.
+    MayExist,
+    /// Nothing was created, and why.
+    NothingCreated { why: &'static str, retry_after: Option<Duration> },
+    /// It is under way elsewhere.
+    InProgress { retry_after: Duration },
+    /// The request id is that of other content.
+    OtherContent,
+    /// The record cannot be used.
+    Unreadable,
+    /// Each of several connections could be it.
+    Ambiguous,
+    /// No answer, or one that says nothing.
+    Nothing,
+}
+
+/// How it ended for a caller.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) caller: usize,
+    pub(super) request_id: Option<RequestId>,
+    /// The last answer: if it is none that ends a creation, the caller has given up.
+    pub(super) answer: Answer,
+}
+
+/// One who calls.
+struct Caller {
+    number: usize,
+    request_id: Option<RequestId>,
+    begins_after: Duration,
+    replica: fn(usize) -> usize,
+    /// The first one, where it is another than that of the setting.
+    first_deadline: Option<Duration>,
+    request: fn(usize, Option<RequestId>) -> Request,
+}
+
+/// The longest that a caller insists: a lost creation settles within minutes, and each fault can cost
+/// that once.
+const PATIENCE: Duration = Duration::from_secs(1500);
+/// The same, where it can stay open what became of a creation.
+const LITTLE_PATIENCE: Duration = Duration::from_secs(400);
+/// How many attempts follow one another quickly.
+const QUICK: usize = 40;
+/// How often a caller asks again that was told that several connections could be its own.
+const MOST_AMBIGUOUS: usize = 6;
+/// The same of one that was told that its connection could not be deleted.
+const MOST_LEFT_BEHIND: usize = 20;
+
+impl Caller {
+    fn new(number: usize, request_id: Option<RequestId>) -> Self {
+        Self {
+            number,
+            request_id,
+            begins_after: Duration::ZERO,
+            replica: |_| 0,
+            first_deadline: None,
+            request: |_, request_id| Request::of(request_id),
+        }
+    }
+
+    fn at(self, replica: fn(usize) -> usize) -> Self {
+        Self { replica, ..self }
+    }
+
+    fn asking(self, request: fn(usize, Option<RequestId>) -> Request) -> Self {
+        Self { request, ..self }
+    }
+
+    /// Calls until there is a connection: with the request id that it has, or else the one that it was
+    /// told to repeat the call with.
+    async fn insist(self, world: &Arc<World>) -> End {
+        let Self { number, mut request_id, begins_after, replica, first_deadline, request } = self;
+        sleep(begins_after).await;
+        let began = Instant::now();
+        let (mut ambiguous, mut left_behind) = (0, 0);
+        for attempt in 0.. {
+            let asked = request(attempt, request_id);
+            let deadline = first_deadline.filter(|_| attempt == 0).unwrap_or(world.setting.deadline);
+            let until = Instant::now() + deadline;
+            let (about, answer) = world.replica(replica(attempt)).create(asked, until).await;
+            world.tell(number, about, &answer);
+            let mut pause = if attempt < QUICK { Duration::from_secs(1) } else { Duration::from_secs(7) };
+            match &answer {
+                Answer::Created(_) | Answer::Rejected | Answer::OtherContent | Answer::Unreadable => {
+                    return End { caller: number, request_id: about, answer };
+                }
+                Answer::Ambiguous => {
+                    ambiguous += 1;
+                    pause = Duration::from_secs(10);
+                }
+                Answer::LeftBehind(_) => {
+                    request_id = about;
+                    left_behind += 1;
+                    pause = Duration::from_secs(10);
+                }
+                Answer::MayExist => request_id = about,
+                Answer::InProgress { retry_after }
+                | Answer::NothingCreated { retry_after: Some(retry_after), .. } => {
+                    if world.setting.backs_off {
+                        pause = pause.max(*retry_after + Duration::from_millis(1));
+                    }
+                }
+                Answer::NothingCreated { retry_after: None, .. } | Answer::Nothing => {}
+            }
+            let may_stay_open =
+                world.setting.lists.has_no_end() || world.setting.may_stay_open(&world.fired());
+            let patience = if may_stay_open { LITTLE_PATIENCE } else { PATIENCE };
+            if began.elapsed() > patience || ambiguous >= MOST_AMBIGUOUS || left_behind >= MOST_LEFT_BEHIND {
+                return End { caller: number, request_id: request_id.or(about), answer };
+            }
+            sleep(pause).await;
+        }
+        unreachable!("attempts have no end")
+    }
+}
+
+/// Lets the callers of the setting call, all to their ends.
+pub(super) async fn call(world: &Arc<World>) -> Vec<End> {
+    let id = Some(RequestId::generate());
+    let callers = match world.setting.callers {
+        Callers::One => vec![Caller::new(0, id)],
+        Callers::OneThatMoves => vec![Caller::new(0, id).at(|attempt| attempt % 2)],
+        Callers::OneWithoutId => vec![Caller::new(0, None)],
+        Callers::TwoTogether => vec![Caller::new(0, id), Caller::new(1, id)],
+        Callers::TwoApart => {
+            vec![Caller::new(0, id).at(|attempt| attempt % 2), Caller::new(1, id).at(|n| (n + 1) % 2)]
+        }
+        Callers::TwoOfOneName => {
+            vec![Caller::new(0, id), Caller::new(1, Some(RequestId::generate())).at(|_| 1)]
+        }
+        Callers::OneIsInAHurry => {
+            let first_deadline = Some(Duration::from_millis(500));
+            vec![Caller { first_deadline, ..Caller::new(0, id) }, Caller::new(1, id)]
+        }
+        Callers::OneWithFreshTokens => vec![Caller::new(0, id).asking(with_a_fresh_token)],
+        Callers::WhileKeysRotate | Callers::UntilTheOldKeyIsGone => {
+            rotate_keys(world);
+            let begins_after = Duration::from_secs(8);
+            vec![Caller::new(0, id), Caller { begins_after, ..Caller::new(1, id) }]
+        }
+        Callers::OneInAnotherSandbox => vec![Caller::new(0, id).asking(in_another_sandbox)],
+    };
+    join_all(callers.into_iter().map(|caller| caller.insist(world))).await
+}
+
+/// Repeats the calls, long after: what was answered once is answered again. A caller without an id of
+/// its own has no reason to.
+pub(super) async fn call_again(world: &Arc<World>, ends: &[End]) -> Vec<End> {
+    let has_id = world.setting.callers != Callers::OneWithoutId;
+    let callers = ends.iter().filter(|end| has_id && end.request_id.is_some()).map(|end| {
+        let caller = Caller::new(end.caller, end.request_id);
+        // They are at a later attempt.
+        let caller = if world.setting.callers == Callers::OneWithFreshTokens {
+            caller.asking(|attempt, request_id| with_a_fresh_token(attempt + 1, request_id))
+        } else if world.setting.callers == Callers::OneInAnotherSandbox {
+            caller.asking(|attempt, request_id| in_another_sandbox(attempt + 1, request_id))
+        } else {
+            caller
+        };
+        caller.insist(world)
+    });
+    join_all(callers).await
+}
+
+fn with_a_fresh_token(attempt: usize, request_id: Option<RequestId>) -> Request {
+    Request { access_token: if attempt == 0 { "first" } else { "fresh" }, ..Request::of(request_id) }
+}
+
+fn in_another_sandbox(attempt: usize, request_id: Option<RequestId>) -> Request {
+    Request { sandbox: if attempt == 0 { "prod" } else { "dev" }, ..Request::of(request_id) }
+}
+
+fn rotate_keys(world: &Arc<World>) {
+    let (keys, to_the_end) = (world.keys.clone(), world.setting.callers == Callers::UntilTheOldKeyIsGone);
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(3)).await;
+        keys.add_the_new();
+        sleep(Duration::from_secs(3)).await;
+        keys.use_the_new();
+        if to_the_end {
+            sleep(Duration::from_secs(60)).await;
+            keys.remove_the_old();
+        }
+    });
+}

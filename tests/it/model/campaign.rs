@@ -1,0 +1,160 @@
+//! Many interleavings: every fault at every step, two at a time, or as many as a seed throws.
+
+use std::{collections::BTreeMap, env, fmt::Write as _};
+
+use super::{
+    dice::{Dice, Throws},
+    faults::{Fault, Script, StepKind},
+    interleaving::{Broken, Run, run},
+    setting::Setting,
+    world::Faults,
+};
+
+/// How many of the steps after the last fault are struck. Callers wait as long as they are told to,
+/// so that this gets past the end of a lease and of a settle window.
+const DEPTH: usize = 30;
+
+/// How many broken promises of one setting are enough to know it.
+const ENOUGH: usize = 20;
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Findings {
+    runs: usize,
+    /// Those that broke more of the promise than what callers are told.
+    broken: usize,
+    /// By what is broken, and the faults that it takes.
+    found: BTreeMap<(Broken, String), (usize, String)>,
+}
+
+impl Findings {
+    fn of(&mut self, setting: Setting, source: &str, run: &Run) {
+        self.runs += 1;
+        self.broken += usize::from(run.broken.iter().any(|(broken, _)| *broken != Broken::Denied));
+        for (broken, why) in &run.broken {
+            let faults: Vec<_> = run.fired.values().map(|fault| format!("{fault:?}")).collect();
+            let how = format!("{} [{}] {why}", faults.join(" + "), setting.summary());
+            let (times, _) = self.found.entry((*broken, how)).or_insert_with(|| {
+                let mut example = String::new();
+                let _ = write!(example, "{why}\n{setting:?}\n{source}{:?}\n{}", run.fired, run.trace);
+                (0, example)
+            });
+            *times += 1;
+        }
+    }
+
+    /// Tells the number of interleavings; fails where one of them broke the promise.
+    #[expect(clippy::print_stdout, reason = "the number of runs is a result of the test")]
+    pub(super) fn none_of(self, at_least: usize) {
+        let Self { runs, found, .. } = self;
+        println!("ran {runs} interleavings of faults");
+        if found.is_empty() {
+            assert!(runs >= at_least, "only {runs}");
+            return;
+        }
+        let mut text = String::new();
+        for ((broken, faults), (times, _)) in &found {
+            let _ = writeln!(text, "{broken:?} {times} times by {faults}");
+        }
+        // The simplest example of each kind.
+        let mut simplest: BTreeMap<Broken, (&String, &String)> = BTreeMap::new();
+        for ((broken, faults), (_, example)) in &found {
+            let entry = simplest.entry(*broken).or_insert((faults, example));
+            if faults.len() < entry.0.len() {
+                *entry = (faults, example);
+            }
+        }
+        for (broken, (_, example)) in simplest {
+            let _ = writeln!(text, "\n=== {broken:?}: {example}");
+        }
+        panic!("of {runs} interleavings:\n{text}");
+    }
+
+    /// Runs the interleaving of this script.
+    pub(super) fn script(&mut self, setting: Setting, script: &Script) -> Vec<StepKind> {
+        let run = run(setting, Faults::Script(script.clone()));
+        self.of(setting, "", &run);
+        run.steps
+    }
+
+    /// Strikes every step of a run that goes well with every fault.
+    pub(super) fn singles(&mut self, setting: Setting) {
+        self.pairs(setting, 0, |_| true);
+    }
+
+    /// The same, and strikes the steps of the runs that this makes: one in so many of them, where the
+    /// first fault is of this kind. With 0 it strikes none of them.
+    pub(super) fn pairs(&mut self, setting: Setting, sample: usize, is_first: fn(Fault) -> bool) {
+        let before = self.broken;
+        let steps = self.script(setting, &Script::new());
+        for (number, script) in extended(setting, &Script::new(), &steps).into_iter().enumerate() {
+            if self.broken - before > ENOUGH {
+                return;
+            }
+            let steps = self.script(setting, &script);
+            if sample == 0 || !script.values().all(|fault| is_first(*fault)) {
+                continue;
+            }
+            let scripts = extended(setting, &script, &steps);
+            for script in scripts.iter().skip(number % sample).step_by(sample) {
+                self.script(setting, script);
+            }
+        }
+    }
+
+    /// Lets seeds throw a setting, and up to so many faults each.
+    pub(super) fn thrown(
+        &mut self,
+        seeds: std::ops::Range<u64>,
+        faults: usize,
+        setting: fn(&mut Dice) -> Setting,
+    ) {
+        // To repeat one, or to try more.
+        let number = |name| env::var(name).ok().and_then(|number| number.parse().ok());
+        let seeds = match (number("MODEL_SEED"), number("MODEL_SEEDS")) {
+            (Some(seed), _) => seed..seed + 1,
+            (None, Some(end)) => 0..end,
+            (None, None) => seeds,
+        };
+        for seed in seeds {
+            let mut dice = Dice::new(seed);
+            let setting = setting(&mut dice);
+            let faults = 1 + dice.below(faults);
+            let thrown = run(setting, Faults::Thrown(Throws::new(dice, faults)));
+            let source = format!("MODEL_SEED={seed} ");
+            if thrown.broken.is_empty() {
+                self.of(setting, &source, &thrown);
+            } else {
+                let simplest = simplified(setting, thrown);
+                self.of(setting, &source, &simplest);
+            }
+        }
+    }
+}
+
+/// A run that breaks the same with fewer faults, if there is one.
+fn simplified(setting: Setting, thrown: Run) -> Run {
+    for index in thrown.fired.keys() {
+        let mut script = thrown.fired.clone();
+        script.remove(index);
+        let fewer = run(setting, Faults::Script(script));
+        if fewer.broken.iter().any(|(broken, _)| thrown.broken.iter().any(|(other, _)| broken == other)) {
+            return simplified(setting, fewer);
+        }
+    }
+    thrown
+}
+
+/// Adds one more fault to a script, in every way.
+fn extended(setting: Setting, script: &Script, steps: &[StepKind]) -> Vec<Script> {
+    let first = script.keys().last().map_or(0, |last| last + 1);
+    let mut scripts = Vec::new();
+    for (index, kind) in steps.iter().enumerate().skip(first).take(DEPTH) {
+        for fault in kind.faults(setting.weather) {
+            let mut script = script.clone();
+            script.insert(index, fault);
+            scripts.push(script);
+        }
+    }
+    scripts
+}

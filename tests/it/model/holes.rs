@@ -1,0 +1,288 @@
+//! A test for each class of holes that there was once: what fails, and what must not come of it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hubspot_connection_service::domain::Verification;
+
+use super::{
+    campaign::Findings,
+    dice::Dice,
+    faults::{Fault, Weather},
+    listing::{Alteration, Crowd, Lists, Pages},
+    setting::{Callers, Setting},
+};
+
+/// By these the connection has to be looked for.
+fn loses_the_answer(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::LostAfterCommit
+            | Fault::LostBeforeCommit
+            | Fault::LostLate(_)
+            | Fault::LateCommit(_)
+            | Fault::DeathAfter
+            | Fault::SlowAnswer(_)
+    )
+}
+
+#[test]
+fn a_step_whose_answer_is_lost_or_late_undoes_no_more_than_it_did() {
+    let mut findings = Findings::default();
+    for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoApart] {
+        let setting = Setting { backs_off: false, ..Setting::of(callers) };
+        findings.pairs(setting, 4, |fault| matches!(fault, Fault::DeathAfter | Fault::LateCommit(30)));
+    }
+    findings.none_of(300);
+}
+
+#[test]
+fn what_a_list_shows_otherwise_is_not_absent() {
+    let mut findings = Findings::default();
+    for alteration in Alteration::ALL {
+        for is_read_altered in [false, true] {
+            let lists = Lists::altered(alteration, is_read_altered);
+            for callers in [Callers::One, Callers::OneThatMoves] {
+                findings.singles(Setting::of(callers).showing(lists));
+            }
+        }
+    }
+    for date_ahead in [6, 7, 60] {
+        findings.singles(Setting::of(Callers::One).showing(Lists { date_ahead, ..Lists::default() }));
+    }
+    findings.none_of(2000);
+}
+
+#[test]
+fn what_a_list_shows_otherwise_is_verified_like_any() {
+    let mut findings = Findings::default();
+    for alteration in Alteration::ALL {
+        let lists = Lists::altered(alteration, true);
+        if !lists.can_keep_it_from_being_read() {
+            findings.singles(Setting::of(Callers::One).verified(Verification::Require, false).showing(lists));
+        }
+    }
+    findings.none_of(1000);
+}
+
+#[test]
+fn a_clock_that_steps_proves_nothing() {
+    let mut findings = Findings::default();
+    let weather = Weather { clocks: true, ..Weather::default() };
+    for seconds in [-8, 100] {
+        let script = BTreeMap::from([(3, Fault::DeathAfter), (4, Fault::ClockSteps(seconds))]);
+        findings.script(Setting::of(Callers::One).in_weather(weather), &script);
+    }
+    for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoApart] {
+        for lag in [0, 5] {
+            let setting = Setting::of(callers).lagging(lag).in_weather(weather);
+            findings
+                .pairs(setting, 5, |fault| loses_the_answer(fault) || matches!(fault, Fault::ClockSteps(_)));
+        }
+    }
+    findings.none_of(1000);
+}
+
+#[test]
+fn what_cannot_be_seen_yet_is_not_absent() {
+    let mut findings = Findings::default();
+    for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoApart] {
+        for lag in [35, 60] {
+            findings.pairs(Setting::of(callers).lagging(lag), 40, loses_the_answer);
+        }
+    }
+    findings.none_of(500);
+}
+
+#[test]
+fn a_list_without_an_end_proves_nothing_and_one_that_has_an_end_is_enough() {
+    let mut findings = Findings::default();
+    for callers in [Callers::One, Callers::OneThatMoves] {
+        for pages in [Pages::OfTwo, Pages::OldestFirst] {
+            for crowd in [Crowd::Nobody, Crowd::Others] {
+                findings.singles(Setting::of(callers).showing(Lists::paged(pages, crowd)));
+            }
+        }
+        for pages in [Pages::One, Pages::OfTwo] {
+            let lists = Lists::paged(pages, Crowd::OthersAndAnUnreadableOne);
+            findings.singles(Setting::of(callers).showing(lists));
+        }
+    }
+    for pages in [Pages::InALoop, Pages::Repeating] {
+        for crowd in [Crowd::Nobody, Crowd::Others] {
+            findings.singles(Setting::of(Callers::One).showing(Lists::paged(pages, crowd)));
+        }
+    }
+    findings.none_of(500);
+}
+
+#[test]
+fn not_found_is_no_proof_where_the_service_knows_better() {
+    let mut findings = Findings::default();
+    let weather = Weather { not_found: true, ..Weather::default() };
+    for works in [false, true] {
+        for (get_lag, delete_lag) in [(0, 0), (45, 0), (80, 0), (0, 20), (0, 80), (45, 45)] {
+            for callers in [Callers::One, Callers::OneThatMoves] {
+                let setting = Setting {
+                    deadline: Duration::from_secs(60),
+                    get_lag: Duration::from_secs(get_lag),
+                    delete_lag: Duration::from_secs(delete_lag),
+                    ..Setting::of(callers).verified(Verification::Require, works).in_weather(weather)
+                };
+                findings.pairs(setting, 40, |_| true);
+            }
+        }
+    }
+    findings.none_of(1000);
+}
+
+#[test]
+fn a_store_that_forgot_is_not_believed() {
+    let mut findings = Findings::default();
+    let weather = Weather { forgets: true, ..Weather::default() };
+    for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoTogether, Callers::TwoApart] {
+        findings.pairs(Setting::of(callers).in_weather(weather), 12, |fault| {
+            fault.forgets() || fault.kills() || fault == Fault::LostAfterCommit
+        });
+    }
+    for callers in [Callers::One, Callers::TwoTogether] {
+        let setting = Setting { records_die: true, ..Setting::of(callers) };
+        findings.script(setting, &BTreeMap::from([(4, Fault::DeathAfter)]));
+        findings.pairs(setting, 12, |_| true);
+    }
+    findings.none_of(1000);
+}
+
+#[test]
+fn a_retry_while_the_fingerprint_keys_rotate_is_recognized() {
+    let mut findings = Findings::default();
+    let setting = Setting::of(Callers::WhileKeysRotate);
+    // Who comes later joins the creation that is under way.
+    findings.script(setting, &BTreeMap::from([(3, Fault::SlowAnswer(20_400))]));
+    findings.pairs(setting, 20, |_| true);
+    findings.none_of(100);
+}
+
+#[test]
+fn a_retry_under_a_key_that_is_gone_is_not_said_to_be_something_else() {
+    let mut findings = Findings::default();
+    findings.singles(Setting::of(Callers::UntilTheOldKeyIsGone));
+    findings.none_of(50);
+}
+
+#[test]
+fn a_retry_with_a_fresh_access_token_is_recognized() {
+    let mut findings = Findings::default();
+    findings.pairs(Setting::of(Callers::OneWithFreshTokens), 20, |_| true);
+    findings.none_of(100);
+}
+
+#[test]
+fn a_request_id_names_one_creation_in_all_sandboxes() {
+    let mut findings = Findings::default();
+    let setting = Setting::of(Callers::OneInAnotherSandbox);
+    // The first call is lost, and the second one names another sandbox.
+    findings.script(setting, &BTreeMap::from([(3, Fault::DeathAfter)]));
+    findings.pairs(setting, 20, |_| true);
+    findings.none_of(100);
+}
+
+#[test]
+fn who_shares_a_creation_has_its_own_deadline() {
+    let mut findings = Findings::default();
+    findings.pairs(Setting::of(Callers::OneIsInAHurry), 20, |_| true);
+    findings.none_of(100);
+}
+
+#[test]
+fn nobody_is_told_that_nothing_was_created_of_what_was() {
+    let mut findings = Findings::default();
+    let script = BTreeMap::from([(4, Fault::DeathBefore), (5, Fault::StoreDown)]);
+    findings.script(Setting::of(Callers::One), &script);
+    findings.pairs(Setting::of(Callers::OneThatMoves), 20, |fault| fault.kills());
+    findings.none_of(50);
+}
+
+#[test]
+fn nobody_gets_somebody_elses_connection() {
+    let mut findings = Findings::default();
+    let weather = Weather { foreigners: true, ..Weather::default() };
+    for callers in [Callers::One, Callers::OneThatMoves] {
+        for lag in [0, 5] {
+            let setting = Setting::of(callers).lagging(lag).in_weather(weather);
+            findings.pairs(setting, 3, |fault| {
+                matches!(fault, Fault::LostBeforeCommit | Fault::LostAfterCommit | Fault::LateCommit(_))
+            });
+        }
+    }
+    findings.none_of(300);
+}
+
+/// A setting of any kind that keeps within what is promised.
+fn any_setting(dice: &mut Dice) -> Setting {
+    let callers = dice.one_of(&[
+        Callers::One,
+        Callers::OneThatMoves,
+        Callers::OneThatMoves,
+        Callers::OneWithoutId,
+        Callers::TwoTogether,
+        Callers::TwoApart,
+        Callers::TwoApart,
+        Callers::OneIsInAHurry,
+        Callers::OneWithFreshTokens,
+        Callers::WhileKeysRotate,
+    ]);
+    let (verification, works) = dice.one_of(&[
+        (Verification::None, true),
+        (Verification::None, true),
+        (Verification::Report, false),
+        (Verification::Require, false),
+        (Verification::Require, true),
+    ]);
+    let mut setting = Setting::of(callers).verified(verification, works);
+    if dice.one_in(3) {
+        setting = setting.lagging(dice.one_of(&[1, 5, 35]));
+    }
+    if dice.one_in(3) {
+        setting.lists.alteration = dice.one_of(&Alteration::ALL);
+        setting.lists.is_read_altered = dice.one_in(4);
+    }
+    if dice.one_in(6) {
+        setting.lists.crowd = dice.one_of(&[Crowd::Others, Crowd::OthersAndAnUnreadableOne]);
+        setting.lists.pages = dice.one_of(&[Pages::One, Pages::OfTwo, Pages::InALoop, Pages::Repeating]);
+    }
+    if dice.one_in(4) {
+        setting.delete_lag = Duration::from_secs(dice.one_of(&[2, 30]) as u64);
+    }
+    setting.backs_off = !dice.one_in(3);
+    setting.weather = Weather {
+        clocks: dice.one_in(4),
+        // What a store forgot can only be found where lists show it.
+        forgets: dice.one_in(4)
+            && setting.lists.alteration == Alteration::None
+            && verification == Verification::None,
+        foreigners: dice.one_in(6),
+        not_found: dice.one_in(4),
+    };
+    setting
+}
+
+#[test]
+fn no_three_faults_anywhere_break_a_promise() {
+    let mut findings = Findings::default();
+    findings.thrown(0..2000, 3, |dice| {
+        let setting = any_setting(dice);
+        Setting {
+            lists: Lists { lag: setting.lists.lag, ..Lists::default() },
+            weather: Weather::default(),
+            ..setting
+        }
+    });
+    findings.none_of(1);
+}
+
+#[test]
+fn no_three_faults_anywhere_break_a_promise_whatever_lists_show_and_clocks_say() {
+    let mut findings = Findings::default();
+    findings.thrown(0..3000, 3, any_setting);
+    findings.none_of(1);
+}

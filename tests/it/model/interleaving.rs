@@ -1,0 +1,248 @@
+//! One interleaving: what happens in it, and whether the promise is kept.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use hubspot_connection_service::domain::Verification;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    callers::{Answer, End, call, call_again},
+    faults::{Fault, Script, StepKind},
+    ledger::Made,
+    setting::{Callers, Setting},
+    world::{Faults, World},
+};
+
+/// How a promise is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Broken {
+    /// One request made two connections.
+    Duplicate,
+    /// A caller got a connection that is not its own.
+    Foreign,
+    /// A caller was told that nothing was created, and something was.
+    Denied,
+    /// A connection that works was deleted, or a caller got one that is.
+    Deleted,
+    /// A connection that does not work was left, and its caller told that it was not.
+    LeftBehind,
+    /// A caller that insists gets no connection.
+    Stuck,
+    /// A caller that repeats its call is told that it asks for something else.
+    Rejected,
+    /// A caller got no connection, within its deadline, for the sake of another's.
+    CutShort,
+    /// Lists are asked for without end.
+    Flood,
+    /// Something that cannot be.
+    Panic,
+}
+
+/// What came of an interleaving.
+pub(super) struct Run {
+    pub(super) steps: Vec<StepKind>,
+    /// The faults that struck.
+    pub(super) fired: Script,
+    pub(super) broken: Vec<(Broken, String)>,
+    /// What happened, where a promise is broken.
+    pub(super) trace: String,
+}
+
+/// How long after the last call everything has arrived that will.
+const LONG_AFTER: Duration = Duration::from_secs(200);
+/// How many lists in a second are too many: a scan of what there is takes three.
+const FLOOD: usize = 30;
+
+/// Runs one interleaving.
+pub(super) fn run(setting: Setting, faults: Faults) -> Run {
+    fastrand::seed(7);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let world = World::new(setting, faults);
+        let mut broken = Vec::new();
+        let script = async {
+            let ends = call(&world).await;
+            // What is still on its way arrives.
+            sleep(LONG_AFTER).await;
+            let again = call_again(&world, &ends).await;
+            (ends, again)
+        };
+        match CatchUnwind(Box::pin(timeout(Duration::from_secs(20_000), script))).await {
+            Ok(Ok((ends, again))) => {
+                let mut judge = Judge { world: &world, broken: &mut broken };
+                judge.look_at(&ends);
+                judge.look_at(&again);
+                judge.look_at_the_whole();
+            }
+            Ok(Err(_)) => broken.push((Broken::Stuck, "nobody got an answer".to_owned())),
+            Err(panic) => broken.push((Broken::Panic, panic)),
+        }
+        broken.dedup();
+        let trace = if broken.is_empty() { String::new() } else { world.trace() };
+        Run { steps: world.steps(), fired: world.fired(), broken, trace }
+    })
+}
+
+/// A future whose panic is a result.
+struct CatchUnwind<F>(F);
+
+impl<F: Future + Unpin> Future for CatchUnwind<F> {
+    type Output = Result<F::Output, String>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        match catch_unwind(AssertUnwindSafe(|| std::pin::Pin::new(&mut self.0).poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => {
+                let text = panic.downcast::<String>().map(|text| *text);
+                std::task::Poll::Ready(Err(text.unwrap_or_else(|_| "panicked".to_owned())))
+            }
+        }
+    }
+}
+
+struct Judge<'a> {
+    world: &'a Arc<World>,
+    broken: &'a mut Vec<(Broken, String)>,
+}
+
+impl Judge<'_> {
+    fn says(&mut self, broken: Broken, why: impl Into<String>) {
+        let finding = (broken, why.into());
+        if !self.broken.contains(&finding) {
+            self.broken.push(finding);
+        }
+    }
+
+    /// How it ended for each caller.
+    fn look_at(&mut self, ends: &[End]) {
+        for End { caller, request_id, answer } in ends {
+            let setting = self.world.setting;
+            let own: Vec<Made> = self.all().into_iter().filter(|made| made.by == *request_id).collect();
+            match answer {
+                Answer::Created(id) => match own.iter().find(|made| made.id == *id) {
+                    None => self.says(Broken::Foreign, format!("caller {caller} got another's connection")),
+                    Some(made) if made.is_removed => {
+                        self.says(
+                            Broken::Deleted,
+                            format!("caller {caller} got a connection that is deleted"),
+                        );
+                    }
+                    Some(_) if !setting.works && setting.verification == Verification::Require => {
+                        self.says(Broken::LeftBehind, format!("caller {caller} got one that does not work"));
+                    }
+                    Some(_) => {}
+                },
+                Answer::Rejected => {
+                    if own.iter().any(|made| !made.is_removed) {
+                        self.says(Broken::LeftBehind, "a rejected connection is left behind");
+                    }
+                    if setting.works || setting.verification != Verification::Require {
+                        self.says(Broken::Deleted, "a connection that works is rejected");
+                    }
+                }
+                Answer::OtherContent => self.other_content(*caller),
+                Answer::Unreadable if setting.callers == Callers::UntilTheOldKeyIsGone => {}
+                Answer::LeftBehind(_)
+                | Answer::MayExist
+                | Answer::NothingCreated { .. }
+                | Answer::InProgress { .. }
+                | Answer::Ambiguous
+                | Answer::Unreadable
+                | Answer::Nothing => {
+                    // In a list without an end it can be found, if it is there.
+                    let is_lost_for_good = own.is_empty() && setting.lists.has_no_end();
+                    if !is_lost_for_good && !setting.may_stay_open(&self.world.fired()) {
+                        self.says(Broken::Stuck, format!("caller {caller} has no connection: {answer:?}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn other_content(&mut self, caller: usize) {
+        if self.world.setting.callers != Callers::OneInAnotherSandbox {
+            self.says(Broken::Rejected, format!("caller {caller} is told that it asks for something else"));
+        }
+    }
+
+    fn all(&self) -> Vec<Made> {
+        self.world.ledger.lock().unwrap().all().to_vec()
+    }
+
+    /// What must hold whatever each caller was told.
+    fn look_at_the_whole(&mut self) {
+        let setting = self.world.setting;
+        let (fired, all) = (self.world.fired(), self.all());
+        let own: Vec<&Made> = all.iter().filter(|made| made.by.is_some()).collect();
+
+        for (number, made) in own.iter().enumerate() {
+            let of_the_same =
+                |other: &&&Made| other.by == made.by || setting.callers == Callers::OneWithoutId;
+            if let Some(first) = own[..number].iter().find(of_the_same)
+                && !self.may_not_have_been_seen(first, made)
+            {
+                self.says(Broken::Duplicate, "one request made two connections");
+            }
+        }
+        if own.iter().any(|made| made.is_removed) && setting.works {
+            self.says(Broken::Deleted, "a connection that works is deleted");
+        }
+
+        let mut denied = Vec::new();
+        self.world.for_all_told(|told| {
+            let is_false =
+                |made: &&&Made| made.by == told.about && made.sent <= told.moment && !made.is_removed;
+            if let Answer::NothingCreated { why, .. } = told.answer
+                && own.iter().any(|made| is_false(&made))
+            {
+                denied.push((told.caller, why));
+            }
+        });
+        for (caller, why) in denied {
+            self.says(Broken::Denied, format!("caller {caller} is told that nothing was created: {why}"));
+        }
+
+        if setting.callers == Callers::OneIsInAHurry && is_survivable(&fired) {
+            let mut first = None;
+            self.world.for_all_told(|told| {
+                if told.caller == 1 && first.is_none() {
+                    first = Some(told.answer.clone());
+                }
+            });
+            if matches!(first, Some(Answer::NothingCreated { .. })) {
+                self.says(Broken::CutShort, format!("who has time is told {first:?}"));
+            }
+        }
+        let most = self.world.most_lists_in_a_second();
+        if most > FLOOD {
+            self.says(Broken::Flood, "there are too many lists in a second");
+        }
+    }
+
+    /// Whether a store that forgot could not have known better: the retry came before Adobe's list
+    /// showed the first connection.
+    fn may_not_have_been_seen(&self, first: &Made, second: &Made) -> bool {
+        let setting = self.world.setting;
+        let forgets = setting.records_die || self.world.fired().values().any(|fault| fault.forgets());
+        let seen_at = first.made_at + setting.lists.lag + Duration::from_secs(1);
+        forgets && (second.sent_at < seen_at || first.is_removed)
+    }
+}
+
+/// Whether a caller with enough time gets its connection in one call in spite of these faults.
+fn is_survivable(fired: &Script) -> bool {
+    let is_repeated =
+        |fault: &&Fault| matches!(fault, Fault::Throttled | Fault::NotSent | Fault::TokenRefused);
+    let is_slow = |fault: &Fault| {
+        matches!(fault, Fault::SlowPass(_) | Fault::SlowAnswer(..10_000)) || is_repeated(&fault)
+    };
+    fired.values().filter(is_repeated).count() <= 1 && fired.len() <= 2 && fired.values().all(is_slow)
+}

@@ -1,0 +1,226 @@
+//! The table of steps: each one in every state, by every caller, whatever became of the lease.
+
+use hubspot_connection_service::idempotency::{Claim, Keep, Lease, Origin, Recorded};
+
+use super::{
+    Subject,
+    expect::SECOND,
+    lease, other_content, retry,
+    step::{Reply, Step},
+    subject::RETENTION,
+};
+
+/// The state of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There is no record.
+    Missing,
+    Claimed,
+    Sending,
+    /// Sending again, after an earlier sending was lost.
+    Resending,
+    Unknown,
+    Done,
+}
+
+/// What became of the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Live,
+    Expired,
+    Abandoned,
+}
+
+/// Who takes the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Holder,
+    Stranger,
+}
+
+/// Who holds the record afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Nobody,
+    Caller,
+    FirstHolder,
+}
+
+use State::{Claimed, Done, Missing, Resending, Sending, Unknown};
+
+const STATES: [State; 6] = [Missing, Claimed, Sending, Resending, Unknown, Done];
+const STEPS: [Step; 10] = [
+    Step::Claim,
+    Step::Renew,
+    Step::BeginSending,
+    Step::Resend,
+    Step::NotCreated,
+    Step::OutcomeUnknown,
+    Step::DistrustClocks,
+    Step::Done("c-2", Origin::Reply, Keep::Remember),
+    Step::Release,
+    Step::Abandon,
+];
+
+/// A step, and the record that it is taken on.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    state: State,
+    held: Held,
+    by: By,
+    step: Step,
+}
+
+/// The state that a step leads to, and who holds the record then. `None` where it changes nothing.
+fn expected(Case { state, held, by, step }: Case) -> Option<(State, After)> {
+    let is_holder = by == By::Holder && held != Held::Abandoned;
+    let is_live_holder = is_holder && held == Held::Live;
+    let is_free = is_holder || held != Held::Live;
+    let (happens, next, after) = match (step, state) {
+        (Step::Claim, Missing) => (true, Claimed, After::Caller),
+        (Step::Claim, Claimed) => (is_free, Claimed, After::Caller),
+        (Step::Claim, Sending | Resending | Unknown) => (is_free, Unknown, After::Caller),
+        (Step::Renew, Claimed | Sending | Resending | Unknown) => (is_holder, state, After::Caller),
+        (Step::BeginSending, Claimed) => (is_live_holder, Sending, After::Caller),
+        (Step::Resend, Unknown) => (is_live_holder, Resending, After::Caller),
+        (Step::NotCreated, Sending) => (is_holder, Claimed, After::Caller),
+        (Step::NotCreated, Resending) => (is_holder, Unknown, After::Caller),
+        (Step::OutcomeUnknown, Sending | Resending) => (is_holder, Unknown, After::Caller),
+        (Step::DistrustClocks, Unknown) => (is_holder, Unknown, After::Caller),
+        (Step::Done(..), Missing | Claimed | Sending | Resending | Unknown) => (true, Done, After::Nobody),
+        (Step::Release, Claimed) => (is_holder, Missing, After::Nobody),
+        (Step::Abandon, Claimed | Sending | Resending | Unknown) => (is_holder, state, After::Nobody),
+        _ => (false, state, After::Nobody),
+    };
+    happens.then_some((next, after))
+}
+
+/// A new record in this state.
+async fn record_in(subject: &Subject, state: State) -> Lease {
+    let held = lease();
+    match state {
+        Missing => {}
+        Claimed => {
+            subject.claim(&held).await;
+        }
+        Sending => subject.send(&held).await,
+        Resending => subject.send_twice(&held).await,
+        Unknown => {
+            subject.send(&held).await;
+            subject.store.outcome_unknown(&held).await.unwrap();
+        }
+        Done => {
+            subject.done(&held, "c-1", Keep::Remember).await;
+        }
+    }
+    held
+}
+
+/// The state of a record and who holds it, found by steps that change it.
+///
+/// Of a record that nobody holds, a caller cannot tell whether it is `sending`: that is `unknown` to all.
+async fn look(subject: &Subject, holder: &Lease, caller: &Lease) -> (State, After) {
+    let store = &*subject.store;
+    match subject.claim(&other_content(holder)).await {
+        Claim::Fresh { .. } => return (Missing, After::Nobody),
+        Claim::OtherContent { connection: Some(_), .. } => return (Done, After::Nobody),
+        Claim::OtherContent { connection: None, .. } => {}
+        claim @ (Claim::Unknown { .. } | Claim::Done { .. } | Claim::InProgress { .. }) => {
+            panic!("{claim:?}")
+        }
+    }
+    let (after, held) = if store.renew(caller).await.is_ok() {
+        (After::Caller, caller)
+    } else if store.renew(holder).await.is_ok() {
+        (After::FirstHolder, holder)
+    } else {
+        return match subject.claim(&retry(holder)).await {
+            Claim::Fresh { .. } => (Claimed, After::Nobody),
+            Claim::Unknown { .. } => (Unknown, After::Nobody),
+            claim @ (Claim::Done { .. } | Claim::OtherContent { .. } | Claim::InProgress { .. }) => {
+                panic!("{claim:?}")
+            }
+        };
+    };
+    let state = if store.release(held).await.is_ok() {
+        Claimed
+    } else if store.resend(held, 0).await.is_ok() {
+        Unknown
+    } else if store.not_created(held).await.is_err() {
+        panic!("in no state")
+    } else if store.release(held).await.is_ok() {
+        Sending
+    } else {
+        Resending
+    };
+    (state, after)
+}
+
+fn name(state: State) -> Option<&'static str> {
+    match state {
+        Missing => None,
+        Claimed => Some("claimed"),
+        Sending | Resending => Some("sending"),
+        Unknown => Some("unknown"),
+        Done => Some("done"),
+    }
+}
+
+pub(super) async fn every_step_expects_a_state_and_a_holder(subject: Subject) {
+    let mut expired = Vec::new();
+    for state in STATES {
+        for by in [By::Holder, By::Stranger] {
+            for step in STEPS {
+                let live = record_in(&subject, state).await;
+                check(&subject, Case { state, held: Held::Live, by, step }, &live).await;
+                let abandoned = record_in(&subject, state).await;
+                if !matches!(state, Missing | Done) {
+                    subject.store.abandon(&abandoned).await.unwrap();
+                }
+                check(&subject, Case { state, held: Held::Abandoned, by, step }, &abandoned).await;
+                expired
+                    .push((Case { state, held: Held::Expired, by, step }, record_in(&subject, state).await));
+            }
+        }
+    }
+    subject.pass(RETENTION.lease + SECOND).await;
+    for (case, holder) in expired {
+        check(&subject, case, &holder).await;
+    }
+}
+
+async fn check(subject: &Subject, case: Case, holder: &Lease) {
+    let Case { state, held, by, step } = case;
+    let caller = if by == By::Holder { holder.clone() } else { retry(holder) };
+    let expected = expected(case);
+
+    let before = subject.fields(holder).await;
+    let reply = step.take(&*subject.store, &caller, subject.wall_ms()).await;
+    let fields = subject.fields(holder).await;
+
+    match (&reply, expected) {
+        (Reply::Ok, Some(_)) | (Reply::Lost, None) => {}
+        (Reply::Claim(Claim::Fresh { .. }), Some((Claimed, _))) => {}
+        (Reply::Claim(Claim::Unknown { .. }), Some((Unknown, _))) => {}
+        (Reply::Claim(Claim::InProgress { .. }), None) if state != Done => {}
+        (Reply::Claim(Claim::Done { .. }), None) if state == Done => {}
+        (Reply::Recorded(Recorded::Done), Some(_)) => {}
+        (Reply::Recorded(Recorded::Already(_)), None) => {}
+        _ => panic!("{case:?}: {reply:?}"),
+    }
+    let unchanged = match (state, held, by) {
+        (Missing | Done, ..) | (_, Held::Abandoned, _) => After::Nobody,
+        (.., By::Holder) => After::Caller,
+        (.., By::Stranger) => After::FirstHolder,
+    };
+    let (next, after) = expected.unwrap_or((state, unchanged));
+    if let (Some(before), Some(fields)) = (before, fields) {
+        // Redis can be looked into.
+        assert!(expected.is_some() || before == fields, "{case:?}: {before:?} became {fields:?}");
+        assert_eq!(fields.get("state").map(String::as_str), name(next), "{case:?}");
+        assert_eq!(fields.contains_key("holder"), after != After::Nobody, "{case:?}");
+    }
+    let is_unknown = matches!(next, Sending | Resending) && after == After::Nobody;
+    let seen = if is_unknown { Unknown } else { next };
+    assert_eq!(look(subject, holder, &caller).await, (seen, after), "{case:?}");
+}
