@@ -17,9 +17,10 @@ use crate::{grpc::MAX_MESSAGE_SIZE, health::Health, idempotency::Store, metrics:
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
-/// `/livez` says that the process answers and nothing more. `/readyz` says what the health service
-/// says, and reports a store that is down, as reads work without it and the other replicas miss it too, and
-/// a store that may forget, a line for each of its weaknesses. `/metrics` is in the OpenMetrics text format.
+/// `/livez` reports that the process responds and nothing more. `/readyz` reports the state of the health
+/// service. It stays OK while the store is down, since reads work without it and other replicas miss it too,
+/// and then has a line about it. It has another line for each weakness of the store. `/metrics` is in the
+/// OpenMetrics text format.
 pub fn router(health: &Health, observed: Observed, metrics: Metrics) -> Router {
     Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()

@@ -20,7 +20,7 @@ use clap::{Arg, ArgMatches, value_parser};
 use http::Uri;
 
 #[cfg(feature = "emulator")]
-use crate::domain::{Invalid, RequestId};
+use crate::domain::RequestId;
 use crate::{
     config::{Config, Fallback, Flags, Loaded, LogFormat, SETTINGS, Setting},
     error_chain::error_chain,
@@ -163,7 +163,7 @@ fn with_emulator(command: clap::Command) -> clap::Command {
     let request_id = Arg::new(REQUEST_ID)
         .long(REQUEST_ID)
         .value_name("UUID")
-        .value_parser(|text: &str| RequestId::parse(text).map_err(|Invalid { sentence, .. }| sentence))
+        .value_parser(RequestId::parse)
         .requires(ADDRESS)
         .help("Request id of that creation: the same one makes the same connection");
     let listen = Arg::new(LISTEN)

@@ -65,8 +65,7 @@ pub trait FlowService: Send + Sync + 'static {
     /// Reads one page of the HubSpot connections of a sandbox, asked for newest first: the first page, or
     /// the one that a page named as its next. Like every read it is repeated within `deadline`.
     ///
-    /// Nothing keeps the Flow Service from naming an earlier page as the next one: whoever follows the
-    /// pages does so by a [`PageTrail`].
+    /// The Flow Service may name an earlier page as the next one: a [`PageTrail`] detects that.
     fn list_connections(
         &self,
         query: &ListQuery<'_>,
@@ -349,9 +348,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether its status is one by which requests are refused, whoever did: not a time-out.
+    /// Whether its status is a refusal. A proxy may have sent it.
     fn is_refusal(&self) -> bool {
-        (400..500).contains(&self.status) && self.status != 408
+        classify::is_client_error(self.status)
     }
 }
 

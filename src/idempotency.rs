@@ -2,7 +2,7 @@
 //! and compares their content. It is not the only evidence: see `service::search`.
 //!
 //! A creation is a record under its request id, which names one creation in the whole organization. The
-//! record moves
+//! record moves as follows, under a lease that its holder renews:
 //!
 //! ```text
 //!    ┌── not created ──┐            ┌── not created ──┐
@@ -10,8 +10,9 @@
 //! claimed ──────► sending ──────► unknown ──────► sending     every state ──► done
 //! ```
 //!
-//! under a lease that its holder renews. Every step names the holder and the state that it expects, and
-//! does nothing otherwise, so that a step that arrives late changes nothing that it was not meant for.
+//! Every step of a holder names that holder and the state that it expects, and does nothing otherwise, so
+//! that a late step changes nothing that it was not meant for. Only `done` and `verified` need no lease: what
+//! they record is true under every lease.
 //! After a step whose reply was lost only [`Store::abandon`] may follow: it weakens no state.
 //!
 //! Who claims a record whose lease has expired takes it over: of a `claimed` one nothing was sent; a
@@ -172,15 +173,16 @@ pub enum Origin {
 }
 
 impl Origin {
-    const ALL: [(Self, &str); 3] =
-        [(Self::Reply, "reply"), (Self::Search, "search"), (Self::Unrecorded, "unrecorded")];
-
     fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(origin, _)| *origin == self).map_or("", |(_, name)| name)
+        match self {
+            Self::Reply => "reply",
+            Self::Search => "search",
+            Self::Unrecorded => "unrecorded",
+        }
     }
 
     fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, known)| *known == name).map(|(origin, _)| *origin)
+        [Self::Reply, Self::Search, Self::Unrecorded].into_iter().find(|origin| origin.name() == name)
     }
 }
 
@@ -298,7 +300,7 @@ pub trait Store: Send + Sync + 'static {
     /// `unknown`, whose clocks disagree → the same, last sent now, by the store's clock alone.
     async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError>;
 
-    /// → `done`, in every state but `done` and also without a record, whoever holds it: a true outcome is
+    /// → `done`, in every state but `done`, without a record, and under another's lease: a true outcome is
     /// always recorded. With [`Keep::Forget`] the record is removed. A record that is `done` already stays
     /// as it is.
     async fn done(

@@ -1,4 +1,4 @@
-//! Objects in JSON that somebody else wrote: the one way to read them.
+//! Reads JSON objects of other servers, field by field.
 //!
 //! Derived code also takes an array for an object, `["id", "etag"]` for `{"id": …, "etag": …}` and `[[]]`
 //! for an empty list, and a single value that cannot be read takes everything around it along. Here an

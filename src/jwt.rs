@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header, errors::ErrorKi
 use serde::Deserialize;
 
 pub use self::keys::{InvalidKeySet, KeySet, Keys};
-use crate::config::JwtConfig;
+use crate::{config::JwtConfig, json::Object};
 
 /// By how much the clocks of the issuer and of this service may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -131,13 +131,9 @@ fn is_name(subject: &str) -> bool {
 
 /// Whether the algorithm is what makes a header unreadable: `none`, or one that nobody here knows.
 fn names_unknown_algorithm(token: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Header {
-        alg: String,
-    }
     let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
-    let header = header.and_then(|json| serde_json::from_slice::<Header>(&json).ok());
-    header.is_some_and(|Header { alg }| alg.parse::<Algorithm>().is_err())
+    let alg = header.and_then(|json| Object::parse(&json).ok()?.text("alg"));
+    alg.is_some_and(|alg| alg.parse::<Algorithm>().is_err())
 }
 
 fn verify(token: &str, keys: &KeySet, id: Option<&str>, validation: &Validation) -> Result<String, BadToken> {

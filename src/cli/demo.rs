@@ -110,7 +110,7 @@ fn introduce(id: &str, grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr
         "
 The service listens on {grpc} (gRPC) and {admin} (admin), the Flow Service emulator on {emulator}.
 
-See what it offers, and create another connection. Run the creation again: the answer is the same
+See what it offers, and create another connection. Run the creation again: the response has the same
 connection, replayed.
 
 grpcurl -plaintext {grpc} list

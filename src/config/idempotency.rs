@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::Invalid,
-    idempotency::FingerprintKeys,
+    idempotency::{FingerprintKeys, SEND_WITHIN},
     service::{Recovery, SearchFirst},
 };
 
@@ -103,11 +103,12 @@ pub(super) fn check_together(
             "shorter than 60s: a connection that lists do not show yet could be created again",
         );
     }
-    if *request_id_ttl < upstream.create_timeout + *settle_window + request_timeout {
+    // A creation is settled after the first three: see `Retention::settled_after`.
+    if *request_id_ttl < SEND_WITHIN + upstream.create_timeout + *settle_window + request_timeout {
         source.report(
             "HCS_REQUEST_ID_TTL",
-            "shorter than HCS_CREATE_TIMEOUT, HCS_SETTLE_WINDOW and HCS_REQUEST_TIMEOUT together: an id could \
-             be forgotten while its outcome is not known yet",
+            "shorter than 5s, HCS_CREATE_TIMEOUT, HCS_SETTLE_WINDOW and HCS_REQUEST_TIMEOUT together: an id \
+             could be forgotten while its outcome is not known yet",
         );
     }
 }

@@ -233,8 +233,8 @@ mod tests {
         assert!(load(&[("HCS_SETTLE_WINDOW", "60s")]).is_ok());
         let loopback = ("HCS_FLOW_SERVICE_URL", "http://127.0.0.1:1");
         assert!(load(&[("HCS_SETTLE_WINDOW", "2s"), loopback]).is_ok());
-        assert_problem(&[("HCS_REQUEST_ID_TTL", "214s")], "HCS_REQUEST_ID_TTL", "HCS_SETTLE_WINDOW");
-        assert!(load(&[("HCS_REQUEST_ID_TTL", "215s")]).is_ok());
+        assert_problem(&[("HCS_REQUEST_ID_TTL", "219s")], "HCS_REQUEST_ID_TTL", "HCS_SETTLE_WINDOW");
+        assert!(load(&[("HCS_REQUEST_ID_TTL", "220s")]).is_ok());
     }
 
     #[test]

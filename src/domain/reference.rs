@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use super::{Description, RequestId};
 
 const KEYWORD: &str = "request";
-/// What was escaped again by each of a few proxies is decoded as often.
+/// How often escapes are decoded: each of a few proxies may have escaped the text once more.
 const MOST_ESCAPES: usize = 4;
 /// Longer than `&amp;quot;`.
 const LONGEST_ESCAPE: usize = 12;
@@ -29,8 +29,10 @@ pub fn stored_description(description: Option<&Description>, reference: Option<R
 
 /// Takes a stored description apart: the caller's part, and the last reference.
 pub fn split(stored: &str) -> (Option<String>, Option<RequestId>) {
+    let last = last_reference(stored);
+    // As it is stored, if the reference can be read there.
     for text in [Cow::Borrowed(stored), unescaped(stored)] {
-        if let Some((place, id)) = references(&text).pop() {
+        if let Some((place, id)) = references(&text).pop().filter(|(_, id)| Some(*id) == last) {
             let (before, after) = (&text[..place.start], &text[place.end..]);
             let description = format!("{}{after}", before.strip_suffix(' ').unwrap_or(before));
             return (Some(description).filter(|description| !description.is_empty()), Some(id));
@@ -152,6 +154,13 @@ mod tests {
     fn the_last_reference_counts() {
         let other = "1f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7";
         assert_eq!(last_reference(&format!("copy of [request {other}] [request {ID}]")), Some(id()));
+    }
+
+    #[test]
+    fn both_ways_of_reading_find_the_same_last_reference() {
+        let other = "1f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7";
+        let text = format!("copy of [request {other}] &#91;request {ID}&#93;");
+        assert_eq!((last_reference(&text), split(&text).1), (Some(id()), Some(id())));
     }
 
     #[test]

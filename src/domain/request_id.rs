@@ -38,11 +38,6 @@ impl RequestId {
     pub fn encode<'a>(&self, room: &'a mut [u8; Self::LENGTH]) -> &'a str {
         self.0.as_hyphenated().encode_lower(room)
     }
-
-    /// The 16 bytes of the UUID.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
 }
 
 impl fmt::Display for RequestId {

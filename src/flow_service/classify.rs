@@ -29,30 +29,37 @@ pub(super) enum Asked {
     Read,
 }
 
-/// The statuses by which the Flow Service or the gateway before it refuses. By any other one somebody
-/// between may have given up on a request that went its way: 408, 409, 423, 425, 460, 499 and more.
+/// The statuses with which the Flow Service or its gateway refuses. Any other 4xx (408, 409, 423, 425, 460,
+/// 499) may come from a proxy that gave up on a forwarded request.
 const REFUSALS: [u16; 8] = [400, 401, 403, 404, 412, 415, 422, 429];
 
 /// Classifies an answer other than a success.
 ///
 /// The codes are those of Adobe's Flow Service error catalogue and of the gateway in front of it.
-/// Only a refusal proves that nothing was done, and to whom a second creation would be harm only one
-/// that is certainly theirs.
+/// Only a refusal proves that nothing was done. For a creation it must also be certain that the Flow Service
+/// or its gateway sent it: a duplicate would be harmful.
 pub(super) fn classify(asked: Asked, status: u16, body: &ErrorBody) -> Meaning {
-    let is_certain = match asked {
-        Asked::Create => REFUSALS.contains(&status) && is_theirs(body),
-        Asked::Change => REFUSALS.contains(&status),
-        // A time-out is one, whoever reports it.
-        Asked::Read => (400..=499).contains(&status) && status != 408,
+    let refuses = |status| match asked {
+        Asked::Create | Asked::Change => REFUSALS.contains(&status),
+        Asked::Read => is_client_error(status),
     };
-    if is_certain { refusal(status, body.code.as_ref()) } else { Meaning::Unknown }
+    // A gateway may put its own status on the failure of another server.
+    let code_refuses = |code: &ErrorCode| u16::try_from(code.status()).is_ok_and(refuses);
+    let is_certain = refuses(status)
+        && body.code.as_ref().is_none_or(code_refuses)
+        && (asked != Asked::Create || body.is_documented);
+    if !is_certain {
+        return Meaning::Unknown;
+    }
+    let meaning = refusal(status, body.code.as_ref());
+    // Only the Flow Service itself knows what is missing: a deletion counts as done by it.
+    let is_unreliable = meaning == Meaning::Refused(Refusal::NotFound) && !body.is_of_flow_service;
+    if is_unreliable { Meaning::Refused(Refusal::Request) } else { meaning }
 }
 
-/// Whether a refusal is in a form that the Flow Service or the gateway before it uses, with no code for
-/// anything but a refusal: a gateway may put its own status on the failure of another.
-fn is_theirs(body: &ErrorBody) -> bool {
-    let is_refusal = |code: &ErrorCode| u16::try_from(code.status()).is_ok_and(|s| REFUSALS.contains(&s));
-    body.is_documented && body.code.as_ref().is_none_or(is_refusal)
+/// A 4xx other than a time-out.
+pub(super) fn is_client_error(status: u16) -> bool {
+    (400..=499).contains(&status) && status != 408
 }
 
 /// What a refusal means.
@@ -117,7 +124,7 @@ mod tests {
     const ASKED: [Asked; 3] = [Asked::Create, Asked::Change, Asked::Read];
 
     fn with_code(code: ErrorCode) -> ErrorBody {
-        ErrorBody { code: Some(code), is_documented: true, ..ErrorBody::default() }
+        ErrorBody { code: Some(code), is_documented: true, is_of_flow_service: true, ..ErrorBody::default() }
     }
 
     /// A code of the Flow Service's catalogue.
@@ -204,7 +211,7 @@ mod tests {
 
     #[test]
     fn without_a_code_the_status_decides() {
-        let body = ErrorBody { is_documented: true, ..ErrorBody::default() };
+        let body = ErrorBody { is_documented: true, is_of_flow_service: true, ..ErrorBody::default() };
         for (status, meaning) in [
             (101, Unknown),
             (300, Unknown),
@@ -253,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_for_a_failure_is_no_refusal_of_a_creation() {
+    fn a_code_for_a_failure_is_no_refusal_whatever_the_status() {
         for (body, status) in [
             (flow(1102, 500), 400),
             (flow(1103, 503), 404),
@@ -263,8 +270,11 @@ mod tests {
             (with_code(ErrorCode::Gateway(503_000)), 403),
             (with_code(ErrorCode::Gateway(504_000)), 400),
         ] {
-            assert_eq!(classify(Asked::Create, status, &body), Unknown, "{status} {body:?}");
+            for asked in [Asked::Create, Asked::Change] {
+                assert_eq!(classify(asked, status, &body), Unknown, "{asked:?} {status} {body:?}");
+            }
         }
+        assert_eq!(classify(Asked::Read, 404, &flow(1103, 503)), Unknown);
         // The catalogue and a real body disagree about this one.
         assert_eq!(classify(Asked::Create, 404, &flow(1439, 400)), NOT_FOUND);
     }

@@ -19,8 +19,8 @@ pub(super) struct ErrorBody {
     pub(super) request_id: Option<String>,
     /// Whether it has what only the Flow Service's own bodies have.
     pub(super) is_of_flow_service: bool,
-    /// Whether it has one of the shapes that the Flow Service and the gateway before it are known to
-    /// answer in. What has none may come from anybody on the way.
+    /// Whether it has a shape that the Flow Service or its gateway is known to use. Any other may come from
+    /// a proxy.
     pub(super) is_documented: bool,
     /// The IDs of the dataflows that use a connection, where the body is about that and names them.
     pub(super) flows: Vec<String>,
@@ -58,7 +58,8 @@ impl fmt::Display for ErrorCode {
 impl ErrorBody {
     /// Reads what can be read of a body.
     pub(super) fn parse(body: &[u8]) -> Self {
-        let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
+        let body = String::from_utf8_lossy(body);
+        let Ok(Value::Object(fields)) = serde_json::from_str(body.trim_start_matches('\u{feff}')) else {
             return Self::default();
         };
         let text = |name: &str| fields.get(name).and_then(non_empty);
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_shapes_are_told_from_those_of_anybody() {
+    fn documented_shapes_are_recognized() {
         for body in [
             r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1439-404","title":"Resource not found","status":404}"#,
             r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1439-404"}"#,

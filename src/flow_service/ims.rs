@@ -110,12 +110,12 @@ pub(super) fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
         return Err(unavailable("the answer holds no token".into()));
     };
     let value = SecretString::from(value);
-    if value.expose_secret().is_empty() || seconds <= 0.0 {
-        return Err(unavailable("the answer holds an empty or expired token".into()));
-    }
-    let expires_in = Duration::from_secs_f64(seconds.min(LONGEST_LIFETIME.as_secs_f64()));
+    let expires_in = Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_LIFETIME.as_secs_f64()));
     // Of a token that lives shorter than the margins, half its life is used.
     let lifetime = expires_in.checked_sub(MARGIN).unwrap_or_default().max(expires_in / 2);
+    if value.expose_secret().is_empty() || lifetime.is_zero() {
+        return Err(unavailable("the answer holds an empty or expired token".into()));
+    }
     Ok(IssuedToken { value, lifetime: Some(lifetime), renew_after: lifetime.mul_f64(0.8) })
 }
 
@@ -229,6 +229,7 @@ mod tests {
             r#"{"access_token":"","expires_in":1}"#,
             r#"{"access_token":["canary"],"expires_in":1}"#,
             r#"{"access_token":"canary","expires_in":-1}"#,
+            r#"{"access_token":"canary","expires_in":1e-12}"#,
             r#"{"access_token":"canary","expires_in":"soon"}"#,
             r#"{"access_token":"canary","expires_in":[86399]}"#,
             r#"{"access_token":"canary","expires_in":1e999}"#,

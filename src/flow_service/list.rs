@@ -52,8 +52,8 @@ pub struct ListedConnection {
     pub state: Option<ConnectionState>,
     /// What is stored of its credentials.
     pub credentials: StoredCredentials,
-    /// When it was created, as the Flow Service tells: milliseconds since the Unix epoch, if it keeps
-    /// to what it documents.
+    /// When it was created, in milliseconds since the Unix epoch if the Flow Service follows its
+    /// documentation.
     pub created_at_ms: Option<i64>,
     /// When it was last changed, likewise.
     pub updated_at_ms: Option<i64>,
@@ -64,15 +64,14 @@ pub struct ListedConnection {
 }
 
 impl ListedConnection {
-    /// Whether it is a [`readable`](Self::readable) one.
-    pub fn is_readable(&self) -> bool {
-        let Self { id, etag, name, created_at_ms, is_of_another_source, .. } = self;
-        let is_whole = id.is_some() && etag.is_some() && name.is_some() && created_at_ms.is_some();
-        is_whole && !is_of_another_source
+    /// Whether it has an ID, a version, a name and a time of creation, as every connection does.
+    pub(super) fn is_complete(&self) -> bool {
+        let Self { id, etag, name, created_at_ms, .. } = self;
+        id.is_some() && etag.is_some() && name.is_some() && created_at_ms.is_some()
     }
 
-    /// The connection, where it is to HubSpot as far as can be told and has all that every connection
-    /// has.
+    /// The connection, if nothing says that it is to another source and all that every connection has can be
+    /// read.
     pub fn readable(self) -> Option<Connection> {
         let (Some(id), Some(etag), Some(name), Some(created_at_ms)) =
             (self.id, self.etag, self.name, self.created_at_ms)
@@ -148,7 +147,6 @@ impl PageTrail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow_service::ListedConnection;
 
     /// A page of these connections, where `?` is one whose ID cannot be read.
     fn page(ids: &[&str], next: Option<&str>) -> ConnectionPage {

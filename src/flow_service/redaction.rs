@@ -25,10 +25,11 @@ pub(super) fn presentable(
         status,
         code: body.code.map(|code| code.to_string()),
         message: body.message.and_then(|message| clean(&message, MAX_CHARS)),
-        request_id: request_id
-            .or(body.request_id.as_deref())
-            .and_then(|id| clean(id, MAX_ID_CHARS))
-            .filter(|id| is_id(id)),
+        request_id: [request_id, body.request_id.as_deref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|id| clean(id, MAX_ID_CHARS))
+            .find(|id| is_id(id)),
         flows: body
             .flows
             .into_iter()
@@ -51,12 +52,13 @@ impl CallError {
     /// The same without these credentials: an answer may repeat what an earlier request sent.
     pub fn redacted(&self, credentials: &HubSpotCredentials) -> Self {
         let text = |text: &String| redacted(text, credentials);
+        let is_clean = |id: &&String| redacted(id, credentials) == **id;
         let problem = |problem: &Problem| Problem {
             status: problem.status,
             code: problem.code.as_ref().map(text),
             message: problem.message.as_ref().map(text),
-            request_id: problem.request_id.as_ref().map(text),
-            flows: problem.flows.iter().map(text).collect(),
+            request_id: problem.request_id.as_ref().filter(is_clean).cloned(),
+            flows: problem.flows.iter().filter(is_clean).cloned().collect(),
         };
         let cause = |cause: &Cause| Cause::from(redacted(&error_chain(&**cause), credentials));
         match self {

@@ -16,7 +16,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(25);
 /// Finds a dead HTTP/2 connection, which would otherwise take every call with it.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest that what was handed to the kernel may wait for its receipt; a shorter creation has less.
+/// The longest that sent data may stay unacknowledged; the create timeout if that is shorter.
 const LONGEST_UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Builds a client. It verifies certificates, always; follows no redirect, which would carry the

@@ -25,7 +25,7 @@ pub(super) use self::{
 use super::Cause;
 use crate::{
     domain::{ConnectionId, CreatedConnection, Etag, HubSpotCredentials, NewConnection},
-    json::{NotAnObject, Object},
+    json::Object,
 };
 
 /// The connection specification of HubSpot: fixed, and the same for every organization.
@@ -132,7 +132,7 @@ impl io::Write for Wiped {
 
 /// Reads an object; `not` says what there is none of where it is something else.
 fn object<'a>(not: &str, body: &'a [u8]) -> Result<Object<'a>, Cause> {
-    Object::parse(body).map_err(|error: NotAnObject| format!("{not}: {error}").into())
+    Object::parse(body).map_err(|error| format!("{not}: {error}").into())
 }
 
 /// Reads a body that need not be an object. The parser's own message could quote it.

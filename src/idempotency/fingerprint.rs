@@ -110,7 +110,7 @@ pub enum Comparison {
     Same,
     /// These fields differ.
     Differs(Vec<Field>),
-    /// No key that made the one is among those of the other: nobody can tell.
+    /// No key that made the one is among those of the other: they cannot be compared.
     UnknownKey,
 }
 

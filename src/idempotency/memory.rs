@@ -92,13 +92,10 @@ impl MemoryStore {
         records
     }
 
-    /// The record, if this holder has it.
+    /// The record, if this holder has it. One that is done has no holder.
     fn held(records: &Records, lease: &Lease) -> Result<Record, StoreError> {
-        let record = records.by_id.get(&lease.request_id).filter(|record| {
-            !matches!(record.state, State::Done { .. })
-                && record.lease.is_some_and(|(holder, _)| holder == lease.holder)
-        });
-        record.cloned().ok_or(StoreError::LeaseLost)
+        let is_held = |record: &&Record| record.lease.is_some_and(|(holder, _)| holder == lease.holder);
+        records.by_id.get(&lease.request_id).filter(is_held).cloned().ok_or(StoreError::LeaseLost)
     }
 
     /// A step of a holder: from the state that it expects to another one, with a new lease.
@@ -176,9 +173,6 @@ impl Store for MemoryStore {
                     };
                     return Ok(Claim::OtherContent { stored: fingerprint, connection });
                 }
-                if let State::Done { outcome, at } = state {
-                    return Ok(Claim::Done { outcome, done: at.moment() });
-                }
                 if let Some((holder, until)) = held
                     && holder != lease.holder
                     && Instant::now() < until
@@ -189,14 +183,12 @@ impl Store for MemoryStore {
             }
         };
         let (state, claim) = match state {
+            State::Done { outcome, at } => return Ok(Claim::Done { outcome, done: at.moment() }),
             State::Sending(sent) | State::Unknown(sent) => {
                 let (first_sent, last_sent) = (sent.first.moment(), sent.last.moment());
                 (State::Unknown(sent), Claim::Unknown { first_sent, last_sent })
             }
-            // A record that is done was answered above.
-            State::Claimed | State::Done { .. } => {
-                (State::Claimed, Claim::Fresh { remembers_for: self.began.elapsed() })
-            }
+            State::Claimed => (State::Claimed, Claim::Fresh { remembers_for: self.began.elapsed() }),
         };
         let held = Some((lease.holder, Instant::now() + self.retention.lease));
         self.put(&mut records, lease.request_id, fingerprint, held, state);

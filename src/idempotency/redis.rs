@@ -5,9 +5,9 @@
 //! - `hcs:{ORG}:request:ID`: the record of a request id, a hash with an expiry;
 //! - `hcs:{ORG}:memory`: the server that holds the records, and since when it has forgotten nothing.
 //!
-//! What the store was told may be gone: after a flush or an empty restart, with a failover to a replica
-//! that lags behind, and at any time where the server evicts. The first two show in `memory`, the last one
-//! in the `maxmemory-policy`, which has to be `noeviction`.
+//! Records may be lost: after a flush or an empty restart, with a failover to a replica that lags behind, and
+//! at any time where the server evicts. The first two show in `memory`, the last one in the
+//! `maxmemory-policy`, which has to be `noeviction`.
 
 mod connection;
 mod inspected;
@@ -156,12 +156,9 @@ impl Store for RedisStore {
     async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError> {
         let mut step = self.under_lease(&self.scripts.claim, lease, wall_ms);
         step.key(format!("hcs:{{{}}}:memory", self.org));
-        // What was found out later than with the connection counts, too.
-        let may_forget = self.connection.inspection().is_some_and(|latest| latest.may_forget());
         let reply = self
             .reply_of(|inspection| {
-                let may_forget = may_forget || inspection.may_forget();
-                step.arg(inspection.server()).arg(if may_forget { "1" } else { "0" });
+                step.arg(inspection.server()).arg(if inspection.may_forget() { "1" } else { "0" });
                 step
             })
             .await?;

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Weakness {
     /// The ids are in the memory of this process.
     InMemory,
-    /// Redis may evict ids to make room.
+    /// Redis may evict ids to free memory.
     Evicts,
     /// Redis has its ids in memory alone, or on disk as of some minutes ago.
     NotPersistent,

@@ -42,7 +42,7 @@ outcomes! {
         NotSent = "not_sent",
         /// The connection may exist.
         Unknown = "unknown",
-        /// Several connections could be the one.
+        /// It is not known which connection is the one.
         Ambiguous = "ambiguous",
     }
 }
@@ -54,7 +54,7 @@ outcomes! {
         Found = "found",
         /// The settle window has passed, and there is nothing.
         Absent = "absent",
-        /// Several connections could be the one.
+        /// It is not known which connection is the one.
         Ambiguous = "ambiguous",
         /// It was left to whoever asks next.
         Undecided = "undecided",
@@ -62,7 +62,7 @@ outcomes! {
 }
 
 outcomes! {
-    /// What a search comes to before the first sending, where the store may have forgotten the request id.
+    /// The result of the search before the first sending, where the store may have forgotten the request id.
     FirstSearchOutcome {
         /// The connection.
         Found = "found",

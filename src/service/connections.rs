@@ -87,13 +87,13 @@ pub struct Filter {
 
 impl Filter {
     fn is_empty(&self) -> bool {
-        self.name.is_none() && self.request_id.is_none()
+        *self == Self::default()
     }
 
     fn matches(&self, connection: &Connection) -> bool {
-        let description = connection.description.as_deref().unwrap_or_default();
+        let reference = || connection.description.as_deref().and_then(last_reference);
         self.name.as_ref().is_none_or(|name| connection.name == *name)
-            && self.request_id.is_none_or(|id| last_reference(description) == Some(id))
+            && self.request_id.is_none_or(|id| reference() == Some(id))
     }
 }
 

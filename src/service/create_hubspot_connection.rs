@@ -147,7 +147,10 @@ pub enum Failure {
     },
     /// Every caller left before anything was sent.
     #[error("no caller waited for it any more")]
-    Abandoned,
+    Abandoned {
+        /// Whether an earlier attempt may have created something.
+        may_exist: bool,
+    },
     /// A bug here, or the end of the process: how far it had come is not known.
     #[error("the creation ended before its outcome")]
     Crashed,
@@ -199,7 +202,7 @@ impl Failure {
             | Self::RequestInProgress { .. }
             | Self::TooMany { .. }
             | Self::Store { .. }
-            | Self::Abandoned => CreationOutcome::NotSent,
+            | Self::Abandoned { .. } => CreationOutcome::NotSent,
         }
     }
 }
@@ -232,6 +235,9 @@ impl<F: FlowService> Service<F> {
         };
         let (waiter, shared, guard) = self.shared.join(&lease, generated, deadline).map_err(|failure| {
             self.metrics.claimed(ClaimOutcome::Reused);
+            if let Failure::RecordUnreadable { problem, .. } = &failure {
+                tracing::error!(%request_id, %problem, "a repeated request cannot be compared with the creation in progress");
+            }
             failed(Arc::new(failure))
         })?;
         let joined = waiter.joined;

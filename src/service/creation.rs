@@ -95,7 +95,7 @@ impl<F: FlowService> Creation<F> {
                 return Err(self.shed(&claim).await);
             }
             Ok(Claim::Fresh { remembers_for }) => {
-                if self.leaves_open(remembers_for) {
+                if self.stays_possible(remembers_for) {
                     self.shared.progress.set_may_be_forgotten();
                 }
                 self.fresh(remembers_for)
@@ -151,28 +151,37 @@ impl<F: FlowService> Creation<F> {
         }
     }
 
-    /// What follows where the store has no record. An id that was just generated cannot have been forgotten.
+    /// What follows where the store has no record.
     fn fresh(&self, remembers_for: Duration) -> Next {
-        let may_be_forgotten = !self.generated && remembers_for < self.parts.retention.request_id;
+        if !self.may_be_forgotten(remembers_for) {
+            return Next::Send(Earlier::Nothing);
+        }
         match self.parts.recovery.search_first {
-            SearchFirst::Auto if may_be_forgotten => Next::SearchFirst { remembers_for },
-            SearchFirst::Strict if may_be_forgotten => {
+            SearchFirst::Auto => Next::SearchFirst { remembers_for },
+            SearchFirst::Strict => {
                 let sent = Sent::ago(self.parts.retention.request_id, remembers_for);
                 Next::Search { sent, lost: lost(), absent: Earlier::Nothing }
             }
-            SearchFirst::Auto | SearchFirst::Strict | SearchFirst::Never => Next::Send(Earlier::Nothing),
+            SearchFirst::Never => Next::Send(Earlier::Nothing),
         }
     }
 
-    /// Whether an earlier attempt stays possible that the store has forgotten, whatever is found before this
-    /// one is sent: what was sent a short time before the store began to remember need not be visible yet.
-    fn leaves_open(&self, remembers_for: Duration) -> bool {
-        let retention = self.parts.retention;
-        !self.generated
+    /// Whether the store may have forgotten an earlier attempt. A generated id has none.
+    fn may_be_forgotten(&self, remembers_for: Duration) -> bool {
+        !self.generated && remembers_for < self.parts.retention.request_id
+    }
+
+    /// Whether that attempt stays possible after the search that precedes this one: it may have no reference,
+    /// and what was sent a short time before the store began to remember need not be visible yet.
+    fn stays_possible(&self, remembers_for: Duration) -> bool {
+        self.may_be_forgotten(remembers_for)
             && match self.parts.recovery.search_first {
-                SearchFirst::Auto => remembers_for <= retention.settled_after(),
+                SearchFirst::Auto => {
+                    let parts = &self.parts;
+                    !parts.recovery.references || remembers_for <= parts.retention.settled_after()
+                }
                 SearchFirst::Strict => false,
-                SearchFirst::Never => remembers_for < retention.request_id,
+                SearchFirst::Never => true,
             }
     }
 
@@ -235,9 +244,8 @@ impl<F: FlowService> Creation<F> {
         self.metrics.shed.inc();
         match claim {
             Claim::Fresh { remembers_for } => {
-                let may_be_forgotten = !matches!(self.fresh(*remembers_for), Next::Send(_));
                 self.give_back(Earlier::Nothing).await;
-                Failure::TooMany { may_exist: may_be_forgotten }
+                Failure::TooMany { may_exist: self.may_be_forgotten(*remembers_for) }
             }
             Claim::Unknown { .. } => {
                 self.note(self.parts.store.abandon(&self.lease).await, "gives the record back");

@@ -1,5 +1,7 @@
 //! The use case: delete a connection, whatever becomes of the answer.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, sleep};
 
 use super::{ConnectionError, Service};
@@ -19,7 +21,14 @@ pub(super) enum NotFound {
     ProvesNothing,
 }
 
-/// What a deletion comes to.
+impl NotFound {
+    /// Of a connection that was recorded at this time: each is visible so long after.
+    pub(super) fn of(recorded_at: Instant, visible_after: Duration) -> Self {
+        if recorded_at.elapsed() > visible_after { Self::ProvesAbsence } else { Self::ProvesNothing }
+    }
+}
+
+/// The result of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deletion {
     /// It is gone, or about to be.

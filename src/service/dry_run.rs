@@ -86,7 +86,7 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<(), DryRunError> {
         call.enter(Stage::Read);
-        let Some(_place) = self.calls.enter() else {
+        let Some(_permit) = self.calls.enter() else {
             self.metrics.shed.inc();
             return Err(DryRunError::TooMany);
         };

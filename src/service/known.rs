@@ -2,7 +2,7 @@
 //! a connection is to never changes, so it need not be asked for again.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,40 +19,55 @@ const CAPACITY: usize = 10_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known(Arc<Mutex<Connections>>);
 
-/// When the younger generation is full it becomes the older one, and what that held is forgotten.
 #[derive(Debug, Default)]
 struct Connections {
-    younger: HashSet<ConnectionRef>,
-    older: HashSet<ConnectionRef>,
-    created: HashMap<ConnectionRef, Instant>,
-    in_order: VecDeque<ConnectionRef>,
+    to_hubspot: Latest<()>,
+    created: Latest<Instant>,
+}
+
+/// When the younger generation is full it becomes the older one, and what that held is forgotten.
+#[derive(Debug)]
+struct Latest<T> {
+    younger: HashMap<ConnectionRef, T>,
+    older: HashMap<ConnectionRef, T>,
+}
+
+impl<T> Default for Latest<T> {
+    fn default() -> Self {
+        Self { younger: HashMap::new(), older: HashMap::new() }
+    }
+}
+
+impl<T> Latest<T> {
+    fn get(&self, at: &ConnectionRef) -> Option<&T> {
+        self.younger.get(at).or_else(|| self.older.get(at))
+    }
+
+    fn insert(&mut self, at: &ConnectionRef, value: T) {
+        if self.younger.len() >= CAPACITY / 2 {
+            self.older = std::mem::take(&mut self.younger);
+        }
+        self.younger.insert(at.clone(), value);
+    }
+
+    fn remove(&mut self, at: &ConnectionRef) {
+        self.younger.remove(at);
+        self.older.remove(at);
+    }
 }
 
 impl Known {
     pub(super) fn contains(&self, at: &ConnectionRef) -> bool {
-        let connections = self.lock();
-        connections.younger.contains(at) || connections.older.contains(at)
+        self.lock().to_hubspot.get(at).is_some()
     }
 
     pub(super) fn insert(&self, at: &ConnectionRef) {
-        let mut connections = self.lock();
-        if connections.younger.len() >= CAPACITY / 2 {
-            connections.older = std::mem::take(&mut connections.younger);
-        }
-        connections.younger.insert(at.clone());
+        self.lock().to_hubspot.insert(at, ());
     }
 
     /// Notes that a connection was created here, or found, and when that was recorded.
     pub(super) fn created(&self, at: &ConnectionRef, recorded_at: Instant) {
-        let mut connections = self.lock();
-        if connections.created.insert(at.clone(), recorded_at).is_none() {
-            connections.in_order.push_back(at.clone());
-        }
-        while connections.in_order.len() > CAPACITY
-            && let Some(first) = connections.in_order.pop_front()
-        {
-            connections.created.remove(&first);
-        }
+        self.lock().created.insert(at, recorded_at);
     }
 
     /// Notes that it is gone.
@@ -62,10 +77,9 @@ impl Known {
 
     /// What it means that the connection is not found: every connection is visible after so long.
     pub(super) fn not_found(&self, at: &ConnectionRef, visible_after: Duration) -> NotFound {
-        match self.lock().created.get(at) {
-            Some(created) if created.elapsed() <= visible_after => NotFound::ProvesNothing,
-            Some(_) | None => NotFound::ProvesAbsence,
-        }
+        let connections = self.lock();
+        let recorded_at = connections.created.get(at);
+        recorded_at.map_or(NotFound::ProvesAbsence, |recorded_at| NotFound::of(*recorded_at, visible_after))
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections> {

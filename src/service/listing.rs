@@ -122,9 +122,7 @@ impl Listing {
         let mut perhaps = Vec::new();
         for item in self.by_reference.get(&own.request_id).into_iter().flatten() {
             match Found::of(item) {
-                // Pages that lead back show it again.
-                Some(found) if same.iter().any(|other: &Found| other.id == found.id) => {}
-                Some(found) => same.push(found),
+                Some(found) => add(&mut same, found),
                 None => perhaps.push(Candidate { id: None, shows: Shows::Part }),
             }
         }
@@ -145,9 +143,7 @@ impl Listing {
                     match own.recognize(read.description.as_deref(), read.created_client.as_deref()) {
                         Match::Another => continue,
                         Match::Same => {
-                            if same.iter().all(|other| other.id != read.id) {
-                                same.push(Found::read(read));
-                            }
+                            add(&mut same, Found::read(read));
                             continue;
                         }
                         Match::Perhaps => Shows::Part,
@@ -175,7 +171,7 @@ impl Listing {
     }
 }
 
-/// What comes of reading a connection by its ID.
+/// The result of reading a connection by its ID.
 enum Read<'a> {
     Connection(&'a Connection),
     AnotherSource,
@@ -221,6 +217,13 @@ impl Found {
     fn read(connection: &Connection) -> Self {
         let Connection { id, etag, created_at_ms, .. } = connection;
         Self { id: id.clone(), etag: Some(etag.clone()), created_at_ms: Some(*created_at_ms) }
+    }
+}
+
+/// Adds a connection that was found, once: pages that lead back show it again.
+fn add(same: &mut Vec<Found>, found: Found) {
+    if same.iter().all(|other| other.id != found.id) {
+        same.push(found);
     }
 }
 

@@ -17,7 +17,9 @@ use super::{
     verification::Finished,
 };
 use crate::{
-    domain::{ConnectionId, ConnectionRef, CreatedConnection, Stage, Verification, reference::fold},
+    domain::{
+        Connection, ConnectionId, ConnectionRef, CreatedConnection, Stage, Verification, reference::fold,
+    },
     error_chain::error_chain,
     flow_service::{CallError, FlowService, redacted},
     idempotency::{Keep, Origin, Recorded, StoreError},
@@ -57,8 +59,11 @@ impl<F: FlowService> Creation<F> {
                 View::Same(found) => {
                     let next = match absent {
                         // It was not sent by this record.
-                        Earlier::Nothing => self.take_over(&found).await,
-                        Earlier::Lost(_) => self.adopt(&found, Origin::Search).await,
+                        Earlier::Nothing => self.take_over(&found).await.unwrap_or_else(|error| {
+                            self.note_unread(&error);
+                            None
+                        }),
+                        Earlier::Lost(_) => self.take_back(&found).await,
                     };
                     if let Some(next) = next {
                         self.metrics.searched(SearchOutcome::Found);
@@ -86,9 +91,7 @@ impl<F: FlowService> Creation<F> {
                 View::Perhaps(_) => absent_since = None,
                 View::Incomplete(error) => {
                     absent_since = None;
-                    // The other side may repeat there what it was sent before.
-                    let error = redacted(&error_chain(&*error), &self.connection.credentials);
-                    tracing::debug!(error, "could not search for a lost connection");
+                    self.note_unread(&error);
                 }
             }
             // Without a caller the creation would not be sent again.
@@ -130,17 +133,43 @@ impl<F: FlowService> Creation<F> {
         View::Perhaps(named.into_iter().map(candidate).collect())
     }
 
-    /// Makes a connection with this creation's reference its outcome, with its present etag. Of several it is
-    /// the oldest; the others are reported, and never deleted, as nobody knows which of them is in use. `None`
-    /// where that has to be tried again.
-    pub(super) async fn adopt(&self, found: &[Found], origin: Origin) -> Option<Next> {
-        let oldest = self.oldest(found)?;
+    /// Returns the connection that a lost sending of this record created. `None` where that has to be tried
+    /// again.
+    async fn take_back(&self, found: &[Found]) -> Option<Next> {
+        let oldest = oldest(found)?;
+        let etag = match self.read(oldest).await {
+            Ok(Some(connection)) => Some(connection.etag),
+            // Lists may show it before reads by ID do.
+            Ok(None) => oldest.etag.clone(),
+            Err(error) => {
+                self.note_unread(&error);
+                oldest.etag.clone().filter(|_| !matches!(error, CallError::OtherSource))
+            }
+        };
+        let connection = CreatedConnection { id: oldest.id.clone(), etag: etag? };
+        self.finish(found, connection, Origin::Search).await
+    }
+
+    /// Reads a connection that a list shows. Its etag may have changed since.
+    pub(super) async fn read(&self, found: &Found) -> Result<Option<Connection>, CallError> {
+        let at = ConnectionRef { sandbox: self.connection.sandbox.clone(), id: found.id.clone() };
+        self.parts.flow_service.get_connection(&at, Instant::now() + LIST_TIMEOUT).await
+    }
+
+    /// Records a connection with this creation's reference as its outcome. Others that were found with it are
+    /// reported, and never deleted, as nobody knows which of them is in use. `None` where that has to be tried
+    /// again.
+    pub(super) async fn finish(
+        &self,
+        found: &[Found],
+        connection: CreatedConnection,
+        origin: Origin,
+    ) -> Option<Next> {
         if found.len() > 1 {
             self.metrics.duplicates.inc();
             let ids: Vec<_> = found.iter().map(|found| found.id.as_str()).collect();
-            tracing::error!(request_id = %self.request_id(), connections = ids.join(","), kept = %oldest.id, "several connections refer to one request: delete those that are not in use");
+            tracing::error!(request_id = %self.request_id(), connections = ids.join(","), kept = %connection.id, "several connections refer to one request: delete those that are not in use");
         }
-        let connection = self.with_present_etag(oldest).await?;
         // A caller may ask for it again: its outcome was unknown.
         let keep = match self.verification {
             Verification::Report | Verification::Require => Keep::RememberUnverified,
@@ -163,34 +192,28 @@ impl<F: FlowService> Creation<F> {
         Some(Next::End(Ok(finished)))
     }
 
-    /// The oldest of the connections that this creation made. There should be one.
-    pub(super) fn oldest<'a>(&self, found: &'a [Found]) -> Option<&'a Found> {
-        // The newest come first.
-        found.iter().rev().min_by_key(|found| found.created_at_ms.unwrap_or(i64::MAX))
-    }
-
-    async fn with_present_etag(&self, found: &Found) -> Option<CreatedConnection> {
-        let at = ConnectionRef { sandbox: self.connection.sandbox.clone(), id: found.id.clone() };
-        let read = self.parts.flow_service.get_connection(&at, Instant::now() + LIST_TIMEOUT).await;
-        let etag = match read {
-            Ok(Some(connection)) => Some(connection.etag),
-            // Lists may know of it before reads by ID do.
-            Err(CallError::OtherSource) => return None,
-            Ok(None) | Err(_) => found.etag.clone(),
-        };
-        Some(CreatedConnection { id: at.id, etag: etag? })
+    /// Logs why a search learns nothing. The Flow Service may repeat there what it received before.
+    pub(super) fn note_unread(&self, error: &CallError) {
+        let error = redacted(&error_chain(error), &self.connection.credentials);
+        tracing::debug!(error, request_id = %self.request_id(), "a search for an earlier creation learned nothing");
     }
 
     /// Leaves a lost creation, of which nothing is known yet, to the next call.
-    pub(super) async fn leave_undecided(&self, earlier: Earlier) -> Next {
+    async fn leave_undecided(&self, earlier: Earlier) -> Next {
         self.metrics.searched(SearchOutcome::Undecided);
         self.leave(earlier).await
     }
 
-    async fn leave(&self, earlier: Earlier) -> Next {
+    pub(super) async fn leave(&self, earlier: Earlier) -> Next {
         self.give_back(earlier).await;
         Next::End(Err(Failure::OutcomeUnknown { problem: None, cause: None }))
     }
+}
+
+/// The oldest of the connections with the reference of one creation. There should be one.
+pub(super) fn oldest(found: &[Found]) -> Option<&Found> {
+    // The newest come first.
+    found.iter().rev().min_by_key(|found| found.created_at_ms.unwrap_or(i64::MAX))
 }
 
 /// Whether another list would not show more.

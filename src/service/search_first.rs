@@ -16,13 +16,12 @@ use super::{
     creation::{Creation, Earlier, Next},
     listing::{Found, Listing, Shows, View},
     recognition::Own,
-    search::{LIST_TIMEOUT, ids},
+    search::{LIST_TIMEOUT, ids, oldest},
     sent,
 };
 use crate::{
-    domain::{Connection, ConnectionRef, SandboxName, Stage, reference},
-    error_chain::error_chain,
-    flow_service::FlowService,
+    domain::{Connection, CreatedConnection, SandboxName, Stage, reference},
+    flow_service::{CallError, FlowService},
     idempotency::{Field, Origin},
     metrics::FirstSearchOutcome,
 };
@@ -97,7 +96,10 @@ impl<F: FlowService> Creation<F> {
             attempt += 1;
             let view = tokio::select! {
                 biased;
-                () = self.parts.background.draining() => return self.leave_undecided(Earlier::Nothing).await,
+                () = self.parts.background.draining() => {
+                    self.metrics.searched_first(FirstSearchOutcome::Failed);
+                    return self.leave(Earlier::Nothing).await;
+                }
                 view = self.first_view(&own, not_before) => view,
             };
             let error = match view {
@@ -105,15 +107,18 @@ impl<F: FlowService> Creation<F> {
                     self.metrics.searched_first(FirstSearchOutcome::Absent);
                     return Next::Send(Earlier::Nothing);
                 }
-                View::Same(found) => {
-                    if let Some(next) = self.take_over(&found).await {
+                View::Same(found) => match self.take_over(&found).await {
+                    Ok(Some(next)) => {
                         self.metrics.searched_first(FirstSearchOutcome::Found);
                         return next;
                     }
-                    // It may have been deleted since the list was read.
-                    not_before = Instant::now();
-                    None
-                }
+                    Ok(None) => {
+                        // It may have been deleted since the list was read.
+                        not_before = Instant::now();
+                        None
+                    }
+                    Err(error) => Some(Arc::new(error)),
+                },
                 View::Perhaps(candidates) => {
                     self.metrics.searched_first(FirstSearchOutcome::Ambiguous);
                     self.give_back(Earlier::Nothing).await;
@@ -125,11 +130,10 @@ impl<F: FlowService> Creation<F> {
                     };
                     return Next::End(Err(failure));
                 }
-                // The other side may repeat there what it was sent before.
-                View::Incomplete(error) => Some(error.redacted(&self.connection.credentials)),
+                View::Incomplete(error) => Some(error),
             };
             if let Some(error) = &error {
-                tracing::debug!(error = error_chain(error), "could not search for an earlier creation");
+                self.note_unread(error);
             }
             let is_refused = error.as_ref().is_some_and(|error| error.refusal().is_some());
             let pause = self.parts.flow_service.retry_in(attempt, None, self.shared.deadline());
@@ -138,7 +142,7 @@ impl<F: FlowService> Creation<F> {
                 self.metrics.searched_first(FirstSearchOutcome::Failed);
                 self.give_back(Earlier::Nothing).await;
                 return Next::End(Err(match error {
-                    Some(error) => Failure::NotSearched(error),
+                    Some(error) => Failure::NotSearched(error.redacted(&self.connection.credentials)),
                     None => Failure::OutcomeUnknown { problem: None, cause: None },
                 }));
             }
@@ -163,18 +167,18 @@ impl<F: FlowService> Creation<F> {
         }
     }
 
-    /// Takes over a connection that has this creation's reference, if it is what this call asks for. `None`
-    /// where that cannot be found out now.
-    pub(super) async fn take_over(&self, found: &[Found]) -> Option<Next> {
-        let at =
-            ConnectionRef { sandbox: self.connection.sandbox.clone(), id: self.oldest(found)?.id.clone() };
-        let read = self.parts.flow_service.get_connection(&at, Instant::now() + LIST_TIMEOUT).await;
-        let differs = self.differences(&read.ok()??);
+    /// Takes over a connection that has this creation's reference without a record, if it is what this call
+    /// asks for. `None` where that has to be tried again.
+    pub(super) async fn take_over(&self, found: &[Found]) -> Result<Option<Next>, CallError> {
+        let Some(oldest) = oldest(found) else { return Ok(None) };
+        let Some(read) = self.read(oldest).await? else { return Ok(None) };
+        let differs = self.differences(&read);
+        let Connection { id, etag, .. } = read;
         if differs.is_empty() {
-            return self.adopt(found, Origin::Unrecorded).await;
+            return Ok(self.finish(found, CreatedConnection { id, etag }, Origin::Unrecorded).await);
         }
         self.give_back(Earlier::Nothing).await;
-        Some(Next::End(Err(Failure::RequestIdReused { differs, connection: Some(at.id) })))
+        Ok(Some(Next::End(Err(Failure::RequestIdReused { differs, connection: Some(id) }))))
     }
 
     /// In what a connection differs from what this call asks for, as far as it shows that.

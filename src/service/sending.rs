@@ -123,8 +123,13 @@ impl<F: FlowService> Creation<F> {
         progress.set_may_exist(true);
         if !self.shared.is_awaited() {
             progress.set_may_exist(false);
+            let may_exist = progress.may_exist();
             let is_held = self.give_back(earlier).await;
-            return Attempt::Stopped(if is_held { Failure::Abandoned } else { self.taken_over() });
+            return Attempt::Stopped(if is_held {
+                Failure::Abandoned { may_exist }
+            } else {
+                self.taken_over()
+            });
         }
         let began = Instant::now();
         let (store, now_ms) = (&self.parts.store, self.now_ms());

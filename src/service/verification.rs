@@ -205,10 +205,12 @@ impl<F: FlowService> Creation<F> {
                 tracing::info!(target: "audit", action = "delete", outcome = "OK", sandbox = %at.sandbox, connection_id = %at.id, request_id = %self.request_id(), "deleted a new connection that does not work");
                 self.deleted(at, report).await
             }
-            // It may be deleted, and not finding it does not prove that.
-            Err(ConnectionError::OutcomeUnknown { .. })
+            Err(error @ ConnectionError::OutcomeUnknown { .. })
                 if matches!(flow_service.get_connection(at, deadline).await, Ok(None)) =>
             {
+                // Not finding it does not prove that.
+                let error = redacted(&error_chain(&error), &self.connection.credentials);
+                tracing::warn!(error, connection_id = %at.id, request_id = %self.request_id(), "a new connection that does not work may be deleted");
                 Failure::VerificationPending { connection: at.id.clone(), report }
             }
             Err(error) => self.left_behind(at, report, &error),
@@ -237,11 +239,7 @@ impl<F: FlowService> Creation<F> {
 
     /// What it means that the connection is not found.
     fn not_found(&self, finished: &Finished) -> NotFound {
-        if finished.recorded_at.elapsed() > self.parts.retention.settled_after() {
-            NotFound::ProvesAbsence
-        } else {
-            NotFound::ProvesNothing
-        }
+        NotFound::of(finished.recorded_at, self.parts.retention.settled_after())
     }
 
     fn left_behind(&self, at: &ConnectionRef, report: TestReport, error: &(dyn Error + 'static)) -> Failure {

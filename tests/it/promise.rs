@@ -28,6 +28,16 @@ fn with_id() -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() }
 }
 
+/// The settings of a service with this store.
+fn shared(redis: &SharedRedis) -> [(&'static str, &str); 2] {
+    [("HCS_REDIS_URL", redis.url()), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef")]
+}
+
+/// The key of the record of a request.
+fn record(request: &CreateHubSpotConnectionRequest) -> String {
+    format!("hcs:{{{ORG_ID}}}:request:{}", request.request_id)
+}
+
 /// Repeats a request until its outcome is known.
 async fn insist(
     service: &TestService,
@@ -103,6 +113,47 @@ async fn a_request_id_with_other_content_is_refused() {
         assert!(failure.message.contains("UpdateHubSpotConnection"), "{failure:?}");
     }
     assert_eq!(service.emulator.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_id_is_refused_after_the_default_sandbox_has_changed() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let shared = shared(&redis);
+    let service = TestService::with(shared).await;
+    let request = with_id();
+    let created = service.send(request.clone()).await.unwrap();
+    let emulator = service.emulator.clone();
+    service.stop().await;
+
+    let service = TestService::against(emulator, [shared[0], shared[1], ("HCS_SANDBOX", "dev")]).await;
+    let failure = service.send(request).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+    assert_eq!(failure.metadata("differs"), "sandbox_name");
+    assert_eq!(failure.metadata("connection_id"), created.id);
+    assert_eq!(service.emulator.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn clocks_that_disagree_are_counted_and_prove_nothing() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let [redis_url, key] = shared(&redis);
+    let settings = [redis_url, key, SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST];
+    let service = TestService::with(settings).await;
+    service.inject(lost_for_good(true));
+    let request = with_id();
+    let failure = service.send(request.clone()).await.unwrap_err();
+    assert_eq!(failure.reason, "OUTCOME_UNKNOWN");
+    let emulator = service.emulator.clone();
+    service.stop().await;
+
+    // The sender's clock was an hour ahead, as it seems.
+    let wall_ms = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() + 3_600_000;
+    redis.run(&["HSET", &record(&request), "last_wall", &wall_ms.to_string()]).await;
+    emulator.inject(Vec::new());
+    let service = TestService::against(emulator, settings).await;
+    assert_eq!(insist(&service, &request).await.unwrap().id, service.emulator.connections()[0].id);
+    assert_eq!(service.requests_to("POST", "/connections"), 1);
+    assert_eq!(counted(service.admin, "hubspot_connection_clock_disagreements_total").await, 1);
 }
 
 #[tokio::test]
@@ -375,6 +426,11 @@ async fn a_creation_that_the_store_forgot_is_found_before_it_is_sent_again() {
         let again = service.send(request.clone()).await.unwrap();
         assert_eq!((&again.id, &again.etag, again.replayed), (&first.id, &first.etag, true));
         assert_eq!(service.requests_to("POST", "/connections"), 1);
+        let found = match search_first.1 {
+            "auto" => r#"hubspot_connection_first_searches_total{outcome="found"}"#,
+            _ => r#"hubspot_connection_reconciliations_total{outcome="found"}"#,
+        };
+        assert_eq!(counted(service.admin, found).await, 1);
         // What is found has to be what is asked for.
         let emulator = service.emulator.clone();
         service.stop().await;
@@ -420,6 +476,21 @@ async fn where_the_store_may_have_forgotten_an_attempt_no_error_says_that_nothin
 }
 
 #[tokio::test]
+async fn what_shows_a_part_of_the_reference_keeps_a_forgotten_creation_from_being_sent() {
+    let service = TestService::start().await;
+    let request = with_id();
+    let cut = &request.request_id[..30];
+    let description = format!("{} [request {cut}", request.description);
+    service.create_behind_its_back(&CreateHubSpotConnectionRequest { description, ..request.clone() }).await;
+    let failure = service.send(request).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::Unavailable, "OUTCOME_UNKNOWN"));
+    assert_eq!(failure.metadata("may_exist"), "true");
+    assert_eq!(service.requests_to("POST", "/connections"), 1, "the other's");
+    let ambiguous = r#"hubspot_connection_first_searches_total{outcome="ambiguous"}"#;
+    assert_eq!(counted(service.admin, ambiguous).await, 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_searched_for_is_not_sent() {
     for action in [
         json!({"status": 503, "shape": "empty"}),
@@ -437,13 +508,10 @@ async fn what_cannot_be_searched_for_is_not_sent() {
 #[tokio::test]
 async fn a_record_of_a_newer_version_is_an_error_for_operators_and_nothing_is_sent() {
     let Some(redis) = SharedRedis::start().await else { return };
-    let url = redis.url();
-    let settings = [("HCS_REDIS_URL", url), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef")];
-    let service = TestService::with(settings).await;
+    let service = TestService::with(shared(&redis)).await;
     let request = with_id();
     service.send(request.clone()).await.unwrap();
-    let key = format!("hcs:{{{ORG_ID}}}:request:{}", request.request_id);
-    redis.run(&["HSET", &key, "version", "2"]).await;
+    redis.run(&["HSET", &record(&request), "version", "2"]).await;
 
     let failure = service.send(request).await.unwrap_err();
     assert_eq!(failure.row(), (Code::Internal, "RECORD_UNREADABLE"));

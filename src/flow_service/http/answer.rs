@@ -2,16 +2,20 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::HeaderName;
 use reqwest::Response;
 
-use crate::flow_service::{
-    Problem, Refusal,
-    classify::{Asked, Meaning, classify},
-    error_body::ErrorBody,
-    redaction::presentable,
-    retry_after::retry_after,
-    upstream_client::read_body,
+use crate::{
+    error_chain::error_chain,
+    flow_service::{
+        Problem,
+        classify::{Asked, Meaning, classify},
+        error_body::ErrorBody,
+        redaction::presentable,
+        retry_after::retry_after,
+        upstream_client::read_body,
+    },
 };
 
 /// The answer to a creation is about 100 bytes, an error about 1 KiB.
@@ -34,15 +38,12 @@ pub(super) async fn read_error(response: Response, asked: Asked, secrets: &[&str
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers(), SystemTime::now());
     let request_id = request_id(&response).map(str::to_owned);
-    let body = read_body(response, MAX_SHORT).await.unwrap_or_default();
+    let body = read_body(response, MAX_SHORT).await.unwrap_or_else(|error| {
+        tracing::warn!(status, error = error_chain(&*error), "the body of an error response cannot be read");
+        Bytes::new()
+    });
     let body = ErrorBody::parse(&body);
-
-    let mut meaning = classify(asked, status, &body);
-    // Somebody on the way, or at a wrong address, cannot tell what there is at the Flow Service: a
-    // deletion must not count as done for it.
-    if meaning == Meaning::Refused(Refusal::NotFound) && !body.is_of_flow_service {
-        meaning = Meaning::Refused(Refusal::Request);
-    }
+    let meaning = classify(asked, status, &body);
     ErrorAnswer { meaning, retry_after, problem: presentable(status, body, request_id.as_deref(), secrets) }
 }
 

@@ -61,11 +61,6 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A success.
-pub(super) struct Success {
-    pub(super) body: Bytes,
-}
-
 /// An attempt that gave nothing.
 enum Failure {
     /// The access token is not accepted, a fresh one may be.
@@ -82,7 +77,7 @@ impl HttpFlowService {
         &'a self,
         call: &'a Call<'_>,
         deadline: Instant,
-        read: impl Fn(&Success) -> Result<T, Cause> + Send + Sync + 'a,
+        read: impl Fn(&Bytes) -> Result<T, Cause> + Send + Sync + 'a,
     ) -> Pin<Box<dyn Future<Output = Result<T, CallError>> + Send + 'a>> {
         Box::pin(self.repeat(call, deadline, read))
     }
@@ -91,7 +86,7 @@ impl HttpFlowService {
         &self,
         call: &Call<'_>,
         deadline: Instant,
-        read: impl Fn(&Success) -> Result<T, Cause>,
+        read: impl Fn(&Bytes) -> Result<T, Cause>,
     ) -> Result<T, CallError> {
         let mut attempt = 1;
         let mut sent = 0;
@@ -126,7 +121,7 @@ impl HttpFlowService {
         call: &Call<'_>,
         deadline: Instant,
         sent: &mut u32,
-        read: &impl Fn(&Success) -> Result<T, Cause>,
+        read: &impl Fn(&Bytes) -> Result<T, Cause>,
     ) -> Result<T, Failure> {
         let pass = self.admit(deadline).await?;
         self.budget.deposit();
@@ -147,7 +142,7 @@ impl HttpFlowService {
         answer
     }
 
-    async fn send(&self, call: &Call<'_>, pass: &Pass, sent_before: u32) -> Result<Success, Failure> {
+    async fn send(&self, call: &Call<'_>, pass: &Pass, sent_before: u32) -> Result<Bytes, Failure> {
         let mut attempt = self.attempts.begin(&call.method, call.template, sent_before);
         let mut request = self.request(call.method.clone(), call.url.clone(), call.sandbox, pass, &attempt);
         *request.timeout_mut() = Some(self.timeouts.attempt);
@@ -206,7 +201,7 @@ impl HttpFlowService {
     }
 }
 
-async fn success(response: Response, attempt: &mut Attempt<'_>) -> Result<Success, Failure> {
+async fn success(response: Response, attempt: &mut Attempt<'_>) -> Result<Bytes, Failure> {
     // One that is too long stays so.
     if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
         attempt.complete();
@@ -218,7 +213,7 @@ async fn success(response: Response, attempt: &mut Attempt<'_>) -> Result<Succes
         Failure::Passing(unavailable(cause), None)
     })?;
     attempt.complete();
-    Ok(Success { body })
+    Ok(body)
 }
 
 fn unavailable(cause: Cause) -> CallError {
@@ -266,7 +261,7 @@ fn verdict<T>(outcome: &Result<T, Failure>, is_its_own: bool) -> Option<Verdict>
     match error {
         CallError::Refused { .. } | CallError::OtherSource => Some(Verdict::Works),
         CallError::Unreachable(_) => Some(Verdict::Fails),
-        // Somebody on the way may have refused it.
+        // A proxy may have refused it.
         CallError::Unavailable { problem: Some(problem), .. } if problem.is_refusal() => None,
         CallError::Unavailable { .. } => is_its_own.then_some(Verdict::Fails),
         CallError::Token(_)

@@ -25,15 +25,14 @@ impl HttpFlowService {
         parameters.extend([("orderby", "-createdAt"), ("limit", &limit)]);
         parameters.extend(page.map(|PageToken(token)| ("continuationToken", token.as_str())));
         let call = Call::get(with_query(self.connections.clone(), &parameters), CONNECTIONS, query.sandbox);
-        self.call(&call, deadline, |answer| wire::read_page(&answer.body)).await
+        self.call(&call, deadline, |body| wire::read_page(body)).await
     }
 
     pub(super) async fn count(&self, sandbox: &SandboxName, deadline: Instant) -> Result<u64, CallError> {
         let of_hubspot = of_hubspot();
         let parameters = [("property", of_hubspot.as_str()), ("count", "true")];
         let url = with_query(self.connections.clone(), &parameters);
-        self.call(&Call::get(url, CONNECTIONS, sandbox), deadline, |answer| wire::read_count(&answer.body))
-            .await
+        self.call(&Call::get(url, CONNECTIONS, sandbox), deadline, |body| wire::read_count(body)).await
     }
 
     pub(super) async fn get(
@@ -42,7 +41,7 @@ impl HttpFlowService {
         deadline: Instant,
     ) -> Result<Option<Connection>, CallError> {
         let call = Call::get(self.url_of(&at.id, None), CONNECTION, &at.sandbox);
-        let read = self.call(&call, deadline, |answer| wire::read_connection(&answer.body, &at.id)).await;
+        let read = self.call(&call, deadline, |body| wire::read_connection(body, &at.id)).await;
         match read {
             Ok(wire::Found::Connection(connection)) => Ok(Some(connection)),
             Ok(wire::Found::OfAnotherSource) => Err(CallError::OtherSource),
@@ -70,7 +69,7 @@ impl HttpFlowService {
             secrets: credentials.map(Credential::expose_secret).collect(),
             is_its_own: true,
         };
-        self.call(&call, deadline, |answer| wire::read_version(&answer.body)).await
+        self.call(&call, deadline, |body| wire::read_version(body)).await
     }
 
     pub(super) async fn delete(&self, at: &ConnectionRef, deadline: Instant) -> Result<(), CallError> {

@@ -147,7 +147,7 @@ async fn created(
 }
 
 /// What a creation says about the Flow Service; a throttle says neither, nor does what was not sent
-/// for this service's own reasons, nor what somebody on the way may have refused.
+/// for this service's own reasons, nor what a proxy may have refused.
 fn verdict(outcome: &Result<CreatedConnection, CreateError>) -> Option<Verdict> {
     match outcome {
         Ok(_) | Err(CreateError::TokenRefused { .. } | CreateError::Refused { .. }) => Some(Verdict::Works),

@@ -13,7 +13,7 @@ impl HttpFlowService {
     pub(super) async fn test(&self, at: &ConnectionRef, deadline: Instant) -> Result<bool, CallError> {
         let url = self.url_of(&at.id, Some("test"));
         let call = Call { is_its_own: false, ..Call::get(url, TEST, &at.sandbox) };
-        self.call(&call, deadline, |answer| wire::read_test(&answer.body)).await
+        self.call(&call, deadline, |body| wire::read_test(body)).await
     }
 
     pub(super) async fn tables(
@@ -22,7 +22,7 @@ impl HttpFlowService {
         deadline: Instant,
     ) -> Result<Vec<Table>, CallError> {
         let call = self.explore(at, &[("objectType", "root")]);
-        self.call(&call, deadline, |answer| wire::read_tables(&answer.body)).await
+        self.call(&call, deadline, |body| wire::read_tables(body)).await
     }
 
     pub(super) async fn columns(
@@ -32,7 +32,7 @@ impl HttpFlowService {
         deadline: Instant,
     ) -> Result<Vec<Column>, CallError> {
         let call = self.explore(at, &[("objectType", "table"), ("object", table.as_str())]);
-        self.call(&call, deadline, |answer| wire::read_columns(&answer.body)).await
+        self.call(&call, deadline, |body| wire::read_columns(body)).await
     }
 
     /// Adobe's OpenAPI document writes the types of objects in upper case, its tutorials and its
@@ -48,7 +48,7 @@ impl HttpFlowService {
         deadline: Instant,
     ) -> Result<Vec<String>, CallError> {
         let call = Call::get(self.spec.clone(), SPEC, sandbox);
-        match self.call(&call, deadline, |answer| wire::spec_drift(&answer.body)).await {
+        match self.call(&call, deadline, |body| wire::spec_drift(body)).await {
             Err(error) if error.refusal() == Some(Refusal::NotFound) => {
                 Ok(vec!["it does not exist any more".to_owned()])
             }

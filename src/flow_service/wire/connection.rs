@@ -33,12 +33,11 @@ pub(in crate::flow_service) fn read_connection(body: &[u8], id: &ConnectionId) -
     } else {
         body
     };
-    let spec_id = spec_id(&item);
     let connection = listed(&item);
     if connection.is_of_another_source {
         return Ok(Found::OfAnotherSource);
     }
-    if spec_id.is_none() {
+    if spec_id(&item).is_none() {
         return Err("a connection that does not say what it is to".into());
     }
     let connection =

@@ -2,23 +2,29 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::{flow_service::PageToken, json::Object};
+use crate::{
+    flow_service::{Cause, PageToken},
+    json::Object,
+};
 
 /// A token goes back in a URL, and longer ones are refused on the way.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
-/// The next page: `Some(None)` on the last one, and `None` where there is one that cannot be asked for.
-/// Only what says that there is none is the end.
-pub(super) fn next_page(page: &Object<'_>) -> Option<Option<PageToken>> {
+/// The next page; `None` on the last one. Only what says that there is none is the end.
+///
+/// # Errors
+/// Where a next page is named that cannot be requested.
+pub(super) fn next_page(page: &Object<'_>) -> Result<Option<PageToken>, Cause> {
+    const UNUSABLE: &str = "the next page cannot be asked for";
     if !page.has("_links") {
-        return Some(None);
+        return Ok(None);
     }
-    let links = page.object("_links")?;
+    let links = page.object("_links").ok_or(UNUSABLE)?;
     if !links.has("next") {
-        return Some(None);
+        return Ok(None);
     }
-    let href = links.text("next").or_else(|| links.object("next")?.text("href"))?;
-    if href.is_empty() { Some(None) } else { page_token(&href).map(Some) }
+    let href = links.text("next").or_else(|| links.object("next")?.text("href")).ok_or(UNUSABLE)?;
+    if href.is_empty() { Ok(None) } else { Ok(Some(page_token(&href).ok_or(UNUSABLE)?)) }
 }
 
 /// Reads the token out of a link, whose other parts are not looked at: it may lead anywhere.

@@ -19,15 +19,14 @@ pub(in crate::flow_service) fn read_page(body: &[u8]) -> Result<ConnectionPage, 
     let items = page.array("items").ok_or("no list of connections: no items")?;
     let items = items.into_iter().map(|item| Object::parse(item.get().as_bytes()).unwrap_or_default());
     let items: Vec<_> = items.map(|item| listed(&item)).collect();
-    let unreadable = items.iter().filter(|item| !item.is_readable() && !item.is_of_another_source).count();
+    let unreadable = items.iter().filter(|item| !item.is_of_another_source && !item.is_complete()).count();
     if unreadable > 0 {
         tracing::warn!(
             number = unreadable,
             "the Flow Service lists connections without a usable ID, version, name or time of creation"
         );
     }
-    let next = next_page(&page).ok_or("the next page cannot be asked for")?;
-    Ok(ConnectionPage { items, next })
+    Ok(ConnectionPage { items, next: next_page(&page)? })
 }
 
 /// Reads the answer to a request that only counts.

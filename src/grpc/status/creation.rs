@@ -16,16 +16,14 @@ use crate::{
 
 /// The most connections that an error lists.
 const MAX_CANDIDATES: usize = 20;
-const NOTHING: Consequence = Consequence::NothingCreated;
 
 /// A creation that did not succeed.
 pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
     tracing::Span::current().record("cause", error_chain(error));
     let service::Error { request_id, generated, sandbox, failure } = error;
     match &**failure {
-        Failure::NotCreated { error, may_exist: false } => not_created(error, sandbox, NOTHING),
-        Failure::NotCreated { error, may_exist: true } => {
-            not_created(error, sandbox, Consequence::MayExist).metadata("may_exist", true)
+        Failure::NotCreated { error, may_exist } => {
+            not_created(error, sandbox, consequence(*may_exist)).metadata("may_exist", may_exist)
         }
         Failure::OutcomeUnknown { problem, cause: _ } => {
             let answer = outcome_unknown(*generated);
@@ -47,25 +45,20 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
             "the creation with this request_id is in progress elsewhere: repeat the call to get its outcome",
         )
         .metadata("stage", Stage::Claim.name())
+        .metadata("may_exist", true)
         .retry_after(*retry_after),
         Failure::TooMany { may_exist } => {
             too_many("too many calls are under way: try again later, with the same request_id")
                 .metadata("may_exist", may_exist)
         }
-        Failure::Store { error: StoreError::Full, may_exist } => {
-            let so = if *may_exist { Consequence::MayExist } else { NOTHING };
-            too_many(
-                &so.between(
-                    "too many request ids are remembered",
-                    "try again later, with the same request_id",
-                ),
-            )
-            .metadata("may_exist", may_exist)
-        }
+        Failure::Store { error: StoreError::Full, may_exist } => too_many(
+            &consequence(*may_exist)
+                .between("too many request ids are remembered", "try again later, with the same request_id"),
+        )
+        .metadata("may_exist", may_exist),
         Failure::Store { error: _, may_exist } => {
-            let so = if *may_exist { Consequence::MayExist } else { NOTHING };
-            let what = "the store that keeps a creation from being repeated cannot be reached";
-            let message = so.between(what, "try again, with the same request_id");
+            let what = "the store that prevents duplicate creations cannot be reached";
+            let message = consequence(*may_exist).between(what, "try again, with the same request_id");
             Answer::new(Code::Unavailable, Reason::StoreUnavailable, message)
                 .metadata("stage", Stage::Claim.name())
                 .metadata("may_exist", may_exist)
@@ -77,10 +70,17 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
         Failure::VerificationPending { connection, report } => {
             verification_pending(connection, report, *generated)
         }
-        Failure::Abandoned => unavailable("no caller waited for the creation any more", NOTHING),
+        Failure::Abandoned { may_exist } => {
+            let so = consequence(*may_exist);
+            unavailable("no caller waited for the creation any more", so).metadata("may_exist", may_exist)
+        }
     }
     .metadata("request_id", request_id)
     .build()
+}
+
+fn consequence(may_exist: bool) -> Consequence {
+    if may_exist { Consequence::MayExist } else { Consequence::NothingCreated }
 }
 
 fn not_created(error: &CreateError, sandbox: &SandboxName, so: Consequence) -> Answer {
@@ -127,7 +127,7 @@ fn ambiguous(candidates: &[ConnectionId]) -> Answer {
     let shown: Vec<_> = candidates.iter().take(MAX_CANDIDATES).map(ConnectionId::as_str).collect();
     let message = if shown.is_empty() {
         "the reply to a creation with this request_id was lost, and no connection that could be the one created was found: look \
-         for it in Adobe Experience Platform; if it is not there, use a new request_id"
+         for it in Adobe Experience Platform; if it is missing, use a new request_id"
     } else {
         "it is not known whether this request_id has created a connection, and each of the candidates in this error's metadata could be the \
          connection: if one is yours, use it, and delete surplus ones of yours; if none is yours, use a new \
@@ -205,7 +205,7 @@ fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) 
     );
     let answer =
         Answer::new(Code::FailedPrecondition, Reason::VerificationFailed, message).preconditions(violations);
-    about(answer, left_behind)
+    about(answer.metadata("may_exist", left_behind.is_some()), left_behind)
 }
 
 /// Without an id of its own the caller must not repeat the call as it was: that would create another
@@ -225,6 +225,7 @@ fn verification_pending(connection: &ConnectionId, report: &TestReport, generate
         Answer::new(Code::Unavailable, Reason::OutcomeUnknown, message).retry_after(DEFAULT_RETRY)
     }
     .metadata("connection_id", connection)
+    .metadata("may_exist", true)
     .metadata("stage", Stage::Verify.name())
 }
 

@@ -55,12 +55,12 @@ impl Connection {
     }
 
     /// The latest inspection, which precedes every step. `None` before the first connection.
-    pub(super) fn inspection(&self) -> Option<Inspection> {
+    pub(super) fn inspection(&self) -> Option<Arc<Inspection>> {
         self.inspected.latest()
     }
 
-    /// Repeats the inspection where it is due and there is a connection. One that fails it, or has another
-    /// server behind it by now, is given up: the next step makes another, and reports why it cannot be used.
+    /// Repeats the inspection where it is due and there is a connection. One that fails it, or whose server
+    /// reports other facts by now, is given up: the next step makes another, and reports why it cannot be used.
     pub(super) async fn inspect_when_due(&self) {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(attempt) = current.filter(|_| self.inspected.is_older_than(self.inspection_interval)) else {
@@ -69,7 +69,7 @@ impl Connection {
         let is_the_same = async {
             let (mut connection, first) = attempt.clone().await?;
             let now = self.inspected.inspect(&mut connection).await?;
-            RedisResult::Ok(now.server() == first.server())
+            RedisResult::Ok(now == first)
         };
         if !is_the_same.await.unwrap_or(false) {
             self.give_up(&attempt);
@@ -130,7 +130,7 @@ async fn connect(
     let connecting = async {
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let inspection = inspected.inspect(&mut connection).await?;
-        Ok((connection, Arc::new(inspection)))
+        Ok((connection, inspection))
     };
     tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| timed_out())?
 }

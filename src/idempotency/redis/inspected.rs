@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,12 +16,12 @@ use crate::idempotency::weakness::log_changes;
 pub(super) const INSPECTION_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-pub(super) struct Inspected(Mutex<Option<(Inspection, Instant)>>);
+pub(super) struct Inspected(Mutex<Option<(Arc<Inspection>, Instant)>>);
 
 impl Inspected {
     /// The latest one, also of a connection that has ended or was refused since.
-    pub(super) fn latest(&self) -> Option<Inspection> {
-        self.lock().as_ref().map(|(inspection, _)| inspection.clone())
+    pub(super) fn latest(&self) -> Option<Arc<Inspection>> {
+        self.lock().as_ref().map(|(inspection, _)| Arc::clone(inspection))
     }
 
     /// Whether the latest one is older than this, or there is none.
@@ -33,18 +33,21 @@ impl Inspected {
     ///
     /// # Errors
     /// Those of the connection, and a server that cannot be the store.
-    pub(super) async fn inspect(&self, connection: &mut MultiplexedConnection) -> RedisResult<Inspection> {
-        let inspection = Inspection::of(connection).await?;
-        self.note(inspection.clone());
+    pub(super) async fn inspect(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<Arc<Inspection>> {
+        let inspection = Arc::new(Inspection::of(connection).await?);
+        self.note(Arc::clone(&inspection));
         match inspection.refusal() {
             None => Ok(inspection),
             Some(weakness) => Err(io::Error::other(weakness.to_string()).into()),
         }
     }
 
-    fn note(&self, inspection: Inspection) {
+    fn note(&self, inspection: Arc<Inspection>) {
         let mut latest = self.lock();
-        let before = latest.as_ref().map(|(before, _)| before);
+        let before = latest.as_ref().map(|(before, _)| &**before);
         log_changes(&before.map(Inspection::weaknesses).unwrap_or_default(), &inspection.weaknesses());
         if before.is_some_and(|before| before.server() != inspection.server()) {
             tracing::info!(server = inspection.server(), "the idempotency store is another server or role");
@@ -52,7 +55,7 @@ impl Inspected {
         *latest = Some((inspection, Instant::now()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Inspection, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<(Arc<Inspection>, Instant)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -66,7 +66,9 @@ impl Inspection {
             match name {
                 // Some offerings hide it behind zeros.
                 "run_id" if value.contains(|c| c != '0') => inspection.run_id = Some(value.to_owned()),
-                "master_replid" if !value.is_empty() => inspection.replication_id = Some(value.to_owned()),
+                "master_replid" if value.contains(|c| c != '0') => {
+                    inspection.replication_id = Some(value.to_owned())
+                }
                 "role" => inspection.role = Role::read(value),
                 "maxmemory_policy" if !value.is_empty() => {
                     inspection.eviction_policy = Some(value.to_owned());
@@ -101,6 +103,7 @@ impl Inspection {
             (self.role.is_none(), "role"),
             (self.cluster_enabled.is_none(), "cluster mode"),
             (self.run_id.is_none(), "run id"),
+            (self.replication_id.is_none(), "replication id"),
         ];
         facts.into_iter().filter_map(|(is_unread, fact)| is_unread.then_some(fact)).collect()
     }
@@ -110,13 +113,13 @@ impl Inspection {
         self.eviction_policy.as_deref() != Some("noeviction")
     }
 
-    /// Whether an id may vanish unnoticed: a server without a run id may also have been replaced.
+    /// Whether an id may vanish unnoticed: a server without these two ids may also have been replaced.
     pub(super) fn may_forget(&self) -> bool {
-        self.may_evict() || self.run_id.is_none()
+        self.may_evict() || self.run_id.is_none() || self.replication_id.is_none()
     }
 
-    /// The server, its role and its history: another text after a restart, a failover, or a failover and back. Without a run id it cannot
-    /// tell: then it is the same text, and the weakness is [`Weakness::Unknown`].
+    /// The server, its role and its history: another text after a restart, a failover, or a failover and
+    /// back. Where an id is missing it is the same text, and the weakness is [`Weakness::Unknown`].
     pub(super) fn server(&self) -> String {
         let run_id = self.run_id.as_deref().unwrap_or("unknown");
         let replication_id = self.replication_id.as_deref().unwrap_or("unknown");
@@ -188,6 +191,7 @@ mod tests {
             ("role:master", "role:sentinel", "role"),
             ("cluster_enabled:0", "cluster_enabled:", "cluster mode"),
             ("run_id:420354707461c157eadf07c9d7260153c24264eb", "run_id:0000000000", "run id"),
+            ("master_replid:9b1d", "master_replid:0000", "replication id"),
         ] {
             assert_eq!(weaknesses(&INFO.replace(fact, otherwise)), [Weakness::Unknown(vec![unread])]);
         }
@@ -212,9 +216,11 @@ mod tests {
             INFO.to_owned(),
             INFO.replace("run_id:4", "run_id:5"),
             INFO.replace("role:master", "role:slave"),
+            // After a failover and back.
+            INFO.replace("master_replid:9b1d", "master_replid:77aa"),
         ]
         .map(|info| Inspection::read(&info).server());
-        assert!(servers[0] != servers[1] && servers[0] != servers[2], "{servers:?}");
+        assert!(servers[1..].iter().all(|server| *server != servers[0]), "{servers:?}");
     }
 
     #[test]

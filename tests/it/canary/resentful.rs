@@ -220,7 +220,7 @@ async fn what_is_repeated_while_a_lost_connection_is_searched_for_is_not_quoted(
         upstream.fail(&[POST, LIST], (503, "report.detailed-message", Repeat::Credentials));
         let status = observed.create("a lost one").await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        observed.prints_text("could not search for a lost connection").await;
+        observed.prints_text("a search for an earlier creation learned nothing").await;
         observed.end_without(all_secrets()).await;
     }
 }

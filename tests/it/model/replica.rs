@@ -184,10 +184,11 @@ fn in_words(failure: &Failure) -> Answer {
         // It says nothing about what was.
         Failure::Store { may_exist: true, .. }
         | Failure::TooMany { may_exist: true }
+        | Failure::Abandoned { may_exist: true }
         | Failure::NotCreated { may_exist: true, .. }
         | Failure::NotSearched(_) => Answer::Nothing,
         Failure::Store { may_exist: false, .. } => nothing_created("store"),
-        Failure::Abandoned => nothing_created("abandoned"),
+        Failure::Abandoned { may_exist: false } => nothing_created("abandoned"),
         Failure::TooMany { may_exist: false } => nothing_created("too many"),
     }
 }

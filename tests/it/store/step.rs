@@ -72,6 +72,17 @@ impl Step {
         Self::Abandon,
     ];
 
+    /// What follows a claim: one attempt that creates nothing, one that is lost, and one after it.
+    pub(super) const OF_A_LOST_CREATION: [Self; 7] = [
+        Self::BeginSending,
+        Self::NotCreated,
+        Self::BeginSending,
+        Self::OutcomeUnknown,
+        Self::DistrustClocks,
+        Self::Resend,
+        Self::NotCreated,
+    ];
+
     /// Takes the step.
     pub(super) async fn take(self, store: &dyn Store, lease: &Lease, wall_ms: i64) -> Reply {
         let ok = |()| Reply::Ok;

@@ -134,18 +134,8 @@ pub(super) async fn a_renewed_lease_lasts(subject: Subject) {
 
 pub(super) async fn every_step_of_a_holder_renews_its_lease(subject: Subject) {
     let held = lease();
-    for step in [
-        Step::Claim,
-        Step::Renew,
-        Step::BeginSending,
-        Step::NotCreated,
-        Step::BeginSending,
-        Step::OutcomeUnknown,
-        Step::DistrustClocks,
-        Step::Resend,
-        Step::NotCreated,
-        Step::Claim,
-    ] {
+    let steps = [&[Step::Claim, Step::Renew], &Step::OF_A_LOST_CREATION[..], &[Step::Claim]].concat();
+    for step in steps {
         let reply = step.take(&*subject.store, &held, subject.wall_ms()).await;
         assert!(matches!(reply, Reply::Ok | Reply::Claim(_)), "{step:?}: {reply:?}");
         assert_in_progress(subject.claim(&retry(&held)).await, RETENTION.lease);

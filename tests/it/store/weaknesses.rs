@@ -3,7 +3,7 @@
 use std::{mem::discriminant, path::Path, time::Duration};
 
 use hubspot_connection_service::idempotency::{
-    CAPACITY, Keep, MemoryStore, Origin, Recorded, RedisStore, Store, StoreError, Weakness,
+    CAPACITY, Claim, Keep, MemoryStore, Origin, Recorded, RedisStore, Store, StoreError, Weakness,
 };
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -169,13 +169,36 @@ pub(crate) async fn cluster_node_arguments() -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_server_that_evicts_no_more_remembers_from_then_on() {
+    let Some(server) = server(&["--maxmemory-policy", "volatile-lru"]).await else { return };
+    let store = store(server.url());
+    let hour = Duration::from_secs(3600);
+    let mut hours = 0;
+    let mut remembers_for = async || {
+        let claim = store.claim(&lease(), hours * 3_600_000).await.unwrap();
+        server.pass(hour).await;
+        hours += 1;
+        let Claim::Fresh { remembers_for } = claim else { panic!("{claim:?}") };
+        // Each begins within a moment of the full hour.
+        remembers_for.as_secs() / 3600
+    };
+    assert_eq!([remembers_for().await, remembers_for().await], [0, 0]);
+    run(&server, &["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+    store.check().await;
+    assert_eq!([remembers_for().await, remembers_for().await], [1, 2]);
+}
+
+#[tokio::test]
 async fn a_user_who_may_not_ask_leaves_everything_unknown_and_works() {
     let Some(server) = server(&[]).await else { return };
     run(&server, &["ACL", "SETUSER", "blind", "on", ">pass", "~*", "+@all", "-info"]).await;
     let store = store(format!("{}?user=blind&pass=pass", server.url()));
     store.claim(&lease(), 0).await.unwrap();
     let [Weakness::Unknown(facts)] = &store.weaknesses()[..] else { panic!("{:?}", store.weaknesses()) };
-    assert_eq!(facts, &["eviction policy", "persistence", "role", "cluster mode", "run id"]);
+    assert_eq!(
+        facts,
+        &["eviction policy", "persistence", "role", "cluster mode", "run id", "replication id"]
+    );
     run(&server, &["ACL", "SETUSER", "blind", "+info"]).await;
     store.check().await;
     assert_eq!(names(&store), [""; 0]);
@@ -232,23 +255,10 @@ async fn the_documented_user_may_do_all_that_is_needed_and_no_more() {
 async fn every_step(store: &dyn Store) {
     store.check().await;
     assert!(store.is_available());
-    let taken = [
-        Step::Claim,
-        Step::Renew,
-        Step::Release,
-        Step::Claim,
-        Step::BeginSending,
-        Step::NotCreated,
-        Step::BeginSending,
-        Step::OutcomeUnknown,
-        Step::DistrustClocks,
-        Step::Resend,
-        Step::NotCreated,
-        Step::Abandon,
-        Step::Claim,
-        Step::Done("c-1", Origin::Reply, Keep::RememberUnverified),
-        Step::Verified("c-1", Word::Passed),
-    ];
+    let before = [Step::Claim, Step::Renew, Step::Release, Step::Claim];
+    let done = Step::Done("c-1", Origin::Reply, Keep::RememberUnverified);
+    let after = [Step::Abandon, Step::Claim, done, Step::Verified("c-1", Word::Passed)];
+    let taken = [&before[..], &Step::OF_A_LOST_CREATION, &after].concat();
     assert!(Step::ALL.iter().all(|step| taken.iter().any(|other| discriminant(other) == discriminant(step))));
     let held = lease();
     for step in taken {
