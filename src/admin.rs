@@ -13,31 +13,37 @@ use axum::{
 use tonic::service::Routes;
 
 pub use self::observed::Observed;
-use crate::{grpc::MAX_MESSAGE_SIZE, health::Health, idempotency::Store, metrics::Metrics};
+use crate::{
+    grpc::MAX_MESSAGE_SIZE, health::Health, idempotency::Store, metrics::Metrics, readiness::Readiness,
+};
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
 /// `/livez` reports that the process responds and nothing more. `/readyz` reports the state of the health
-/// service. It stays OK while the store is down, since reads work without it and other replicas miss it too,
+/// service, and until that is ready what it waits for. It stays OK while the store is down, since reads work without it and other replicas miss it too,
 /// and then has a line about it. It has another line for each weakness of the store. `/metrics` is in the
 /// OpenMetrics text format.
-pub fn router(health: &Health, observed: Observed, metrics: Metrics) -> Router {
+pub fn router(health: &Health, readiness: Readiness, observed: Observed, metrics: Metrics) -> Router {
     Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
         .route("/livez", get(|| async { "ok\n" }))
         .merge(
             Router::new()
                 .route("/readyz", get(readyz))
-                .with_state((health.clone(), Arc::clone(&observed.store)))
+                .with_state((health.clone(), readiness, Arc::clone(&observed.store)))
                 .merge(Router::new().route("/metrics", get(scrape)).with_state((observed, metrics))),
         )
         // gRPC clients take a 404 for UNIMPLEMENTED, and people take it for what it is.
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
 }
 
-async fn readyz(State((health, store)): State<(Health, Arc<dyn Store>)>) -> (StatusCode, String) {
+async fn readyz(
+    State((health, readiness, store)): State<(Health, Readiness, Arc<dyn Store>)>,
+) -> (StatusCode, String) {
     if !health.is_serving() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "not serving: starting or stopping\n".to_owned());
+        let missing = readiness.missing().into_iter().map(|need| format!("waiting for {need}\n"));
+        let lines = std::iter::once("not serving: starting or stopping\n".to_owned()).chain(missing);
+        return (StatusCode::SERVICE_UNAVAILABLE, lines.collect());
     }
     let mut lines = vec!["ok\n".to_owned()];
     if !store.is_available() {

@@ -20,6 +20,7 @@ use crate::{
     idempotency::{self, FollowedKeys, LEASE, MemoryStore, RedisStore, Retention, Store},
     jwt::{Keys, TokenCheck},
     metrics::Metrics,
+    readiness::Readiness,
     server::{self, Lifetimes, Serving, Shutdown},
     service::{Background, Parts, Service, wall_clock},
     tls::{ServerTls, TlsError},
@@ -73,6 +74,7 @@ pub struct App {
     keys: Option<Keys>,
     fingerprint_keys: FollowedKeys,
     health: Health,
+    readiness: Readiness,
     observed: Observed,
     background: Background,
     drain: DrainConfig,
@@ -129,6 +131,7 @@ impl App {
         )
         .counted_by(metrics.creations.clone());
         let spec_has_drifted = service.spec_has_drifted();
+        let readiness = Readiness::new(config, keys.clone(), tokens.clone());
         let observed = Observed { store, spec_has_drifted, upstream, tokens, tls: tls.clone() };
         let health = Health::new().await;
         let shutdown = Shutdown::default();
@@ -153,6 +156,7 @@ impl App {
             keys,
             fingerprint_keys,
             health,
+            readiness,
             observed,
             background,
             drain: config.drain.clone(),
@@ -179,18 +183,42 @@ impl App {
     /// whoever sends calls to notice, and sends the callers elsewhere; stops accepting; finishes what is
     /// under way; and ends what is left when the time is over.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self { grpc, admin, serving, keys, fingerprint_keys, health, observed, background, drain } = self;
+        let Self {
+            grpc,
+            admin,
+            serving,
+            keys,
+            fingerprint_keys,
+            health,
+            readiness,
+            observed,
+            background,
+            drain,
+        } = self;
         let Serving { tls, shutdown, metrics, .. } = serving.clone();
         let creations = metrics.creations.clone();
         let _following = follow(tls, keys, fingerprint_keys, Arc::clone(&observed.store), &metrics);
-        // Before the first call is accepted, so that no probe ever finds a start that is not ready.
-        health.serving().await;
+        // Before the first call is accepted, so that no probe finds an ordinary start that is not ready.
+        let is_ready = readiness.reached_by_an_ordinary_start().await;
+        if is_ready {
+            health.serving().await;
+        }
         let mut serving = tokio::spawn(server::serve(grpc, serving));
         // Until the process ends: probes and people ask while it drains, too.
-        let admin_router = admin::router(&health, observed, metrics);
+        let admin_router = admin::router(&health, readiness.clone(), observed, metrics);
         let admin = tokio::spawn(axum::serve(admin, admin_router).into_future());
 
-        stop.await;
+        let becoming_ready = async {
+            if !is_ready {
+                become_ready(&readiness, &health).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            () = stop => {}
+            () = becoming_ready => {}
+        }
         tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");
         health.not_serving().await;
         shutdown.leave.cancel();
@@ -224,6 +252,14 @@ impl App {
         tracing::info!(?drained, "stopped");
         drained
     }
+}
+
+/// Answers NOT_SERVING until each call can have what it needs.
+async fn become_ready(readiness: &Readiness, health: &Health) {
+    tracing::warn!(waiting_for = readiness.missing().join("; "), "not ready: NOT_SERVING until it is there");
+    readiness.reached().await;
+    health.serving().await;
+    tracing::info!("ready: SERVING from now on");
 }
 
 async fn listen(variable: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -16,8 +16,8 @@ use crate::grpc::SERVICE_NAME;
 /// The names that can be asked for: the process as a whole, and the service.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
 
-/// Whether the service takes calls: not before its ports are open, and not once it is told to stop.
-/// Adobe's state has no part in it: restarting or unlinking a replica does not repair Adobe.
+/// Whether the service takes calls: not before it is [ready](crate::readiness), and not once it is told to
+/// stop. Outages in between have no part in it: restarting or unlinking a replica does not end them.
 #[derive(Clone, Debug)]
 pub struct Health {
     grpc: HealthReporter,

@@ -71,6 +71,15 @@ impl BadToken {
     }
 }
 
+/// Why a token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAccepted {
+    /// It does not count.
+    Bad(BadToken),
+    /// It is not the caller's fault: its key may be one that could not be read.
+    KeysUnavailable,
+}
+
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
@@ -85,19 +94,24 @@ impl TokenCheck {
     /// The subject of a valid token.
     ///
     /// # Errors
-    /// [`BadToken`].
-    pub async fn subject(&self, token: &str) -> Result<String, BadToken> {
-        let id = || decode_header(token).ok().and_then(|header| header.kid);
+    /// [`NotAccepted`].
+    pub async fn subject(&self, token: &str) -> Result<String, NotAccepted> {
+        let id = decode_header(token).ok().and_then(|header| header.kid);
+        // A token that names no key is tried with each.
+        let may_have_new_key =
+            |error| error == BadToken::UnknownKey || (error == BadToken::Signature && id.is_none());
         match self.subject_by(token, &self.keys.current()) {
-            // The issuer may have begun to use a new key, which not every token names.
-            Err(error @ (BadToken::UnknownKey | BadToken::Signature))
-                if error == BadToken::UnknownKey || id().is_none() =>
-            {
-                let id = id();
-                let refreshed = self.keys.refreshed(id.as_deref()).await;
-                self.subject_by(token, &refreshed)
+            Err(error) if may_have_new_key(error) => {}
+            verified => return verified.map_err(NotAccepted::Bad),
+        }
+        let refreshed = self.keys.refreshed(id.as_deref()).await;
+        match self.subject_by(token, &refreshed) {
+            // Also where there are older keys: the issuer may have begun to use a new one since, and an
+            // answer that it is unknown would make a caller with a valid token give up for our outage.
+            Err(error) if may_have_new_key(error) && self.keys.is_failing() => {
+                Err(NotAccepted::KeysUnavailable)
             }
-            verified => verified,
+            verified => verified.map_err(NotAccepted::Bad),
         }
     }
 

@@ -19,6 +19,7 @@ mod json;
 pub mod jwt;
 pub mod metrics;
 pub mod proto;
+pub mod readiness;
 pub mod server;
 pub mod service;
 pub mod telemetry;

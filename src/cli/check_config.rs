@@ -6,17 +6,20 @@ use std::{
     process::ExitCode,
 };
 
-use crate::config::Flags;
+use crate::{config::Flags, readiness::Needs};
 
-/// Prints the configuration in effect, without its secrets, and exits with 0; or lists every
-/// problem on stderr and exits with 64.
+/// Prints the configuration in effect, without its secrets, and what a service with it waits for until it is
+/// ready, and exits with 0; or lists every problem on stderr and exits with 64.
 pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: Flags) -> ExitCode {
     let loaded = match super::load(environment, flags) {
         Ok(loaded) => loaded,
         Err(exit_code) => return exit_code,
     };
     // The reader may have closed the pipe, which is no reason to panic.
-    match write!(io::stdout(), "{}", loaded.effective) {
+    let needs: Vec<_> = Needs::of(&loaded.config).iter().collect();
+    let printed =
+        writeln!(io::stdout(), "{}# NOT_SERVING until there was {}", loaded.effective, needs.join(", and "));
+    match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

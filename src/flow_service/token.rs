@@ -225,6 +225,24 @@ impl TokenSource {
         self.published.borrow().token.as_ref().is_some_and(|token| token.is_valid())
     }
 
+    /// Resolves once there was a token, or an attempt to get one failed for anything but the credential.
+    pub async fn not_rejected(&self) {
+        let is_rejected = |error: &TokenError| {
+            matches!(
+                error.kind,
+                TokenErrorKind::BadCredentials | TokenErrorKind::BadScope | TokenErrorKind::SecretUnreadable
+            )
+        };
+        let mut published = self.published.subscribe();
+        // The sender lives as long as this.
+        let _ = published
+            .wait_for(|published| {
+                published.token.is_some()
+                    || published.failure.as_ref().is_some_and(|error| !is_rejected(error))
+            })
+            .await;
+    }
+
     /// Takes a token out of use that Adobe refused, so that the next one is fetched at once.
     /// A token that is already replaced is left alone.
     pub fn refuse(&self, token: &Arc<AccessToken>) {

@@ -219,6 +219,13 @@ pub(super) fn caller_refused(refused: &Refused) -> Status {
         ),
         Refused::NoCertificate => unauthenticated("callers must show a certificate".to_owned()),
         Refused::BadToken(error) => unauthenticated(error.to_string()),
+        Refused::KeysUnavailable => Answer::new(
+            Code::Unavailable,
+            Reason::CallerKeysUnavailable,
+            "this service cannot read the keys of HCS_JWT_ISSUER, and so cannot check the token: try again later. \
+             For the operator: the log says why",
+        )
+        .retry_after(DEFAULT_RETRY),
         Refused::Unknown(identities) => not_allowed(format!(
             "the caller {} may not call this service: an operator has to add it to HCS_CALLERS",
             names(identities)

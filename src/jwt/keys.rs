@@ -1,13 +1,9 @@
 //! The public keys of an issuer: a JSON Web Key Set in a file or at a URL, read again from time to time
 //! and when a token names a key that is not in it.
 
-use std::{
-    fmt,
-    path::Path,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
+use http::{StatusCode, header::CONTENT_TYPE};
 use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
@@ -15,7 +11,7 @@ use jsonwebtoken::{
 use reqwest::Client;
 use serde_json::value::RawValue;
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, watch},
     time::{Instant, sleep},
 };
 
@@ -35,7 +31,8 @@ const MOST_KEYS: usize = 32;
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// A file costs nothing to read.
 const FILE_INTERVAL: Duration = Duration::from_secs(5);
-/// How soon after an attempt that failed there is another one.
+/// How soon after an attempt that failed there is another one, at first and in the end.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(10);
 /// How soon after it made the keys be read in vain a token with an unknown key does so again: such tokens
 /// cost nothing.
@@ -132,29 +129,54 @@ struct Shared {
     source: JwksSource,
     client: Client,
     metrics: Metrics,
-    current: RwLock<Arc<KeySet>>,
+    published: watch::Sender<Published>,
     reading: Mutex<Reading>,
 }
 
-/// When the keys were read.
+/// What calls see of the keys.
+#[derive(Clone, Default)]
+struct Published {
+    /// The last ones that could be read.
+    keys: Option<Arc<KeySet>>,
+    /// Whether the last attempt to read them failed.
+    is_failing: bool,
+}
+
+/// What the attempts to read the keys came to.
 #[derive(Default)]
 struct Reading {
     last: Option<Instant>,
     /// The last time that it was for a token whose key was unknown afterwards as well. The others do not
     /// count: whoever begins to use a new key just after one of them should not have to wait.
     in_vain: Option<Instant>,
+    /// Failed attempts in a row.
+    failures: u32,
+    /// Why the last attempt failed, as it was logged.
+    failure: Option<String>,
 }
 
 impl Keys {
     /// Has no keys until they are read.
     pub fn new(source: JwksSource, client: Client, metrics: Metrics) -> Self {
-        let current = RwLock::new(Arc::new(KeySet(Vec::new())));
-        Self(Arc::new(Shared { source, client, metrics, current, reading: Mutex::default() }))
+        let published = watch::Sender::default();
+        Self(Arc::new(Shared { source, client, metrics, published, reading: Mutex::default() }))
     }
 
-    /// The keys as they were last read.
+    /// Resolves once the keys could be read. Later failures do not change that.
+    pub async fn available(&self) {
+        let mut published = self.0.published.subscribe();
+        // The sender lives as long as this.
+        let _ = published.wait_for(|published| published.keys.is_some()).await;
+    }
+
+    /// The keys as they were last read; none before the first time.
     pub(super) fn current(&self) -> Arc<KeySet> {
-        Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.0.published.borrow().keys.clone().unwrap_or_else(|| Arc::new(KeySet(Vec::new())))
+    }
+
+    /// Whether the keys may have changed since they were last read, because the last attempt failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.0.published.borrow().is_failing
     }
 
     /// The keys read anew for a token with an unknown key, unless that was done in vain just now.
@@ -184,50 +206,123 @@ impl Keys {
 
     /// Reads the keys from time to time, for ever.
     pub async fn follow(self) {
-        let pause = match self.0.source {
+        let interval = match self.0.source {
             JwksSource::Url(_) => INTERVAL,
             JwksSource::File(_) => FILE_INTERVAL,
         };
         loop {
-            let is_read = self.refresh(&mut *self.0.reading.lock().await).await;
-            sleep(if is_read { pause } else { RETRY.min(pause) }).await;
+            let failures = {
+                let mut reading = self.0.reading.lock().await;
+                self.refresh(&mut reading).await;
+                reading.failures
+            };
+            sleep(if failures == 0 { interval } else { back_off(failures).min(interval) }).await;
         }
     }
 
-    /// Says whether the keys could be read.
-    async fn refresh(&self, reading: &mut Reading) -> bool {
+    async fn refresh(&self, reading: &mut Reading) {
         let begin = Instant::now();
         let read = self.read().await;
         reading.last = Some(begin);
         match read {
             Ok(keys) => {
-                *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                true
+                reading.failures = 0;
+                if reading.failure.take().is_some() {
+                    tracing::info!(
+                        from = self.setting(),
+                        host = self.host(),
+                        "the keys of callers' tokens can be read again"
+                    );
+                }
+                self.0.published.send_replace(Published { keys: Some(Arc::new(keys)), is_failing: false });
             }
             Err(error) => {
                 self.0.metrics.jwks_failures.inc();
-                tracing::error!(
-                    error = error_chain(&*error),
-                    "the keys of HCS_JWT_JWKS_URL or HCS_JWT_JWKS_FILE cannot be read: going on with those read \
-                     before"
-                );
-                false
+                reading.failures = reading.failures.saturating_add(1);
+                self.log_failure(reading, error_chain(&*error));
+                self.0.published.send_modify(|published| published.is_failing = true);
             }
         }
     }
 
+    /// Logs a failure once, not at each attempt.
+    fn log_failure(&self, reading: &mut Reading, error: String) {
+        if reading.failure.as_ref() == Some(&error) {
+            return;
+        }
+        let consequence = if self.0.published.borrow().keys.is_some() {
+            "the last ones stay in use, new ones are not recognized"
+        } else {
+            "calls are answered with CALLER_KEYS_UNAVAILABLE until they can be read"
+        };
+        tracing::error!(
+            error,
+            from = self.setting(),
+            host = self.host(),
+            consequence,
+            "the keys of callers' tokens cannot be read"
+        );
+        reading.failure = Some(error);
+    }
+
+    /// The setting that says where the keys are.
+    fn setting(&self) -> &'static str {
+        match self.0.source {
+            JwksSource::Url(_) => "HCS_JWT_JWKS_URL",
+            JwksSource::File(_) => "HCS_JWT_JWKS_FILE",
+        }
+    }
+
+    fn host(&self) -> Option<String> {
+        match &self.0.source {
+            JwksSource::Url(url) => {
+                Some(format!("{}:{}", url.host_str()?, url.port_or_known_default().unwrap_or_default()))
+            }
+            JwksSource::File(_) => None,
+        }
+    }
+
     async fn read(&self) -> Result<KeySet, Cause> {
-        let json = match &self.0.source {
-            JwksSource::File(path) => read_file(path)?,
+        match &self.0.source {
+            JwksSource::File(path) => Ok(KeySet::parse(&read_file(path)?)?),
             JwksSource::Url(url) => {
                 let response = self.0.client.get(url.clone()).timeout(FETCH_TIMEOUT).send().await;
-                let response = response.and_then(reqwest::Response::error_for_status);
                 let response = response.map_err(reqwest::Error::without_url)?;
-                read_body(response, MOST_BYTES).await?.to_vec()
+                // Whatever else it is, also with a key set in its body: a redirect, which could lead to the
+                // keys of somebody else, the page of a proxy, a partial response.
+                if response.status() != StatusCode::OK {
+                    return Err(UnexpectedStatus(response.status()).into());
+                }
+                let content_type = content_type(&response);
+                let body = read_body(response, MOST_BYTES).await?;
+                KeySet::parse(&body).map_err(|source| NoKeySet { content_type, source }.into())
             }
-        };
-        Ok(KeySet::parse(&json)?)
+        }
     }
+}
+
+/// The key set is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("the server responds with HTTP {0}{hint}", hint = if .0.is_redirection() { ": redirects are not followed" } else { "" })]
+struct UnexpectedStatus(StatusCode);
+
+/// What is there in its place.
+#[derive(Debug, thiserror::Error)]
+#[error("the response has the content type {content_type}")]
+struct NoKeySet {
+    content_type: String,
+    source: InvalidKeySet,
+}
+
+fn content_type(response: &reqwest::Response) -> String {
+    const MOST_CHARS: usize = 100;
+    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or("none").chars().take(MOST_CHARS).collect()
+}
+
+/// Begins with a short pause, since a network that is not up yet holds up the start.
+fn back_off(failures: u32) -> Duration {
+    FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(RETRY)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Cause> {

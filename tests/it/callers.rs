@@ -3,6 +3,7 @@
 mod both;
 mod certificates;
 mod keys;
+mod readiness;
 mod tokens;
 
 use std::future::Future;
@@ -17,6 +18,8 @@ use crate::support::{Failure, TestService, counted, credentials, request, tokens
 
 /// The code and the reason for a caller that has not shown who it is.
 const UNAUTHENTICATED: (Code, &str) = (Code::Unauthenticated, "CALLER_UNAUTHENTICATED");
+/// Those for one whose token nobody can check.
+const UNCHECKED: (Code, &str) = (Code::Unavailable, "CALLER_KEYS_UNAVAILABLE");
 /// Those for one that may not.
 const NOT_ALLOWED: (Code, &str) = (Code::PermissionDenied, "CALLER_NOT_ALLOWED");
 
@@ -67,6 +70,15 @@ impl TestService {
     /// How many requests have reached the Flow Service. A token is fetched when the service starts.
     fn sent(&self) -> usize {
         self.emulator.received().iter().filter(|request| !request.path.contains("/ims/")).count()
+    }
+
+    /// Fails unless a call whose token cannot be checked is told to try again, and nothing is sent for it.
+    async fn assert_cannot_check<T: std::fmt::Debug>(&self, call: impl Future<Output = Result<T, Status>>) {
+        let sent = self.sent();
+        let failure = Failure::from(call.await.unwrap_err());
+        assert_eq!(failure.row(), UNCHECKED, "{failure:?}");
+        assert!(failure.retry_after.is_some() && !failure.forbids_retry, "{failure:?}");
+        assert_eq!(self.sent(), sent, "{failure:?}");
     }
 
     /// Fails unless a call is refused with this code and reason, is counted under this name, and

@@ -11,7 +11,7 @@ use super::{Request, Response};
 use crate::{
     domain::{Access, Callers, Identity},
     grpc::{SERVICE_NAME, audit, status},
-    jwt::{BadToken, TokenCheck},
+    jwt::{BadToken, NotAccepted, TokenCheck},
     metrics::Metrics,
     server::PeerCertificate,
 };
@@ -50,6 +50,8 @@ pub(in crate::grpc) enum Refused {
     /// There is no certificate.
     NoCertificate,
     BadToken(BadToken),
+    /// Nobody can tell: the keys for it could not be read.
+    KeysUnavailable,
     /// Nobody has allowed the caller anything.
     Unknown(Vec<Identity>),
     /// The caller may read.
@@ -57,14 +59,16 @@ pub(in crate::grpc) enum Refused {
 }
 
 impl Refused {
-    fn name(&self) -> &'static str {
-        match self {
+    /// What it is counted as; `None` where the caller is not the reason.
+    fn name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::KeysUnavailable => return None,
             Self::NoToken => "no_token",
             Self::NoCertificate => "no_certificate",
             Self::BadToken(error) => error.name(),
             Self::Unknown(_) => "not_allowed",
             Self::ReadOnly(_) => "read_only",
-        }
+        })
     }
 }
 
@@ -88,7 +92,9 @@ pub(in crate::grpc) async fn caller(
             next(request).await
         }
         Err(refused) => {
-            check.metrics.callers_refused.get_or_create(&refused.name().into()).inc();
+            if let Some(reason) = refused.name() {
+                check.metrics.callers_refused.get_or_create(&reason.into()).inc();
+            }
             // Nobody knows who the others are, and anyone could fill the trail with them.
             match (write, &refused) {
                 (Some(action), Refused::Unknown(identities)) => audit::refused_caller(action, identities),
@@ -126,6 +132,15 @@ fn needed(path: &str) -> Access {
     }
 }
 
+impl From<NotAccepted> for Refused {
+    fn from(not_accepted: NotAccepted) -> Self {
+        match not_accepted {
+            NotAccepted::Bad(error) => Self::BadToken(error),
+            NotAccepted::KeysUnavailable => Self::KeysUnavailable,
+        }
+    }
+}
+
 impl CallerCheck {
     async fn identify(
         &self,
@@ -136,7 +151,7 @@ impl CallerCheck {
         let identities = match &self.tokens {
             Some(tokens) => {
                 let token = bearer(headers).ok_or(Refused::NoToken)?;
-                vec![Identity::Jwt(tokens.subject(token).await.map_err(Refused::BadToken)?)]
+                vec![Identity::Jwt(tokens.subject(token).await?)]
             }
             None if self.certificates => {
                 let PeerCertificate(names) = certificate.ok_or(Refused::NoCertificate)?;

@@ -146,22 +146,22 @@ pub(crate) struct KeyEndpoint {
 }
 
 struct State {
-    keys: Mutex<Option<Value>>,
+    response: Mutex<(StatusCode, String)>,
     requests: AtomicUsize,
 }
 
 impl KeyEndpoint {
     pub(crate) fn start(listener: TcpListener, keys: &[&TokenKey]) -> Self {
         let url = url(listener.local_addr().unwrap());
-        let state = Arc::new(State { keys: Mutex::new(Some(key_set(keys))), requests: AtomicUsize::new(0) });
+        let state = Arc::new(State {
+            response: Mutex::new((StatusCode::OK, key_set(keys).to_string())),
+            requests: AtomicUsize::new(0),
+        });
         let shared = Arc::clone(&state);
         let answer = move || {
             shared.requests.fetch_add(1, Ordering::SeqCst);
-            let answer = match &*shared.keys.lock().unwrap() {
-                Some(keys) => (StatusCode::OK, keys.to_string()),
-                None => (StatusCode::SERVICE_UNAVAILABLE, "down".to_owned()),
-            };
-            async move { answer }
+            let response = shared.response.lock().unwrap().clone();
+            async move { response }
         };
         let router = Router::new().route("/openid/v1/jwks", get(answer));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -170,7 +170,15 @@ impl KeyEndpoint {
 
     /// Publishes these keys; none means that it is out of order.
     pub(crate) fn publish(&self, keys: Option<&[&TokenKey]>) {
-        *self.state.keys.lock().unwrap() = keys.map(key_set);
+        match keys {
+            Some(keys) => self.respond(200, key_set(keys).to_string()),
+            None => self.respond(503, "down".to_owned()),
+        }
+    }
+
+    /// Responds with this from now on.
+    pub(crate) fn respond(&self, status: u16, body: String) {
+        *self.state.response.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), body);
     }
 
     /// How often the keys were asked for.
