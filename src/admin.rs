@@ -46,8 +46,8 @@ async fn readyz(
         return (StatusCode::SERVICE_UNAVAILABLE, lines.collect());
     }
     let mut lines = vec!["ok\n".to_owned()];
-    if !store.is_available() {
-        lines.push("idempotency store: unavailable\n".to_owned());
+    if let Some(outage) = store.outage() {
+        lines.push(format!("idempotency store: unavailable: {}: {outage}\n", outage.name()));
     }
     let weaknesses = store.weaknesses();
     lines.extend(

@@ -24,6 +24,7 @@
 mod fingerprint;
 mod followed_keys;
 mod memory;
+mod outage;
 mod redis;
 mod weakness;
 
@@ -40,6 +41,7 @@ pub use self::{
     fingerprint::{Comparison, Field, Fingerprint, FingerprintKeys, Fingerprints},
     followed_keys::FollowedKeys,
     memory::{CAPACITY, MemoryStore},
+    outage::Outage,
     redis::{InvalidRedisUrl, RedisStore},
     weakness::Weakness,
 };
@@ -262,9 +264,15 @@ pub(crate) async fn keep_checking(store: Arc<dyn Store>) {
 /// clock, in milliseconds since the Unix epoch.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Whether the last step got a reply. What only reports it need not take a step.
+    /// Why the store cannot be used, as of the last check, or of a step that has failed since. What only
+    /// reports it need not take a step.
+    fn outage(&self) -> Option<Outage> {
+        None
+    }
+
+    /// Whether there is no [`Store::outage`].
     fn is_available(&self) -> bool {
-        true
+        self.outage().is_none()
     }
 
     /// Why the store may forget ids, as far as is known by now.
@@ -272,8 +280,9 @@ pub trait Store: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Takes a step that changes nothing, so that [`Store::is_available`] is up to date, and a connection
-    /// that is gone is found before a creation needs it. Without a connection there is nothing to check.
+    /// Does what a creation needs, in a place of its own, so that [`Store::outage`] is up to date: it
+    /// writes, since a server that only reads is of no use. A connection that is gone is found before a
+    /// creation needs it. A store that cannot fail has nothing to check.
     async fn check(&self) {}
 
     /// No record, or one whose lease has expired or is this holder's → held. The state stays, except that

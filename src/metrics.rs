@@ -19,7 +19,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{idempotency::Weakness, telemetry};
+use crate::{
+    idempotency::{Outage, Weakness},
+    telemetry,
+};
 
 pub use self::{
     calls::{CallMetrics, METHODS, OTHER_METHOD, is_fault, method},
@@ -47,8 +50,10 @@ pub struct Metrics {
     pub upstream: UpstreamMetrics,
     /// The access token.
     pub token: TokenMetrics,
-    /// Whether the store of request ids answered last.
+    /// Whether the store of request ids takes what a creation needs.
     pub idempotency_store_up: Gauge,
+    /// Why it does not, each 1 or 0.
+    pub idempotency_store_outage: Family<Reason, Gauge>,
     /// Why the store of request ids may forget, each 1 or 0.
     pub idempotency_store_weakness: Family<WeaknessLabel, Gauge>,
     /// Whether Adobe's connection specification was not what this service sends, when last read.
@@ -166,11 +171,20 @@ impl Default for Metrics {
 
         let mut gauge = |name: &str, help: &str| register(registry_of_own, name, help, Gauge::default());
         let idempotency_store_up =
-            gauge("idempotency_store_up", "Whether the store of request ids answered last");
+            gauge("idempotency_store_up", "Whether the store of request ids takes what a creation needs");
         let spec_drift = gauge(
             "spec_drift",
             "Whether Adobe's connection specification for HubSpot was not what this service sends, when last read",
         );
+        let idempotency_store_outage = register(
+            registry_of_own,
+            "idempotency_store_outage",
+            "Whether the store of request ids cannot be used, by the reason",
+            Family::default(),
+        );
+        for outage in Outage::ALL {
+            drop(Family::<Reason, Gauge>::get_or_create(&idempotency_store_outage, &outage.name().into()));
+        }
         let idempotency_store_weakness = register(
             registry_of_own,
             "idempotency_store_weakness",
@@ -215,6 +229,7 @@ impl Default for Metrics {
             upstream,
             token,
             idempotency_store_up,
+            idempotency_store_outage,
             idempotency_store_weakness,
             spec_drift,
             tls_certificate_expiry,

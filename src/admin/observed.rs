@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     flow_service::{TokenSource, UpstreamState},
-    idempotency::{Store, Weakness},
+    idempotency::{Outage, Store, Weakness},
     metrics::Metrics,
     tls::ServerTls,
 };
@@ -33,7 +33,12 @@ pub struct Observed {
 impl Observed {
     /// Puts the state into the metrics.
     pub(super) fn note(&self, metrics: &Metrics) {
-        metrics.idempotency_store_up.set(self.store.is_available().into());
+        let outage = self.store.outage();
+        metrics.idempotency_store_up.set(outage.is_none().into());
+        for cause in Outage::ALL {
+            let gauge = metrics.idempotency_store_outage.get_or_create(&cause.name().into());
+            gauge.set((outage == Some(*cause)).into());
+        }
         let weaknesses = self.store.weaknesses();
         for name in Weakness::NAMES {
             let is_there = weaknesses.iter().any(|weakness| weakness.name() == name);

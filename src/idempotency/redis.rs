@@ -3,37 +3,41 @@
 //! For an organization, within one hash tag so that each step stays on one server:
 //!
 //! - `hcs:{ORG}:request:ID`: the record of a request id, a hash with an expiry;
-//! - `hcs:{ORG}:memory`: the server that holds the records, and since when it has forgotten nothing.
+//! - `hcs:{ORG}:memory`: the server that holds the records, and since when it has forgotten nothing;
+//! - `hcs:{ORG}:check`: written and deleted again by each check of the server.
 //!
 //! Records may be lost: after a flush or an empty restart, with a failover to a replica that lags behind, and
 //! at any time where the server evicts. The first two show in `memory`, the last one in the
 //! `maxmemory-policy`, which has to be `noeviction`.
 
 mod connection;
+mod failure;
 mod inspected;
 mod inspection;
 mod scripts;
 mod verdict;
+mod write_check;
 
 use std::{
     fmt,
-    sync::Arc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use redis::{Script, ScriptInvocation};
 use secrecy::ExposeSecret as _;
 
-use self::{connection::Connection, inspection::Inspection, scripts::Scripts};
+use self::{
+    connection::Connection, failure::Failure, inspection::Inspection, scripts::Scripts,
+    write_check::WriteCheck,
+};
 use super::{
-    Claim, Fingerprint, Keep, Lease, Moment, Origin, Outcome, Recorded, Retention, Store, StoreError,
+    Claim, Fingerprint, Keep, Lease, Moment, Origin, Outage, Outcome, Recorded, Retention, Store, StoreError,
     Verdict, Weakness,
 };
 use crate::{
     config::Secret,
     domain::{ConnectionId, CreatedConnection, Etag, RequestId},
-    error_chain::error_chain,
 };
 
 /// Keeps the records in Redis 5 or later, where a script may write after it has read the clock.
@@ -42,7 +46,8 @@ pub struct RedisStore {
     retention: Retention,
     connection: Connection,
     scripts: Scripts,
-    is_down: AtomicBool,
+    /// Of the last check, or of a step that has failed since.
+    outage: Mutex<Option<Outage>>,
 }
 
 /// The URL is not one of a Redis server. It is not repeated: it may hold a password.
@@ -60,13 +65,13 @@ impl RedisStore {
     pub fn connect(url: Secret, org: &str, retention: Retention) -> Result<Self, InvalidRedisUrl> {
         let readable = url.read().map_err(|_| InvalidRedisUrl)?;
         redis::Client::open(readable.expose_secret()).map_err(|_| InvalidRedisUrl)?;
-        let connection = Connection::new(url);
+        let connection = Connection::new(url, WriteCheck::new(format!("hcs:{{{org}}}:check")));
         Ok(Self {
             org: org.to_owned(),
             retention,
             connection,
             scripts: Scripts::new(),
-            is_down: AtomicBool::new(false),
+            outage: Mutex::default(),
         })
     }
 
@@ -103,19 +108,44 @@ impl RedisStore {
         &self,
         step: impl FnOnce(&Inspection) -> ScriptInvocation<'a>,
     ) -> Result<Vec<String>, StoreError> {
-        let reply = self.connection.invoke(step).await;
-        let was_down = self.is_down.swap(reply.is_err(), Ordering::Relaxed);
-        match &reply {
-            Err(error) if !was_down => {
-                tracing::error!(
-                    error = error_chain(error),
-                    "the idempotency store is down: nothing can be created"
-                );
-            }
-            Ok(_) if was_down => tracing::info!("the idempotency store is back"),
-            Ok(_) | Err(_) => {}
+        self.connection.invoke(step).await.map_err(|failure| {
+            self.note_failed_step(&failure);
+            StoreError::Unavailable(Arc::new(failure))
+        })
+    }
+
+    /// A step that fails reports an outage before the next check does. One that succeeds ends none: it may
+    /// need less than a creation.
+    fn note_failed_step(&self, failure: &Failure) {
+        let mut outage = self.lock_outage();
+        // Its cause is logged once, and again with each check that finds another one.
+        if outage.is_none() {
+            *outage = Some(failure.outage());
+            log_outage(failure);
         }
-        reply.map_err(|error| StoreError::Unavailable(Arc::new(error)))
+    }
+
+    fn note_check(&self, checked: Result<(), Failure>) {
+        let mut outage = self.lock_outage();
+        let before = *outage;
+        match checked {
+            Ok(()) => {
+                *outage = None;
+                if before.is_some() {
+                    tracing::info!("the idempotency store is back");
+                }
+            }
+            Err(failure) => {
+                *outage = Some(failure.outage());
+                if before != Some(failure.outage()) {
+                    log_outage(&failure);
+                }
+            }
+        }
+    }
+
+    fn lock_outage(&self) -> MutexGuard<'_, Option<Outage>> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A step that either happens or finds the record in another state.
@@ -129,6 +159,14 @@ impl RedisStore {
     }
 }
 
+fn log_outage(failure: &Failure) {
+    tracing::error!(
+        error = %failure,
+        reason = failure.outage().name(),
+        "the idempotency store is down: nothing can be created"
+    );
+}
+
 /// A reply that says that the record cannot be read, or is none of the script.
 fn unreadable(reply: &[&str]) -> StoreError {
     StoreError::Unreadable(match reply {
@@ -139,8 +177,8 @@ fn unreadable(reply: &[&str]) -> StoreError {
 
 #[async_trait::async_trait]
 impl Store for RedisStore {
-    fn is_available(&self) -> bool {
-        !self.is_down.load(Ordering::Relaxed)
+    fn outage(&self) -> Option<Outage> {
+        *self.lock_outage()
     }
 
     fn weaknesses(&self) -> Vec<Weakness> {
@@ -148,9 +186,8 @@ impl Store for RedisStore {
     }
 
     async fn check(&self) {
-        self.connection.inspect_when_due().await;
-        // The result is noted and logged there.
-        let _ = self.reply(self.scripts.check.prepare_invoke()).await;
+        let checked = self.connection.check().await;
+        self.note_check(checked);
     }
 
     async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError> {

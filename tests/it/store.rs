@@ -5,6 +5,7 @@ mod expect;
 mod memory;
 mod model;
 mod moments;
+mod outages;
 mod outcomes;
 mod redis;
 pub(crate) mod redis_server;

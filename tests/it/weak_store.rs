@@ -79,7 +79,7 @@ async fn with_a_redis_cluster_nothing_is_created_and_everything_says_why() {
     assert_eq!(service.requests_to("POST", "/connections"), 0);
     until_weaknesses(&service, &["is_cluster", "not_persistent"]).await;
     let lines = readyz(&service).await;
-    assert_eq!(lines[0], "idempotency store: unavailable");
+    assert!(lines[0].starts_with("idempotency store: unavailable: cluster: "), "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("HCS_REDIS_URL names a node of a Redis Cluster")));
 
     let emulator = start_emulator(Default::default()).await;
@@ -90,6 +90,59 @@ async fn with_a_redis_cluster_nothing_is_created_and_everything_says_why() {
     let errors = lines.iter().filter(|line| line["level"] == "ERROR").map(ToString::to_string);
     let errors: Vec<_> = errors.collect();
     assert!(errors[0].contains("a single primary (with replicas) is needed"), "{errors:?}");
+}
+
+/// The causes of an outage of which the metrics of a service say that they are there.
+async fn outages(service: &TestService) -> Vec<String> {
+    let metrics = metrics(service.admin).await;
+    let causes = metrics.lines().filter_map(|line| {
+        let cause = line.strip_prefix("hubspot_connection_idempotency_store_outage{reason=\"")?;
+        cause.strip_suffix("\"} 1").map(str::to_owned)
+    });
+    causes.collect()
+}
+
+/// A failover within the minute between two inspections: the connection stays, and takes no writes.
+#[tokio::test]
+async fn a_server_that_turns_read_only_is_down_and_the_same_service_uses_it_again_as_a_primary() {
+    const UP: &str = "hubspot_connection_idempotency_store_up";
+    let Some(redis) = SharedRedis::start().await else { return };
+    let emulator = start_emulator(Default::default()).await;
+    let settings = [("HCS_REDIS_URL", redis.url()), FINGERPRINT_KEY, ("HCS_LOG_FORMAT", "json")];
+    let process = ServiceProcess::start(&emulator, &settings).await;
+    let service = TestService::with([("HCS_REDIS_URL", redis.url()), FINGERPRINT_KEY]).await;
+    service.create().await.unwrap();
+    assert_eq!(outages(&service).await, [""; 0]);
+
+    redis.run(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    // Without any call.
+    until_counted(service.admin, UP, 0).await;
+    assert_eq!(outages(&service).await, ["read_only"]);
+    let lines = readyz(&service).await;
+    assert!(lines[0].starts_with("idempotency store: unavailable: read_only: the server takes no writes"));
+    for _ in 0..3 {
+        let failure = service.create().await.unwrap_err();
+        assert_eq!(failure.row(), (Code::Unavailable, "STORE_UNAVAILABLE"));
+    }
+    assert_eq!(counted(service.admin, UP).await, 0);
+    process.process.prints_text("the idempotency store is down").await;
+
+    redis.run(&["REPLICAOF", "NO", "ONE"]).await;
+    until_counted(service.admin, UP, 1).await;
+    assert_eq!(outages(&service).await, [""; 0]);
+    service.create().await.unwrap();
+    process.process.prints_text("the idempotency store is back").await;
+
+    let (_, output) = process.stop().await;
+    let lines = output.log_lines();
+    let down = lines.iter().filter(|line| line["level"] == "ERROR").collect::<Vec<_>>();
+    let [down] = down[..] else { panic!("{down:?}") };
+    assert_eq!(down["reason"], "read_only");
+    let error = down["error"].as_str().unwrap();
+    assert!(
+        error.contains("HCS_REDIS_URL has to lead to the primary") || error.contains("role:slave"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ end
 -- Since when this server has forgotten nothing, by its clock and by that of the first one who asked. Both
 -- have to agree that it was long ago. A server whose clock stepped forward has removed records too early, and
 -- one that may forget at any time restarts its memory with each claim.
-local kept = redis.pcall('HMGET', MEMORY, 'server', 'since', 'wall')
+local kept = read('HMGET', MEMORY, 'server', 'since', 'wall')
 local since, wall = tonumber(kept[2]), tonumber(kept[3])
 if kept.err or kept[1] ~= SERVER or not since or not wall or since > NOW
   or (NOW - since) - (WALL - wall) > MOST_SKEW or MAY_FORGET == '1'

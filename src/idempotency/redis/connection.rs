@@ -10,22 +10,22 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use redis::{
-    AsyncConnectionConfig, Client, RedisError, RedisResult, ScriptInvocation, aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, Client, ScriptInvocation, aio::MultiplexedConnection};
 use secrecy::ExposeSecret as _;
 
 use super::{
+    failure::Failure,
     inspected::{INSPECTION_INTERVAL, Inspected},
     inspection::Inspection,
+    write_check::WriteCheck,
 };
-use crate::config::Secret;
+use crate::{config::Secret, idempotency::Outage};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A connection, or an attempt at one, which everybody who needs it waits for together.
-type Attempt = Shared<BoxFuture<'static, RedisResult<(MultiplexedConnection, Arc<Inspection>)>>>;
+type Attempt = Shared<BoxFuture<'static, Result<(MultiplexedConnection, Arc<Inspection>), Failure>>>;
 
 /// The connection that all steps share.
 ///
@@ -34,16 +34,18 @@ type Attempt = Shared<BoxFuture<'static, RedisResult<(MultiplexedConnection, Arc
 pub(super) struct Connection {
     url: Secret,
     current: Mutex<Option<Attempt>>,
+    write_check: WriteCheck,
     inspected: Arc<Inspected>,
     inspection_interval: Duration,
 }
 
 impl Connection {
     /// Connects nothing yet.
-    pub(super) fn new(url: Secret) -> Self {
+    pub(super) fn new(url: Secret, write_check: WriteCheck) -> Self {
         Self {
             url,
             current: Mutex::new(None),
+            write_check,
             inspected: Arc::default(),
             inspection_interval: INSPECTION_INTERVAL,
         }
@@ -61,7 +63,7 @@ impl Connection {
 
     /// Repeats the inspection where it is due and there is a connection. One that fails it, or whose server
     /// reports other facts by now, is given up: the next step makes another, and reports why it cannot be used.
-    pub(super) async fn inspect_when_due(&self) {
+    async fn inspect_when_due(&self) {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(attempt) = current.filter(|_| self.inspected.is_older_than(self.inspection_interval)) else {
             return;
@@ -69,25 +71,42 @@ impl Connection {
         let is_the_same = async {
             let (mut connection, first) = attempt.clone().await?;
             let now = self.inspected.inspect(&mut connection).await?;
-            RedisResult::Ok(now == first)
+            Ok::<_, Failure>(now == first)
         };
         if !is_the_same.await.unwrap_or(false) {
             self.give_up(&attempt);
         }
     }
 
+    /// Whether the server takes what a creation needs. The time it takes is bounded.
+    pub(super) async fn check(&self) -> Result<(), Failure> {
+        self.inspect_when_due().await;
+        let attempt = self.attempt();
+        let result = async {
+            let (mut connection, _) = attempt.clone().await?;
+            let check = self.write_check.run(&mut connection);
+            tokio::time::timeout(RESPONSE_TIMEOUT, check).await.map_err(|_| Failure::timed_out())?
+        }
+        .await;
+        if result.is_err() {
+            self.give_up(&attempt);
+        }
+        result
+    }
+
     /// Runs the script that `step` makes for the server behind the connection. The time it takes is bounded.
     pub(super) async fn invoke<'a>(
         &self,
         step: impl FnOnce(&Inspection) -> ScriptInvocation<'a>,
-    ) -> RedisResult<Vec<String>> {
+    ) -> Result<Vec<String>, Failure> {
         let attempt = self.attempt();
         let result = async {
             let (mut connection, inspection) = attempt.clone().await?;
             let script = step(&inspection);
             // Where the server does not know the script yet, it takes three exchanges.
             let exchanges = script.invoke_async(&mut connection);
-            tokio::time::timeout(RESPONSE_TIMEOUT, exchanges).await.map_err(|_| timed_out())?
+            let reply = tokio::time::timeout(RESPONSE_TIMEOUT, exchanges).await;
+            Ok(reply.map_err(|_| Failure::timed_out())??)
         }
         .await;
         if result.is_err() {
@@ -121,8 +140,11 @@ impl Connection {
 async fn connect(
     url: Secret,
     inspected: Arc<Inspected>,
-) -> RedisResult<(MultiplexedConnection, Arc<Inspection>)> {
-    let url = url.read().map_err(std::io::Error::other)?;
+) -> Result<(MultiplexedConnection, Arc<Inspection>), Failure> {
+    let url = url.read().map_err(|error| Failure::Failed {
+        outage: Outage::Settings,
+        words: format!("HCS_REDIS_URL: {error}"),
+    })?;
     let client = Client::open(url.expose_secret())?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -132,11 +154,7 @@ async fn connect(
         let inspection = inspected.inspect(&mut connection).await?;
         Ok((connection, inspection))
     };
-    tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| timed_out())?
-}
-
-fn timed_out() -> RedisError {
-    std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time").into()
+    tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| Failure::timed_out())?
 }
 
 impl fmt::Debug for Connection {

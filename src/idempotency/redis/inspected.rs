@@ -1,15 +1,14 @@
 //! The latest inspection of the server behind the connection, and what it has changed.
 
 use std::{
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use redis::{RedisResult, aio::MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
-use super::inspection::Inspection;
+use super::{failure::Failure, inspection::Inspection};
 use crate::idempotency::weakness::log_changes;
 
 /// How old an inspection may get while its connection is in use.
@@ -36,12 +35,12 @@ impl Inspected {
     pub(super) async fn inspect(
         &self,
         connection: &mut MultiplexedConnection,
-    ) -> RedisResult<Arc<Inspection>> {
+    ) -> Result<Arc<Inspection>, Failure> {
         let inspection = Arc::new(Inspection::of(connection).await?);
         self.note(Arc::clone(&inspection));
         match inspection.refusal() {
             None => Ok(inspection),
-            Some(weakness) => Err(io::Error::other(weakness.to_string()).into()),
+            Some(weakness) => Err(Failure::Refused(weakness)),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection};
 
-use crate::idempotency::Weakness;
+use super::failure::Failure;
+use crate::idempotency::{Outage, Weakness};
 
 /// Whether a server takes writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,8 +143,11 @@ fn flag(value: &str) -> Option<bool> {
     }
 }
 
+/// Whether the server refuses the command, and not the client as a whole.
 fn is_refusal(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError))
+    let is_reply =
+        matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError));
+    is_reply && Failure::from(error.clone()).outage() != Outage::TooManyClients
 }
 
 #[cfg(test)]

@@ -49,9 +49,17 @@ local function problem_of(record)
   if record.holder and not record.lease_until then return 'its lease has no end' end
 end
 
+-- The reply to a command that reads. Where the key holds something else, its `err` says so; any other
+-- failure is the server's, and ends the script.
+local function read(...)
+  local reply = redis.pcall(...)
+  if reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then return redis.call(...) end
+  return reply
+end
+
 -- The record, nil where there is none; then what is wrong with it.
 local function read_record()
-  local fields = redis.pcall('HGETALL', RECORD)
+  local fields = read('HGETALL', RECORD)
   if fields.err then return nil, 'it is no hash' end
   if #fields == 0 then return nil, nil end
   local record = {}

@@ -17,8 +17,6 @@ macro_rules! under_lease {
 }
 
 pub(super) struct Scripts {
-    /// Changes nothing.
-    pub(super) check: Script,
     pub(super) claim: Script,
     pub(super) renew: Script,
     pub(super) begin_sending: Script,
@@ -35,7 +33,6 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            check: Script::new("return {}"),
             claim: under_lease!("claim.lua"),
             renew: under_lease!("renew.lua"),
             begin_sending: under_lease!("begin_sending.lua"),

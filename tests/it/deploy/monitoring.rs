@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use hubspot_connection_service::idempotency::Weakness;
+use hubspot_connection_service::idempotency::{Outage, Weakness};
 use serde_json::Value;
 
 use super::{
@@ -53,12 +53,25 @@ fn every_alert_says_what_it_means_and_where_to_read_on() {
 
 #[test]
 fn the_runbook_says_what_to_do_about_every_weakness_of_the_store() {
-    let runbook = fs::read_to_string(deploy().join("runbook.md")).unwrap();
-    let (_, entry) = runbook.split_once("## HubSpotConnectionServiceStoreMayForget\n").unwrap();
-    let (entry, _) = entry.split_once("\n## ").unwrap();
+    let entry = runbook_entry("StoreMayForget");
     let named = entry.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next());
     let named: BTreeSet<_> = named.collect();
     assert_eq!(named, BTreeSet::from(Weakness::NAMES));
+}
+
+#[test]
+fn the_runbook_says_what_to_do_about_every_outage_of_the_store() {
+    let entry = runbook_entry("StoreDown");
+    let missing: Vec<_> =
+        Outage::ALL.iter().filter(|outage| !entry.contains(&format!("`{}`", outage.name()))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// What the runbook says about an alert.
+fn runbook_entry(alert: &str) -> String {
+    let runbook = fs::read_to_string(deploy().join("runbook.md")).unwrap();
+    let (_, entry) = runbook.split_once(&format!("## HubSpotConnectionService{alert}\n")).unwrap();
+    entry.split("\n## ").next().unwrap().to_owned()
 }
 
 #[test]

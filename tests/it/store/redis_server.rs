@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::Once,
     time::Duration,
@@ -107,6 +107,15 @@ impl RedisServer {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.join("redis.sock")
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The URL for a user.
+    pub(crate) fn url_of(&self, user: &str, password: &str) -> String {
+        format!("{}?user={user}&pass={password}", self.url())
     }
 
     pub(crate) fn url(&self) -> String {

@@ -26,7 +26,7 @@ fn store(url: String) -> RedisStore {
     store.inspected_every(Duration::ZERO)
 }
 
-async fn run(server: &RedisServer, words: &[&str]) {
+pub(super) async fn run(server: &RedisServer, words: &[&str]) {
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]).exec_async(&mut server.connection().await).await.unwrap();
 }
