@@ -27,7 +27,7 @@ pub use self::{
     setting::{Fallback, SETTINGS, Setting},
     small_file::ReadError as SmallFileError,
     source::Flags,
-    traces::TracesConfig,
+    traces::{BatchConfig, TracesConfig, TracesProtocol},
 };
 pub(crate) use self::{idempotency::fingerprint_keys, small_file::read as read_small_file};
 use crate::{

@@ -11,7 +11,8 @@ use tokio::{
 use super::failed;
 use crate::{
     app::{App, Drained, LAST_WORDS},
-    config::{Config, Flags},
+    config::{Flags, Loaded, TracesConfig},
+    error_chain::error_chain,
     hardening,
     telemetry::{self, Export, LogOutput},
 };
@@ -22,21 +23,25 @@ pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: F
     // Before any secret is read.
     let protected = hardening::protect_memory();
     telemetry::hide_panics();
-    let config = match super::load(environment, flags) {
-        Ok(loaded) => loaded.config,
+    let loaded = match super::load(environment, flags) {
+        Ok(loaded) => loaded,
         Err(exit_code) => return exit_code,
     };
     // Also where this panics.
     let _last_lines = LastLines;
-    match serve(&config, protected) {
+    match serve(&loaded, protected) {
         Ok(Drained::Completely) => ExitCode::SUCCESS,
         Ok(Drained::TimedOut) => ExitCode::FAILURE,
         Err(error) => failed(&*error),
     }
 }
 
-fn serve(config: &Config, protected: io::Result<()>) -> Result<Drained, Box<dyn std::error::Error>> {
+fn serve(loaded: &Loaded, protected: io::Result<()>) -> Result<Drained, Box<dyn std::error::Error>> {
+    let Loaded { config, warnings, .. } = loaded;
     telemetry::start(&config.log, LogOutput::Stdout)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     if let Err(error) = protected {
         tracing::warn!(%error, "cannot keep this process from leaving core dumps");
     }
@@ -50,7 +55,7 @@ fn serve(config: &Config, protected: io::Result<()>) -> Result<Drained, Box<dyn 
     };
     let drained = runtime.block_on(async {
         let stop = StopSignals::listen()?;
-        let export = config.traces.as_ref().map(Export::start).transpose()?;
+        let export = config.traces.as_ref().and_then(export);
         let app = App::bind(config).await?;
         tracing::info!(grpc = %app.grpc_address()?, admin = %app.admin_address()?, "serving");
         let stopped_at = OnceLock::new();
@@ -69,6 +74,17 @@ fn serve(config: &Config, protected: io::Result<()>) -> Result<Drained, Box<dyn 
     // up the end.
     runtime.shutdown_timeout(LAST_WORDS);
     drained
+}
+
+/// Starts the export of traces. Without it the service is as good.
+fn export(config: &TracesConfig) -> Option<Export> {
+    let started = Export::start(config);
+    started
+        .inspect_err(|error| {
+            let collector = config.endpoint.as_str();
+            tracing::warn!(collector, error = error_chain(&**error), "traces cannot be exported");
+        })
+        .ok()
 }
 
 /// Writes what is left of the log when it is dropped.

@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, num::NonZeroUsize};
 
 use super::{
     AdobeConfig, AdobeCredential, CallersConfig, Config, DrainConfig, Effective, Flags, LogConfig, LogFormat,
-    Problems, ProxyUrl, UpstreamConfig, callers, idempotency, parse,
+    Problem, Problems, ProxyUrl, UpstreamConfig, callers, idempotency, parse,
     source::{Reported, Source},
     traces,
 };
@@ -17,6 +17,8 @@ pub struct Loaded {
     pub config: Config,
     /// The same for people.
     pub effective: Effective,
+    /// Variables that are not this service's own and do not count, and why.
+    pub warnings: Vec<Problem>,
 }
 
 impl Config {
@@ -32,9 +34,9 @@ impl Config {
     ) -> Result<Loaded, Problems> {
         let mut source = Source::new(environment, flags);
         let config = read(&mut source, log_format);
-        let (effective, problems) = source.finish();
+        let (effective, problems, warnings) = source.finish();
         match config {
-            Ok(config) if problems.is_empty() => Ok(Loaded { config, effective }),
+            Ok(config) if problems.is_empty() => Ok(Loaded { config, effective, warnings }),
             Ok(_) | Err(Reported) => Err(Problems(problems)),
         }
     }
@@ -82,7 +84,7 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
         upstream: upstream?,
         idempotency: idempotency?,
         log: log?,
-        traces: traces?,
+        traces,
     })
 }
 

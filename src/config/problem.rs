@@ -12,6 +12,12 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    pub(super) fn of(setting: &str, message: impl Into<String>) -> Self {
+        Self { setting: setting.to_owned(), message: message.into() }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.setting, self.message)

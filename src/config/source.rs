@@ -44,6 +44,7 @@ pub(super) struct Source {
     variables: BTreeMap<OsString, OsString>,
     flags: BTreeMap<&'static str, OsString>,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
     read: Effective,
 }
 
@@ -59,7 +60,7 @@ impl Source {
         // Unset and empty mean the same.
         variables.retain(|_, value| !value.is_empty());
         flags.retain(|_, value| !value.is_empty());
-        Self { variables, flags, problems: Vec::new(), read: Effective::default() }
+        Self { variables, flags, problems: Vec::new(), warnings: Vec::new(), read: Effective::default() }
     }
 
     /// Reads a setting that always has a value: it is required, or the table holds its default.
@@ -130,21 +131,60 @@ impl Source {
         }
     }
 
-    /// Reads a variable that is not this service's own, where it is set.
+    /// Reads a variable that is not this service's own, where it is set. One that cannot be used is ignored:
+    /// it may be there for others.
     pub(super) fn read_standard<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Invalid>,
-    ) -> Result<Option<T>, Reported> {
-        let text = self.variable(name)?;
-        text.map(|text| self.parse(name, text, Origin::Variable, parse)).transpose()
+    ) -> Option<T> {
+        self.read_standard_or_warn(name, |text| parse(text).map(|value| (value, None)))
     }
 
-    /// Shows that such a variable is set, and not what it holds.
-    pub(super) fn note_standard_secret(&mut self, name: &'static str) {
-        if self.has(name) {
-            self.read.record(name, "[redacted]".to_owned(), Origin::Variable);
+    /// The same where there can be a warning about a value that is used all the same.
+    pub(super) fn read_standard_or_warn<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<(T, Option<&'static str>), Invalid>,
+    ) -> Option<T> {
+        let text = self.standard(name)?;
+        match parse(&text) {
+            Ok((value, warning)) => {
+                self.read.record(name, text, Origin::Variable);
+                self.warnings.extend(warning.map(|warning| Problem::of(name, warning)));
+                Some(value)
+            }
+            Err(Invalid { sentence, .. }) => {
+                self.ignore(name, &sentence);
+                None
+            }
         }
+    }
+
+    /// The same where nothing of it may be shown.
+    pub(super) fn read_standard_secret<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> (T, Option<&'static str>),
+    ) -> Option<T> {
+        let value = self.read_standard_or_warn(name, |text| Ok(parse(text)));
+        self.show(name, "[redacted]".to_owned());
+        value
+    }
+
+    /// Warns that a variable which is not this service's own does not count.
+    pub(super) fn ignore(&mut self, name: &'static str, why: &str) {
+        self.warnings.push(Problem::of(name, format!("ignored: {why}")));
+    }
+
+    /// The text of a variable that is not this service's own. White space does not set it.
+    fn standard(&mut self, name: &'static str) -> Option<String> {
+        let Some(text) = self.variables.get(OsStr::new(name))?.to_str() else {
+            self.ignore(name, NOT_UTF_8);
+            return None;
+        };
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     /// Whether a variable is set.
@@ -173,8 +213,9 @@ impl Source {
         Reported
     }
 
-    /// Ends reading: reports the variables that nobody knows and hands over what was found.
-    pub(super) fn finish(mut self) -> (Effective, Vec<Problem>) {
+    /// Ends reading: reports the variables that nobody knows and hands over what was found: the problems,
+    /// and after them the warnings.
+    pub(super) fn finish(mut self) -> (Effective, Vec<Problem>, Vec<Problem>) {
         let names = self.variables.keys().map(|name| name.to_string_lossy());
         for name in names.filter(|name| setting::is_ours(name)) {
             let is_known = SETTINGS.iter().any(|setting| {
@@ -189,7 +230,7 @@ impl Source {
                 self.problems.push(Problem { setting: name.into_owned(), message });
             }
         }
-        (self.read, self.problems)
+        (self.read, self.problems, self.warnings)
     }
 
     /// The text that was given for a setting, and where.

@@ -1,31 +1,32 @@
-//! The export of traces to a collector, by OTLP over gRPC.
+//! The export of traces to a collector, by OTLP over gRPC or HTTP.
 //!
 //! Spans are exported by a thread of their own. A collector that is down costs nothing but spans: those
 //! that its queue has no room for are dropped.
 
+mod grpc;
+mod http;
+
 use std::{
-    fmt, fs, io,
-    sync::{LazyLock, Mutex, PoisonError},
+    error::Error,
+    fmt,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use hyper_util::client::legacy::connect::HttpConnector;
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
-use opentelemetry_otlp::{WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
-    trace::{SdkTracerProvider, SpanData, SpanExporter},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter},
 };
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     runtime::Handle,
     time::{Instant, timeout},
 };
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::spans;
-use crate::config::TracesConfig;
+use crate::config::{TracesConfig, TracesProtocol};
 
 /// How often the log says that spans cannot be exported.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -48,17 +49,28 @@ pub(crate) fn spans_lost() -> Counter {
 pub struct Export(SdkTracerProvider);
 
 impl Export {
-    /// Starts it, once per process. What the standard `OTEL_` variables say beyond the endpoint is read
-    /// from the environment by the SDK. To be called in the runtime that serves.
+    /// Starts it, once per process. To be called in the runtime that serves.
     ///
     /// # Errors
-    /// What the configuration has not found wrong with those variables.
-    pub fn start(config: &TracesConfig) -> Result<Self, Box<dyn std::error::Error>> {
-        let exporter = opentelemetry_otlp::SpanExporter::builder()
-            .with_tonic()
-            .with_channel(channel(config)?)
-            .with_timeout(config.timeout)
-            .build()?;
+    /// When the files of TLS cannot be used, or the system has no certificate authorities.
+    pub fn start(config: &TracesConfig) -> Result<Self, Box<dyn Error>> {
+        let failure = LastFailure::default();
+        let exporter = match config.protocol {
+            TracesProtocol::Grpc => grpc::exporter(config)?,
+            TracesProtocol::Http => http::exporter(config, failure.clone())?,
+        };
+        let exporter = Reporting {
+            inner: exporter,
+            collector: config.endpoint.to_string(),
+            longest: config.timeout,
+            runtime: Handle::current(),
+            failure,
+            last: Mutex::default(),
+        };
+        let batch = BatchConfigBuilder::default()
+            .with_max_queue_size(config.batch.queue_size)
+            .with_max_export_batch_size(config.batch.export_size)
+            .with_scheduled_delay(config.batch.delay);
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let mut resource = Resource::builder().with_attribute(version);
         if !config.names_service {
@@ -66,12 +78,10 @@ impl Export {
         }
         let provider = SdkTracerProvider::builder()
             .with_resource(resource.build())
-            .with_batch_exporter(Reporting {
-                inner: exporter,
-                longest: config.timeout,
-                runtime: Handle::current(),
-                last: Mutex::default(),
-            })
+            .with_sampler(config.sampler.clone())
+            .with_span_processor(
+                BatchSpanProcessor::builder(exporter).with_batch_config(batch.build()).build(),
+            )
             .build();
         spans::make_with(provider.tracer(env!("CARGO_PKG_NAME")));
         Ok(Self(provider))
@@ -89,42 +99,26 @@ impl Export {
     }
 }
 
-/// The way to the collector, which is taken when there is something to export.
-fn channel(config: &TracesConfig) -> Result<Channel, Box<dyn std::error::Error>> {
-    // A connection that is not made in half of the time leaves the other half for another one.
-    let mut endpoint = Endpoint::from_shared(config.endpoint.to_string())?
-        .timeout(config.timeout)
-        .connect_timeout(config.timeout / 2);
-    if config.endpoint.scheme() == "https" {
-        endpoint = endpoint.tls_config(tls(config)?)?;
-    }
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    // With a connector of its own the time is that of the TLS handshake, too.
-    Ok(endpoint.connect_with_connector_lazy(connector))
-}
+/// Why the last request failed, where the exporter leaves that out of its error.
+#[derive(Clone, Debug, Default)]
+struct LastFailure(Arc<Mutex<Option<String>>>);
 
-fn tls(config: &TracesConfig) -> io::Result<ClientTlsConfig> {
-    // By itself the client trusts nobody.
-    let mut tls = match &config.authority {
-        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(file)?)),
-        None => ClientTlsConfig::new().with_enabled_roots(),
-    };
-    if let Some((certificate, key)) = &config.identity {
-        tls = tls.identity(Identity::from_pem(fs::read(certificate)?, fs::read(key)?));
+impl LastFailure {
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    Ok(tls)
 }
 
 /// Bounds each export, counts the spans of those that fail, and says so in the log, but not each time.
 struct Reporting<E> {
     inner: E,
+    collector: String,
     /// The time of an export with everything that it waits for: the exporter's own time begins when
     /// there is a connection.
     longest: Duration,
     /// The exporting thread has none.
     runtime: Handle,
+    failure: LastFailure,
     last: Mutex<Option<Instant>>,
 }
 
@@ -147,11 +141,13 @@ impl<E: SpanExporter> SpanExporter for Reporting<E> {
             timeout(self.longest, self.inner.export(batch))
         };
         let result = export.await.unwrap_or(Err(OTelSdkError::Timeout(self.longest)));
+        let cause = self.failure.lock().take();
         if let Err(error) = &result {
             LOST.inc_by(u64::try_from(spans).unwrap_or(u64::MAX));
             if self.is_due() {
                 // The exporter leaves out what the collector has said: it can repeat the headers.
-                tracing::warn!(%error, spans, "spans cannot be exported and are lost");
+                let collector = &*self.collector;
+                tracing::warn!(collector, %error, cause, spans, "spans cannot be exported and are lost");
             }
         }
         result

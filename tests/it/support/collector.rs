@@ -1,11 +1,15 @@
-//! A stand-in for an OpenTelemetry collector: keeps the spans that it is sent.
+//! A stand-in for an OpenTelemetry collector: keeps the spans that it is sent, over gRPC or HTTP.
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use http::{HeaderMap, HeaderName, StatusCode, Uri, header::CONTENT_TYPE};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -18,7 +22,9 @@ use prost::Message as _;
 use tokio::task::JoinHandle;
 use tonic::{
     Request, Response, Status,
+    codec::CompressionEncoding,
     metadata::MetadataMap,
+    service::Routes,
     transport::{Certificate, Identity, ServerTlsConfig, server::TcpIncoming},
 };
 
@@ -35,6 +41,8 @@ pub(crate) struct Collector {
 struct Received {
     requests: Vec<ExportTraceServiceRequest>,
     metadata: Vec<MetadataMap>,
+    /// Those of exports over HTTP.
+    paths: Vec<String>,
 }
 
 /// A span, in a form that is easy to look at.
@@ -69,15 +77,26 @@ impl Collector {
         Self::with(tonic::transport::Server::builder().tls_config(tls).unwrap()).await
     }
 
-    async fn with(mut server: tonic::transport::Server) -> Self {
+    async fn with(server: tonic::transport::Server) -> Self {
         let listener = listen().await;
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Received::default()));
-        let service = TraceServiceServer::new(Keeper(Arc::clone(&received)));
-        let server = server.add_service(service);
-        let serving = server.serve_with_incoming(TcpIncoming::from(listener));
+        let service = TraceServiceServer::new(Keeper(Arc::clone(&received)))
+            .accept_compressed(CompressionEncoding::Gzip);
+        // Whatever is no call of it is an export over HTTP.
+        let state = Arc::clone(&received);
+        let router = Routes::new(service)
+            .into_axum_router()
+            .fallback(async move |uri, headers, body| keep(&state, &uri, headers, &body));
+        let serving = server.accept_http1(true).add_routes(router.into());
+        let serving = serving.serve_with_incoming(TcpIncoming::from(listener));
         let serving = tokio::spawn(async { serving.await.unwrap() });
         Self { address, received, serving }
+    }
+
+    /// The path of the first export over HTTP.
+    pub(crate) fn path(&self) -> String {
+        self.received.lock().unwrap().paths[0].clone()
     }
 
     /// The settings of a service that exports to it, soon after each call.
@@ -140,6 +159,25 @@ impl TraceService for Keeper {
         received.requests.push(request.into_inner());
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
+}
+
+fn keep(
+    received: &Mutex<Received>,
+    uri: &Uri,
+    headers: HeaderMap,
+    body: &Bytes,
+) -> (StatusCode, [(HeaderName, &'static str); 1]) {
+    let mut protobuf = body.to_vec();
+    if headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
+        protobuf.clear();
+        GzDecoder::new(&**body).read_to_end(&mut protobuf).unwrap();
+    }
+    let mut received = received.lock().unwrap();
+    received.requests.push(ExportTraceServiceRequest::decode(&*protobuf).unwrap());
+    received.metadata.push(MetadataMap::from_headers(headers));
+    received.paths.push(uri.path().to_owned());
+    // An empty message is an empty body.
+    (StatusCode::OK, [(CONTENT_TYPE, "application/x-protobuf")])
 }
 
 fn seen(span: &Span) -> Seen {

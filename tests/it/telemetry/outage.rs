@@ -9,11 +9,14 @@ use tokio::time::{Instant, timeout};
 use super::{CREATE, METHOD, exporting, parents};
 use crate::support::{ServiceProcess, listen, metrics, request, start_emulator, until, unused_port};
 
+const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
+
 /// Calls go on and the process ends within its drain, although spans go nowhere.
-async fn goes_on_with(collector: &str) {
+async fn goes_on_with(collector: &str, protocol: &str) {
     let emulator = start_emulator(Options::default()).await;
     let settings = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         ("OTEL_BSP_SCHEDULE_DELAY", "20"),
         ("HCS_DRAIN_TIMEOUT", "10s"),
         // One thread must do for the calls and for the last export.
@@ -29,24 +32,31 @@ async fn goes_on_with(collector: &str) {
     let (status, output) = service.stop().await;
     assert_eq!(status.code(), Some(0), "{output:?}");
     assert!(stopped.elapsed() < Duration::from_secs(10), "{:?}", stopped.elapsed());
-    let log = output.stdout();
-    assert!(
-        log.contains("spans cannot be exported") || log.contains("could not be exported in time"),
-        "{log}"
-    );
+    let lines = output.log_lines();
+    let failed = lines.iter().find(|line| line["message"] == "spans cannot be exported and are lost");
+    if let Some(line) = failed {
+        // Who reads it knows where to look.
+        assert!(line["collector"].as_str().unwrap().starts_with(collector), "{line}");
+    } else {
+        assert!(output.stdout().contains("could not be exported in time"), "{lines:#?}");
+    }
 }
 
 #[tokio::test]
 async fn a_collector_that_is_down_costs_nothing_but_spans() {
     let (address, _socket) = unused_port();
-    goes_on_with(&format!("http://{address}")).await;
+    for protocol in PROTOCOLS {
+        goes_on_with(&format!("http://{address}"), protocol).await;
+    }
 }
 
 #[tokio::test]
 async fn a_collector_that_hangs_costs_nothing_but_spans() {
     // It takes connections and never says a word.
     let silent = listen().await;
-    goes_on_with(&format!("http://{}", silent.local_addr().unwrap())).await;
+    for protocol in PROTOCOLS {
+        goes_on_with(&format!("http://{}", silent.local_addr().unwrap()), protocol).await;
+    }
 }
 
 #[tokio::test]

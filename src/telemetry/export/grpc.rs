@@ -1,0 +1,52 @@
+//! OTLP over gRPC.
+
+use std::{error::Error, fs, io};
+
+use hyper_util::client::legacy::connect::HttpConnector;
+use opentelemetry_otlp::{Compression, SpanExporter, WithExportConfig as _, WithTonicConfig as _};
+use tonic::{
+    metadata::MetadataMap,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
+
+use crate::config::TracesConfig;
+
+pub(super) fn exporter(config: &TracesConfig) -> Result<SpanExporter, Box<dyn Error>> {
+    let mut builder = SpanExporter::builder()
+        .with_tonic()
+        .with_channel(channel(config)?)
+        .with_metadata(MetadataMap::from_headers(config.headers.clone()))
+        .with_timeout(config.timeout);
+    if config.is_gzipped {
+        builder = builder.with_compression(Compression::Gzip);
+    }
+    Ok(builder.build()?)
+}
+
+/// The way to the collector, which is taken when there is something to export.
+fn channel(config: &TracesConfig) -> Result<Channel, Box<dyn Error>> {
+    // A connection that is not made in half of the time leaves the other half for another one.
+    let mut endpoint = Endpoint::from_shared(config.endpoint.to_string())?
+        .timeout(config.timeout)
+        .connect_timeout(config.timeout / 2);
+    if config.endpoint.scheme() == "https" {
+        endpoint = endpoint.tls_config(tls(config)?)?;
+    }
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    // With a connector of its own the time is that of the TLS handshake, too.
+    Ok(endpoint.connect_with_connector_lazy(connector))
+}
+
+fn tls(config: &TracesConfig) -> io::Result<ClientTlsConfig> {
+    // By itself the client trusts nobody.
+    let mut tls = match &config.authority {
+        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(file)?)),
+        None => ClientTlsConfig::new().with_enabled_roots(),
+    };
+    if let Some((certificate, key)) = &config.identity {
+        tls = tls.identity(Identity::from_pem(fs::read(certificate)?, fs::read(key)?));
+    }
+    Ok(tls)
+}

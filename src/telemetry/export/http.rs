@@ -1,0 +1,85 @@
+//! OTLP over HTTP, as protobuf.
+
+use std::{collections::HashMap, error::Error, fs};
+
+use async_trait::async_trait;
+use http::{Request, Response};
+use opentelemetry_http::{Bytes, HttpClient, HttpError};
+use opentelemetry_otlp::{Compression, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use reqwest::{Certificate, Client, Identity, redirect, retry};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::LastFailure;
+use crate::{config::TracesConfig, error_chain::error_chain, flow_service::read_body};
+
+/// A reply has no more than the number of the spans that the collector has refused, and why.
+const MAX_REPLY: usize = 64 * 1024;
+
+pub(super) fn exporter(config: &TracesConfig, failure: LastFailure) -> Result<SpanExporter, Box<dyn Error>> {
+    // Those that the configuration was read from are text.
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        Some((name.to_string(), value.to_str().ok()?.to_owned()))
+    };
+    let headers: HashMap<_, _> = config.headers.iter().filter_map(header).collect();
+    let mut builder = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(config.endpoint.as_str())
+        .with_http_client(InRuntime { client: client(config)?, runtime: Handle::current(), failure })
+        .with_headers(headers)
+        .with_timeout(config.timeout);
+    if config.is_gzipped {
+        builder = builder.with_compression(Compression::Gzip);
+    }
+    Ok(builder.build()?)
+}
+
+fn client(config: &TracesConfig) -> Result<Client, Box<dyn Error>> {
+    let mut builder = Client::builder()
+        // Neither may take the headers elsewhere.
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .retry(retry::never())
+        .timeout(config.timeout)
+        // A connection that is not made in half of the time leaves the other half for another one.
+        .connect_timeout(config.timeout / 2);
+    if let Some(file) = &config.authority {
+        builder = builder.tls_certs_only(Certificate::from_pem_bundle(&fs::read(file)?)?);
+    } else if config.endpoint.scheme() == "http" {
+        // Those of the system are not needed, and where there are none there would be no client.
+        builder = builder.tls_certs_only([]);
+    }
+    if let Some((certificate, key)) = &config.identity {
+        builder =
+            builder.identity(Identity::from_pem(&[fs::read(certificate)?, fs::read(key)?].join(&b'\n'))?);
+    }
+    Ok(builder.build()?)
+}
+
+/// Sends in the runtime that serves: the exporting thread has none, and a blocking client would bring one.
+#[derive(Debug)]
+struct InRuntime {
+    client: Client,
+    runtime: Handle,
+    failure: LastFailure,
+}
+
+#[async_trait]
+impl HttpClient for InRuntime {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let sent = self.runtime.spawn(send(self.client.clone(), request));
+        let reply = AbortOnDropHandle::new(sent).await.unwrap_or_else(|error| Err(error.into()));
+        // The exporter says no more than that there was an error.
+        reply.inspect_err(|error| *self.failure.lock() = Some(error_chain(&**error)))
+    }
+}
+
+async fn send(client: Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    let reply = client.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = reply.status();
+    *response.headers_mut() = reply.headers().clone();
+    *response.body_mut() = read_body(reply, MAX_REPLY).await?;
+    Ok(response)
+}
