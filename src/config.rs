@@ -7,6 +7,7 @@ mod callers;
 mod effective;
 mod idempotency;
 mod load;
+mod no_proxy;
 mod parse;
 mod problem;
 mod proxy_url;
@@ -21,6 +22,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration
 pub use self::{
     effective::Effective,
     load::Loaded,
+    no_proxy::NoProxy,
     problem::{Problem, Problems},
     proxy_url::ProxyUrl,
     secret::{Secret, SecretError},
@@ -176,6 +178,8 @@ pub struct UpstreamConfig {
     pub ca_file: Option<PathBuf>,
     /// The egress proxy.
     pub proxy: Option<ProxyUrl>,
+    /// The hosts that it does not serve.
+    pub no_proxy: NoProxy,
 }
 
 /// The HTTP version spoken to the Flow Service.

@@ -9,9 +9,9 @@ use super::{
 use crate::{domain::Callers, error_chain::error_chain, tls::ServerTls};
 
 /// Reads them.
-pub(super) fn callers(source: &mut Source, http_is_allowed: bool) -> Result<CallersConfig, Reported> {
+pub(super) fn callers(source: &mut Source) -> Result<CallersConfig, Reported> {
     let tls = tls(source);
-    let jwt = jwt(source, http_is_allowed);
+    let jwt = jwt(source);
     let allowed = source.read_optional("HCS_CALLERS", Callers::parse);
     let (tls, jwt, allowed) = (tls?, jwt?, allowed?);
     let by_certificate = tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
@@ -97,11 +97,15 @@ fn tls(source: &mut Source) -> Result<Option<TlsConfig>, Reported> {
     }
 }
 
-fn jwt(source: &mut Source, http_is_allowed: bool) -> Result<Option<JwtConfig>, Reported> {
+fn jwt(source: &mut Source) -> Result<Option<JwtConfig>, Reported> {
+    let allow_http = source.read("HCS_JWT_ALLOW_HTTP", parse::boolean);
+    // Where it is unusable, the URL is not blamed for it.
+    let http_is_allowed = *allow_http.as_ref().unwrap_or(&true);
     let issuer = source.read_optional("HCS_JWT_ISSUER", parse::word);
     let audience = source.read_optional("HCS_JWT_AUDIENCE", parse::word);
-    let url = source.read_optional("HCS_JWT_JWKS_URL", |text| parse::upstream_url(text, http_is_allowed));
+    let url = source.read_optional("HCS_JWT_JWKS_URL", |text| parse::jwks_url(text, http_is_allowed));
     let file = source.read_optional("HCS_JWT_JWKS_FILE", parse::jwks_file);
+    allow_http?;
     let jwks = match (url?, file?) {
         (Some(url), None) => Some(JwksSource::Url(url)),
         (None, Some(file)) => Some(JwksSource::File(file)),

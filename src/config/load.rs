@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, num::NonZeroUsize};
 
 use super::{
     AdobeConfig, AdobeCredential, CallersConfig, Config, DrainConfig, Effective, Flags, LogConfig, LogFormat,
-    Problem, Problems, ProxyUrl, UpstreamConfig, callers, idempotency, parse,
+    NoProxy, Problem, Problems, ProxyUrl, UpstreamConfig, callers, idempotency, parse,
     source::{Reported, Source},
     traces,
 };
@@ -49,7 +49,7 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
     let allow_http = source.read("HCS_UPSTREAM_ALLOW_HTTP", parse::boolean);
     // Where it is unusable, the URLs are not blamed for it.
     let http_is_allowed = *allow_http.as_ref().unwrap_or(&true);
-    let callers = callers::callers(source, http_is_allowed);
+    let callers = callers::callers(source);
     let listeners = listeners(source, callers.as_ref().ok());
     let adobe = adobe(source);
     let sandboxes = sandboxes(source);
@@ -162,6 +162,7 @@ fn upstream(source: &mut Source, http_is_allowed: bool) -> Result<UpstreamConfig
     if let Ok(Some(proxy)) = &proxy {
         source.show("HCS_UPSTREAM_PROXY", proxy.to_string());
     }
+    let no_proxy = source.read_optional("HCS_UPSTREAM_NO_PROXY", NoProxy::parse);
     Ok(UpstreamConfig {
         flow_service_url: flow_service_url?,
         ims_url: ims_url?,
@@ -170,6 +171,7 @@ fn upstream(source: &mut Source, http_is_allowed: bool) -> Result<UpstreamConfig
         http: http?,
         ca_file: ca_file?,
         proxy: proxy?,
+        no_proxy: no_proxy?.unwrap_or_default(),
     })
 }
 

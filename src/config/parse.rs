@@ -100,6 +100,19 @@ pub(super) fn allowed_sandboxes(text: &str) -> Result<AllowedSandboxes, Invalid>
 /// The URL of a service to call. Plain http shows the credentials to everyone on the way, so
 /// beyond loopback it has to be asked for.
 pub(super) fn upstream_url(text: &str, http_is_allowed: bool) -> Result<Url, Invalid> {
+    let plain_http = "must be https beyond loopback; HCS_UPSTREAM_ALLOW_HTTP=true allows plain http, \
+                      which shows the credentials to the network";
+    url(text, http_is_allowed, plain_http)
+}
+
+/// The URL of the keys of an issuer of tokens. Who can replace them can make tokens.
+pub(super) fn jwks_url(text: &str, http_is_allowed: bool) -> Result<Url, Invalid> {
+    let plain_http = "must be https beyond loopback; HCS_JWT_ALLOW_HTTP=true allows plain http, with which the \
+                      network can put other keys in the place of the issuer's";
+    url(text, http_is_allowed, plain_http)
+}
+
+fn url(text: &str, http_is_allowed: bool, plain_http: &'static str) -> Result<Url, Invalid> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let Some(url) = url else {
         return Err(Invalid::from("must be an https URL, as in https://platform.adobe.io/data"));
@@ -111,10 +124,7 @@ pub(super) fn upstream_url(text: &str, http_is_allowed: bool) -> Result<Url, Inv
         return Err(Invalid::from("must not hold a query (?) or a fragment (#)"));
     }
     if url.scheme() == "http" && !http_is_allowed && !is_loopback(&url) {
-        return Err(Invalid::from(
-            "must be https beyond loopback; HCS_UPSTREAM_ALLOW_HTTP=true allows plain http, \
-             which shows the credentials to the network",
-        ));
+        return Err(Invalid::from(plain_http));
     }
     Ok(url)
 }
@@ -322,6 +332,8 @@ mod tests {
             let url = format!("http://{host}/x");
             refused(upstream_url(&url, false), "HCS_UPSTREAM_ALLOW_HTTP=true");
             assert!(upstream_url(&url, true).is_ok(), "{host}");
+            refused(jwks_url(&url, false), "HCS_JWT_ALLOW_HTTP=true");
+            assert!(jwks_url(&url, true).is_ok(), "{host}");
         }
     }
 

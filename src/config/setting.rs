@@ -103,13 +103,23 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "HCS_UPSTREAM_CA_FILE",
         Fallback::Unset,
-        "Path of a PEM file with one more certificate authority to trust upstream.",
+        "Path of a PEM file with one more certificate authority to trust for Adobe and the JWKS URL.",
     ),
-    plain("HCS_UPSTREAM_PROXY", Fallback::Unset, "URL of the proxy that upstream calls go through."),
+    plain(
+        "HCS_UPSTREAM_PROXY",
+        Fallback::Unset,
+        "URL of the egress proxy for Adobe, and for a JWKS URL outside the cluster.",
+    ),
+    plain(
+        "HCS_UPSTREAM_NO_PROXY",
+        Fallback::Unset,
+        "Hosts that the proxy does not serve, comma separated: example.com, .example.com, 10.0.0.0/8; names without a \
+         dot, .svc and .cluster.local never go through it.",
+    ),
     plain(
         "HCS_UPSTREAM_ALLOW_HTTP",
         Fallback::Text("false"),
-        "Whether upstream URLs beyond loopback may be plain http: true or false.",
+        "Whether the URLs of Adobe may be plain http beyond loopback: true or false.",
     ),
     plain(
         "HCS_UPSTREAM_HTTP",
@@ -131,6 +141,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("HCS_JWT_AUDIENCE", Fallback::Unset, "Audience of those tokens: the name of this service there."),
     plain("HCS_JWT_JWKS_URL", Fallback::Unset, "URL of the issuer's keys; this or HCS_JWT_JWKS_FILE."),
     plain("HCS_JWT_JWKS_FILE", Fallback::Unset, "Path of a file with the issuer's keys."),
+    plain(
+        "HCS_JWT_ALLOW_HTTP",
+        Fallback::Text("false"),
+        "Whether HCS_JWT_JWKS_URL may be plain http beyond loopback: true or false.",
+    ),
     plain(
         "HCS_CALLERS",
         Fallback::Unset,

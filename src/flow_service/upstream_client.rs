@@ -21,7 +21,7 @@ const LONGEST_UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Builds a client. It verifies certificates, always; follows no redirect, which would carry the
 /// organization's headers elsewhere; repeats no request by itself; and knows no proxy but the
-/// configured one.
+/// configured one, whatever `HTTP_PROXY` and its like say.
 ///
 /// # Errors
 /// Where the file of the additional certificate authority or the proxy cannot be used, or no
@@ -50,7 +50,12 @@ pub fn upstream_client(config: &UpstreamConfig, http: UpstreamHttp) -> Result<Cl
             .http2_keep_alive_timeout(PING_TIMEOUT),
     };
     builder = match &config.proxy {
-        Some(url) => builder.proxy(Proxy::all(url.expose().clone())?),
+        Some(proxy) => {
+            // Fails where the proxy cannot be used; a custom one would go on without it.
+            Proxy::all(proxy.expose().clone())?;
+            let (proxy, no_proxy) = (proxy.expose().clone(), config.no_proxy.clone());
+            builder.proxy(Proxy::custom(move |url| (!no_proxy.covers(url)).then(|| proxy.clone())))
+        }
         None => builder.no_proxy(),
     };
     if let Some(path) = &config.ca_file {

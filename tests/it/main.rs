@@ -40,6 +40,8 @@ mod model;
 mod process;
 #[cfg(feature = "emulator")]
 mod promise;
+#[cfg(feature = "emulator")]
+mod proxy;
 mod readme;
 #[cfg(feature = "emulator")]
 mod rolling;

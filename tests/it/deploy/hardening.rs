@@ -104,7 +104,13 @@ fn a_network_policy_covers_every_pod_in_both_directions() {
 fn production_has_no_shortcut_and_no_secret() {
     let Some(production) = Manifests::of("production") else { return };
     let environment = production.environment();
-    for shortcut in ["HCS_INSECURE", "HCS_UPSTREAM_ALLOW_HTTP", "HCS_ACCESS_TOKEN", "HCS_ACCESS_TOKEN_FILE"] {
+    for shortcut in [
+        "HCS_INSECURE",
+        "HCS_UPSTREAM_ALLOW_HTTP",
+        "HCS_JWT_ALLOW_HTTP",
+        "HCS_ACCESS_TOKEN",
+        "HCS_ACCESS_TOKEN_FILE",
+    ] {
         assert!(!environment.contains_key(shortcut), "{shortcut}");
     }
     assert!(environment.contains_key("HCS_CALLERS"));
