@@ -7,22 +7,31 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::State,
-    http::{HeaderName, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, HeaderName, StatusCode,
+        header::{CONTENT_TYPE, VARY},
+    },
     routing::get,
 };
 use tonic::service::Routes;
+use tower_http::compression::CompressionLayer;
 
 pub use self::observed::Observed;
 use crate::{
-    grpc::MAX_MESSAGE_SIZE, health::Health, idempotency::Store, metrics::Metrics, readiness::Readiness,
+    grpc::MAX_MESSAGE_SIZE,
+    health::Health,
+    idempotency::Store,
+    metrics::{Format, Metrics},
+    readiness::Readiness,
 };
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
 /// `/livez` reports that the process responds and nothing more. `/readyz` reports the state of the health
-/// service, and until that is ready what it waits for. It stays OK while the store is down, since reads work without it and other replicas miss it too,
-/// and then has a line about it. It has another line for each weakness of the store. `/metrics` is in the
-/// OpenMetrics text format.
+/// service, and until that is ready what it waits for. It stays OK while the store is down, since reads work
+/// without it and other replicas miss it too, and then has a line about it. It has another line for each
+/// weakness of the store. `/metrics` is in the text format that the client asks for, compressed where the
+/// client accepts that.
 pub fn router(health: &Health, readiness: Readiness, observed: Observed, metrics: Metrics) -> Router {
     Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
@@ -31,7 +40,11 @@ pub fn router(health: &Health, readiness: Readiness, observed: Observed, metrics
             Router::new()
                 .route("/readyz", get(readyz))
                 .with_state((health.clone(), readiness, Arc::clone(&observed.store)))
-                .merge(Router::new().route("/metrics", get(scrape)).with_state((observed, metrics))),
+                .merge(
+                    Router::new()
+                        .route("/metrics", get(scrape).layer(CompressionLayer::new()))
+                        .with_state((observed, metrics)),
+                ),
         )
         // gRPC clients take a 404 for UNIMPLEMENTED, and people take it for what it is.
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
@@ -58,7 +71,9 @@ async fn readyz(
 
 async fn scrape(
     State((observed, metrics)): State<(Observed, Metrics)>,
-) -> ([(HeaderName, &'static str); 1], String) {
+    headers: HeaderMap,
+) -> ([(HeaderName, &'static str); 2], String) {
     observed.note(&metrics);
-    ([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], metrics.text())
+    let format = Format::accepted(&headers);
+    ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], metrics.text(format))
 }

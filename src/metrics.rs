@@ -3,11 +3,13 @@
 //! looks at rates must not miss the first one. Of the two histograms, whose lists multiply, that is what
 //! goes well, and of the calls the faults.
 //!
-//! Families that OpenTelemetry's semantic conventions name have the names of there; the others begin
-//! with `hubspot_connection_`.
+//! Families that OpenTelemetry's semantic conventions name have the names of there; those of the process
+//! begin with `process_`, as everywhere; the others begin with `hubspot_connection_`.
 
 mod calls;
 mod creations;
+mod format;
+mod process;
 mod token;
 mod upstream;
 
@@ -19,6 +21,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use self::process::Process;
 use crate::{
     idempotency::{Outage, Weakness},
     telemetry,
@@ -30,6 +33,7 @@ pub use self::{
         ClaimOutcome, CreationMetrics, CreationOutcome, FirstSearchOutcome, SearchOutcome,
         VerificationOutcome,
     },
+    format::Format,
     token::{RefreshOutcome, TokenMetrics},
     upstream::{AttemptLabels, ErrorType, UpstreamMetrics},
 };
@@ -159,6 +163,7 @@ impl Default for Metrics {
         let upstream = UpstreamMetrics::default();
         calls.register_standard(&mut registry);
         upstream.register_standard(&mut registry);
+        registry.register_collector(Box::new(Process::new()));
 
         let registry_of_own = registry.sub_registry_with_prefix(PREFIX);
         calls.register(registry_of_own);
@@ -246,15 +251,15 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The form in which [`Metrics::text`] is.
-    pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
     /// Everything, as text.
-    pub fn text(&self) -> String {
+    pub fn text(&self, format: Format) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
-        text
+        match format {
+            Format::OpenMetrics => text,
+            Format::Prometheus => format::prometheus(&text),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What `/metrics` says, and when.
 
+mod formats;
+
 use hubspot_connection_service::proto::{
     CreateHubSpotConnectionRequest, GetHubSpotConnectionRequest, ListHubSpotConnectionsRequest, Verification,
 };
@@ -18,41 +20,48 @@ const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
 /// Every family, as an idle service shows it that speaks no TLS.
-const FAMILIES: [(&str, &str); 34] = [
+const FAMILIES: [(&str, &str); 41] = [
     ("rpc_server_call_duration_seconds", "histogram"),
     ("http_client_request_duration_seconds", "histogram"),
-    ("hubspot_connection_build", "info"),
+    ("hubspot_connection_build_info", "gauge"),
     ("hubspot_connection_calls_in_flight", "gauge"),
-    ("hubspot_connection_calls_shed", "counter"),
+    ("hubspot_connection_calls_shed_total", "counter"),
     ("hubspot_connection_background_creations", "gauge"),
-    ("hubspot_connection_upstream_retries", "counter"),
-    ("hubspot_connection_upstream_retries_refused", "counter"),
+    ("hubspot_connection_upstream_retries_total", "counter"),
+    ("hubspot_connection_upstream_retries_refused_total", "counter"),
     ("hubspot_connection_breaker_open", "gauge"),
-    ("hubspot_connection_breaker_opened", "counter"),
+    ("hubspot_connection_breaker_opened_total", "counter"),
     ("hubspot_connection_throttle_gate_closed", "gauge"),
-    ("hubspot_connection_upstream_throttled", "counter"),
-    ("hubspot_connection_idempotency_claims", "counter"),
+    ("hubspot_connection_upstream_throttled_total", "counter"),
+    ("hubspot_connection_idempotency_claims_total", "counter"),
     ("hubspot_connection_idempotency_store_up", "gauge"),
     ("hubspot_connection_idempotency_store_weakness", "gauge"),
-    ("hubspot_connection_creations", "counter"),
-    ("hubspot_connection_reconciliations", "counter"),
-    ("hubspot_connection_first_searches", "counter"),
-    ("hubspot_connection_duplicates", "counter"),
-    ("hubspot_connection_clock_disagreements", "counter"),
-    ("hubspot_connection_verifications", "counter"),
+    ("hubspot_connection_creations_total", "counter"),
+    ("hubspot_connection_reconciliations_total", "counter"),
+    ("hubspot_connection_first_searches_total", "counter"),
+    ("hubspot_connection_duplicates_total", "counter"),
+    ("hubspot_connection_clock_disagreements_total", "counter"),
+    ("hubspot_connection_verifications_total", "counter"),
     ("hubspot_connection_adobe_token_age_seconds", "gauge"),
     ("hubspot_connection_adobe_token_valid", "gauge"),
     ("hubspot_connection_adobe_token_expiry_timestamp_seconds", "gauge"),
-    ("hubspot_connection_adobe_token_refreshes", "counter"),
+    ("hubspot_connection_adobe_token_refreshes_total", "counter"),
     ("hubspot_connection_spec_drift", "gauge"),
-    ("hubspot_connection_spans_lost", "counter"),
-    ("hubspot_connection_tls_reloads", "counter"),
-    ("hubspot_connection_tls_reload_failures", "counter"),
-    ("hubspot_connection_jwks_failures", "counter"),
-    ("hubspot_connection_tls_handshake_failures", "counter"),
-    ("hubspot_connection_callers_refused", "counter"),
-    ("hubspot_connection_connections_cut", "counter"),
-    ("hubspot_connection_connections_idle", "counter"),
+    ("hubspot_connection_spans_lost_total", "counter"),
+    ("hubspot_connection_tls_reloads_total", "counter"),
+    ("hubspot_connection_tls_reload_failures_total", "counter"),
+    ("hubspot_connection_jwks_failures_total", "counter"),
+    ("hubspot_connection_tls_handshake_failures_total", "counter"),
+    ("hubspot_connection_callers_refused_total", "counter"),
+    ("hubspot_connection_connections_cut_total", "counter"),
+    ("hubspot_connection_connections_idle_total", "counter"),
+    ("process_cpu_seconds_total", "counter"),
+    ("process_max_fds", "gauge"),
+    ("process_open_fds", "gauge"),
+    ("process_resident_memory_bytes", "gauge"),
+    ("process_start_time_seconds", "gauge"),
+    ("process_threads", "gauge"),
+    ("process_virtual_memory_bytes", "gauge"),
 ];
 
 fn own(name: &str) -> String {

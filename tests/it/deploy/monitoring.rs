@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::{
     deploy,
     manifests::{Manifests, text},
+    tools,
 };
+use crate::support::{TestService, metrics};
 
 /// Every alert.
 pub(super) fn alerts(production: &Manifests) -> Vec<Value> {
@@ -88,6 +90,16 @@ fn a_duplicate_is_for_now_and_a_clock_that_is_off_for_working_hours() {
         assert!(rule.contains(&expression) && !rule.contains("for: "), "{rule}");
         assert!(rule.contains(&format!("severity: {severity}\n")), "{rule}");
     }
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_wrong_with_the_metrics() {
+    if !tools::are_installed() {
+        return;
+    }
+    let service = TestService::start().await;
+    service.create().await.unwrap();
+    tools::promtool(&["check", "metrics"], &metrics(service.admin).await);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The tools that render and check manifests.
+//! The tools that render and check manifests, and check metrics.
 
 use std::{
     env,
@@ -15,7 +15,8 @@ fn directory() -> PathBuf {
 
 /// Whether they are there; where they are not and must not be, a word about it.
 pub(super) fn are_installed() -> bool {
-    let installed = ["render", "manifests/installed"].iter().all(|file| directory().join(file).exists());
+    let installed =
+        ["render", "manifests/installed", "promtool"].iter().all(|file| directory().join(file).exists());
     if !installed {
         assert!(
             env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
@@ -48,18 +49,25 @@ pub(super) fn run(program: &str, arguments: &[&str]) -> Output {
 /// Runs a script of `tests/tools` with this on stdin; its output comes back.
 pub(super) fn script(name: &str, stdin: &str) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name);
-    let mut child = Command::new(directory().join("manifests/bin/python"))
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Each script reads everything before it writes anything.
-    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let mut python = Command::new(directory().join("manifests/bin/python"));
+    let output = fed(python.arg(script), stdin);
     assert!(output.status.success(), "{name}: {}", text(&output.stderr));
     text(&output.stdout)
+}
+
+/// Runs promtool, which has nothing to say about what is right.
+pub(super) fn promtool(arguments: &[&str], stdin: &str) {
+    let output = fed(Command::new(directory().join("promtool")).args(arguments), stdin);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+fn fed(command: &mut Command, stdin: &str) -> Output {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    // Each of them reads everything before it writes anything.
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
 }
 
 pub(super) fn text(bytes: &[u8]) -> String {

@@ -1,0 +1,122 @@
+//! The process, as the kernel knows it: under the names that every Prometheus client library uses.
+
+use std::{fmt, fs, time::Duration};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+};
+use rustix::{
+    io::Errno,
+    param::{clock_ticks_per_second, page_size},
+};
+
+use crate::hardening::file_limit;
+
+/// Looks at the process whenever somebody asks. What the kernel does not tell is left out.
+#[derive(Debug)]
+pub(super) struct Process {
+    /// When the machine was started, in Unix time.
+    boot: Option<f64>,
+}
+
+impl Process {
+    pub(super) fn new() -> Self {
+        // It is long on a machine with many cores, and does not change.
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let boot = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
+        Self { boot }
+    }
+}
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut gauge = |name: &str, help: &str, value: Option<f64>| match value {
+            Some(value) => {
+                let gauge = ConstGauge::new(value);
+                gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+            }
+            None => Ok(()),
+        };
+        let stat = fs::read_to_string("/proc/self/stat").ok();
+        let stat = stat.as_deref().and_then(Stat::parse);
+        let start = stat.as_ref().zip(self.boot).map(|(stat, boot)| boot + stat.start.as_secs_f64());
+        gauge("process_start_time_seconds", "When the process started, in Unix time.", start)?;
+        let resident = stat.as_ref().map(|stat| stat.resident);
+        gauge("process_resident_memory_bytes", "Resident memory.", resident)?;
+        let virtual_memory = stat.as_ref().map(|stat| stat.virtual_memory);
+        gauge("process_virtual_memory_bytes", "Virtual memory.", virtual_memory)?;
+        gauge("process_threads", "Threads.", stat.as_ref().map(|stat| stat.threads))?;
+        let limit = file_limit().map(float);
+        gauge("process_max_fds", "The files that the process may have open.", limit)?;
+        gauge("process_open_fds", "The files that the process has open.", open_files(limit))?;
+        let Some(Stat { cpu, .. }) = stat else { return Ok(()) };
+        let counter = ConstCounter::new(cpu.as_secs_f64());
+        let (name, help) = ("process_cpu_seconds", "User and system CPU time.");
+        counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+    }
+}
+
+/// Where there is none left to look with, all are open.
+fn open_files(limit: Option<f64>) -> Option<f64> {
+    match fs::read_dir("/proc/self/fd") {
+        // Without the one that it is read with.
+        Ok(files) => Some(float(u64::try_from(files.count()).ok()?.saturating_sub(1))),
+        Err(error) => limit.filter(|_| error.raw_os_error() == Some(Errno::MFILE.raw_os_error())),
+    }
+}
+
+/// A number of `/proc`: none is so large that it would lose anything.
+fn float(number: u64) -> f64 {
+    number as f64
+}
+
+/// What counts in `/proc/self/stat`.
+#[derive(Debug, PartialEq)]
+struct Stat {
+    cpu: Duration,
+    threads: f64,
+    /// The time between the start of the machine and that of the process.
+    start: Duration,
+    virtual_memory: f64,
+    resident: f64,
+}
+
+impl Stat {
+    fn parse(text: &str) -> Option<Self> {
+        // The name of the program comes before, and can hold spaces and parentheses.
+        let (_, fields) = text.rsplit_once(')')?;
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        // As proc(5) counts them; what is left begins with the third one.
+        let field = |number: usize| -> Option<u64> { fields.get(number - 3)?.parse().ok() };
+        let time = |ticks: u64| {
+            let per_second = clock_ticks_per_second();
+            Duration::from_secs(ticks / per_second)
+                + Duration::from_secs(ticks % per_second) / u32::try_from(per_second).unwrap_or(u32::MAX)
+        };
+        Some(Self {
+            cpu: time(field(14)? + field(15)?),
+            threads: float(field(20)?),
+            start: time(field(22)?),
+            virtual_memory: float(field(23)?),
+            resident: float(field(24)?.saturating_mul(u64::try_from(page_size()).ok()?)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_of_a_process_are_found_whatever_it_is_called() {
+        let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 10 0 0 0 150 50 0 0 20 0 9 0 1234 4096000 100 18446744073709551615 1";
+        let ticks = clock_ticks_per_second();
+        let (seconds, page) = (200.0 / ticks as f64, page_size() as f64);
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.cpu.as_secs_f64(), stat.threads), (seconds, 9.0));
+        assert_eq!((stat.virtual_memory, stat.resident), (4_096_000.0, 100.0 * page));
+        assert_eq!(Stat::parse("7 (a) S 1"), None);
+    }
+}
