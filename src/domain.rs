@@ -14,7 +14,7 @@ mod stored_connection;
 mod table;
 mod verification;
 
-pub use caller::{Access, Callers, Identity};
+pub use caller::{Access, Callers, FINGERPRINT, Identity, dns_name};
 pub use connection::{ConnectionId, ConnectionName, CreatedConnection, Description, Etag, NewConnection};
 pub use credentials::{Credential, HubSpotCredentials};
 pub use progress::{CallProgress, Progress, Stage};

@@ -137,7 +137,8 @@ fn callers(bytes: &[u8]) {
     let reversed: Vec<_> = rules.split(',').rev().collect();
     let reversed = Callers::parse(&reversed.join(",")).expect("the same rules");
     let more = Callers::parse(&format!("{rules},jwt:one-more=read")).expect("the same rules and one more");
-    for identity in [Identity::Certificate(name.to_owned()), Identity::Jwt(name.to_owned())] {
+    for identity in [Identity::Uri, Identity::Dns, Identity::Fingerprint, Identity::Jwt] {
+        let identity = identity(name.to_owned());
         let access = callers.access(&identity);
         assert_eq!(reversed.access(&identity), access);
         assert!(more.access(&identity) >= access);

@@ -4,7 +4,7 @@
 //! for an empty list, and a single value that cannot be read takes everything around it along. Here an
 //! object is an object, and its values are read one by one, each when it is asked for.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -43,6 +43,17 @@ impl<'a> Object<'a> {
     /// Whether it has a value of this name other than `null`.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.named(name).any(|value| value.get() != "null")
+    }
+
+    /// Whether it has a member of this name, also one that is `null`.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        self.named(name).next().is_some()
+    }
+
+    /// Whether a name is there more than once.
+    pub(crate) fn has_duplicates(&self) -> bool {
+        let names: BTreeSet<_> = self.0.iter().map(|(name, _)| name).collect();
+        names.len() < self.0.len()
     }
 
     /// The value of this name. One that is given twice says nothing.
@@ -224,6 +235,8 @@ mod tests {
     fn what_is_given_twice_is_there_and_says_nothing() {
         let object = object(r#"{"a": 1, "b": 2, "a": 1}"#);
         assert!(object.has("a") && object.value("a").is_none());
+        assert!(object.has_duplicates() && !self::object(r#"{"a": {"b": 1}, "b": null}"#).has_duplicates());
+        assert!(self::object(r#"{"a": 1, "\u0061": 2}"#).has_duplicates());
         assert_eq!((object.integer("a"), object.integer("b")), (None, Some(2)));
     }
 

@@ -1,23 +1,23 @@
 //! The bearer tokens of callers: JSON Web Tokens of one issuer, for this service.
 //!
-//! A key verifies only signatures of its own kind, and neither `none` nor a shared secret is any:
-//! which algorithm a token names does not matter beyond that.
+//! They are read strictly, by the same reader as all foreign JSON, and `aws-lc-rs` verifies the signatures. The
+//! libraries for such tokens ignore `crit`, take an array for an issuer or an object, and know neither ES512 nor
+//! Ed25519 by its name. A key verifies only signatures of its own kind: which algorithm a token names does not
+//! matter beyond that.
 
+mod algorithm;
+mod key_set;
 mod keys;
+mod token;
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header, errors::ErrorKind};
-use serde::Deserialize;
-
-pub use self::keys::{InvalidKeySet, KeySet, Keys};
-use crate::{config::JwtConfig, json::Object};
-
-/// By how much the clocks of the issuer and of this service may differ.
-const LEEWAY: Duration = Duration::from_secs(30);
-/// Longer ones do not fit into a header anyway.
-const LONGEST_SUBJECT: usize = 1024;
+use self::token::Token;
+pub use self::{
+    key_set::{InvalidKeySet, KeySet},
+    keys::Keys,
+};
+use crate::config::JwtConfig;
 
 /// Checks tokens.
 pub struct TokenCheck {
@@ -30,10 +30,41 @@ pub struct TokenCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadToken {
     /// It is no token.
-    #[error("the bearer token is not a JSON Web Token with a subject")]
+    #[error(
+        "the bearer token is not a signed JSON Web Token: three parts in base64url, the first two JSON objects"
+    )]
     Malformed,
+    /// Two readers could read it in two ways.
+    #[error("the header or the claims of the bearer token name a member twice")]
+    Duplicate,
+    /// Its header has something critical.
+    #[error(
+        "the bearer token needs an extension that this service does not have: its header has crit or b64"
+    )]
+    Extension,
+    /// A claim has another type.
+    #[error(
+        "the claim {0} of the bearer token has the wrong type: it must be a string, or with aud a list of strings"
+    )]
+    Text(&'static str),
+    /// A time has another type.
+    #[error("the claim {0} of the bearer token is not a number of seconds since 1970")]
+    Time(&'static str),
+    /// It names nobody.
+    #[error(
+        "the claim sub of the bearer token must be a string of 1 to 1024 bytes without control characters"
+    )]
+    Subject,
+    /// It would be valid for ever.
+    #[error(
+        "the bearer token has no claim exp, and one that never expires is not accepted: have its issuer set it"
+    )]
+    NoExpiry,
     /// Its algorithm is none that the key is for.
-    #[error("the signature algorithm of the bearer token is not accepted: RS, PS, ES and EdDSA are")]
+    #[error(
+        "the signature algorithm of the bearer token is not accepted, or not what its key is for: RS256, RS384, \
+         RS512, PS256, PS384, PS512, ES256, ES384, ES512, Ed25519 and EdDSA with Ed25519 are"
+    )]
     Algorithm,
     /// Nobody knows its key.
     #[error("the bearer token is signed with a key that its issuer does not publish")]
@@ -45,7 +76,7 @@ pub enum BadToken {
     #[error("the bearer token has expired: get a new one")]
     Expired,
     /// It is not valid yet.
-    #[error("the bearer token is not valid yet: check the clocks")]
+    #[error("the bearer token is not valid yet (nbf): check the clocks")]
     NotYetValid,
     /// Somebody else issued it.
     #[error("the bearer token is of another issuer than HCS_JWT_ISSUER")]
@@ -59,7 +90,13 @@ impl BadToken {
     /// One word for it, for counting.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Malformed => "malformed_token",
+            Self::Malformed
+            | Self::Duplicate
+            | Self::Extension
+            | Self::Text(_)
+            | Self::Time(_)
+            | Self::Subject
+            | Self::NoExpiry => "malformed_token",
             Self::Algorithm => "token_algorithm",
             Self::UnknownKey => "unknown_key",
             Self::Signature => "token_signature",
@@ -80,11 +117,6 @@ pub enum NotAccepted {
     KeysUnavailable,
 }
 
-#[derive(Deserialize)]
-struct Claims {
-    sub: String,
-}
-
 impl TokenCheck {
     /// Checks tokens by the keys that the issuer publishes.
     pub fn new(config: &JwtConfig, keys: Keys) -> Self {
@@ -96,16 +128,19 @@ impl TokenCheck {
     /// # Errors
     /// [`NotAccepted`].
     pub async fn subject(&self, token: &str) -> Result<String, NotAccepted> {
-        let id = decode_header(token).ok().and_then(|header| header.kid);
+        let token = Token::parse(token).map_err(NotAccepted::Bad)?;
+        let id = token.key_id.as_deref();
         // A token that names no key is tried with each.
-        let may_have_new_key =
-            |error| error == BadToken::UnknownKey || (error == BadToken::Signature && id.is_none());
-        match self.subject_by(token, &self.keys.current()) {
+        let may_have_new_key = |error| {
+            error == BadToken::UnknownKey
+                || (id.is_none() && matches!(error, BadToken::Signature | BadToken::Algorithm))
+        };
+        match self.verified(&token, &self.keys.current()) {
             Err(error) if may_have_new_key(error) => {}
             verified => return verified.map_err(NotAccepted::Bad),
         }
-        let refreshed = self.keys.refreshed(id.as_deref()).await;
-        match self.subject_by(token, &refreshed) {
+        let refreshed = self.keys.refreshed(id).await;
+        match self.verified(&token, &refreshed) {
             // Also where there are older keys: the issuer may have begun to use a new one since, and an
             // answer that it is unknown would make a caller with a valid token give up for our outage.
             Err(error) if may_have_new_key(error) && self.keys.is_failing() => {
@@ -117,73 +152,22 @@ impl TokenCheck {
 
     /// The same by these keys alone.
     pub(crate) fn subject_by(&self, token: &str, keys: &KeySet) -> Result<String, BadToken> {
-        let header = decode_header(token).map_err(|error| {
-            if names_unknown_algorithm(token) { BadToken::Algorithm } else { bad(error.kind()) }
-        })?;
-        let validation = self.validation(header.alg)?;
-        verify(token, keys, header.kid.as_deref(), &validation)
+        self.verified(&Token::parse(token)?, keys)
     }
 
-    fn validation(&self, algorithm: Algorithm) -> Result<Validation, BadToken> {
-        if keys::is_symmetric(algorithm) {
-            return Err(BadToken::Algorithm);
+    fn verified(&self, token: &Token<'_>, keys: &KeySet) -> Result<String, BadToken> {
+        // First, since it costs less, and a token that does not fit makes nobody look for its key.
+        let subject = token.subject(&self.issuer, &self.audience)?;
+        let mut failure = BadToken::UnknownKey;
+        for key in keys.named(token.key_id.as_deref()) {
+            match key.for_algorithm(token.algorithm) {
+                Some(key) if key.verify_sig(token.signed, &token.signature).is_ok() => return Ok(subject),
+                Some(_) => failure = BadToken::Signature,
+                None if failure == BadToken::UnknownKey => failure = BadToken::Algorithm,
+                None => {}
+            }
         }
-        let mut validation = Validation::new(algorithm);
-        validation.leeway = LEEWAY.as_secs();
-        validation.validate_nbf = true;
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[&self.audience]);
-        Ok(validation)
-    }
-}
-
-/// Whether a subject can be told in a line of the log.
-fn is_name(subject: &str) -> bool {
-    (1..=LONGEST_SUBJECT).contains(&subject.len()) && !subject.contains(char::is_control)
-}
-
-/// Whether the algorithm is what makes a header unreadable: `none`, or one that nobody here knows.
-fn names_unknown_algorithm(token: &str) -> bool {
-    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
-    let alg = header.and_then(|json| Object::parse(&json).ok()?.text("alg"));
-    alg.is_some_and(|alg| alg.parse::<Algorithm>().is_err())
-}
-
-fn verify(token: &str, keys: &KeySet, id: Option<&str>, validation: &Validation) -> Result<String, BadToken> {
-    let mut failure = BadToken::UnknownKey;
-    for key in keys.named(id) {
-        if !key.verifies(validation.algorithms[0]) {
-            failure = BadToken::Algorithm;
-            continue;
-        }
-        match decode::<Claims>(token, &key.key, validation) {
-            Ok(token) if is_name(&token.claims.sub) => return Ok(token.claims.sub),
-            Ok(_) => return Err(BadToken::Malformed),
-            Err(error) => failure = bad(error.kind()),
-        }
-        if failure != BadToken::Signature {
-            break;
-        }
-    }
-    Err(failure)
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "the rest, and what is added to it, is no token")]
-fn bad(kind: &ErrorKind) -> BadToken {
-    match kind {
-        ErrorKind::ExpiredSignature => BadToken::Expired,
-        ErrorKind::ImmatureSignature => BadToken::NotYetValid,
-        ErrorKind::InvalidIssuer => BadToken::Issuer,
-        ErrorKind::InvalidAudience => BadToken::Audience,
-        ErrorKind::InvalidSignature => BadToken::Signature,
-        ErrorKind::InvalidAlgorithm
-        | ErrorKind::InvalidAlgorithmName
-        | ErrorKind::MissingAlgorithm
-        | ErrorKind::UnsupportedAlgorithm => BadToken::Algorithm,
-        ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => BadToken::Issuer,
-        ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => BadToken::Audience,
-        _ => BadToken::Malformed,
+        Err(failure)
     }
 }
 

@@ -24,6 +24,7 @@ use tonic::body::Body;
 
 use self::{connection::Connection, slots::Slots};
 use crate::{
+    domain::Identity,
     hardening::file_limit,
     metrics::Metrics,
     tls::{ServerTls, certificate_names, handshake_failure},
@@ -80,7 +81,7 @@ impl From<SocketAddr> for Peer {
 /// The names in the certificate of the peer, which the handshake has checked, in the extensions of a
 /// request.
 #[derive(Clone, Debug)]
-pub struct PeerCertificate(pub Arc<[String]>);
+pub struct PeerCertificate(pub Arc<[Identity]>);
 
 /// What answers requests, whatever it consists of. Clones are the same one.
 #[derive(Clone)]

@@ -24,6 +24,7 @@ use x509_cert::der::Decode as _;
 
 use crate::{
     config::{SmallFileError, TlsConfig, read_small_file},
+    domain::{FINGERPRINT, Identity, dns_name},
     error_chain::error_chain,
     metrics::Metrics,
 };
@@ -283,16 +284,18 @@ impl fmt::Debug for ServerTls {
 const MOST_NAMES: usize = 64;
 
 /// The names by which the certificate of a peer can be allowed: its URIs and DNS names, and where it has
-/// none its fingerprint, as `sha256:` and hexadecimal digits.
-pub fn certificate_names(certificate: &CertificateDer<'_>) -> Vec<String> {
+/// none its fingerprint. A DNS name with a wildcard names nobody.
+pub fn certificate_names(certificate: &CertificateDer<'_>) -> Vec<Identity> {
     let digest = digest::digest(&digest::SHA256, certificate);
     let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    let fingerprint = format!("sha256:{hex}");
+    let fingerprint = Identity::Fingerprint(format!("{FINGERPRINT}{hex}"));
     let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else { return vec![fingerprint] };
-    let names = certificate.valid_uri_names().chain(certificate.valid_dns_names());
+    let uris = certificate.valid_uri_names().map(|name| Identity::Uri(name.to_owned()));
+    let dns_names = certificate.valid_dns_names().filter(|name| !name.contains('*'));
+    let dns_names = dns_names.map(|name| Identity::Dns(dns_name(name)));
     // A name is told in the log: it must not begin another line there.
-    let names = names.filter(|name| !name.contains(char::is_control));
-    let names: Vec<_> = names.take(MOST_NAMES).map(str::to_owned).collect();
+    let names = uris.chain(dns_names).filter(|name| !name.to_string().contains(char::is_control));
+    let names: Vec<_> = names.take(MOST_NAMES).collect();
     if names.is_empty() { vec![fingerprint] } else { names }
 }
 

@@ -153,10 +153,10 @@ pub(super) fn pem_file(text: &str) -> Result<PathBuf, Invalid> {
 /// The path of a file with the keys of an issuer of tokens.
 pub(super) fn jwks_file(text: &str) -> Result<PathBuf, Invalid> {
     let keys = crate::jwt::KeySet::parse(&content(text)?);
-    keys.map(|_| PathBuf::from(text)).map_err(|_| {
-        Invalid::from(
-            "the file must hold a JSON Web Key Set with at least one key for RS, PS, ES or EdDSA signatures",
-        )
+    keys.map(|_| PathBuf::from(text)).map_err(|error| {
+        Invalid::from(format!(
+            "the file must hold a JSON Web Key Set with at least one key that can be used: {error}"
+        ))
     })
 }
 

@@ -7,8 +7,12 @@ use super::Invalid;
 /// Who calls, as a credential names them: never what a caller says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
-    /// A URI or DNS name in the certificate of the caller.
-    Certificate(String),
+    /// A URI in the certificate of the caller.
+    Uri(String),
+    /// A DNS name in it, in lower case and without a dot at its end.
+    Dns(String),
+    /// The fingerprint of one without a name: `sha256:` and hexadecimal digits.
+    Fingerprint(String),
     /// The subject of the caller's token.
     Jwt(String),
 }
@@ -16,7 +20,7 @@ pub enum Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Certificate(name) => write!(f, "cert:{name}"),
+            Self::Uri(name) | Self::Dns(name) | Self::Fingerprint(name) => write!(f, "cert:{name}"),
             Self::Jwt(subject) => write!(f, "jwt:{subject}"),
         }
     }
@@ -42,25 +46,58 @@ struct Rule {
     access: Access,
 }
 
+/// What a rule is about. An authority that vouches for names of one kind need not do so for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Uri,
+    Dns,
+    Fingerprint,
+    /// Whatever a certificate names.
     Certificate,
     Jwt,
 }
+
+impl Kind {
+    /// The kind of the names that the pattern of a rule with `cert:` is about.
+    fn of_certificate(pattern: &str) -> Self {
+        if pattern.len() > 1 && pattern.chars().all(|c| c == '*') {
+            Self::Certificate
+        } else if pattern.starts_with(FINGERPRINT) {
+            Self::Fingerprint
+        } else if pattern.contains([':', '/']) {
+            Self::Uri
+        } else {
+            Self::Dns
+        }
+    }
+
+    fn is_about(self, identity: &Identity) -> bool {
+        match identity {
+            Identity::Uri(_) => matches!(self, Self::Uri | Self::Certificate),
+            Identity::Dns(_) => matches!(self, Self::Dns | Self::Certificate),
+            Identity::Fingerprint(_) => matches!(self, Self::Fingerprint | Self::Certificate),
+            Identity::Jwt(_) => self == Self::Jwt,
+        }
+    }
+}
+
+/// How the fingerprint of a certificate begins.
+pub const FINGERPRINT: &str = "sha256:";
 
 /// A part of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     /// This character.
     One(char),
-    /// `*`: anything within a segment.
+    /// `*`: anything within a segment that is not empty.
     Segment,
     /// `**`: anything.
     Any,
 }
 
 const RULE: &str = "must be IDENTITY=read or IDENTITY=write, comma separated, where IDENTITY is cert: and a URI or \
-                    DNS name, or jwt: and a subject; * stands for a part without / : and ., ** for anything";
+                    DNS name, or jwt: and a subject; * stands for a part without / : and . that is not empty, ** for \
+                    anything";
 
 impl Callers {
     /// Parses rules such as `cert:spiffe://prod/ns/*/sa/onboarding=write,jwt:system:**=read`.
@@ -73,7 +110,7 @@ impl Callers {
 
     /// Whether a rule is about certificates, or about tokens.
     pub fn name_certificates(&self) -> bool {
-        self.0.iter().any(|rule| rule.kind == Kind::Certificate)
+        self.0.iter().any(|rule| rule.kind != Kind::Jwt)
     }
 
     /// Whether a rule is about tokens.
@@ -83,12 +120,12 @@ impl Callers {
 
     /// The most that any rule allows; `None` where none is about this caller.
     pub fn access(&self, identity: &Identity) -> Option<Access> {
-        let (kind, name) = match identity {
-            Identity::Certificate(name) => (Kind::Certificate, name),
-            Identity::Jwt(subject) => (Kind::Jwt, subject),
-        };
+        let (Identity::Uri(name) | Identity::Dns(name) | Identity::Fingerprint(name) | Identity::Jwt(name)) =
+            identity;
         let name: Vec<char> = name.chars().collect();
-        let is_about = |rule: &&Rule| rule.kind == kind && matches(&rule.pattern, &name);
+        let separators = separators(&name);
+        let is_about =
+            |rule: &&Rule| rule.kind.is_about(identity) && matches(&rule.pattern, &name, &separators);
         self.0.iter().filter(is_about).map(|rule| rule.access).max()
     }
 }
@@ -103,15 +140,24 @@ impl Rule {
             _ => return Err(invalid()),
         };
         let (kind, name) = match identity.split_once(':').ok_or_else(invalid)? {
-            ("cert", name) => (Kind::Certificate, name),
+            ("cert", name) => (Kind::of_certificate(name), name),
             ("jwt", name) => (Kind::Jwt, name),
             _ => return Err(invalid()),
         };
         if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(invalid());
         }
-        Ok(Self { kind, pattern: parts(name), access })
+        let pattern = match kind {
+            Kind::Dns => parts(&dns_name(name)),
+            Kind::Uri | Kind::Fingerprint | Kind::Certificate | Kind::Jwt => parts(name),
+        };
+        Ok(Self { kind, pattern, access })
     }
+}
+
+/// A DNS name in the form in which names are compared.
+pub fn dns_name(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 fn parts(name: &str) -> Vec<Part> {
@@ -131,7 +177,10 @@ fn parts(name: &str) -> Vec<Part> {
 
 /// Whether a pattern covers the whole of a name, in the product of their lengths and no more: a name
 /// comes from outside.
-fn matches(pattern: &[Part], name: &[char]) -> bool {
+fn matches(pattern: &[Part], name: &[char], separators: &[bool]) -> bool {
+    // Whether the segment here has anything in it.
+    let is_in_segment =
+        |at: usize| (at > 0 && !separators[at - 1]) || separators.get(at).is_some_and(|separates| !separates);
     // After each part: which beginnings of the name the parts so far can cover.
     let mut covers = vec![false; name.len() + 1];
     covers[0] = true;
@@ -141,7 +190,9 @@ fn matches(pattern: &[Part], name: &[char]) -> bool {
             next[end] = match part {
                 Part::One(c) => end > 0 && covers[end - 1] && name[end - 1] == *c,
                 Part::Any => covers[end] || (end > 0 && next[end - 1]),
-                Part::Segment => covers[end] || (end > 0 && next[end - 1] && !separates(name[end - 1])),
+                Part::Segment => {
+                    (covers[end] && is_in_segment(end)) || (end > 0 && next[end - 1] && !separators[end - 1])
+                }
             };
         }
         covers = next;
@@ -149,8 +200,18 @@ fn matches(pattern: &[Part], name: &[char]) -> bool {
     covers[name.len()]
 }
 
-fn separates(c: char) -> bool {
-    matches!(c, '/' | ':' | '.')
+/// Which characters of a name separate its segments, or are a part of one that does so once it is decoded:
+/// whoever reads the name may decode it, and `%25` may be the first half of another.
+fn separators(name: &[char]) -> Vec<bool> {
+    const ENCODED: [[char; 2]; 4] = [['2', 'F'], ['3', 'A'], ['2', 'E'], ['2', '5']];
+    let mut separators: Vec<_> = name.iter().map(|c| matches!(c, '/' | ':' | '.')).collect();
+    for at in 0..name.len().saturating_sub(2) {
+        let digits = [name[at + 1].to_ascii_uppercase(), name[at + 2].to_ascii_uppercase()];
+        if name[at] == '%' && ENCODED.contains(&digits) {
+            separators[at..at + 3].fill(true);
+        }
+    }
+    separators
 }
 
 #[cfg(test)]
@@ -159,8 +220,12 @@ mod tests {
 
     use super::*;
 
-    fn certificate(name: &str) -> Identity {
-        Identity::Certificate(name.to_owned())
+    fn uri(name: &str) -> Identity {
+        Identity::Uri(name.to_owned())
+    }
+
+    fn dns(name: &str) -> Identity {
+        Identity::Dns(name.to_owned())
     }
 
     fn jwt(subject: &str) -> Identity {
@@ -174,10 +239,10 @@ mod tests {
     #[test]
     fn a_rule_is_about_one_kind_of_credential() {
         let rules = "cert:spiffe://prod/onboarding=write,jwt:system:serviceaccount:crm:reader=read";
-        assert_eq!(access(rules, &certificate("spiffe://prod/onboarding")), Some(Access::Write));
+        assert_eq!(access(rules, &uri("spiffe://prod/onboarding")), Some(Access::Write));
         assert_eq!(access(rules, &jwt("spiffe://prod/onboarding")), None);
         assert_eq!(access(rules, &jwt("system:serviceaccount:crm:reader")), Some(Access::Read));
-        assert_eq!(access(rules, &certificate("system:serviceaccount:crm:reader")), None);
+        assert_eq!(access(rules, &uri("system:serviceaccount:crm:reader")), None);
     }
 
     #[test]
@@ -193,7 +258,27 @@ mod tests {
             ("spiffe://prod/**", "spiffe://prod/ns/eu/sa/crm", true),
             ("*.example.com", "crm.example.com", true),
             ("*.example.com", "a.crm.example.com", false),
-            ("*.example.com", ".example.com", true),
+            ("*.example.com", ".example.com", false),
+            ("spiffe://prod/ns/*/sa/crm", "spiffe://prod/ns//sa/crm", false),
+            ("spiffe://prod/ns/*", "spiffe://prod/ns/", false),
+            ("spiffe://prod/ns/*", "spiffe://prod/ns", false),
+            ("spiffe://prod/*/crm", "spiffe://prod/a%2Fb/crm", false),
+            ("spiffe://prod/*/crm", "spiffe://prod/a%2fb/crm", false),
+            ("spiffe://prod/*/crm", "spiffe://prod/%2F/crm", false),
+            ("spiffe://prod/*/crm", "spiffe://prod/a%3Ab/crm", false),
+            ("spiffe://prod/*/crm", "spiffe://prod/a%2eb/crm", false),
+            ("spiffe://prod/*/crm", "spiffe://prod/%2E%2E/crm", false),
+            ("spiffe://prod/*/crm", "spiffe://prod/a%252Fb/crm", false),
+            ("spiffe://prod/a%*/crm", "spiffe://prod/a%2Fb/crm", false),
+            ("spiffe://prod/*%2Fb/crm", "spiffe://prod/a%2Fb/crm", true),
+            ("spiffe://prod/*/crm", "spiffe://prod/a%20b/crm", true),
+            ("spiffe://prod/**/crm", "spiffe://prod/a%2Fb/crm", true),
+            ("system:serviceaccount:*:crm", "system:serviceaccount::crm", false),
+            ("crm*", "crm", true),
+            ("crm.*", "crm.", false),
+            ("*crm", "crm", true),
+            ("*", "", false),
+            ("a**", "a", true),
             ("**.example.com", "a.crm.example.com", true),
             ("system:serviceaccount:*:crm", "system:serviceaccount:eu:crm", true),
             ("system:serviceaccount:*:crm", "system:serviceaccount:eu:x:crm", false),
@@ -208,6 +293,34 @@ mod tests {
                 access(&format!("jwt:{pattern}=read"), &jwt(name)).is_some(),
                 covers,
                 "{pattern} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rule_for_one_kind_of_name_in_a_certificate_is_not_about_another() {
+        let fingerprint = |name: &str| Identity::Fingerprint(name.to_owned());
+        for (rule, identity, is_about) in [
+            ("*.example.com", dns("crm.example.com"), true),
+            ("*.example.com", uri("crm.example.com"), false),
+            ("**.example.com", uri("spiffe://evil/x.example.com"), false),
+            ("**", uri("spiffe://prod/crm"), true),
+            ("**", dns("crm.example.com"), true),
+            ("**", fingerprint("sha256:00"), true),
+            ("spiffe://prod/**", uri("spiffe://prod/crm"), true),
+            ("spiffe://prod/**", dns("spiffe://prod/crm"), false),
+            ("**/crm", uri("spiffe://prod/crm"), true),
+            ("urn:uuid:*", uri("urn:uuid:1"), true),
+            ("sha256:00", fingerprint("sha256:00"), true),
+            ("sha256:00", uri("sha256:00"), false),
+            ("**:00", fingerprint("sha256:00"), false),
+            ("CRM.Example.com.", dns("crm.example.com"), true),
+            ("spiffe://prod/CRM", uri("spiffe://prod/crm"), false),
+        ] {
+            assert_eq!(
+                access(&format!("cert:{rule}=read"), &identity).is_some(),
+                is_about,
+                "{rule} {identity:?}"
             );
         }
     }

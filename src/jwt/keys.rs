@@ -1,32 +1,25 @@
 //! The public keys of an issuer: a JSON Web Key Set in a file or at a URL, read again from time to time
 //! and when a token names a key that is not in it.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, path::Path, sync::Arc, time::Duration};
 
 use http::{StatusCode, header::CONTENT_TYPE};
-use jsonwebtoken::{
-    Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
-};
 use reqwest::Client;
-use serde_json::value::RawValue;
 use tokio::{
     sync::{Mutex, watch},
     time::{Instant, sleep},
 };
 
+use super::key_set::{InvalidKeySet, KeySet, LeftOut};
 use crate::{
     config::{JwksSource, read_small_file},
     error_chain::error_chain,
     flow_service::{Cause, read_body},
-    json::Object,
     metrics::Metrics,
 };
 
 /// A key is some 500 bytes.
 const MOST_BYTES: usize = 1 << 20;
-/// A token without the name of its key is tried with so many.
-const MOST_KEYS: usize = 32;
 /// How often the keys are read again: one that the issuer withdraws counts no longer than this.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// A file costs nothing to read.
@@ -38,88 +31,6 @@ const RETRY: Duration = Duration::from_secs(10);
 /// cost nothing.
 const PAUSE: Duration = Duration::from_secs(10);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The keys of an issuer, as they were last read.
-pub struct KeySet(Vec<Key>);
-
-/// One of them.
-pub(super) struct Key {
-    id: Option<String>,
-    algorithms: &'static [Algorithm],
-    pub(super) key: DecodingKey,
-}
-
-/// There is no usable key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no JSON Web Key Set with a usable key")]
-pub struct InvalidKeySet;
-
-impl KeySet {
-    /// Reads a key set. Keys that are for something else, or of a kind that is not known, are left out.
-    ///
-    /// # Errors
-    /// [`InvalidKeySet`] where no key is left.
-    pub fn parse(json: &[u8]) -> Result<Self, InvalidKeySet> {
-        let set = Object::parse(json).map_err(|_| InvalidKeySet)?;
-        let keys = set.array("keys").ok_or(InvalidKeySet)?;
-        let keys: Vec<_> = keys.into_iter().filter_map(Key::parse).take(MOST_KEYS).collect();
-        if keys.is_empty() { Err(InvalidKeySet) } else { Ok(Self(keys)) }
-    }
-
-    /// The keys of this name, or all of them where a token names none.
-    pub(super) fn named(&self, id: Option<&str>) -> impl Iterator<Item = &Key> {
-        self.0.iter().filter(move |key| id.is_none() || key.id.as_deref() == id)
-    }
-}
-
-impl Key {
-    fn parse(json: &RawValue) -> Option<Self> {
-        // A key is an object: derived code would take an array as well.
-        Object::parse(json.get().as_bytes()).ok()?;
-        let jwk: Jwk = serde_json::from_str(json.get()).ok()?;
-        if jwk.common.public_key_use.as_ref().is_some_and(|used| *used != PublicKeyUse::Signature) {
-            return None;
-        }
-        let algorithms: &[Algorithm] = match (&jwk.algorithm, jwk.common.key_algorithm) {
-            (AlgorithmParameters::RSA(_), None) => &[
-                Algorithm::RS256,
-                Algorithm::RS384,
-                Algorithm::RS512,
-                Algorithm::PS256,
-                Algorithm::PS384,
-                Algorithm::PS512,
-            ],
-            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::RS256)) => &[Algorithm::RS256],
-            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::RS384)) => &[Algorithm::RS384],
-            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::RS512)) => &[Algorithm::RS512],
-            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS256)) => &[Algorithm::PS256],
-            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS384)) => &[Algorithm::PS384],
-            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS512)) => &[Algorithm::PS512],
-            (AlgorithmParameters::EllipticCurve(key), None | Some(KeyAlgorithm::ES256))
-                if key.curve == EllipticCurve::P256 =>
-            {
-                &[Algorithm::ES256]
-            }
-            (AlgorithmParameters::EllipticCurve(key), None | Some(KeyAlgorithm::ES384))
-                if key.curve == EllipticCurve::P384 =>
-            {
-                &[Algorithm::ES384]
-            }
-            (AlgorithmParameters::OctetKeyPair(_), None | Some(KeyAlgorithm::EdDSA)) => &[Algorithm::EdDSA],
-            _ => return None,
-        };
-        let key = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self { id: jwk.common.key_id, algorithms, key })
-    }
-
-    pub(super) fn verifies(&self, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm)
-    }
-}
-
-pub(super) fn is_symmetric(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
-}
 
 /// The keys of an issuer, kept up to date. The last ones that could be read stay.
 #[derive(Clone)]
@@ -153,6 +64,8 @@ struct Reading {
     failures: u32,
     /// Why the last attempt failed, as it was logged.
     failure: Option<String>,
+    /// The published keys that are not used, as they were logged.
+    left_out: BTreeSet<LeftOut>,
 }
 
 impl Keys {
@@ -171,7 +84,7 @@ impl Keys {
 
     /// The keys as they were last read; none before the first time.
     pub(super) fn current(&self) -> Arc<KeySet> {
-        self.0.published.borrow().keys.clone().unwrap_or_else(|| Arc::new(KeySet(Vec::new())))
+        self.0.published.borrow().keys.clone().unwrap_or_default()
     }
 
     /// Whether the keys may have changed since they were last read, because the last attempt failed.
@@ -234,6 +147,16 @@ impl Keys {
                         "the keys of callers' tokens can be read again"
                     );
                 }
+                for LeftOut { id, reason } in keys.left_out().difference(&reading.left_out) {
+                    tracing::warn!(
+                        kid = id,
+                        reason,
+                        from = self.setting(),
+                        host = self.host(),
+                        "a published key is not used"
+                    );
+                }
+                reading.left_out.clone_from(keys.left_out());
                 self.0.published.send_replace(Published { keys: Some(Arc::new(keys)), is_failing: false });
             }
             Err(error) => {
@@ -329,52 +252,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Cause> {
     Ok(read_small_file(path, MOST_BYTES as u64)?.to_vec())
 }
 
-impl fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
-    }
-}
-
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys").field("source", &self.0.source).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The example of RFC 8037, appendix A.2.
-    const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-
-    fn keys(set: &str) -> Option<usize> {
-        KeySet::parse(set.as_bytes()).ok().map(|KeySet(keys)| keys.len())
-    }
-
-    #[test]
-    fn a_key_set_is_an_object_with_a_list_of_objects() {
-        assert_eq!(keys(&format!(r#"{{"keys":[{KEY}]}}"#)), Some(1));
-        assert_eq!(keys(&format!("\u{feff}{{\"keys\":[{KEY},{KEY}],\"x\":[]}}")), Some(2));
-        for set in [
-            format!("[[{KEY}]]"),
-            format!("[{KEY}]"),
-            format!(r#"[{{"keys":[{KEY}]}}]"#),
-            format!(r#"{{"keys":{KEY}}}"#),
-            format!(r#"{{"keys":[[{KEY}]]}}"#),
-            format!(r#"{{"keys":[{KEY}],"keys":[]}}"#),
-            r#"{"keys":[["OKP","Ed25519","11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"]]}"#.to_owned(),
-            r#"{"keys":[]}"#.to_owned(),
-            KEY.to_owned(),
-        ] {
-            assert_eq!(keys(&set), None, "{set}");
-        }
-    }
-
-    #[test]
-    fn a_key_that_cannot_be_read_concerns_no_other() {
-        for odd in ["null", "[]", "[[]]", r#"{"kty":5}"#, r#"{"kty":"\ud800"}"#, r#"{"kty":1e999}"#] {
-            assert_eq!(keys(&format!(r#"{{"keys":[{odd},{KEY}]}}"#)), Some(1), "{odd}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod both;
 mod certificates;
+mod jose;
 mod keys;
 mod readiness;
 mod tokens;

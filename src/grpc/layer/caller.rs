@@ -155,12 +155,12 @@ impl CallerCheck {
             }
             None if self.certificates => {
                 let PeerCertificate(names) = certificate.ok_or(Refused::NoCertificate)?;
-                names.iter().cloned().map(Identity::Certificate).collect()
+                names.to_vec()
             }
             None => return Ok(None),
         };
         let Some(allowed) = &self.allowed else {
-            return Ok(Some(identities.into_iter().next().unwrap_or(Identity::Certificate(String::new()))));
+            return Ok(identities.into_iter().next());
         };
         let with_access = |identity: &Identity| Some((allowed.access(identity)?, identity.clone()));
         match identities.iter().filter_map(with_access).max_by_key(|(access, _)| *access) {

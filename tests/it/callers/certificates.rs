@@ -164,6 +164,28 @@ async fn uris_and_dns_names_are_names() {
 }
 
 #[tokio::test]
+async fn a_rule_for_dns_names_allows_no_uri_and_a_star_no_empty_or_encoded_part() {
+    let rules = "cert:**.crm.example.com=write,cert:spiffe://prod/ns/*/sa/onboarding=write";
+    let tls = WithCallers::start(rules).await;
+    for name in [
+        "spiffe://evil/a.crm.example.com",
+        "urn:a.crm.example.com",
+        "*.crm.example.com",
+        "spiffe://prod/ns//sa/onboarding",
+        "spiffe://prod/ns/a%2Fb/sa/onboarding",
+        "spiffe://prod/ns/a%2fb/sa/onboarding",
+        "spiffe://prod/ns/a%3Ab/sa/onboarding",
+        "spiffe://prod/ns/%2E%2E/sa/onboarding",
+    ] {
+        let mut client = tls.caller(&[name]).client(tls.service.grpc);
+        tls.service.assert_refuses(NOT_ALLOWED, "not_allowed", list(&mut client, None)).await;
+    }
+    for name in ["eu.crm.example.com", "EU.CRM.Example.com", "spiffe://prod/ns/eu/sa/onboarding"] {
+        list(&mut tls.caller(&[name]).client(tls.service.grpc), None).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_may_read_does_not_write() {
     let tls = WithCallers::start("cert:reader=read,cert:writer=write").await;
     let id = create(&mut tls.caller(&["writer"]).client(tls.service.grpc), None).await.unwrap();

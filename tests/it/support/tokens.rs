@@ -13,7 +13,10 @@ use aws_lc_rs::{
     hmac,
     rand::SystemRandom,
     rsa,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+        KeyPair as _, RSA_PKCS1_SHA256,
+    },
 };
 use axum::{Router, http::StatusCode, routing::get};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -32,6 +35,8 @@ pub(crate) struct TokenKey {
 enum KeyPair {
     Rsa(rsa::KeyPair),
     P256(EcdsaKeyPair),
+    P521(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
 }
 
 impl TokenKey {
@@ -43,10 +48,20 @@ impl TokenKey {
         Self { id, pair: KeyPair::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()) }
     }
 
+    pub(crate) fn es512(id: &'static str) -> Self {
+        Self { id, pair: KeyPair::P521(EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap()) }
+    }
+
+    pub(crate) fn ed25519(id: &'static str) -> Self {
+        Self { id, pair: KeyPair::Ed25519(Ed25519KeyPair::generate().unwrap()) }
+    }
+
     fn algorithm(&self) -> &'static str {
         match self.pair {
             KeyPair::Rsa(_) => "RS256",
             KeyPair::P256(_) => "ES256",
+            KeyPair::P521(_) => "ES512",
+            KeyPair::Ed25519(_) => "Ed25519",
         }
     }
 
@@ -63,6 +78,13 @@ impl TokenKey {
                 let point = pair.public_key().as_ref();
                 json!({"kty": "EC", "crv": "P-256", "x": encoded(&point[1..33]), "y": encoded(&point[33..])})
             }
+            KeyPair::P521(pair) => {
+                let point = pair.public_key().as_ref();
+                json!({"kty": "EC", "crv": "P-521", "x": encoded(&point[1..67]), "y": encoded(&point[67..])})
+            }
+            KeyPair::Ed25519(pair) => {
+                json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(pair.public_key().as_ref())})
+            }
         };
         key["kid"] = json!(self.id);
         key["alg"] = json!(self.algorithm());
@@ -74,7 +96,8 @@ impl TokenKey {
     pub(crate) fn public_bytes(&self) -> &[u8] {
         match &self.pair {
             KeyPair::Rsa(pair) => pair.public_key().as_ref(),
-            KeyPair::P256(pair) => pair.public_key().as_ref(),
+            KeyPair::P256(pair) | KeyPair::P521(pair) => pair.public_key().as_ref(),
+            KeyPair::Ed25519(pair) => pair.public_key().as_ref(),
         }
     }
 
@@ -83,7 +106,12 @@ impl TokenKey {
     }
 
     pub(crate) fn sign_with_header(&self, header: &Value, claims: &Value) -> String {
-        let text = unsigned(header, claims);
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// Signs what is no JSON, or JSON that no writer makes.
+    pub(crate) fn sign_text(&self, header: &str, claims: &str) -> String {
+        let text = format!("{}.{}", encoded(header.as_bytes()), encoded(claims.as_bytes()));
         let signature = match &self.pair {
             KeyPair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
@@ -91,9 +119,10 @@ impl TokenKey {
                 pair.sign(&RSA_PKCS1_SHA256, &rng, text.as_bytes(), &mut signature).unwrap();
                 signature
             }
-            KeyPair::P256(pair) => {
+            KeyPair::P256(pair) | KeyPair::P521(pair) => {
                 pair.sign(&SystemRandom::new(), text.as_bytes()).unwrap().as_ref().to_vec()
             }
+            KeyPair::Ed25519(pair) => pair.sign(text.as_bytes()).as_ref().to_vec(),
         };
         format!("{text}.{}", encoded(&signature))
     }
