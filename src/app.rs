@@ -288,7 +288,8 @@ fn store(
     };
     let connect =
         || -> Result<RedisStore, Cause> { Ok(RedisStore::connect(url.clone(), org_id, retention)?) };
-    Ok(Arc::new(connect().map_err(StartError::Store)?))
+    let store = connect().map_err(StartError::Store)?;
+    Ok(Arc::new(store.with_tls(config.redis_tls.clone())))
 }
 
 /// Keeps what comes from files and from the issuer of tokens up to date, and what is known of the store,

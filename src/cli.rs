@@ -220,7 +220,8 @@ fn value<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, argument: &str)
 
 fn http_url(text: &str) -> Result<Uri, &'static str> {
     let url = text.parse().ok();
-    let is_http = |url: &Uri| matches!(url.scheme_str(), Some("http" | "https"));
+    // These ports are plaintext, and there is no TLS here.
+    let is_http = |url: &Uri| url.scheme_str() == Some("http") && url.host().is_some();
     url.filter(is_http).ok_or("must be an http URL, as in http://127.0.0.1:9090")
 }
 
@@ -281,7 +282,9 @@ mod tests {
             let parsed = parse_words(words).unwrap();
             assert!(matches!(&parsed, Command::Health { address } if address == expected), "{parsed:?}");
         }
-        assert!(parse_words("health --address 127.0.0.1:9090").is_err());
+        for not_http in ["127.0.0.1:9090", "https://127.0.0.1:9090"] {
+            assert!(parse_words(&format!("health --address {not_http}")).is_err(), "{not_http}");
+        }
     }
 
     #[cfg(feature = "emulator")]

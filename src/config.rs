@@ -9,6 +9,7 @@ mod idempotency;
 mod load;
 mod no_proxy;
 mod parse;
+mod placeholder;
 mod problem;
 mod proxy_url;
 mod secret;
@@ -34,6 +35,7 @@ pub use self::{
 pub(crate) use self::{idempotency::fingerprint_keys, small_file::read as read_small_file};
 use crate::{
     domain::{Callers, Sandboxes},
+    idempotency::RedisTlsFiles,
     service::Recovery,
 };
 
@@ -120,6 +122,8 @@ pub enum JwksSource {
 pub struct IdempotencyConfig {
     /// The URL of the shared store; without one, memory is used.
     pub redis_url: Option<Secret>,
+    /// How TLS is spoken with it.
+    pub redis_tls: RedisTlsFiles,
     /// The keys that compare repeated requests; without them, a key of this process alone.
     pub fingerprint_keys: Option<Secret>,
     /// How long a request id is remembered, from its last change.

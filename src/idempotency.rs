@@ -36,15 +36,15 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::weakness::log_changes as log_weaknesses;
 pub use self::{
     fingerprint::{Comparison, Field, Fingerprint, FingerprintKeys, Fingerprints},
     followed_keys::FollowedKeys,
     memory::{CAPACITY, MemoryStore},
     outage::Outage,
-    redis::{InvalidRedisUrl, RedisStore},
+    redis::{RedisStore, RedisTlsFiles},
     weakness::Weakness,
 };
+pub(crate) use self::{redis::RedisUrl, weakness::log_changes as log_weaknesses};
 use crate::domain::{ConnectionId, CreatedConnection, RequestId, TestReport};
 
 /// How long a holder keeps a record without renewing its lease, outside of tests.

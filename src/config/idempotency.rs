@@ -1,8 +1,7 @@
 //! The settings of the record of creations.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::Invalid,
-    idempotency::{FingerprintKeys, SEND_WITHIN},
+    idempotency::{FingerprintKeys, RedisTlsFiles, RedisUrl, SEND_WITHIN},
     service::{Recovery, SearchFirst},
 };
 
@@ -22,6 +21,8 @@ const SHORTEST_SETTLE_WINDOW: Duration = Duration::from_secs(60);
 
 pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Reported> {
     let redis_url = redis_url(source);
+    let redis_tls =
+        redis_tls(source, redis_url.as_ref().ok().map(|url| url.as_ref().map(|(_, is_tls)| *is_tls)));
     // An unusable URL is problem enough.
     let keys = fingerprint_secret(source, matches!(redis_url, Ok(None) | Err(_)));
     let request_id = source.read("HCS_REQUEST_ID_TTL", parse::timeout);
@@ -29,7 +30,8 @@ pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Repo
     let references = source.read("HCS_DESCRIPTION_REFERENCE", parse::boolean);
     let search_first = source.read("HCS_SEARCH_FIRST", parse::search_first);
     Ok(IdempotencyConfig {
-        redis_url: redis_url?,
+        redis_url: redis_url?.map(|(url, _)| url),
+        redis_tls: redis_tls?,
         fingerprint_keys: keys?,
         request_id_ttl: request_id?,
         settle_window: settle_window?,
@@ -37,17 +39,49 @@ pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Repo
     })
 }
 
-fn redis_url(source: &mut Source) -> Result<Option<Secret>, Reported> {
-    let secret = source.read_secret("HCS_REDIS_URL")?;
-    let url = secret.as_ref().and_then(|secret| secret.read().ok());
-    let url = url.map(|url| Url::parse(url.expose_secret()));
-    match url {
-        None => Ok(secret),
-        Some(Ok(url)) if matches!(url.scheme(), "redis" | "rediss") && url.host().is_some() => Ok(secret),
-        Some(Ok(_) | Err(_)) => Err(source.report(
-            "HCS_REDIS_URL",
-            "must be a redis or rediss URL with a host, as in rediss://:PASSWORD@redis.example.com:6379",
+/// The URL, and whether it asks for TLS.
+fn redis_url(source: &mut Source) -> Result<Option<(Secret, bool)>, Reported> {
+    let Some(secret) = source.read_secret("HCS_REDIS_URL")? else { return Ok(None) };
+    let text = secret.read().map_err(|error| source.report("HCS_REDIS_URL", error.to_string()))?;
+    match RedisUrl::parse(text.expose_secret()) {
+        Ok(url) => Ok(Some((secret, url.is_tls()))),
+        Err(Invalid { sentence, .. }) => Err(source.report("HCS_REDIS_URL", sentence)),
+    }
+}
+
+/// The files of TLS. `is_tls` is what the URL says: `None` where it cannot be used, and inside where there is
+/// no URL.
+fn redis_tls(source: &mut Source, is_tls: Option<Option<bool>>) -> Result<RedisTlsFiles, Reported> {
+    let mut path = |name| source.read_optional(name, |text| Ok(PathBuf::from(text)));
+    let ca = path("HCS_REDIS_CA_FILE");
+    let certificate = path("HCS_REDIS_CLIENT_CERT_FILE");
+    let key = path("HCS_REDIS_CLIENT_KEY_FILE");
+    let (ca, certificate, key) = (ca?, certificate?, key?);
+    let client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        (Some(_), None) => {
+            let missing = "set without HCS_REDIS_CLIENT_KEY_FILE: set both or neither";
+            return Err(source.report("HCS_REDIS_CLIENT_CERT_FILE", missing));
+        }
+        (None, Some(_)) => {
+            let missing = "set without HCS_REDIS_CLIENT_CERT_FILE: set both or neither";
+            return Err(source.report("HCS_REDIS_CLIENT_KEY_FILE", missing));
+        }
+    };
+    let files = RedisTlsFiles { ca, client };
+    if let Err(error) = files.read() {
+        return Err(source.report(error.setting, error.to_string()));
+    }
+    match (files.setting(), is_tls) {
+        (Some(setting), Some(Some(false))) => Err(source.report(
+            setting,
+            "set with a redis:// URL in HCS_REDIS_URL: write rediss:// there, or unset this",
         )),
+        (Some(setting), Some(None)) => {
+            Err(source.report(setting, "set without HCS_REDIS_URL: set that as well, or unset this"))
+        }
+        _ => Ok(files),
     }
 }
 

@@ -112,7 +112,9 @@ fn listeners(
 }
 
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
-    let share_an_address = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    let share_an_address = one.ip().to_canonical() == other.ip().to_canonical()
+        || one.ip().is_unspecified()
+        || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && share_an_address
 }
 
@@ -261,6 +263,70 @@ mod tests {
     }
 
     #[test]
+    fn the_url_of_redis_is_read_as_every_connection_reads_it() {
+        let key = ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef");
+        for (bad, fix) in [
+            ("redis://:can@ary@redis", "percent-encode"),
+            ("redis://user:12/canary@redis", "percent-encode"),
+            ("redis://:canary#x@redis", "percent-encode"),
+            ("redis://redis/canary", "the number of a database"),
+            ("rediss://:canary@redis#insecure", "HCS_REDIS_CA_FILE"),
+            ("redis://canary@redis", "redis://:PASSWORD@"),
+            ("redis+sentinel://:canary@redis", "name the primary"),
+        ] {
+            assert_problem(&[("HCS_REDIS_URL", bad), key], "HCS_REDIS_URL", fix);
+            assert!(!problem(&[("HCS_REDIS_URL", bad), key]).contains("canary"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_files_of_redis_are_for_rediss_alone_and_a_pair() {
+        let key = ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef");
+        let ca = format!("{}/tests/fixtures/ca.pem", env!("CARGO_MANIFEST_DIR"));
+        let ca = ("HCS_REDIS_CA_FILE", &*ca);
+        let tls = ("HCS_REDIS_URL", "rediss://redis");
+        assert!(load(&[tls, key, ca]).is_ok());
+        assert_problem(&[("HCS_REDIS_URL", "redis://redis"), key, ca], ca.0, "write rediss://");
+        assert_problem(&[ca], ca.0, "set without HCS_REDIS_URL");
+        assert_problem(&[tls, key, (ca.0, "/no/such/file")], ca.0, "must exist");
+        let not_pem = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert_problem(&[tls, key, (ca.0, not_pem)], ca.0, "in PEM form");
+        let broken = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ca-with-a-broken-certificate.pem");
+        assert_problem(&[tls, key, (ca.0, broken)], ca.0, "in PEM form");
+        let (one, other) = ("HCS_REDIS_CLIENT_CERT_FILE", "HCS_REDIS_CLIENT_KEY_FILE");
+        assert_problem(&[tls, key, (one, ca.1)], one, other);
+        assert_problem(&[tls, key, (other, ca.1)], other, one);
+        assert_problem(&[tls, key, (one, ca.1), (other, ca.1)], other, "one private key");
+        assert_problem(&[tls, key, (one, not_pem), (other, ca.1)], one, "in PEM form");
+    }
+
+    #[test]
+    fn a_placeholder_is_refused_in_every_setting() {
+        for setting in SETTINGS {
+            for placeholder in [
+                "$(CANARY)",
+                "x$(CANARY)",
+                "${CANARY}",
+                "$CANARY",
+                "{{ .Values.canary }}",
+                "<canary>",
+                "\"canary\"",
+            ] {
+                let problem = problem(&[(setting.name, placeholder)]);
+                assert!(problem.starts_with(setting.name), "{problem}");
+                let has_fix = ["unexpanded", "template", "placeholder", "in quotes"];
+                assert!(has_fix.iter().any(|fix| problem.contains(fix)), "{placeholder}: {problem}");
+                assert!(!problem.to_lowercase().contains("canary"), "{problem}");
+            }
+            if let Some(variable) = setting.file_variable() {
+                let unset = (setting.name, "");
+                let problem = problem(&[unset, (&*variable, "$(CANARY)/x")]);
+                assert!(problem.starts_with(&variable) && problem.contains("unexpanded"), "{problem}");
+            }
+        }
+    }
+
+    #[test]
     fn every_setting_of_the_table_is_read() {
         let loaded = load(&[]).unwrap();
         let mut names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
@@ -351,6 +417,7 @@ mod tests {
         let both = |one, other| [("HCS_LISTEN", one), ("HCS_ADMIN_LISTEN", other)];
         assert_problem(&both("127.0.0.1:1", "127.0.0.1:1"), "HCS_ADMIN_LISTEN", "another port");
         assert_problem(&both("127.0.0.1:1", "0.0.0.0:1"), "HCS_ADMIN_LISTEN", "another port");
+        assert_problem(&both("127.0.0.1:1", "[::ffff:127.0.0.1]:1"), "HCS_ADMIN_LISTEN", "another port");
         assert!(load(&both("127.0.0.1:0", "127.0.0.1:0")).is_ok());
         assert!(load(&both("127.0.0.1:1", "127.0.0.2:1")).is_ok());
     }

@@ -7,7 +7,10 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::small_file::{self, ReadError};
+use super::{
+    placeholder,
+    small_file::{self, ReadError},
+};
 
 /// A secret: given as it is, or the path of a file that is read whenever the secret is needed.
 #[derive(Clone, Debug)]
@@ -48,6 +51,19 @@ impl Secret {
         match self {
             Self::Value(value) => one_word(value.expose_secret()),
             Self::File(path) => read_file(path),
+        }
+    }
+}
+
+impl Secret {
+    /// What is wrong where something else stands in the place of the secret.
+    pub(super) fn placeholder(&self) -> Option<&'static str> {
+        match self {
+            Self::Value(value) => placeholder::problem(value.expose_secret()),
+            Self::File(path) => {
+                let content = small_file::read(path, Self::MAX_BYTES).ok()?;
+                placeholder::problem(str::from_utf8(&content).ok()?)
+            }
         }
     }
 }

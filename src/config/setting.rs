@@ -64,6 +64,17 @@ pub const SETTINGS: &[Setting] = &[
         "Sandboxes that callers may name, comma separated; * allows any.",
     ),
     secret("HCS_REDIS_URL", "URL of the shared idempotency store; where it is not set, memory is used."),
+    plain(
+        "HCS_REDIS_CA_FILE",
+        Fallback::Unset,
+        "Path of a PEM file with the authority of a rediss:// server, in place of the system's.",
+    ),
+    plain(
+        "HCS_REDIS_CLIENT_CERT_FILE",
+        Fallback::Unset,
+        "Path of a PEM file with the certificate to show a rediss:// server.",
+    ),
+    plain("HCS_REDIS_CLIENT_KEY_FILE", Fallback::Unset, "Path of the PEM file with its private key."),
     secret(
         "HCS_FINGERPRINT_KEY",
         "Key that compares repeated requests, at least 32 bytes; required with Redis, else random.",

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use super::{
     Problem, Secret,
     effective::{Effective, Origin},
+    placeholder,
     setting::{self, Fallback, SETTINGS, Setting},
     traces,
 };
@@ -108,6 +109,10 @@ impl Source {
     pub(super) fn read_secret(&mut self, name: &'static str) -> Result<Option<Secret>, Reported> {
         let file_variable = format!("{name}_FILE");
         let (value, path) = (self.variable(name)?, self.variable(&file_variable)?);
+        if let Some(problem) = path.as_deref().and_then(placeholder::problem) {
+            self.problems.push(Problem { setting: file_variable, message: problem.to_owned() });
+            return Err(Reported);
+        }
         let (secret, origin) = match (value, path) {
             (None, None) => {
                 self.read.record_unset(name);
@@ -125,6 +130,10 @@ impl Source {
             }
         };
         self.read.record(name, "[redacted]".to_owned(), origin);
+        // Before it is called no word: the fix is another one.
+        if let Some(problem) = secret.placeholder() {
+            return Err(self.report(name, problem));
+        }
         match secret.read() {
             Ok(_) => Ok(Some(secret)),
             Err(error) => Err(self.report(name, error.to_string())),
@@ -235,6 +244,19 @@ impl Source {
 
     /// The text that was given for a setting, and where.
     fn given(&mut self, name: &'static str) -> Result<Option<(String, Origin)>, Reported> {
+        let given = self.given_as_it_is(name)?;
+        match given.as_ref().and_then(|(text, _)| placeholder::problem(text)) {
+            None => Ok(given),
+            Some(problem) => {
+                if let Some((_, origin)) = given {
+                    self.read.record(name, String::new(), origin);
+                }
+                Err(self.report(name, problem))
+            }
+        }
+    }
+
+    fn given_as_it_is(&mut self, name: &'static str) -> Result<Option<(String, Origin)>, Reported> {
         let setting = Setting::named(name);
         let Some((flag, value)) = setting.flag().zip(self.flags.remove(name)) else {
             return Ok(self.variable(name)?.map(|text| (text, Origin::Variable)));

@@ -85,10 +85,10 @@ outages! {
         "the host cannot be reached: correct the host of HCS_REDIS_URL, or repair DNS and the network between";
     /// The other end closed the connection.
     Closed = "closed",
-        "the connection was closed: the server has ended, or its port speaks TLS and HCS_REDIS_URL has to begin with rediss://";
+        "the connection was closed: the server has ended, or has as many clients as maxclients allows, or its port speaks TLS and HCS_REDIS_URL has to begin with rediss://";
     /// The TLS handshake fails.
     Tls = "tls",
-        "there is no TLS connection that both sides trust: HCS_REDIS_URL needs redis:// where the server speaks no TLS";
+        "there is no TLS connection that both sides trust: set HCS_REDIS_CA_FILE to the authority of the server's certificate, which has to name the host of HCS_REDIS_URL, and HCS_REDIS_CLIENT_CERT_FILE and HCS_REDIS_CLIENT_KEY_FILE where it asks for a certificate; a server that speaks no TLS needs redis://";
     /// What this service was given cannot be used, at the moment at which it is needed.
     Settings = "settings",
         "correct the setting; check-config checks it as well";

@@ -15,6 +15,8 @@ mod failure;
 mod inspected;
 mod inspection;
 mod scripts;
+mod tls;
+mod url;
 mod verdict;
 mod write_check;
 
@@ -27,6 +29,8 @@ use std::{
 use redis::{Script, ScriptInvocation};
 use secrecy::ExposeSecret as _;
 
+pub use self::tls::RedisTlsFiles;
+pub(crate) use self::url::RedisUrl;
 use self::{
     connection::Connection, failure::Failure, inspection::Inspection, scripts::Scripts,
     write_check::WriteCheck,
@@ -37,7 +41,7 @@ use super::{
 };
 use crate::{
     config::Secret,
-    domain::{ConnectionId, CreatedConnection, Etag, RequestId},
+    domain::{ConnectionId, CreatedConnection, Etag, Invalid, RequestId},
 };
 
 /// Keeps the records in Redis 5 or later, where a script may write after it has read the clock.
@@ -47,13 +51,8 @@ pub struct RedisStore {
     connection: Connection,
     scripts: Scripts,
     /// Of the last check, or of a step that has failed since.
-    outage: Mutex<Option<Outage>>,
+    failure: Mutex<Option<Failure>>,
 }
-
-/// The URL is not one of a Redis server. It is not repeated: it may hold a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be the URL of a Redis server, as in redis://redis:6379 or rediss://user:password@redis:6380/0")]
-pub struct InvalidRedisUrl;
 
 impl RedisStore {
     /// A store for one organization. It connects with the first step, and again after a failure, so
@@ -61,24 +60,35 @@ impl RedisStore {
     /// been replaced.
     ///
     /// # Errors
-    /// [`InvalidRedisUrl`] when the URL cannot be used.
-    pub fn connect(url: Secret, org: &str, retention: Retention) -> Result<Self, InvalidRedisUrl> {
-        let readable = url.read().map_err(|_| InvalidRedisUrl)?;
-        redis::Client::open(readable.expose_secret()).map_err(|_| InvalidRedisUrl)?;
+    /// [`Invalid`] when the URL cannot be used, which it does not repeat.
+    pub fn connect(url: Secret, org: &str, retention: Retention) -> Result<Self, Invalid> {
+        let readable = url.read().map_err(|error| Invalid::from(error.to_string()))?;
+        RedisUrl::parse(readable.expose_secret())?;
         let connection = Connection::new(url, WriteCheck::new(format!("hcs:{{{org}}}:check")));
         Ok(Self {
             org: org.to_owned(),
             retention,
             connection,
             scripts: Scripts::new(),
-            outage: Mutex::default(),
+            failure: Mutex::default(),
         })
+    }
+
+    /// The same with these files for TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: RedisTlsFiles) -> Self {
+        Self { connection: self.connection.with_tls(tls), ..self }
     }
 
     /// The same with another interval than a minute between two inspections of a server.
     #[must_use]
     pub fn inspected_every(self, interval: Duration) -> Self {
         Self { connection: self.connection.inspected_every(interval), ..self }
+    }
+
+    /// What is wrong, where there is a [`Store::outage`]: what Redis says, and what to do.
+    pub fn failure(&self) -> Option<String> {
+        self.lock_failure().as_ref().map(ToString::to_string)
     }
 
     /// The call of a script with the keys and arguments of every step on a record.
@@ -117,35 +127,28 @@ impl RedisStore {
     /// A step that fails reports an outage before the next check does. One that succeeds ends none: it may
     /// need less than a creation.
     fn note_failed_step(&self, failure: &Failure) {
-        let mut outage = self.lock_outage();
+        let mut noted = self.lock_failure();
         // Its cause is logged once, and again with each check that finds another one.
-        if outage.is_none() {
-            *outage = Some(failure.outage());
+        if noted.is_none() {
             log_outage(failure);
+            *noted = Some(failure.clone());
         }
     }
 
     fn note_check(&self, checked: Result<(), Failure>) {
-        let mut outage = self.lock_outage();
-        let before = *outage;
-        match checked {
-            Ok(()) => {
-                *outage = None;
-                if before.is_some() {
-                    tracing::info!("the idempotency store is back");
-                }
-            }
-            Err(failure) => {
-                *outage = Some(failure.outage());
-                if before != Some(failure.outage()) {
-                    log_outage(&failure);
-                }
-            }
+        let mut noted = self.lock_failure();
+        // A check finds out more than a step, as which permission is missing.
+        let before = noted.as_ref().map(ToString::to_string);
+        match &checked {
+            Ok(()) if before.is_some() => tracing::info!("the idempotency store is back"),
+            Err(failure) if before != Some(failure.to_string()) => log_outage(failure),
+            Ok(()) | Err(_) => {}
         }
+        *noted = checked.err();
     }
 
-    fn lock_outage(&self) -> MutexGuard<'_, Option<Outage>> {
-        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_failure(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A step that either happens or finds the record in another state.
@@ -178,7 +181,7 @@ fn unreadable(reply: &[&str]) -> StoreError {
 #[async_trait::async_trait]
 impl Store for RedisStore {
     fn outage(&self) -> Option<Outage> {
-        *self.lock_outage()
+        self.lock_failure().as_ref().map(Failure::outage)
     }
 
     fn weaknesses(&self) -> Vec<Weakness> {

@@ -94,6 +94,37 @@ fn a_file_that_holds_no_secret_is_refused() {
     }
 }
 
+/// As editors and shells of Windows write it.
+#[test]
+fn a_byte_order_mark_and_the_ends_of_lines_are_no_part_of_a_secret() {
+    for (name, content) in [
+        ("secret-with-a-mark", &b"\xef\xbb\xbfcanary"[..]),
+        ("secret-with-a-line", b"canary\r\n"),
+        ("secret-with-both", b"\xef\xbb\xbfcanary\r\n"),
+    ] {
+        let path = file(name, content);
+        assert_eq!(Secret::File(path.clone()).read().unwrap().expose_secret(), "canary", "{name}");
+        let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap())], &[]);
+        assert_eq!(outcome.status, 0, "{name}: {}", outcome.stderr);
+    }
+    let wide = file("secret-in-utf-16", b"\xff\xfec\0a\0n\0a\0r\0y\0");
+    let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", wide.to_str().unwrap())], &[]);
+    assert_eq!(outcome.status, 64);
+    assert!(outcome.stderr.contains("save it as UTF-8"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_file_that_holds_a_placeholder_holds_no_secret() {
+    let path = file("placeholder-secret", b"$(CANARY)\n");
+    let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap())], &[]);
+    assert_eq!(outcome.status, 64);
+    assert!(
+        outcome.stderr.contains("HCS_CLIENT_SECRET_FILE: holds an unexpanded $(NAME)"),
+        "{}",
+        outcome.stderr
+    );
+}
+
 #[test]
 fn a_file_that_can_hold_no_certificates_is_refused_and_not_waited_for() {
     let large = file("large-ca.pem", b"");

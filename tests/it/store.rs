@@ -7,12 +7,15 @@ mod model;
 mod moments;
 mod outages;
 mod outcomes;
+mod permissions;
 mod redis;
 pub(crate) mod redis_server;
 mod step;
 mod subject;
 mod suite;
 mod table;
+#[cfg(feature = "emulator")]
+mod tls;
 mod verdicts;
 pub(crate) mod weaknesses;
 

@@ -10,13 +10,15 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use redis::{AsyncConnectionConfig, Client, ScriptInvocation, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, RedisResult, ScriptInvocation, aio::MultiplexedConnection};
 use secrecy::ExposeSecret as _;
 
 use super::{
     failure::Failure,
     inspected::{INSPECTION_INTERVAL, Inspected},
     inspection::Inspection,
+    tls::RedisTlsFiles,
+    url::RedisUrl,
     write_check::WriteCheck,
 };
 use crate::{config::Secret, idempotency::Outage};
@@ -33,6 +35,7 @@ type Attempt = Shared<BoxFuture<'static, Result<(MultiplexedConnection, Arc<Insp
 /// is sound, and one whose other end vanished only times out.
 pub(super) struct Connection {
     url: Secret,
+    tls: RedisTlsFiles,
     current: Mutex<Option<Attempt>>,
     write_check: WriteCheck,
     inspected: Arc<Inspected>,
@@ -44,11 +47,17 @@ impl Connection {
     pub(super) fn new(url: Secret, write_check: WriteCheck) -> Self {
         Self {
             url,
+            tls: RedisTlsFiles::default(),
             current: Mutex::new(None),
             write_check,
             inspected: Arc::default(),
             inspection_interval: INSPECTION_INTERVAL,
         }
+    }
+
+    /// The same with these files for TLS.
+    pub(super) fn with_tls(self, tls: RedisTlsFiles) -> Self {
+        Self { tls, ..self }
     }
 
     /// The same with another age at which an inspection is repeated.
@@ -119,7 +128,8 @@ impl Connection {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current
             .get_or_insert_with(|| {
-                let attempt = connect(self.url.clone(), Arc::clone(&self.inspected)).boxed().shared();
+                let attempt = connect(self.url.clone(), self.tls.clone(), Arc::clone(&self.inspected));
+                let attempt = attempt.boxed().shared();
                 // Others wait for it, too, if the call that needed it first ends.
                 tokio::spawn(attempt.clone());
                 attempt
@@ -139,22 +149,67 @@ impl Connection {
 /// Connects to a server that can be the store. No step precedes its inspection.
 async fn connect(
     url: Secret,
+    tls: RedisTlsFiles,
     inspected: Arc<Inspected>,
 ) -> Result<(MultiplexedConnection, Arc<Inspection>), Failure> {
-    let url = url.read().map_err(|error| Failure::Failed {
-        outage: Outage::Settings,
-        words: format!("HCS_REDIS_URL: {error}"),
-    })?;
-    let client = Client::open(url.expose_secret())?;
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT));
+    let text = url.read().map_err(|error| unusable("HCS_REDIS_URL", &error))?;
+    let url = RedisUrl::parse(text.expose_secret()).map_err(|error| unusable("HCS_REDIS_URL", &error))?;
     let connecting = async {
+        let client = client(&url, &tls)?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        log_in(&url, &mut connection).await?;
         let inspection = inspected.inspect(&mut connection).await?;
         Ok((connection, inspection))
     };
-    tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| Failure::timed_out())?
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+    let failed = |failure: Failure| {
+        // A server that speaks no TLS waits for the end of what it takes for a command.
+        let is_no_tls = url.is_tls() && failure.outage() == Outage::Timeout;
+        if is_no_tls { Failure::no_tls_in_time() } else { failure }.at(&url)
+    };
+    connected.unwrap_or_else(|_| Err(Failure::timed_out())).map_err(failed)
+}
+
+fn client(url: &RedisUrl, tls: &RedisTlsFiles) -> Result<Client, Failure> {
+    let info = url.connection_info()?;
+    if url.is_tls() {
+        let certificates = tls.read().map_err(|error| unusable(error.setting, &error))?;
+        return Ok(Client::build_with_tls(info, certificates)?);
+    }
+    match tls.setting() {
+        None => Ok(Client::open(info)?),
+        Some(setting) => Err(unusable(setting, &"set with a redis:// URL: it needs rediss://")),
+    }
+}
+
+/// Sends the credentials, which the client would do as well: but it makes every error a wrong password.
+async fn log_in(url: &RedisUrl, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    if let Some(password) = url.password.as_ref().filter(|_| !url.greets()) {
+        let mut by_name = redis::cmd("AUTH");
+        if let Some(user) = &url.user {
+            by_name.arg(user);
+        }
+        match by_name.arg(password.expose_secret()).exec_async(connection).await {
+            // Before Redis 6 there are no users, only a password.
+            Err(error)
+                if error.detail().is_some_and(|detail| detail.contains("wrong number of arguments")) =>
+            {
+                redis::cmd("AUTH").arg(password.expose_secret()).exec_async(connection).await?;
+            }
+            result => result?,
+        }
+    }
+    if url.database > 0 {
+        redis::cmd("SELECT").arg(url.database).exec_async(connection).await?;
+    }
+    Ok(())
+}
+
+fn unusable(setting: &str, problem: &dyn fmt::Display) -> Failure {
+    Failure::Failed { outage: Outage::Settings, words: format!("{setting}: {problem}") }
 }
 
 impl fmt::Debug for Connection {

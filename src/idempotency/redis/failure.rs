@@ -1,6 +1,6 @@
 //! What went wrong between this service and Redis.
 
-use std::{error::Error, io, sync::Arc};
+use std::{error::Error, fmt, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError};
 
@@ -32,8 +32,23 @@ impl Failure {
         }
     }
 
+    /// The same with the address of the server.
+    pub(super) fn at(self, address: &impl fmt::Display) -> Self {
+        match self {
+            Self::Failed { outage, words } if outage != Outage::Settings => {
+                Self::Failed { outage, words: format!("{address}: {words}") }
+            }
+            other @ (Self::Failed { .. } | Self::Refused(_)) => other,
+        }
+    }
+
     pub(super) fn timed_out() -> Self {
         Self::Failed { outage: Outage::Timeout, words: "no reply in time".to_owned() }
+    }
+
+    pub(super) fn no_tls_in_time() -> Self {
+        let words = "no reply in time: does the server speak TLS at this port? If not, it needs redis://";
+        Self::Failed { outage: Outage::Timeout, words: words.to_owned() }
     }
 
     /// A command within a script that failed, with what the server says about it.

@@ -17,8 +17,8 @@ const NEW: &str = "new-key-of-at-least-thirty-two-bytes";
 
 async fn configure(server: &RedisServer, words: &[&str], password: Option<&str>) {
     let url = match password {
-        Some(password) => format!("{}?pass={password}", server.url()),
-        None => server.url(),
+        Some(password) => format!("{}?pass={password}", server.socket_url()),
+        None => server.socket_url(),
     };
     let client = redis::Client::open(url).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();

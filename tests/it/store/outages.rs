@@ -198,3 +198,39 @@ async fn a_check_leaves_nothing_behind_and_touches_no_record() {
     assert_eq!(state().await, before);
     assert_eq!(server.keys().await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_server_with_too_many_clients_closes_the_connection_and_the_cause_names_that() {
+    let Some(server) = RedisServer::start().await else { return };
+    let store = store(server.url());
+    let mut one = server.connection().await;
+    redis::cmd("CONFIG").arg("SET").arg("maxclients").arg(1).exec_async(&mut one).await.unwrap();
+    // What it says before it closes comes before the first question.
+    let cause = assert_down(&store, Outage::Closed).await;
+    assert!(cause.contains("maxclients"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_found() {
+    let Some(server) = RedisServer::start_with(&["--databases", "2"]).await else { return };
+    assert_up(&store(format!("{}/1", server.url()))).await;
+    assert_down(&store(format!("{}/2", server.url())), Outage::NoDatabase).await;
+}
+
+/// The parser of the configuration takes them, so they have to work.
+#[tokio::test]
+async fn a_percent_encoded_password_is_the_password() {
+    let Some(server) = RedisServer::start().await else { return };
+    run(&server, &["CONFIG", "SET", "requirepass", "p@ss/w?rd#1%:é"]).await;
+    let encoded = "p%40ss%2Fw%3Frd%231%25:%C3%A9";
+    for protocol in ["", "?protocol=resp2", "?protocol=resp3", "/0?protocol=3"] {
+        assert_up(&store(format!("{}{protocol}", server.url_of("", encoded)))).await;
+        assert_up(&store(format!("{}{protocol}", server.url_of("default", encoded)))).await;
+    }
+    for protocol in ["", "?protocol=resp3"] {
+        let cause =
+            assert_down(&store(format!("{}{protocol}", server.url_of("", "canary"))), Outage::WrongPassword)
+                .await;
+        assert!(!cause.contains("canary"), "{cause}");
+    }
+}

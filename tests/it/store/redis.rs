@@ -6,9 +6,7 @@ mod memory;
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{
-    Claim, InvalidRedisUrl, RedisStore, Retention, Store, StoreError,
-};
+use hubspot_connection_service::idempotency::{Claim, RedisStore, Retention, Store, StoreError};
 use secrecy::SecretString;
 use tokio::{net::TcpListener, time::Instant};
 
@@ -75,7 +73,7 @@ async fn a_password_that_comes_right_is_enough() {
         command.arg("SET").arg("requirepass").arg(password).exec_async(connection).await.unwrap();
     };
     set_password("right", &mut connection).await;
-    let url = format!("{}?pass=canary-of-a-password", server.url());
+    let url = server.url_of("", "canary-of-a-password");
     let store = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION).unwrap();
     let error = assert_unavailable(&store).await;
     assert!(!error.contains("canary") && !format!("{store:?}").contains("canary"), "{error}");
@@ -107,7 +105,7 @@ fn a_url_of_something_else_is_refused_without_repeating_it() {
         let Err(error) = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION) else {
             panic!("{url}")
         };
-        assert_eq!(error, InvalidRedisUrl);
+        assert!(!error.sentence.contains("canary"), "{error}");
     }
 }
 

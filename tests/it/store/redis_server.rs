@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     io::{self, Write as _},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Once,
@@ -19,17 +20,23 @@ use redis::{Client, Script, aio::MultiplexedConnection};
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::SecretString;
 use tokio::{
-    net::UnixStream,
+    io::copy_bidirectional,
+    net::{TcpListener, UnixStream},
     process::{Child, Command},
+    task::JoinSet,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) const ORG: &str = "1234@AdobeOrg";
 
-/// A server on a Unix socket, which keeps nothing on disk and ends with the test.
+/// A server on a Unix socket, which keeps nothing on disk and ends with the test. Redis lets no kernel choose
+/// its port, and a store takes no URL of a socket: a port of this process leads to it.
 pub(crate) struct RedisServer {
     directory: PathBuf,
     setup: Setup,
     process: Option<Child>,
+    port: SocketAddr,
+    _relay: AbortOnDropHandle<()>,
 }
 
 /// How a server is run besides.
@@ -54,7 +61,11 @@ impl RedisServer {
     pub(crate) async fn with(setup: Setup) -> Option<Self> {
         let directory = env::temp_dir().join(format!("hcs-redis-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&directory).unwrap();
-        let mut server = Self { directory, setup, process: None };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap();
+        let relay = tokio::spawn(relay(listener, directory.join(SOCKET)));
+        let relay = AbortOnDropHandle::new(relay);
+        let mut server = Self { directory, setup, process: None, port, _relay: relay };
         match server.run().await {
             Ok(()) => Some(server),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -106,19 +117,33 @@ impl RedisServer {
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.directory.join("redis.sock")
+        self.directory.join(SOCKET)
     }
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The URL for a user.
-    pub(crate) fn url_of(&self, user: &str, password: &str) -> String {
-        format!("{}?user={user}&pass={password}", self.url())
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.port)
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// The URL for a user.
+    pub(crate) fn url_of(&self, user: &str, password: &str) -> String {
+        format!("redis://{user}:{password}@{}", self.port)
+    }
+
+    /// The URL for the user that deploy/README.md shows.
+    pub(crate) async fn documented_url(&self) -> String {
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg("documented").arg(documented_user());
+        command.exec_async(&mut self.connection().await).await.unwrap();
+        let password = documented_user().into_iter().find_map(|rule| rule.strip_prefix('>')).unwrap();
+        self.url_of("documented", password)
+    }
+
+    /// For clients that are no store.
+    pub(crate) fn socket_url(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
 
@@ -127,7 +152,7 @@ impl RedisServer {
     }
 
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
-        Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+        Client::open(self.socket_url()).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
 
     pub(crate) async fn keys(&self) -> Vec<String> {
@@ -179,6 +204,27 @@ impl RedisServer {
         let milliseconds = u64::try_from(time.as_millis()).unwrap();
         let mut connection = self.connection().await;
         script.key(Self::memory()).arg(milliseconds).invoke_async::<()>(&mut connection).await.unwrap();
+    }
+}
+
+const SOCKET: &str = "redis.sock";
+
+/// What deploy/README.md allows the user of the service.
+pub(crate) fn documented_user() -> Vec<&'static str> {
+    let readme = include_str!("../../../deploy/README.md");
+    let user = readme.lines().find_map(|line| line.strip_prefix("user hubspot-connection-service "));
+    user.unwrap().split_whitespace().collect()
+}
+
+async fn relay(listener: TcpListener, socket: PathBuf) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut client, _)) = listener.accept().await {
+        client.set_nodelay(true).unwrap();
+        // Without a server the client finds the connection closed.
+        let Ok(mut server) = UnixStream::connect(&socket).await else { continue };
+        connections.spawn(async move {
+            let _ = copy_bidirectional(&mut client, &mut server).await;
+        });
     }
 }
 

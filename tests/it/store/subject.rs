@@ -10,11 +10,12 @@ use std::{
 };
 
 use hubspot_connection_service::idempotency::{
-    CAPACITY, Claim, Keep, LEASE, Lease, MemoryStore, Origin, Outcome, Recorded, Retention, Store,
+    CAPACITY, Claim, Keep, LEASE, Lease, MemoryStore, Origin, Outcome, Recorded, RedisStore, Retention, Store,
 };
+use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{RedisServer, connection, expect::assert_fresh};
+use super::{RedisServer, connection, expect::assert_fresh, redis_server::ORG};
 
 pub(crate) const RETENTION: Retention = Retention {
     request_id: Duration::from_secs(24 * 60 * 60),
@@ -41,10 +42,13 @@ impl Subject {
         Self::new(Arc::new(MemoryStore::new(RETENTION, CAPACITY)), None)
     }
 
-    /// `None` where there is no Redis and none is required.
+    /// As the user that deploy/README.md shows, who may do nothing else. `None` where there is no Redis and
+    /// none is required.
     pub(crate) async fn in_redis() -> Option<Self> {
         let server = RedisServer::start().await?;
-        Some(Self::new(Arc::new(server.store(RETENTION)), Some(server)))
+        let url = SecretString::from(server.documented_url().await);
+        let store = RedisStore::connect(url.into(), ORG, RETENTION).unwrap();
+        Some(Self::new(Arc::new(store), Some(server)))
     }
 
     fn new(store: Arc<dyn Store>, server: Option<RedisServer>) -> Self {

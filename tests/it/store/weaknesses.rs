@@ -1,19 +1,14 @@
 //! What is found out about a server that may forget, or cannot be the store.
 
-use std::{mem::discriminant, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use hubspot_connection_service::idempotency::{
-    CAPACITY, Claim, Keep, MemoryStore, Origin, Recorded, RedisStore, Store, StoreError, Weakness,
+    CAPACITY, Claim, MemoryStore, RedisStore, Store, StoreError, Weakness,
 };
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 
-use super::{
-    RedisServer, lease,
-    redis_server::ORG,
-    step::{Reply, Step, Word},
-    subject::RETENTION,
-};
+use super::{RedisServer, lease, redis_server::ORG, subject::RETENTION};
 
 /// A server that forgets nothing, but for what these arguments change.
 async fn server(arguments: &[&str]) -> Option<RedisServer> {
@@ -192,7 +187,7 @@ async fn a_server_that_evicts_no_more_remembers_from_then_on() {
 async fn a_user_who_may_not_ask_leaves_everything_unknown_and_works() {
     let Some(server) = server(&[]).await else { return };
     run(&server, &["ACL", "SETUSER", "blind", "on", ">pass", "~*", "+@all", "-info"]).await;
-    let store = store(format!("{}?user=blind&pass=pass", server.url()));
+    let store = store(server.url_of("blind", "pass"));
     store.claim(&lease(), 0).await.unwrap();
     let [Weakness::Unknown(facts)] = &store.weaknesses()[..] else { panic!("{:?}", store.weaknesses()) };
     assert_eq!(
@@ -218,55 +213,6 @@ async fn either_protocol_of_redis_is_understood() {
     let store = store(format!("{}?protocol=resp3", server.url()));
     store.claim(&lease(), 0).await.unwrap();
     assert_eq!(names(&store), [""; 0]);
-}
-
-/// The user that deploy/README.md shows.
-#[tokio::test]
-async fn the_documented_user_may_do_all_that_is_needed_and_no_more() {
-    let readme = include_str!("../../../deploy/README.md");
-    let user = readme.lines().find_map(|line| line.strip_prefix("user hubspot-connection-service ")).unwrap();
-    let Some(server) = server(&[]).await else { return };
-    let set_user = ["ACL", "SETUSER", "documented"].into_iter().chain(user.split_whitespace());
-    run(&server, &set_user.collect::<Vec<_>>()).await;
-    let password = user.split_whitespace().find_map(|word| word.strip_prefix('>')).unwrap();
-    let url = format!("{}?user=documented&pass={password}", server.url());
-    let store = store(url.clone());
-    every_step(&store).await;
-    assert_eq!(names(&store), [""; 0]);
-
-    let client = redis::Client::open(url).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    for words in [
-        &["CONFIG", "GET", "*"][..],
-        &["FLUSHALL"],
-        &["KEYS", "*"],
-        &["SET", "something-else", "x"],
-        &["SHUTDOWN"],
-        &["ACL", "LIST"],
-    ] {
-        let mut command = redis::cmd(words[0]);
-        let result = command.arg(&words[1..]).exec_async(&mut connection).await;
-        let code = result.as_ref().map_err(|error| error.code());
-        assert_eq!(code, Err(Some("NOPERM")), "{words:?}: {result:?}");
-    }
-}
-
-/// Takes every step that a store has, as far as that goes.
-async fn every_step(store: &dyn Store) {
-    store.check().await;
-    assert!(store.is_available());
-    let before = [Step::Claim, Step::Renew, Step::Release, Step::Claim];
-    let done = Step::Done("c-1", Origin::Reply, Keep::RememberUnverified);
-    let after = [Step::Abandon, Step::Claim, done, Step::Verified("c-1", Word::Passed)];
-    let taken = [&before[..], &Step::OF_A_LOST_CREATION, &after].concat();
-    assert!(Step::ALL.iter().all(|step| taken.iter().any(|other| discriminant(other) == discriminant(step))));
-    let held = lease();
-    for step in taken {
-        let reply = step.take(store, &held, 0).await;
-        assert!(!matches!(reply, Reply::Lost | Reply::Unreadable), "{step:?}: {reply:?}");
-    }
-    let forgotten = Step::Done("c-2", Origin::Reply, Keep::Forget).take(store, &lease(), 0).await;
-    assert_eq!(forgotten, Reply::Recorded(Recorded::Done));
 }
 
 /// The file of deploy/components/redis, without the users, and with the directory of the test.
