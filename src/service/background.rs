@@ -49,6 +49,11 @@ impl Background {
         self.drain.cancelled().await;
     }
 
+    /// Whether the process is about to end.
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
     /// Tells the tasks that the process is about to end, and waits for the last one.
     pub async fn drain(&self) {
         self.drain.cancel();

@@ -205,14 +205,24 @@ impl<F: FlowService> Creation<F> {
         let (store, lease, clock) =
             (Arc::clone(&self.parts.store), self.lease.clone(), self.parts.wall_clock);
         let give_up = Instant::now() + self.parts.retention.request_id;
+        let background = self.parts.background.clone();
         self.parts.background.spawn(async move {
             let mut pause = FIRST_PAUSE;
             while Instant::now() < give_up {
+                let is_last = background.is_draining();
                 match store.done(&lease, &connection, Origin::Reply, keep, clock()).await {
                     Err(StoreError::Unavailable(_) | StoreError::Full | StoreError::LeaseLost) => {}
                     Ok(_) | Err(StoreError::Unreadable(_)) => break,
                 }
-                sleep(pause).await;
+                // A retry finds the connection by a search; a store that is down must not hold up the end.
+                if is_last {
+                    tracing::warn!(request_id = %lease.request_id, connection_id = %connection.id, "a connection stays unrecorded: the process ends while the store is down");
+                    break;
+                }
+                tokio::select! {
+                    () = background.draining() => {}
+                    () = sleep(pause) => {}
+                }
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         });

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tonic::Status;
 
+use crate::chaos::redis::SharedRedis;
 use crate::support::{Process, ServiceProcess, Signal, credentials, in_time, request, start_emulator, until};
 
 const CREATE: &str = "POST /connections";
@@ -126,6 +127,57 @@ async fn a_drain_that_takes_too_long_ends_with_1() {
         let warning =
             output.log_lines().into_iter().find(|line| line["level"] == "WARN" && line["creations"] == 1);
         assert!(warning.is_some(), "{output:?}");
+    }
+}
+
+/// What is waited for at the end must be there: a store that is down is not.
+#[tokio::test]
+async fn a_store_that_is_down_does_not_hold_up_the_end() {
+    for threads in THREADS {
+        let Some(mut redis) = SharedRedis::start().await else { return };
+        let url = redis.url().to_owned();
+        let settings =
+            [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef"), threads];
+        let (emulator, service) = start(&settings).await;
+        let call = slow_creation(&emulator, &service, "1s").await;
+        redis.server().kill().await;
+        // It is created, and cannot be recorded.
+        let created = in_time("the creation", call).await.unwrap().unwrap();
+        assert_eq!(created.id, emulator.connections()[0].id);
+        // Another one ends before it is sent, and leaves its lease.
+        service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
+        let started = Instant::now();
+        let (status, output) = service.stop().await;
+        assert_eq!(status.code(), Some(0), "{output:?}");
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        let is_warned = |line: &Value| line["level"] == "WARN" && line["connection_id"] == json!(created.id);
+        assert!(output.log_lines().iter().any(is_warned), "{output:?}");
+    }
+}
+
+/// Nor do the others: the collector of traces, the issuer of keys, Adobe.
+#[tokio::test]
+async fn nothing_else_that_is_down_holds_up_the_end() {
+    // What connects there waits in vain.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", silent.local_addr().unwrap());
+    for dead in [&*silent, "http://127.0.0.1:1"] {
+        let token_url = format!("{dead}/ims/token/v3");
+        let keys_url = format!("{dead}/keys");
+        let service = ServiceProcess::with(&[
+            ("HCS_IMS_URL", &token_url),
+            ("HCS_FLOW_SERVICE_URL", &format!("{dead}/data/foundation/flowservice")),
+            ("HCS_JWT_ISSUER", "https://issuer.example"),
+            ("HCS_JWT_AUDIENCE", "service"),
+            ("HCS_JWT_JWKS_URL", &keys_url),
+            ("HCS_CALLERS", "jwt:*=write"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", dead),
+        ])
+        .await;
+        let started = Instant::now();
+        let (status, output) = service.stop().await;
+        assert_eq!(status.code(), Some(0), "{output:?}");
+        assert!(started.elapsed() < Duration::from_secs(12), "{dead}: {:?}", started.elapsed());
     }
 }
 
