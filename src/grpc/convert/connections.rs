@@ -77,8 +77,12 @@ pub(in crate::grpc) fn list(
 fn parse_page_size(page_size: i32) -> Result<u8, Invalid> {
     match u8::try_from(page_size) {
         Ok(0) => Ok(DEFAULT_PAGE_SIZE),
-        Ok(page_size @ 1..=LARGEST_PAGE_SIZE) => Ok(page_size),
-        Ok(_) | Err(_) => Err(Invalid::new(InvalidReason::OutOfRange, "must be 1 to 100, or 0 for 50")),
+        Err(_) if page_size < 0 => {
+            Err(Invalid::new(InvalidReason::OutOfRange, "must not be negative: 1 to 100, or 0 for 50"))
+        }
+        // A client that asks for more gets as much as there is (AIP-158).
+        Ok(page_size) => Ok(page_size.min(LARGEST_PAGE_SIZE)),
+        Err(_) => Ok(LARGEST_PAGE_SIZE),
     }
 }
 
@@ -137,13 +141,13 @@ mod tests {
     #[test]
     fn a_page_has_fifty_connections_unless_another_size_is_asked_for() {
         let size = |page_size| proto::ListHubSpotConnectionsRequest { page_size, ..Default::default() };
-        for (asked, given) in [(0, 50), (1, 1), (100, 100)] {
+        for (asked, given) in [(0, 50), (1, 1), (100, 100), (101, 100), (256 + 50, 100), (i32::MAX, 100)] {
             match list(size(asked), &sandboxes()).unwrap() {
                 List::Page(command) => assert_eq!(command.page_size, given),
                 List::Count { .. } => panic!("a count"),
             }
         }
-        for asked in [-1, 101, 256 + 50, i32::MIN, i32::MAX] {
+        for asked in [-1, -256 + 50, i32::MIN] {
             let violations = violated(list(size(asked), &sandboxes()));
             assert_eq!(violations, [("page_size", InvalidReason::OutOfRange)], "{asked}");
         }

@@ -63,12 +63,12 @@ async fn the_hubspot_connections_of_a_sandbox_are_listed_newest_first() {
 async fn a_page_is_as_large_as_asked_for() {
     let service = TestService::start().await;
     let created = create(&service, 101).await;
-    for (page_size, length) in [(0, 50), (1, 1), (7, 7), (50, 50), (100, 100)] {
+    for (page_size, length) in [(0, 50), (1, 1), (7, 7), (50, 50), (100, 100), (101, 100), (i32::MAX, 100)] {
         let page = list(&service, page_of(page_size, "")).await.unwrap();
         assert_eq!(ids(&page), created[..length]);
         assert!(!page.next_page_token.is_empty());
     }
-    for page_size in [-1, 101, i32::MAX, i32::MIN] {
+    for page_size in [-1, i32::MIN] {
         let failure = list(&service, page_of(page_size, "")).await.unwrap_err();
         assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
         assert_eq!(failure.violations[0].0, "page_size");
@@ -128,7 +128,7 @@ async fn every_bad_field_is_named_at_once() {
     let query = ListHubSpotConnectionsRequest {
         sandbox_name: "Prod".to_owned(),
         count_only: true,
-        ..page_of(101, "x")
+        ..page_of(-1, "x")
     };
     let failure = list(&service, query).await.unwrap_err();
     let fields: Vec<_> = failure.violations.iter().map(|(field, _)| field.as_str()).collect();
