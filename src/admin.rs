@@ -1,29 +1,45 @@
 //! The admin port: plaintext, for the kubelet and for people inside the pod.
 
 mod observed;
+mod server;
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
     http::{
         HeaderMap, HeaderName, StatusCode,
         header::{CONTENT_TYPE, VARY},
     },
+    middleware::{Next, from_fn_with_state},
+    response::Response,
     routing::get,
 };
-use tonic::service::Routes;
+use tokio::net::TcpListener;
+use tonic::{body::Body, service::Routes};
 use tower_http::compression::CompressionLayer;
 
 pub use self::observed::Observed;
 use crate::{
-    grpc::MAX_MESSAGE_SIZE,
+    grpc::{MAX_MESSAGE_SIZE, StreamLimits, streams},
     health::Health,
     idempotency::Store,
     metrics::{Format, Metrics},
     readiness::Readiness,
 };
+
+/// Serves the admin port, until it is dropped.
+pub async fn serve(
+    listener: TcpListener,
+    health: Health,
+    readiness: Readiness,
+    observed: Observed,
+    metrics: Metrics,
+) {
+    let router = router(&health, readiness, observed, metrics.clone());
+    server::serve(listener, router, metrics).await;
+}
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
@@ -32,9 +48,11 @@ use crate::{
 /// without it and other replicas miss it too, and then has a line about it. It has another line for each
 /// weakness of the store. `/metrics` is in the text format that the client asks for, compressed where the
 /// client accepts that.
-pub fn router(health: &Health, readiness: Readiness, observed: Observed, metrics: Metrics) -> Router {
+fn router(health: &Health, readiness: Readiness, observed: Observed, metrics: Metrics) -> Router {
+    let limits = Arc::new(StreamLimits::of_admin(metrics.calls.clone()));
     Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
+        .layer(from_fn_with_state(limits, limited))
         .route("/livez", get(|| async { "ok\n" }))
         .merge(
             Router::new()
@@ -48,6 +66,15 @@ pub fn router(health: &Health, readiness: Readiness, observed: Observed, metrics
         )
         // gRPC clients take a 404 for UNIMPLEMENTED, and people take it for what it is.
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
+}
+
+/// Limits the checks and watches of the health.
+async fn limited(State(limits): State<Arc<StreamLimits>>, request: Request, next: Next) -> Response {
+    let request = Box::new(request.map(Body::new));
+    let next = async |request: Box<http::Request<Body>>| {
+        next.run(request.map(axum::body::Body::new)).await.map(Body::new)
+    };
+    streams(&limits, request, next).await.map(axum::body::Body::new)
 }
 
 async fn readyz(

@@ -140,7 +140,7 @@ impl App {
             request_timeout: config.request_timeout,
             reflection: config.reflection,
             callers,
-            metrics: metrics.calls.clone(),
+            metrics: metrics.clone(),
         };
         Ok(Self {
             grpc,
@@ -205,8 +205,8 @@ impl App {
         }
         let mut serving = tokio::spawn(server::serve(grpc, serving));
         // Until the process ends: probes and people ask while it drains, too.
-        let admin_router = admin::router(&health, readiness.clone(), observed, metrics);
-        let admin = tokio::spawn(axum::serve(admin, admin_router).into_future());
+        let admin = admin::serve(admin, health.clone(), readiness.clone(), observed, metrics);
+        let admin = tokio::spawn(admin);
 
         let becoming_ready = async {
             if !is_ready {

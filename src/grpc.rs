@@ -5,15 +5,15 @@ mod connections;
 mod convert;
 mod layer;
 pub(crate) mod page_token;
+mod reflection;
 mod render;
 mod status;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use axum::middleware::from_fn_with_state;
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic::{codec::CompressionEncoding, service::Routes};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Service as _;
 
@@ -22,24 +22,29 @@ use self::{
     layer::{
         Request, Response,
         admission::{Admission, admission},
-        call_log::call_log,
+        call_log::{PROBES, call_log},
         caller::caller,
         codec_status::codec_status,
         content_type::content_type,
         deadline::deadline,
         drain::drain,
+        encoding::encoding,
+        metadata::metadata,
     },
 };
 use crate::{
     domain::Sandboxes,
     flow_service::FlowService,
-    metrics::CallMetrics,
+    metrics::{CallMetrics, Metrics, method},
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionServiceServer},
     server::Handler,
     service::Service,
 };
 
-pub use self::layer::caller::CallerCheck;
+pub use self::layer::{
+    caller::CallerCheck,
+    streams::{StreamLimits, streams},
+};
 
 /// The full name of the service, as paths and health checks know it.
 pub const SERVICE_NAME: &str = proto::hub_spot_connection_service_server::SERVICE_NAME;
@@ -58,8 +63,8 @@ pub struct Options {
     pub reflection: bool,
     /// How callers are checked.
     pub callers: CallerCheck,
-    /// Where calls are counted.
-    pub metrics: CallMetrics,
+    /// Where calls are counted, and what is none.
+    pub metrics: Metrics,
 }
 
 /// Everything that the gRPC port serves. Whatever happens in it is an answer. Streams without an end
@@ -71,19 +76,24 @@ pub fn handler<F: FlowService>(
     stopping: CancellationToken,
 ) -> Handler {
     let Options { sandboxes, request_timeout, reflection, callers, metrics } = options;
-    let mut routes = Routes::new(health.max_decoding_message_size(MAX_MESSAGE_SIZE));
+    let mut routes = Routes::new(
+        health.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
+    );
     if reflection {
-        routes = with_reflection(routes);
+        routes = reflection::add_to(routes);
     }
     let services = Services {
         admission: Admission::new(service.calls()),
         connections: HubSpotConnectionServiceServer::new(Connections { service, sandboxes })
-            .max_decoding_message_size(MAX_MESSAGE_SIZE),
-        // A watch of the health and a reflection stream last as long as the caller likes, who would hold
-        // up the drain.
-        endless: routes.into_axum_router().layer(from_fn_with_state(stopping, drain)).into(),
+            .max_decoding_message_size(MAX_MESSAGE_SIZE)
+            .accept_compressed(CompressionEncoding::Gzip),
+        limits: StreamLimits::of_grpc(metrics.calls.clone()),
+        others: routes.prepare(),
+        has_reflection: reflection,
+        stopping,
     };
-    let common = Common { request_timeout, callers, metrics: Arc::new(metrics) };
+    let calls = Arc::new(metrics.calls.clone());
+    let common = Common { request_timeout, callers, calls, metrics };
     let shared = Arc::new((common, services));
     Handler::new(move |request| {
         let shared = Arc::clone(&shared);
@@ -99,7 +109,8 @@ pub fn handler<F: FlowService>(
 struct Common {
     request_timeout: Duration,
     callers: CallerCheck,
-    metrics: Arc<CallMetrics>,
+    calls: Arc<CallMetrics>,
+    metrics: Metrics,
 }
 
 /// Puts what concerns every call before the services: from those outwards.
@@ -108,7 +119,7 @@ async fn layered(
     request: Request,
     services: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let Common { request_timeout, callers, metrics } = common;
+    let Common { request_timeout, callers, calls, metrics } = common;
     // Closest to the codec, whose failures it translates.
     let services = async |request| codec_status(MAX_MESSAGE_SIZE, request, services).await;
     // Before anything else is looked at, and before a stranger can take anybody's room.
@@ -116,35 +127,60 @@ async fn layered(
     // From here on time counts: waiting, receiving and working.
     let services = async |request| deadline(*request_timeout, request, services).await;
     // Nothing else is worth the time of what follows.
-    let services = async |request| content_type(request, services).await;
+    let services = async |request| encoding(metrics, request, services).await;
+    let services = async |request| content_type(metrics, request, services).await;
+    let services = async |request| metadata(metrics, request, services).await;
     // A bug must not cost the connection, and with it the calls of others.
     let services = async |request| {
         let answered = AssertUnwindSafe(services(request)).catch_unwind().await;
         answered.unwrap_or_else(|_panic| status::internal().into_http())
     };
     // Outermost, so that every call has its line, with the code that the caller sees.
-    call_log(metrics, request, services).await
+    call_log(calls, request, services).await
 }
 
 /// The services.
 struct Services<F: FlowService> {
     admission: Admission,
     connections: HubSpotConnectionServiceServer<Connections<F>>,
-    endless: Routes,
+    /// What stands before all others.
+    limits: StreamLimits,
+    others: Routes,
+    has_reflection: bool,
+    stopping: CancellationToken,
 }
 
 impl<F: FlowService> Services<F> {
-    async fn answer(&self, metrics: &CallMetrics, request: Request) -> Response {
-        if !is_of_service(request.uri().path()) {
-            let Ok(response) = self.endless.clone().call(*request).await;
-            return response;
+    async fn answer(&self, metrics: &Metrics, request: Request) -> Response {
+        let path = request.uri().path();
+        if !self.has_method(path) {
+            metrics.requests_refused.get_or_create(&"unknown_method".into()).inc();
+            return status::unknown_method(path).into_http();
+        }
+        if !is_of_service(path) {
+            // A watch of the health and a reflection stream last as long as the caller likes.
+            return streams(&self.limits, request, async |request| {
+                drain(&self.stopping, request, async |request| {
+                    let Ok(response) = self.others.clone().call(*request).await;
+                    response
+                })
+                .await
+            })
+            .await;
         }
         // Before anything is read of a call that has no room. Health checks always have.
-        admission((&self.admission, metrics), request, async |request| {
+        admission((&self.admission, &metrics.calls), request, async |request| {
             let Ok(response) = self.connections.clone().call(*request).await;
             response
         })
         .await
+    }
+
+    fn has_method(&self, path: &str) -> bool {
+        if path.starts_with("/grpc.reflection.") && !self.has_reflection {
+            return false;
+        }
+        PROBES.contains(&path) || method(path).is_some()
     }
 }
 
@@ -152,21 +188,6 @@ impl<F: FlowService> Services<F> {
 fn is_of_service(path: &str) -> bool {
     let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME));
     method.is_some_and(|method| method.starts_with('/'))
-}
-
-/// Adds both versions of the reflection service: older clients know only the first.
-fn with_reflection(routes: Routes) -> Routes {
-    let builder = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // Lets grpcurl print the details of errors.
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-    };
-    let valid = "the descriptors are compiled in";
-    routes
-        .add_service(builder().build_v1().expect(valid).max_decoding_message_size(MAX_MESSAGE_SIZE))
-        .add_service(builder().build_v1alpha().expect(valid).max_decoding_message_size(MAX_MESSAGE_SIZE))
 }
 
 #[cfg(test)]
@@ -179,8 +200,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_internal_error_that_says_nothing_of_its_cause() {
-        let (callers, metrics) = (CallerCheck::default(), Arc::default());
-        let common = Common { request_timeout: Duration::from_secs(1), callers, metrics };
+        let (callers, metrics) = (CallerCheck::default(), Metrics::default());
+        let calls = Arc::new(metrics.calls.clone());
+        let common = Common { request_timeout: Duration::from_secs(1), callers, calls, metrics };
         let mut request = Request::default();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         let response = layered(&common, request, async |_| panic!("canary")).await;

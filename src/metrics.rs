@@ -74,9 +74,11 @@ pub struct Metrics {
     pub tls_handshake_failures: Family<Reason, Counter>,
     /// Calls refused for their caller, by reason.
     pub callers_refused: Family<Reason, Counter>,
+    /// Requests that are no calls, by reason.
+    pub requests_refused: Family<Reason, Counter>,
     /// Connections of callers that crossed a limit, by the limit.
     pub connections_cut: Family<Reason, Counter>,
-    /// Connections of callers that were ended because there was no call.
+    /// Connections of callers that ended for want of calls.
     pub connections_idle: Family<Reason, Counter>,
     registry: Arc<Registry>,
 }
@@ -151,8 +153,10 @@ const CALLERS_REFUSED: [&str; 12] = [
     "token_signature",
     "unknown_key",
 ];
-const LIMITS: [&str; 4] = ["connections", "flood", "preface", "resets"];
-const IDLENESS: [&str; 2] = ["first_call", "idle"];
+const REQUESTS_REFUSED: [&str; 6] =
+    ["encoding", "http1", "media_type", "metadata", "not_http", "unknown_method"];
+const LIMITS: [&str; 6] = ["admin_connections", "connections", "flood", "preface", "resets", "unread"];
+const IDLENESS: [&str; 3] = ["first_call", "idle", "probe"];
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -224,6 +228,8 @@ impl Default for Metrics {
             by_reason("tls_handshake_failures", "TLS handshakes that failed", &HANDSHAKE_FAILURES);
         let callers_refused =
             by_reason("callers_refused", "Calls refused for their caller", &CALLERS_REFUSED);
+        let requests_refused =
+            by_reason("requests_refused", "Requests that are no calls of this service", &REQUESTS_REFUSED);
         let connections_cut =
             by_reason("connections_cut", "Connections of callers that crossed a limit", &LIMITS);
         let connections_idle =
@@ -243,6 +249,7 @@ impl Default for Metrics {
             jwks_failures,
             tls_handshake_failures,
             callers_refused,
+            requests_refused,
             connections_cut,
             connections_idle,
             registry: Arc::new(registry),

@@ -6,6 +6,7 @@
 //! peer that does not go on.
 
 mod connection;
+mod opening;
 mod slots;
 mod traffic;
 
@@ -22,7 +23,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
 
-use self::{connection::Connection, slots::Slots};
+pub(crate) use self::slots::{Held, PerKey, network};
+use self::{
+    connection::{Connection, PROBE},
+    slots::Slots,
+};
 use crate::{
     domain::Identity,
     hardening::file_limit,
@@ -61,22 +66,39 @@ pub struct Shutdown {
     pub kill: CancellationToken,
 }
 
-/// The address that a call comes from, as the log has it, in the extensions of its request.
+/// The address that a call comes from, in the extensions of its request.
 #[derive(Clone, Debug)]
-pub struct Peer(Arc<str>);
+pub struct Peer {
+    address: SocketAddr,
+    text: Arc<str>,
+}
 
 impl Peer {
-    /// The address as text.
+    /// The address, which is that of one connection.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as the log has it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Self {
-        Self(address.to_string().into())
+        Self { address, text: address.to_string().into() }
     }
 }
+
+/// Cancelled when the connection of a call begins to end, in the extensions of its request: what ends only
+/// with its connection ends then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ending(pub(crate) CancellationToken);
+
+/// In the extensions of a response that is there before all of it is: a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endless;
 
 /// The names in the certificate of the peer, which the handshake has checked, in the extensions of a
 /// request.
@@ -183,17 +205,25 @@ async fn serve_one(serving: Serving, under_way: TaskTracker, stream: TcpStream, 
     let Some(tls) = tls else { return connection(None).serve(stream).await };
 
     // The configuration of this moment: one that is replaced later does not concern this connection.
-    let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+    let handshake = async {
+        // Load balancers and monitors look whether the port is open, and say nothing.
+        let is_probe = !matches!(stream.peek(&mut [0]).await, Ok(1..));
+        if is_probe { None } else { Some(TlsAcceptor::from(tls.current()).accept(stream).await) }
+    };
     let failure = tokio::select! {
         () = after(&connection_ends, FIRST_WORDS) => return,
         handshake = timeout(HANDSHAKE_TIMEOUT, handshake) => match handshake {
-            Ok(Ok(stream)) => {
+            Ok(None) => {
+                counted.connections_idle.get_or_create(&PROBE.into()).inc();
+                return;
+            }
+            Ok(Some(Ok(stream))) => {
                 let (_, session) = stream.get_ref();
                 let certificate = session.peer_certificates().and_then(|chain| chain.first());
                 let names = certificate.map(|certificate| certificate_names(certificate).into());
                 return connection(names.map(PeerCertificate)).serve(stream).await;
             }
-            Ok(Err(error)) => handshake_failure(&error),
+            Ok(Some(Err(error))) => handshake_failure(&error),
             Err(_) => "timeout",
         },
     };

@@ -35,6 +35,8 @@ const MOST_BYTES: u64 = 1 << 20;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The one protocol of gRPC.
 const H2: &[u8] = b"h2";
+/// Spoken only to say that it is not: without it a client learns nothing but that the handshake failed.
+const HTTP1: &[u8] = b"http/1.1";
 
 /// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +128,7 @@ impl Contents {
         }
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| TlsError::NoKey)?;
         let mut config = builder.with_single_cert(chain, key).map_err(TlsError::Mismatch)?;
-        config.alpn_protocols = vec![H2.to_vec()];
+        config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
         if self.client_ca.is_some() {
             // A session that is resumed would go on without the certificate's dates being looked at again.
             config.session_storage = Arc::new(NoServerSessionStorage {});

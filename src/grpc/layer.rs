@@ -9,10 +9,13 @@ pub(super) mod codec_status;
 pub(super) mod content_type;
 pub(super) mod deadline;
 pub(super) mod drain;
+pub(super) mod encoding;
+pub(super) mod metadata;
+pub(super) mod streams;
 
 use tonic::body::Body;
 
 /// What layers get. In a box: the future of each layer has room for it, and is copied as it is built.
-pub(super) type Request = Box<http::Request<Body>>;
+pub(crate) type Request = Box<http::Request<Body>>;
 /// What layers answer.
-pub(super) type Response = http::Response<Body>;
+pub(crate) type Response = http::Response<Body>;

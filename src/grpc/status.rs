@@ -3,6 +3,7 @@
 
 mod connection;
 mod creation;
+mod size;
 mod upstream;
 
 use std::{collections::HashMap, time::Duration};
@@ -21,6 +22,7 @@ pub(super) use self::{
     creation::creation_failed,
 };
 use super::{
+    SERVICE_NAME,
     convert::{self, Violation},
     layer::caller::Refused,
 };
@@ -117,7 +119,6 @@ impl Answer {
 
     fn build(mut self) -> Status {
         spans::note("reason", self.reason.as_str_name());
-        self.details.set_error_info(self.reason.as_str_name(), DOMAIN, self.metadata);
         let mut trailers = MetadataMap::new();
         match self.retry_after {
             Some(delay) => {
@@ -128,7 +129,16 @@ impl Answer {
                 trailers.insert(name, MetadataValue::from_static(value));
             }
         }
-        Status::with_error_details_and_metadata(self.code, self.message, self.details, trailers)
+        loop {
+            self.details.set_error_info(self.reason.as_str_name(), DOMAIN, self.metadata.clone());
+            let (message, details) = (self.message.clone(), self.details.clone());
+            let status =
+                Status::with_error_details_and_metadata(self.code, message, details, trailers.clone());
+            if size::fits(&status) || !size::shorten(&mut self.message, &mut self.metadata, &mut self.details)
+            {
+                return status;
+            }
+        }
     }
 }
 
@@ -259,6 +269,94 @@ pub(super) fn overloaded() -> Status {
 
 fn too_many(message: &str) -> Answer {
     Answer::new(Code::ResourceExhausted, Reason::Overloaded, message).retry_after(DEFAULT_RETRY)
+}
+
+/// A check, a watch or a reflection stream beyond those that there may be.
+pub(super) fn too_many_streams() -> Status {
+    too_many(
+        "too many health checks, watches or reflection streams are open: use one watch for each connection, \
+         and end what is not needed",
+    )
+    .build()
+}
+
+/// A stream whose connection or service ends.
+pub(super) fn stream_ended(is_stopping: bool) -> Status {
+    Status::unavailable(if is_stopping {
+        "the service is stopping: open the stream again"
+    } else {
+        "the connection has reached its maximum age: open the stream again"
+    })
+}
+
+/// A stream on which nothing was asked for too long.
+pub(super) fn idle_stream() -> Status {
+    Status::unavailable("nothing was asked for a while: open the stream again")
+}
+
+/// A method that there is not.
+pub(super) fn unknown_method(path: &str) -> Status {
+    let message = if path.starts_with("/grpc.reflection.") {
+        "reflection is switched off (HCS_REFLECTION): use the proto files".to_owned()
+    } else {
+        let services = [SERVICE_NAME, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
+        format!(
+            "there is no method {}: this server has the services {}. Check the package, the service and \
+             the method in the client, and its version",
+            cut(path),
+            services.join(", ")
+        )
+    };
+    Answer::new(Code::Unimplemented, Reason::InvalidRequest, message).build()
+}
+
+/// A compression that is not supported.
+pub(super) fn unknown_encoding(encoding: &[u8]) -> Status {
+    let message = format!(
+        "messages with the grpc-encoding {} cannot be read: send them with gzip or without compression",
+        cut(&String::from_utf8_lossy(encoding))
+    );
+    let mut status = Answer::new(Code::Unimplemented, Reason::InvalidRequest, message).build();
+    let supported = MetadataValue::from_static("gzip,identity");
+    status.metadata_mut().insert("grpc-accept-encoding", supported);
+    status
+}
+
+/// More metadata than any call has.
+pub(super) fn metadata_too_large(limit: usize) -> Status {
+    Answer::new(
+        Code::ResourceExhausted,
+        Reason::RequestTooLarge,
+        format!(
+            "the metadata of the call is larger than {limit} bytes: a token or a header that a proxy has added \
+             is too large"
+        ),
+    )
+    .build()
+}
+
+/// The start of what a caller has sent, for a message.
+pub(super) fn cut(text: &str) -> String {
+    const MOST_CHARACTERS: usize = 128;
+    text.chars().filter(|c| !c.is_control()).take(MOST_CHARACTERS).collect()
+}
+
+/// What the codec makes of a message that it cannot read. Other failures stay what they are.
+pub(super) fn codec_failed(error: Status, limit: usize) -> Status {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the codec has no others, and a stream may")]
+    match error.code() {
+        // The size as it is sent, and the size after it was decompressed.
+        Code::OutOfRange | Code::ResourceExhausted => request_too_large(limit),
+        // The code that gRPC asks for.
+        Code::Internal if error.message().contains("compressed-flag") => Answer::new(
+            Code::Internal,
+            Reason::InvalidRequest,
+            "the message says that it is compressed, and the call has no grpc-encoding that says how",
+        )
+        .build(),
+        Code::Internal => undecodable_request(),
+        _ => error,
+    }
 }
 
 /// A request message over the size limit.

@@ -36,7 +36,7 @@ const FAULTS: [&str; 6] =
 const EXPECTED: [&str; 5] =
     ["DEADLINE_EXCEEDED", "FAILED_PRECONDITION", "INTERNAL", "UNAVAILABLE", "UNKNOWN"];
 /// Why calls are shed.
-const SHED: [&str; 2] = ["max_in_flight", "max_creations"];
+const SHED: [&str; 3] = ["max_in_flight", "max_creations", "max_streams"];
 
 /// The calls of this service's callers.
 #[derive(Clone, Debug)]
@@ -113,6 +113,11 @@ impl CallMetrics {
     /// A call was refused because as many are under way as may be.
     pub fn shed_call(&self) {
         self.shed.get_or_create(&SHED[0].into()).inc();
+    }
+
+    /// A check or watch of the health, or a reflection stream, was refused because there are as many as may be.
+    pub fn shed_stream(&self) {
+        self.shed.get_or_create(&SHED[2].into()).inc();
     }
 
     /// Counts the creations that were refused because as many are under way as may be.

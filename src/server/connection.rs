@@ -10,13 +10,14 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
 
 use super::{
-    FIRST_WORDS, Handler, Lifetimes, Peer, PeerCertificate, Shutdown, after,
+    Ending, Endless, FIRST_WORDS, Handler, Lifetimes, Peer, PeerCertificate, Shutdown, after,
+    opening::{self, Opening, PREFACE},
     traffic::{Counted, Traffic},
 };
 use crate::metrics::Metrics;
@@ -30,19 +31,29 @@ const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// One client's share: more calls at once need more connections, which spread over replicas.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
-/// The largest message twice: whoever sends more finds out before it has sent much more.
-const STREAM_WINDOW: u32 = 128 * 1024;
+/// What all calls of a connection may have sent that nobody has read: what a connection costs at most
+/// depends on it. It is the least that the protocol allows, and about the largest message.
+const WINDOW: u32 = 65_535;
 /// Ends a connection whose peer provokes stream errors without end (hyper's own default).
 const MAX_LOCAL_RESETS: usize = 1024;
-/// What gRPC clients allow for metadata as well, and room for a bearer token.
-const MAX_HEADER_LIST_SIZE: u32 = 16 * 1024;
+/// Beyond it HTTP/2 refuses a call with the status 431, which no gRPC client can explain: the service's own
+/// limit is well below.
+const MAX_HEADER_LIST_SIZE: u32 = 64 * 1024;
 /// How long a connection lives at most while its callers are sent elsewhere. A caller that watches the
 /// health waits that long for another replica where a balancer stands before them, and all of them
 /// together do not come back at once.
 const LEAVING_AGE: Duration = Duration::from_secs(1);
 /// Finds peers that are gone without a word.
+/// A peer that has not taken an answer by then reads none.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection that is being ended may take once all its calls are answered. Its peer may be
+/// gone, and would hold up the drain.
+const LAST_READ: Duration = Duration::from_secs(5);
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a connection ended before its first byte.
+pub(super) const PROBE: &str = "probe";
 
 pub(super) struct Connection {
     pub(super) handler: Handler,
@@ -56,14 +67,46 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    pub(super) async fn serve(self, mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let cut = |limit: &'static str| {
+            self.metrics.connections_cut.get_or_create(&limit.into()).inc();
+            tracing::info!(peer = %self.peer, limit, "cut a connection at its limit");
+        };
+        let refused = |reason: &'static str| {
+            self.metrics.requests_refused.get_or_create(&reason.into()).inc();
+            tracing::info!(peer = %self.peer, reason, "refused a connection that does not begin with HTTP/2");
+        };
+        let opening = tokio::select! {
+            // Without a preface there is no call to finish.
+            () = after(&self.shutdown.drain, FIRST_WORDS) => return,
+            opening = timeout(PREFACE_TIMEOUT, opening::read(&mut stream)) => opening,
+        };
+        match opening {
+            Ok(Ok(Opening::Http2)) => self.serve_http2(stream).await,
+            Ok(Ok(Opening::Http1 { is_head })) => {
+                refused("http1");
+                opening::refuse_http1(stream, is_head).await;
+            }
+            Ok(Ok(Opening::Unknown)) => refused("not_http"),
+            // A port that is looked at is no event.
+            Ok(Ok(Opening::Nothing) | Err(_)) => {
+                self.metrics.connections_idle.get_or_create(&PROBE.into()).inc();
+            }
+            Err(_) => cut("preface"),
+        }
+    }
+
+    async fn serve_http2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self { handler, peer, certificate, lifetimes, shutdown, under_way, metrics } = self;
         let traffic = Traffic::default();
-        let stream = Counted { stream, traffic: traffic.clone() };
+        let stream = Counted { stream, read: PREFACE, traffic: traffic.clone() };
         let calls = traffic.clone();
         let text = Peer::from(peer);
+        let ending = Ending(CancellationToken::new());
+        let ends = ending.0.clone();
         let service = service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(text.clone());
+            request.extensions_mut().insert(ending.clone());
             if let Some(certificate) = &certificate {
                 request.extensions_mut().insert(certificate.clone());
             }
@@ -78,8 +121,8 @@ impl Connection {
             let answer = under_way.track_future(handler.answer(request));
             async move {
                 let response = answer.await;
-                call.is_answered();
-                // A stream is a call until its end.
+                call.is_answered(response.extensions().get::<Endless>().is_some());
+                // It is a call until all of its answer is on its way.
                 Ok::<_, std::convert::Infallible>(response.map(|body| {
                     body.map_frame(move |frame| {
                         let _under_way = &call;
@@ -91,7 +134,8 @@ impl Connection {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
             .max_local_error_reset_streams(MAX_LOCAL_RESETS)
             .max_header_list_size(MAX_HEADER_LIST_SIZE)
             .keep_alive_interval(PING_INTERVAL)
@@ -108,8 +152,8 @@ impl Connection {
             () = sleep(with_jitter(lifetimes.max_age)) => "age",
             () = after(&shutdown.leave, LEAVING_AGE.mul_f64(fastrand::f64())) => "leave",
             () = shutdown.drain.cancelled() => "drain",
-            () = silence(&traffic, PREFACE_TIMEOUT) => return cut("preface"),
             limit = traffic.crossed() => return cut(limit),
+            () = unread(&traffic) => return cut("unread"),
             limit = idleness(&traffic) => {
                 // Nothing out of the ordinary: clients connect before they call, and keep connections.
                 metrics.connections_idle.get_or_create(&limit.into()).inc();
@@ -118,22 +162,46 @@ impl Connection {
         };
         tracing::debug!(%peer, end, "ending a connection");
         connection.as_mut().graceful_shutdown();
+        let finish = async {
+            // Who watches the health hears from it as long as it can be asked.
+            if end == "leave" {
+                shutdown.drain.cancelled().await;
+            }
+            ends.cancel();
+            answered(&traffic).await;
+        };
         tokio::select! {
             result = &mut connection => log_end(result, peer),
             () = sleep(lifetimes.grace) => tracing::info!(%peer, "cut a connection that did not finish in time"),
             limit = traffic.crossed() => cut(limit),
-            // Without a preface there is no call to finish, and hyper would wait for it for ever.
-            () = silence(&traffic, FIRST_WORDS) => {}
+            () = finish => tracing::debug!(%peer, "a peer does not take its last answers"),
             () = shutdown.kill.cancelled() => {}
         }
     }
 }
 
-/// Resolves when the peer has not sent the preface in time.
-async fn silence(traffic: &Traffic, time: Duration) {
-    sleep(time).await;
-    if traffic.is_http2() {
-        std::future::pending().await
+/// Resolves when the peer has not taken an answer for too long.
+async fn unread(traffic: &Traffic) {
+    loop {
+        let since = traffic.unread_since();
+        let due = since.unwrap_or_else(Instant::now) + UNREAD_TIMEOUT;
+        if since.is_some() && due <= Instant::now() {
+            return;
+        }
+        sleep_until(due).await;
+    }
+}
+
+/// Resolves when every call has been answered for so long that the peer should have read it all.
+async fn answered(traffic: &Traffic) {
+    let began = Instant::now();
+    loop {
+        let since = traffic.answered_since().map(|since| since.max(began));
+        let due = since.unwrap_or_else(Instant::now) + LAST_READ;
+        if since.is_some() && due <= Instant::now() {
+            return;
+        }
+        sleep_until(due).await;
     }
 }
 
@@ -318,7 +386,7 @@ mod tests {
         let (stream, served) = connect(&Shutdown::default());
         let (mut sender, _client) = handshake(stream).await;
         let mut given_up = 0;
-        while tokio::time::timeout(Duration::from_millis(1), call(&mut sender)).await.is_err() {
+        while timeout(Duration::from_millis(1), call(&mut sender)).await.is_err() {
             given_up += 1;
             assert!(given_up < 2000, "nobody minds");
         }

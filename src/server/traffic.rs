@@ -5,6 +5,7 @@
 //! more than its calls need, or gives up most of them.
 
 use std::{
+    collections::BTreeSet,
     io,
     pin::Pin,
     sync::{
@@ -20,8 +21,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The length of the preface (RFC 9113, section 3.4).
-const PREFACE_LENGTH: u64 = 24;
 /// What a peer may send beyond its calls: some 60,000 pings, of which a client sends one in seconds.
 const SPARE_BYTES: u64 = 1 << 20;
 /// What comes with a call: the largest message twice, its headers, and frames about them.
@@ -48,6 +47,12 @@ struct Calls {
     /// Whether there was one.
     any: bool,
     last_end: Instant,
+    /// Those that are not answered yet.
+    unanswered: usize,
+    last_answer: Instant,
+    /// Those whose whole answer waits for the peer, since when, each with its number.
+    unread: BTreeSet<(Instant, u64)>,
+    next_number: u64,
     /// How many more bytes may come.
     allowed: u64,
     /// How many were given up, less those that were answered.
@@ -61,6 +66,10 @@ impl Default for Calls {
             under_way: 0,
             any: false,
             last_end: Instant::now(),
+            unanswered: 0,
+            last_answer: Instant::now(),
+            unread: BTreeSet::new(),
+            next_number: 0,
             allowed: SPARE_BYTES,
             given_up: 0,
             limit: "",
@@ -69,10 +78,6 @@ impl Default for Calls {
 }
 
 impl Traffic {
-    pub(super) fn is_http2(&self) -> bool {
-        self.0.received.load(Ordering::Relaxed) >= PREFACE_LENGTH
-    }
-
     /// Whether there was no call so far.
     pub(super) fn is_unused(&self) -> bool {
         !self.calls().any
@@ -84,14 +89,26 @@ impl Traffic {
         (calls.under_way == 0).then_some(calls.last_end)
     }
 
+    /// Since when the peer has been waited for to take an answer, where it is.
+    pub(super) fn unread_since(&self) -> Option<Instant> {
+        self.calls().unread.first().map(|(since, _)| *since)
+    }
+
+    /// Since when every call has been answered; `None` where one is not.
+    pub(super) fn answered_since(&self) -> Option<Instant> {
+        let calls = self.calls();
+        (calls.unanswered == 0).then_some(calls.last_answer)
+    }
+
     /// Notes the begin of a call.
     pub(super) fn begin(&self) -> Call {
         let mut calls = self.calls();
         calls.any = true;
         calls.under_way += 1;
+        calls.unanswered += 1;
         let received = self.0.received.load(Ordering::Relaxed);
         calls.allowed = (calls.allowed + BYTES_PER_CALL).min(received + MOST_BYTES_AHEAD);
-        Call { traffic: self.clone(), is_answered: false, is_broken_off: Arc::default() }
+        Call { traffic: self.clone(), is_answered: false, unread: None, is_broken_off: Arc::default() }
     }
 
     /// Resolves when the peer has crossed a limit, with its name.
@@ -112,11 +129,18 @@ impl Traffic {
         }
     }
 
-    fn end(&self, is_answered: bool) {
+    fn end(&self, call: &Call) {
         let mut calls = self.calls();
         calls.under_way -= 1;
         calls.last_end = Instant::now();
-        if is_answered {
+        if !call.is_answered {
+            calls.unanswered -= 1;
+            calls.last_answer = calls.last_end;
+        }
+        if let Some(unread) = &call.unread {
+            calls.unread.remove(unread);
+        }
+        if call.is_answered && !call.is_broken_off.load(Ordering::Relaxed) {
             calls.given_up = calls.given_up.saturating_sub(1);
         } else {
             calls.given_up += 1;
@@ -136,12 +160,25 @@ impl Traffic {
 pub(super) struct Call {
     traffic: Traffic,
     is_answered: bool,
+    /// Where it is among those whose answer waits for the peer.
+    unread: Option<(Instant, u64)>,
     is_broken_off: Arc<AtomicBool>,
 }
 
 impl Call {
     /// Notes that the answer has begun: what becomes of it is not the peer's doing alone.
-    pub(super) fn is_answered(&mut self) {
+    /// A stream has more to say later; what is no stream is all there.
+    pub(super) fn is_answered(&mut self, is_stream: bool) {
+        let mut calls = self.traffic.calls();
+        calls.unanswered -= 1;
+        calls.last_answer = Instant::now();
+        if !is_stream {
+            let unread = (calls.last_answer, calls.next_number);
+            calls.next_number += 1;
+            calls.unread.insert(unread);
+            self.unread = Some(unread);
+        }
+        drop(calls);
         self.is_answered = true;
     }
 
@@ -154,8 +191,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let is_broken_off = self.is_broken_off.load(Ordering::Relaxed);
-        self.traffic.end(self.is_answered && !is_broken_off);
+        self.traffic.end(self);
     }
 }
 
@@ -171,6 +207,8 @@ impl BrokenOff {
 /// A stream that counts what it receives.
 pub(super) struct Counted<S> {
     pub(super) stream: S,
+    /// What was read of it already.
+    pub(super) read: &'static [u8],
     pub(super) traffic: Traffic,
 }
 
@@ -180,6 +218,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.read.is_empty() {
+            let (now, later) = self.read.split_at(self.read.len().min(buf.remaining()));
+            buf.put_slice(now);
+            self.read = later;
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
         self.traffic.receive(buf.filled().len() - before);

@@ -1,7 +1,9 @@
 //! Each row of the error table: its code, its reason, its details.
 
 mod fields;
+mod protocol;
 mod reasons;
+mod size;
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
@@ -12,7 +14,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::Code;
 
-use crate::support::{Failure, TestService, credentials, framed, request};
+use crate::support::{Failure, TestService, counted, credentials, framed, post, request};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
@@ -74,10 +76,15 @@ async fn a_message_of_another_type_is_the_callers_mistake() {
 #[tokio::test]
 async fn what_is_not_grpc_is_an_unsupported_media_type() {
     let service = TestService::start().await;
-    for content_type in ["application/json", "application/grpcx", "text/plain"] {
-        let (status, _) = service.post(&[("content-type", content_type)], Vec::new()).await;
-        assert_eq!(status, 415, "{content_type}");
+    let others = ["application/json", "application/grpcx", "application/grpc-web+proto", "text/plain"];
+    for content_type in others {
+        let response = post(service.grpc, &[("content-type", content_type)], Vec::new()).await;
+        assert_eq!(response.status(), 415, "{content_type}");
+        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+        assert!(response.text().await.unwrap().contains("application/grpc"), "{content_type}");
     }
+    let refused = "hubspot_connection_requests_refused_total{reason=\"media_type\"}";
+    assert_eq!(counted(service.admin, refused).await, 4);
 }
 
 #[tokio::test]

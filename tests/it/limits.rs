@@ -3,23 +3,22 @@
 //! What takes time (no preface, no first call, no call any more) is tested with a paused clock, beside
 //! the limits.
 
+mod admin;
+mod opening;
 mod peer;
+mod streams;
 
 use std::time::Duration;
 
 use hubspot_connection_service::proto::{CreateHubSpotConnectionRequest, ListHubSpotConnectionsRequest};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tonic::Code;
 
 use self::peer::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, Peer, RST_STREAM, Received,
     SETTINGS, WINDOW_UPDATE, call, frame,
 };
-use crate::support::{Failure, TestService, framed, request};
+use crate::support::{Failure, TestService, counted, framed, request};
 
 const LIST: &str = "ListHubSpotConnections";
 /// The error code of a stream that was not begun (RFC 9113, section 7).
@@ -150,7 +149,7 @@ async fn headers_without_end_are_cut() {
 }
 
 #[tokio::test]
-async fn a_call_with_too_large_headers_is_refused_and_far_too_large_ones_are_cut() {
+async fn a_call_with_too_large_metadata_is_refused_and_far_too_large_ones_are_cut() {
     let service = TestService::start().await;
     let with_headers = |number, kib: usize| {
         let block = call(LIST, &[("x-large", &"x".repeat(kib * 1024))]);
@@ -162,15 +161,22 @@ async fn a_call_with_too_large_headers_is_refused_and_far_too_large_ones_are_cut
     };
     let mut peer = Peer::connect(service.grpc).await;
     beside(&service, async {
-        for (number, kib, is_taken) in [(0, 15, true), (1, 17, false)] {
+        // The service refuses what is not far beyond its limit, HTTP/2 the rest.
+        for (number, kib, is_call) in [(0, 15, true), (1, 17, true), (2, 60, true), (3, 65, false)] {
             assert!(peer.send(&with_headers(number, kib)).await);
             let answer = end_of(&mut peer, stream(number)).await;
-            assert_eq!(answer.payload[0] == STATUS_200, is_taken, "{answer:?}");
+            assert_eq!(answer.payload[0] == STATUS_200, is_call, "{kib} {answer:?}");
         }
-        peer.send(&with_headers(2, 1024)).await;
+        peer.send(&with_headers(4, 1024)).await;
         assert!(!peer.is_served().await);
     })
     .await;
+    let refused = "hubspot_connection_requests_refused_total{reason=\"metadata\"}";
+    assert_eq!(counted(service.admin, refused).await, 2);
+    let (_, failure) = service.post(&[("x-large", &"x".repeat(17 * 1024))], framed(&[])).await;
+    let failure = failure.unwrap();
+    assert_eq!(failure.row(), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
+    assert!(failure.message.contains("metadata"), "{failure:?}");
 }
 
 #[tokio::test]
@@ -252,18 +258,6 @@ async fn connections_that_do_nothing_keep_nobody_out() {
         for connection in &mut connections {
             assert!(connection.is_served().await);
         }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_peer_that_speaks_something_else_is_cut() {
-    let service = TestService::start().await;
-    let mut peer = TcpStream::connect(service.grpc).await.unwrap();
-    beside(&service, async {
-        peer.write_all(b"GET / HTTP/1.1\r\nhost: service\r\n\r\n").await.unwrap();
-        // However it ends.
-        let _ = peer.read_to_end(&mut Vec::new()).await;
     })
     .await;
 }

@@ -20,7 +20,7 @@ const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
 /// Every family, as an idle service shows it that speaks no TLS.
-const FAMILIES: [(&str, &str); 41] = [
+const FAMILIES: [(&str, &str); 43] = [
     ("rpc_server_call_duration_seconds", "histogram"),
     ("http_client_request_duration_seconds", "histogram"),
     ("hubspot_connection_build_info", "gauge"),
@@ -35,6 +35,7 @@ const FAMILIES: [(&str, &str); 41] = [
     ("hubspot_connection_upstream_throttled_total", "counter"),
     ("hubspot_connection_idempotency_claims_total", "counter"),
     ("hubspot_connection_idempotency_store_up", "gauge"),
+    ("hubspot_connection_idempotency_store_outage", "gauge"),
     ("hubspot_connection_idempotency_store_weakness", "gauge"),
     ("hubspot_connection_creations_total", "counter"),
     ("hubspot_connection_reconciliations_total", "counter"),
@@ -53,6 +54,7 @@ const FAMILIES: [(&str, &str); 41] = [
     ("hubspot_connection_jwks_failures_total", "counter"),
     ("hubspot_connection_tls_handshake_failures_total", "counter"),
     ("hubspot_connection_callers_refused_total", "counter"),
+    ("hubspot_connection_requests_refused_total", "counter"),
     ("hubspot_connection_connections_cut_total", "counter"),
     ("hubspot_connection_connections_idle_total", "counter"),
     ("process_cpu_seconds_total", "counter"),

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use hubspot_connection_service::{app::Drained, grpc::SERVICE_NAME, proto};
+use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
@@ -11,7 +12,7 @@ use tonic::{Code, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::{
     v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        ExtensionRequest, ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
         server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
     },
     v1alpha,
@@ -158,7 +159,7 @@ async fn health_and_reflection_take_no_larger_messages_than_the_service() {
     let admin = HealthClient::new(self::channel(service.admin).await).check(large()).await.unwrap_err();
     assert_eq!(admin.code(), Code::OutOfRange);
 
-    // The reflection service ends a stream that it cannot read on, and goes on with others.
+    // A stream that cannot be read on ends with the same error, and others go on.
     let ask = |host: String| ServerReflectionRequest {
         host,
         message_request: Some(MessageRequest::ListServices(String::new())),
@@ -166,7 +167,8 @@ async fn health_and_reflection_take_no_larger_messages_than_the_service() {
     let mut client = ServerReflectionClient::new(channel);
     let requests = tokio_stream([ask("x".repeat(65_536))]).chain(stream::pending());
     let mut answers = client.server_reflection_info(requests).await.unwrap().into_inner();
-    assert_eq!(answers.message().await.unwrap(), None);
+    let failure = Failure::from(answers.message().await.unwrap_err());
+    assert_eq!(failure.row(), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
     let mut answers =
         client.server_reflection_info(tokio_stream([ask(String::new())])).await.unwrap().into_inner();
     next(&mut answers).await;
@@ -242,6 +244,69 @@ fn tokio_stream<T: Send + 'static, const N: usize>(
     items: [T; N],
 ) -> impl futures_util::Stream<Item = T> + Send + 'static {
     stream::iter(items)
+}
+
+/// What the response to each of these is: a file, or the code of an error.
+fn outcome(response: MessageResponse) -> Result<usize, i32> {
+    match response {
+        MessageResponse::FileDescriptorResponse(files) => Ok(files.file_descriptor_proto.len()),
+        MessageResponse::AllExtensionNumbersResponse(numbers) => Ok(numbers.extension_number.len()),
+        MessageResponse::ErrorResponse(error) => {
+            assert!(!error.error_message.is_empty());
+            Err(error.error_code)
+        }
+        MessageResponse::ListServicesResponse(list) => Ok(list.service.len()),
+    }
+}
+
+#[tokio::test]
+async fn what_reflection_does_not_find_is_a_response_and_the_stream_goes_on() {
+    const NOT_FOUND: Result<usize, i32> = Err(5);
+    const INVALID_ARGUMENT: Result<usize, i32> = Err(3);
+    let extension = |containing_type: &str| ExtensionRequest {
+        containing_type: containing_type.to_owned(),
+        extension_number: 50_000,
+    };
+    let requests = [
+        (Some(MessageRequest::FileContainingSymbol("no.such.Symbol".to_owned())), NOT_FOUND),
+        (Some(MessageRequest::FileByFilename("no/such.proto".to_owned())), NOT_FOUND),
+        (Some(MessageRequest::FileContainingExtension(extension("google.protobuf.Timestamp"))), NOT_FOUND),
+        (Some(MessageRequest::AllExtensionNumbersOfType("no.such.Type".to_owned())), NOT_FOUND),
+        (Some(MessageRequest::AllExtensionNumbersOfType("google.rpc.ErrorInfo".to_owned())), Ok(0)),
+        (Some(MessageRequest::FileContainingSymbol(String::new())), NOT_FOUND),
+        (Some(MessageRequest::FileContainingSymbol("x".repeat(60_000))), NOT_FOUND),
+        (None, INVALID_ARGUMENT),
+        (Some(MessageRequest::FileContainingSymbol(SERVICE_NAME.to_owned())), Ok(1)),
+        (
+            Some(MessageRequest::FileContainingSymbol(format!("{SERVICE_NAME}.CreateHubSpotConnection"))),
+            Ok(1),
+        ),
+    ];
+    let service = TestService::start().await;
+    let channel = channel(service.grpc).await;
+    let asked = requests.each_ref().map(|(message_request, _)| ServerReflectionRequest {
+        host: "h".to_owned(),
+        message_request: message_request.clone(),
+    });
+    let mut client = ServerReflectionClient::new(channel.clone());
+    let mut answers = client.server_reflection_info(tokio_stream(asked.clone())).await.unwrap().into_inner();
+    for (asked, (_, expected)) in asked.iter().zip(&requests) {
+        let answer = answers.message().await.unwrap().unwrap();
+        assert_eq!((&*answer.valid_host, answer.original_request.as_ref()), ("h", Some(asked)));
+        assert_eq!(outcome(answer.message_response.unwrap()), *expected, "{asked:?}");
+    }
+    assert_eq!(answers.message().await.unwrap(), None);
+
+    // The older version has the same messages.
+    let asked = asked.map(|asked| v1alpha::ServerReflectionRequest::decode(&*asked.encode_to_vec()).unwrap());
+    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
+    let mut answers = client.server_reflection_info(tokio_stream(asked)).await.unwrap().into_inner();
+    for (_, expected) in &requests {
+        let answer = answers.message().await.unwrap().unwrap();
+        let answer =
+            tonic_reflection::pb::v1::ServerReflectionResponse::decode(&*answer.encode_to_vec()).unwrap();
+        assert_eq!(outcome(answer.message_response.unwrap()), *expected);
+    }
 }
 
 #[tokio::test]

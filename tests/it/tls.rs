@@ -82,9 +82,21 @@ async fn a_client_without_tls_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_of_http_1_alone_is_refused() {
+async fn a_client_of_http_1_alone_is_told_that_this_is_grpc() {
     let tls = WithTls::start().await;
     let client = TlsClient::speaking(&[&TLS13], &["http/1.1"], &tls.authority, None);
+    let mut stream = client.connect(tls.service.grpc).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut response = String::new();
+    in_time("the response", stream.read_to_string(&mut response)).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 400 ") && response.contains("gRPC"), "{response}");
+    until_counted(tls.service.admin, "hubspot_connection_requests_refused_total{reason=\"http1\"}", 1).await;
+}
+
+#[tokio::test]
+async fn a_client_of_another_protocol_alone_is_refused() {
+    let tls = WithTls::start().await;
+    let client = TlsClient::speaking(&[&TLS13], &["spdy/3"], &tls.authority, None);
     client.hears(tls.service.grpc).await.unwrap_err();
     until_counted(tls.service.admin, &failures("no_http2"), 1).await;
 }
@@ -109,8 +121,27 @@ async fn a_client_that_does_not_trust_the_certificate_is_counted() {
 #[tokio::test]
 async fn a_client_that_leaves_during_the_handshake_is_counted() {
     let tls = WithTls::start().await;
-    drop(TcpStream::connect(tls.service.grpc).await.unwrap());
+    let mut stream = TcpStream::connect(tls.service.grpc).await.unwrap();
+    stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.unwrap();
+    drop(stream);
     until_counted(tls.service.admin, &failures("broken_off"), 1).await;
+}
+
+/// Load balancers do it every few seconds.
+#[tokio::test]
+async fn a_look_whether_the_port_is_open_is_no_failed_handshake() {
+    let tls = WithTls::start().await;
+    drop(TcpStream::connect(tls.service.grpc).await.unwrap());
+    let reset = TcpStream::connect(tls.service.grpc).await.unwrap();
+    reset.set_zero_linger().unwrap();
+    drop(reset);
+    // One that looks at the certificate, too.
+    drop(TlsClient::new(&tls.authority, None).connect(tls.service.grpc).await.unwrap());
+    let probes = "hubspot_connection_connections_idle_total{reason=\"probe\"}";
+    until_counted(tls.service.admin, probes, 3).await;
+    let text = crate::support::metrics(tls.service.admin).await;
+    let failures = text.lines().filter(|line| line.contains("tls_handshake_failures_total{"));
+    assert!(failures.clone().count() > 5 && failures.clone().all(|line| line.ends_with(" 0")), "{text}");
 }
 
 #[tokio::test]

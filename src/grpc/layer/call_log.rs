@@ -65,7 +65,8 @@ pub(in crate::grpc) async fn call_log(
 }
 
 /// The methods of the health service, which are not measured.
-const PROBES: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
+pub(in crate::grpc) const PROBES: [&str; 2] =
+    ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
 
 /// The start of a path: no method's is longer, and a caller can send anything.
 fn cut(path: &str) -> &str {

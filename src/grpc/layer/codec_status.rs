@@ -3,14 +3,13 @@
 //! The codec answers a message over the size limit with OUT_OF_RANGE and one that it cannot decode
 //! with INTERNAL, as if the server had failed. Both carry no details, and every error of the
 //! services does: that tells them apart. What goes wrong later in a stream of messages is not seen here:
-//! the services that take one (reflection) end it.
+//! reflection, which takes one, does the same with it.
 
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::{Request, Response};
 use crate::grpc::status;
 
-const STATUS: &str = "grpc-status";
 const DETAILS: &str = "grpc-status-details-bin";
 
 pub(in crate::grpc) async fn codec_status(
@@ -23,12 +22,10 @@ pub(in crate::grpc) async fn codec_status(
     if headers.contains_key(DETAILS) {
         return response;
     }
-    let code = headers.get(STATUS).map(|code| Code::from_bytes(code.as_bytes()));
-    if code == Some(Code::OutOfRange) {
-        status::request_too_large(max_message_size).into_http()
-    } else if code == Some(Code::Internal) {
-        status::undecodable_request().into_http()
-    } else {
-        response
+    match Status::from_header_map(headers) {
+        Some(failed) if failed.code() != Code::Ok => {
+            status::codec_failed(failed, max_message_size).into_http()
+        }
+        Some(_) | None => response,
     }
 }

@@ -30,8 +30,12 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// The header block of a call, every field a literal (RFC 7541, section 6.2.2).
 pub(super) fn call(method: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    let path = format!("/{SERVICE_NAME}/{method}");
-    let fields = [(":method", "POST"), (":scheme", "http"), (":path", &*path), (":authority", "service")];
+    call_to(&format!("/{SERVICE_NAME}/{method}"), more)
+}
+
+/// The same of another service.
+pub(super) fn call_to(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
+    let fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "service")];
     let fields = fields.iter().chain(&[("content-type", "application/grpc"), ("te", "trailers")]).chain(more);
     fields.flat_map(|(name, value)| [vec![0], literal(name), literal(value)].concat()).collect()
 }
@@ -72,10 +76,15 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) async fn connect(address: SocketAddr) -> Self {
+        Self::connect_with(address, &[]).await
+    }
+
+    /// The same with a setting.
+    pub(super) async fn connect_with(address: SocketAddr, setting: &[u8]) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+        stream.write_all(&frame(SETTINGS, 0, 0, setting)).await.unwrap();
         Self { stream, pings: 0, received: Vec::new() }
     }
 
