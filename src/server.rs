@@ -5,6 +5,7 @@
 //! gives each connection a task of its own, its TLS handshake included, so that nobody waits for a
 //! peer that does not go on.
 
+mod authority;
 mod connection;
 mod opening;
 mod slots;

@@ -17,6 +17,7 @@ use tonic::body::Body;
 
 use super::{
     Ending, Endless, FIRST_WORDS, Handler, Lifetimes, Peer, PeerCertificate, Shutdown, after,
+    authority::AuthorityReader,
     opening::{self, Opening, PREFACE},
     traffic::{Counted, Traffic},
 };
@@ -99,7 +100,12 @@ impl Connection {
     async fn serve_http2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let Self { handler, peer, certificate, lifetimes, shutdown, under_way, metrics } = self;
         let traffic = Traffic::default();
-        let stream = Counted { stream, read: PREFACE, traffic: traffic.clone() };
+        let stream = Counted {
+            stream,
+            read: PREFACE,
+            traffic: traffic.clone(),
+            authority: AuthorityReader::default(),
+        };
         let calls = traffic.clone();
         let text = Peer::from(peer);
         let ending = Ending(CancellationToken::new());

@@ -21,6 +21,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::authority::AuthorityReader;
+
 /// What a peer may send beyond its calls: some 60,000 pings, of which a client sends one in seconds.
 const SPARE_BYTES: u64 = 1 << 20;
 /// What comes with a call: the largest message twice, its headers, and frames about them.
@@ -204,12 +206,13 @@ impl BrokenOff {
     }
 }
 
-/// A stream that counts what it receives.
+/// A stream that counts what it receives, and makes every authority in it readable.
 pub(super) struct Counted<S> {
     pub(super) stream: S,
     /// What was read of it already.
     pub(super) read: &'static [u8],
     pub(super) traffic: Traffic,
+    pub(super) authority: AuthorityReader,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
@@ -226,7 +229,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         }
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.traffic.receive(buf.filled().len() - before);
+        let received = &mut buf.filled_mut()[before..];
+        self.traffic.receive(received.len());
+        self.authority.read(received);
         poll
     }
 }

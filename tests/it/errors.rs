@@ -1,5 +1,6 @@
 //! Each row of the error table: its code, its reason, its details.
 
+mod authority;
 mod fields;
 mod protocol;
 mod reasons;

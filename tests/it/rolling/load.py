@@ -36,8 +36,6 @@ def main():
             # Channels of one process share their connections otherwise.
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.enable_http_proxy", 0),
-            # A list of addresses is no name of a server.
-            ("grpc.default_authority", "hubspot-connection-service"),
         ]
         stub = services.HubSpotConnectionServiceStub(grpc.insecure_channel(worker["target"], options))
         make = creates(messages, number) if worker["calls"] == "creates" else reads(messages, plan)

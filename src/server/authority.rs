@@ -1,0 +1,334 @@
+//! Makes an `:authority` that names several servers readable.
+//!
+//! gRPC's C core sends the whole list as the authority of a target such as
+//! `ipv4:10.0.0.1:50051,10.0.0.2:50051`, and a path as that of `unix:/tmp/socket`. The `http` crate takes neither,
+//! so h2 resets such a stream before any other code sees it, and the client tries again until its deadline.
+//! Nothing in this service depends on the authority. Therefore the signs that `http` would not take are replaced
+//! in place: the header block keeps its length, and the dynamic table of HPACK gets the readable value for the
+//! calls that follow.
+//!
+//! Only literals without Huffman coding are changed. The C core sends no others.
+
+/// Frame types and flags of RFC 9113, section 6.
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+const PADDED: u8 = 0x8;
+const PRIORITY: u8 = 0x20;
+const PRIORITY_LENGTH: usize = 5;
+
+/// What a client sends after the preface.
+pub(super) struct AuthorityReader {
+    part: Part,
+    block: HeaderBlock,
+}
+
+/// The part of the sequence of frames that comes next.
+enum Part {
+    /// The bytes that have come, and their number.
+    FrameHeader([u8; 9], usize),
+    Payload(Payload),
+}
+
+/// What is left of a frame's payload, in this order.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Payload {
+    /// Whether the length of the padding comes first.
+    is_padded: bool,
+    skipped: usize,
+    block: usize,
+    padding: usize,
+}
+
+impl Default for AuthorityReader {
+    fn default() -> Self {
+        Self { part: Part::FrameHeader([0; 9], 0), block: HeaderBlock::Field }
+    }
+}
+
+impl AuthorityReader {
+    /// Reads the next bytes, and changes those of an authority where it must.
+    pub(super) fn read(&mut self, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() {
+            let length = self.read_part(bytes);
+            bytes = &mut bytes[length..];
+        }
+    }
+
+    /// Says how many bytes it has read: at least one.
+    fn read_part(&mut self, bytes: &mut [u8]) -> usize {
+        match &mut self.part {
+            Part::FrameHeader(header, length) => {
+                header[*length] = bytes[0];
+                *length += 1;
+                if *length == header.len() {
+                    let header = *header;
+                    if header[3] == HEADERS {
+                        self.block = HeaderBlock::Field;
+                    }
+                    self.part = Payload::of(header).into_part();
+                }
+                1
+            }
+            Part::Payload(payload) => {
+                let length = payload.read(bytes, &mut self.block);
+                self.part = payload.into_part();
+                length
+            }
+        }
+    }
+}
+
+impl Payload {
+    fn of(header: [u8; 9]) -> Self {
+        let [length @ .., kind, flags, _, _, _, _] = header;
+        let length = length.into_iter().fold(0, |length, byte| length << 8 | usize::from(byte));
+        match kind {
+            HEADERS => {
+                let is_padded = flags & PADDED != 0;
+                let priority = if flags & PRIORITY != 0 { PRIORITY_LENGTH } else { 0 };
+                let left = length.saturating_sub(is_padded.into());
+                let skipped = priority.min(left);
+                Self { is_padded: is_padded && length > 0, skipped, block: left - skipped, padding: 0 }
+            }
+            CONTINUATION => Self { block: length, ..Self::default() },
+            _ => Self { skipped: length, ..Self::default() },
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8], block: &mut HeaderBlock) -> usize {
+        if self.is_padded {
+            self.is_padded = false;
+            // More padding than there is payload is an error, which h2 finds.
+            self.padding = usize::from(bytes[0]).min(self.block);
+            self.block -= self.padding;
+            return 1;
+        }
+        let is_block = self.skipped == 0 && self.block > 0;
+        let left = match (self.skipped, self.block) {
+            (0, 0) => &mut self.padding,
+            (0, _) => &mut self.block,
+            _ => &mut self.skipped,
+        };
+        let length = bytes.len().min(*left);
+        *left -= length;
+        if is_block {
+            bytes[..length].iter_mut().for_each(|byte| block.read(byte));
+        }
+        length
+    }
+
+    fn into_part(self) -> Part {
+        if self == Self::default() { Part::FrameHeader([0; 9], 0) } else { Part::Payload(self) }
+    }
+}
+
+/// What comes next in a header block (RFC 7541, section 6).
+#[derive(Clone, Copy)]
+enum HeaderBlock {
+    Field,
+    /// The rest of a number that did not fit into its first byte.
+    Number {
+        number: u32,
+        shift: u32,
+        of: Number,
+    },
+    NameLength,
+    /// Whether it can still be that of the authority.
+    Name {
+        left: u32,
+        read: usize,
+        is_authority: bool,
+    },
+    ValueLength {
+        is_authority: bool,
+    },
+    Value {
+        left: u32,
+        is_authority: bool,
+        is_list: bool,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum Number {
+    /// A whole field, or a size of the dynamic table.
+    Index,
+    NameIndex,
+    NameLength {
+        is_plain: bool,
+    },
+    ValueLength {
+        is_authority: bool,
+    },
+}
+
+const NAME: &[u8] = b":authority";
+/// Its index in the static table (RFC 7541, appendix A).
+const NAME_INDEX: u32 = 1;
+
+impl HeaderBlock {
+    fn read(&mut self, byte: &mut u8) {
+        let is_plain = *byte & 0x80 == 0;
+        *self = match *self {
+            Self::Field => match *byte {
+                0x80.. => number(*byte, 7, Number::Index),
+                0x40.. => number(*byte, 6, Number::NameIndex),
+                0x20.. => number(*byte, 5, Number::Index),
+                _ => number(*byte, 4, Number::NameIndex),
+            },
+            Self::Number { number, shift, of } => {
+                let more = u32::from(*byte & 0x7f).checked_shl(shift).unwrap_or(u32::MAX);
+                let number = number.saturating_add(more);
+                if is_plain { after(number, of) } else { Self::Number { number, shift: shift + 7, of } }
+            }
+            Self::NameLength => number(*byte, 7, Number::NameLength { is_plain }),
+            Self::Name { left, read, is_authority } => {
+                let is_authority = is_authority && NAME.get(read) == Some(byte);
+                match left {
+                    0 | 1 => Self::ValueLength { is_authority },
+                    _ => Self::Name { left: left - 1, read: read + 1, is_authority },
+                }
+            }
+            Self::ValueLength { is_authority } => {
+                number(*byte, 7, Number::ValueLength { is_authority: is_authority && is_plain })
+            }
+            Self::Value { left, is_authority, is_list } => {
+                let is_list = is_list || *byte == b',';
+                if is_authority && (is_list && !byte.is_ascii_alphanumeric() || *byte == b'%') {
+                    *byte = b'-';
+                }
+                match left {
+                    0 | 1 => Self::Field,
+                    _ => Self::Value { left: left - 1, is_authority, is_list },
+                }
+            }
+        };
+    }
+}
+
+/// Reads the first byte of a number, which has so many bits of it (RFC 7541, section 5.1).
+fn number(byte: u8, bits: u32, of: Number) -> HeaderBlock {
+    let largest = (1 << bits) - 1;
+    let number = u32::from(byte) & largest;
+    if number == largest { HeaderBlock::Number { number, shift: 0, of } } else { after(number, of) }
+}
+
+/// What comes after a number.
+fn after(number: u32, of: Number) -> HeaderBlock {
+    match of {
+        Number::Index => HeaderBlock::Field,
+        Number::NameIndex if number == 0 => HeaderBlock::NameLength,
+        Number::NameIndex => HeaderBlock::ValueLength { is_authority: number == NAME_INDEX },
+        Number::NameLength { .. } if number == 0 => HeaderBlock::ValueLength { is_authority: false },
+        Number::NameLength { is_plain } => {
+            let is_authority = is_plain && usize::try_from(number) == Ok(NAME.len());
+            HeaderBlock::Name { left: number, read: 0, is_authority }
+        }
+        Number::ValueLength { .. } if number == 0 => HeaderBlock::Field,
+        Number::ValueLength { is_authority } => {
+            HeaderBlock::Value { left: number, is_authority, is_list: false }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::uri::Authority;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A literal field with a new name or that of the static table, as the C core and others send it.
+    fn literal(name: &[u8], value: &str) -> Vec<u8> {
+        let string = |bytes: &[u8]| {
+            assert!(bytes.len() < 127);
+            [&[bytes.len() as u8], bytes].concat()
+        };
+        let name = if name.is_empty() { vec![0x41] } else { [&[0x40], &*string(name)].concat() };
+        [name, string(value.as_bytes())].concat()
+    }
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+
+    /// What becomes of bytes that arrive in pieces of this size.
+    fn read(bytes: &[u8], piece: usize) -> Vec<u8> {
+        let (mut bytes, mut reader) = (bytes.to_vec(), AuthorityReader::default());
+        bytes.chunks_mut(piece).for_each(|bytes| reader.read(bytes));
+        bytes
+    }
+
+    /// A connection whose second block has this authority, in each form in which a block may come, with the
+    /// place of the authority.
+    fn connections(authority: &str) -> Vec<(Vec<u8>, usize)> {
+        let settings = frame(4, 0, &[0, 3, 0, 0, 0, 100]);
+        let path = literal(b":path", "/a.B/C,d:e%");
+        let begin = [&*settings, &frame(HEADERS, 4, &path), &frame(0, 1, b"a,b:c,d")].concat();
+        [NAME, b""]
+            .into_iter()
+            .flat_map(|name| {
+                let before = [&path, &*literal(name, "")].concat();
+                let before = &before[..before.len() - 1];
+                let length = [authority.len() as u8];
+                let block = [before, &length, authority.as_bytes(), &[0x83, 0x86], &path].concat();
+                let plain = frame(HEADERS, 4, &block);
+                let padded = [&[3, 0, 0, 0, 0, 0], &*block, b",,,"].concat();
+                let padded = frame(HEADERS, 4 | PADDED | PRIORITY, &padded);
+                let at = block.len() - path.len() - 2 - authority.len();
+                let (first, second) = block.split_at(at + 1);
+                let continued = [frame(HEADERS, 0, first), frame(CONTINUATION, 4, second)].concat();
+                [
+                    (plain, at + 9, begin.len()),
+                    (padded, at + 9 + 6, begin.len()),
+                    (continued, usize::MAX, begin.len()),
+                ]
+            })
+            .map(|(frames, at, before)| ([&*begin, &frames].concat(), at.saturating_add(before)))
+            .collect()
+    }
+
+    #[test]
+    fn an_authority_that_names_several_servers_becomes_readable() {
+        for (authority, readable) in [
+            ("127.0.0.1:1,127.0.0.1:2", "127.0.0.1:1-127-0-0-1-2"),
+            ("[::1]:1,[::1]:2", "[::1]:1----1--2"),
+            ("tmp%2Fa.sock", "tmp-2Fa.sock"),
+        ] {
+            assert!(authority.parse::<Authority>().is_err(), "{authority}");
+            assert!(readable.parse::<Authority>().is_ok(), "{readable}");
+            for (bytes, at) in connections(authority) {
+                for piece in [1, 2, 7, bytes.len()] {
+                    let read = read(&bytes, piece);
+                    if at == usize::MAX {
+                        let changed = read.iter().zip(&bytes).filter(|(read, sent)| read != sent).count();
+                        let to_change = authority.bytes().zip(readable.bytes()).filter(|(a, b)| a != b);
+                        assert_eq!(changed, to_change.count());
+                    } else {
+                        let end = at + authority.len();
+                        assert_eq!(read[at..end], *readable.as_bytes(), "{piece}");
+                        assert_eq!((&read[..at], &read[end..]), (&bytes[..at], &bytes[end..]));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_readable_stays_as_it_is() {
+        for authority in ["127.0.0.1:50051", "[::1]:50051", "service.namespace.svc:50051", "user@host", ""] {
+            for (bytes, _) in connections(authority) {
+                assert_eq!(read(&bytes, bytes.len()), bytes, "{authority}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_and_pieces_make_no_difference(bytes: Vec<u8>, piece in 1usize..9) {
+            let frames = [&frame(HEADERS, 4, &bytes), &*bytes].concat();
+            prop_assert_eq!(read(&frames, piece), read(&frames, frames.len()));
+        }
+    }
+}
