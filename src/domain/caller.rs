@@ -149,7 +149,8 @@ impl Rule {
         }
         let pattern = match kind {
             Kind::Dns => parts(&dns_name(name)),
-            Kind::Uri | Kind::Fingerprint | Kind::Certificate | Kind::Jwt => parts(name),
+            Kind::Fingerprint => parts(&name.to_ascii_lowercase()),
+            Kind::Uri | Kind::Certificate | Kind::Jwt => parts(name),
         };
         Ok(Self { kind, pattern, access })
     }
@@ -312,6 +313,7 @@ mod tests {
             ("**/crm", uri("spiffe://prod/crm"), true),
             ("urn:uuid:*", uri("urn:uuid:1"), true),
             ("sha256:00", fingerprint("sha256:00"), true),
+            ("sha256:AB*", fingerprint("sha256:abc"), true),
             ("sha256:00", uri("sha256:00"), false),
             ("**:00", fingerprint("sha256:00"), false),
             ("CRM.Example.com.", dns("crm.example.com"), true),
