@@ -153,7 +153,13 @@ fn calls_are_repeated_after_errors_that_ask_for_it_and_no_others() {
         assert!(codes.iter().eq(expected), "{method}: {codes:?}");
     }
     // Each of these has a RetryInfo, ETAG_MISMATCH aside, which is no answer to a creation.
-    let unavailable = ["BREAKER_OPEN", "OUTCOME_UNKNOWN", "STORE_UNAVAILABLE", "UPSTREAM_UNAVAILABLE"];
+    let unavailable = [
+        "BREAKER_OPEN",
+        "CALLER_KEYS_UNAVAILABLE",
+        "OUTCOME_UNKNOWN",
+        "STORE_UNAVAILABLE",
+        "UPSTREAM_UNAVAILABLE",
+    ];
     assert_eq!(reasons("UNAVAILABLE"), BTreeSet::from(unavailable));
     assert_eq!(reasons("ABORTED"), BTreeSet::from(["ETAG_MISMATCH", "REQUEST_IN_PROGRESS"]));
 }
