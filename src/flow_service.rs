@@ -211,15 +211,8 @@ impl CreateError {
     /// The one table of what each failure means.
     pub fn next_step(&self) -> NextStep {
         match self {
-            Self::Token(error) => match error.kind {
-                TokenErrorKind::Throttled | TokenErrorKind::Unavailable => {
-                    NextStep::SendAgain(error.retry_after)
-                }
-                TokenErrorKind::BadCredentials
-                | TokenErrorKind::BadScope
-                | TokenErrorKind::TokenRefused
-                | TokenErrorKind::SecretUnreadable => NextStep::GiveUp,
-            },
+            Self::Token(error) if error.kind.is_rejection() => NextStep::GiveUp,
+            Self::Token(error) => NextStep::SendAgain(error.retry_after),
             Self::Unreachable(_) | Self::TooLate => NextStep::SendAgain(None),
             Self::Throttled { retry_after, problem: _ } => NextStep::SendAgain(*retry_after),
             Self::TokenRefused { .. } => NextStep::RefreshToken,
@@ -245,6 +238,12 @@ pub enum CallError {
     #[error("the Flow Service cannot be reached")]
     Unreachable(#[source] Cause),
     /// The Flow Service refuses.
+    /// The Flow Service does not accept the access token, nor the one that replaced it.
+    #[error("the Flow Service refuses the access token: {problem}")]
+    TokenRefused {
+        /// What the Flow Service said.
+        problem: Problem,
+    },
     #[error("the Flow Service refused the request as {refusal:?}: {problem}")]
     Refused {
         /// Who has to change what.
@@ -288,6 +287,7 @@ impl CallError {
             | Self::BreakerOpen { .. }
             | Self::Unreachable(_)
             | Self::Refused { .. }
+            | Self::TokenRefused { .. }
             | Self::OtherSource
             | Self::Throttled { .. } => false,
         }
@@ -304,6 +304,7 @@ impl CallError {
             | Self::BreakerOpen { .. }
             | Self::Unreachable(_)
             | Self::Throttled { .. } => None,
+            | Self::TokenRefused { .. }
         }
     }
 }

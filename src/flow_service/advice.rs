@@ -27,13 +27,13 @@ impl TokenErrorKind {
             ),
             Self::TokenRefused => (
                 "Adobe refuses the access tokens of this service",
-                "an operator has to check HCS_ACCESS_TOKEN where it is set, or else that HCS_CLIENT_ID \
-                 belongs to HCS_ORG_ID",
+                "try again; where it lasts, an operator has to check HCS_ACCESS_TOKEN if it is set, or else \
+                 that HCS_CLIENT_ID belongs to HCS_ORG_ID",
             ),
             Self::SecretUnreadable => (
                 "the secret of this service cannot be read",
-                "an operator has to check the file that HCS_CLIENT_SECRET_FILE or HCS_ACCESS_TOKEN_FILE \
-                 names",
+                "try again; where it lasts, an operator has to check the file that HCS_CLIENT_SECRET_FILE or \
+                 HCS_ACCESS_TOKEN_FILE names",
             ),
             Self::Throttled => ("Adobe throttles this service", "try again later"),
             Self::Unavailable => ("Adobe gives no access token at the moment", "try again"),

@@ -19,7 +19,7 @@ use opentelemetry::{
     trace::{SpanKind, Status, TraceContextExt as _},
 };
 use reqwest::{Client, Request, Url};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     CallError, Cause, ConnectionPage, CreateError, FlowService, ListQuery, PageToken,
@@ -204,10 +204,10 @@ impl HttpFlowService {
         self.gate.wait(deadline).await.map_err(NoPass::Throttled)?;
         let permit = self.breaker.admit().map_err(NoPass::BreakerOpen)?;
         let token = match self.tokens.token().now_or_never() {
-            Some(token) => token,
-            None => self.wait_for_token(deadline).await?,
+            Some(Ok(token)) => token,
+            Some(Err(error)) if error.kind.is_rejection() => return Err(NoPass::Token(error)),
+            Some(Err(_)) | None => self.wait_for_token(deadline).await?,
         };
-        let token = token.map_err(NoPass::Token)?;
         // Another call may have been throttled while this one waited for the token.
         match self.gate.closed_for() {
             Some(rest) => Err(NoPass::Throttled(rest)),
@@ -216,20 +216,16 @@ impl HttpFlowService {
     }
 
     /// The access token, where it is being fetched: time of the call that is worth a span.
-    async fn wait_for_token(
-        &self,
-        deadline: Instant,
-    ) -> Result<Result<Arc<AccessToken>, Arc<TokenError>>, NoPass> {
+    async fn wait_for_token(&self, deadline: Instant) -> Result<Arc<AccessToken>, NoPass> {
         let context = Context::current();
         let trace = spans::begin(&context, SpanKind::Internal, || "adobe_token".into(), Vec::new);
-        let token = timeout_at(deadline, self.tokens.token()).await;
-        let is_there = matches!(token, Ok(Ok(_)));
+        let token = self.tokens.token_by(deadline).await;
         let span = trace.span();
-        if span.is_recording() && !is_there {
+        if span.is_recording() && token.is_err() {
             span.set_status(Status::error(""));
         }
         span.end();
-        token.map_err(|_| NoPass::TooLate)
+        token.map_err(|failure| failure.map_or(NoPass::TooLate, NoPass::Token))
     }
 }
 
@@ -240,6 +236,7 @@ enum NoPass {
     Throttled(Duration),
     /// For this long.
     BreakerOpen(Duration),
+    /// There is none, nor will there be one in time.
     Token(Arc<TokenError>),
     /// The deadline was spent with waiting.
     TooLate,

@@ -69,6 +69,7 @@ impl CallError {
                 Self::Refused { refusal: *refusal, problem: problem(said) }
             }
             Self::Throttled { retry_after, problem: said } => {
+            Self::TokenRefused { problem: said } => Self::TokenRefused { problem: problem(said) },
                 Self::Throttled { retry_after: *retry_after, problem: said.as_ref().map(problem) }
             }
             Self::OtherSource => Self::OtherSource,

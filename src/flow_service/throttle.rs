@@ -11,6 +11,9 @@ use tokio::time::{Instant, sleep_until};
 /// How long the gate stays closed where the answer does not say: `Retry-After` is optional with a
 /// status 429 (RFC 6585, section 4).
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+/// The longest time for which one reply closes the gate. It may ask for more, and an HTTP date and the clock
+/// of this host may be far apart: the request after it finds out.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Shared by all calls; open at the start.
 #[derive(Debug, Default)]
@@ -25,10 +28,11 @@ impl ThrottleGate {
         Self { throttled, ..Self::default() }
     }
 
-    /// Closes the gate for as long as an answer asks for. It never opens earlier than it would have.
+    /// Closes the gate for as long as an answer asks for, a minute at most. It never opens earlier than it
+    /// would have.
     pub(super) fn close(&self, retry_after: Option<Duration>) {
         self.throttled.inc();
-        let until = Instant::now() + retry_after.unwrap_or(DEFAULT_PAUSE);
+        let until = Instant::now() + retry_after.unwrap_or(DEFAULT_PAUSE).min(LONGEST_PAUSE);
         let mut closed_until = self.closed_until();
         *closed_until = (*closed_until).max(Some(until));
     }
@@ -95,6 +99,13 @@ mod tests {
         assert_eq!(gate.closed_for(), None);
         gate.close(None);
         assert_eq!(gate.closed_for(), Some(SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_reply_closes_it_for_longer_than_a_minute() {
+        let gate = ThrottleGate::default();
+        gate.close(Some(300 * SECOND));
+        assert_eq!(gate.closed_for(), Some(60 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,12 +2,18 @@
 //!
 //! A background task keeps a valid token at hand: it fetches one at the start, renews it ahead of
 //! its expiry, and at once when Adobe refuses it. Calls only read what the task has published, so
-//! however many wait, one fetch is under way. Where fetching fails the calls fail with it until the
-//! next attempt: nobody queues behind an outage.
+//! however many wait, one fetch is under way. Where fetching fails the calls wait for the next attempt
+//! if it comes before their deadline. No pause between two attempts is longer than a minute.
+//!
+//! A refusal proves little: it may be one stray reply, or about something else than the token. So the
+//! issuer may return the same token again, and that one is tried again like any other.
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -82,13 +88,19 @@ pub enum TokenErrorKind {
 }
 
 impl TokenErrorKind {
+    /// Whether IMS itself rejects what this service is configured with. Anything else may pass by itself.
+    pub fn is_rejection(self) -> bool {
+        match self {
+            Self::BadCredentials | Self::BadScope => true,
+            Self::Throttled | Self::Unavailable | Self::TokenRefused | Self::SecretUnreadable => false,
+        }
+    }
+
     fn refresh_outcome(self) -> RefreshOutcome {
         match self {
-            Self::BadCredentials | Self::BadScope | Self::TokenRefused | Self::SecretUnreadable => {
-                RefreshOutcome::Refused
-            }
+            Self::BadCredentials | Self::BadScope | Self::SecretUnreadable => RefreshOutcome::Refused,
             Self::Throttled => RefreshOutcome::Throttled,
-            Self::Unavailable => RefreshOutcome::Unavailable,
+            Self::TokenRefused | Self::Unavailable => RefreshOutcome::Unavailable,
         }
     }
 }
@@ -101,35 +113,57 @@ impl TokenError {
 }
 
 /// An access token in the form in which it is sent.
-#[derive(Clone)]
 pub struct AccessToken {
     /// `Bearer …`, marked as sensitive.
     authorization: HeaderValue,
     value: SecretString,
     issued_at: Instant,
+    /// Later than the issue where the issuer has returned the token again.
+    fetched_at: Instant,
     expires_at: Option<Instant>,
+    /// Whether it was fetched because the one before was refused.
+    follows_refusal: bool,
+    is_accepted: AtomicBool,
 }
 
 impl AccessToken {
-    fn new(issued: &IssuedToken) -> Result<Self, TokenError> {
+    fn new(issued: &IssuedToken, follows_refusal: bool) -> Result<Self, TokenError> {
         let header = format!("Bearer {}", issued.value.expose_secret());
         let mut authorization = HeaderValue::try_from(header).map_err(|error| TokenError {
             source: Some(error.into()),
             ..TokenError::of_kind(TokenErrorKind::Unavailable)
         })?;
         authorization.set_sensitive(true);
-        let issued_at = Instant::now();
+        let now = Instant::now();
         Ok(Self {
             authorization,
             value: issued.value.clone(),
-            issued_at,
-            expires_at: issued.lifetime.map(|lifetime| issued_at + lifetime),
+            issued_at: now,
+            fetched_at: now,
+            expires_at: issued.lifetime.map(|lifetime| now + lifetime),
+            follows_refusal,
+            is_accepted: AtomicBool::new(false),
         })
     }
 
     /// The value of the `Authorization` header.
     pub fn authorization(&self) -> HeaderValue {
         self.authorization.clone()
+    }
+
+    /// Notes that Adobe has accepted it.
+    pub fn accepted(&self) {
+        self.is_accepted.store(true, Ordering::Relaxed);
+    }
+
+    fn is_accepted(&self) -> bool {
+        self.is_accepted.load(Ordering::Relaxed)
+    }
+
+    /// Whether a refusal is most likely about something else than this token: a moment ago it replaced a
+    /// refused one, and it was accepted since.
+    fn is_proven(&self) -> bool {
+        self.follows_refusal && self.is_accepted() && self.fetched_at.elapsed() < LONGEST_BACKOFF
     }
 
     fn is_same(&self, other: Option<&Self>) -> bool {
@@ -158,6 +192,8 @@ impl fmt::Debug for AccessToken {
 struct Published {
     token: Option<Arc<AccessToken>>,
     failure: Option<Arc<TokenError>>,
+    /// When the next attempt after the failure is due.
+    next_attempt: Option<Instant>,
     /// When the last token was issued, whether it is still in use or not.
     issued_at: Option<Instant>,
     /// The call that found the last token refused: the next fetch is a part of its trace.
@@ -185,7 +221,9 @@ impl TokenSource {
     /// The same, and counts the attempts to get a token.
     pub fn start_counted(issuer: impl IssueToken, metrics: TokenMetrics) -> Self {
         let published = Arc::new(watch::Sender::default());
-        let renewal = Renewal { published: Arc::downgrade(&published), failures: 0, refusals: 0, metrics };
+        let published_by_task = Arc::downgrade(&published);
+        let renewal =
+            Renewal { published: published_by_task, failures: 0, refusals: 0, warned: None, metrics };
         tokio::spawn(renewal.run(issuer, published.subscribe()));
         Self { published }
     }
@@ -211,6 +249,38 @@ impl TokenSource {
             }
             if published.changed().await.is_err() {
                 return Err(Arc::new(TokenError::of_kind(TokenErrorKind::Unavailable)));
+            }
+        }
+    }
+
+    /// The same, and where fetching fails waited for as long as another attempt comes before the deadline.
+    /// A rejection by IMS is not waited out. What is known by the deadline is returned a moment earlier, while
+    /// the caller still listens.
+    ///
+    /// # Errors
+    /// The failure of the last attempt; `None` where none has ended by the deadline.
+    pub async fn token_by(&self, deadline: Instant) -> Result<Arc<AccessToken>, Option<Arc<TokenError>>> {
+        let mut published = self.published.subscribe();
+        let mut last = None;
+        loop {
+            let (next_attempt, had_token) = {
+                let published = published.borrow_and_update();
+                (published.next_attempt, published.issued_at.is_some())
+            };
+            let is_known = had_token || last.is_some();
+            let answered_by = deadline.checked_sub(ANSWERING).filter(|_| is_known).unwrap_or(deadline);
+            let failure = match timeout_at(answered_by, self.token()).await {
+                Ok(Ok(token)) => return Ok(token),
+                Ok(Err(failure)) => failure,
+                Err(_) => return Err(last),
+            };
+            if failure.kind.is_rejection() || next_attempt.is_some_and(|next| next >= deadline) {
+                return Err(Some(failure));
+            }
+            last = Some(failure);
+            let answered_by = deadline.checked_sub(ANSWERING).unwrap_or(deadline);
+            if !matches!(timeout_at(answered_by, published.changed()).await, Ok(Ok(()))) {
+                return Err(last);
             }
         }
     }
@@ -244,49 +314,56 @@ impl TokenSource {
     }
 
     /// Takes a token out of use that Adobe refused, so that the next one is fetched at once.
-    /// A token that is already replaced is left alone.
+    /// A token that is already replaced is left alone, and so is a new one that works for other requests.
     pub fn refuse(&self, token: &Arc<AccessToken>) {
         self.published.send_if_modified(|published| {
             let is_current = published.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token));
-            if is_current {
+            let is_refused = is_current && !token.is_proven();
+            if is_refused {
                 published.token = None;
                 published.failure = None;
                 published.asked_by = Context::current();
             }
-            is_current
+            is_refused
         });
     }
 }
 
-/// A token refused so soon after its issue counts as a failure of its issuer: without a pause, a
-/// persistent refusal would fetch a token for every call, and Adobe throttles those who do.
+/// A token refused so soon after it was fetched, before any request was accepted with it, counts as a
+/// failure of its issuer: without a pause, a persistent refusal would fetch a token for every call, and
+/// Adobe throttles those who do.
 const YOUNG: Duration = Duration::from_secs(60);
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+/// How much earlier than its deadline a call is told why there is no token.
+const ANSWERING: Duration = Duration::from_millis(100);
+/// The longest pause before another attempt, whatever the issuer asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The shortest time between two fetches: an issuer may state a lifetime of next to nothing.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// How often a failure is logged that goes on.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 struct Renewal {
     published: std::sync::Weak<watch::Sender<Published>>,
     /// Failed attempts in a row.
     failures: u32,
-    /// Tokens in a row that were refused while they were young.
+    /// Tokens in a row that were refused while they were young, and never accepted.
     refusals: u32,
+    /// What was last warned of, and when.
+    warned: Option<(TokenErrorKind, Instant)>,
     metrics: TokenMetrics,
 }
 
 impl Renewal {
     async fn run(mut self, issuer: impl IssueToken, mut watch: watch::Receiver<Published>) {
         let mut last: Option<Arc<AccessToken>> = None;
-        let mut was_refused = false;
+        let mut follows_refusal = false;
         loop {
             let asked_by = watch.borrow().asked_by.clone();
             let issued = issuer.issue().with_context(asked_by).await;
-            let token = issued.and_then(|issued| Ok((AccessToken::new(&issued)?, issued)));
+            let token = issued.and_then(|issued| Ok((AccessToken::new(&issued, follows_refusal)?, issued)));
             let due = match token {
-                // A fixed token: the one that was refused is all there is.
-                Ok((token, issued)) if was_refused && token.is_same(last.as_deref()) => {
-                    self.metrics.refreshed(RefreshOutcome::Refused);
-                    self.fail(TokenError::of_kind(TokenErrorKind::TokenRefused), issued.renew_after)
-                }
                 Ok((mut token, IssuedToken { lifetime, renew_after, .. })) => {
                     self.failures = 0;
                     match last.as_deref().filter(|last| token.is_same(Some(*last))) {
@@ -297,6 +374,9 @@ impl Renewal {
                             tracing::info!("a new Adobe access token is in use");
                         }
                     }
+                    if !follows_refusal {
+                        self.warned = None;
+                    }
                     self.metrics.expiry.set(lifetime.map_or(0.0, in_unix_time));
                     let token = Arc::new(token);
                     last = Some(Arc::clone(&token));
@@ -304,28 +384,31 @@ impl Renewal {
                         let issued_at = Some(token.issued_at);
                         *published = Published { token: Some(token), issued_at, ..Published::default() };
                     });
-                    Instant::now() + renew_after
+                    Instant::now() + renew_after.max(SHORTEST_PAUSE)
                 }
                 Err(error) => {
-                    self.metrics.refreshed(error.kind.refresh_outcome());
                     self.failures = self.failures.saturating_add(1);
                     let pause = back_off(self.failures).max(error.retry_after.unwrap_or_default());
-                    self.fail(error, pause)
+                    self.fail(error, pause.min(LONGEST_PAUSE))
                 }
             };
 
             let refused = timeout_at(due, watch.wait_for(Published::wants_a_token)).await;
             match refused.map(|published| published.is_ok()) {
                 // Time for the next token, or for the next attempt.
-                Err(_) => was_refused = false,
+                Err(_) => follows_refusal = false,
                 Ok(true) => {
-                    was_refused = true;
-                    let is_young = last.as_ref().is_some_and(|token| token.issued_at.elapsed() < YOUNG);
-                    self.refusals = if is_young { self.refusals.saturating_add(1) } else { 0 };
+                    follows_refusal = true;
+                    let is_failure = last
+                        .as_ref()
+                        .is_some_and(|last| !last.is_accepted() && last.fetched_at.elapsed() < YOUNG);
+                    self.refusals = if is_failure { self.refusals.saturating_add(1) } else { 0 };
                     if self.refusals > 1 {
                         let pause = back_off(self.refusals);
                         let due = self.fail(TokenError::of_kind(TokenErrorKind::TokenRefused), pause);
                         tokio::time::sleep_until(due).await;
+                        // Calls wait for the token that is now being fetched.
+                        self.publish(|published| published.failure = None);
                     }
                 }
                 // The last user of the token is gone.
@@ -337,14 +420,23 @@ impl Renewal {
     /// Publishes a failure, unless the token at hand is still valid, and says when the next attempt is
     /// due.
     fn fail(&mut self, error: TokenError, pause: Duration) -> Instant {
-        tracing::warn!(error = error_chain(&error), next_attempt_in = ?pause, "no new Adobe access token");
+        self.metrics.refreshed(error.kind.refresh_outcome());
+        let now = Instant::now();
+        let is_news = self.warned.is_none_or(|(kind, at)| kind != error.kind || now - at >= WARN_AGAIN);
+        if is_news {
+            self.warned = Some((error.kind, now));
+            tracing::warn!(error = error_chain(&error), next_attempt_in = ?pause, "no new Adobe access token");
+        } else {
+            tracing::debug!(error = error_chain(&error), next_attempt_in = ?pause, "no new Adobe access token");
+        }
         let error = Arc::new(TokenError { retry_after: Some(pause), ..error });
         self.publish(|published| {
             published.token = published.token.take().filter(|token| token.is_valid());
             published.failure = Some(error);
+            published.next_attempt = Some(now + pause);
             published.asked_by = Context::default();
         });
-        Instant::now() + pause
+        now + pause
     }
 
     fn publish(&self, change: impl FnOnce(&mut Published)) {
@@ -362,7 +454,7 @@ fn in_unix_time(ahead: Duration) -> f64 {
 
 /// The pause after so many failures in a row, with jitter.
 fn back_off(failures: u32) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
+    let longest = FIRST_BACKOFF.saturating_mul(1 << failures.min(10)).min(LONGEST_BACKOFF);
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
@@ -486,16 +578,67 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_back_off_and_honour_what_is_asked_for() {
-        let throttled = TokenError {
-            retry_after: Some(Duration::from_secs(120)),
-            ..TokenError::of_kind(TokenErrorKind::Throttled)
-        };
-        let issuer = ScriptedIssuer::new([Err(throttled)]);
-        let source = TokenSource::start(issuer.clone());
-        source.token().await.unwrap_err();
-        sleep(Duration::from_secs(115)).await;
-        assert_eq!(issuer.attempts(), 1);
+    async fn calls_wait_for_the_next_attempt_where_it_comes_in_time() {
+        let source = TokenSource::start(ScriptedIssuer::new((0..4).map(|_| Err(unavailable()))));
+        let start = Instant::now();
+        // The first attempt takes a second, and the pause after it at least another one.
+        let error = source.token_by(start + Duration::from_secs(2)).await.unwrap_err().unwrap();
+        assert_eq!((error.kind, start.elapsed()), (TokenErrorKind::Unavailable, Duration::from_secs(1)));
+        let waiting = (0..100).map(|_| {
+            let source = source.clone();
+            tokio::spawn(async move { source.token_by(start + Duration::from_secs(60)).await })
+        });
+        for token in waiting.collect::<Vec<_>>() {
+            assert_eq!(value(&token.await.unwrap().unwrap()), "token-5");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_ends_the_wait_for_an_attempt_that_hangs() {
+        let hanging = ScriptedIssuer { takes: Duration::from_secs(20), ..ScriptedIssuer::default() };
+        let source = TokenSource::start(hanging);
+        let start = Instant::now();
+        assert!(source.token_by(start + Duration::from_secs(3)).await.unwrap_err().is_none());
+        assert_eq!(start.elapsed(), Duration::from_secs(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_told_before_its_deadline_why_there_is_no_token() {
+        let failing = (0..100).map(|_| Err(unavailable()));
+        let issuer = ScriptedIssuer { takes: Duration::from_secs(20), ..ScriptedIssuer::new(failing) };
+        let source = TokenSource::start(issuer);
+        let start = Instant::now();
+        let error = source.token_by(start + Duration::from_secs(30)).await.unwrap_err().unwrap();
+        assert_eq!(error.kind, TokenErrorKind::Unavailable);
+        assert_eq!(start.elapsed(), Duration::from_secs(30) - ANSWERING);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rejection_by_ims_is_not_waited_out() {
+        for kind in [TokenErrorKind::BadCredentials, TokenErrorKind::BadScope] {
+            let source = TokenSource::start(ScriptedIssuer::new([Err(TokenError::of_kind(kind))]));
+            let start = Instant::now();
+            let error = source.token_by(start + Duration::from_secs(60)).await.unwrap_err().unwrap();
+            assert_eq!((error.kind, start.elapsed()), (kind, Duration::from_secs(1)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_back_off_and_honour_what_is_asked_for_up_to_a_minute() {
+        for (asked, waited) in [(45, 45), (61, 60), (300, 60), (u64::MAX, 60)] {
+            let throttled = TokenError {
+                retry_after: Some(Duration::from_secs(asked)),
+                ..TokenError::of_kind(TokenErrorKind::Throttled)
+            };
+            let issuer = ScriptedIssuer::new([Err(throttled)]);
+            let source = TokenSource::start(issuer.clone());
+            let error = source.token().await.unwrap_err();
+            assert_eq!(error.retry_after, Some(Duration::from_secs(waited)));
+            sleep(Duration::from_secs(waited)).await;
+            assert_eq!(issuer.attempts(), 1);
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!(issuer.attempts(), 2);
+        }
 
         let issuer = ScriptedIssuer::new((0..1000).map(|_| Err(unavailable())));
         let _source = TokenSource::start(issuer.clone());
@@ -578,11 +721,89 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fixed_token_that_is_refused_is_not_tried_again() {
+    async fn a_token_that_is_issued_again_after_one_refusal_is_used_again_at_once() {
         let source = TokenSource::start(FixedToken);
-        let token = source.token().await.unwrap();
-        source.refuse(&token);
-        assert_eq!(source.token().await.unwrap_err().kind, TokenErrorKind::TokenRefused);
+        for age in [0, 100_000] {
+            advance(Duration::from_secs(age)).await;
+            let token = source.token().await.unwrap();
+            token.accepted();
+            source.refuse(&token);
+            let start = Instant::now();
+            assert_eq!(value(&source.token().await.unwrap()), "fixed");
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_refused_for_an_hour_is_tried_again_all_the_time() {
+        let metrics = TokenMetrics::default();
+        let source = TokenSource::start_counted(FixedToken, metrics.clone());
+        let start = Instant::now();
+        let (mut tries, mut failures) = (Vec::new(), 0);
+        while start.elapsed() < Duration::from_secs(3600) {
+            match source.token().await {
+                Ok(token) => {
+                    tries.push(Instant::now());
+                    source.refuse(&token);
+                }
+                Err(error) => {
+                    assert_eq!(error.kind, TokenErrorKind::TokenRefused);
+                    assert!(error.retry_after.unwrap() <= LONGEST_BACKOFF);
+                    failures += 1;
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        let longest = tries.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        assert!(longest <= Duration::from_secs(16), "{longest:?}");
+        assert!((200..600).contains(&tries.len()) && failures > 10_000, "{} {failures}", tries.len());
+        assert!(metrics.refreshes(RefreshOutcome::Unavailable) >= 200);
+        // The first call after it is accepted again.
+        sleep(Duration::from_secs(16)).await;
+        source.token().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_of_one_request_do_not_take_the_token_from_those_that_it_works_for() {
+        let issuer = ScriptedIssuer { takes: Duration::ZERO, ..ScriptedIssuer::default() };
+        let source = TokenSource::start(issuer.clone());
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(600) {
+            let token = source.token().await.unwrap();
+            token.accepted();
+            source.refuse(&token);
+            sleep(Duration::from_millis(100)).await;
+        }
+        // One each quarter of a minute.
+        assert!((30..=50).contains(&issuer.attempts()), "{}", issuer.attempts());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lifetime_of_next_to_nothing_does_not_fetch_without_a_pause() {
+        let issuer = ScriptedIssuer {
+            takes: Duration::ZERO,
+            ..ScriptedIssuer::new((0..100_000).map(|_| Ok(Duration::from_micros(1))))
+        };
+        let _source = TokenSource::start(issuer.clone());
+        sleep(Duration::from_secs(10)).await;
+        assert!(issuer.attempts() <= 101, "{}", issuer.attempts());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_goes_on_is_logged_once_a_minute() {
+        use crate::{
+            config::{LogConfig, LogFormat},
+            telemetry::{self, testing::Captured},
+        };
+        let captured = Captured::default();
+        let config = LogConfig { filter: "info".to_owned(), format: LogFormat::Json };
+        let subscriber = telemetry::subscriber(&config, captured.writer(), false).unwrap();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let script = (0..1000).map(|_| Err(unavailable()));
+        let _source = TokenSource::start(ScriptedIssuer::new(script));
+        sleep(Duration::from_secs(600)).await;
+        let text = captured.text();
+        assert!((9..=11).contains(&text.lines().count()), "{text}");
     }
 
     #[tokio::test(start_paused = true)]

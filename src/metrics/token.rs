@@ -9,11 +9,11 @@ outcomes! {
     RefreshOutcome {
         /// A token that is not the last one.
         Ok = "ok",
-        /// The credentials are refused, or cannot be read; or the token is, and there is no other.
+        /// The credentials are refused, or cannot be read.
         Refused = "refused",
         /// Too many tokens were asked for.
         Throttled = "throttled",
-        /// There is no answer that holds a token.
+        /// There is no answer that holds a token, or each new token is refused.
         Unavailable = "unavailable",
     }
 }

@@ -200,6 +200,11 @@ impl Checks {
             self.failed(format!("{}: {}", advice.what, advice.cure));
             return self.report(None);
         }
+        if let CallError::TokenRefused { problem } = &error {
+            let advice = TokenErrorKind::TokenRefused.advice();
+            self.failed(format!("{} {}: {}", advice.what, said.words(problem), advice.cure));
+            return self.report(None);
+        }
         if let CallError::Refused { refusal, problem } = &error {
             let is_of_sandbox = matches!(refusal, Refusal::SandboxNotFound | Refusal::Permission);
             if is_of_sandbox {

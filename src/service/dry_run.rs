@@ -18,6 +18,8 @@ use crate::{
 
 /// How long what Adobe's connection specification says is taken for what it still says.
 const FRESH: Duration = Duration::from_secs(10 * 60);
+/// The same where it is not what this service sends: once that is corrected, dry runs find out soon.
+const FRESH_DRIFT: Duration = Duration::from_secs(60);
 
 /// Why a creation would not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +57,7 @@ impl Spec {
     ) -> Result<Arc<[String]>, CallError> {
         let mut last = self.last.lock().await;
         if let Some((read, drift)) = &*last
-            && read.elapsed() < FRESH
+            && read.elapsed() < if drift.is_empty() { FRESH } else { FRESH_DRIFT }
         {
             return Ok(Arc::clone(drift));
         }

@@ -172,6 +172,21 @@ async fn a_specification_that_has_drifted_is_told_and_creations_go_on() {
     }
 }
 
+/// One stray 404 is enough for it.
+#[tokio::test]
+async fn a_drift_that_is_gone_fails_dry_runs_for_a_minute_at_most() {
+    let service = TestService::start().await;
+    service.inject(json!([{"route": SPEC, "action": {"status": 404, "shape": "B"}}]));
+    refused(&service).await;
+    refused(&service).await;
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::resume();
+    service.send(dry_run()).await.unwrap();
+    assert_eq!(drift_metric(&service).await, "0");
+    assert_eq!(service.requests_to("GET", SPEC_PATH), 2);
+}
+
 #[tokio::test]
 async fn a_specification_that_is_gone_has_drifted() {
     let service = TestService::start().await;

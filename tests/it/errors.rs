@@ -327,18 +327,22 @@ async fn wrong_client_credentials_and_wrong_scopes_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_secret_file_that_is_gone_is_for_an_operator() {
+async fn a_secret_file_that_is_gone_may_be_back_soon_and_is_for_an_operator() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("secret-that-will-be-gone");
     fs::write(&path, CLIENT_SECRET).unwrap();
-    let service =
-        TestService::with([("HCS_CLIENT_SECRET", ""), ("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap())])
-            .await;
+    let service = TestService::with([
+        ("HCS_CLIENT_SECRET", ""),
+        ("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap()),
+        ("HCS_REQUEST_TIMEOUT", "900ms"),
+    ])
+    .await;
     service.create().await.unwrap();
     fs::remove_file(&path).unwrap();
     // A token that is refused makes the service fetch another one.
     let refused = json!([{"route": CREATE, "action": {"status": 401, "shape": "D"}}]);
     let failure = service.create_with_faults(refused).await;
-    assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert!(failure.retry_after.is_some());
     assert!(failure.message.contains("HCS_CLIENT_SECRET_FILE"), "{failure:?}");
     assert!(!failure.message.contains("secret-that-will-be-gone"), "{failure:?}");
     assert_eq!(failure.metadata("stage"), "adobe_token");

@@ -3,12 +3,15 @@
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use futures_util::future::join_all;
-use hubspot_connection_service::emulator::{self, Options, ReceivedRequest, Settings};
-use serde_json::json;
+use hubspot_connection_service::{
+    emulator::{self, Options, ReceivedRequest, Settings},
+    proto,
+};
+use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 use tonic::Code;
 
-use crate::support::{TestService, in_time, request, start_emulator};
+use crate::support::{ServiceProcess, TestService, in_time, request, start_emulator};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
@@ -61,14 +64,15 @@ async fn a_token_that_is_refused_is_replaced_and_the_creation_sent_once_more() {
 }
 
 #[tokio::test]
-async fn two_refused_tokens_in_a_row_are_the_answer() {
+async fn two_refused_tokens_in_a_row_are_unavailable_and_say_when_to_try_again() {
     for action in
         [json!({"status": 401, "shape": "D", "code": "401013"}), json!({"status": 400, "code": "2115"})]
     {
         let service = TestService::start().await;
         let failure =
             service.create_with_faults(json!([{"route": CREATE, "count": 2, "action": action}])).await;
-        assert_eq!(failure.row(), REJECTED, "{action}");
+        assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"), "{action}");
+        assert!(failure.retry_after.is_some(), "{failure:?}");
         let tokens = tokens_used(&service);
         assert_eq!(tokens.len(), 2, "{action}");
         assert_ne!(tokens[0], tokens[1], "{action}");
@@ -119,6 +123,100 @@ async fn a_client_secret_in_a_file_is_read_again_for_each_attempt() {
     .await;
     assert_eq!(service.emulator.connections().len(), 1);
     assert_eq!(service.requests_to("POST", "/ims/token/v3"), 2);
+}
+
+/// A service with a token that is never renewed.
+async fn with_a_ready_token(faults: Value) -> TestService {
+    let settings = [("HCS_CLIENT_SECRET", ""), ("HCS_ACCESS_TOKEN", emulator::DEMO_ACCESS_TOKEN)];
+    TestService::with_faults(faults, settings).await
+}
+
+#[tokio::test]
+async fn one_stray_refusal_of_a_ready_token_fails_no_call() {
+    for action in
+        [json!({"status": 401, "shape": "D", "code": "401013"}), json!({"status": 400, "code": "2115"})]
+    {
+        let service = with_a_ready_token(json!([{"route": CREATE, "count": 1, "action": action}])).await;
+        in_time("the creation", service.create()).await.unwrap();
+        let id = in_time("the creation after it", service.create()).await.unwrap().id;
+        service.inject(json!([{"route": "GET /connections/{id}", "count": 1, "action": action}]));
+        let read = proto::GetHubSpotConnectionRequest { id, ..Default::default() };
+        let mut client = service.client().await;
+        in_time("the read", client.get_hub_spot_connection(read)).await.unwrap();
+        assert_eq!(service.emulator.connections().len(), 2, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_ready_token_that_is_accepted_again_is_used_again_within_seconds() {
+    let refused = json!({"status": 401, "shape": "D", "code": "401013"});
+    let service = with_a_ready_token(json!([{"route": CREATE, "count": 4, "action": refused}])).await;
+    let failure = service.create().await.unwrap_err();
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert!(failure.retry_after <= Some(Duration::from_secs(60)), "{failure:?}");
+    assert!(failure.message.contains("HCS_ACCESS_TOKEN"), "{failure:?}");
+    // The next ones wait for the token, and the last one finds it accepted.
+    let mut ticks = interval(Duration::from_millis(50));
+    in_time("a creation", async {
+        while let Err(failure) = service.create().await {
+            assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+            ticks.tick().await;
+        }
+    })
+    .await;
+    assert_eq!(service.emulator.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn a_fresh_token_that_comes_too_late_is_unavailable_and_no_fault_of_the_credential() {
+    let service = TestService::with([("HCS_REQUEST_TIMEOUT", "1s")]).await;
+    service.create().await.unwrap();
+    let failure = service
+        .create_with_faults(json!([
+            {"route": CREATE, "action": {"status": 401, "shape": "D", "code": "401013"}},
+            {"route": TOKEN, "action": {"delay": "20s"}},
+        ]))
+        .await;
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert!(failure.retry_after.is_some(), "{failure:?}");
+}
+
+#[tokio::test]
+async fn calls_wait_for_a_token_that_ims_issues_later() {
+    let failing = json!([{"route": TOKEN, "count": 2, "action": {"status": 503, "shape": "empty"}}]);
+    let service = TestService::with_faults(failing, []).await;
+    let client = service.client().await;
+    let creations = (0..50).map(|_| {
+        let mut client = client.clone();
+        async move { client.create_hub_spot_connection(request()).await }
+    });
+    for answer in in_time("the creations", join_all(creations)).await {
+        answer.unwrap();
+    }
+    assert_eq!(service.requests_to("POST", "/ims/token/v3"), 3);
+    assert_eq!(service.emulator.connections().len(), 50);
+}
+
+#[tokio::test]
+async fn a_failing_start_does_not_fill_the_log() {
+    let emulator = start_emulator(Options::default()).await;
+    let failing = json!([{"route": TOKEN, "count": 3, "action": {"status": 503, "shape": "empty"}}]);
+    emulator.inject(serde_json::from_value(failing).unwrap());
+    let service = ServiceProcess::start(&emulator, &[("HCS_LOG_FORMAT", "json")]).await;
+    let client = service.client().await;
+    let creations = (0..100).map(|_| {
+        let mut client = client.clone();
+        async move { client.create_hub_spot_connection(request()).await }
+    });
+    for answer in in_time("the creations", join_all(creations)).await {
+        answer.unwrap();
+    }
+    let (_, output) = service.stop().await;
+    let lines = output.log_lines();
+    let warnings: Vec<_> = lines.iter().filter(|line| line["level"] == "WARN").collect();
+    let tokens = warnings.iter().filter(|line| line["message"] == "no new Adobe access token").count();
+    // The other one is about the store.
+    assert!(tokens == 1 && warnings.len() <= 2, "{warnings:#?}");
 }
 
 #[tokio::test]

@@ -12,13 +12,12 @@ use super::{HttpFlowService, JSON, NoPass, Pass, answer, answer::ErrorAnswer};
 use crate::{
     domain::SandboxName,
     flow_service::{
-        CallError, Cause, FlowService, Problem, Refusal,
+        CallError, Cause, FlowService, Problem,
         attempt::Attempt,
         breaker::Verdict,
         classify::{Asked, Meaning},
         redaction::without_tokens,
         retry,
-        token::TokenErrorKind,
         upstream_client::{read_body, without_url},
     },
 };
@@ -96,7 +95,7 @@ impl HttpFlowService {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::TokenRefused(_)) if !is_token_fresh => is_token_fresh = true,
                 Err(Failure::TokenRefused(problem)) => {
-                    return Err(CallError::Refused { refusal: Refusal::Credentials, problem });
+                    return Err(CallError::TokenRefused { problem });
                 }
                 Err(Failure::Passing(error, asked))
                     if attempt < MOST_ATTEMPTS && (call.is_read() || !error.may_have_arrived()) =>
@@ -162,6 +161,7 @@ impl HttpFlowService {
         })?;
         attempt.answered(&response);
         if response.status().is_success() {
+            pass.token.accepted();
             success(response, &mut attempt).await
         } else {
             let secrets = [&call.secrets[..], &[pass.token.expose_secret()]].concat();
@@ -230,16 +230,8 @@ impl From<NoPass> for Failure {
             NoPass::TooLate => {
                 Self::Lasting(CallError::Unreachable("there was no access token in time".into()))
             }
-            NoPass::Token(error) => match error.kind {
-                TokenErrorKind::Throttled | TokenErrorKind::Unavailable => {
-                    let asked = error.retry_after;
-                    Self::Passing(CallError::Token(error), asked)
-                }
-                TokenErrorKind::BadCredentials
-                | TokenErrorKind::BadScope
-                | TokenErrorKind::TokenRefused
-                | TokenErrorKind::SecretUnreadable => Self::Lasting(CallError::Token(error)),
-            },
+            // It was waited for already.
+            NoPass::Token(error) => Self::Lasting(CallError::Token(error)),
         }
     }
 }
@@ -259,7 +251,9 @@ fn verdict<T>(outcome: &Result<T, Failure>, is_its_own: bool) -> Option<Verdict>
         Err(Failure::Passing(error, _) | Failure::Lasting(error)) => error,
     };
     match error {
-        CallError::Refused { .. } | CallError::OtherSource => Some(Verdict::Works),
+        CallError::Refused { .. } | CallError::TokenRefused { .. } | CallError::OtherSource => {
+            Some(Verdict::Works)
+        }
         CallError::Unreachable(_) => Some(Verdict::Fails),
         // A proxy may have refused it.
         CallError::Unavailable { problem: Some(problem), .. } if problem.is_refusal() => None,

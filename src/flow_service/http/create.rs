@@ -88,6 +88,7 @@ impl HttpFlowService {
         let secrets = [client_id, client_secret, access_token, refresh_token, pass.token.expose_secret()];
         match response {
             Ok(response) if response.status().is_success() => {
+                pass.token.accepted();
                 attempt.answered(&response);
                 created(response, &secrets, &mut attempt).await
             }

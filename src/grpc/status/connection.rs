@@ -238,6 +238,7 @@ fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<
         | CallError::Token(_)
         | CallError::BreakerOpen { .. }
         | CallError::Unreachable(_)
+        | CallError::TokenRefused { .. }
         | CallError::Refused { .. }
         | CallError::Throttled { .. }
         | CallError::OtherSource

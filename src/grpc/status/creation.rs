@@ -4,12 +4,14 @@ use tonic::{Code, Status};
 
 use super::{
     Answer, DEFAULT_RETRY, Reason, too_many,
-    upstream::{Consequence, breaker_open, call_failed, refused, throttled, token, unavailable},
+    upstream::{
+        Consequence, breaker_open, call_failed, refused, throttled, token, token_refused, unavailable,
+    },
 };
 use crate::{
     domain::{CheckState, ConnectionId, SandboxName, Stage, TestReport},
     error_chain::error_chain,
-    flow_service::{CreateError, Refusal},
+    flow_service::CreateError,
     idempotency::{Field, StoreError},
     service::{self, Failure, RecordProblem},
 };
@@ -91,9 +93,7 @@ fn not_created(error: &CreateError, sandbox: &SandboxName, so: Consequence) -> A
         CreateError::Unreachable(_) | CreateError::TooLate => {
             unavailable("the Flow Service cannot be reached", so).metadata("stage", create)
         }
-        CreateError::TokenRefused { problem } => {
-            refused(Refusal::Credentials, problem, sandbox, so).metadata("stage", create)
-        }
+        CreateError::TokenRefused { problem } => token_refused(problem, so).metadata("stage", create),
         CreateError::Refused { refusal, problem } => {
             refused(*refusal, problem, sandbox, so).metadata("stage", create)
         }

@@ -44,6 +44,7 @@ pub(super) fn call_failed(error: &CallError, sandbox: &SandboxName, so: Conseque
         CallError::Token(error) => token(error, so),
         CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, so),
         CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", so),
+        CallError::TokenRefused { problem } => token_refused(problem, so),
         CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, so),
         CallError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), so),
         CallError::Unavailable { retry_after, problem, cause: _ } => {
@@ -75,16 +76,17 @@ pub(super) fn token(error: &TokenError, so: Consequence) -> Answer {
     let delay = error.retry_after.unwrap_or(DEFAULT_RETRY);
     let advice = error.kind.advice();
     let mut answer = match error.kind {
-        TokenErrorKind::BadCredentials
-        | TokenErrorKind::BadScope
-        | TokenErrorKind::TokenRefused
-        | TokenErrorKind::SecretUnreadable => Answer::new(
+        // Only IMS knows that the credential is wrong. Anything else may pass by itself.
+        TokenErrorKind::BadCredentials | TokenErrorKind::BadScope => Answer::new(
             Code::FailedPrecondition,
             Reason::PlatformCredentialsRejected,
             so.between(advice.what, advice.cure),
         ),
         TokenErrorKind::Throttled => throttled(Some(delay), None, so),
-        TokenErrorKind::Unavailable => unavailable(advice.what, so).retry_after(delay),
+        TokenErrorKind::TokenRefused | TokenErrorKind::SecretUnreadable | TokenErrorKind::Unavailable => {
+            let message = so.between(advice.what, advice.cure);
+            Answer::new(Code::Unavailable, Reason::UpstreamUnavailable, message).retry_after(delay)
+        }
     };
     if let Some(status) = error.status {
         answer = answer.metadata("upstream_status", status);
@@ -93,6 +95,15 @@ pub(super) fn token(error: &TokenError, so: Consequence) -> Answer {
         answer = answer.metadata("upstream_code", code);
     }
     answer.metadata("stage", Stage::AdobeToken.name())
+}
+
+/// The Flow Service refuses a token that IMS has just issued.
+pub(super) fn token_refused(problem: &Problem, so: Consequence) -> Answer {
+    let advice = TokenErrorKind::TokenRefused.advice();
+    let message = so.between(&format!("{} {}", advice.what, problem.said()), advice.cure);
+    Answer::new(Code::Unavailable, Reason::UpstreamUnavailable, message)
+        .problem(problem)
+        .retry_after(DEFAULT_RETRY)
 }
 
 pub(super) fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName, so: Consequence) -> Answer {

@@ -217,6 +217,14 @@ async fn a_throttle_tells_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn refused_tokens_may_be_accepted_later() {
+    let (_service, _, failure) = get_with_fault(json!({"status": 401, "shape": "D"})).await;
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert!(failure.retry_after.is_some());
+    assert_eq!(failure.metadata("upstream_status"), "401");
+}
+
+#[tokio::test]
 async fn who_has_to_change_what_is_told_apart() {
     for (action, row) in [
         (json!({"status": 403, "code": "2120"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
@@ -224,7 +232,6 @@ async fn who_has_to_change_what_is_told_apart() {
             json!({"status": 403, "shape": "D", "code": "403003"}),
             (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"),
         ),
-        (json!({"status": 401, "shape": "D"}), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED")),
         (json!({"status": 404, "code": "2100"}), (Code::NotFound, "SANDBOX_NOT_FOUND")),
         (json!({"status": 400, "code": "1451"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
     ] {

@@ -174,7 +174,7 @@ async fn a_refused_token_is_replaced_once() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 0, json!({"status": 401, "shape": "D"}));
     let error = first_page(&upstream.flow_service).await.unwrap_err();
-    assert!(matches!(error, CallError::Refused { refusal: Refusal::Credentials, .. }), "{error:?}");
+    assert!(matches!(error, CallError::TokenRefused { .. }), "{error:?}");
     assert_eq!(upstream.requests("GET"), 2);
 }
 
