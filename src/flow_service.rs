@@ -15,6 +15,7 @@ mod list;
 mod redaction;
 mod retry;
 mod retry_after;
+mod secret_search;
 mod throttle;
 mod token;
 mod upstream_client;
@@ -237,13 +238,13 @@ pub enum CallError {
     /// No connection to the Flow Service could be made: nothing was sent.
     #[error("the Flow Service cannot be reached")]
     Unreachable(#[source] Cause),
-    /// The Flow Service refuses.
     /// The Flow Service does not accept the access token, nor the one that replaced it.
     #[error("the Flow Service refuses the access token: {problem}")]
     TokenRefused {
         /// What the Flow Service said.
         problem: Problem,
     },
+    /// The Flow Service refuses.
     #[error("the Flow Service refused the request as {refusal:?}: {problem}")]
     Refused {
         /// Who has to change what.
@@ -286,8 +287,8 @@ impl CallError {
             Self::Token(_)
             | Self::BreakerOpen { .. }
             | Self::Unreachable(_)
-            | Self::Refused { .. }
             | Self::TokenRefused { .. }
+            | Self::Refused { .. }
             | Self::OtherSource
             | Self::Throttled { .. } => false,
         }
@@ -303,8 +304,8 @@ impl CallError {
             | Self::Token(_)
             | Self::BreakerOpen { .. }
             | Self::Unreachable(_)
-            | Self::Throttled { .. } => None,
             | Self::TokenRefused { .. }
+            | Self::Throttled { .. } => None,
         }
     }
 }

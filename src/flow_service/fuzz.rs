@@ -38,7 +38,7 @@ pub(crate) fn error_body(bytes: &[u8]) {
     assert_object(bytes, Some(ErrorBody::parse(bytes)).filter(|body| body.is_documented).as_ref());
     let Problem { status: _, code, message, request_id, flows } =
         presentable(400, ErrorBody::parse(bytes), None, &SECRETS);
-    let texts = [(code, 40), (message, 301), (request_id, 101)];
+    let texts = [(code, 40), (message, 1000), (request_id, 101)];
     let flows = flows.into_iter().map(|id| (Some(id), 100));
     let mut number = 0;
     for (text, most_chars) in texts.into_iter().chain(flows) {

@@ -1,16 +1,19 @@
 //! Makes texts from the other side fit to be shown: no credential, no control character, no novel.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::{CallError, Cause, Problem, error_body::ErrorBody};
+use super::{CallError, Cause, Problem, error_body::ErrorBody, secret_search::SecretSearch};
 use crate::{domain::HubSpotCredentials, error_chain::error_chain};
 
-const MAX_CHARS: usize = 300;
+/// What is shown of a message. HubSpot's own text with its cure in it takes some 600 characters. An error
+/// carries it twice, in headers, and must stay below 4 KiB.
+const MAX_CHARS: usize = 1000;
 const MAX_ID_CHARS: usize = 100;
-/// So many characters of a longer secret may be there by chance.
-const MAX_REPEATED: usize = 7;
+/// What is looked at of a text for what is shown of it, and what is left of its end: a body may have 64 KiB
+/// in one member.
+const MAX_READ: usize = 8 * 1024;
 
 /// Makes an error answer fit to be shown to a caller and logged. `secrets` are those that went out
 /// with the request: a peer that repeats one does not get it any further.
@@ -20,21 +23,22 @@ pub(super) fn presentable(
     request_id: Option<&str>,
     secrets: &[&str],
 ) -> Problem {
-    let clean = |text: &str, max_chars| cleaned(&without(text, secrets), max_chars);
+    let secrets = SecretSearch::new(secrets);
+    let clean = |text: &str, max_chars| {
+        let text = hide(&cut(&folded(text), MAX_READ), &secrets);
+        Some(cut(&text, max_chars)).filter(|text| !text.is_empty())
+    };
+    let is_clean = |text: &String| hide(text, &secrets) == *text;
     Problem {
         status,
-        code: body.code.map(|code| code.to_string()),
+        code: body.code.map(|code| code.to_string()).filter(is_clean),
         message: body.message.and_then(|message| clean(&message, MAX_CHARS)),
         request_id: [request_id, body.request_id.as_deref()]
             .into_iter()
             .flatten()
             .filter_map(|id| clean(id, MAX_ID_CHARS))
             .find(|id| is_id(id)),
-        flows: body
-            .flows
-            .into_iter()
-            .filter(|id| !secrets.iter().any(|secret| repeats(id, secret)))
-            .collect(),
+        flows: body.flows.into_iter().filter(is_clean).collect(),
     }
 }
 
@@ -65,11 +69,11 @@ impl CallError {
             Self::Token(error) => Self::Token(Arc::clone(error)),
             Self::BreakerOpen { retry_after } => Self::BreakerOpen { retry_after: *retry_after },
             Self::Unreachable(error) => Self::Unreachable(cause(error)),
+            Self::TokenRefused { problem: said } => Self::TokenRefused { problem: problem(said) },
             Self::Refused { refusal, problem: said } => {
                 Self::Refused { refusal: *refusal, problem: problem(said) }
             }
             Self::Throttled { retry_after, problem: said } => {
-            Self::TokenRefused { problem: said } => Self::TokenRefused { problem: problem(said) },
                 Self::Throttled { retry_after: *retry_after, problem: said.as_ref().map(problem) }
             }
             Self::OtherSource => Self::OtherSource,
@@ -104,27 +108,13 @@ pub(super) fn repeats(text: &str, secret: &str) -> bool {
     without(text, &[secret]) != text
 }
 
-/// Replaces each secret, and each part of one that gives it away. Backslashes do not count: a text
-/// that quotes another escapes it, and each quotation adds to them.
-fn without(text: &str, secrets: &[&str]) -> String {
-    let unescaped =
-        |text: &str| -> Vec<(usize, char)> { text.chars().enumerate().filter(|(_, c)| *c != '\\').collect() };
-    let (places, plain): (Vec<usize>, Vec<char>) = unescaped(text).into_iter().unzip();
-    let mut is_hidden = vec![false; text.chars().count()];
-    for secret in secrets {
-        let (_, secret): (Vec<usize>, Vec<char>) = unescaped(secret).into_iter().unzip();
-        let length = secret.len().min(MAX_REPEATED + 1);
-        if length == 0 {
-            continue;
-        }
-        let parts: HashSet<&[char]> = secret.windows(length).collect();
-        for (start, part) in plain.windows(length).enumerate() {
-            if parts.contains(part) {
-                is_hidden[places[start]..=places[start + length - 1]].fill(true);
-            }
-        }
-    }
+/// Replaces each secret, and each part of one that gives it away, in whatever encoding.
+pub(super) fn without(text: &str, secrets: &[&str]) -> String {
+    hide(text, &SecretSearch::new(secrets))
+}
 
+fn hide(text: &str, secrets: &SecretSearch) -> String {
+    let is_hidden = secrets.hidden(text);
     let mut shown = String::with_capacity(text.len());
     let mut was_hidden = false;
     for (c, is_hidden) in text.chars().zip(is_hidden) {
@@ -138,14 +128,36 @@ fn without(text: &str, secrets: &[&str]) -> String {
     shown
 }
 
-fn cleaned(text: &str, max_chars: usize) -> Option<String> {
+/// On one line, without control characters.
+fn folded(text: &str) -> String {
     let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let folded = printable.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut cut: String = folded.chars().take(max_chars).collect();
-    if cut.len() < folded.len() {
-        cut.push('…');
+    printable.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The beginning and the end of a text that is too long: the end tells what to do about it. A character counts
+/// as what it takes in a header.
+fn cut(text: &str, max: usize) -> String {
+    const MARK: &str = " … ";
+    let size = |c: char| match c {
+        '%' => 3,
+        c if c.is_ascii() => 1,
+        c => 2 * c.len_utf8(),
+    };
+    if text.chars().map(size).sum::<usize>() <= max {
+        return text.to_owned();
     }
-    (!cut.is_empty()).then_some(cut)
+    let rest = max - MARK.chars().map(size).sum::<usize>();
+    let fits = |most: usize| {
+        let mut used = 0;
+        move |c: &char| {
+            used += size(*c);
+            used <= most
+        }
+    };
+    let head: String = text.chars().take_while(fits(rest * 2 / 3)).collect();
+    let tail: String = text.chars().rev().take_while(fits(rest / 3)).collect();
+    let tail: String = tail.chars().rev().collect();
+    format!("{}{MARK}{}", head.trim_end(), tail.trim_start())
 }
 
 #[cfg(test)]
@@ -200,8 +212,43 @@ mod tests {
     fn control_characters_and_length_are_tamed() {
         assert_eq!(message("a\r\n\u{1b}[31mb\0  c", &[]).as_deref(), Some("a [31mb c"));
         assert_eq!(message(" \n ", &[]), None);
-        let cut = message(&"ü".repeat(1000), &[]).unwrap();
-        assert_eq!(cut.chars().count(), MAX_CHARS + 1);
-        assert!(cut.ends_with('…'));
+    }
+
+    #[test]
+    fn of_a_long_message_the_beginning_and_the_end_are_shown() {
+        let scopes = r#"requiredScopes: ["crm.objects.contacts.read"]"#;
+        let text = |length: usize| format!("HubSpot says no. {}{scopes}", "why ".repeat(length));
+        assert_eq!(message(&text(200), &[]).unwrap(), text(200), "as it is");
+        for length in [250, 1000, 16_000] {
+            let shown = message(&text(length), &[]).unwrap();
+            assert!(shown.starts_with("HubSpot says no. why") && shown.ends_with(scopes), "{shown}");
+            assert!(shown.contains(" … ") && (980..=MAX_CHARS).contains(&shown.len()), "{shown}");
+        }
+        // What is not ASCII takes more room where it is sent.
+        for (c, fewest) in [('ü', 240), ('語', 160), ('🧡', 120)] {
+            let shown = message(&c.to_string().repeat(30_000), &[]).unwrap();
+            let encoded: usize = shown.chars().map(|c| if c.is_ascii() { 1 } else { 3 * c.len_utf8() }).sum();
+            assert!(encoded <= 3 * MAX_CHARS / 2 && shown.chars().count() > fewest, "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_a_cut_leaves_of_a_credential_is_hidden() {
+        let secret = "pat-na1-0123456789-abcdefghij";
+        for length in (0..1200).step_by(23) {
+            let text = format!("{} {secret} {}", "x".repeat(length), "y".repeat(1500));
+            let shown = message(&text, &[secret]).unwrap();
+            assert!(!secret.as_bytes().windows(8).any(|part| shown.as_bytes().windows(8).any(|x| x == part)));
+        }
+    }
+
+    #[test]
+    fn a_short_credential_hides_no_other_words() {
+        let text = "The auth of a connection is bad: client id 17, key a, code 400 in id_token";
+        assert_eq!(message(text, &["a", "id", "17", "400", "key"]).as_deref(), Some(text));
+        assert_eq!(
+            message("connection conn, CONN/connect (conn): econn conn1", &["conn"]).as_deref(),
+            Some("connection [redacted], [redacted]/connect ([redacted]): econn conn1")
+        );
     }
 }

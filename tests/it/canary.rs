@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use self::{
     evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, Observed, creation},
-    hostile::{FIELDS, Hostile, REPEATS, Repeat},
+    hostile::{ENCODED, FIELDS, Hostile, REPEATS, Repeat},
 };
 use crate::support::{Process, ServiceProcess, collector::Collector, framed, start_emulator, until};
 
@@ -273,7 +273,11 @@ async fn a_flow_service_that_repeats_what_it_is_told_is_not_quoted() {
         let other_statuses = [403, 404, 422, 429, 500, 503]
             .into_iter()
             .flat_map(|status| ["headers", "message"].map(|field| (status, field, Repeat::Credentials)));
-        for (status, field, repeat) in everywhere.chain(other_statuses) {
+        let encoded = ENCODED.into_iter().flat_map(|repeat| {
+            [("errorMessage", 400), ("report.detailed-message", 422), ("headers", 400)]
+                .map(|(field, status)| (status, field, repeat))
+        });
+        for (status, field, repeat) in everywhere.chain(other_statuses).chain(encoded) {
             hostile.answer_with(StatusCode::from_u16(status).unwrap(), field, repeat);
             observed.create(&format!("{status} with {repeat:?} in {field}")).await.unwrap_err();
         }

@@ -1,12 +1,14 @@
 //! What the Flow Service finds out at HubSpot: `/connections/{id}/test` and `/connections/{id}/explore`;
 //! and what it says of HubSpot, `/connectionSpecs/{id}`.
 
+use futures_util::FutureExt as _;
+use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
 use super::{EXPLORE, HttpFlowService, SPEC, TEST, call::Call, connections::with_query};
 use crate::{
     domain::{Column, ConnectionRef, SandboxName, Table, TablePath},
-    flow_service::{CallError, Refusal, wire},
+    flow_service::{CallError, Refusal, redaction::without, wire},
 };
 
 impl HttpFlowService {
@@ -48,7 +50,11 @@ impl HttpFlowService {
         deadline: Instant,
     ) -> Result<Vec<String>, CallError> {
         let call = Call::get(self.spec.clone(), SPEC, sandbox);
-        match self.call(&call, deadline, |body| wire::spec_drift(body)).await {
+        let without_token = |drift: Vec<String>| match self.tokens.token().now_or_never() {
+            Some(Ok(token)) => drift.iter().map(|text| without(text, &[token.expose_secret()])).collect(),
+            Some(Err(_)) | None => drift,
+        };
+        match self.call(&call, deadline, |body| wire::spec_drift(body).map(without_token)).await {
             Err(error) if error.refusal() == Some(Refusal::NotFound) => {
                 Ok(vec!["it does not exist any more".to_owned()])
             }

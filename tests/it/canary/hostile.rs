@@ -11,6 +11,10 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -49,10 +53,45 @@ pub(super) enum Repeat {
     Credentials,
     /// The last two thirds of each.
     Parts,
+    /// Each credential in another case.
+    UpperCase,
+    LowerCase,
+    /// In base64.
+    Base64,
+    /// In base64 for URLs, as a pair with another text before it.
+    Pairs,
+    /// As hexadecimal digits.
+    Hex,
+    /// With colons between them.
+    HexWithColons,
+    /// Each character percent-encoded.
+    Percent,
+    /// Twice.
+    PercentTwice,
+    /// As entities of HTML.
+    Entities,
+    NumericEntities,
+    /// Escaped as JSON can.
+    Unicode,
 }
 
 pub(super) const REPEATS: [Repeat; 5] =
     [Repeat::Body, Repeat::Quoted, Repeat::Authorization, Repeat::Credentials, Repeat::Parts];
+
+/// Each credential in an encoding of its own.
+pub(super) const ENCODED: [Repeat; 11] = [
+    Repeat::UpperCase,
+    Repeat::LowerCase,
+    Repeat::Base64,
+    Repeat::Pairs,
+    Repeat::Hex,
+    Repeat::HexWithColons,
+    Repeat::Percent,
+    Repeat::PercentTwice,
+    Repeat::Entities,
+    Repeat::NumericEntities,
+    Repeat::Unicode,
+];
 
 /// Where it is repeated: `headers`, or a member of the body.
 pub(super) const FIELDS: [&str; 10] = [
@@ -80,12 +119,26 @@ impl Repeat {
         let earlier = if is_list { &CREDENTIALS[..] } else { &[] };
         let secrets =
             params.filter_map(|(_, value)| value.as_str()).chain([token]).chain(earlier.iter().copied());
+        let each =
+            |encode: &dyn Fn(&str) -> String| secrets.clone().map(encode).collect::<Vec<_>>().join(" ");
+        let bytes = |encode: &dyn Fn(u8) -> String| each(&|secret| secret.bytes().map(encode).collect());
         match self {
             Self::Body => request.body.clone(),
             Self::Quoted => serde_json::to_string(&request.body).unwrap(),
             Self::Authorization => request.authorization.clone(),
-            Self::Credentials => secrets.collect::<Vec<_>>().join(" "),
-            Self::Parts => secrets.map(|secret| &secret[secret.len() / 3..]).collect::<Vec<_>>().join(" "),
+            Self::Credentials => each(&str::to_owned),
+            Self::Parts => each(&|secret| secret[secret.len() / 3..].to_owned()),
+            Self::UpperCase => each(&str::to_uppercase),
+            Self::LowerCase => each(&str::to_lowercase),
+            Self::Base64 => each(&|secret| STANDARD.encode(secret)),
+            Self::Pairs => each(&|secret| URL_SAFE_NO_PAD.encode(format!("id:{secret}"))),
+            Self::Hex => bytes(&|byte| format!("{byte:02x}")),
+            Self::HexWithColons => bytes(&|byte| format!("{byte:02X}:")),
+            Self::Percent => bytes(&|byte| format!("%{byte:02X}")),
+            Self::PercentTwice => bytes(&|byte| format!("%25{byte:02x}")),
+            Self::Entities => each(&|secret| htmlize::escape_attribute(secret).into_owned()),
+            Self::NumericEntities => bytes(&|byte| format!("&#x{byte:x};")),
+            Self::Unicode => bytes(&|byte| format!("\\u{byte:04x}")),
         }
     }
 }

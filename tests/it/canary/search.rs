@@ -22,7 +22,7 @@ impl Search {
     pub(crate) fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
         let mut runs = HashSet::new();
         for secret in secrets {
-            let secret = secret.as_ref();
+            let secret = secret.as_ref().to_ascii_lowercase();
             assert!(secret.len() >= 2 * RUN, "too short to be told from chance: {secret}");
             runs.extend(secret.as_bytes().windows(RUN).map(<[u8]>::to_vec));
         }
@@ -41,13 +41,17 @@ impl Search {
     }
 
     fn find(&self, text: &[u8]) -> Option<String> {
-        let mut views = vec![text.to_vec(), percent_decoded(text, b'+'), percent_decoded(text, b' ')];
-        let mut view = text.to_vec();
-        for _ in 0..3 {
-            view = unescaped(&view);
-            views.push(view.clone());
+        let mut views = vec![text.to_vec(), percent_decoded(text, b' ')];
+        for decoded in [unescaped, |text: &[u8]| percent_decoded(text, b'+'), without_entities] {
+            let mut view = text.to_vec();
+            for _ in 0..3 {
+                view = decoded(&view);
+                views.push(view.clone());
+            }
         }
         views.extend(base64_decoded(text));
+        views.extend(hex_decoded(text));
+        views.iter_mut().for_each(|view| view.make_ascii_lowercase());
         let mut runs = views.iter().flat_map(|view| view.windows(RUN));
         runs.find(|run| self.starts[start(run)] && self.runs.contains(*run))
             .map(|run| String::from_utf8_lossy(run).into_owned())
@@ -100,6 +104,24 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// Without one layer of the entities of HTML.
+fn without_entities(text: &[u8]) -> Vec<u8> {
+    htmlize::unescape(String::from_utf8_lossy(text)).into_owned().into_bytes()
+}
+
+/// What may be hexadecimal digits, with or without something between each pair of them.
+fn hex_decoded(text: &[u8]) -> Vec<Vec<u8>> {
+    let is_between = |byte: &u8| b" :,-".contains(byte);
+    let decoded = |digits: &[u8]| {
+        let pairs = digits.chunks_exact(2).filter_map(|pair| str::from_utf8(pair).ok());
+        pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap_or_default()).collect()
+    };
+    let digits = |text: &[u8]| text.iter().filter(|byte| !is_between(byte)).copied().collect::<Vec<_>>();
+    let is_part = |byte: &u8| byte.is_ascii_hexdigit() || is_between(byte);
+    let words = text.split(|byte| !is_part(byte)).map(digits).filter(|word| word.len() >= 2 * RUN);
+    words.flat_map(|word| [decoded(&word), decoded(&word[1..])]).collect()
+}
+
 /// What may be base64, decoded at each of the four places where a group of it can start.
 fn base64_decoded(text: &[u8]) -> Vec<Vec<u8>> {
     const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
@@ -147,6 +169,13 @@ fn a_secret_is_found_in_every_disguise() {
         STANDARD.encode(secret),
         STANDARD.encode(format!("x:{secret}")),
         URL_SAFE_NO_PAD.encode(format!("Basic xy:{secret}")),
+        secret.to_uppercase(),
+        secret.bytes().map(|byte| format!("%25{byte:02x}")).collect(),
+        secret.bytes().map(|byte| format!("{byte:02x}")).collect(),
+        secret.bytes().map(|byte| format!("{byte:02X}:")).collect(),
+        secret.bytes().map(|byte| format!("&#{byte};")).collect(),
+        secret.bytes().map(|byte| format!("&#x{byte:x};")).collect(),
+        htmlize::escape_text(secret).into_owned(),
     ] {
         let text = format!("before {disguised} after");
         assert!(search.find(text.as_bytes()).is_some(), "{text}");
