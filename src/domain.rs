@@ -47,7 +47,7 @@ pub enum InvalidReason {
     Malformed,
     /// A number that is too small or too large.
     OutOfRange,
-    /// Something that only this service may write.
+    /// Well-formed, and not to be used here.
     NotAllowed,
     /// Not together with another value that was given.
     Conflicting,

@@ -1,8 +1,12 @@
 //! HubSpot credentials: opaque, and impossible to print.
+//!
+//! HubSpot documents no form for them, so any that is not known passes. What is rejected is certainly none:
+//! a connection with it would be created and never work.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use super::{Invalid, InvalidReason};
 
@@ -15,7 +19,7 @@ pub struct Credential(SecretString);
 impl Credential {
     const MAX_BYTES: usize = 4096;
 
-    /// Parses a credential, which is taken as it is: nothing is trimmed.
+    /// Parses a credential, which is taken as it is: nothing is trimmed, unquoted or decoded.
     ///
     /// # Errors
     /// [`Invalid`] says which mistake was made, without repeating the value.
@@ -26,20 +30,113 @@ impl Credential {
         if value.len() > Self::MAX_BYTES {
             return Err(Invalid::new(InvalidReason::TooLong, "must not be longer than 4,096 bytes"));
         }
-        if value.bytes().all(|b| b.is_ascii_graphic()) {
-            return Ok(Self(SecretString::from(value)));
+        if value.trim() != value {
+            return Err("has white space at its start or end: remove it".into());
         }
-        let sentence = if value.trim() != value {
-            "has white space at its start or end: remove it"
-        } else if value.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
-            "starts with \"Bearer \": send the token alone"
-        } else if value.contains(char::is_whitespace) {
-            "has white space inside it: remove it"
-        } else {
-            "must hold only visible ASCII characters"
-        };
-        Err(Invalid::new(InvalidReason::Malformed, sentence))
+        if let Some(mistake) = mistake(value) {
+            return Err(mistake);
+        }
+        if value.contains(char::is_whitespace) {
+            return Err("has white space inside it: remove it".into());
+        }
+        if !value.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err("must hold only visible ASCII characters".into());
+        }
+        Ok(Self(SecretString::from(value)))
     }
+}
+
+/// What a value is that is certainly no credential. The sentence never repeats it.
+fn mistake(value: &str) -> Option<Invalid> {
+    let lower = Zeroizing::new(value.to_ascii_lowercase());
+    if lower.starts_with("pat-") {
+        return Some(Invalid::new(
+            InvalidReason::NotAllowed,
+            "is the token of a HubSpot private app, which cannot be renewed: use the four credentials of a \
+             HubSpot app with OAuth",
+        ));
+    }
+    let sentence = if is_header(&lower) {
+        "is a whole Authorization header: send the token alone"
+    } else if is_after_scheme(&lower, "bearer") {
+        "starts with \"Bearer \": send the token alone"
+    } else if is_after_scheme(&lower, "basic") {
+        "starts with \"Basic \": send the credential alone"
+    } else if is_after_name(&lower) {
+        "has its name in front of it: send the value alone"
+    } else if is_quoted(value) {
+        "is in quotation marks: remove them"
+    } else if is_placeholder(value, &lower) {
+        "is a placeholder: put the credential of the HubSpot application in its place"
+    } else if is_percent_encoded(value) {
+        "is percent-encoded: decode it, so that %3D becomes ="
+    } else {
+        return None;
+    };
+    Some(sentence.into())
+}
+
+fn is_header(lower: &str) -> bool {
+    lower.strip_prefix("authorization").is_some_and(|rest| rest.trim_start().starts_with([':', '=']))
+}
+
+/// `Bearer …`, in which the space may be encoded.
+fn is_after_scheme(lower: &str, scheme: &str) -> bool {
+    let rest = lower.strip_prefix(scheme);
+    rest.is_some_and(|rest| rest.starts_with([' ', '\t', ':', '+']) || rest.starts_with("%20"))
+}
+
+/// `client_secret=…`, `"clientSecret": "…"`.
+fn is_after_name(lower: &str) -> bool {
+    let Some((name, _)) = lower.split_once(['=', ':']) else { return false };
+    let name: String = name.chars().filter(char::is_ascii_alphabetic).collect();
+    ["clientid", "clientsecret", "accesstoken", "refreshtoken"].contains(&&*name)
+}
+
+/// In quotation marks, escaped ones too, and with the comma that follows in JSON.
+fn is_quoted(value: &str) -> bool {
+    let value = value.trim_end_matches([',', ';']);
+    let value = value.strip_prefix('\\').unwrap_or(value);
+    ['"', '\'', '`']
+        .iter()
+        .any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote))
+}
+
+/// What templates and documentation have in the place of a value, and what a program writes that has none.
+fn is_placeholder(value: &str, lower: &str) -> bool {
+    const NOTHING: [&str; 4] = ["null", "undefined", "none", "changeme"];
+    let is_within = |start: &str, end: &str| {
+        value.len() >= start.len() + end.len() && value.starts_with(start) && value.ends_with(end)
+    };
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'))
+    };
+    let variable = value.strip_prefix('$').unwrap_or_default();
+    let windows = value.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')).unwrap_or_default();
+    let yours = lower.strip_prefix("your").unwrap_or_default();
+    is_within("{", "}")
+        || is_within("<", ">")
+        || is_within("${", "}")
+        || is_within("$(", ")")
+        || is_name(variable)
+        || is_name(windows)
+        || yours.starts_with(['_', '-'])
+            && yours.bytes().all(|b| b.is_ascii_lowercase() || b"_-".contains(&b))
+        || value.bytes().all(|b| b == b'*')
+        || NOTHING.contains(&lower)
+}
+
+/// Whether nothing is left that encoding changes, or the `=` at its end was encoded.
+fn is_percent_encoded(value: &str) -> bool {
+    let mut parts = value.split('%');
+    let is_plain = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+    let is_escape = |part: &str| {
+        part.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit())) && is_plain(&part[2..])
+    };
+    let is_encoded = value.contains('%') && parts.next().is_some_and(is_plain) && parts.all(is_escape);
+    is_encoded
+        || value.get(value.len().saturating_sub(3)..).is_some_and(|end| end.eq_ignore_ascii_case("%3d"))
 }
 
 impl ExposeSecret<str> for Credential {
@@ -73,16 +170,62 @@ impl HubSpotCredentials {
         let Self { client_id, client_secret, access_token, refresh_token } = self;
         [client_id, client_secret, access_token, refresh_token]
     }
+
+    /// The pairs of values that are the same, each as a mistake of its second one, by its place in
+    /// [`HubSpotCredentials::all`]. HubSpot issues four different ones.
+    pub fn repetitions(&self) -> impl Iterator<Item = (usize, Invalid)> {
+        const NAMES: [&str; 4] = ["client_id", "client_secret", "access_token", "refresh_token"];
+        let all = self.all().map(ExposeSecret::expose_secret);
+        (1..all.len()).filter_map(move |second| {
+            let first = (0..second).find(|first| all[*first] == all[second])?;
+            let sentence = format!("is the same as {}: HubSpot issues different ones", NAMES[first]);
+            Some((second, Invalid::new(InvalidReason::Conflicting, sentence)))
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn any_visible_ascii_is_a_credential() {
         let all: String = ('!'..='~').collect();
-        for value in ["x", "pat-na1-0123", &all, &"x".repeat(4096)] {
+        for value in [
+            "x",
+            "na1-0123",
+            &all,
+            &"x".repeat(4096),
+            "8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7",
+            "CJTa9sKVMBIQAQMAAAAAAEgYwc+9/w==",
+            "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
+            "bearer",
+            "bearer-1",
+            "basics",
+            "compat-1",
+            "{a",
+            "a}",
+            "a<b>",
+            "$1",
+            "a$b",
+            "$",
+            "%",
+            "%1%",
+            "50%25+/=",
+            "100%",
+            "%41%/",
+            "\"",
+            "\"a",
+            "it's",
+            "a:b=c",
+            "yours",
+            "your_0123",
+            "nullable",
+            "<",
+            "{",
+        ] {
             assert_eq!(Credential::parse(value).unwrap().expose_secret(), value);
         }
     }
@@ -96,6 +239,42 @@ mod tests {
             ("to ken", "white space inside"),
             ("Bearer token", "\"Bearer \""),
             ("bearer token", "\"Bearer \""),
+            ("BEARER\ttoken", "\"Bearer \""),
+            ("Bearer%20token", "\"Bearer \""),
+            ("Bearer:token", "\"Bearer \""),
+            ("Basic dG9rZW4=", "\"Basic \""),
+            ("Authorization: Bearer token", "Authorization header"),
+            ("authorization:bearer token", "Authorization header"),
+            ("Authorization : token", "Authorization header"),
+            ("client_secret=token", "name in front"),
+            ("CLIENT_SECRET=token", "name in front"),
+            ("\"accessToken\": \"token\"", "name in front"),
+            ("refresh_token:token", "name in front"),
+            ("\"token\"", "quotation marks"),
+            ("'token'", "quotation marks"),
+            ("`token`", "quotation marks"),
+            ("\"token\",", "quotation marks"),
+            ("\\\"token\\\"", "quotation marks"),
+            ("\"\"", "quotation marks"),
+            ("\"to ken\"", "quotation marks"),
+            ("{CLIENT_SECRET}", "placeholder"),
+            ("{{ client_secret }}", "placeholder"),
+            ("<client secret>", "placeholder"),
+            ("<token>", "placeholder"),
+            ("$TOKEN", "placeholder"),
+            ("${TOKEN}", "placeholder"),
+            ("${TOKEN:-x}", "placeholder"),
+            ("$(cat token)", "placeholder"),
+            ("$env:TOKEN", "placeholder"),
+            ("%TOKEN%", "placeholder"),
+            ("YOUR_CLIENT_SECRET", "placeholder"),
+            ("your-token", "placeholder"),
+            ("********", "placeholder"),
+            ("undefined", "placeholder"),
+            ("null", "placeholder"),
+            ("dG9rZW4%3D", "percent-encoded"),
+            ("a%2Fb%2bc", "percent-encoded"),
+            ("a+b/c%3d%3D", "percent-encoded"),
             ("tok\u{e9}n", "visible ASCII"),
             ("tok\0en", "visible ASCII"),
         ] {
@@ -105,6 +284,47 @@ mod tests {
             assert_eq!(reason, expected, "{value:?}");
         }
         assert_eq!(Credential::parse(&"x".repeat(4097)).unwrap_err().reason, InvalidReason::TooLong);
+    }
+
+    #[test]
+    fn a_private_app_token_is_not_allowed() {
+        for value in ["pat-na1-0123", "pat-eu1-8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7", "PAT-x"] {
+            let Invalid { reason, sentence } = Credential::parse(value).unwrap_err();
+            assert_eq!(reason, InvalidReason::NotAllowed);
+            assert!(sentence.contains("private app") && !sentence.contains(value), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn no_two_credentials_are_the_same() {
+        let repeated = |values: [&str; 4]| -> Vec<(usize, String)> {
+            let [client_id, client_secret, access_token, refresh_token] =
+                values.map(|value| Credential::parse(value).unwrap());
+            let credentials = HubSpotCredentials { client_id, client_secret, access_token, refresh_token };
+            credentials.repetitions().map(|(place, invalid)| (place, invalid.sentence)).collect()
+        };
+        assert_eq!(repeated(["1", "2", "3", "4"]), []);
+        for (values, place, says) in [
+            (["1", "2", "3", "3"], 3, "same as access_token"),
+            (["1", "1", "3", "4"], 1, "same as client_id"),
+            (["1", "2", "2", "4"], 2, "same as client_secret"),
+        ] {
+            let found = repeated(values);
+            assert!(
+                matches!(&found[..], [(at, sentence)] if *at == place && sentence.contains(says)),
+                "{found:?}"
+            );
+        }
+        assert_eq!(repeated(["1", "1", "1", "1"]).len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_it_panic_and_none_is_repeated(value in "\\PC{6,40}") {
+            if let Err(invalid) = Credential::parse(&value) {
+                prop_assert!(!invalid.sentence.contains(&value));
+            }
+        }
     }
 
     #[test]

@@ -63,16 +63,27 @@ impl Violations {
         // What was received is wiped, whether it is valid or not.
         let [client_id, client_secret, access_token, refresh_token] =
             [client_id, client_secret, access_token, refresh_token].map(Zeroizing::new);
-        let client_id = self.check("credentials.client_id", Credential::parse(&client_id));
-        let client_secret = self.check("credentials.client_secret", Credential::parse(&client_secret));
-        let access_token = self.check("credentials.access_token", Credential::parse(&access_token));
-        let refresh_token = self.check("credentials.refresh_token", Credential::parse(&refresh_token));
-        Some(HubSpotCredentials {
+        const FIELDS: [&str; 4] = [
+            "credentials.client_id",
+            "credentials.client_secret",
+            "credentials.access_token",
+            "credentials.refresh_token",
+        ];
+        let client_id = self.check(FIELDS[0], Credential::parse(&client_id));
+        let client_secret = self.check(FIELDS[1], Credential::parse(&client_secret));
+        let access_token = self.check(FIELDS[2], Credential::parse(&access_token));
+        let refresh_token = self.check(FIELDS[3], Credential::parse(&refresh_token));
+        let credentials = HubSpotCredentials {
             client_id: client_id?,
             client_secret: client_secret?,
             access_token: access_token?,
             refresh_token: refresh_token?,
-        })
+        };
+        let valid = self.0.len();
+        self.0.extend(
+            credentials.repetitions().map(|(place, invalid)| Violation { field: FIELDS[place], invalid }),
+        );
+        (self.0.len() == valid).then_some(credentials)
     }
 }
 

@@ -93,6 +93,45 @@ async fn the_reason_of_a_creations_bad_field_matches_the_mistake() {
 }
 
 #[tokio::test]
+async fn what_can_never_be_a_credential_is_rejected_without_being_quoted() {
+    let service = TestService::start().await;
+    let id = service.create().await.unwrap().id;
+    let mut client = service.client().await;
+    let secret =
+        |secret: &str| proto::HubSpotCredentials { client_secret: secret.to_owned(), ..credentials() };
+    for (value, reason, says) in [
+        ("pat-na1-c4n4ry", "NOT_ALLOWED", "private app"),
+        ("{CLIENT_SECRET_C4N4RY}", "MALFORMED", "placeholder"),
+        ("<c4n4ry>", "MALFORMED", "placeholder"),
+        ("$C4N4RY", "MALFORMED", "placeholder"),
+        ("${C4N4RY}", "MALFORMED", "placeholder"),
+        ("\"c4n4ry\"", "MALFORMED", "quotation marks"),
+        ("c4n4ry%3D", "MALFORMED", "percent-encoded"),
+        ("Authorization: Bearer c4n4ry", "MALFORMED", "Authorization header"),
+        ("client_secret=c4n4ry", "MALFORMED", "name in front"),
+        (&*credentials().client_id, "CONFLICTING", "same as client_id"),
+    ] {
+        let create = proto::CreateHubSpotConnectionRequest { credentials: Some(secret(value)), ..request() };
+        let update = proto::UpdateHubSpotConnectionRequest {
+            id: id.clone(),
+            credentials: Some(secret(value)),
+            ..Default::default()
+        };
+        let created = client.create_hub_spot_connection(create).await.map(|_| ());
+        let updated = client.update_hub_spot_connection(update).await.map(|_| ());
+        for answer in [created, updated] {
+            let failure = Failure::from(answer.unwrap_err());
+            assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
+            let [(field, violation)] = &failure.violations[..] else { panic!("{value}: {failure:?}") };
+            assert_eq!((&**field, &*violation.reason), ("credentials.client_secret", reason), "{value}");
+            assert!(violation.description.contains(says), "{value}: {failure:?}");
+            assert!(!format!("{failure:?}").to_lowercase().contains("c4n4ry"), "{failure:?}");
+        }
+    }
+    assert_eq!(service.requests_to("POST", "/connections"), 1);
+}
+
+#[tokio::test]
 async fn the_reason_of_another_calls_bad_field_matches_the_mistake() {
     let service = TestService::start().await;
     let mut client = service.client().await;
