@@ -80,12 +80,21 @@ impl ErrorBody {
             code,
             message: report("detailed-message")
                 .or_else(|| text("detail"))
-                .or_else(|| text("errorMessage"))
+                .or_else(|| text("errorMessage").map(|message| with_details(message, text("errorDetails"))))
                 .or_else(|| text("message"))
                 .or_else(|| text("error"))
                 .or_else(|| text("title")),
             request_id: report("request-id"),
         }
+    }
+}
+
+/// Of the two legacy fields: often they are the same, and sometimes only the details say what to do.
+fn with_details(message: String, details: Option<String>) -> String {
+    match details.filter(|details| details.contains(char::is_alphanumeric)) {
+        Some(details) if details.contains(&message) => details,
+        Some(details) if !message.contains(&details) => format!("{message}: {details}"),
+        Some(_) | None => message,
     }
 }
 
@@ -203,6 +212,15 @@ mod tests {
     fn the_legacy_fields_and_the_bare_message_are_read() {
         let body = parse(r#"{"errorMessage":"connections not found","errorDetails":"…"}"#);
         assert_eq!((body.code, body.message.as_deref()), (None, Some("connections not found")));
+        for (details, read) in [
+            ("\"not found\"", "connections not found"),
+            ("\"connections not found with id = [x]\"", "connections not found with id = [x]"),
+            ("\"grant the scope x\"", "connections not found: grant the scope x"),
+            ("null", "connections not found"),
+        ] {
+            let body = format!(r#"{{"errorMessage":"connections not found","errorDetails":{details}}}"#);
+            assert_eq!(parse(&body).message.as_deref(), Some(read));
+        }
         let body = parse(r#"{"message":"Please provide a valid spec id"}"#);
         assert_eq!((body.code, body.message.as_deref()), (None, Some("Please provide a valid spec id")));
     }

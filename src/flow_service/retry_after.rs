@@ -20,6 +20,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -37,6 +38,13 @@ mod tests {
         assert_eq!(parse("Sat, 21 Nov 2026 11:59:00 GMT"), Some(Duration::ZERO));
         assert_eq!(parse("86400"), Some(LONGEST));
         assert_eq!(parse("18446744073709551615"), Some(LONGEST));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic_or_asks_for_too_much(value in "[ -~]{0,40}|[0-9]{1,25}") {
+            prop_assert!(parse(&value).unwrap_or_default() <= LONGEST);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use axum::Router;
 use http::StatusCode;
 use hubspot_connection_service::{emulator::CLIENT_SECRET, proto};
+use prost::Message as _;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::Code;
@@ -175,6 +176,94 @@ async fn a_refusal_of_the_services_own_credentials_is_for_an_operator() {
         assert_eq!(failure.metadata("upstream_code"), code);
         assert!(failure.message.contains("operator"), "{failure:?}");
     }
+}
+
+#[tokio::test]
+async fn whatever_is_sent_to_a_method_its_error_has_a_reason() {
+    let service = TestService::start().await;
+    let valid = request().encode_to_vec();
+    for (what, body) in [
+        ("nothing", Vec::new()),
+        ("no frame", valid.clone()),
+        ("half a frame", framed(&valid)[..9].to_vec()),
+        ("half a message", framed(&valid[..valid.len() / 2])),
+        ("another type", framed(&[b"\x12\xff", &valid[..]].concat())),
+        ("text", framed(b"{\"name\": \"HubSpot\"}")),
+        ("a large message", framed(&valid.repeat(1000))),
+        ("two messages", framed(&valid).repeat(2)),
+    ] {
+        // A failure without a reason panics.
+        if let (200, None) = service.post(&[], body).await {
+            assert_eq!(what, "two messages");
+        }
+    }
+}
+
+/// What HubSpot says where scopes are missing, as the Flow Service passes it on.
+fn missing_scopes() -> String {
+    let hubspot = json!({
+        "status": "error",
+        "message": "This app hasn't been granted all required scopes to make this call. Read more about required \
+                    scopes here: https://developers.hubspot.com/scopes.",
+        "correlationId": "aeb5f871-7f07-4993-9211-075dc63e7cbf",
+        "errors": [{
+            "message": "One or more of the following scopes are required.",
+            "context": {"requiredScopes": ["crm.objects.contacts.read", "crm.schemas.contacts.read"]},
+        }],
+        "links": {"scopes": "https://developers.hubspot.com/scopes"},
+        "category": "MISSING_SCOPES",
+    });
+    format!("Error while connecting to HubSpot. The provider answered 403: {hubspot}")
+}
+
+#[tokio::test]
+async fn what_hubspot_says_is_shown_to_its_end_in_either_shape() {
+    let says = missing_scopes();
+    for body in [
+        json!({"type": "https://ns.adobe.com/aep/errors/FLOW-1413-400", "report": {"detailed-message": says}}),
+        json!({"errorMessage": "Error while connecting to HubSpot.", "errorDetails": says}),
+        json!({"errorMessage": "The connection was refused.", "errorDetails": says}),
+    ] {
+        let flow = answering(StatusCode::BAD_REQUEST, body.to_string().leak()).await;
+        let service = TestService::with([("HCS_FLOW_SERVICE_URL", &*format!("http://{flow}"))]).await;
+        let failure = service.create().await.unwrap_err();
+        assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
+        assert!(failure.message.contains("crm.schemas.contacts.read"), "{failure:?}");
+        assert!(failure.message.contains("MISSING_SCOPES"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_any_length_leaves_room_for_the_details_of_the_error() {
+    let text = |c: &str| format!("begin {} end", c.repeat(30_000 / c.len()));
+    for c in ["x", "ü", "語", "🧡", "%"] {
+        let body = json!({"errorMessage": text(c), "errorDetails": text("y")}).to_string().leak();
+        let flow = answering(StatusCode::BAD_REQUEST, body).await;
+        let service = TestService::with([("HCS_FLOW_SERVICE_URL", &*format!("http://{flow}"))]).await;
+        let status = service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
+        let mut headers = http::HeaderMap::new();
+        status.add_header(&mut headers).unwrap();
+        let size: usize = headers.values().map(http::HeaderValue::len).sum();
+        assert!(size < 4 * 1024, "{c} {size}");
+        assert!(status.message().contains("begin") && status.message().contains("end"), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_short_credential_hides_no_words_of_the_flow_service() {
+    let says = "The auth of a connection is invalid: id 17";
+    let body = json!({"errorMessage": says}).to_string().leak();
+    let flow = answering(StatusCode::BAD_REQUEST, body).await;
+    let service = TestService::with([("HCS_FLOW_SERVICE_URL", &*format!("http://{flow}"))]).await;
+    let credentials = proto::HubSpotCredentials {
+        client_id: "a".to_owned(),
+        client_secret: "id".to_owned(),
+        access_token: "17".to_owned(),
+        refresh_token: "auth".to_owned(),
+    };
+    let request = proto::CreateHubSpotConnectionRequest { credentials: Some(credentials), ..request() };
+    let failure = service.send(request).await.unwrap_err();
+    assert!(failure.message.contains(&says.replace("auth", "[redacted]")), "{failure:?}");
 }
 
 #[tokio::test]

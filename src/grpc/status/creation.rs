@@ -18,6 +18,8 @@ use crate::{
 
 /// The most connections that an error lists.
 const MAX_CANDIDATES: usize = 20;
+/// What the message of an error repeats of a check that it also lists.
+const MOST_FOUND: usize = 200;
 
 /// A creation that did not succeed.
 pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
@@ -191,7 +193,12 @@ fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) 
     let kind = Reason::VerificationFailed.as_str_name();
     let violations =
         failed.map(|check| (kind.to_owned(), check.name.as_str().to_owned(), check.message.clone()));
-    let found = found(report);
+    // The violations have all of it: an error has little room in headers.
+    let all = found(report);
+    let mut found: String = all.chars().take(MOST_FOUND).collect();
+    if found.len() < all.len() {
+        found.push('…');
+    }
     let so = match left_behind {
         None => "and is deleted again".to_owned(),
         Some(id) => format!(
