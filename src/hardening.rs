@@ -4,8 +4,8 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Keeps the memory of this process to itself: it leaves no core dump, and no other process of the same
-/// user can look into it.
+/// Keeps the memory of this process to itself: it leaves no core dump, and on Linux no other process of the
+/// same user can look into it. Not every copy of a secret can be wiped: TLS and HTTP have buffers of their own.
 ///
 /// # Errors
 /// Those of the operating system. What can be done is done all the same.

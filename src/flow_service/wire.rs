@@ -90,7 +90,8 @@ impl<'a> From<&'a HubSpotCredentials> for AuthParams<'a> {
     }
 }
 
-/// Serializes a body, which holds credentials, into memory that is wiped.
+/// Serializes a body, which holds credentials, into memory that is wiped. The HTTP client copies it into buffers
+/// of its own, which are not.
 pub(super) fn body(body: &impl Serialize) -> Bytes {
     let mut wiped = Wiped(Zeroizing::new(Vec::with_capacity(Wiped::MOST_BODIES)));
     serde_json::to_writer(&mut wiped, body).expect("strings always serialize");

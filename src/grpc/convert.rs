@@ -60,7 +60,7 @@ impl Violations {
         let required = || Invalid::new(InvalidReason::Required, "is required");
         let credentials = self.check("credentials", credentials.ok_or_else(required))?;
         let proto::HubSpotCredentials { client_id, client_secret, access_token, refresh_token } = credentials;
-        // What was received is wiped, whether it is valid or not.
+        // What was decoded is wiped, whether it is valid or not. The message that it came in is not ours.
         let [client_id, client_secret, access_token, refresh_token] =
             [client_id, client_secret, access_token, refresh_token].map(Zeroizing::new);
         const FIELDS: [&str; 4] = [

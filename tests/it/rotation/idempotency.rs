@@ -128,3 +128,23 @@ async fn a_new_key_of_fingerprints_takes_over_and_every_replay_works() {
     let (_, output) = service.stop().await;
     assert!(!output.stdout().contains("key-of-at-least"), "{output:?}");
 }
+
+#[tokio::test]
+async fn keys_of_fingerprints_that_cannot_be_used_leave_the_last_good_ones_in_use() {
+    let files = Mount::new(&[("key", OLD)]);
+    let emulator = start_emulator(Default::default()).await;
+    let settings = [("HCS_FINGERPRINT_KEY_FILE", &*files.path("key")), ("HCS_LOG", "info")];
+    let service = ServiceProcess::start(&emulator, &settings).await;
+    let mut client = service.client().await;
+    let first = CreateHubSpotConnectionRequest { request_id: uuid::Uuid::new_v4().to_string(), ..request() };
+    let created = client.create_hub_spot_connection(first.clone()).await.unwrap().into_inner();
+    for (broken, says) in [(&[("key", "short")][..], "cannot use"), (&[], "cannot read")] {
+        files.replace(broken);
+        service.process.prints_text(&format!("{says} HCS_FINGERPRINT_KEY_FILE")).await;
+        let replayed = client.create_hub_spot_connection(first.clone()).await.unwrap().into_inner();
+        assert!(replayed.replayed && replayed.id == created.id, "{replayed:?}");
+    }
+    let (_, output) = service.stop().await;
+    let errors = output.log_lines().iter().filter(|line| line["level"] == "ERROR").count();
+    assert_eq!(errors, 2, "each is reported once: {output:?}");
+}
