@@ -197,6 +197,34 @@ async fn calls_wait_for_a_token_that_ims_issues_later() {
     assert_eq!(service.emulator.connections().len(), 50);
 }
 
+/// The lines of a log that are warnings.
+fn warnings(lines: &[Value]) -> Vec<&Value> {
+    lines.iter().filter(|line| line["level"] == "WARN").collect()
+}
+
+#[tokio::test]
+async fn calls_that_fail_together_have_a_line_each_and_few_are_warnings() {
+    let emulator = start_emulator(Options::default()).await;
+    let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 503, "shape": "empty"}}]);
+    emulator.inject(serde_json::from_value(failing).unwrap());
+    let settings = [("HCS_LOG_FORMAT", "json"), ("HCS_REQUEST_TIMEOUT", "500ms")];
+    let service = ServiceProcess::start(&emulator, &settings).await;
+    let client = service.client().await;
+    let creations = (0..100).map(|_| {
+        let mut client = client.clone();
+        async move { client.create_hub_spot_connection(request()).await }
+    });
+    for answer in in_time("the creations", join_all(creations)).await {
+        assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    }
+    let (_, output) = service.stop().await;
+    let lines = output.log_lines();
+    let calls = |lines: &[Value]| lines.iter().filter(|line| line["code"] == "UNAVAILABLE").count();
+    assert_eq!(calls(&lines), 100);
+    // Ten in each of two seconds, the one about the token and the one about the store.
+    assert!(warnings(&lines).len() <= 22, "{:#?}", warnings(&lines));
+}
+
 #[tokio::test]
 async fn a_failing_start_does_not_fill_the_log() {
     let emulator = start_emulator(Options::default()).await;
@@ -213,7 +241,7 @@ async fn a_failing_start_does_not_fill_the_log() {
     }
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
-    let warnings: Vec<_> = lines.iter().filter(|line| line["level"] == "WARN").collect();
+    let warnings = warnings(&lines);
     let tokens = warnings.iter().filter(|line| line["message"] == "no new Adobe access token").count();
     // The other one is about the store.
     assert!(tokens == 1 && warnings.len() <= 2, "{warnings:#?}");

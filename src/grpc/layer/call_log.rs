@@ -1,7 +1,10 @@
 //! One line in the log for each call, whatever becomes of it. That of a stream (of health or
 //! reflection) is written when its answer begins: how the stream ends is not in it.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::{HeaderMap, StatusCode};
 use opentelemetry::{
@@ -153,10 +156,13 @@ impl Drop for Line {
         let code = code_name(status);
         match status {
             Code::Ok if self.measured.is_none() => tracing::debug!(code, duration_ms, "call"),
-            Code::Internal | Code::Unknown | Code::Unavailable | Code::FailedPrecondition => {
+            Code::Internal | Code::Unknown => tracing::warn!(code, duration_ms, "call"),
+            Code::Unavailable | Code::FailedPrecondition if WARNINGS.may_warn(Instant::now()) => {
                 tracing::warn!(code, duration_ms, "call");
             }
             Code::Ok
+            | Code::Unavailable
+            | Code::FailedPrecondition
             | Code::Cancelled
             | Code::InvalidArgument
             | Code::DeadlineExceeded
@@ -170,6 +176,25 @@ impl Drop for Line {
             | Code::DataLoss
             | Code::Unauthenticated => tracing::info!(code, duration_ms, "call"),
         }
+    }
+}
+
+/// How many calls that fail for the same outage are a warning each second. The others have their line at
+/// `info`: a start without Adobe fails every call that waits for it in the same millisecond.
+const MOST_WARNINGS: u32 = 10;
+
+static WARNINGS: Warnings = Warnings(Mutex::new(None));
+
+/// The warnings of this second, and when it began.
+struct Warnings(Mutex<Option<(Instant, u32)>>);
+
+impl Warnings {
+    fn may_warn(&self, now: Instant) -> bool {
+        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let this = second.filter(|(began, _)| *began <= now && now - *began < Duration::from_secs(1));
+        let (began, warned) = this.unwrap_or((now, 0));
+        *second = Some((began, warned.saturating_add(1)));
+        warned < MOST_WARNINGS
     }
 }
 
@@ -255,6 +280,15 @@ mod tests {
         let [line] = &lines[..] else { panic!("{lines:?}") };
         assert_eq!((&line["level"], &line["http_status"]), (&"INFO".into(), &415.into()));
         assert!(line.get("code").is_none(), "{line}");
+    }
+
+    #[test]
+    fn calls_that_fail_together_are_a_few_warnings_each_second() {
+        let warnings = Warnings(Mutex::new(None));
+        let now = Instant::now();
+        let warned = |now: Instant| (0..100).filter(|_| warnings.may_warn(now)).count();
+        assert_eq!([warned(now), warned(now + Duration::from_millis(999))], [10, 0]);
+        assert_eq!([warned(now + Duration::from_secs(1)), warned(now)], [10, 10]);
     }
 
     #[tokio::test]
