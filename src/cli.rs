@@ -16,13 +16,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches, error::ErrorKind, value_parser};
 use http::Uri;
 
 #[cfg(feature = "emulator")]
 use crate::domain::RequestId;
 use crate::{
-    config::{Config, Fallback, Flags, Loaded, LogFormat, SETTINGS, Setting},
+    config::{Config, Fallback, Flags, Loaded, LogFormat, SETTINGS, Setting, secret_meant_by},
     error_chain::error_chain,
 };
 
@@ -66,7 +66,10 @@ pub enum Command {
 /// [`clap::Error`] when it cannot be understood, and also when it asks for help or the version;
 /// [`explain`] is the answer to either.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let matches = command().try_get_matches_from(arguments)?;
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let matches = command()
+        .try_get_matches_from(&arguments)
+        .map_err(|error| misplaced_secret(&arguments).unwrap_or(error))?;
     Ok(match matches.subcommand() {
         Some(("check-config", matches)) => Command::CheckConfig(flags(matches)),
         Some(("health", matches)) => Command::Health { address: value(matches, ADDRESS) },
@@ -83,6 +86,18 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, c
         Some((_, matches)) => Command::Serve(flags(matches)),
         None => Command::Serve(flags(&matches)),
     })
+}
+
+/// The error about a secret among the arguments, where there is one. It stands in the place of clap's, which
+/// suggests a flag that looks like it, and may repeat the secret.
+fn misplaced_secret(arguments: &[OsString]) -> Option<clap::Error> {
+    let arguments = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
+    let Setting { name, .. } = arguments.filter_map(|argument| secret_meant_by(&argument)).next()?;
+    let message = format!(
+        "a secret is not given as an argument, as others can see the command line: set the variable {name}, or \
+         {name}_FILE to the path of a file with it. If it was a real one, replace it\n"
+    );
+    Some(clap::Error::raw(ErrorKind::UnknownArgument, message).with_cmd(&command()))
 }
 
 /// Prints what [`parse`] has to say instead of a command, and tells the exit status: 0 for help and
@@ -307,9 +322,27 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_no_flag_and_its_value_is_not_repeated() {
-        let error = parse_words("--client-secret=canary").unwrap_err();
-        assert!(error.use_stderr());
-        assert!(!error.to_string().contains("canary"), "{error}");
+    fn a_secret_among_the_arguments_is_explained_and_not_repeated() {
+        for setting in SETTINGS.iter().filter(|setting| setting.secret) {
+            let flag = setting.name.trim_start_matches("HCS_").to_ascii_lowercase().replace('_', "-");
+            for words in [
+                format!("--{flag}=canary"),
+                format!("--{flag} canary"),
+                format!("-{flag}=canary"),
+                format!("serve --{flag} canary"),
+                format!("check-config --org-id=x --{flag}=canary"),
+                format!("--{flag}-file /canary"),
+                format!("{}=canary", setting.name),
+                format!("serve {}=canary", setting.name),
+                format!("--{flag}s=canary"),
+            ] {
+                let error = parse_words(&words).unwrap_err();
+                assert!(error.use_stderr());
+                let text = error.to_string();
+                assert!(!text.contains("canary"), "{words}: {text}");
+                assert!(text.contains(&format!("set the variable {}, or", setting.name)), "{words}: {text}");
+                assert!(!text.contains("--client-id") && !text.contains("similar"), "{words}: {text}");
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ mod placeholder;
 mod problem;
 mod proxy_url;
 mod secret;
+mod service_link;
 mod setting;
 mod small_file;
 mod source;
@@ -32,7 +33,10 @@ pub use self::{
     source::Flags,
     traces::{BatchConfig, TracesConfig, TracesProtocol},
 };
-pub(crate) use self::{idempotency::fingerprint_keys, small_file::read as read_small_file};
+pub(crate) use self::{
+    idempotency::fingerprint_keys, parse::MOST_CA_BYTES, setting::secret_meant_by,
+    small_file::read as read_small_file,
+};
 use crate::{
     domain::{Callers, Sandboxes},
     idempotency::RedisTlsFiles,

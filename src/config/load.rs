@@ -447,6 +447,47 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelt_secret_is_answered_with_its_name_alone() {
+        for (slip, meant) in [
+            ("HCS_CLIENT_SECRT", "HCS_CLIENT_SECRET"),
+            ("HCS_CLIENTSECRET", "HCS_CLIENT_SECRET"),
+            ("HCS_CLIENT_SECRET_FILES", "HCS_CLIENT_SECRET_FILE"),
+            ("HCS_ACCESSTOKEN", "HCS_ACCESS_TOKEN"),
+            ("HCS_REDIS_URI", "HCS_REDIS_URL"),
+            ("HCS_FINGERPRINT_KEYS", "HCS_FINGERPRINT_KEY"),
+        ] {
+            let problem = problem(&[(slip, "canary")]);
+            assert_eq!(problem, format!("{slip}: unknown variable; did you mean {meant}?"));
+        }
+    }
+
+    #[test]
+    fn variables_that_kubernetes_adds_for_a_service_are_explained() {
+        let links = [
+            ("HCS_PORT", "tcp://10.0.0.1:50051"),
+            ("HCS_PORT_50051_TCP", "tcp://10.0.0.1:50051"),
+            ("HCS_PORT_50051_TCP_ADDR", "10.0.0.1"),
+            ("HCS_SERVICE_HOST", "10.0.0.1"),
+            ("HCS_SERVICE_PORT", "50051"),
+        ];
+        for link in links {
+            assert_problem(&[link], link.0, "enableServiceLinks: false");
+            assert!(!problem(&[link]).contains("did you mean"));
+        }
+        // One Service is one problem.
+        assert_problem(&links, "HCS_PORT", "(and 4 more variables) to each pod for the Service hcs,");
+        let Problems(two) = load(&[links[0], ("HCS_REDIS_SERVICE_HOST", "10.0.0.2")]).unwrap_err();
+        assert_eq!(two.len(), 2, "{two:?}");
+        // What is no link is a mistake like any other.
+        assert_problem(&[("HCS_PORT", "50051")], "HCS_PORT", "unknown variable");
+    }
+
+    #[test]
+    fn the_address_that_the_client_calls_is_no_setting_and_no_mistake() {
+        assert!(load(&[("HCS_CLIENT_ADDRESS", "http://10.0.0.1:50051")]).is_ok());
+    }
+
+    #[test]
     fn a_flag_wins_over_its_variable_and_is_named_in_its_problem() {
         let load = |flag: &str| {
             let flags = Flags::from_iter([("HCS_LOG", OsString::from(flag))]);

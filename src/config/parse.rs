@@ -168,10 +168,11 @@ pub(super) fn word(text: &str) -> Result<String, Invalid> {
         .ok_or_else(|| Invalid::from("must be visible ASCII characters without spaces"))
 }
 
+/// A bundle of every public authority is a quarter of it.
+pub(crate) const MOST_CA_BYTES: u64 = 1 << 20;
+
 fn content(path: &str) -> Result<Zeroizing<Vec<u8>>, Invalid> {
-    // A bundle of every public authority is a quarter of it.
-    const MOST_BYTES: u64 = 1 << 20;
-    small_file::read(Path::new(path), MOST_BYTES).map_err(|error| match error {
+    small_file::read(Path::new(path), MOST_CA_BYTES).map_err(|error| match error {
         ReadError::Unreadable(error) => {
             Invalid::from(format!("the file cannot be read: {error}; it must exist and be readable"))
         }

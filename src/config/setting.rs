@@ -203,6 +203,9 @@ pub const SETTINGS: &[Setting] = &[
 
 const PREFIX: &str = "HCS_";
 
+/// A variable of the client, which may be set for both.
+pub(super) const CLIENT_ADDRESS: &str = "HCS_CLIENT_ADDRESS";
+
 impl Setting {
     /// The flag without its dashes: `org-id` for `HCS_ORG_ID`. Secrets have none, because the
     /// arguments of a process are visible to others.
@@ -224,6 +227,25 @@ impl Setting {
         let row = SETTINGS.iter().find(|setting| setting.name == name);
         row.unwrap_or_else(|| panic!("{name} is not in the table of settings"))
     }
+}
+
+/// The secret that an argument of the command line most likely means, as `--client-secret` and
+/// `HCS_CLIENT_SECRET=…` do. It is none of the flags.
+pub(crate) fn secret_meant_by(argument: &str) -> Option<&'static Setting> {
+    let name = argument.split('=').next().unwrap_or_default();
+    let (dashes, name) = name.split_at(name.len() - name.trim_start_matches('-').len());
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    if dashes.is_empty() && !is_ours(&name) {
+        return None;
+    }
+    let name = format!("{PREFIX}{}", name.trim_start_matches(PREFIX));
+    if SETTINGS.iter().any(|setting| !setting.secret && setting.name == name) {
+        return None;
+    }
+    let meant = nearest(&name)?;
+    SETTINGS.iter().find(|setting| {
+        setting.secret && (setting.name == meant || setting.file_variable().is_some_and(|file| file == meant))
+    })
 }
 
 /// Whether a variable is one of this service's, known or not.
@@ -271,6 +293,41 @@ mod tests {
         let of = |name| Setting::named(name).file_variable();
         assert_eq!(of("HCS_CLIENT_SECRET").as_deref(), Some("HCS_CLIENT_SECRET_FILE"));
         assert_eq!(of("HCS_ORG_ID"), None);
+    }
+
+    #[test]
+    fn an_argument_that_means_a_secret_is_recognized() {
+        for (argument, meant) in [
+            ("--client-secret", "HCS_CLIENT_SECRET"),
+            ("--client-secret=canary", "HCS_CLIENT_SECRET"),
+            ("-client-secret=canary", "HCS_CLIENT_SECRET"),
+            ("--client_secret", "HCS_CLIENT_SECRET"),
+            ("--CLIENT-SECRET", "HCS_CLIENT_SECRET"),
+            ("--client-secrets", "HCS_CLIENT_SECRET"),
+            ("--client-secret-file", "HCS_CLIENT_SECRET"),
+            ("--hcs-client-secret", "HCS_CLIENT_SECRET"),
+            ("HCS_CLIENT_SECRET=canary", "HCS_CLIENT_SECRET"),
+            ("--access-token", "HCS_ACCESS_TOKEN"),
+            ("--redis-url=redis://:canary@redis", "HCS_REDIS_URL"),
+            ("--redis-uri", "HCS_REDIS_URL"),
+            ("--fingerprint-key", "HCS_FINGERPRINT_KEY"),
+        ] {
+            assert_eq!(secret_meant_by(argument).map(|setting| setting.name), Some(meant), "{argument}");
+        }
+        for argument in [
+            "--client-id",
+            "--org-id=x",
+            "--listen",
+            "--redis-ca-file=x",
+            "serve",
+            "client-secret",
+            "--no-such-flag",
+            "--",
+            "-h",
+            "",
+        ] {
+            assert!(secret_meant_by(argument).is_none(), "{argument}");
+        }
     }
 
     #[test]

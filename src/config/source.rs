@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use super::{
     Problem, Secret,
     effective::{Effective, Origin},
-    placeholder,
+    placeholder, service_link,
     setting::{self, Fallback, SETTINGS, Setting},
     traces,
 };
@@ -225,20 +225,27 @@ impl Source {
     /// Ends reading: reports the variables that nobody knows and hands over what was found: the problems,
     /// and after them the warnings.
     pub(super) fn finish(mut self) -> (Effective, Vec<Problem>, Vec<Problem>) {
-        let names = self.variables.keys().map(|name| name.to_string_lossy());
-        for name in names.filter(|name| setting::is_ours(name)) {
-            let is_known = SETTINGS.iter().any(|setting| {
-                setting.name == name || setting.file_variable().is_some_and(|variable| variable == name)
-            });
-            if !is_known {
-                let cure = match setting::nearest(&name) {
-                    Some(meant) => format!("did you mean {meant}?"),
-                    None => "unset it, or see --help for those there are".to_owned(),
-                };
-                let message = format!("unknown variable; {cure}");
-                self.problems.push(Problem { setting: name.into_owned(), message });
+        let is_known = |name: &str| {
+            name == setting::CLIENT_ADDRESS
+                || SETTINGS.iter().any(|setting| {
+                    setting.name == name || setting.file_variable().is_some_and(|variable| variable == name)
+                })
+        };
+        let ours =
+            self.variables.iter().map(|(name, value)| (name.to_string_lossy(), value.to_string_lossy()));
+        let unknown: Vec<_> = ours.filter(|(name, _)| setting::is_ours(name) && !is_known(name)).collect();
+        let mut links = Vec::new();
+        for (name, value) in &unknown {
+            match service_link::service_of(name, value) {
+                Some(service) => links.push((&**name, service)),
+                None => {
+                    let message = format!("unknown variable; {}", cure(name));
+                    self.problems.push(Problem { setting: name.to_string(), message });
+                }
             }
         }
+        let links = service_link::problems(links.into_iter());
+        self.problems.extend(links.map(|(name, message)| Problem { setting: name.to_owned(), message }));
         (self.read, self.problems, self.warnings)
     }
 
@@ -285,6 +292,14 @@ impl Source {
         let parsed = parse(&text);
         self.read.record(name, text, origin);
         parsed.map_err(|Invalid { sentence, .. }| self.report(name, sentence))
+    }
+}
+
+/// What to do about a variable that nobody knows.
+fn cure(name: &str) -> String {
+    match setting::nearest(name) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "unset it, or see --help for those there are".to_owned(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! The HTTP client towards Adobe: one place for what is switched on and off.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Certificate, Client, Proxy, Response, redirect, retry};
 
 use super::Cause;
-use crate::config::{UpstreamConfig, UpstreamHttp};
+use crate::config::{MOST_CA_BYTES, UpstreamConfig, UpstreamHttp, read_small_file};
 
 /// Covers name resolution, TCP and TLS: a failure within it proves that nothing was sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,7 +59,9 @@ pub fn upstream_client(config: &UpstreamConfig, http: UpstreamHttp) -> Result<Cl
         None => builder.no_proxy(),
     };
     if let Some(path) = &config.ca_file {
-        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&fs::read(path)?)?);
+        // As the configuration has read it.
+        let pem = read_small_file(path, MOST_CA_BYTES)?;
+        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&pem)?);
     }
     Ok(builder.build()?)
 }

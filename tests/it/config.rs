@@ -161,6 +161,36 @@ fn a_secret_file_is_read_again_each_time() {
 }
 
 #[test]
+fn a_secret_on_the_command_line_is_explained_on_stderr_and_not_repeated() {
+    for arguments in [
+        &["--client-secret=canary"][..],
+        &["serve", "--client-secret", "canary"],
+        &["check-config", "HCS_REDIS_URL=redis://:canary@redis"],
+    ] {
+        let outcome = run(&[], arguments);
+        assert_eq!((outcome.status, outcome.stdout.as_str()), (64, ""), "{arguments:?}");
+        assert!(
+            outcome.stderr.starts_with("error: a secret is not given as an argument"),
+            "{}",
+            outcome.stderr
+        );
+        assert!(outcome.stderr.ends_with('\n'), "{:?}", outcome.stderr);
+        assert!(!outcome.stderr.contains("canary"), "{}", outcome.stderr);
+        assert!(!outcome.stderr.contains("--client-id"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_service_link_of_kubernetes_is_explained() {
+    let links = [("HCS_CLIENT_SECRET", "canary"), ("HCS_PORT", "tcp://10.0.0.1:50051")];
+    let outcome = check_config(&links, &[]);
+    assert_eq!(outcome.status, 64);
+    let problem = outcome.stderr.lines().nth(1).unwrap();
+    assert!(problem.starts_with("  HCS_PORT: no setting: Kubernetes adds it"), "{problem}");
+    assert!(problem.contains("enableServiceLinks: false"), "{problem}");
+}
+
+#[test]
 fn a_bad_command_line_exits_with_64_and_help_with_0() {
     for (arguments, status) in
         [(["--no-such-flag"], 64), (["no-such-command"], 64), (["--help"], 0), (["--version"], 0)]

@@ -61,7 +61,7 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
         )
         .metadata("may_exist", may_exist),
         Failure::Store { error: _, may_exist } => {
-            let what = "the store that prevents duplicate creations cannot be reached";
+            let what = "the store that prevents duplicate creations cannot be used";
             let message = consequence(*may_exist).between(what, "try again, with the same request_id");
             Answer::new(Code::Unavailable, Reason::StoreUnavailable, message)
                 .metadata("stage", Stage::Claim.name())

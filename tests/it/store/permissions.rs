@@ -22,6 +22,9 @@ fn store(url: &str) -> RedisStore {
 
 #[tokio::test]
 async fn the_documented_user_may_do_all_that_is_needed_and_no_more() {
+    // The line of the file and the command are the same.
+    let command = format!("ACL SETUSER hubspot-connection-service {}", documented_user().join(" "));
+    assert!(include_str!("../../../deploy/README.md").contains(&format!("\n{command}\n")), "{command}");
     let Some(server) = RedisServer::start().await else { return };
     let url = server.documented_url().await;
     let store = store(&url);
