@@ -1,6 +1,13 @@
-//! Compiles the protobuf files with protox, so that building needs no protoc.
+//! Compiles the protobuf files with protox, so that building needs no protoc, and tells the program its
+//! revision.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 const FILES: [&str; 3] = [
     // Imported by no other file.
@@ -24,5 +31,41 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Written by hand in src/proto.rs, without the secrets.
         .skip_debug(["hubspot_connection.v1.HubSpotCredentials"])
         .compile_fds(compiler.file_descriptor_set())?;
+
+    println!("cargo:rustc-env=BUILD_REVISION={}", revision().as_deref().unwrap_or("unknown"));
     Ok(())
+}
+
+/// The revision of the source: what whoever builds says, or else what git does.
+fn revision() -> Option<String> {
+    println!("cargo:rerun-if-env-changed=BUILD_REVISION");
+    if let Ok(revision) = env::var("BUILD_REVISION")
+        && !revision.is_empty()
+        && revision.chars().all(|c| c.is_ascii_graphic())
+    {
+        return Some(revision);
+    }
+    // A repository around the source is not that of the source.
+    let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?);
+    let source = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
+    if top.canonicalize().ok()? != source.canonicalize().ok()? {
+        return None;
+    }
+    // What changes with a commit and with a checkout. Cargo takes a file that is missing for one that changed.
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
+        if let Some(path) = git(&["rev-parse", "--git-path", name])
+            && Path::new(&path).exists()
+        {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    git(&["rev-parse", "--short=12", "HEAD"])
+}
+
+/// What git says; nothing where there is no git, or no repository.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
 }

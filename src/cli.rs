@@ -24,6 +24,7 @@ use crate::domain::RequestId;
 use crate::{
     config::{Config, Fallback, Flags, Loaded, LogFormat, SETTINGS, Setting, secret_meant_by},
     error_chain::error_chain,
+    version::VERSION_AND_REVISION,
 };
 
 /// What the command line asks for.
@@ -148,7 +149,7 @@ fn command() -> clap::Command {
         .default_value("http://127.0.0.1:9090")
         .help("URL of the admin port");
     let command = with_settings(clap::Command::new(env!("CARGO_PKG_NAME")))
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(VERSION_AND_REVISION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .args_conflicts_with_subcommands(true)
         .subcommand(with_settings(clap::Command::new("serve").about("Run the service (the default)")))

@@ -18,6 +18,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Service as _;
 
 use self::{
+    audit::audit,
     connections::Connections,
     layer::{
         Request, Response,
@@ -75,6 +76,7 @@ pub fn handler<F: FlowService>(
     options: Options,
     stopping: CancellationToken,
 ) -> Handler {
+    let service = service.reporting_unheard_to(audit::unheard);
     let Options { sandboxes, request_timeout, reflection, callers, metrics } = options;
     let mut routes = Routes::new(
         health.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
@@ -126,6 +128,8 @@ async fn layered(
     let services = async |request| caller(callers, request, services).await;
     // From here on time counts: waiting, receiving and working.
     let services = async |request| deadline(*request_timeout, request, services).await;
+    // Whatever becomes of a call that writes, it is in the trail.
+    let services = async |request| audit(request, services).await;
     // Nothing else is worth the time of what follows.
     let services = async |request| encoding(metrics, request, services).await;
     let services = async |request| content_type(metrics, request, services).await;

@@ -24,3 +24,4 @@ pub mod server;
 pub mod service;
 pub mod telemetry;
 pub mod tls;
+mod version;

@@ -25,6 +25,7 @@ use self::process::Process;
 use crate::{
     idempotency::{Outage, Weakness},
     telemetry,
+    version::{REVISION, VERSION},
 };
 
 pub use self::{
@@ -270,17 +271,8 @@ impl Metrics {
     }
 }
 
-/// What was built: the revision is told by whoever builds a release.
-const BUILD: [(&str, &str); 2] = [
-    ("version", env!("CARGO_PKG_VERSION")),
-    (
-        "revision",
-        match option_env!("BUILD_REVISION") {
-            Some(revision) => revision,
-            None => "unknown",
-        },
-    ),
-];
+/// What was built.
+const BUILD: [(&str, &str); 2] = [("version", VERSION), ("revision", REVISION)];
 
 /// Adds something that is counted to the registry.
 fn register<M: prometheus_client::registry::Metric + Clone>(

@@ -18,6 +18,7 @@ mod search_first;
 mod sending;
 mod sent;
 mod shared;
+mod unheard;
 mod update;
 mod verification;
 
@@ -31,6 +32,7 @@ pub use self::{
     dry_run::DryRunError,
     search_first::{Recovery, SearchFirst},
     sent::{WallClock, wall_clock},
+    unheard::Unheard,
     update::UpdateHubSpotConnection,
 };
 use self::{dry_run::Spec, known::Known, search_first::Listings, shared::SharedCreations};
@@ -44,6 +46,7 @@ pub struct Service<F> {
     parts: Arc<Parts<F>>,
     shared: SharedCreations,
     listings: Arc<Listings>,
+    unheard: unheard::Listener,
     creations: Bulkhead,
     calls: Bulkhead,
     known: Known,
@@ -59,6 +62,7 @@ impl<F> Service<F> {
             parts: Arc::new(parts),
             shared: SharedCreations::default(),
             listings: Arc::default(),
+            unheard: |_| {},
             creations: Bulkhead::new(most_waiting),
             calls: Bulkhead::new(most_waiting),
             known: Known::default(),
@@ -76,6 +80,12 @@ impl<F> Service<F> {
     #[must_use]
     pub fn counted_by(self, metrics: CreationMetrics) -> Self {
         Self { metrics: Arc::new(metrics), ..self }
+    }
+
+    /// Reports what no response does.
+    #[must_use]
+    pub(crate) fn reporting_unheard_to(self, unheard: fn(&Unheard<'_>)) -> Self {
+        Self { unheard, ..self }
     }
 }
 

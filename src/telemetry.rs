@@ -15,7 +15,7 @@ use std::{
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{ParseError, filter_fn},
+    filter::{FilterExt as _, ParseError, filter_fn},
     fmt::MakeWriter,
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -24,10 +24,15 @@ use tracing_subscriber::{
 pub use self::export::Export;
 pub(crate) use self::export::spans_lost;
 use self::{json::Json, writer::Writer};
-use crate::config::{LogConfig, LogFormat};
+use crate::{
+    config::{LogConfig, LogFormat},
+    version::{REVISION, VERSION},
+};
 
 /// The target of the audit trail.
 pub(crate) const AUDIT: &str = "audit";
+/// What a filter has in it that leaves out the audit trail.
+const NO_AUDIT: &str = "audit=off";
 
 /// What writes the log of this process.
 static WRITER: OnceLock<Writer> = OnceLock::new();
@@ -54,6 +59,7 @@ pub fn start(config: &LogConfig, output: LogOutput) -> Result<(), Box<dyn Error>
     subscriber(config, writer.clone(), is_terminal)?.init();
     let _ = WRITER.set(writer);
     hide_panics();
+    tracing::info!(version = VERSION, revision = REVISION, "starting");
     Ok(())
 }
 
@@ -70,11 +76,11 @@ pub(crate) fn subscriber(
     writer: impl for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
     is_terminal: bool,
 ) -> Result<impl Subscriber + Send + Sync + 'static, ParseError> {
-    let mut filter = EnvFilter::builder().parse(&config.filter)?;
     // The audit trail is no matter of the level; who does not want it says so by name.
-    if !config.filter.contains("audit") {
-        filter = filter.add_directive("audit=info".parse()?);
-    }
+    let is_audited =
+        !config.filter.split(',').any(|directive| directive.trim().eq_ignore_ascii_case(NO_AUDIT));
+    let audit = filter_fn(|metadata| metadata.target() == AUDIT);
+    let filter = EnvFilter::builder().parse(&config.filter)?.or(audit.with_max_level_hint(Level::INFO));
     let lines = match config.format {
         LogFormat::Text => {
             let mut lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
@@ -86,7 +92,9 @@ pub(crate) fn subscriber(
         }
         LogFormat::Json => Json(writer).boxed(),
     };
-    Ok(tracing_subscriber::registry().with(lines).with(filter_fn(is_loggable)).with(filter))
+    Ok(tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(filter_fn(move |metadata| is_loggable(metadata) && (is_audited || metadata.target() != AUDIT))))
 }
 
 /// Below `info`, only this crate's own events are logged, whatever the filter says: HTTP libraries
@@ -153,7 +161,21 @@ mod tests {
 
     #[test]
     fn the_audit_trail_is_no_matter_of_the_level_but_of_its_name() {
-        for (filter, is_logged) in [("warn", true), ("error", true), ("debug,audit=off", false)] {
+        for (filter, is_logged) in [
+            ("warn", true),
+            ("error", true),
+            ("off", true),
+            ("warn,auditor=off", true),
+            ("aud=off", true),
+            ("warn,audit=warn", true),
+            ("info,audit::x=off", true),
+            ("info,audit[call]=off", true),
+            ("info,hubspot_connection_service::grpc::audit=off", true),
+            ("audit=info", true),
+            ("debug,audit=off", false),
+            ("debug,audit=OFF", false),
+            ("audit=off,info", false),
+        ] {
             let captured = Captured::default();
             let config = LogConfig { filter: filter.to_owned(), format: LogFormat::Json };
             let subscriber = subscriber(&config, captured.writer(), false).unwrap();

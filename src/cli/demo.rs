@@ -75,14 +75,15 @@ async fn demo(once: bool) -> Result<(), Box<dyn Error>> {
 }
 
 /// Opens a port on loopback: this one, or where it is taken any other.
-async fn listen(port: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+async fn listen(port: u16) -> Result<TcpListener, Box<dyn Error>> {
+    let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             writeln!(io::stderr(), "port {port} is in use: taking another one")?;
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
         }
         result => result,
-    }
+    };
+    Ok(listener.map_err(|error| format!("cannot listen on {}:{port}: {error}", Ipv4Addr::LOCALHOST))?)
 }
 
 fn configuration(emulator: &Emulator) -> Result<Config, Box<dyn Error>> {

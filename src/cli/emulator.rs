@@ -22,7 +22,8 @@ pub fn run(listen: SocketAddr) -> ExitCode {
 
 async fn emulate(listen: SocketAddr) -> Result<(), Box<dyn Error>> {
     let signals = StopSignals::listen()?;
-    let listener = TcpListener::bind(listen).await?;
+    let listener = TcpListener::bind(listen).await;
+    let listener = listener.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     let emulator = Emulator::start(listener, Options::default());
     write!(
         io::stdout(),

@@ -19,21 +19,31 @@ use super::failed;
 /// A service that takes longer is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Why there is no status.
+#[derive(Debug, thiserror::Error)]
+#[error("no health from {address}")]
+struct NoHealth {
+    address: Uri,
+    source: Box<dyn Error>,
+}
+
 /// Prints the status. The exit status is 0 for SERVING, and 1 for anything else.
 pub fn run(address: Uri) -> ExitCode {
-    match check(address) {
+    match check(address.clone()).map_err(|source| NoHealth { address, source }) {
         Ok(ServingStatus::Serving) => ExitCode::SUCCESS,
         Ok(ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown) => {
             ExitCode::FAILURE
         }
-        Err(error) => failed(&*error),
+        Err(error) => failed(&error),
     }
 }
 
 fn check(address: Uri) -> Result<ServingStatus, Box<dyn Error>> {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let channel = Channel::builder(address).connect_timeout(TIMEOUT).timeout(TIMEOUT).connect().await?;
-        let response = HealthClient::new(channel).check(HealthCheckRequest::default()).await?;
+        let response = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+        // In full it has every header of the response.
+        let response = response.map_err(|status| format!("{}: {}", status.code(), status.message()))?;
         let status = response.into_inner().status();
         writeln!(io::stdout(), "{}", status.as_str_name())?;
         Ok(status)

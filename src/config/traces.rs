@@ -128,7 +128,7 @@ pub(super) fn traces(source: &mut Source) -> Option<TracesConfig> {
     source.read_standard_or_warn(PROPAGATORS, value::propagators);
     source.read_standard_or_warn(RESOURCE, value::attributes);
     for limit in SPAN_LIMITS {
-        source.read_standard(limit, |text| value::number(text, u32::MAX));
+        source.read_standard(limit, |text| value::number(text, 0..=u32::MAX));
     }
     Some(TracesConfig {
         endpoint: match protocol {
@@ -231,7 +231,7 @@ fn sampler(source: &mut Source) -> Sampler {
 fn batch(source: &mut Source) -> BatchConfig {
     const MOST_SPANS: u32 = 65_536;
     let mut spans = |name, default| {
-        let number = source.read_standard(name, |text| value::number(text, MOST_SPANS));
+        let number = source.read_standard(name, |text| value::number(text, 1..=MOST_SPANS));
         number.and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
     };
     let (queue_size, export_size) = (spans(BATCH_QUEUE, DEFAULT_QUEUE), spans(BATCH_SIZE, DEFAULT_SIZE));

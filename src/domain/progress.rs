@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence},
 };
 
-use super::RequestId;
+use super::{Identity, RequestId};
 
 /// Where the time of a call goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,20 +136,36 @@ impl Progress {
     }
 }
 
-/// The progress of a call: that of the creation that it is about, where it is about one.
+/// The progress of a call: that of the creation that it is about, where it is about one; and who makes it.
 #[derive(Debug)]
 pub struct CallProgress {
+    caller: OnceLock<Identity>,
     creation: OnceLock<Arc<Progress>>,
     stage: AtomicU8,
 }
 
 impl Default for CallProgress {
     fn default() -> Self {
-        Self { creation: OnceLock::new(), stage: AtomicU8::new(Stage::Request as u8) }
+        Self {
+            caller: OnceLock::new(),
+            creation: OnceLock::new(),
+            stage: AtomicU8::new(Stage::Request as u8),
+        }
     }
 }
 
 impl CallProgress {
+    /// Notes who makes the call. The first one stays.
+    pub fn called_by(&self, caller: Identity) {
+        // A call has one caller; a second one would be a mistake in this crate.
+        let _ = self.caller.set(caller);
+    }
+
+    /// Who makes the call, where callers are checked.
+    pub fn caller(&self) -> Option<&Identity> {
+        self.caller.get()
+    }
+
     /// Notes which creation the call is about. The first one stays.
     pub fn follow(&self, creation: &Arc<Progress>) {
         // A call is about one creation; a second one would be a mistake in this crate.

@@ -172,7 +172,7 @@ impl Machine {
     }
 
     fn open(&mut self, pause: Duration, now: Instant) {
-        tracing::warn!(?pause, "the circuit breaker of the Flow Service is open: it keeps failing");
+        tracing::warn!(pause = %format_args!("{pause:.3?}"), "the circuit breaker of the Flow Service is open: it keeps failing");
         self.opened.inc();
         self.change(State::Open { until: now + pause, pause });
     }

@@ -422,12 +422,13 @@ impl Renewal {
     fn fail(&mut self, error: TokenError, pause: Duration) -> Instant {
         self.metrics.refreshed(error.kind.refresh_outcome());
         let now = Instant::now();
+        let next_attempt_in = format_args!("{pause:.3?}");
         let is_news = self.warned.is_none_or(|(kind, at)| kind != error.kind || now - at >= WARN_AGAIN);
         if is_news {
             self.warned = Some((error.kind, now));
-            tracing::warn!(error = error_chain(&error), next_attempt_in = ?pause, "no new Adobe access token");
+            tracing::warn!(error = error_chain(&error), %next_attempt_in, "no new Adobe access token");
         } else {
-            tracing::debug!(error = error_chain(&error), next_attempt_in = ?pause, "no new Adobe access token");
+            tracing::debug!(error = error_chain(&error), %next_attempt_in, "no new Adobe access token");
         }
         let error = Arc::new(TokenError { retry_after: Some(pause), ..error });
         self.publish(|published| {

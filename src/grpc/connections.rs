@@ -50,7 +50,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         &self,
         request: Request<proto::CreateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::CreateHubSpotConnectionResponse>, Status> {
-        let mut audit = Audit::begin("create", &request);
+        let audit = Audit::of(&request);
         let (request, Deadline { at, progress }) = parts(request)?;
         if request.validate_only {
             audit.is_no_write();
@@ -62,12 +62,12 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
                 checked.map_err(|error| status::dry_run_failed(&error, &connection.sandbox, &progress))?;
                 return Ok(Response::new(proto::CreateHubSpotConnectionResponse::default()));
             }
-            Err(refused) => return audit.end(Err(refused)),
+            Err(refused) => return Err(refused),
         };
         let sandbox = command.connection.sandbox.clone();
         audit.about(&sandbox, None);
         let created = self.service.create_hubspot_connection(command, at, &progress).await;
-        let created = audit.end(created.map_err(|error| status::creation_failed(&error)))?;
+        let created = created.map_err(|error| status::creation_failed(&error))?;
         audit.about(&sandbox, Some(&created.connection.id));
         audit.is_replay(created.replayed);
         spans::note("connection_id", created.connection.id.as_str());
@@ -126,20 +126,14 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         &self,
         request: Request<proto::UpdateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::UpdateHubSpotConnectionResponse>, Status> {
-        let mut audit = Audit::begin("update", &request);
+        let audit = Audit::of(&request);
         let (request, Deadline { at: deadline, progress }) = parts(request)?;
-        let command = convert::update(request, &self.sandboxes).map_err(status::refused_request);
-        let command = match command {
-            Ok(command) => command,
-            Err(refused) => return audit.end(Err(refused)),
-        };
+        let command = convert::update(request, &self.sandboxes).map_err(status::refused_request)?;
         note(&command.at);
         audit.about(&command.at.sandbox, Some(&command.at.id));
         let updated = self.service.update_hubspot_connection(&command, deadline, &progress).await;
-        let etag = audit
-            .end(updated.map_err(|error| {
-                status::connection_failed(&error, Subject::Update(&command.at), &progress)
-            }))?;
+        let etag = updated
+            .map_err(|error| status::connection_failed(&error, Subject::Update(&command.at), &progress))?;
         Ok(Response::new(proto::UpdateHubSpotConnectionResponse {
             id: command.at.id.as_str().to_owned(),
             etag: etag.as_str().to_owned(),
@@ -150,18 +144,13 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         &self,
         request: Request<proto::DeleteHubSpotConnectionRequest>,
     ) -> Result<Response<proto::DeleteHubSpotConnectionResponse>, Status> {
-        let mut audit = Audit::begin("delete", &request);
+        let audit = Audit::of(&request);
         let (request, Deadline { at: deadline, progress }) = parts(request)?;
-        let at = match self.locate(&request.id, &request.sandbox_name) {
-            Ok(at) => at,
-            Err(refused) => return audit.end(Err(refused)),
-        };
+        let at = self.locate(&request.id, &request.sandbox_name)?;
         audit.about(&at.sandbox, Some(&at.id));
         let deleted =
             self.service.delete_hubspot_connection(&at, request.allow_missing, deadline, &progress).await;
-        audit.end(
-            deleted.map_err(|error| status::connection_failed(&error, Subject::Delete(&at), &progress)),
-        )?;
+        deleted.map_err(|error| status::connection_failed(&error, Subject::Delete(&at), &progress))?;
         Ok(Response::new(proto::DeleteHubSpotConnectionResponse {}))
     }
 

@@ -6,7 +6,7 @@ mod creation;
 mod size;
 mod upstream;
 
-use std::{collections::HashMap, time::Duration};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use tonic::{
     Code, Status,
@@ -52,6 +52,8 @@ struct Answer {
     metadata: HashMap<String, String>,
     details: ErrorDetails,
     retry_after: Option<Duration>,
+    /// What the log says of the cause, where it says anything.
+    cause: Option<Cow<'static, str>>,
 }
 
 impl Answer {
@@ -63,6 +65,7 @@ impl Answer {
             metadata: HashMap::new(),
             details: ErrorDetails::new(),
             retry_after: None,
+            cause: None,
         }
     }
 
@@ -93,6 +96,12 @@ impl Answer {
         self
     }
 
+    /// For the operator: nothing of a caller's values may be in it.
+    fn cause(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
     fn bad_request(mut self, violations: Vec<Violation>) -> Self {
         let violations = violations.into_iter().map(|Violation { field, invalid }| FieldViolation {
             reason: violation_reason(invalid.reason).as_str_name().to_owned(),
@@ -119,6 +128,9 @@ impl Answer {
 
     fn build(mut self) -> Status {
         spans::note("reason", self.reason.as_str_name());
+        if let Some(cause) = &self.cause {
+            tracing::Span::current().record("cause", &**cause);
+        }
         let mut trailers = MetadataMap::new();
         match self.retry_after {
             Some(delay) => {
@@ -159,8 +171,10 @@ pub(super) fn refused_request(error: convert::Error) -> Status {
     match error {
         convert::Error::Invalid(violations) => {
             let fields: Vec<_> = violations.iter().map(|v| format!("{} {}", v.field, v.invalid)).collect();
+            let cause = violations.iter().map(|v| v.field).collect::<Vec<_>>().join(", ");
             Answer::new(Code::InvalidArgument, Reason::InvalidRequest, fields.join("; "))
                 .bad_request(violations)
+                .cause(cause)
                 .build()
         }
         convert::Error::SandboxNotAllowed(SandboxNotAllowed(sandbox)) => Answer::new(
@@ -171,6 +185,7 @@ pub(super) fn refused_request(error: convert::Error) -> Status {
                  HCS_ALLOWED_SANDBOXES"
             ),
         )
+        .cause("sandbox_name is not in HCS_ALLOWED_SANDBOXES")
         .build(),
     }
 }
@@ -208,7 +223,8 @@ pub(super) fn deadline_exceeded(progress: &CallProgress) -> Status {
     };
     let mut answer = Answer::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
         .metadata("stage", stage.name())
-        .metadata("may_exist", may_exist);
+        .metadata("may_exist", may_exist)
+        .cause(format!("the deadline was spent at the stage {}", stage.name()));
     if let Some(creation) = creation {
         answer = answer.metadata("request_id", creation.request_id());
     }
@@ -244,6 +260,7 @@ pub(super) fn caller_refused(refused: &Refused) -> Status {
             "the caller {identity} may read and not write: an operator has to change that in HCS_CALLERS"
         )),
     }
+    .cause(refused.name())
     .build()
 }
 
@@ -264,7 +281,7 @@ pub(super) fn invalid_timeout() -> Status {
 
 /// A call beyond those that may be under way at once.
 pub(super) fn overloaded() -> Status {
-    too_many("too many calls are under way: try again later").build()
+    too_many("too many calls are under way: try again later").cause("HCS_MAX_IN_FLIGHT is reached").build()
 }
 
 fn too_many(message: &str) -> Answer {
@@ -366,6 +383,7 @@ pub(super) fn request_too_large(limit: usize) -> Status {
         Reason::RequestTooLarge,
         format!("the request is larger than {limit} bytes: no valid one is"),
     )
+    .cause("the request is too large")
     .build()
 }
 
@@ -377,6 +395,7 @@ pub(super) fn undecodable_request() -> Status {
         "the request is not a message of the type that the method takes: generate the client from this \
          service's proto files, or use its reflection",
     )
+    .cause("the request cannot be decoded")
     .build()
 }
 
@@ -387,6 +406,7 @@ pub(super) fn internal() -> Status {
         Reason::Internal,
         "a bug in this service; its log has the details: report it with the time of the call",
     )
+    .cause("a panic")
     .build()
 }
 

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::{
-    Service,
+    Service, Unheard,
     background::Outliving,
     creation::Creation,
     shared::{Outcome, SharedCreation, Waiter},
@@ -16,7 +16,6 @@ use crate::{
         CallProgress, ConnectionId, CreatedConnection, NewConnection, RequestId, SandboxName, TestReport,
         Verification,
     },
-    error_chain::error_chain,
     flow_service::{CallError, Cause, CreateError, FlowService, Problem},
     idempotency::{Field, Holder, Lease, StoreError},
     metrics::{ClaimOutcome, CreationOutcome},
@@ -263,6 +262,8 @@ impl<F: FlowService> Service<F> {
                 permit: permit.take(),
                 listings: Arc::clone(&self.listings),
                 known: self.known.clone(),
+                caller: call.caller().cloned(),
+                unheard: self.unheard,
                 metrics: Arc::clone(&self.metrics),
             };
             let (running, shared) = (self.metrics.begin(), Arc::clone(&shared));
@@ -270,10 +271,22 @@ impl<F: FlowService> Service<F> {
             self.parts.background.outliving(Box::pin(async move {
                 let _running = running;
                 let outcome = creation.run().await.map_err(Arc::new);
-                // Its permit is free before any caller gets the outcome.
-                drop(creation);
+                let Creation { caller, connection, permit, unheard, .. } = creation;
+                // It is free before any caller gets the outcome.
+                drop(permit);
                 if !shared.is_awaited() {
-                    log_unheard(request_id, &outcome);
+                    let sandbox = connection.sandbox;
+                    match &outcome {
+                        Ok(created) => {
+                            unheard(&Unheard::Created { caller: caller.as_ref(), sandbox: &sandbox, created })
+                        }
+                        Err(failure) => {
+                            let failure = Arc::clone(failure);
+                            let error = Error { request_id, generated, sandbox, failure };
+                            let may_exist = shared.progress.may_exist();
+                            unheard(&Unheard::Failed { caller: caller.as_ref(), error: &error, may_exist });
+                        }
+                    }
                 }
                 guard.finish(outcome);
             }))
@@ -301,17 +314,4 @@ async fn run_and_wait(creation: &mut Outliving, waiter: Waiter, shared: &SharedC
         if is_over || was_lost { outcome.as_mut().poll(context) } else { Poll::Pending }
     })
     .await
-}
-
-/// Logs the outcome of a creation whose callers have all left: nothing else reports it.
-fn log_unheard(request_id: RequestId, outcome: &Outcome) {
-    match outcome {
-        Ok(Created { connection, .. }) => {
-            // The audit trail of the call has ended with it.
-            tracing::info!(target: "audit", action = "create", outcome = "OK", %request_id, connection_id = %connection.id, "created a connection whose caller has left");
-        }
-        Err(failure) => {
-            tracing::warn!(target: "audit", action = "create", outcome = %failure, %request_id, cause = error_chain(&**failure), "a creation failed whose caller has left");
-        }
-    }
 }

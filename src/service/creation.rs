@@ -33,10 +33,11 @@ use super::{
     search_first::{Listings, SearchFirst},
     sent::{self, Sent},
     shared::SharedCreation,
+    unheard,
     verification::Finished,
 };
 use crate::{
-    domain::{ConnectionId, CreatedConnection, NewConnection, RequestId, Stage, Verification},
+    domain::{ConnectionId, CreatedConnection, Identity, NewConnection, RequestId, Stage, Verification},
     error_chain::error_chain,
     flow_service::FlowService,
     idempotency::{Claim, Comparison, Lease, Moment, Origin, Outcome, StoreError, Verdict},
@@ -55,6 +56,9 @@ pub(super) struct Creation<F> {
     pub(super) permit: Option<Permit>,
     pub(super) listings: Arc<Listings>,
     pub(super) known: Known,
+    /// Who began it, where callers are checked.
+    pub(super) caller: Option<Identity>,
+    pub(super) unheard: unheard::Listener,
     pub(super) metrics: Arc<CreationMetrics>,
 }
 

@@ -13,7 +13,7 @@ use std::{error::Error, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    ConnectionError, Created, Failure,
+    ConnectionError, Created, Failure, Unheard,
     creation::Creation,
     delete::{NotFound, delete},
     diagnosis::{Diagnosis, diagnose, missing, untested},
@@ -202,7 +202,8 @@ impl<F: FlowService> Creation<F> {
         match delete(flow_service, at, not_found, deadline).await {
             Ok(_) => {
                 self.known.deleted(at);
-                tracing::info!(target: "audit", action = "delete", outcome = "OK", sandbox = %at.sandbox, connection_id = %at.id, request_id = %self.request_id(), "deleted a new connection that does not work");
+                let (caller, request_id) = (self.caller.as_ref(), self.request_id());
+                (self.unheard)(&Unheard::Deleted { caller, at, request_id });
                 self.deleted(at, report).await
             }
             Err(error @ ConnectionError::OutcomeUnknown { .. })

@@ -147,7 +147,8 @@ impl<E: SpanExporter> SpanExporter for Reporting<E> {
             if self.is_due() {
                 // The exporter leaves out what the collector has said: it can repeat the headers.
                 let collector = &*self.collector;
-                tracing::warn!(collector, %error, cause, spans, "spans cannot be exported and are lost");
+                let error = without_repetitions(&error.to_string());
+                tracing::warn!(collector, error, cause, spans, "spans cannot be exported and are lost");
             }
         }
         result
@@ -164,6 +165,13 @@ impl<E: SpanExporter> SpanExporter for Reporting<E> {
     fn set_resource(&mut self, resource: &Resource) {
         self.inner.set_resource(resource);
     }
+}
+
+/// The exporter has put the causes together, each as often as it came.
+fn without_repetitions(chain: &str) -> String {
+    let mut parts: Vec<_> = chain.split(": ").collect();
+    parts.dedup();
+    parts.join(": ")
 }
 
 impl<E: fmt::Debug> fmt::Debug for Reporting<E> {

@@ -1,5 +1,7 @@
 //! The audit trail, as the real binary logs it.
 
+mod rejected;
+
 use hubspot_connection_service::{
     emulator::Options,
     proto::{
@@ -144,6 +146,54 @@ async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
     assert_eq!(outcome["connection_id"], json!(emulator.connections()[0].id));
     assert_eq!(outcome["span"]["request_id"], event["request_id"], "{outcome}");
     assert!(outcome["span"]["peer"].is_string(), "{outcome}");
+}
+
+/// With the fields and the words of all others.
+#[tokio::test]
+async fn what_becomes_of_a_creation_whose_caller_has_left_is_told_with_its_caller() {
+    let key = TokenKey::es256("key");
+    let lost = json!([
+        {"route": "POST /connections", "action": {"close": "after_commit"}},
+        {"route": "GET /connections", "count": 0, "action": {"status": 503, "shape": "A"}},
+    ]);
+    let slow = json!([{"route": "POST /connections", "action": {"delay": "1s"}}]);
+    for (faults, outcome) in [(slow, "OK"), (lost, "OUTCOME_UNKNOWN")] {
+        let emulator = start_emulator(Options::default()).await;
+        emulator.inject(serde_json::from_value(faults).unwrap());
+        let keys = KeyEndpoint::start(listen().await, &[&key]);
+        let settings = [
+            ("HCS_JWT_ISSUER", ISSUER),
+            ("HCS_JWT_AUDIENCE", AUDIENCE),
+            ("HCS_JWT_JWKS_URL", &keys.url),
+            ("HCS_CALLERS", "jwt:system:**=write"),
+            ("HCS_REQUEST_TIMEOUT", "300ms"),
+        ];
+        let service = ServiceProcess::start(&emulator, &settings).await;
+        let creation = CreateHubSpotConnectionRequest {
+            request_id: "0f3d1c52-8d0e-4c0a-9c3e-5d1f6c1f2b11".to_owned(),
+            ..request()
+        };
+        let request_id = creation.request_id.clone();
+        let mut client = service.client().await;
+        client.create_hub_spot_connection(bearing(&key.sign(&claims(WRITER)), creation)).await.unwrap_err();
+        drop(client);
+        let (_, output) = service.stop().await;
+        let lines = output.log_lines();
+        let [call, outcome_event] = &events(&lines)[..] else { panic!("{lines:#?}") };
+        assert_eq!((&call["outcome"], &call["message"]), (&json!("UNANSWERED"), &json!("audit")));
+        let mut expected = json!({
+            "action": "create",
+            "caller": format!("jwt:{WRITER}"),
+            "sandbox": "prod",
+            "request_id": request_id,
+            "outcome": outcome,
+        });
+        if outcome == "OK" {
+            expected["connection_id"] = json!(emulator.connections()[0].id);
+        }
+        assert_eq!(fields(outcome_event), expected);
+        assert_eq!(outcome_event.get("may_exist"), (outcome != "OK").then_some(&json!(true)));
+    }
 }
 
 #[tokio::test]

@@ -208,6 +208,7 @@ fn what_is_of_no_use_is_ignored_with_a_warning_that_has_a_cure_and_no_value() {
         ("OTEL_TRACES_EXPORTER", " OTLP "),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP"),
         ("OTEL_SDK_DISABLED", "False"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "0"),
     ] {
         assert_eq!(warnings(&[COLLECTOR, (name, value)]), [""; 0]);
     }

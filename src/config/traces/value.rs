@@ -1,6 +1,6 @@
 //! The values of OpenTelemetry's standard variables. Names among them are known in any case.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
@@ -53,9 +53,9 @@ pub(super) fn milliseconds(text: &str) -> Result<Duration, Invalid> {
         .ok_or_else(|| Invalid::from("must be a number of milliseconds from 1 to 3600000, as in 10000"))
 }
 
-pub(super) fn number(text: &str, most: u32) -> Result<u32, Invalid> {
-    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| Invalid::from(format!("must be a number from 1 to {most}")))
+pub(super) fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, Invalid> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| Invalid::from(format!("must be a number from {} to {}", range.start(), range.end())))
 }
 
 /// Whatever is asked for, W3C trace context is what is read and sent.

@@ -106,7 +106,7 @@ impl HttpFlowService {
                         once(attempt, asked, deadline)
                     };
                     let Some(wait) = wait else { return Err(error) };
-                    tracing::debug!(attempt, ?wait, %error, "a request is repeated");
+                    tracing::debug!(attempt, wait = %format_args!("{wait:.3?}"), %error, "a request is repeated");
                     sleep(wait).await;
                     attempt += 1;
                 }

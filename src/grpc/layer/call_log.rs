@@ -146,7 +146,7 @@ impl Drop for Line {
             }
             end(trace, &self.outcome);
         }
-        let duration_ms = duration.as_secs_f64() * 1000.0;
+        let duration_ms = milliseconds(duration);
         let status = match self.outcome {
             Outcome::Grpc(status) => status,
             Outcome::Http(status) => {
@@ -196,6 +196,11 @@ impl Warnings {
         *second = Some((began, warned.saturating_add(1)));
         warned < MOST_WARNINGS
     }
+}
+
+/// With three decimals: nobody needs more, and everybody has to read them.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
 #[cfg(test)]
@@ -289,6 +294,16 @@ mod tests {
         let warned = |now: Instant| (0..100).filter(|_| warnings.may_warn(now)).count();
         assert_eq!([warned(now), warned(now + Duration::from_millis(999))], [10, 0]);
         assert_eq!([warned(now + Duration::from_secs(1)), warned(now)], [10, 10]);
+    }
+
+    #[test]
+    fn a_duration_has_three_decimals() {
+        for (nanoseconds, expected) in
+            [(0, "0.0"), (1_234_567, "1.235"), (999, "0.001"), (60_000_000_000, "60000.0")]
+        {
+            let duration = milliseconds(Duration::from_nanos(nanoseconds));
+            assert_eq!(serde_json::to_string(&duration).unwrap(), expected);
+        }
     }
 
     #[tokio::test]

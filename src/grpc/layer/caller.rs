@@ -10,7 +10,12 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use super::{Request, Response};
 use crate::{
     domain::{Access, Callers, Identity},
-    grpc::{SERVICE_NAME, audit, status},
+    grpc::{
+        SERVICE_NAME,
+        audit::{Audit, UNKNOWN_CALLER},
+        layer::deadline::Deadline,
+        status,
+    },
     jwt::{BadToken, NotAccepted, TokenCheck},
     metrics::Metrics,
     server::PeerCertificate,
@@ -38,10 +43,6 @@ pub struct CallerCheck {
     pub metrics: Metrics,
 }
 
-/// Who makes a call, in the extensions of its request. `None` where nobody is asked.
-#[derive(Clone, Debug)]
-pub(in crate::grpc) struct Caller(pub(in crate::grpc) Option<Identity>);
-
 /// Why a call is refused for its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::grpc) enum Refused {
@@ -59,52 +60,62 @@ pub(in crate::grpc) enum Refused {
 }
 
 impl Refused {
-    /// What it is counted as; `None` where the caller is not the reason.
-    fn name(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::KeysUnavailable => return None,
+    /// One word for it.
+    pub(in crate::grpc) fn name(&self) -> &'static str {
+        match self {
+            Self::KeysUnavailable => "keys_unavailable",
             Self::NoToken => "no_token",
             Self::NoCertificate => "no_certificate",
             Self::BadToken(error) => error.name(),
             Self::Unknown(_) => "not_allowed",
             Self::ReadOnly(_) => "read_only",
-        })
+        }
     }
 }
 
 pub(in crate::grpc) async fn caller(
     check: &CallerCheck,
-    mut request: Request,
+    request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let path = request.uri().path();
-    let write = write(path);
     if path.starts_with("/grpc.health.v1.Health/") {
         return next(request).await;
     }
     let certificate = request.extensions().get::<PeerCertificate>();
     match check.identify(needed(path), request.headers(), certificate).await {
         Ok(identity) => {
-            if let Some(identity) = &identity {
-                tracing::Span::current().record("caller", tracing::field::display(identity));
+            if let Some(identity) = identity {
+                note(&request, &identity.to_string());
+                if let Some(Deadline { progress, .. }) = request.extensions().get() {
+                    progress.called_by(identity);
+                }
             }
-            request.extensions_mut().insert(Caller(identity));
             next(request).await
         }
         Err(refused) => {
-            if let Some(reason) = refused.name() {
-                check.metrics.callers_refused.get_or_create(&reason.into()).inc();
+            // Where the keys are missing, the caller is not the reason.
+            if !matches!(refused, Refused::KeysUnavailable) {
+                check.metrics.callers_refused.get_or_create(&refused.name().into()).inc();
             }
-            // Nobody knows who the others are, and anyone could fill the trail with them.
-            match (write, &refused) {
-                (Some(action), Refused::Unknown(identities)) => audit::refused_caller(action, identities),
-                (Some(action), Refused::ReadOnly(identity)) => {
-                    audit::refused_caller(action, std::slice::from_ref(identity));
-                }
-                _ => {}
+            match &refused {
+                Refused::Unknown(identities) => note(&request, &status::names(identities)),
+                Refused::ReadOnly(identity) => note(&request, &identity.to_string()),
+                Refused::NoToken
+                | Refused::NoCertificate
+                | Refused::BadToken(_)
+                | Refused::KeysUnavailable => note(&request, UNKNOWN_CALLER),
             }
             status::caller_refused(&refused).into_http()
         }
+    }
+}
+
+/// Puts a caller into the lines of its call and into the audit trail.
+fn note(request: &Request, caller: &str) {
+    tracing::Span::current().record("caller", caller);
+    if let Some(audit) = request.extensions().get::<Audit>() {
+        audit.called_by(caller);
     }
 }
 
@@ -114,7 +125,7 @@ fn method(path: &str) -> Option<&str> {
 }
 
 /// What a method that writes is called in the audit trail.
-fn write(path: &str) -> Option<&'static str> {
+pub(in crate::grpc) fn write(path: &str) -> Option<&'static str> {
     match method(path)? {
         "CreateHubSpotConnection" => Some("create"),
         "UpdateHubSpotConnection" => Some("update"),

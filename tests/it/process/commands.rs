@@ -27,7 +27,18 @@ async fn health_ends_with_1_where_nobody_listens() {
     let (address, _socket) = unused_port();
     let (status, output) = Process::run(&["health", "--address", &format!("http://{address}")], &[]).await;
     assert_eq!((status.code(), &*output.stdout()), (Some(1), ""));
-    assert!(output.stderr().starts_with("error: "), "{output:?}");
+    let stderr = output.stderr();
+    assert!(stderr.starts_with(&format!("error: no health from http://{address}/: ")), "{output:?}");
+    assert_eq!(stderr.matches("onnection refused").count(), 1, "{output:?}");
+}
+
+#[tokio::test]
+async fn an_emulator_that_cannot_listen_says_where() {
+    let (address, _socket) = unused_port();
+    let _taken = tokio::net::TcpListener::bind(address).await;
+    let (status, output) = Process::run(&["emulator", "--listen", &address.to_string()], &[]).await;
+    assert_eq!(status.code(), Some(1), "{output:?}");
+    assert!(output.stderr().starts_with(&format!("error: cannot listen on {address}: ")), "{output:?}");
 }
 
 #[tokio::test]

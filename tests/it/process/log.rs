@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{CREATE, inject, start};
-use crate::{server, support::request};
+use crate::{
+    server,
+    support::{Process, request},
+};
 
 /// The lines about calls, as the process has printed them until its end.
 fn calls(lines: Vec<Value>) -> Vec<Value> {
@@ -32,7 +35,10 @@ async fn a_call_has_one_line_which_says_how_it_ended() {
         "/hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection"
     );
     assert_eq!(field(line, "code"), "OK");
-    assert!(field(line, "duration_ms").as_f64().is_some_and(|ms| ms > 0.0), "{line}");
+    let duration = field(line, "duration_ms");
+    assert!(duration.as_f64().is_some_and(|ms| ms > 0.0), "{line}");
+    let decimals = duration.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    assert!(decimals <= 3, "{line}");
     assert_eq!(field(line, "request_id"), &json!(answer.request_id), "{line}");
     assert_eq!(field(line, "connection_id"), &json!(answer.id));
     assert_eq!((field(line, "reason"), field(line, "cause")), (&Value::Null, &Value::Null));
@@ -61,4 +67,23 @@ async fn the_line_of_a_failed_call_has_the_reason_and_the_cause() {
     assert_eq!(field(lost, "request_id").as_str().map(str::len), Some(36), "{lost}");
     assert_eq!((&refused["level"], field(refused, "code")), (&json!("INFO"), &json!("INVALID_ARGUMENT")));
     assert_eq!(field(refused, "reason"), "INVALID_REQUEST");
+    // The fields, and no values.
+    assert_eq!(field(refused, "cause"), "name, credentials");
+}
+
+#[tokio::test]
+async fn the_first_line_and_the_version_tell_what_runs() {
+    let (_emulator, service) = start(&[("OTEL_SDK_DISABLED", "unknown")]).await;
+    let (_, output) = service.stop().await;
+    let first = output.log_lines().remove(0);
+    assert_eq!((&first["message"], &first["level"]), (&json!("starting"), &json!("INFO")), "{first}");
+    assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
+    let revision = first["revision"].as_str().unwrap();
+    assert!(!revision.is_empty(), "{first}");
+
+    let (status, output) = Process::run(&["--version"], &[]).await;
+    assert_eq!(status.code(), Some(0));
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(output.stdout(), format!("hubspot-connection-service {version} (revision {revision})\n"));
+    assert_eq!(revision, env!("BUILD_REVISION"));
 }

@@ -114,6 +114,18 @@ async fn exports_over_grpc_are_compressed_where_the_environment_asks_for_it() {
 }
 
 #[tokio::test]
+async fn a_filter_of_the_log_that_is_none_is_a_problem() {
+    for filter in ["warning", "info,verbose", "hyper=loud", "info;audit=off"] {
+        for command in ["serve", "check-config"] {
+            let (status, output) =
+                Process::run(&[command], &[&ADOBE[..], &[("HCS_LOG", filter)]].concat()).await;
+            assert_eq!(status.code(), Some(64), "{output:?}");
+            assert!(output.stderr().contains("\n  HCS_LOG: must be a log filter"), "{output:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn check_config_shows_the_endpoint_and_never_the_headers() {
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4317"),

@@ -37,6 +37,7 @@ async fn goes_on_with(collector: &str, protocol: &str) {
     if let Some(line) = failed {
         // Who reads it knows where to look.
         assert!(line["collector"].as_str().unwrap().starts_with(collector), "{line}");
+        assert!(line.to_string().matches("tcp connect error").count() <= 1, "{line}");
     } else {
         assert!(output.stdout().contains("could not be exported in time"), "{lines:#?}");
     }
