@@ -32,9 +32,11 @@ const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// One client's share: more calls at once need more connections, which spread over replicas.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
-/// What all calls of a connection may have sent that nobody has read: what a connection costs at most
-/// depends on it. It is the least that the protocol allows, and about the largest message.
-const WINDOW: u32 = 65_535;
+/// What a call may have sent that nobody has read: about the largest message.
+const STREAM_WINDOW: u32 = 65_535;
+/// The same of all calls of a connection, on which depends what it costs at most. h2 allows half of it for the
+/// overhead of small frames, at 256 bytes each, that wait to be read: two for each call.
+const CONNECTION_WINDOW: u32 = 2 * 2 * 256 * MAX_CONCURRENT_STREAMS;
 /// Ends a connection whose peer provokes stream errors without end (hyper's own default).
 const MAX_LOCAL_RESETS: usize = 1024;
 /// Beyond it HTTP/2 refuses a call with the status 431, which no gRPC client can explain: the service's own
@@ -140,8 +142,8 @@ impl Connection {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_local_error_reset_streams(MAX_LOCAL_RESETS)
             .max_header_list_size(MAX_HEADER_LIST_SIZE)
             .keep_alive_interval(PING_INTERVAL)

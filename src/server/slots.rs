@@ -10,8 +10,9 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// An idle one costs some 30 KiB, and one that has had 256 calls at once some 600 KiB, most of which HTTP/2 keeps until
-/// its end: what one address may have of those fits into the memory limit of `deploy/base`.
+/// An idle one costs some 30 KiB; one that has had 256 calls at once some 600 KiB, most of which HTTP/2 keeps until
+/// its end; and unread messages 256 KiB more. What one address may have of those fits into the memory limit of
+/// `deploy/base`.
 const MAX_CONNECTIONS: usize = 4096;
 /// No address takes more than a quarter. A proxy that many callers are behind needs far less: each
 /// connection carries 256 calls at once.
