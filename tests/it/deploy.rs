@@ -2,6 +2,7 @@
 //!
 //! `tests/tools/install.sh` installs what renders and checks them.
 
+mod alerts;
 mod create_connection;
 mod hardening;
 mod image;
