@@ -16,7 +16,11 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Arg, ArgMatches, error::ErrorKind, value_parser};
+use clap::{
+    Arg, ArgMatches,
+    error::{ContextKind, ContextValue, ErrorKind},
+    value_parser,
+};
 use http::Uri;
 
 #[cfg(feature = "emulator")]
@@ -70,7 +74,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, c
     let arguments: Vec<_> = arguments.into_iter().collect();
     let matches = command()
         .try_get_matches_from(&arguments)
-        .map_err(|error| misplaced_secret(&arguments).unwrap_or(error))?;
+        .map_err(|error| misplaced_secret(&arguments, &error).unwrap_or(error))?;
     Ok(match matches.subcommand() {
         Some(("check-config", matches)) => Command::CheckConfig(flags(matches)),
         Some(("health", matches)) => Command::Health { address: value(matches, ADDRESS) },
@@ -91,14 +95,31 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, c
 
 /// The error about a secret among the arguments, where there is one. It stands in the place of clap's, which
 /// suggests a flag that looks like it, and may repeat the secret.
-fn misplaced_secret(arguments: &[OsString]) -> Option<clap::Error> {
-    let arguments = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
-    let Setting { name, .. } = arguments.filter_map(|argument| secret_meant_by(&argument)).next()?;
+fn misplaced_secret(arguments: &[OsString], error: &clap::Error) -> Option<clap::Error> {
+    let given = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
+    let variables = match given.filter_map(|argument| secret_meant_by(&argument)).next() {
+        Some(Setting { name, .. }) => format!("set the variable {name}, or {name}_FILE"),
+        None if is_about_a_secret(error) => {
+            let secrets = SETTINGS.iter().filter(|setting| setting.secret).map(|setting| setting.name);
+            let secrets: Vec<_> = secrets.collect();
+            format!("set its variable ({}), or the same with _FILE at its end", secrets.join(", "))
+        }
+        None => return None,
+    };
     let message = format!(
-        "a secret is not given as an argument, as others can see the command line: set the variable {name}, or \
-         {name}_FILE to the path of a file with it. If it was a real one, replace it\n"
+        "a secret is not given as an argument, as others can see the command line: {variables} to the path of a file \
+         with it. If it was a real one, replace it\n"
     );
     Some(clap::Error::raw(ErrorKind::UnknownArgument, message).with_cmd(&command()))
+}
+
+/// Whether the argument that is not known is one for a secret, by whatever name.
+fn is_about_a_secret(error: &clap::Error) -> bool {
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return false };
+    let unknown = unknown.to_ascii_lowercase();
+    error.kind() == ErrorKind::UnknownArgument
+        && unknown.starts_with('-')
+        && ["secret", "token", "passw", "credential"].iter().any(|word| unknown.contains(word))
 }
 
 /// Prints what [`parse`] has to say instead of a command, and tells the exit status: 0 for help and
@@ -345,5 +366,12 @@ mod tests {
                 assert!(!text.contains("--client-id") && !text.contains("similar"), "{words}: {text}");
             }
         }
+        for words in ["--secret=canary", "--token canary", "serve --password=canary", "--api-token canary"] {
+            let text = parse_words(words).unwrap_err().to_string();
+            assert!(text.contains("HCS_CLIENT_SECRET, HCS_ACCESS_TOKEN"), "{words}: {text}");
+            assert!(!text.contains("canary") && !text.contains("similar"), "{words}: {text}");
+        }
+        let other = parse_words("--no-such-flag").unwrap_err().to_string();
+        assert!(other.contains("--no-such-flag"), "{other}");
     }
 }

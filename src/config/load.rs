@@ -310,6 +310,7 @@ mod tests {
                 "$CANARY",
                 "{{ .Values.canary }}",
                 "<canary>",
+                "{CANARY}",
                 "\"canary\"",
             ] {
                 let problem = problem(&[(setting.name, placeholder)]);

@@ -24,8 +24,9 @@ pub(super) fn problem(text: &str) -> Option<&'static str> {
              (in a Kubernetes manifest it is $(NAME))",
         );
     }
-    if encloses(text, "<", ">", is_description) {
-        return Some("holds a placeholder, as in <value>: put the value in its place");
+    // Adobe's documentation writes {ORG_ID}.
+    if encloses(text, "<", ">", is_description) || encloses(text, "{", "}", is_loud_name) {
+        return Some("holds a placeholder, as in <value> or {VALUE}: put the value in its place");
     }
     let is_quoted = |quote| text.len() >= 2 && text.starts_with(quote) && text.ends_with(quote);
     if is_quoted('"') || is_quoted('\'') {
@@ -53,9 +54,15 @@ fn is_variable(text: &str) -> bool {
     text.strip_prefix('$').is_some_and(|name| is_name(name) && name.chars().all(is_of_name))
 }
 
+fn is_loud_name(text: &str) -> bool {
+    text.len() > 1
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
 /// A part of a text must be written as variables are, in capitals: a password may begin with a `$`.
 fn is_loud_variable(part: &str) -> bool {
-    is_variable(part) && part.len() > 2 && !part.contains(|c: char| c.is_ascii_lowercase())
+    part.strip_prefix('$').is_some_and(|name| is_loud_name(name.trim_start_matches('_')))
 }
 
 /// Words, as in `<your client id>`. Without a letter in front it is more likely a part of a password.
@@ -88,6 +95,9 @@ mod tests {
             ("<your client id>", "put the value in its place"),
             ("<ORG>@AdobeOrg", "put the value in its place"),
             ("https://<host>/x", "put the value in its place"),
+            ("{CLIENT_ID}", "put the value in its place"),
+            ("{ORG_ID}@AdobeOrg", "put the value in its place"),
+            ("redis://:{PASSWORD}@redis", "put the value in its place"),
             ("\"1234@AdobeOrg\"", "in quotes"),
             ("'p8e-1' \n", "in quotes"),
         ] {

@@ -108,8 +108,8 @@ impl fmt::Debug for RedisUrl {
 
 const FORM: &str = "must be a redis or rediss URL with a host, as in redis://redis.example.com:6379 or \
                     rediss://:PASSWORD@redis.example.com:6379";
-const ENCODE: &str = "has an @, or before it one of / ? # @, that belongs to the user name or the password: \
-                      percent-encode it (%2F for /, %3F for ?, %23 for #, %40 for @, %25 for %)";
+const ENCODE: &str = "holds a / ? # or @ in the user name or the password: percent-encode it (%2F for /, %3F for ?, \
+                      %23 for #, %40 for @, %25 for %)";
 
 /// The number after the host, 0 where there is none.
 fn database(tail: &str) -> Result<u32, Invalid> {

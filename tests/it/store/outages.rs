@@ -4,7 +4,14 @@ use std::time::Duration;
 
 use hubspot_connection_service::idempotency::{Claim, Keep, Origin, Outage, RedisStore, Store, StoreError};
 use secrecy::SecretString;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, UnixStream},
+    sync::watch,
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     RedisServer, connection,
@@ -56,6 +63,35 @@ async fn a_server_that_turns_read_only_is_found_by_the_next_check() {
         run(&server, &["REPLICAOF", "NO", "ONE"]).await;
         assert_up(&store).await;
     }
+}
+
+/// After a failover the name leads to another server, while the connection to the old one is sound.
+#[tokio::test]
+async fn a_failover_behind_one_address_is_followed_without_a_restart() {
+    let (Some(one), Some(other)) = (RedisServer::start().await, RedisServer::start().await) else { return };
+    let name = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", name.local_addr().unwrap());
+    let (primary, leads_to) = watch::channel(one.socket());
+    let _name = AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut client, _)) = name.accept().await {
+            let primary = leads_to.borrow().clone();
+            let mut server = UnixStream::connect(primary).await.unwrap();
+            connections.spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        }
+    }));
+    // One notices by a check, the other one by a call.
+    let (checked, called) = (store(url.clone()), store(url));
+    assert_up(&checked).await;
+    assert_up(&called).await;
+    run(&one, &["REPLICAOF", "127.0.0.1", "1"]).await;
+    primary.send(other.socket()).unwrap();
+    checked.check().await;
+    assert_eq!(checked.outage(), Some(Outage::ReadOnly));
+    assert_up(&checked).await;
+    called.claim(&lease(), BEGIN_MS).await.unwrap_err();
+    assert_fresh(called.claim(&lease(), BEGIN_MS).await.unwrap());
+    assert_up(&called).await;
 }
 
 #[tokio::test]
