@@ -161,6 +161,12 @@ pub enum CreateError {
     /// The request was not on its way in time: nothing was sent.
     #[error("the request was not on its way in time")]
     TooLate,
+    /// There was no access token in time: nothing was sent.
+    #[error("there was no Adobe access token in time")]
+    NoTokenInTime,
+    /// The process is stopping: nothing was sent.
+    #[error("this process is stopping")]
+    Stopping,
     /// The Flow Service has no room for the request, or said so of an earlier one: nothing was
     /// created.
     #[error("the Flow Service throttles")]
@@ -202,7 +208,7 @@ pub enum NextStep {
     SendAgain(Option<Duration>),
     /// Nothing was created: it may be sent again once, with a fresh access token.
     RefreshToken,
-    /// Nothing was created, and sending it again would not change that.
+    /// Nothing was created, and it is not sent again by this service.
     GiveUp,
     /// It may have been created: it must be looked for.
     LookFor,
@@ -212,9 +218,13 @@ impl CreateError {
     /// The one table of what each failure means.
     pub fn next_step(&self) -> NextStep {
         match self {
-            Self::Token(error) if error.kind.is_rejection() => NextStep::GiveUp,
-            Self::Token(error) => NextStep::SendAgain(error.retry_after),
-            Self::Unreachable(_) | Self::TooLate => NextStep::SendAgain(None),
+            Self::Token(error) if error.may_pass() => NextStep::SendAgain(error.retry_after),
+            Self::Token(_) => NextStep::GiveUp,
+            Self::Unreachable(_) | Self::TooLate | Self::NoTokenInTime | Self::Stopping => {
+                NextStep::SendAgain(None)
+            }
+            // One customer's source must not use up what all calls may repeat.
+            Self::Throttled { problem: Some(problem), .. } if problem.is_of_source() => NextStep::GiveUp,
             Self::Throttled { retry_after, problem: _ } => NextStep::SendAgain(*retry_after),
             Self::TokenRefused { .. } => NextStep::RefreshToken,
             Self::BreakerOpen { .. } | Self::Refused { .. } => NextStep::GiveUp,
@@ -235,6 +245,9 @@ pub enum CallError {
         /// When the next attempt is let through.
         retry_after: Duration,
     },
+    /// There was no access token in time: nothing was sent.
+    #[error("there was no Adobe access token in time")]
+    NoTokenInTime,
     /// No connection to the Flow Service could be made: nothing was sent.
     #[error("the Flow Service cannot be reached")]
     Unreachable(#[source] Cause),
@@ -274,6 +287,14 @@ pub enum CallError {
         #[source]
         cause: Cause,
     },
+    /// The reply is nobody's verdict: neither an error that Adobe sends nor what the route replies.
+    #[error("the reply is not Adobe's: {problem}")]
+    Unrecognized {
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+        /// What can be read of it.
+        problem: Box<Problem>,
+    },
     /// The answer is a success that cannot be read.
     #[error("the answer cannot be read")]
     Undecodable(#[source] Cause),
@@ -283,8 +304,9 @@ impl CallError {
     /// Whether what was asked for may have been done all the same.
     pub fn may_have_arrived(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Undecodable(_) => true,
+            Self::Unavailable { .. } | Self::Unrecognized { .. } | Self::Undecodable(_) => true,
             Self::Token(_)
+            | Self::NoTokenInTime
             | Self::BreakerOpen { .. }
             | Self::Unreachable(_)
             | Self::TokenRefused { .. }
@@ -300,12 +322,46 @@ impl CallError {
             Self::Refused { refusal, .. } => Some(*refusal),
             Self::OtherSource
             | Self::Unavailable { .. }
+            | Self::Unrecognized { .. }
             | Self::Undecodable(_)
             | Self::Token(_)
+            | Self::NoTokenInTime
             | Self::BreakerOpen { .. }
             | Self::Unreachable(_)
             | Self::TokenRefused { .. }
             | Self::Throttled { .. } => None,
+        }
+    }
+
+    /// What the reply says, where there was one.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Refused { problem, .. } | Self::TokenRefused { problem } => Some(problem),
+            Self::Throttled { problem, .. } => problem.as_ref(),
+            Self::Unavailable { problem, .. } => problem.as_deref(),
+            Self::Unrecognized { problem, .. } => Some(problem),
+            Self::OtherSource
+            | Self::Undecodable(_)
+            | Self::Token(_)
+            | Self::NoTokenInTime
+            | Self::BreakerOpen { .. }
+            | Self::Unreachable(_) => None,
+        }
+    }
+
+    /// Whether repeating the request may help, and may use the budget that all calls share.
+    pub fn is_worth_repeating(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::TokenRefused { .. } => false,
+            Self::Unrecognized { problem, .. } => problem.may_pass() || problem.is_in_place_of_lost(),
+            Self::Token(_)
+            | Self::BreakerOpen { .. }
+            | Self::NoTokenInTime
+            | Self::Unreachable(_)
+            | Self::Throttled { .. }
+            | Self::OtherSource
+            | Self::Unavailable { .. }
+            | Self::Undecodable(_) => !self.problem().is_some_and(Problem::is_of_source),
         }
     }
 }
@@ -318,6 +374,10 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 pub enum Refusal {
     /// The caller: the request itself is refused.
     Request,
+    /// The caller: the source of the connection refuses, most likely its credentials.
+    Source,
+    /// An operator: what is refused is what this service itself writes into every such request.
+    OwnRequest,
     /// The caller: the sandbox does not exist.
     SandboxNotFound,
     /// An operator: Adobe does not accept this service's own credentials.
@@ -334,14 +394,30 @@ pub enum Refusal {
     State,
 }
 
+/// Who sent a reply. What it means for other calls depends on that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Author {
+    /// The Flow Service.
+    #[default]
+    FlowService,
+    /// The gateway before it.
+    Gateway,
+    /// The source behind one connection, which says nothing about any other call.
+    Source,
+    /// Nobody knows whom: a proxy, a CDN or a firewall in Adobe's place.
+    Unrecognized,
+}
+
 /// An error answer of the Flow Service, with every text cleaned, cut and free of credentials.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,
+    /// Who sent it.
+    pub author: Author,
     /// The error code as Adobe's documentation lists it: `FLOW-1413-400`, `403003`.
     pub code: Option<String>,
-    /// The explanation.
+    /// The explanation; of a reply that is not Adobe's nothing but its media type.
     pub message: Option<String>,
     /// The id under which Adobe's support finds the request.
     pub request_id: Option<String>,
@@ -350,10 +426,40 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether its status is a refusal. A proxy may have sent it.
-    fn is_refusal(&self) -> bool {
-        classify::is_client_error(self.status)
+    /// Whether it says something about one connection only.
+    pub fn is_of_source(&self) -> bool {
+        self.author == Author::Source
     }
+
+    /// Whether somebody in Adobe's place sent it.
+    pub fn is_unrecognized(&self) -> bool {
+        self.author == Author::Unrecognized
+    }
+
+    /// Whether the cause may pass by itself, where somebody in Adobe's place sent it.
+    pub fn may_pass(&self) -> bool {
+        may_pass(self.status)
+    }
+
+    /// Whether somebody in Adobe's place has sent it instead of a reply that was lost.
+    pub fn is_in_place_of_lost(&self) -> bool {
+        self.is_unrecognized() && classify::is_lost(self.status)
+    }
+
+    /// Whether it says that the Flow Service fails. A refusal does not; nor does what its source says, or
+    /// somebody in its place who does not even say that something fails.
+    fn is_failure(&self) -> bool {
+        match self.author {
+            Author::Source => false,
+            Author::Unrecognized => self.status == 408 || (500..600).contains(&self.status),
+            Author::FlowService | Author::Gateway => !classify::is_client_error(self.status),
+        }
+    }
+}
+
+/// Whether a status from nobody knows whom is one that may pass by itself.
+fn may_pass(status: u16) -> bool {
+    matches!(status, 407 | 408 | 429 | 500..=599)
 }
 
 impl std::fmt::Display for Problem {

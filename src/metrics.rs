@@ -61,7 +61,8 @@ pub struct Metrics {
     pub idempotency_store_outage: Family<Reason, Gauge>,
     /// Why the store of request ids may forget, each 1 or 0.
     pub idempotency_store_weakness: Family<WeaknessLabel, Gauge>,
-    /// Whether Adobe's connection specification was not what this service sends, when last read.
+    /// Whether Adobe's connection specification was not what this service sends, when last read, or the Flow
+    /// Service refuses what this service itself writes.
     pub spec_drift: Gauge,
     /// When the certificates in use expire, in seconds of Unix time.
     pub tls_certificate_expiry: Family<Certificate, Gauge>,
@@ -184,7 +185,8 @@ impl Default for Metrics {
             gauge("idempotency_store_up", "Whether the store of request ids takes what a creation needs");
         let spec_drift = gauge(
             "spec_drift",
-            "Whether Adobe's connection specification for HubSpot was not what this service sends, when last read",
+            "Whether Adobe's connection specification for HubSpot was not what this service sends, when last read, \
+             or the Flow Service refuses what this service itself writes into a kind of request",
         );
         let idempotency_store_outage = register(
             registry_of_own,

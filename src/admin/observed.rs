@@ -44,7 +44,8 @@ impl Observed {
             let is_there = weaknesses.iter().any(|weakness| weakness.name() == name);
             metrics.idempotency_store_weakness.get_or_create(&name.into()).set(is_there.into());
         }
-        metrics.spec_drift.set(self.spec_has_drifted.load(Ordering::Relaxed).into());
+        let spec_has_drifted = self.spec_has_drifted.load(Ordering::Relaxed);
+        metrics.spec_drift.set((spec_has_drifted || self.upstream.are_own_requests_refused()).into());
         metrics.upstream.breaker_open.set(self.upstream.is_breaker_open().into());
         metrics.upstream.throttle_gate_closed.set(self.upstream.is_gate_closed().into());
         metrics.token.age.set(self.tokens.age().unwrap_or_default().as_secs_f64());

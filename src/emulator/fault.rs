@@ -66,7 +66,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// The form of the body.
     pub shape: Shape,
-    /// The code that shapes A and D carry; `None` is one that fits the status. A number is told
+    /// The code that shapes A and D carry; `None` is one that fits the status. In shape A it is one of the
+    /// Flow Service, unless it has the prefix of another catalogue, as `CONN-1105` has. A number is told
     /// from a string in shape D, whose `error_code` is documented as both.
     pub code: Option<Value>,
     /// More headers, or other values for those of the shape.
@@ -339,6 +340,11 @@ mod tests {
             (json!({"status": 503}), "https://ns.adobe.com/aep/errors/FLOW-1103-503"),
             (json!({"status": 400, "code": 1308}), "https://ns.adobe.com/aep/errors/FLOW-1308-400"),
             (json!({"status": 418, "code": "x"}), "https://ns.adobe.com/aep/errors/FLOW-x-418"),
+            (json!({"status": 401, "code": "CONN-1105"}), "https://ns.adobe.com/aep/errors/CONN-1105-401"),
+            (
+                json!({"status": 200, "code": "CONN-1105-401"}),
+                "https://ns.adobe.com/aep/errors/CONN-1105-401",
+            ),
         ] {
             assert_eq!(body(value)["type"], expected);
         }

@@ -90,8 +90,15 @@ impl Problem {
 }
 
 fn report(status: StatusCode, code: &str, detail: &str, request_id: &str) -> Value {
+    let status_code = status.as_u16();
+    // A code of another catalogue comes with its prefix.
+    let name = match code.split('-').count() {
+        1 => format!("FLOW-{code}-{status_code}"),
+        2 => format!("{code}-{status_code}"),
+        _ => code.to_owned(),
+    };
     json!({
-        "type": format!("https://ns.adobe.com/aep/errors/FLOW-{code}-{}", status.as_u16()),
+        "type": format!("https://ns.adobe.com/aep/errors/{name}"),
         "title": report_title(code, status),
         "status": status.as_u16(),
         "report": {"detailed-message": detail, "request-id": request_id},

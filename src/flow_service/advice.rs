@@ -35,6 +35,11 @@ impl TokenErrorKind {
                 "try again; where it lasts, an operator has to check the file that HCS_CLIENT_SECRET_FILE or \
                  HCS_ACCESS_TOKEN_FILE names",
             ),
+            Self::Unrecognized => (
+                "the reply to the request for an access token is not that of Adobe's IMS",
+                "an operator has to find out what replies in its place, by HCS_IMS_URL, the proxy \
+                 (HCS_UPSTREAM_PROXY) and the firewall",
+            ),
             Self::Throttled => ("Adobe throttles this service", "try again later"),
             Self::Unavailable => ("Adobe gives no access token at the moment", "try again"),
         };
@@ -43,19 +48,20 @@ impl TokenErrorKind {
 }
 
 impl Refusal {
-    /// What it means and what to do. `problem` is what the Flow Service said.
-    pub fn advice(self, problem: &Problem) -> Advice {
+    /// What it means and what to do.
+    pub fn advice(self) -> Advice {
         let (what, cure) = match self {
-            // No answer of the Flow Service, so most likely of somebody else.
-            Self::Request | Self::NotFound
-                if problem.code.is_none() && matches!(problem.status, 404 | 405 | 407) =>
-            {
-                (
-                    "the request did not reach the Flow Service",
-                    "an operator has to check HCS_FLOW_SERVICE_URL and HCS_UPSTREAM_PROXY",
-                )
-            }
             Self::Request | Self::NotFound => ("the Flow Service refuses the request", "change the request"),
+            Self::Source => (
+                "the source of the connection refuses",
+                "TestHubSpotConnection tells what is wrong with the connection, and UpdateHubSpotConnection \
+                 replaces its credentials",
+            ),
+            Self::OwnRequest => (
+                "the Flow Service refuses what this service itself writes into such a request",
+                "it is no fault of the caller: an operator has to check HCS_FLOW_SERVICE_URL, and look for a newer \
+                 version of this service or a proxy that changes its requests",
+            ),
             Self::SandboxNotFound => {
                 ("the sandbox does not exist", "use the name, not the title, of one that does")
             }
@@ -85,8 +91,19 @@ impl Refusal {
 }
 
 impl Problem {
+    /// What to do about a reply that is not Adobe's.
+    pub const UNRECOGNIZED: Advice = Advice {
+        what: "the reply is not Adobe's",
+        cure: "an operator has to find out what replies in the place of the Flow Service, by HCS_FLOW_SERVICE_URL, \
+               the proxy (HCS_UPSTREAM_PROXY) and the firewall",
+    };
+
     /// What the Flow Service said, in brackets.
     pub fn said(&self) -> String {
+        if self.is_unrecognized() {
+            let content_type = self.message.as_deref().unwrap_or("no content type");
+            return format!("(HTTP {}, {content_type})", self.status);
+        }
         match (&self.code, &self.message) {
             (Some(code), Some(message)) => format!("({code}: {message})"),
             (Some(text), None) | (None, Some(text)) => format!("({text})"),

@@ -1,6 +1,6 @@
 //! One attempt of a request to Adobe, measured and traced from its begin to the end of its answer.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method};
 use opentelemetry::{
@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::Instant;
 
+use super::Cause;
 use crate::{
     metrics::{AttemptLabels, ErrorType, UpstreamMetrics},
     telemetry::{propagation, spans},
@@ -30,6 +31,11 @@ impl Attempts {
     pub(super) fn at(url: &Url, metrics: UpstreamMetrics) -> Self {
         let port = url.port_or_known_default().unwrap_or_default();
         Self { metrics, host: url.host_str().unwrap_or_default().into(), port, expected: Vec::new() }
+    }
+
+    /// The host and the port.
+    pub(super) fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 
     /// Makes a kind of request known before the first one, by the status of a success.
@@ -141,6 +147,13 @@ impl Attempt<'_> {
             .map(ErrorType::Status);
     }
 
+    /// The cause of a failure with the address that it concerns.
+    pub(super) fn located(&self, cause: Cause) -> Cause {
+        let address = self.attempts.address();
+        let peer = peer(&*cause).filter(|peer| *peer != address);
+        Box::new(Located { address, peer: peer.map(|peer| format!(" ({peer})")).unwrap_or_default(), cause })
+    }
+
     /// There is no answer, or not all of it.
     pub(super) fn failed(&mut self, error: &(dyn Error + 'static)) {
         self.labels.error_type = Some(error_type(error));
@@ -163,6 +176,33 @@ impl Drop for Attempt<'_> {
         }
         span.end();
     }
+}
+
+/// A failure on the way to an address.
+#[derive(Debug, thiserror::Error)]
+#[error("{address}{peer}")]
+struct Located {
+    /// The one that was asked for.
+    address: String,
+    /// The one that was tried, which can be that of a proxy.
+    peer: String,
+    #[source]
+    cause: Cause,
+}
+
+/// The socket address to which a connection failed. The HTTP client keeps it to itself but for its `Debug`
+/// form, `ConnectError("tcp connect error", 127.0.0.1:1, …)`. Where that changes only this detail is missing.
+fn peer(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let printed = format!("{error:?}");
+        if let Some(fields) = printed.strip_prefix("ConnectError(") {
+            let mut fields = fields.split(", ");
+            return fields.find_map(|field| field.parse::<SocketAddr>().ok()).map(|peer| peer.to_string());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The name of a method, from the list of those that are used here.

@@ -9,19 +9,18 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::Author;
 use crate::domain::ConnectionId;
 
 /// What could be read of an error body. The texts are as they came: not yet cleaned.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ErrorBody {
     pub(super) code: Option<ErrorCode>,
     pub(super) message: Option<String>,
     pub(super) request_id: Option<String>,
-    /// Whether it has what only the Flow Service's own bodies have.
-    pub(super) is_of_flow_service: bool,
-    /// Whether it has a shape that the Flow Service or its gateway is known to use. Any other may come from
-    /// a proxy.
-    pub(super) is_documented: bool,
+    /// Who uses this shape. One that neither the Flow Service nor its gateway is known to use may come from
+    /// anybody on the way.
+    pub(super) author: Author,
     /// The IDs of the dataflows that use a connection, where the body is about that and names them.
     pub(super) flows: Vec<String>,
 }
@@ -55,9 +54,17 @@ impl fmt::Display for ErrorCode {
     }
 }
 
+impl Default for ErrorBody {
+    /// A body in no shape.
+    fn default() -> Self {
+        let author = Author::Unrecognized;
+        Self { code: None, message: None, request_id: None, author, flows: Vec::new() }
+    }
+}
+
 impl ErrorBody {
-    /// Reads what can be read of a body.
-    pub(super) fn parse(body: &[u8]) -> Self {
+    /// Reads what can be read of the body of a reply with this status.
+    pub(super) fn parse(status: u16, body: &[u8]) -> Self {
         let body = String::from_utf8_lossy(body);
         let Ok(Value::Object(fields)) = serde_json::from_str(body.trim_start_matches('\u{feff}')) else {
             return Self::default();
@@ -67,15 +74,13 @@ impl ErrorBody {
         let code = text("type")
             .as_deref()
             .and_then(platform_code)
+            .or_else(|| text("error_code").as_deref().and_then(platform_code))
             .or_else(|| fields.get("error_code").and_then(gateway_code));
         let is_in_use =
             matches!(&code, Some(ErrorCode::Platform { prefix, number: 1418, .. }) if prefix == "FLOW");
 
-        let has_flow_code = matches!(&code, Some(ErrorCode::Platform { prefix, .. }) if prefix == "FLOW");
-
         Self {
-            is_of_flow_service: has_flow_code || text("errorMessage").is_some(),
-            is_documented: is_documented(&fields, code.as_ref()),
+            author: author(status, &fields, code.as_ref()),
             flows: if is_in_use { flows(&Value::Object(fields.clone())) } else { Vec::new() },
             code,
             message: report("detailed-message")
@@ -98,26 +103,51 @@ fn with_details(message: String, details: Option<String>) -> String {
     }
 }
 
-/// Whether a body has a documented shape.
-fn is_documented(fields: &Map<String, Value>, code: Option<&ErrorCode>) -> bool {
-    let has = |name: &str| fields.get(name).and_then(non_empty).is_some();
-    let status = fields.get("status").and_then(Value::as_u64);
+/// Who sends a body of this shape. The prefix of a code decides before anything else: a connector's error
+/// comes with the legacy fields as well.
+fn author(status: u16, fields: &Map<String, Value>, code: Option<&ErrorCode>) -> Author {
+    let text = |name: &str| fields.get(name).and_then(non_empty);
+    let has = |name: &str| text(name).is_some();
+    let unrecognized = Author::Unrecognized;
     match code {
-        // The problem document of the Flow Service or of another service of the Platform.
-        Some(ErrorCode::Platform { .. }) => true,
-        // The gateway's: the code begins with the status.
-        Some(code @ ErrorCode::Gateway(_)) => (400..600).contains(&code.status()),
-        None => {
-            // The legacy fields, with or without a problem document.
-            has("errorMessage")
-                // A bare message.
-                || has("message") && fields.len() == 1
-                // A generic problem document.
-                || has("type") && has("title") && (status.is_some() || has("detail"))
-                // The same without a type, which other services of the Platform throttle with.
-                || has("title") && has("detail") && status == Some(429)
+        Some(ErrorCode::Platform { prefix, .. }) if prefix == "FLOW" => Author::FlowService,
+        Some(ErrorCode::Platform { .. }) => Author::Source,
+        // The code begins with the status.
+        Some(code @ ErrorCode::Gateway(_)) if (400..600).contains(&code.status()) => Author::Gateway,
+        Some(ErrorCode::Gateway(_)) => unrecognized,
+        // A code that cannot be read in full.
+        None if text("type").is_some_and(|kind| has_other_prefix(&kind)) => Author::Source,
+        // The legacy fields, with or without a problem document.
+        None if has("errorMessage") => Author::FlowService,
+        // A bare message is documented with these. With others, gateways of many makers reply so.
+        None if has("message") && fields.len() == 1 && matches!(status, 400 | 422) => Author::FlowService,
+        None if is_problem_of_adobe(fields) => Author::Gateway,
+        // The same without a type, which other services of the Platform throttle with.
+        None if has("title") && has("detail") && fields.get("status") == Some(&Value::from(429)) => {
+            Author::Gateway
         }
+        None => unrecognized,
     }
+}
+
+/// Whether a body is a generic problem document with a type that Adobe uses. Any proxy can send one of the
+/// type `about:blank`.
+fn is_problem_of_adobe(fields: &Map<String, Value>) -> bool {
+    let text = |name: &str| fields.get(name).and_then(non_empty);
+    let is_adobes = |kind: &str| kind.starts_with('/') || kind.contains("://ns.adobe.com/");
+    let has_status = fields.get("status").is_some_and(Value::is_u64);
+    text("type").is_some_and(|kind| is_adobes(&kind))
+        && text("title").is_some()
+        && (has_status || text("detail").is_some())
+}
+
+/// Whether a problem type begins like the code of another catalogue than the Flow Service's.
+fn has_other_prefix(problem_type: &str) -> bool {
+    let code = problem_type.rsplit('/').next().unwrap_or_default();
+    let length = code.bytes().take_while(|b| b.is_ascii_alphabetic()).count();
+    let (prefix, rest) = code.split_at(length);
+    let has_number = rest.bytes().any(|b| b.is_ascii_digit());
+    length > 1 && !prefix.eq_ignore_ascii_case("FLOW") && rest.starts_with(['-', '_']) && has_number
 }
 
 /// The most IDs that are taken out of one body.
@@ -161,10 +191,10 @@ fn non_empty(value: &Value) -> Option<String> {
 
 /// Reads `FLOW-1413-400` off the end of a problem type. The scheme and host before it vary.
 fn platform_code(problem_type: &str) -> Option<ErrorCode> {
-    let mut parts = problem_type.rsplit('/').next()?.split('-');
-    let (prefix, number, status) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_prefix = (1..=16).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_uppercase());
-    if !is_prefix || parts.next().is_some() {
+    let mut parts = problem_type.rsplit('/').next()?.rsplitn(3, '-');
+    let (status, number, prefix) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    if prefix.len() > MOST_PREFIX || !prefix.split('-').all(is_word) {
         return None;
     }
     Some(ErrorCode::Platform {
@@ -173,6 +203,9 @@ fn platform_code(problem_type: &str) -> Option<ErrorCode> {
         status: status.parse().ok()?,
     })
 }
+
+/// The longest prefix of a code that is taken for one.
+const MOST_PREFIX: usize = 24;
 
 fn gateway_code(value: &Value) -> Option<ErrorCode> {
     let number = match value.as_str() {
@@ -193,7 +226,7 @@ mod tests {
     }
 
     fn parse(body: &str) -> ErrorBody {
-        ErrorBody::parse(body.as_bytes())
+        ErrorBody::parse(400, body.as_bytes())
     }
 
     #[test]
@@ -272,51 +305,112 @@ mod tests {
         }
     }
 
+    fn author_of(status: u16, body: &str) -> Author {
+        ErrorBody::parse(status, body.as_bytes()).author
+    }
+
+    #[test]
+    fn the_prefix_of_a_code_says_whom_it_is_from() {
+        for (code, author) in [
+            ("FLOW-1439-404", Author::FlowService),
+            ("CONN-1105-401", Author::Source),
+            ("CONNECTOR-2001-500", Author::Source),
+            ("CONN-HUBSPOT-1105-401", Author::Source),
+            ("CONN_HUBSPOT-1105-401", Author::Source),
+            ("SMS-2074-400", Author::Source),
+            // Not all of it can be read, and enough.
+            ("CONN-1105", Author::Source),
+            ("conn-1105-401", Author::Source),
+            ("CONN_1105_401", Author::Source),
+        ] {
+            for status in [400, 401, 403, 404, 429, 503] {
+                let body = format!(
+                    r#"{{"type":"https://ns.adobe.com/aep/errors/{code}","title":"x","status":{status},
+                        "report":{{"detailed-message":"x"}},"errorMessage":"x","errorDetails":"x"}}"#
+                );
+                assert_eq!(author_of(status, &body), author, "{code} {status}");
+            }
+        }
+        assert_eq!(author_of(401, r#"{"error_code":"CONN-1105-401","message":"x"}"#), Author::Source);
+    }
+
     #[test]
     fn documented_shapes_are_recognized() {
-        for body in [
-            r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1439-404","title":"Resource not found","status":404}"#,
-            r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1439-404"}"#,
-            r#"{"type":"http://ns.adobe.com/aep/errors/SMS-2074-400"}"#,
-            r#"{"errorMessage":"connections not found","errorDetails":"connections not found"}"#,
-            r#"{"errorMessage":"connections not found"}"#,
-            r#"{"message":"Please provide a valid spec id"}"#,
-            r#"{"error_code":"403010","message":"Oauth token is missing."}"#,
-            r#"{"error_code":401013,"message":"Oauth token is not valid"}"#,
-            r#"{"type":"/placeholder/type/uri","status":400,"title":"BadRequestError","detail":"x"}"#,
-            r#"{"type":"/placeholder/type/uri","title":"BadRequestError","detail":"x"}"#,
-            r#"{"title":"RequestRateTooLarge","status":429,"detail":"x"}"#,
+        use Author::{FlowService, Gateway};
+        for (status, body, author) in [
+            (404, r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1439-404"}"#, FlowService),
+            (
+                404,
+                r#"{"errorMessage":"connections not found","errorDetails":"connections not found"}"#,
+                FlowService,
+            ),
+            (412, r#"{"errorMessage":"connections not found"}"#, FlowService),
+            (400, r#"{"message":"Please provide a valid spec id"}"#, FlowService),
+            (422, r#"{"message":"version is required"}"#, FlowService),
+            (403, r#"{"error_code":"403010","message":"Oauth token is missing."}"#, Gateway),
+            (401, r#"{"error_code":401013,"message":"Oauth token is not valid"}"#, Gateway),
+            (
+                400,
+                r#"{"type":"/placeholder/type/uri","status":400,"title":"BadRequestError","detail":"x"}"#,
+                Gateway,
+            ),
+            (400, r#"{"type":"/placeholder/type/uri","title":"BadRequestError","detail":"x"}"#, Gateway),
+            (403, r#"{"type":"http://ns.adobe.com/aep/errors/x","title":"Forbidden","status":403}"#, Gateway),
+            (429, r#"{"title":"RequestRateTooLarge","status":429,"detail":"x"}"#, Gateway),
         ] {
-            assert!(parse(body).is_documented, "{body}");
+            assert_eq!(author_of(status, body), author, "{body}");
         }
-        for body in [
-            "",
-            "{}",
-            "[]",
-            "null",
-            "<html><h1>403 Forbidden</h1></html>",
-            r#"[{"errorMessage":"x"}]"#,
-            r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1413-400","ti"#,
-            r#"{"errorMessage":""}"#,
-            r#"{"errorMessage":null}"#,
-            r#"{"errorMessage":["x"]}"#,
-            r#"{"message":" "}"#,
-            r#"{"message":"Forbidden","requestId":"x"}"#,
-            r#"{"status":"error","message":"This key is expired","category":"EXPIRED_AUTHENTICATION"}"#,
-            r#"{"timestamp":1,"status":404,"error":"Not Found","message":"x","path":"/connections"}"#,
-            r#"{"error":"forbidden"}"#,
-            r#"{"error":{"code":403,"message":"x"}}"#,
-            r#"{"errors":[{"errorMessage":"x"}]}"#,
-            r#"{"error_code":"40","message":"x"}"#,
-            r#"{"error_code":"canary","message":"x"}"#,
-            r#"{"error_code":null}"#,
-            r#"{"type":"about:blank"}"#,
-            r#"{"title":"Too many requests","status":503,"detail":"x"}"#,
-            r#"{"title":"Bad Request","status":400,"detail":"x"}"#,
-            r#"{"title":"x","detail":"x"}"#,
-            r#"{"success":false,"code":1020}"#,
+    }
+
+    #[test]
+    fn any_other_shape_is_nobodys() {
+        for (status, body) in [
+            (403, ""),
+            (503, ""),
+            (403, "Forbidden"),
+            (403, "{}"),
+            (403, "[]"),
+            (403, "null"),
+            (403, "<html><h1>403 Forbidden</h1></html>"),
+            (403, r#"[{"errorMessage":"x"}]"#),
+            (400, r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1413-400","ti"#),
+            (400, r#"{"errorMessage":""}"#),
+            (400, r#"{"errorMessage":null}"#),
+            (400, r#"{"errorMessage":["x"]}"#),
+            (400, r#"{"message":" "}"#),
+            // Of the gateways of Amazon and Kong.
+            (403, r#"{"message":"Forbidden"}"#),
+            (401, r#"{"message":"Unauthorized"}"#),
+            (404, r#"{"message":"no Route matched with those values"}"#),
+            (404, r#"{"message":"no Route matched with those values","request_id":"x"}"#),
+            (429, r#"{"message":"API rate limit exceeded"}"#),
+            (502, r#"{"message":"Internal server error"}"#),
+            (403, r#"{"message":"Forbidden","requestId":"x"}"#),
+            (
+                401,
+                r#"{"status":"error","message":"This key is expired","category":"EXPIRED_AUTHENTICATION"}"#,
+            ),
+            (404, r#"{"timestamp":1,"status":404,"error":"Not Found","message":"x","path":"/connections"}"#),
+            (403, r#"{"error":"forbidden"}"#),
+            (403, r#"{"error":{"code":403,"message":"x"}}"#),
+            (403, r#"{"fault":{"faultstring":"x","detail":{"errorcode":"x"}}}"#),
+            (403, r#"{"errors":[{"errorMessage":"x"}]}"#),
+            (400, r#"{"error_code":"40","message":"x"}"#),
+            (403, r#"{"title":"Error 1020","status":403,"detail":"x","error_code":1020}"#),
+            (400, r#"{"error_code":"canary","message":"x"}"#),
+            (400, r#"{"error_code":null}"#),
+            (403, r#"{"type":"about:blank"}"#),
+            (403, r#"{"type":"about:blank","title":"Forbidden","status":403}"#),
+            (
+                403,
+                r#"{"type":"https://tools.ietf.org/html/rfc7231#section-6.5.3","title":"Forbidden","status":403}"#,
+            ),
+            (503, r#"{"title":"Too many requests","status":503,"detail":"x"}"#),
+            (400, r#"{"title":"Bad Request","status":400,"detail":"x"}"#),
+            (400, r#"{"title":"x","detail":"x"}"#),
+            (403, r#"{"success":false,"code":1020}"#),
         ] {
-            assert!(!parse(body).is_documented, "{body}");
+            assert_eq!(author_of(status, body), Author::Unrecognized, "{status} {body}");
         }
     }
 
@@ -340,7 +434,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_makes_it_panic(body: Vec<u8>) {
-            ErrorBody::parse(&body);
+            ErrorBody::parse(400, &body);
         }
 
         #[test]

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use super::{
-    Cause, ConnectionPage, PageToken, PageTrail, Problem,
+    Author, Cause, ConnectionPage, PageToken, PageTrail, Problem,
     error_body::ErrorBody,
     ims,
     redaction::{presentable, without_tokens},
@@ -35,9 +35,10 @@ fn assert_quotes_nothing<T>(read: Result<T, Cause>) -> Option<T> {
 /// What is shown of an error is short, printable and free of the secrets that went out, and only an object
 /// counts as an error of theirs.
 pub(crate) fn error_body(bytes: &[u8]) {
-    assert_object(bytes, Some(ErrorBody::parse(bytes)).filter(|body| body.is_documented).as_ref());
-    let Problem { status: _, code, message, request_id, flows } =
-        presentable(400, ErrorBody::parse(bytes), None, &SECRETS);
+    let is_recognized = |body: &ErrorBody| body.author != Author::Unrecognized;
+    assert_object(bytes, Some(ErrorBody::parse(400, bytes)).filter(is_recognized).as_ref());
+    let Problem { status: _, author: _, code, message, request_id, flows } =
+        presentable(400, ErrorBody::parse(400, bytes), None, &SECRETS);
     let texts = [(code, 40), (message, 1000), (request_id, 101)];
     let flows = flows.into_iter().map(|id| (Some(id), 100));
     let mut number = 0;

@@ -8,7 +8,10 @@ mod call;
 mod connections;
 mod create;
 mod explore;
+mod own_requests;
 mod timely_body;
+
+pub(super) use self::answer::media_type;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +24,7 @@ use opentelemetry::{
 use reqwest::{Client, Request, Url};
 use tokio::time::Instant;
 
+use self::own_requests::OwnRequests;
 use super::{
     CallError, Cause, ConnectionPage, CreateError, FlowService, ListQuery, PageToken,
     attempt::{Attempt, Attempts},
@@ -77,17 +81,19 @@ pub struct HttpFlowService {
     gate: Arc<ThrottleGate>,
     breaker: Arc<Breaker>,
     budget: RetryBudget,
+    own_requests: Arc<OwnRequests>,
     attempts: Attempts,
 }
 
 /// Room for every header that a request can have.
 const MOST_HEADERS: usize = 12;
 
-/// What keeps requests from being sent.
+/// What keeps requests from being sent, or from being accepted.
 #[derive(Clone, Debug)]
 pub struct UpstreamState {
     gate: Arc<ThrottleGate>,
     breaker: Arc<Breaker>,
+    own_requests: Arc<OwnRequests>,
 }
 
 impl UpstreamState {
@@ -99,6 +105,11 @@ impl UpstreamState {
     /// Whether the circuit breaker refuses requests.
     pub fn is_breaker_open(&self) -> bool {
         self.breaker.is_open()
+    }
+
+    /// Whether the Flow Service refuses what this service itself writes into some kind of request.
+    pub fn are_own_requests_refused(&self) -> bool {
+        self.own_requests.are_refused()
     }
 }
 
@@ -158,6 +169,7 @@ impl HttpFlowService {
             gate: Arc::default(),
             breaker: Arc::default(),
             budget: RetryBudget::new(),
+            own_requests: Arc::default(),
             attempts,
         })
     }
@@ -175,9 +187,13 @@ impl HttpFlowService {
         self
     }
 
-    /// What keeps requests from being sent.
+    /// What keeps requests from being sent, or from being accepted.
     pub fn state(&self) -> UpstreamState {
-        UpstreamState { gate: Arc::clone(&self.gate), breaker: Arc::clone(&self.breaker) }
+        UpstreamState {
+            gate: Arc::clone(&self.gate),
+            breaker: Arc::clone(&self.breaker),
+            own_requests: Arc::clone(&self.own_requests),
+        }
     }
 
     /// A request with all headers but those that only some have.
@@ -205,7 +221,7 @@ impl HttpFlowService {
         let permit = self.breaker.admit().map_err(NoPass::BreakerOpen)?;
         let token = match self.tokens.token().now_or_never() {
             Some(Ok(token)) => token,
-            Some(Err(error)) if error.kind.is_rejection() => return Err(NoPass::Token(error)),
+            Some(Err(error)) if !error.may_pass() => return Err(NoPass::Token(error)),
             Some(Err(_)) | None => self.wait_for_token(deadline).await?,
         };
         // Another call may have been throttled while this one waited for the token.
@@ -248,7 +264,7 @@ impl From<NoPass> for CreateError {
             NoPass::Throttled(rest) => Self::Throttled { retry_after: Some(rest), problem: None },
             NoPass::BreakerOpen(retry_after) => Self::BreakerOpen { retry_after },
             NoPass::Token(error) => Self::Token(error),
-            NoPass::TooLate => Self::TooLate,
+            NoPass::TooLate => Self::NoTokenInTime,
         }
     }
 }

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header::CONTENT_TYPE};
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Cause,
+    Author, Cause,
     attempt::Attempts,
+    error_body::ErrorBody,
+    http::media_type,
+    may_pass,
     redaction::repeats,
     retry_after::retry_after,
     token::{IssueToken, IssuedToken, TokenError, TokenErrorKind},
@@ -73,22 +76,37 @@ impl IssueToken for Ims {
         let request = self.client.post(self.url.clone()).headers(trace).timeout(self.timeout).form(&form);
         let response = request.send().await.map_err(|error| {
             attempt.failed(&error);
-            unavailable(without_url(error))
+            unavailable(attempt.located(without_url(error)))
         })?;
         attempt.answered(&response);
         let status = response.status();
         let wait = retry_after(response.headers(), SystemTime::now());
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| media_type(value, &[secret.expose_secret()]));
         let body = read_body(response, MAX_BODY).await.map_err(|cause| {
             attempt.failed(&*cause);
-            unavailable(cause)
+            unavailable(attempt.located(cause))
         })?;
         attempt.complete();
-        if status.is_success() {
-            return issued(&body);
-        }
-        let mut error = refused(status, &body, wait);
-        error.code = error.code.filter(|code| !repeats(code, secret.expose_secret()));
-        Err(error)
+        let secret = secret.expose_secret();
+        let result = if status.is_success() { issued(&body) } else { Err(refused(status, &body, wait)) };
+        result.map_err(|error| {
+            let is_recognized = error.kind != TokenErrorKind::Unrecognized;
+            let content_type = content_type.filter(|_| !is_recognized);
+            let shown =
+                content_type.as_ref().map(|content_type| format!(", {content_type}")).unwrap_or_default();
+            let reply = format!("HTTP {}{shown}, from {}", status.as_u16(), attempts.address());
+            TokenError {
+                status: Some(status.as_u16()),
+                code: error.code.filter(|code| !repeats(code, secret)),
+                content_type,
+                source: Some(match error.source {
+                    None => reply.into(),
+                    Some(cause) => format!("{reply}: {cause}").into(),
+                }),
+                ..error
+            }
+        })
     }
 }
 
@@ -104,6 +122,11 @@ fn unavailable(cause: Cause) -> TokenError {
 }
 
 pub(super) fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
+    let text = String::from_utf8_lossy(body);
+    // What is like no reply of IMS is somebody else's.
+    if !(text.trim_start().starts_with('{') && text.contains("\"access_token\"")) {
+        return Err(TokenError::of_kind(TokenErrorKind::Unrecognized));
+    }
     let answer = Object::parse(body).map_err(|error| unavailable(error.into()))?;
     // Some OAuth servers state the lifetime as text.
     let (Some(value), Some(seconds)) = (answer.text("access_token"), answer.number("expires_in")) else {
@@ -119,24 +142,79 @@ pub(super) fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
     Ok(IssuedToken { value, lifetime: Some(lifetime), renew_after: lifetime.mul_f64(0.8) })
 }
 
+/// The error codes of OAuth (RFC 6749, sections 4.1.2.1 and 5.2) and of IMS. Another one counts with a
+/// description, as proxies reply `{"error": "forbidden"}`.
+const OAUTH_ERRORS: [&str; 11] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "access_denied",
+    "server_error",
+    "temporarily_unavailable",
+    "slow_down",
+    "internal_error",
+];
+
+/// The code of an OAuth error, where it is one.
+fn oauth_error(body: &[u8]) -> Option<String> {
+    let answer = Object::parse(body).ok()?;
+    let error = answer.text("error")?;
+    let is_code =
+        (1..=64).contains(&error.len()) && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let is_oauth = is_code && (OAUTH_ERRORS.contains(&&*error) || answer.has("error_description"));
+    is_oauth.then_some(error)
+}
+
+/// What a reply without a token means. Only an OAuth error is IMS's word on the credentials.
 pub(super) fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> TokenError {
-    let error = Object::parse(body).ok().and_then(|answer| answer.text("error"));
-    let code = error.and_then(|error| {
-        // An OAuth error code (RFC 6749, section 5.2), or nothing.
-        let is_code = error.len() <= 64 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        (is_code && !error.is_empty()).then_some(error)
-    });
-    let kind = match (status, code.as_deref()) {
-        (StatusCode::TOO_MANY_REQUESTS, _) => TokenErrorKind::Throttled,
-        (status, _) if !status.is_client_error() => TokenErrorKind::Unavailable,
-        (_, Some("invalid_scope")) => TokenErrorKind::BadScope,
-        (StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
-            TokenErrorKind::BadCredentials
-        }
-        // A 404 or 405 is a wrong URL, which is no fault of the credentials.
-        _ => TokenErrorKind::Unavailable,
+    let code = oauth_error(body);
+    let is_adobes = || {
+        let author = ErrorBody::parse(status.as_u16(), body).author;
+        author != Author::Unrecognized
     };
-    TokenError { kind, status: Some(status.as_u16()), code, retry_after: wait, source: None }
+    let kind = match (status.as_u16(), code.as_deref()) {
+        (429, Some(_)) | (400..=403, Some("slow_down")) => TokenErrorKind::Throttled,
+        (500..=599, Some(_))
+        | (400..=403, Some("server_error" | "temporarily_unavailable" | "internal_error")) => {
+            TokenErrorKind::Unavailable
+        }
+        (400..=403, Some("invalid_scope")) => TokenErrorKind::BadScope,
+        (400 | 401 | 403, Some(_)) => TokenErrorKind::BadCredentials,
+        // Adobe's gateway may be before IMS, too.
+        (429, None) if is_adobes() => TokenErrorKind::Throttled,
+        (500..=599, None) if is_adobes() => TokenErrorKind::Unavailable,
+        _ => TokenErrorKind::Unrecognized,
+    };
+    TokenError { code, retry_after: wait, status: Some(status.as_u16()), ..TokenError::of_kind(kind) }
+}
+
+impl TokenError {
+    /// Whether a later attempt may succeed without anybody's doing.
+    pub fn may_pass(&self) -> bool {
+        match self.kind {
+            TokenErrorKind::Throttled
+            | TokenErrorKind::Unavailable
+            | TokenErrorKind::TokenRefused
+            | TokenErrorKind::SecretUnreadable => true,
+            TokenErrorKind::Unrecognized => self.status.is_some_and(may_pass),
+            TokenErrorKind::BadCredentials | TokenErrorKind::BadScope => false,
+        }
+    }
+
+    /// What the reply was, in brackets and with a space before it; nothing where there was none.
+    pub fn said(&self) -> String {
+        match (self.kind, self.status, &self.content_type) {
+            (_, None, _) => String::new(),
+            (_, Some(status), Some(content_type)) => format!(" (HTTP {status}, {content_type})"),
+            (TokenErrorKind::Unrecognized, Some(status), None) => {
+                format!(" (HTTP {status}, no content type)")
+            }
+            (_, Some(status), None) => format!(" (HTTP {status})"),
+        }
+    }
 }
 
 /// A ready access token, which is not renewed: a quick try, or somebody else keeps its file fresh.
@@ -170,14 +248,27 @@ mod tests {
         for (status, body, kind) in [
             (400, r#"{"error":"invalid_client","error_description":"x"}"#, BadCredentials),
             (401, r#"{"error":"invalid_client"}"#, BadCredentials),
+            (403, r#"{"error":"access_denied"}"#, BadCredentials),
+            (400, r#"{"error":"some_new_code","error_description":"x"}"#, BadCredentials),
             (400, r#"{"error":"invalid_scope","error_description":"x"}"#, BadScope),
-            (401, "", BadCredentials),
-            (403, "<html>", BadCredentials),
-            (404, "", Unavailable),
-            (429, "", Throttled),
+            (400, r#"{"error":"temporarily_unavailable"}"#, Unavailable),
+            (429, r#"{"error":"slow_down"}"#, Throttled),
+            (429, r#"{"error_code":"429050","message":"Too many requests"}"#, Throttled),
             (500, r#"{"error":"internal_error"}"#, Unavailable),
-            (503, "", Unavailable),
-            (302, "", Unavailable),
+            (503, r#"{"error_code":"503000","message":"x"}"#, Unavailable),
+            (401, "", Unrecognized),
+            (403, "<html>", Unrecognized),
+            (403, r#"{"message":"Forbidden"}"#, Unrecognized),
+            (403, r#"{"error":"forbidden"}"#, Unrecognized),
+            (400, r#"{"error":"Bad Request","status":400}"#, Unrecognized),
+            (403, r#"{"error_code":"403003","message":"Api Key is invalid"}"#, Unrecognized),
+            (404, "", Unrecognized),
+            (404, r#"{"error":"not_found","error_description":"x"}"#, Unrecognized),
+            (405, "", Unrecognized),
+            (407, "<html>", Unrecognized),
+            (429, "", Unrecognized),
+            (503, "", Unrecognized),
+            (302, "", Unrecognized),
         ] {
             assert_eq!(error_kind(status, body).0, kind, "{status} {body}");
         }
@@ -193,7 +284,7 @@ mod tests {
             r#"[["error","invalid_scope"]]"#,
             r#"[{"error":"x"}]"#,
         ] {
-            assert_eq!(error_kind(400, body), (TokenErrorKind::BadCredentials, None), "{body}");
+            assert_eq!(error_kind(400, body), (TokenErrorKind::Unrecognized, None), "{body}");
         }
     }
 
@@ -240,7 +331,9 @@ mod tests {
             r#"{"access_token":"canary""#,
         ] {
             let error = issued(body.as_bytes()).unwrap_err();
-            assert_eq!(error.kind, TokenErrorKind::Unavailable, "{body}");
+            let is_ims = body.starts_with('{') && body.contains("access_token");
+            let kind = if is_ims { TokenErrorKind::Unavailable } else { TokenErrorKind::Unrecognized };
+            assert_eq!(error.kind, kind, "{body}");
             assert!(!format!("{error:?}").contains("canary"), "{body}");
         }
     }

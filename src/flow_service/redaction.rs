@@ -31,6 +31,7 @@ pub(super) fn presentable(
     let is_clean = |text: &String| hide(text, &secrets) == *text;
     Problem {
         status,
+        author: body.author,
         code: body.code.map(|code| code.to_string()).filter(is_clean),
         message: body.message.and_then(|message| clean(&message, MAX_CHARS)),
         request_id: [request_id, body.request_id.as_deref()]
@@ -59,6 +60,7 @@ impl CallError {
         let is_clean = |id: &&String| redacted(id, credentials) == **id;
         let problem = |problem: &Problem| Problem {
             status: problem.status,
+            author: problem.author,
             code: problem.code.as_ref().map(text),
             message: problem.message.as_ref().map(text),
             request_id: problem.request_id.as_ref().filter(is_clean).cloned(),
@@ -67,6 +69,7 @@ impl CallError {
         let cause = |cause: &Cause| Cause::from(redacted(&error_chain(&**cause), credentials));
         match self {
             Self::Token(error) => Self::Token(Arc::clone(error)),
+            Self::NoTokenInTime => Self::NoTokenInTime,
             Self::BreakerOpen { retry_after } => Self::BreakerOpen { retry_after: *retry_after },
             Self::Unreachable(error) => Self::Unreachable(cause(error)),
             Self::TokenRefused { problem: said } => Self::TokenRefused { problem: problem(said) },
@@ -82,6 +85,9 @@ impl CallError {
                 problem: said.as_deref().map(problem).map(Box::new),
                 cause: cause(error),
             },
+            Self::Unrecognized { retry_after, problem: said } => {
+                Self::Unrecognized { retry_after: *retry_after, problem: Box::new(problem(said)) }
+            }
             Self::Undecodable(error) => Self::Undecodable(cause(error)),
         }
     }

@@ -57,6 +57,8 @@ pub struct TokenError {
     pub status: Option<u16>,
     /// The error code that IMS answered with: `invalid_client`.
     pub code: Option<String>,
+    /// The media type of a reply that is not IMS's.
+    pub content_type: Option<String>,
     /// How long to wait before the next attempt.
     pub retry_after: Option<Duration>,
     /// The cause, for the log.
@@ -79,6 +81,9 @@ pub enum TokenErrorKind {
     /// IMS cannot be reached, or answers with something else than a token.
     #[error("IMS gives no token")]
     Unavailable,
+    /// The reply is not IMS's.
+    #[error("the reply is not IMS's")]
+    Unrecognized,
     /// The Flow Service refuses each new token.
     #[error("the Flow Service refuses each new token")]
     TokenRefused,
@@ -88,19 +93,11 @@ pub enum TokenErrorKind {
 }
 
 impl TokenErrorKind {
-    /// Whether IMS itself rejects what this service is configured with. Anything else may pass by itself.
-    pub fn is_rejection(self) -> bool {
-        match self {
-            Self::BadCredentials | Self::BadScope => true,
-            Self::Throttled | Self::Unavailable | Self::TokenRefused | Self::SecretUnreadable => false,
-        }
-    }
-
     fn refresh_outcome(self) -> RefreshOutcome {
         match self {
             Self::BadCredentials | Self::BadScope | Self::SecretUnreadable => RefreshOutcome::Refused,
             Self::Throttled => RefreshOutcome::Throttled,
-            Self::TokenRefused | Self::Unavailable => RefreshOutcome::Unavailable,
+            Self::TokenRefused | Self::Unavailable | Self::Unrecognized => RefreshOutcome::Unavailable,
         }
     }
 }
@@ -108,7 +105,7 @@ impl TokenErrorKind {
 impl TokenError {
     /// An error that consists of its kind.
     pub fn of_kind(kind: TokenErrorKind) -> Self {
-        Self { kind, status: None, code: None, retry_after: None, source: None }
+        Self { kind, status: None, code: None, content_type: None, retry_after: None, source: None }
     }
 }
 
@@ -254,7 +251,7 @@ impl TokenSource {
     }
 
     /// The same, and where fetching fails waited for as long as another attempt comes before the deadline.
-    /// A rejection by IMS is not waited out. What is known by the deadline is returned a moment earlier, while
+    /// What somebody has to correct is not waited out. What is known by the deadline is returned a moment earlier, while
     /// the caller still listens.
     ///
     /// # Errors
@@ -274,7 +271,7 @@ impl TokenSource {
                 Ok(Err(failure)) => failure,
                 Err(_) => return Err(last),
             };
-            if failure.kind.is_rejection() || next_attempt.is_some_and(|next| next >= deadline) {
+            if !failure.may_pass() || next_attempt.is_some_and(|next| next >= deadline) {
                 return Err(Some(failure));
             }
             last = Some(failure);

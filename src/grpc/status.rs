@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     domain::{CallProgress, Identity, Invalid, InvalidReason, Progress, SandboxNotAllowed, Stage},
-    flow_service::Problem,
+    flow_service::{Advice, Problem},
     proto::ViolationReason,
     telemetry::spans,
 };
@@ -85,6 +85,13 @@ impl Answer {
         self
     }
 
+    /// The reply that came in the place of the one that was lost.
+    fn in_place_of(mut self, problem: &Problem) -> Self {
+        let Advice { what, cure } = Problem::UNRECOGNIZED;
+        self.message += &format!("; {what} {}: {cure}", problem.said());
+        self.problem(problem)
+    }
+
     /// Where the time of the call went, unless something closer to the failure has said so.
     fn at_stage(mut self, stage: Stage) -> Self {
         self.metadata.entry("stage".to_owned()).or_insert_with(|| stage.name().to_owned());
@@ -99,6 +106,15 @@ impl Answer {
     /// For the operator: nothing of a caller's values may be in it.
     fn cause(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
         self.cause = Some(cause.into());
+        self
+    }
+
+    /// One that may pass by itself within this time is unavailable until then.
+    fn passing(mut self, delay: Option<Duration>) -> Self {
+        if let Some(delay) = delay {
+            self.code = Code::Unavailable;
+            self.retry_after = Some(delay);
+        }
         self
     }
 

@@ -176,6 +176,8 @@ impl From<CreateError> for Failure {
             | CreateError::BreakerOpen { .. }
             | CreateError::Unreachable(_)
             | CreateError::TooLate
+            | CreateError::NoTokenInTime
+            | CreateError::Stopping
             | CreateError::Throttled { .. }
             | CreateError::TokenRefused { .. }
             | CreateError::Refused { .. }) => Self::NotCreated { error, may_exist: false },

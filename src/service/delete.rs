@@ -107,7 +107,10 @@ pub(super) async fn delete<F: FlowService>(
                 });
             }
         };
-        let pause = flow_service.retry_in(attempt, None, deadline).filter(|_| attempt < MOST_ATTEMPTS);
+        // One that is not found need not be visible yet.
+        let is_worth_it = cause.is_worth_repeating() || cause.refusal() == Some(Refusal::NotFound);
+        let may_repeat = is_worth_it && attempt < MOST_ATTEMPTS;
+        let pause = if may_repeat { flow_service.retry_in(attempt, None, deadline) } else { None };
         if let Some(pause) = pause {
             sleep(pause).await;
         }

@@ -19,6 +19,15 @@ use crate::{
 /// How much earlier than its deadline the last step of a test ends.
 const ANSWERING: Duration = Duration::from_millis(100);
 
+/// What to do about a source that refuses.
+const SOURCE_CURE: &str = "check the credentials, and that the HubSpot application is still installed in the account; \
+                           UpdateHubSpotConnection replaces the credentials of a connection";
+
+/// Whether the source of a connection has certainly said that it does not work.
+pub(super) fn is_no_of_source(refusal: Refusal, problem: &Problem) -> bool {
+    refusal == Refusal::Source && problem.code.is_some()
+}
+
 /// What a test comes to.
 #[derive(Debug)]
 pub(super) enum Diagnosis {
@@ -84,17 +93,17 @@ pub(super) async fn diagnose<F: FlowService>(
     match flow_service.test_connection(at, deadline).await {
         Ok(true) => checks.passed("the Flow Service says that the connection works"),
         Ok(false) => {
-            checks.failed(
-                "the Flow Service says that the connection does not work: check the credentials, and that \
-                 the HubSpot application is still installed in the account; UpdateHubSpotConnection replaces \
-                 the credentials of a connection",
-            );
+            checks.failed(format!("the Flow Service says that the connection does not work: {SOURCE_CURE}"));
             return checks.report(Some(false));
         }
         Err(error) if error.refusal() == Some(Refusal::NotFound) => return Diagnosis::Missing,
         Err(CallError::Refused { refusal, problem }) => {
             let cure = "check its credentials";
             checks.failed(said.cannot("test the connection", refusal, &problem, cure));
+            return checks.report(is_no_of_source(refusal, &problem).then_some(false));
+        }
+        Err(CallError::Unavailable { problem: Some(problem), .. }) if problem.is_of_source() => {
+            checks.failed(said.source_fails(&problem));
             return checks.report(None);
         }
         Err(error) => return Diagnosis::Undecided(checks.skipping_the_rest(), error),
@@ -110,6 +119,9 @@ pub(super) async fn diagnose<F: FlowService>(
         Err(CallError::Refused { refusal, problem }) => {
             let cure = "check the scopes of the HubSpot application, and the credentials";
             checks.failed(said.cannot("list the tables", refusal, &problem, cure));
+        }
+        Err(CallError::Unavailable { problem: Some(problem), .. }) if problem.is_of_source() => {
+            checks.failed(said.source_fails(&problem));
         }
         Err(_) => checks.skipped("the tables cannot be listed at the moment: test the connection again"),
     }
@@ -194,16 +206,41 @@ impl Checks {
     /// A failure before anything is known of the connection: whose it is tells which check has failed.
     fn stopped_by(mut self, error: CallError, said: &Said<'_>) -> Diagnosis {
         if let CallError::Token(cause) = &error
-            && !matches!(cause.kind, TokenErrorKind::Throttled | TokenErrorKind::Unavailable)
+            && (!cause.may_pass()
+                || matches!(cause.kind, TokenErrorKind::TokenRefused | TokenErrorKind::SecretUnreadable))
         {
             let advice = cause.kind.advice();
-            self.failed(format!("{}: {}", advice.what, advice.cure));
+            self.failed(format!("{}{}: {}", advice.what, cause.said(), advice.cure));
             return self.report(None);
         }
         if let CallError::TokenRefused { problem } = &error {
             let advice = TokenErrorKind::TokenRefused.advice();
             self.failed(format!("{} {}: {}", advice.what, said.words(problem), advice.cure));
             return self.report(None);
+        }
+        // A source speaks of its connection, which this service must have come to.
+        if let Some(problem) = error.problem().filter(|problem| problem.is_of_source()) {
+            let finding = match &error {
+                CallError::Refused { refusal, problem } => {
+                    Some(said.cannot("read the connection", *refusal, problem, SOURCE_CURE))
+                }
+                CallError::Unavailable { .. } => Some(said.source_fails(problem)),
+                CallError::Token(_)
+                | CallError::BreakerOpen { .. }
+                | CallError::NoTokenInTime
+                | CallError::Unreachable(_)
+                | CallError::TokenRefused { .. }
+                | CallError::Throttled { .. }
+                | CallError::OtherSource
+                | CallError::Unrecognized { .. }
+                | CallError::Undecodable(_) => None,
+            };
+            if let Some(finding) = finding {
+                self.passed("Adobe gives this service an access token and accepts it");
+                self.passed("this service may look into the sandbox");
+                self.failed(finding);
+                return self.report(None);
+            }
         }
         if let CallError::Refused { refusal, problem } = &error {
             let is_of_sandbox = matches!(refusal, Refusal::SandboxNotFound | Refusal::Permission);
@@ -227,7 +264,7 @@ struct Said<'a> {
 impl Said<'_> {
     /// An operator's affair, or somebody's who knows the sandbox.
     fn refused(&self, refusal: Refusal, problem: &Problem) -> String {
-        let advice = refusal.advice(problem);
+        let advice = refusal.advice();
         format!("{} {}: {}", advice.what, self.words(problem), advice.cure)
     }
 
@@ -235,7 +272,10 @@ impl Said<'_> {
     /// most likely an affair of the connection, with its own cure.
     fn cannot(&self, what: &str, refusal: Refusal, problem: &Problem, cure: &str) -> String {
         match refusal {
-            Refusal::Credentials | Refusal::Permission | Refusal::SandboxNotFound => {
+            Refusal::Source => {
+                format!("the source of the connection refuses {}: {SOURCE_CURE}", self.words(problem))
+            }
+            Refusal::Credentials | Refusal::Permission | Refusal::SandboxNotFound | Refusal::OwnRequest => {
                 self.refused(refusal, problem)
             }
             Refusal::Request
@@ -246,6 +286,14 @@ impl Said<'_> {
                 format!("the Flow Service cannot {what} {}: {cure}", self.words(problem))
             }
         }
+    }
+
+    /// The source of the connection fails, which need not last.
+    fn source_fails(&self, problem: &Problem) -> String {
+        let said = self.words(problem);
+        format!(
+            "the source of the connection fails {said}: test it again; where that does not help, {SOURCE_CURE}"
+        )
     }
 
     /// Its own words: only there can a credential be repeated.

@@ -46,7 +46,11 @@ impl<F: FlowService> Service<F> {
             Ok(columns) => return Ok(columns),
             Err(error) => error,
         };
-        if !matches!(error.refusal(), Some(Refusal::NotFound | Refusal::Request | Refusal::Permission)) {
+        let may_be_missing = match error.refusal() {
+            Some(Refusal::NotFound | Refusal::Request | Refusal::Source | Refusal::Permission) => true,
+            Some(_) | None => false,
+        };
+        if !may_be_missing {
             return Err(ConnectionError::about_connection(error));
         }
         let tables = flow_service.list_tables(at, deadline).await;

@@ -135,9 +135,9 @@ impl<F: FlowService> Creation<F> {
             if let Some(error) = &error {
                 self.note_unread(error);
             }
-            let is_refused = error.as_ref().is_some_and(|error| error.refusal().is_some());
+            let may_repeat = error.as_ref().is_none_or(|error| error.is_worth_repeating());
             let pause = self.parts.flow_service.retry_in(attempt, None, self.shared.deadline());
-            let pause = pause.filter(|_| !is_refused && self.shared.is_awaited());
+            let pause = pause.filter(|_| may_repeat && self.shared.is_awaited());
             if !self.pauses(pause).await {
                 self.metrics.searched_first(FirstSearchOutcome::Failed);
                 self.give_back(Earlier::Nothing).await;

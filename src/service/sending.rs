@@ -60,7 +60,7 @@ impl<F: FlowService> Creation<F> {
                 // A drain ends what waits, and not what can continue at once.
                 biased;
                 pass = self.parts.flow_service.pass(deadline) => pass,
-                () = self.parts.background.draining() => Err(CreateError::TooLate),
+                () = self.parts.background.draining() => Err(CreateError::Stopping),
             };
             if pass.is_err() && self.shared.deadline() > deadline && Instant::now() >= deadline {
                 continue;

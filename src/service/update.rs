@@ -50,6 +50,7 @@ impl<F: FlowService> Service<F> {
                 return Ok(before.etag);
             }
             call.enter(Stage::Update);
+            let mut is_worth_repeating = true;
             match flow_service.update_connection(&at.sandbox, &before, changes, deadline).await {
                 Ok(etag) => return Ok(etag),
                 Err(error) if error.refusal() == Some(Refusal::EtagMismatch) => {
@@ -58,10 +59,14 @@ impl<F: FlowService> Service<F> {
                         return Err(ConnectionError::EtagMismatch);
                     }
                 }
-                Err(error) if error.may_have_arrived() => lost = Some(error),
+                Err(error) if error.may_have_arrived() => {
+                    is_worth_repeating = error.is_worth_repeating();
+                    lost = Some(error);
+                }
                 Err(error) => return Err(failure(lost, error, meant_for.as_ref())),
             }
-            let pause = flow_service.retry_in(attempt, None, deadline).filter(|_| attempt < MOST_ATTEMPTS);
+            let may_repeat = is_worth_repeating && attempt < MOST_ATTEMPTS;
+            let pause = if may_repeat { flow_service.retry_in(attempt, None, deadline) } else { None };
             if let Some(pause) = pause {
                 sleep(pause).await;
             }

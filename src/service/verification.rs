@@ -16,7 +16,7 @@ use super::{
     ConnectionError, Created, Failure, Unheard,
     creation::Creation,
     delete::{NotFound, delete},
-    diagnosis::{Diagnosis, diagnose, missing, untested},
+    diagnosis::{Diagnosis, diagnose, is_no_of_source, missing, untested},
 };
 use crate::{
     domain::{
@@ -191,7 +191,12 @@ impl<F: FlowService> Creation<F> {
             Ok(None) => return Failure::VerificationPending { connection: at.id.clone(), report },
             Ok(Some(connection)) if !self.may_delete(&connection, finished.origin) => Ok(false),
             Ok(Some(_)) if has_just_failed => Ok(true),
-            Ok(Some(_)) => flow_service.test_connection(at, deadline).await.map(|works| !works),
+            Ok(Some(_)) => match flow_service.test_connection(at, deadline).await {
+                Err(CallError::Refused { refusal, problem }) if is_no_of_source(refusal, &problem) => {
+                    Ok(true)
+                }
+                tested => tested.map(|works| !works),
+            },
             Err(error) => Err(error),
         };
         match may_be_deleted {

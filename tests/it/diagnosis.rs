@@ -215,7 +215,7 @@ async fn a_test_that_fails_in_passing_is_made_again_and_one_that_lasts_is_unavai
 
 #[tokio::test]
 async fn a_flow_service_that_cannot_be_asked_is_no_finding() {
-    let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 500, "shape": "empty"}}]);
+    let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 500, "shape": "D"}}]);
     // Less than the pause before the next attempt at a token: the call does not wait for that one.
     let service = TestService::with_faults(failing, [("HCS_REQUEST_TIMEOUT", "1s")]).await;
     let failure = test(&service, "any").await.unwrap_err();
@@ -227,10 +227,14 @@ async fn a_flow_service_that_cannot_be_asked_is_no_finding() {
 async fn a_test_that_says_neither_yes_nor_no_cannot_be_read() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
-    for shape in ["A", "html", "empty"] {
+    for (shape, row) in [
+        ("A", (Code::Internal, "UPSTREAM_UNDECODABLE")),
+        ("html", (Code::FailedPrecondition, "UPSTREAM_UNRECOGNIZED")),
+        ("empty", (Code::FailedPrecondition, "UPSTREAM_UNRECOGNIZED")),
+    ] {
         service.inject(json!([{"route": TEST, "action": {"status": 200, "shape": shape}}]));
         let failure = test(&service, &id).await.unwrap_err();
-        assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"), "{shape}");
+        assert_eq!(failure.row(), row, "{shape}");
     }
 }
 

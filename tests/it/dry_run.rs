@@ -137,7 +137,7 @@ async fn a_flow_service_that_fails_leaves_it_open() {
         assert!(failure.retry_after.is_some());
     }
     service.inject(json!([{"route": SPEC, "action": {"status": 200, "shape": "html"}}]));
-    assert_eq!(refused(&service).await.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"));
+    assert_eq!(refused(&service).await.row(), (Code::FailedPrecondition, "UPSTREAM_UNRECOGNIZED"));
     assert_eq!(drift_metric(&service).await, "0");
     service.inject(json!([]));
     service.send(dry_run()).await.unwrap();
@@ -162,7 +162,8 @@ async fn a_specification_that_has_drifted_is_told_and_creations_go_on() {
         assert_eq!(drift_metric(&service).await, "0", "nobody has looked");
 
         let failure = service.send(dry_run()).await.unwrap_err();
-        assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"), "{settings}");
+        // Not the caller writes what has drifted.
+        assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_REJECTED"), "{settings}");
         for says in says {
             assert!(failure.message.contains(says), "{failure:?}");
         }
@@ -192,7 +193,7 @@ async fn a_specification_that_is_gone_has_drifted() {
     let service = TestService::start().await;
     service.inject(json!([{"route": SPEC, "action": {"status": 404, "shape": "B"}}]));
     let failure = refused(&service).await;
-    assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
+    assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_REJECTED"));
     assert!(failure.message.contains("does not exist"), "{failure:?}");
     assert_eq!(drift_metric(&service).await, "1");
 }

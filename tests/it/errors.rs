@@ -10,13 +10,18 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use axum::Router;
 use http::StatusCode;
-use hubspot_connection_service::{emulator::CLIENT_SECRET, proto};
+use hubspot_connection_service::{
+    emulator::{CLIENT_SECRET, Options},
+    proto,
+};
 use prost::Message as _;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::Code;
 
-use crate::support::{Failure, TestService, counted, credentials, framed, post, request};
+use crate::support::{
+    Failure, ServiceProcess, TestService, counted, credentials, framed, post, request, start_emulator, until,
+};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
@@ -115,22 +120,25 @@ async fn a_sandbox_that_does_not_exist_is_not_found() {
 #[tokio::test]
 async fn a_refusal_of_the_request_itself_carries_what_the_flow_service_said() {
     let service = TestService::start().await;
-    for (status, shape, code, upstream_code) in [
-        (400, "A", json!("1413"), "FLOW-1413-400"),
-        (400, "B", json!(null), ""),
-        (400, "C", json!(null), ""),
-        (422, "C", json!(null), ""),
-        (400, "D", json!("400999"), "400999"),
-        (400, "D", json!(400_999), "400999"),
-        (400, "E", json!(null), ""),
-        (415, "E", json!(null), ""),
+    let (caller, operator) = (Code::InvalidArgument, Code::FailedPrecondition);
+    for (status, shape, code, upstream_code, whose) in [
+        (400, "A", json!("1999"), "FLOW-1999-400", caller),
+        (400, "B", json!(null), "", caller),
+        (400, "C", json!(null), "", caller),
+        (422, "C", json!(null), "", caller),
+        (400, "A", json!("1413"), "FLOW-1413-400", operator),
+        (400, "D", json!("400999"), "400999", operator),
+        (400, "D", json!(400_999), "400999", operator),
+        (400, "E", json!(null), "", operator),
+        (415, "E", json!(null), "", operator),
     ] {
         let mut action = json!({"status": status, "shape": shape});
         if !code.is_null() {
             action["code"] = code;
         }
         let failure = service.create_with_faults(json!([{"route": CREATE, "action": action}])).await;
-        assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"), "{status} {shape}");
+        assert_eq!(failure.row(), (whose, "UPSTREAM_REJECTED"), "{status} {shape}");
+        assert_eq!(failure.message.contains("operator"), whose == operator, "{failure:?}");
         assert_eq!(failure.metadata("upstream_status"), status.to_string());
         assert_eq!(failure.metadata("upstream_code"), upstream_code, "{shape}");
         assert!(!failure.metadata("request_id").is_empty());
@@ -357,7 +365,11 @@ async fn a_stuck_flow_service_holds_up_only_what_needs_it() {
 #[tokio::test]
 async fn an_unreachable_flow_service_means_that_nothing_was_sent() {
     let closed = closed_port().await;
-    let service = TestService::with([("HCS_FLOW_SERVICE_URL", &format!("http://{closed}"))]).await;
+    let service = TestService::with([(
+        "HCS_FLOW_SERVICE_URL",
+        &format!("http://{closed}/data/foundation/flowservice"),
+    )])
+    .await;
     let failure = service.create().await.unwrap_err();
     assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
     assert!(failure.retry_after.is_some());
@@ -365,23 +377,77 @@ async fn an_unreachable_flow_service_means_that_nothing_was_sent() {
 }
 
 #[tokio::test]
+async fn a_creation_that_still_waits_when_its_replica_stops_is_told_so() {
+    let slow_token = json!([{"route": TOKEN, "count": 0, "action": {"delay": "30s"}}]);
+    let service = TestService::with_faults(slow_token, []).await;
+    let mut client = service.client().await;
+    let emulator = service.emulator.clone();
+    let creation = tokio::spawn(async move { client.create_hub_spot_connection(request()).await });
+    let is_waiting = || emulator.received().iter().any(|r| r.path.ends_with("/ims/token/v3"));
+    until("a request for a token", is_waiting).await;
+    let stopping = service.begin_to_stop();
+    let failure = Failure::from(creation.await.unwrap().unwrap_err());
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert!(failure.message.contains("this replica is stopping"), "{failure:?}");
+    assert!(failure.message.contains("nothing was created"), "{failure:?}");
+    assert_eq!(failure.metadata("stage"), "adobe_token");
+    stopping.await.unwrap();
+}
+
+/// What the log of a service says that could not do what was asked of it, as JSON.
+async fn log_of_a_failure(settings: &[(&str, &str)]) -> String {
+    let emulator = start_emulator(Options::default()).await;
+    let haste = [("HCS_REQUEST_TIMEOUT", "900ms"), ("HCS_LOG_FORMAT", "json")];
+    let service = ServiceProcess::start(&emulator, &[&haste, settings].concat()).await;
+    service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
+    service.stop().await.1.stdout().into_owned()
+}
+
+#[tokio::test]
+async fn the_log_has_the_address_that_could_not_be_reached() {
+    let closed = closed_port().await.to_string();
+    let port = closed.rsplit(':').next().unwrap();
+    let flow = format!("http://{closed}/data/foundation/flowservice");
+    let ims = format!("http://localhost:{port}/ims/token/v3");
+    let proxy = format!("http://{closed}");
+    for settings in [
+        [("HCS_FLOW_SERVICE_URL", &*flow)],
+        [("HCS_IMS_URL", &*ims)],
+        // Not the one that was asked for.
+        [("HCS_UPSTREAM_PROXY", &*proxy)],
+    ] {
+        let log = log_of_a_failure(&settings).await;
+        let line = log.lines().find(|line| line.contains("refused (os error")).unwrap();
+        let address =
+            if settings[0].0 == "HCS_IMS_URL" { format!("localhost:{port}") } else { closed.clone() };
+        assert!(line.contains(&address) && line.contains(&closed), "{line}");
+        assert_eq!(line.matches("tcp connect error").count(), 1, "{line}");
+        assert_eq!(line.matches("error sending request").count(), 1, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_what_came_instead_of_a_token_and_from_where() {
+    let ims = answering(StatusCode::SERVICE_UNAVAILABLE, "down").await;
+    let url = format!("http://{ims}/ims/token/v3");
+    let log = log_of_a_failure(&[("HCS_IMS_URL", &url)]).await;
+    let line = log.lines().find(|line| line.contains("no new Adobe access token")).unwrap();
+    assert!(line.contains(&format!("HTTP 503, text/plain, from {ims}")), "{line}");
+
+    let ims = answering(StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"internal_error"}"#).await;
+    let url = format!("http://{ims}/ims/token/v3");
+    let log = log_of_a_failure(&[("HCS_IMS_URL", &url)]).await;
+    let line = log.lines().find(|line| line.contains("no new Adobe access token")).unwrap();
+    assert!(line.contains(&format!("IMS gives no token (internal_error): HTTP 500, from {ims}")), "{line}");
+}
+
+#[tokio::test]
 async fn ims_failures_are_told_apart() {
-    for (action, code, reason, says) in [
-        (
-            json!({"status": 401, "shape": "empty"}),
-            Code::FailedPrecondition,
-            "PLATFORM_CREDENTIALS_REJECTED",
-            "HCS_CLIENT_SECRET",
-        ),
-        (
-            json!({"status": 429, "shape": "empty", "headers": {"retry-after": "7"}}),
-            Code::ResourceExhausted,
-            "UPSTREAM_THROTTLED",
-            "throttles",
-        ),
-        (json!({"status": 500, "shape": "html"}), Code::Unavailable, "UPSTREAM_UNAVAILABLE", "access token"),
-        (json!({"close": "before_commit"}), Code::Unavailable, "UPSTREAM_UNAVAILABLE", "access token"),
-        (json!({"status": 200, "shape": "html"}), Code::Unavailable, "UPSTREAM_UNAVAILABLE", "access token"),
+    let unavailable = (Code::Unavailable, "UPSTREAM_UNAVAILABLE");
+    for (action, row, says) in [
+        (json!({"status": 429, "shape": "D"}), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"), "throttles"),
+        (json!({"status": 500, "shape": "D"}), unavailable, "access token at the moment (HTTP 500)"),
+        (json!({"close": "before_commit"}), unavailable, "access token at the moment"),
     ] {
         let service = TestService::with_faults(
             json!([{"route": TOKEN, "count": 0, "action": action}]),
@@ -389,7 +455,7 @@ async fn ims_failures_are_told_apart() {
         )
         .await;
         let failure = service.create().await.unwrap_err();
-        assert_eq!(failure.row(), (code, reason), "{action}");
+        assert_eq!(failure.row(), row, "{action}");
         assert!(failure.message.contains(says), "{failure:?}");
         assert_eq!(failure.metadata("stage"), "adobe_token");
         assert_eq!(service.requests_to("POST", "/connections"), 0);

@@ -44,6 +44,8 @@ mod promise;
 mod proxy;
 mod readme;
 #[cfg(feature = "emulator")]
+mod replies;
+#[cfg(feature = "emulator")]
 mod rolling;
 #[cfg(feature = "emulator")]
 mod rotation;

@@ -279,11 +279,9 @@ async fn without_a_token_there_is_none_to_be_valid() {
 
 #[tokio::test]
 async fn refused_credentials_count_as_such() {
-    let refused =
-        json!([{"route": "POST /ims/token/v3", "count": 0, "action": {"status": 400, "shape": "A"}}]);
-    let service = TestService::with_faults(refused, []).await;
+    let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
     service.create().await.unwrap_err();
     let line = own("adobe_token_refreshes_total{outcome=\"refused\"}");
     assert!(counted(service.admin, &line).await >= 1);
-    assert!(counted(service.admin, &requests(&service, ["POST", "/ims/token/v3", "400", "400"])).await >= 1);
+    assert!(counted(service.admin, &requests(&service, ["POST", "/ims/token/v3", "401", "401"])).await >= 1);
 }

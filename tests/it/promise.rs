@@ -195,7 +195,7 @@ async fn the_same_request_twice_at_once_makes_one_connection_for_both() {
 #[tokio::test]
 async fn a_refusal_is_not_remembered() {
     let service = TestService::start().await;
-    service.inject(json!([{"route": CREATE, "action": {"status": 400, "shape": "A", "code": "1413"}}]));
+    service.inject(json!([{"route": CREATE, "action": {"status": 400, "shape": "A", "code": "1999"}}]));
     let request = with_id();
     let failure = service.send(request.clone()).await.unwrap_err();
     assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));

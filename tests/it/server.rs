@@ -55,7 +55,7 @@ async fn both_ports_tell_the_health_of_the_process_and_of_the_service() {
 async fn readiness_does_not_depend_on_adobe() {
     let service = TestService::with([
         ("HCS_IMS_URL", "http://127.0.0.1:1/ims/token/v3"),
-        ("HCS_FLOW_SERVICE_URL", "http://127.0.0.1:1"),
+        ("HCS_FLOW_SERVICE_URL", "http://127.0.0.1:1/data/foundation/flowservice"),
         ("HCS_REQUEST_TIMEOUT", "900ms"),
     ])
     .await;

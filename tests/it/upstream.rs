@@ -20,7 +20,7 @@ use hubspot_connection_service::{
     metrics::UpstreamMetrics,
 };
 use reqwest::{Client, Url};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 
 const CREATE: &str = "POST /connections";
@@ -43,8 +43,18 @@ impl Upstream {
 
     /// Starts with another HTTP client, client ID and other timeouts.
     async fn with(client: Client, client_id: &str, timeouts: Timeouts) -> Self {
+        Self::over(client, client_id, timeouts, json!([])).await
+    }
+
+    /// Starts with faults that meet the first request for a token, too.
+    async fn with_faults(faults: Value) -> Self {
+        Self::over(client(), emulator::CLIENT_ID, TIMEOUTS, faults).await
+    }
+
+    async fn over(client: Client, client_id: &str, timeouts: Timeouts, faults: Value) -> Self {
         let options = emulator::Options { client_id: client_id.to_owned(), ..emulator::Options::default() };
         let emulator = Emulator::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), options);
+        emulator.inject(serde_json::from_value(faults).unwrap());
         let tokens = TokenSource::start(Ims {
             client: self::client(),
             url: emulator.ims_url().parse().unwrap(),

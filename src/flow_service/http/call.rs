@@ -8,11 +8,14 @@ use reqwest::{Response, Url};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{HttpFlowService, JSON, NoPass, Pass, answer, answer::ErrorAnswer};
+use super::{
+    HttpFlowService, JSON, NoPass, Pass,
+    answer::{self, ErrorAnswer, Head},
+};
 use crate::{
     domain::SandboxName,
     flow_service::{
-        CallError, Cause, FlowService, Problem,
+        CallError, Cause, FlowService, Problem, Refusal,
         attempt::Attempt,
         breaker::Verdict,
         classify::{Asked, Meaning},
@@ -39,19 +42,32 @@ pub(super) struct Call<'a> {
     pub(super) body: Option<Bytes>,
     /// The secrets in the body: an answer that repeats one does not get it any further.
     pub(super) secrets: Vec<&'a str>,
-    /// Whether a failure is the Flow Service's own. It may as well be HubSpot's, where that is asked.
+    /// Whether a failure is the Flow Service's own. It may as well be HubSpot's, where that is asked: a
+    /// time-out, too, which therefore says nothing about the Flow Service. A slow account would open the
+    /// circuit breaker for all.
     pub(super) is_its_own: bool,
+    /// The fields of a success, of which there is at least one. A success without any is not Adobe's.
+    pub(super) fields: &'static [&'static str],
 }
 
 impl<'a> Call<'a> {
-    /// A read.
-    pub(super) fn get(url: Url, template: &'static str, sandbox: &'a SandboxName) -> Self {
-        let (method, if_match, body) = (Method::GET, None, None);
-        Self { method, url, template, sandbox, if_match, body, secrets: Vec::new(), is_its_own: true }
+    /// A read of a reply with these fields.
+    pub(super) fn get(
+        url: Url,
+        template: &'static str,
+        sandbox: &'a SandboxName,
+        fields: &'static [&'static str],
+    ) -> Self {
+        let (method, if_match, body, secrets) = (Method::GET, None, None, Vec::new());
+        Self { method, url, template, sandbox, if_match, body, secrets, is_its_own: true, fields }
     }
 
     fn asked(&self) -> Asked {
-        if self.is_read() { Asked::Read } else { Asked::Change }
+        match self.is_read() {
+            true if self.is_its_own => Asked::Read,
+            true => Asked::ReadSource,
+            false => Asked::Change,
+        }
     }
 
     /// Whether it may be sent again although it may have arrived.
@@ -100,7 +116,7 @@ impl HttpFlowService {
                 Err(Failure::Passing(error, asked))
                     if attempt < MOST_ATTEMPTS && (call.is_read() || !error.may_have_arrived()) =>
                 {
-                    let wait = if call.is_its_own {
+                    let wait = if call.is_its_own && error.is_worth_repeating() {
                         self.retry_in(attempt, asked, deadline)
                     } else {
                         once(attempt, asked, deadline)
@@ -132,16 +148,26 @@ impl HttpFlowService {
         }
         let answer = answer.map_err(|_| Failure::Lasting(unavailable("the deadline was spent".into())))?;
         let answer = match answer {
-            Ok(success) => read(&success).map_err(|cause| Failure::Lasting(CallError::Undecodable(cause))),
+            Ok((head, body)) => read(&body).map_err(|cause| {
+                let problem = head.unreadable(&body, call.fields, &secrets(call, &pass));
+                Failure::Lasting(if problem.is_unrecognized() {
+                    CallError::Unrecognized { retry_after: None, problem: Box::new(problem) }
+                } else {
+                    CallError::Undecodable(cause)
+                })
+            }),
             Err(failure) => Err(failure),
         };
+        if answer.is_ok() {
+            self.own_requests.accepted(&call.method, call.template);
+        }
         if let Some(verdict) = verdict(&answer, call.is_its_own) {
             pass.permit.judge(verdict);
         }
         answer
     }
 
-    async fn send(&self, call: &Call<'_>, pass: &Pass, sent_before: u32) -> Result<Bytes, Failure> {
+    async fn send(&self, call: &Call<'_>, pass: &Pass, sent_before: u32) -> Result<(Head, Bytes), Failure> {
         let mut attempt = self.attempts.begin(&call.method, call.template, sent_before);
         let mut request = self.request(call.method.clone(), call.url.clone(), call.sandbox, pass, &attempt);
         *request.timeout_mut() = Some(self.timeouts.attempt);
@@ -155,16 +181,16 @@ impl HttpFlowService {
         let response = self.client.execute(request).await.map_err(|error| {
             attempt.failed(&error);
             let is_sent = !error.is_connect();
-            let cause = without_url(error);
+            let cause = attempt.located(without_url(error));
             let error = if is_sent { unavailable(cause) } else { CallError::Unreachable(cause) };
             Failure::Passing(error, None)
         })?;
         attempt.answered(&response);
         if response.status().is_success() {
             pass.token.accepted();
-            success(response, &mut attempt).await
+            Ok((Head::of(&response), success(response, &mut attempt).await?))
         } else {
-            let secrets = [&call.secrets[..], &[pass.token.expose_secret()]].concat();
+            let secrets = secrets(call, pass);
             let mut answer = answer::read_error(response, call.asked(), &secrets).await;
             attempt.complete();
             attempt.is_called(answer.problem.request_id.as_deref());
@@ -183,10 +209,16 @@ impl HttpFlowService {
                 self.tokens.refuse(&pass.token);
                 Failure::TokenRefused(problem)
             }
-            Meaning::Refused(refusal) => Failure::Lasting(CallError::Refused { refusal, problem }),
+            Meaning::Refused(refusal) => {
+                if refusal == Refusal::OwnRequest {
+                    self.own_requests.refused(&call.method, call.template, &problem);
+                }
+                Failure::Lasting(CallError::Refused { refusal, problem })
+            }
             Meaning::Throttled => {
                 // HubSpot has limits as well, which concern nobody else.
-                if call.is_its_own || problem.code.as_deref() == Some(GATEWAY_THROTTLES) {
+                let is_adobes = call.is_its_own && !problem.is_of_source();
+                if is_adobes || problem.code.as_deref() == Some(GATEWAY_THROTTLES) {
                     self.gate.close(retry_after);
                 }
                 let error = CallError::Throttled { retry_after, problem: Some(problem) };
@@ -197,8 +229,20 @@ impl HttpFlowService {
                 let error = CallError::Unavailable { retry_after, problem: Some(Box::new(problem)), cause };
                 Failure::Passing(error, retry_after)
             }
+            Meaning::Unrecognized => {
+                // Neither is the token taken out of use nor the gate closed: nobody at Adobe has said so, and
+                // a firewall that limits or blocks one path would stop all others.
+                let may_pass = problem.may_pass();
+                let error = CallError::Unrecognized { retry_after, problem: Box::new(problem) };
+                if may_pass { Failure::Passing(error, retry_after) } else { Failure::Lasting(error) }
+            }
         }
     }
+}
+
+/// The secrets that went out with a request.
+fn secrets<'a>(call: &Call<'a>, pass: &'a Pass) -> Vec<&'a str> {
+    [&call.secrets[..], &[pass.token.expose_secret()]].concat()
 }
 
 async fn success(response: Response, attempt: &mut Attempt<'_>) -> Result<Bytes, Failure> {
@@ -210,7 +254,7 @@ async fn success(response: Response, attempt: &mut Attempt<'_>) -> Result<Bytes,
     }
     let body = read_body(response, MAX_BODY).await.map_err(|cause| {
         attempt.failed(&*cause);
-        Failure::Passing(unavailable(cause), None)
+        Failure::Passing(unavailable(attempt.located(cause)), None)
     })?;
     attempt.complete();
     Ok(body)
@@ -227,9 +271,7 @@ impl From<NoPass> for Failure {
                 Self::Lasting(CallError::Throttled { retry_after: Some(rest), problem: None })
             }
             NoPass::BreakerOpen(retry_after) => Self::Lasting(CallError::BreakerOpen { retry_after }),
-            NoPass::TooLate => {
-                Self::Lasting(CallError::Unreachable("there was no access token in time".into()))
-            }
+            NoPass::TooLate => Self::Lasting(CallError::NoTokenInTime),
             // It was waited for already.
             NoPass::Token(error) => Self::Lasting(CallError::Token(error)),
         }
@@ -251,14 +293,17 @@ fn verdict<T>(outcome: &Result<T, Failure>, is_its_own: bool) -> Option<Verdict>
         Err(Failure::Passing(error, _) | Failure::Lasting(error)) => error,
     };
     match error {
+        CallError::Refused { problem, .. } if problem.is_of_source() => None,
         CallError::Refused { .. } | CallError::TokenRefused { .. } | CallError::OtherSource => {
             Some(Verdict::Works)
         }
         CallError::Unreachable(_) => Some(Verdict::Fails),
-        // A proxy may have refused it.
-        CallError::Unavailable { problem: Some(problem), .. } if problem.is_refusal() => None,
-        CallError::Unavailable { .. } => is_its_own.then_some(Verdict::Fails),
+        CallError::Unavailable { problem: None, .. } => is_its_own.then_some(Verdict::Fails),
+        CallError::Unavailable { problem: Some(problem), .. } | CallError::Unrecognized { problem, .. } => {
+            (is_its_own && problem.is_failure()).then_some(Verdict::Fails)
+        }
         CallError::Token(_)
+        | CallError::NoTokenInTime
         | CallError::BreakerOpen { .. }
         | CallError::Throttled { .. }
         | CallError::Undecodable(_) => None,

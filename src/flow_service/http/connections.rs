@@ -1,5 +1,6 @@
 //! `/connections` and `/connections/{id}`: listing, counting, reading, changing and deleting.
 
+use bytes::Bytes;
 use http::{HeaderValue, Method};
 use reqwest::Url;
 use secrecy::ExposeSecret;
@@ -24,7 +25,8 @@ impl HttpFlowService {
         parameters.extend(of_name.as_deref().map(|filter| ("property", filter)));
         parameters.extend([("orderby", "-createdAt"), ("limit", &limit)]);
         parameters.extend(page.map(|PageToken(token)| ("continuationToken", token.as_str())));
-        let call = Call::get(with_query(self.connections.clone(), &parameters), CONNECTIONS, query.sandbox);
+        let url = with_query(self.connections.clone(), &parameters);
+        let call = Call::get(url, CONNECTIONS, query.sandbox, &["items"]);
         self.call(&call, deadline, |body| wire::read_page(body)).await
     }
 
@@ -32,7 +34,8 @@ impl HttpFlowService {
         let of_hubspot = of_hubspot();
         let parameters = [("property", of_hubspot.as_str()), ("count", "true")];
         let url = with_query(self.connections.clone(), &parameters);
-        self.call(&Call::get(url, CONNECTIONS, sandbox), deadline, |body| wire::read_count(body)).await
+        let call = Call::get(url, CONNECTIONS, sandbox, &["count"]);
+        self.call(&call, deadline, |body| wire::read_count(body)).await
     }
 
     pub(super) async fn get(
@@ -40,7 +43,8 @@ impl HttpFlowService {
         at: &ConnectionRef,
         deadline: Instant,
     ) -> Result<Option<Connection>, CallError> {
-        let call = Call::get(self.url_of(&at.id, None), CONNECTION, &at.sandbox);
+        let fields = &["items", "connectionSpec"];
+        let call = Call::get(self.url_of(&at.id, None), CONNECTION, &at.sandbox, fields);
         let read = self.call(&call, deadline, |body| wire::read_connection(body, &at.id)).await;
         match read {
             Ok(wire::Found::Connection(connection)) => Ok(Some(connection)),
@@ -68,14 +72,20 @@ impl HttpFlowService {
             body: Some(wire::body(&wire::changes(changes, before))),
             secrets: credentials.map(Credential::expose_secret).collect(),
             is_its_own: true,
+            fields: &["id", "etag"],
         };
         self.call(&call, deadline, |body| wire::read_version(body)).await
     }
 
     pub(super) async fn delete(&self, at: &ConnectionRef, deadline: Instant) -> Result<(), CallError> {
-        let call =
-            Call { method: Method::DELETE, ..Call::get(self.url_of(&at.id, None), CONNECTION, &at.sandbox) };
-        self.call(&call, deadline, |_| Ok(())).await
+        let call = Call::get(self.url_of(&at.id, None), CONNECTION, &at.sandbox, &[]);
+        let call = Call { method: Method::DELETE, ..call };
+        // Documented with status 204 and with 202, and without a body.
+        let nothing = |body: &Bytes| match body.trim_ascii() {
+            [] => Ok(()),
+            _ => Err("the reply to a deletion has a body".into()),
+        };
+        self.call(&call, deadline, nothing).await
     }
 
     /// The URL of a connection, or of something below it.

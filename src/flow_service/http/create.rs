@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 use super::{
     CONNECTIONS, HttpFlowService, JSON, Pass, answer,
-    answer::ErrorAnswer,
+    answer::{ErrorAnswer, Head},
     timely_body::{Fate, TimelyBody},
 };
 use crate::{
     domain::{CreatedConnection, NewConnection, Progress, RequestId, Stage, reference::stored_description},
     flow_service::{
-        Cause, CreateError,
+        CreateError, Refusal,
         attempt::Attempt,
         breaker::Verdict,
         classify::{Asked, Meaning},
@@ -40,16 +40,25 @@ impl HttpFlowService {
         }
         self.budget.deposit();
         let outcome = self.post(pass, connection, reference, send_by, progress).await;
+        if let Err(CreateError::OutcomeUnknown { problem: Some(problem), .. }) = &outcome
+            && problem.is_unrecognized()
+        {
+            // The caller may only read that the deadline was exceeded with looking for it.
+            tracing::warn!(reply = %problem, "the reply to a creation is not Adobe's");
+        }
         if let Some(verdict) = verdict(&outcome) {
             pass.permit.judge(verdict);
         }
         match &outcome {
-            Ok(_) | Err(CreateError::Unreachable(_)) => {}
+            Ok(_) => self.own_requests.accepted(&Method::POST, CONNECTIONS),
+            Err(CreateError::Unreachable(_)) => {}
             Err(CreateError::OutcomeUnknown { .. }) => progress.set_may_exist(true),
             Err(
                 CreateError::Token(_)
                 | CreateError::BreakerOpen { .. }
                 | CreateError::TooLate
+                | CreateError::NoTokenInTime
+                | CreateError::Stopping
                 | CreateError::Throttled { .. }
                 | CreateError::TokenRefused { .. }
                 | CreateError::Refused { .. },
@@ -103,8 +112,13 @@ impl HttpFlowService {
                 attempt.failed(&error);
                 Err(match fate {
                     Fate::TooLate => CreateError::TooLate,
-                    Fate::Waiting | Fate::Withdrawn => CreateError::Unreachable(without_url(error)),
-                    Fate::Sent => CreateError::OutcomeUnknown { problem: None, cause: without_url(error) },
+                    Fate::Waiting | Fate::Withdrawn => {
+                        CreateError::Unreachable(attempt.located(without_url(error)))
+                    }
+                    Fate::Sent => {
+                        let cause = attempt.located(without_url(error));
+                        CreateError::OutcomeUnknown { problem: None, cause }
+                    }
                 })
             }
         }
@@ -117,12 +131,20 @@ impl HttpFlowService {
                 self.tokens.refuse(&pass.token);
                 CreateError::TokenRefused { problem }
             }
-            Meaning::Refused(refusal) => CreateError::Refused { refusal, problem },
+            Meaning::Refused(refusal) => {
+                if refusal == Refusal::OwnRequest {
+                    self.own_requests.refused(&Method::POST, CONNECTIONS, &problem);
+                }
+                CreateError::Refused { refusal, problem }
+            }
             Meaning::Throttled => {
-                self.gate.close(retry_after);
+                if !problem.is_of_source() {
+                    self.gate.close(retry_after);
+                }
                 CreateError::Throttled { retry_after, problem: Some(problem) }
             }
-            Meaning::Unknown => {
+            // A refusal by nobody knows whom proves nothing: it may have been forwarded all the same.
+            Meaning::Unknown | Meaning::Unrecognized => {
                 let cause = format!("an answer that leaves it open: {problem}").into();
                 CreateError::OutcomeUnknown { problem: Some(problem), cause }
             }
@@ -136,28 +158,42 @@ async fn created(
     secrets: &[&str],
     attempt: &mut Attempt<'_>,
 ) -> Result<CreatedConnection, CreateError> {
-    let problem = answer::without_body(&response, secrets);
+    let head = Head::of(&response);
+    let problem = head.without_body(secrets);
     attempt.is_called(problem.request_id.as_deref());
-    let unusable = |cause: Cause| CreateError::OutcomeUnknown { problem: Some(problem.clone()), cause };
-    let body = read_body(response, answer::MAX_SHORT).await.map_err(|cause| {
-        attempt.failed(&*cause);
-        unusable(cause)
-    })?;
+    let body = match read_body(response, answer::MAX_SHORT).await {
+        Ok(body) => body,
+        Err(cause) => {
+            attempt.failed(&*cause);
+            let cause = attempt.located(cause);
+            return Err(CreateError::OutcomeUnknown { problem: Some(problem), cause });
+        }
+    };
     attempt.complete();
-    wire::read_created(&body).map_err(unusable)
+    wire::read_created(&body).map_err(|cause| {
+        let problem = head.unreadable(&body, &["id", "etag"], secrets);
+        CreateError::OutcomeUnknown { problem: Some(problem), cause }
+    })
 }
 
 /// What a creation says about the Flow Service; a throttle says neither, nor does what was not sent
-/// for this service's own reasons, nor what a proxy may have refused.
+/// for this service's own reasons, nor what a source or a proxy has replied.
 fn verdict(outcome: &Result<CreatedConnection, CreateError>) -> Option<Verdict> {
     match outcome {
+        Err(CreateError::Refused { problem, .. }) if problem.is_of_source() => None,
         Ok(_) | Err(CreateError::TokenRefused { .. } | CreateError::Refused { .. }) => Some(Verdict::Works),
-        Err(CreateError::OutcomeUnknown { problem: Some(problem), .. }) if problem.is_refusal() => None,
-        Err(CreateError::Unreachable(_) | CreateError::OutcomeUnknown { .. }) => Some(Verdict::Fails),
+        Err(CreateError::OutcomeUnknown { problem: Some(problem), .. }) => {
+            problem.is_failure().then_some(Verdict::Fails)
+        }
+        Err(CreateError::Unreachable(_) | CreateError::OutcomeUnknown { problem: None, .. }) => {
+            Some(Verdict::Fails)
+        }
         Err(
             CreateError::Token(_)
             | CreateError::BreakerOpen { .. }
             | CreateError::TooLate
+            | CreateError::NoTokenInTime
+            | CreateError::Stopping
             | CreateError::Throttled { .. },
         ) => None,
     }

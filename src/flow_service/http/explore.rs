@@ -14,7 +14,7 @@ use crate::{
 impl HttpFlowService {
     pub(super) async fn test(&self, at: &ConnectionRef, deadline: Instant) -> Result<bool, CallError> {
         let url = self.url_of(&at.id, Some("test"));
-        let call = Call { is_its_own: false, ..Call::get(url, TEST, &at.sandbox) };
+        let call = Call { is_its_own: false, ..Call::get(url, TEST, &at.sandbox, &["result"]) };
         self.call(&call, deadline, |body| wire::read_test(body)).await
     }
 
@@ -23,7 +23,7 @@ impl HttpFlowService {
         at: &ConnectionRef,
         deadline: Instant,
     ) -> Result<Vec<Table>, CallError> {
-        let call = self.explore(at, &[("objectType", "root")]);
+        let call = self.explore(at, &[("objectType", "root")], &["items"]);
         self.call(&call, deadline, |body| wire::read_tables(body)).await
     }
 
@@ -33,15 +33,21 @@ impl HttpFlowService {
         table: &TablePath,
         deadline: Instant,
     ) -> Result<Vec<Column>, CallError> {
-        let call = self.explore(at, &[("objectType", "table"), ("object", table.as_str())]);
+        let parameters = [("objectType", "table"), ("object", table.as_str())];
+        let call = self.explore(at, &parameters, &["schema", "columns"]);
         self.call(&call, deadline, |body| wire::read_columns(body)).await
     }
 
     /// Adobe's OpenAPI document writes the types of objects in upper case, its tutorials and its
     /// connection specifications in lower case.
-    fn explore<'a>(&self, at: &'a ConnectionRef, parameters: &[(&str, &str)]) -> Call<'a> {
+    fn explore<'a>(
+        &self,
+        at: &'a ConnectionRef,
+        parameters: &[(&str, &str)],
+        fields: &'static [&'static str],
+    ) -> Call<'a> {
         let url = with_query(self.url_of(&at.id, Some("explore")), parameters);
-        Call { is_its_own: false, ..Call::get(url, EXPLORE, &at.sandbox) }
+        Call { is_its_own: false, ..Call::get(url, EXPLORE, &at.sandbox, fields) }
     }
 
     pub(super) async fn drift(
@@ -49,7 +55,7 @@ impl HttpFlowService {
         sandbox: &SandboxName,
         deadline: Instant,
     ) -> Result<Vec<String>, CallError> {
-        let call = Call::get(self.spec.clone(), SPEC, sandbox);
+        let call = Call::get(self.spec.clone(), SPEC, sandbox, &["items", "authSpec"]);
         let without_token = |drift: Vec<String>| match self.tokens.token().now_or_never() {
             Some(Ok(token)) => drift.iter().map(|text| without(text, &[token.expose_secret()])).collect(),
             Some(Err(_)) | None => drift,

@@ -4,7 +4,7 @@ use tonic::{Code, Status};
 
 use super::{
     Answer, DEFAULT_RETRY, Reason, too_many,
-    upstream::{Consequence, call_failed},
+    upstream::{Consequence, call_failed, unrecognized},
 };
 use crate::{
     domain::{CallProgress, ConnectionRef, SandboxName, TablePath},
@@ -118,7 +118,7 @@ pub(in crate::grpc) fn dry_run_failed(
         DryRunError::Call(error) => call_failed(error, sandbox, Consequence::None),
         DryRunError::TooMany => too_many("too many calls are under way: try again later"),
         DryRunError::SpecDrift(drift) => Answer::new(
-            Code::InvalidArgument,
+            Code::FailedPrecondition,
             Reason::UpstreamRejected,
             format!(
                 "Adobe's connection specification for HubSpot is not what this service sends, so that \
@@ -166,7 +166,7 @@ fn table_not_found(subject: Subject<'_>) -> Answer {
 }
 
 fn in_use(problem: &Problem, subject: Subject<'_>) -> Answer {
-    let advice = Refusal::InUse.advice(problem);
+    let advice = Refusal::InUse.advice();
     let kind = Reason::ConnectionInUse.as_str_name();
     let violation = |subject: String| (kind.to_owned(), subject, advice.cure.to_owned());
     let flows = problem.flows.iter().filter(|flow| *flow != subject.id());
@@ -184,7 +184,7 @@ fn in_use(problem: &Problem, subject: Subject<'_>) -> Answer {
 }
 
 fn wrong_state(problem: &Problem, subject: Subject<'_>) -> Answer {
-    let advice = Refusal::State.advice(problem);
+    let advice = Refusal::State.advice();
     Answer::new(
         Code::FailedPrecondition,
         Reason::ConnectionState,
@@ -224,6 +224,12 @@ fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<
             ("change", cure)
         }
     };
+    if let CallError::Unrecognized { retry_after, problem } = cause
+        && !problem.is_in_place_of_lost()
+    {
+        let what = format!("the {what} was sent, and the reply is not Adobe's");
+        return unrecognized(&what, problem, *retry_after, &format!("it may have been executed, so {cure}"));
+    }
     let message = format!(
         "the {what} was sent to the Flow Service and its answer was lost: it may have been carried out, so {cure}"
     );
@@ -232,16 +238,9 @@ fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<
     } else {
         Answer::new(Code::Unknown, Reason::OutcomeUnknown, message)
     };
-    match cause {
-        CallError::Unavailable { problem: Some(problem), .. } => answer.problem(problem),
-        CallError::Unavailable { problem: None, .. }
-        | CallError::Token(_)
-        | CallError::BreakerOpen { .. }
-        | CallError::Unreachable(_)
-        | CallError::TokenRefused { .. }
-        | CallError::Refused { .. }
-        | CallError::Throttled { .. }
-        | CallError::OtherSource
-        | CallError::Undecodable(_) => answer,
+    match cause.problem() {
+        Some(problem) if problem.is_unrecognized() => answer.in_place_of(problem),
+        Some(problem) => answer.problem(problem),
+        None => answer,
     }
 }

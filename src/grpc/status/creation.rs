@@ -5,7 +5,8 @@ use tonic::{Code, Status};
 use super::{
     Answer, DEFAULT_RETRY, Reason, too_many,
     upstream::{
-        Consequence, breaker_open, call_failed, refused, throttled, token, token_refused, unavailable,
+        Consequence, breaker_open, call_failed, no_token_in_time, refused, throttled, token, token_refused,
+        unavailable,
     },
 };
 use crate::{
@@ -32,6 +33,7 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
         Failure::OutcomeUnknown { problem, cause: _ } => {
             let answer = outcome_unknown(*generated);
             match problem {
+                Some(problem) if problem.is_unrecognized() => answer.in_place_of(problem),
                 Some(problem) => answer.problem(problem),
                 None => answer,
             }
@@ -92,8 +94,16 @@ fn not_created(error: &CreateError, sandbox: &SandboxName, so: Consequence) -> A
     match error {
         CreateError::Token(error) => token(error, so),
         CreateError::BreakerOpen { retry_after } => breaker_open(*retry_after, so).metadata("stage", create),
-        CreateError::Unreachable(_) | CreateError::TooLate => {
+        CreateError::Unreachable(_) => {
             unavailable("the Flow Service cannot be reached", so).metadata("stage", create)
+        }
+        CreateError::TooLate => {
+            unavailable("the creation could not be sent in time", so).metadata("stage", create)
+        }
+        CreateError::NoTokenInTime => no_token_in_time(so),
+        CreateError::Stopping => {
+            let what = "this replica is stopping, and the creation still waited to be sent";
+            unavailable(what, so).metadata("stage", Stage::AdobeToken.name())
         }
         CreateError::TokenRefused { problem } => token_refused(problem, so).metadata("stage", create),
         CreateError::Refused { refusal, problem } => {

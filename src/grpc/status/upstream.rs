@@ -25,16 +25,20 @@ pub(super) enum Consequence {
 impl Consequence {
     /// The sentence between what went wrong and what to do.
     pub(super) fn between(self, what: &str, cure: &str) -> String {
-        let nothing = match self {
-            Self::None => return format!("{what}: {cure}"),
-            Self::MayExist => {
-                return format!("{what}; an earlier attempt may have created the connection: {cure}");
-            }
-            Self::NothingCreated => "created",
-            Self::NothingChanged => "changed",
-            Self::NothingDeleted => "deleted",
-        };
-        format!("{what}; nothing was {nothing}: {cure}")
+        match self.sentence() {
+            "" => format!("{what}: {cure}"),
+            so => format!("{what}; {so}: {cure}"),
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::MayExist => "an earlier attempt may have created the connection",
+            Self::NothingCreated => "nothing was created",
+            Self::NothingChanged => "nothing was changed",
+            Self::NothingDeleted => "nothing was deleted",
+        }
     }
 }
 
@@ -43,12 +47,14 @@ pub(super) fn call_failed(error: &CallError, sandbox: &SandboxName, so: Conseque
     match error {
         CallError::Token(error) => token(error, so),
         CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, so),
+        CallError::NoTokenInTime => no_token_in_time(so),
         CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", so),
         CallError::TokenRefused { problem } => token_refused(problem, so),
         CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, so),
         CallError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), so),
         CallError::Unavailable { retry_after, problem, cause: _ } => {
             let answer = match problem {
+                Some(problem) if problem.is_of_source() => source_unavailable(problem, so),
                 None => unavailable("the Flow Service cannot be reached or did not answer in time", so),
                 Some(problem) => {
                     unavailable(&format!("the Flow Service fails {}", problem.said()), so).problem(problem)
@@ -58,6 +64,9 @@ pub(super) fn call_failed(error: &CallError, sandbox: &SandboxName, so: Conseque
                 Some(delay) => answer.retry_after(*delay),
                 None => answer,
             }
+        }
+        CallError::Unrecognized { retry_after, problem } => {
+            unrecognized(Problem::UNRECOGNIZED.what, problem, *retry_after, so.sentence())
         }
         // A call that is about one connection says so itself.
         CallError::OtherSource => refused(Refusal::NotFound, &Problem::default(), sandbox, so),
@@ -84,8 +93,13 @@ pub(super) fn token(error: &TokenError, so: Consequence) -> Answer {
         ),
         TokenErrorKind::Throttled => throttled(Some(delay), None, so),
         TokenErrorKind::TokenRefused | TokenErrorKind::SecretUnreadable | TokenErrorKind::Unavailable => {
-            let message = so.between(advice.what, advice.cure);
+            let message = so.between(&format!("{}{}", advice.what, error.said()), advice.cure);
             Answer::new(Code::Unavailable, Reason::UpstreamUnavailable, message).retry_after(delay)
+        }
+        TokenErrorKind::Unrecognized => {
+            let message = so.between(&format!("{}{}", advice.what, error.said()), advice.cure);
+            Answer::new(Code::FailedPrecondition, Reason::UpstreamUnrecognized, message)
+                .passing(error.may_pass().then_some(delay))
         }
     };
     if let Some(status) = error.status {
@@ -106,11 +120,18 @@ pub(super) fn token_refused(problem: &Problem, so: Consequence) -> Answer {
         .retry_after(DEFAULT_RETRY)
 }
 
+/// Adobe's IMS takes its time.
+pub(super) fn no_token_in_time(so: Consequence) -> Answer {
+    unavailable("there was no Adobe access token in time", so).metadata("stage", Stage::AdobeToken.name())
+}
+
 pub(super) fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName, so: Consequence) -> Answer {
-    let advice = refusal.advice(problem);
+    let advice = refusal.advice();
     let what = match refusal {
         Refusal::SandboxNotFound => format!("the sandbox {sandbox} does not exist"),
-        Refusal::Request
+        Refusal::Source
+        | Refusal::OwnRequest
+        | Refusal::Request
         | Refusal::NotFound
         | Refusal::Credentials
         | Refusal::Permission
@@ -118,11 +139,22 @@ pub(super) fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName
         | Refusal::InUse
         | Refusal::State => advice.what.to_owned(),
     };
-    let message = so.between(&format!("{what} {}", problem.said()), advice.cure);
-    match refusal {
-        Refusal::Request | Refusal::NotFound | Refusal::EtagMismatch | Refusal::InUse | Refusal::State => {
-            Answer::new(Code::InvalidArgument, Reason::UpstreamRejected, message)
+    let cure = match (refusal, so) {
+        // There is nothing to test yet.
+        (Refusal::Source, Consequence::NothingCreated | Consequence::MayExist) => {
+            "correct the credentials, and repeat the call"
         }
+        _ => advice.cure,
+    };
+    let message = so.between(&format!("{what} {}", problem.said()), cure);
+    match refusal {
+        Refusal::Request
+        | Refusal::Source
+        | Refusal::NotFound
+        | Refusal::EtagMismatch
+        | Refusal::InUse
+        | Refusal::State => Answer::new(Code::InvalidArgument, Reason::UpstreamRejected, message),
+        Refusal::OwnRequest => Answer::new(Code::FailedPrecondition, Reason::UpstreamRejected, message),
         Refusal::SandboxNotFound => Answer::new(Code::NotFound, Reason::SandboxNotFound, message).resource(
             "sandbox",
             sandbox.as_str(),
@@ -138,8 +170,32 @@ pub(super) fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName
     .problem(problem)
 }
 
+/// A reply that is not Adobe's: for an operator, unless it may pass by itself. `so` is its consequence.
+pub(super) fn unrecognized(what: &str, problem: &Problem, retry_after: Option<Duration>, so: &str) -> Answer {
+    let so = if so.is_empty() { String::new() } else { format!("; {so}") };
+    let message = format!("{what} {}{so}: {}", problem.said(), Problem::UNRECOGNIZED.cure);
+    Answer::new(Code::FailedPrecondition, Reason::UpstreamUnrecognized, message)
+        .problem(problem)
+        .passing(problem.may_pass().then(|| retry_after.unwrap_or(DEFAULT_RETRY)))
+}
+
+/// A source that fails: of no other connection's is anything known by that.
+fn source_unavailable(problem: &Problem, so: Consequence) -> Answer {
+    let what = format!("the source of the connection fails {}", problem.said());
+    let cure = format!("try again; where that does not help, {}", Refusal::Source.advice().cure);
+    Answer::new(Code::Unavailable, Reason::UpstreamUnavailable, so.between(&what, &cure))
+        .retry_after(DEFAULT_RETRY)
+        .problem(problem)
+}
+
 pub(super) fn throttled(retry_after: Option<Duration>, problem: Option<&Problem>, so: Consequence) -> Answer {
-    let message = so.between("Adobe throttles this service", "try again later");
+    let message = match problem.filter(|problem| problem.is_of_source()) {
+        None => so.between("Adobe throttles this service", "try again later"),
+        Some(problem) => {
+            let what = format!("the source of the connection throttles {}", problem.said());
+            so.between(&what, "try again later")
+        }
+    };
     let answer = Answer::new(Code::ResourceExhausted, Reason::UpstreamThrottled, message)
         .retry_after(retry_after.unwrap_or(DEFAULT_RETRY));
     match problem {

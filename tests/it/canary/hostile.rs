@@ -16,6 +16,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use hubspot_connection_service::emulator::{BASE_PATH, IMS_PATH};
 use serde_json::{Value, json};
 
 use super::evidence::CREDENTIALS;
@@ -173,8 +174,8 @@ impl Hostile {
     /// The settings with which a service calls it.
     pub(super) fn settings(&self) -> [(&'static str, String); 2] {
         [
-            ("HCS_FLOW_SERVICE_URL", format!("http://{}/flow", self.address)),
-            ("HCS_IMS_URL", format!("http://{}/ims", self.address)),
+            ("HCS_FLOW_SERVICE_URL", format!("http://{}{BASE_PATH}", self.address)),
+            ("HCS_IMS_URL", format!("http://{}{IMS_PATH}", self.address)),
         ]
     }
 }
@@ -196,7 +197,11 @@ async fn answer(
         script.arrived.push(request.clone());
         script.clone()
     };
-    if request.path == "/ims" { of_ims(&request, script.ims, token) } else { of_flow(&request, script.flow) }
+    if request.path == IMS_PATH {
+        of_ims(&request, script.ims, token)
+    } else {
+        of_flow(&request, script.flow)
+    }
 }
 
 fn of_ims(request: &Arrived, status: Option<StatusCode>, token: &str) -> Response {

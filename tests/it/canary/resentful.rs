@@ -7,8 +7,9 @@ use std::{
 
 use axum::{Router, extract::Request, extract::State, response::Response};
 use http::{HeaderValue, Method, StatusCode, header};
-use hubspot_connection_service::proto::{
-    self, CreateHubSpotConnectionRequest, HubSpotCredentials, Verification,
+use hubspot_connection_service::{
+    emulator::{BASE_PATH, IMS_PATH},
+    proto::{self, CreateHubSpotConnectionRequest, HubSpotCredentials, Verification},
 };
 use serde_json::{Value, json};
 use tonic::Code;
@@ -64,7 +65,7 @@ impl Resentful {
 
     /// A service that has this upstream.
     async fn service(&self, format: &str, settings: &[(&str, &str)]) -> ServiceProcess {
-        let (flow, ims) = (format!("http://{}/flow", self.address), format!("http://{}/ims", self.address));
+        let [flow, ims] = [BASE_PATH, IMS_PATH].map(|path| format!("http://{}{path}", self.address));
         let upstream = [("HCS_FLOW_SERVICE_URL", &*flow), ("HCS_IMS_URL", &*ims)];
         ServiceProcess::with(&loud(format, &[&upstream, settings].concat())).await
     }
@@ -84,7 +85,7 @@ impl Resentful {
 async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    if parts.uri.path() == "/ims" {
+    if parts.uri.path() == IMS_PATH {
         let token = json!({"access_token": ADOBE_TOKEN, "expires_in": 86_399});
         return json_response(StatusCode::OK, &token, None);
     }

@@ -214,12 +214,10 @@ async fn a_deletion_that_keeps_failing_comes_to_an_end() {
 async fn a_refusal_deletes_nothing_and_says_so() {
     for (action, row) in [
         (json!({"status": 403, "code": "2121"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
-        (json!({"status": 404, "shape": "html"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
-        (json!({"status": 404, "shape": "D"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
-        (json!({"status": 404, "shape": "empty"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
-        (json!({"status": 404, "shape": "C"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
-        (json!({"status": 404, "shape": "E"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
-        (json!({"status": 400, "code": "1405"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
+        (json!({"status": 404, "shape": "D"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
+        (json!({"status": 404, "shape": "E"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
+        (json!({"status": 400, "code": "1405"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
+        (json!({"status": 400, "code": "1999"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
     ] {
         let service = TestService::start().await;
         let id = service.create().await.unwrap().id;

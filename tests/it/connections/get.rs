@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use http::StatusCode;
 use hubspot_connection_service::{
-    emulator::Settings,
+    emulator::{BASE_PATH, Settings},
     proto::{ConnectionState, CreateHubSpotConnectionRequest, HubSpotConnection},
 };
 use prost::Message as _;
@@ -133,11 +133,17 @@ async fn an_id_that_cannot_be_one_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn somebody_on_the_way_does_not_know_that_there_is_no_such_connection() {
-    // A page, no body, a bare message, the gateway, a problem document of anybody.
-    for shape in ["html", "empty", "C", "D", "E"] {
+    // A page, no body, a bare message; the gateway, which knows the routes at most.
+    for (shape, reason) in [
+        ("html", "UPSTREAM_UNRECOGNIZED"),
+        ("empty", "UPSTREAM_UNRECOGNIZED"),
+        ("C", "UPSTREAM_UNRECOGNIZED"),
+        ("D", "UPSTREAM_REJECTED"),
+        ("E", "UPSTREAM_REJECTED"),
+    ] {
         let (_service, _, failure) = get_with_fault(json!({"status": 404, "shape": shape})).await;
-        assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"), "{shape}");
-        assert!(shape == "D" || failure.message.contains("HCS_FLOW_SERVICE_URL"), "{failure:?}");
+        assert_eq!(failure.row(), (Code::FailedPrecondition, reason), "{shape}");
+        assert!(failure.message.contains("HCS_FLOW_SERVICE_URL"), "{failure:?}");
     }
     for body in [
         json!({"timestamp": 1, "status": 404, "error": "Not Found", "path": "/connections/x"}),
@@ -146,7 +152,7 @@ async fn somebody_on_the_way_does_not_know_that_there_is_no_such_connection() {
         json!("not found"),
     ] {
         let listener = listen().await;
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("http://{}{}", listener.local_addr().unwrap(), BASE_PATH);
         let told = body.to_string();
         let app = Router::new().fallback(async move || (StatusCode::NOT_FOUND, told));
         tokio::spawn(axum::serve(listener, app).into_future());
@@ -154,7 +160,7 @@ async fn somebody_on_the_way_does_not_know_that_there_is_no_such_connection() {
         let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
         let deleted = delete_allowing_missing(&service, NOBODY).await;
         for failure in [get(&service, NOBODY).await.unwrap_err(), deleted.unwrap_err()] {
-            assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"), "{body}");
+            assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_UNRECOGNIZED"), "{body}");
         }
     }
 }
@@ -189,7 +195,7 @@ async fn a_flow_service_that_keeps_failing_is_unavailable() {
 
 #[tokio::test]
 async fn an_answer_that_makes_no_sense_is_an_internal_error_without_internals() {
-    let (service, id, failure) = get_with_fault(json!({"status": 200, "shape": "html"})).await;
+    let (service, id, failure) = get_with_fault(json!({"status": 200, "shape": "A"})).await;
     assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"));
     assert!(failure.message.contains("the log") && !failure.message.contains("html"), "{failure:?}");
     assert_eq!(requests(&service, "GET", &id).len(), 1);
@@ -233,7 +239,8 @@ async fn who_has_to_change_what_is_told_apart() {
             (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"),
         ),
         (json!({"status": 404, "code": "2100"}), (Code::NotFound, "SANDBOX_NOT_FOUND")),
-        (json!({"status": 400, "code": "1451"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
+        (json!({"status": 400, "code": "1451"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
+        (json!({"status": 400, "code": "1999"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
     ] {
         let (_service, _, failure) = get_with_fault(action.clone()).await;
         assert_eq!(failure.row(), row, "{action}: {failure:?}");

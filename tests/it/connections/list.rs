@@ -10,14 +10,18 @@ use std::{
 
 use axum::{Router, extract::RawQuery, routing::get as route_get};
 use http::Method;
-use hubspot_connection_service::proto::{
-    CreateHubSpotConnectionRequest, ListHubSpotConnectionsRequest, ListHubSpotConnectionsResponse,
+use hubspot_connection_service::{
+    emulator::BASE_PATH,
+    proto::{CreateHubSpotConnectionRequest, ListHubSpotConnectionsRequest, ListHubSpotConnectionsResponse},
 };
 use serde_json::json;
 use tonic::Code;
 
 use super::{HASTE, LIST, delete, elsewhere, list, salesforce};
 use crate::support::{TestService, listen, request};
+
+/// The path of a list.
+const CONNECTIONS: &str = "/data/foundation/flowservice/connections";
 
 fn ids(page: &ListHubSpotConnectionsResponse) -> Vec<&str> {
     page.connections.iter().map(|connection| connection.id.as_str()).collect()
@@ -226,10 +230,12 @@ async fn more_connections_of_a_name_than_fit_on_a_page_are_counted_all() {
 async fn a_list_fails_as_a_read_does() {
     for (action, row) in [
         (json!({"status": 503}), (Code::Unavailable, "UPSTREAM_UNAVAILABLE")),
-        (json!({"status": 200, "shape": "html"}), (Code::Internal, "UPSTREAM_UNDECODABLE")),
+        (json!({"status": 200, "shape": "html"}), (Code::FailedPrecondition, "UPSTREAM_UNRECOGNIZED")),
+        (json!({"status": 200, "shape": "A"}), (Code::Internal, "UPSTREAM_UNDECODABLE")),
         (json!({"status": 404, "code": "2100"}), (Code::NotFound, "SANDBOX_NOT_FOUND")),
         (json!({"status": 403, "code": "2120"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
-        (json!({"status": 400, "code": "1452"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
+        (json!({"status": 400, "code": "1452"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
+        (json!({"status": 400, "code": "1999"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
         // Nobody asked for one connection.
         (json!({"status": 404, "shape": "A"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
         (json!({"status": 404, "shape": "B"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
@@ -251,7 +257,7 @@ async fn the_filter_goes_upstream_and_the_link_to_the_next_page_is_not_followed(
     let evil = listen().await;
     let href = format!("http://{}/steal?x=1&continuationToken=YWJj%2BZA==&y=2", evil.local_addr().unwrap());
     let listener = listen().await;
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let url = format!("http://{}{BASE_PATH}", listener.local_addr().unwrap());
     let spec = "cc6a4487-9e91-433e-a3a3-9cf6626c1806";
     let answer = async move |RawQuery(query): RawQuery| {
         let query = query.unwrap_or_default();
@@ -267,7 +273,7 @@ async fn the_filter_goes_upstream_and_the_link_to_the_next_page_is_not_followed(
         let item = |name: &str, spec: &str| json!({"id": "a-1", "etag": "\"1\"", "name": name, "createdAt": 1, "connectionSpec": {"id": spec}});
         json!({"items": [item("Salesforce", "another"), item(name, spec)], "_links": links}).to_string()
     };
-    tokio::spawn(axum::serve(listener, Router::new().route("/connections", route_get(answer))).into_future());
+    tokio::spawn(axum::serve(listener, Router::new().route(CONNECTIONS, route_get(answer))).into_future());
 
     let emulator = TestService::start().await.emulator;
     let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
@@ -283,13 +289,13 @@ async fn the_filter_goes_upstream_and_the_link_to_the_next_page_is_not_followed(
 #[tokio::test]
 async fn a_page_that_names_itself_as_the_next_one_is_not_followed_for_ever() {
     let listener = listen().await;
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let url = format!("http://{}{BASE_PATH}", listener.local_addr().unwrap());
     let page = json!({
         "items": [{"id": "a-1", "etag": "\"1\"", "name": "HubSpot EU", "createdAt": 1}],
         "_links": {"next": {"href": "/connections?continuationToken=again"}},
     });
     let answer = async move || page.to_string();
-    tokio::spawn(axum::serve(listener, Router::new().route("/connections", route_get(answer))).into_future());
+    tokio::spawn(axum::serve(listener, Router::new().route(CONNECTIONS, route_get(answer))).into_future());
 
     let emulator = TestService::start().await.emulator;
     let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
@@ -328,7 +334,7 @@ async fn pages_that_lead_back_are_not_followed_for_ever() {
     ];
     for (what, pages) in pages {
         let listener = listen().await;
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("http://{}{BASE_PATH}", listener.local_addr().unwrap());
         let requests = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&requests);
         let answer = async move |RawQuery(query): RawQuery| {
@@ -341,7 +347,7 @@ async fn pages_that_lead_back_are_not_followed_for_ever() {
             })
             .to_string()
         };
-        let router = Router::new().route("/connections", route_get(answer));
+        let router = Router::new().route(CONNECTIONS, route_get(answer));
         tokio::spawn(axum::serve(listener, router).into_future());
         let emulator = TestService::start().await.emulator;
         let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
@@ -362,11 +368,11 @@ async fn pages_that_lead_back_are_not_followed_for_ever() {
 #[tokio::test]
 async fn an_item_that_cannot_be_used_is_not_listed_and_hides_no_other() {
     let listener = listen().await;
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let url = format!("http://{}{BASE_PATH}", listener.local_addr().unwrap());
     let fine = json!({"id": "a-1", "etag": "1", "name": "HubSpot EU", "createdAt": 1});
     let page = json!({"items": [null, "x", [], {"id": "a-2", "etag": "1", "name": "HubSpot EU"}, fine]});
     let answer = async move || page.to_string();
-    tokio::spawn(axum::serve(listener, Router::new().route("/connections", route_get(answer))).into_future());
+    tokio::spawn(axum::serve(listener, Router::new().route(CONNECTIONS, route_get(answer))).into_future());
     let emulator = TestService::start().await.emulator;
     let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
     for query in

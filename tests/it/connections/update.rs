@@ -346,8 +346,9 @@ async fn a_refusal_changes_nothing_and_says_so() {
     for (action, row) in [
         (json!({"status": 403, "code": "2121"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         // The feature is not enabled.
-        (json!({"status": 400, "code": "1445"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
-        (json!({"status": 404, "shape": "html"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
+        (json!({"status": 400, "code": "1445"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
+        (json!({"status": 404, "shape": "D"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
+        (json!({"status": 400, "code": "1999"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
     ] {
         let service = TestService::start().await;
         let id = service.create().await.unwrap().id;

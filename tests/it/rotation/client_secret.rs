@@ -40,8 +40,8 @@ impl Ims {
             (answer.status(), answer.text().await.unwrap())
         };
         let listener = listen().await;
-        let url = format!("http://{}/token", listener.local_addr().unwrap());
-        let router = Router::new().route("/token", post(answer));
+        let url = format!("http://{}{}", listener.local_addr().unwrap(), emulator::IMS_PATH);
+        let router = Router::new().route(emulator::IMS_PATH, post(answer));
         let serving = AbortOnDropHandle::new(tokio::spawn(axum::serve(listener, router).into_future()));
         Self { url, known, used, _serving: serving }
     }

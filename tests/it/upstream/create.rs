@@ -93,13 +93,14 @@ async fn an_answer_that_does_not_come_leaves_the_outcome_unknown() {
 async fn a_refusal_is_certain() {
     let upstream = Upstream::start().await;
     for (action, expected) in [
-        (json!({"status": 400, "code": "1413"}), Refusal::Request),
+        (json!({"status": 400, "code": "1999"}), Refusal::Request),
+        (json!({"status": 400, "code": "1413"}), Refusal::OwnRequest),
         (json!({"status": 404, "code": "2100"}), Refusal::SandboxNotFound),
         (json!({"status": 403, "code": "2120"}), Refusal::Permission),
         (json!({"status": 403, "shape": "D", "code": "403003"}), Refusal::Credentials),
         (json!({"status": 400, "shape": "B"}), Refusal::Request),
         (json!({"status": 422, "shape": "C"}), Refusal::Request),
-        (json!({"status": 415, "shape": "E"}), Refusal::Request),
+        (json!({"status": 415, "shape": "E"}), Refusal::OwnRequest),
         (json!({"status": 412, "shape": "B"}), Refusal::EtagMismatch),
     ] {
         let error = upstream.create_hit_by(action).await;

@@ -112,6 +112,17 @@ async fn refusals_and_throttles_do_not_open_the_breaker() {
 }
 
 #[tokio::test]
+async fn a_late_token_is_called_one() {
+    let slow = json!({"delay": "30s"});
+    let upstream = Upstream::with_faults(json!([{"route": "POST /ims/token/v3", "action": slow}])).await;
+    let soon = || Instant::now() + SECOND / 10;
+    let error = upstream.flow_service.pass(soon()).await.unwrap_err();
+    assert!(matches!(error, CreateError::NoTokenInTime), "{error:?}");
+    let read = upstream.flow_service.list_connections(&ListQuery::all(&sandbox("prod")), None, soon()).await;
+    assert!(matches!(read, Err(CallError::NoTokenInTime)), "{read:?}");
+}
+
+#[tokio::test]
 async fn an_impatient_caller_does_not_open_the_breaker() {
     let upstream = Upstream::start().await;
     upstream.pass().await;
