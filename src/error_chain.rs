@@ -2,15 +2,22 @@
 
 use std::error::Error;
 
-/// The message of an error and those of its causes, outermost first. One that is in those before it already is
-/// left out: many errors repeat their cause.
+/// The message of an error and those of its causes, outermost first. Many errors repeat in their own message
+/// what their cause says: each message is there once.
 pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut chain = error.to_string();
+    // Where the last message begins.
+    let mut last = 0;
     let mut cause = error.source();
     while let Some(error) = cause {
         let message = error.to_string();
-        if !says(&chain, &message) {
+        let rest = message.strip_prefix(&chain[last..]);
+        if rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric)) {
+            chain.truncate(last);
+            chain.push_str(&message);
+        } else if !message.is_empty() && !repeats(&chain, &message) {
             chain.push_str(": ");
+            last = chain.len();
             chain.push_str(&message);
         }
         cause = error.source();
@@ -18,14 +25,13 @@ pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     chain
 }
 
-/// Whether a chain has a message in it, as whole words.
-fn says(chain: &str, message: &str) -> bool {
-    let is_part_of_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    message.is_empty()
-        || chain.match_indices(message).any(|(start, _)| {
-            let (before, after) = (&chain[..start], &chain[start + message.len()..]);
-            !is_part_of_word(before.chars().next_back()) && !is_part_of_word(after.chars().next())
-        })
+/// Whether a text has another one in it, from the begin of a word to the end of one.
+fn repeats(text: &str, other: &str) -> bool {
+    text.match_indices(other).any(|(start, _)| {
+        let before = text[..start].chars().next_back();
+        let after = text[start + other.len()..].chars().next();
+        [before, after].into_iter().flatten().all(|c| !c.is_alphanumeric())
+    })
 }
 
 #[cfg(test)]
@@ -34,40 +40,43 @@ mod tests {
 
     use super::*;
 
-    /// Messages, each the cause of the one before.
     #[derive(Debug)]
-    struct Chain(&'static str, Option<Box<Chain>>);
+    struct Link(&'static str, Option<Box<Link>>);
 
-    impl fmt::Display for Chain {
+    impl fmt::Display for Link {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str(self.0)
         }
     }
 
-    impl Error for Chain {
+    impl Error for Link {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
-            self.1.as_deref().map(|cause| cause as _)
+            self.1.as_deref().map(|cause| cause as &(dyn Error + 'static))
         }
     }
 
     fn chain(messages: &[&'static str]) -> String {
-        let chain = messages.iter().rev().fold(None, |cause, message| Some(Box::new(Chain(message, cause))));
-        error_chain(&*chain.unwrap())
+        let link = messages.iter().rev().fold(None, |cause, message| Some(Box::new(Link(message, cause))));
+        error_chain(&*link.unwrap())
     }
 
     #[test]
-    fn the_causes_follow_the_error() {
-        assert_eq!(chain(&["a"]), "a");
-        assert_eq!(chain(&["no reply", "connect", "refused"]), "no reply: connect: refused");
-    }
-
-    #[test]
-    fn no_message_is_there_twice() {
-        assert_eq!(chain(&["cannot connect", "cannot connect", "refused"]), "cannot connect: refused");
-        assert_eq!(chain(&["failed: tcp: refused", "tcp: refused", "refused"]), "failed: tcp: refused");
-        assert_eq!(chain(&["a", "", "b"]), "a: b");
-        // A part of a word is no message.
-        assert_eq!(chain(&["unreadable", "read", "b"]), "unreadable: read: b");
-        assert_eq!(chain(&["timeout (os error 110)", "os error 11"]), "timeout (os error 110): os error 11");
+    fn each_message_is_there_once() {
+        for (messages, shown) in [
+            (&["a", "b", "c"][..], "a: b: c"),
+            (&["a", "a", "a"], "a"),
+            (&["a: b", "b"], "a: b"),
+            (&["a: b: c", "b: c", "c"], "a: b: c"),
+            (&["a", "a: b", "b"], "a: b"),
+            (&["x", "a", "a: b"], "x: a: b"),
+            (&["a", "b", "a"], "a: b"),
+            (&["a", "", "b"], "a: b"),
+            // A part of a word is no repetition.
+            (&["unreachable host", "reachable"], "unreachable host: reachable"),
+            (&["error 111", "11"], "error 111: 11"),
+            (&["time", "timeout"], "time: timeout"),
+        ] {
+            assert_eq!(chain(messages), shown, "{messages:?}");
+        }
     }
 }
