@@ -154,8 +154,9 @@ fn sandboxes(source: &mut Source) -> Result<Sandboxes, Reported> {
 }
 
 fn upstream(source: &mut Source, http_is_allowed: bool) -> Result<UpstreamConfig, Reported> {
-    let flow_service_url = source.read("HCS_FLOW_SERVICE_URL", |text| parse::base_url(text, http_is_allowed));
-    let ims_url = source.read("HCS_IMS_URL", |text| parse::upstream_url(text, http_is_allowed));
+    let flow_service_url =
+        source.read("HCS_FLOW_SERVICE_URL", |text| parse::flow_service_url(text, http_is_allowed));
+    let ims_url = source.read("HCS_IMS_URL", |text| parse::ims_url(text, http_is_allowed));
     let attempt_timeout = source.read("HCS_ATTEMPT_TIMEOUT", parse::timeout);
     let create_timeout = source.read("HCS_CREATE_TIMEOUT", parse::timeout);
     let http = source.read("HCS_UPSTREAM_HTTP", parse::upstream_http);
@@ -237,7 +238,7 @@ mod tests {
     fn durations_have_to_hold_together() {
         assert_problem(&[("HCS_SETTLE_WINDOW", "59s")], "HCS_SETTLE_WINDOW", "60s");
         assert!(load(&[("HCS_SETTLE_WINDOW", "60s")]).is_ok());
-        let loopback = ("HCS_FLOW_SERVICE_URL", "http://127.0.0.1:1");
+        let loopback = ("HCS_FLOW_SERVICE_URL", "http://127.0.0.1:1/data/foundation/flowservice");
         assert!(load(&[("HCS_SETTLE_WINDOW", "2s"), loopback]).is_ok());
         assert_problem(&[("HCS_REQUEST_ID_TTL", "219s")], "HCS_REQUEST_ID_TTL", "HCS_SETTLE_WINDOW");
         assert!(load(&[("HCS_REQUEST_ID_TTL", "220s")]).is_ok());
@@ -435,7 +436,7 @@ mod tests {
 
     #[test]
     fn plain_http_upstream_is_allowed_in_so_many_words() {
-        let url = ("HCS_FLOW_SERVICE_URL", "http://emulator:8080/");
+        let url = ("HCS_FLOW_SERVICE_URL", "http://emulator:8080/data/foundation/flowservice");
         assert_problem(&[url], "HCS_FLOW_SERVICE_URL", "HCS_UPSTREAM_ALLOW_HTTP=true");
         assert!(load(&[url, ("HCS_UPSTREAM_ALLOW_HTTP", "true")]).is_ok());
     }

@@ -129,11 +129,43 @@ fn url(text: &str, http_is_allowed: bool, plain_http: &'static str) -> Result<Ur
     Ok(url)
 }
 
-/// The same without the slashes at the end of its path, so that routes can be appended.
-pub(super) fn base_url(text: &str, http_is_allowed: bool) -> Result<Url, Invalid> {
+/// The base URL of the Flow Service, without a slash at its end, so that routes can be appended.
+pub(super) fn flow_service_url(text: &str, http_is_allowed: bool) -> Result<Url, Invalid> {
+    url_with_path(text, http_is_allowed, "/data/foundation/flowservice", ".adobe.io")
+}
+
+/// The URL of the token endpoint of IMS.
+pub(super) fn ims_url(text: &str, http_is_allowed: bool) -> Result<Url, Invalid> {
+    url_with_path(text, http_is_allowed, "/ims/token/v3", ".adobelogin.com")
+}
+
+/// A URL whose path ends in the one that Adobe has, without a slash after it. A reverse proxy may have a prefix
+/// before it, and `adobe`, the domain of Adobe's own hosts, has none. Any other path would be noticed only when
+/// each call fails.
+fn url_with_path(text: &str, http_is_allowed: bool, path: &str, adobe: &str) -> Result<Url, Invalid> {
     let mut url = upstream_url(text, http_is_allowed)?;
-    let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&path);
+    let given = url.path().trim_end_matches('/').to_owned();
+    let invalid = |what: String| Err(Invalid::from(what));
+    match given.rsplit_once(path) {
+        Some((prefix, "")) if prefix.is_empty() || !url.host_str().unwrap_or_default().ends_with(adobe) => {}
+        Some((_, "")) => {
+            return invalid(format!("must have the path {path} at Adobe: delete what is before it"));
+        }
+        Some((_, rest)) if rest.starts_with('/') => {
+            return invalid(format!(
+                "must end in {path}: delete what follows, which this service adds itself"
+            ));
+        }
+        _ if given.is_empty() => {
+            return invalid(format!("must have a path: add {path} to its end"));
+        }
+        _ => {
+            return invalid(format!(
+                "must end in {path}, after the prefix of a reverse proxy if there is one"
+            ));
+        }
+    }
+    url.set_path(&given);
     Ok(url)
 }
 
@@ -350,9 +382,63 @@ mod tests {
     }
 
     #[test]
-    fn a_base_url_loses_its_trailing_slash() {
-        assert_eq!(base_url("https://a/b/", false).unwrap().as_str(), "https://a/b");
-        assert_eq!(base_url("https://a/b", false).unwrap().as_str(), "https://a/b");
+    fn the_urls_of_adobe_end_in_the_paths_of_adobe() {
+        let flow_service = |text: &str| flow_service_url(text, true);
+        for (url, read) in [
+            ("https://platform.adobe.io/data/foundation/flowservice", None),
+            ("https://platform-stage.adobe.io/data/foundation/flowservice", None),
+            (
+                "https://platform.adobe.io/data/foundation/flowservice/",
+                Some("https://platform.adobe.io/data/foundation/flowservice"),
+            ),
+            ("http://127.0.0.1:8080/data/foundation/flowservice", None),
+            ("https://proxy.example.com/adobe/data/foundation/flowservice", None),
+        ] {
+            assert_eq!(flow_service(url).unwrap().as_str(), read.unwrap_or(url));
+        }
+        for (url, cure) in [
+            ("https://platform.adobe.io", "add /data/foundation/flowservice"),
+            ("https://platform.adobe.io/", "add /data/foundation/flowservice"),
+            ("http://127.0.0.1:8080", "add /data/foundation/flowservice"),
+            ("https://platform.adobe.io/data", "must end in /data/foundation/flowservice"),
+            ("https://platform.adobe.io/data/foundation", "must end in /data/foundation/flowservice"),
+            ("https://platform.adobe.io/flowservice", "must end in /data/foundation/flowservice"),
+            ("https://platform.adobe.io/DATA/foundation/flowservice", "must end in"),
+            ("https://platform.adobe.io/data//foundation/flowservice", "must end in"),
+            ("https://platform.adobe.io/data/foundation/flowservices", "must end in"),
+            ("https://platform.adobe.io/data/foundation/flowservice/connections", "delete what follows"),
+            ("https://platform.adobe.io/data/foundation/flowservice/connections/", "delete what follows"),
+            ("https://proxy.example.com/x/data/foundation/flowservice/flows", "delete what follows"),
+            ("https://platform.adobe.io/adobe/data/foundation/flowservice", "delete what is before it"),
+            ("https://platform.adobe.io//data/foundation/flowservice", "delete what is before it"),
+            ("https://ims-na1.adobelogin.com/ims/token/v3", "must end in /data/foundation/flowservice"),
+            ("https://platform.adobe.io/data/foundation/flowservice?", "query"),
+            ("https://platform.adobe.io/data/foundation/flowservice#", "fragment"),
+        ] {
+            refused(flow_service(url), cure);
+        }
+        let ims = |text: &str| ims_url(text, true);
+        for url in [
+            "https://ims-na1.adobelogin.com/ims/token/v3",
+            "https://ims-na1.adobelogin.com/ims/token/v3/",
+            "http://127.0.0.1:8080/ims/token/v3",
+            "https://proxy.example.com/adobe/ims/token/v3",
+        ] {
+            assert_eq!(ims(url).unwrap().as_str(), url.trim_end_matches('/'));
+        }
+        for (url, cure) in [
+            ("https://ims-na1.adobelogin.com", "add /ims/token/v3"),
+            ("https://ims-na1.adobelogin.com/", "add /ims/token/v3"),
+            ("https://ims-na1.adobelogin.com/ims", "must end in /ims/token/v3"),
+            ("https://ims-na1.adobelogin.com/ims/token", "must end in /ims/token/v3"),
+            ("https://ims-na1.adobelogin.com/ims/token/v1", "must end in /ims/token/v3"),
+            ("https://ims-na1.adobelogin.com/ims/exchange/jwt", "must end in /ims/token/v3"),
+            ("https://ims-na1.adobelogin.com/ims/token/v3/x", "delete what follows"),
+            ("https://ims-na1.adobelogin.com/x/ims/token/v3", "delete what is before it"),
+            ("https://platform.adobe.io/data/foundation/flowservice", "must end in /ims/token/v3"),
+        ] {
+            refused(ims(url), cure);
+        }
     }
 
     #[test]

@@ -38,12 +38,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "HCS_FLOW_SERVICE_URL",
         Fallback::Text("https://platform.adobe.io/data/foundation/flowservice"),
-        "Base URL of the Flow Service.",
+        "Base URL of the Flow Service, ending in /data/foundation/flowservice.",
     ),
     plain(
         "HCS_IMS_URL",
         Fallback::Text("https://ims-na1.adobelogin.com/ims/token/v3"),
-        "URL of the IMS token endpoint.",
+        "URL of the IMS token endpoint, ending in /ims/token/v3.",
     ),
     plain("HCS_ORG_ID", Fallback::Required, "ID of the organization at Adobe, ending in @AdobeOrg."),
     plain("HCS_CLIENT_ID", Fallback::Required, "Client ID of this service's credential at Adobe."),

@@ -63,6 +63,34 @@ fn five_mistakes_are_listed_together() {
 }
 
 #[test]
+fn urls_of_adobe_without_their_path_or_with_more_are_refused_with_the_fix() {
+    let secret = ("HCS_CLIENT_SECRET", "canary");
+    for (name, url, fix) in [
+        ("HCS_FLOW_SERVICE_URL", "https://platform.adobe.io", "add /data/foundation/flowservice"),
+        ("HCS_FLOW_SERVICE_URL", "https://platform.adobe.io/data/foundation", "/data/foundation/flowservice"),
+        (
+            "HCS_FLOW_SERVICE_URL",
+            "https://platform.adobe.io/data/foundation/flowservice/connections",
+            "delete what follows",
+        ),
+        ("HCS_IMS_URL", "https://ims-na1.adobelogin.com/", "add /ims/token/v3"),
+        ("HCS_IMS_URL", "https://ims-na1.adobelogin.com/ims/token/v3/x", "delete what follows"),
+    ] {
+        let outcome = check_config(&[secret, (name, url)], &[]);
+        assert_eq!(outcome.status, 64, "{url}");
+        let problem = outcome.stderr.lines().nth(1).unwrap();
+        assert!(problem.starts_with(&format!("  {name}: ")) && problem.contains(fix), "{problem}");
+    }
+    let prefixed = [
+        secret,
+        ("HCS_FLOW_SERVICE_URL", "https://proxy.example.com/adobe/data/foundation/flowservice/"),
+        ("HCS_IMS_URL", "http://127.0.0.1:8080/ims/token/v3"),
+    ];
+    let outcome = check_config(&prefixed, &[]);
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""));
+}
+
+#[test]
 fn a_secret_can_come_from_a_file() {
     let path = file("good-secret", b"canary\n");
     let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", path.to_str().unwrap())], &[]);
