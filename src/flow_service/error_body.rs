@@ -134,7 +134,7 @@ fn author(status: u16, fields: &Map<String, Value>, code: Option<&ErrorCode>) ->
 /// type `about:blank`.
 fn is_problem_of_adobe(fields: &Map<String, Value>) -> bool {
     let text = |name: &str| fields.get(name).and_then(non_empty);
-    let is_adobes = |kind: &str| kind.starts_with('/') || kind.contains("://ns.adobe.com/");
+    let is_adobes = |kind: &str| kind == "/placeholder/type/uri" || kind.contains("://ns.adobe.com/");
     let has_status = fields.get("status").is_some_and(Value::is_u64);
     text("type").is_some_and(|kind| is_adobes(&kind))
         && text("title").is_some()
@@ -405,6 +405,7 @@ mod tests {
                 403,
                 r#"{"type":"https://tools.ietf.org/html/rfc7231#section-6.5.3","title":"Forbidden","status":403}"#,
             ),
+            (403, r#"{"type":"/errors/forbidden","title":"Forbidden","status":403}"#),
             (503, r#"{"title":"Too many requests","status":503,"detail":"x"}"#),
             (400, r#"{"title":"Bad Request","status":400,"detail":"x"}"#),
             (400, r#"{"title":"x","detail":"x"}"#),
