@@ -1,5 +1,5 @@
-//! Compiles the protobuf files with protox, so that building needs no protoc, and tells the program its
-//! revision.
+//! Compiles the protobuf files with protox, so that building needs no protoc, and sets the revision of
+//! the program.
 
 use std::{
     env,
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The revision of the source: what whoever builds says, or else what git does.
+/// The revision of the source: from `BUILD_REVISION`, else from git.
 fn revision() -> Option<String> {
     println!("cargo:rerun-if-env-changed=BUILD_REVISION");
     if let Ok(revision) = env::var("BUILD_REVISION")
@@ -63,7 +63,7 @@ fn revision() -> Option<String> {
     git(&["rev-parse", "--short=12", "HEAD"])
 }
 
-/// What git says; nothing where there is no git, or no repository.
+/// The output of git; `None` where there is no git, or no repository.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();

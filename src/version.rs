@@ -2,7 +2,7 @@
 
 /// The version of the package.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The revision of its source, `unknown` where nobody has told the build.
+/// The revision of its source, `unknown` where the build could not find it out.
 pub(crate) const REVISION: &str = env!("BUILD_REVISION");
 /// Both, for people.
 pub(crate) const VERSION_AND_REVISION: &str =

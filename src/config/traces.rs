@@ -150,7 +150,7 @@ pub(super) fn traces(source: &mut Source) -> Option<TracesConfig> {
     })
 }
 
-/// Reads the variable for traces; where it is not set or of no use, the one for everything.
+/// Reads the variable for traces; where it is not set or cannot be used, the one for everything.
 fn read<T>(source: &mut Source, pair: Pair, parse: fn(&str) -> Result<T, Invalid>) -> Option<T> {
     pair.into_iter().find_map(|name| source.read_standard(name, parse))
 }
@@ -175,7 +175,7 @@ fn endpoint(source: &mut Source) -> Option<(Url, bool)> {
     }
 }
 
-/// Whoever sets a port usually sets the protocol by it.
+/// Without a protocol, the port says which one the collector expects there.
 fn protocol(source: &mut Source, endpoint: &Url) -> TracesProtocol {
     let named = PROTOCOL.into_iter().find_map(|name| source.read_standard_or_warn(name, value::protocol));
     named.unwrap_or_else(|| match endpoint.port() {

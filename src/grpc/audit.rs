@@ -29,7 +29,7 @@ pub(super) async fn audit(mut request: Request, next: impl AsyncFnOnce(Request) 
     let Some(action) = write(request.uri().path()) else { return next(request).await };
     let audit = Audit::default();
     request.extensions_mut().insert(audit.clone());
-    // Whoever drops the call, it is told what it had asked for.
+    // Also when the call is dropped.
     let mut event = Event { action, audit, outcome: None };
     let response = next(request).await;
     event.end(response.headers());
@@ -105,7 +105,7 @@ impl Event {
         };
         self.outcome = match outcome {
             Outcome::Ok => Some("OK".into()),
-            // The caller has not waited for what this says.
+            // The caller may not have waited for this error.
             Outcome::Failed(reason) if reason == Reason::DeadlineExceeded.as_str_name() => None,
             Outcome::Failed(reason) => Some(reason.into()),
         };
@@ -192,7 +192,7 @@ impl Drop for Event {
 /// What a caller is called where callers are not checked.
 const ANYONE: &str = "anyone";
 
-/// Logs something that was done for a call that had ended by then, with the fields and words of the others.
+/// Logs something that was done after its call had ended, with the fields and words of the other events.
 pub(super) fn unheard(unheard: &Unheard<'_>) {
     let caller = unheard.caller().map(Identity::to_string);
     let caller = caller.as_deref().unwrap_or(ANYONE);

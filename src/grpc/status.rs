@@ -52,7 +52,7 @@ struct Answer {
     metadata: HashMap<String, String>,
     details: ErrorDetails,
     retry_after: Option<Duration>,
-    /// What the log says of the cause, where it says anything.
+    /// The cause, for the log.
     cause: Option<Cow<'static, str>>,
 }
 

@@ -1,4 +1,4 @@
-//! The two text formats of `/metrics`: that of Prometheus, and OpenMetrics for whoever asks for it.
+//! The two text formats of `/metrics`: that of Prometheus, and OpenMetrics for scrapers that ask for it.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What a request prefers. That of Prometheus is also for whoever takes neither.
+    /// The format that a request prefers; that of Prometheus where it accepts neither.
     pub fn accepted(headers: &HeaderMap) -> Self {
         let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
         let ranges = values.flat_map(|value| value.split(',')).filter_map(range);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn open_metrics_are_for_whoever_prefers_them() {
+    fn open_metrics_are_for_scrapers_that_prefer_them() {
         for accept in [
             "application/openmetrics-text",
             "application/openmetrics-text; version=1.0.0",

@@ -14,7 +14,7 @@ use rustix::{
 
 use crate::hardening::file_limit;
 
-/// Looks at the process whenever somebody asks. What the kernel does not tell is left out.
+/// Reads the state of the process at each scrape. A number that the kernel does not give is left out.
 #[derive(Debug)]
 pub(super) struct Process {
     /// When the machine was started, in Unix time.

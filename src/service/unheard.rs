@@ -35,7 +35,7 @@ pub enum Unheard<'a> {
     },
 }
 
-/// Whoever is told of it.
+/// What is called with it.
 pub(super) type Listener = fn(&Unheard<'_>);
 
 impl Unheard<'_> {

@@ -150,7 +150,7 @@ async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
 
 /// With the fields and the words of all others.
 #[tokio::test]
-async fn what_becomes_of_a_creation_whose_caller_has_left_is_told_with_its_caller() {
+async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_caller() {
     let key = TokenKey::es256("key");
     let lost = json!([
         {"route": "POST /connections", "action": {"close": "after_commit"}},

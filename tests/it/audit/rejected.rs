@@ -20,8 +20,8 @@ use crate::support::{
 
 const CREATE: &str = "/hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
 
-/// Who called, what came of it, and why, as the lines of calls tell.
-fn told(lines: &[Value]) -> Vec<[String; 3]> {
+/// The caller, the reason and the cause in each line of a call.
+fn rejections(lines: &[Value]) -> Vec<[String; 3]> {
     let of = |line: &Value| {
         let field = |name: &str| line["span"][name].as_str().unwrap_or_default().to_owned();
         assert_eq!(field("method"), CREATE, "{line}");
@@ -31,7 +31,7 @@ fn told(lines: &[Value]) -> Vec<[String; 3]> {
 }
 
 #[tokio::test]
-async fn a_write_that_is_rejected_is_told_with_its_caller_and_the_cause() {
+async fn a_write_that_is_rejected_is_logged_with_its_caller_and_the_cause() {
     let emulator = start_emulator(Options::default()).await;
     let key = TokenKey::es256("key");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
@@ -94,7 +94,7 @@ async fn a_write_that_is_rejected_is_told_with_its_caller_and_the_cause() {
         ["jwt:writer", "INVALID_REQUEST", "the request cannot be decoded"],
         ["jwt:writer", "REQUEST_TOO_LARGE", "the request is too large"],
     ];
-    assert_eq!(told(&lines), expected);
+    assert_eq!(rejections(&lines), expected);
     let trail: Vec<_> = events(&lines).into_iter().map(fields).collect();
     let in_trail = |[caller, reason, _]: [&str; 3]| {
         let caller = if caller.is_empty() { "anyone" } else { caller };
@@ -107,7 +107,7 @@ async fn a_write_that_is_rejected_is_told_with_its_caller_and_the_cause() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_shed_is_told() {
+async fn a_write_that_is_shed_is_in_the_audit_trail() {
     let emulator = start_emulator(Options::default()).await;
     let stuck = json!([{"route": "GET /connections", "action": {"delay": "60s"}}]);
     emulator.inject(serde_json::from_value(stuck).unwrap());
@@ -136,7 +136,7 @@ async fn a_write_that_is_shed_is_told() {
 }
 
 #[tokio::test]
-async fn a_write_without_a_store_is_told() {
+async fn a_write_without_a_store_is_in_the_audit_trail() {
     let emulator = start_emulator(Options::default()).await;
     let (address, _socket) = unused_port();
     let url = format!("redis://{address}");

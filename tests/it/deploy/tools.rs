@@ -55,7 +55,7 @@ pub(super) fn script(name: &str, stdin: &str) -> String {
     text(&output.stdout)
 }
 
-/// Runs promtool, which has nothing to say about what is right.
+/// Runs promtool, which must find nothing wrong.
 pub(super) fn promtool(arguments: &[&str], stdin: &str) {
     let output = fed(Command::new(directory().join("promtool")).args(arguments), stdin);
     let said = text(&output.stdout) + &text(&output.stderr);
