@@ -9,7 +9,7 @@ use tonic_types::ErrorDetails;
 /// The message and the details as they are sent. With the other trailers it is less than 4 KiB, which is half
 /// of what gRPC clients allow by themselves, and as much as the strictest proxies do.
 const MOST_BYTES: usize = 3800;
-/// What stays of a text, in characters, however long the rest is.
+/// What stays of a text, in bytes, however long the rest is.
 const SHORTEST_MESSAGE: usize = 240;
 const SHORTEST_DESCRIPTION: usize = 80;
 const SHORTEST_METADATA: usize = 64;
@@ -95,14 +95,15 @@ enum Part {
     Resource,
 }
 
-/// Cuts a text to half of it, but to no fewer characters than these.
+/// Cuts a text to half of it, but to no fewer bytes than these.
 fn cut(text: &mut String, fewest: usize) -> bool {
-    let characters = text.chars().count();
-    let half = (characters / 2).max(fewest);
-    if half >= characters {
+    const MARK: char = '…';
+    let half = (text.len() / 2).max(fewest);
+    if half >= text.len() {
         return false;
     }
-    *text = text.chars().take(half.saturating_sub(1)).chain(['…']).collect();
+    text.truncate(text.floor_char_boundary(half - MARK.len_utf8()));
+    text.push(MARK);
     true
 }
 
@@ -111,7 +112,7 @@ fn cut_list(value: &mut String) -> bool {
     if value.len() <= SHORTEST_METADATA {
         return false;
     }
-    let half = (0..=value.len() / 2).rev().find(|at| value.is_char_boundary(*at)).unwrap_or_default();
+    let half = value.floor_char_boundary(value.len() / 2);
     match value[..half].rfind(',') {
         Some(end) => {
             value.truncate(end);
@@ -178,7 +179,7 @@ mod tests {
             assert!(!candidates.is_empty() && candidates[..] == ids[..candidates.len()], "{candidates:?}");
             assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(7)));
             assert_eq!(details.precondition_failure().unwrap().violations[0].r#type, "KIND_0");
-            assert!(status.message().chars().count() >= SHORTEST_MESSAGE, "{}", status.message());
+            assert!(status.message().len() >= SHORTEST_MESSAGE - 4, "{}", status.message());
         }
     }
 
