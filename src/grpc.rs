@@ -26,11 +26,11 @@ use self::{
         call_log::{PROBES, call_log},
         caller::caller,
         codec_status::codec_status,
-        content_type::content_type,
+        content_type::refuse_content_type,
         deadline::deadline,
         drain::drain,
-        encoding::encoding,
-        metadata::metadata,
+        encoding::refuse_encoding,
+        metadata::refuse_metadata,
     },
 };
 use crate::{
@@ -131,9 +131,15 @@ async fn layered(
     // Whatever becomes of a call that writes, it is in the trail.
     let services = async |request| audit(request, services).await;
     // Nothing else is worth the time of what follows.
-    let services = async |request| encoding(metrics, request, services).await;
-    let services = async |request| content_type(metrics, request, services).await;
-    let services = async |request| metadata(metrics, request, services).await;
+    let services = async |request: Request| {
+        let refused = refuse_metadata(metrics, &request)
+            .or_else(|| refuse_content_type(metrics, &request))
+            .or_else(|| refuse_encoding(metrics, &request));
+        match refused {
+            Some(response) => response,
+            None => services(request).await,
+        }
+    };
     // A bug must not cost the connection, and with it the calls of others.
     let services = async |request| {
         let answered = AssertUnwindSafe(services(request)).catch_unwind().await;

@@ -13,19 +13,16 @@ const SENTENCE: &str = "This is a gRPC service: the content-type must be applica
                         application/grpc+proto, over HTTP/2. Use a gRPC client; gRPC-Web and JSON need a \
                         proxy that translates them.\n";
 
-pub(in crate::grpc) async fn content_type(
-    metrics: &Metrics,
-    request: Request,
-    next: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
+/// The answer to a request of another media type.
+pub(in crate::grpc) fn refuse_content_type(metrics: &Metrics, request: &Request) -> Option<Response> {
     if request.headers().get(CONTENT_TYPE).is_some_and(|value| is_grpc(value).unwrap_or_default()) {
-        return next(request).await;
+        return None;
     }
     metrics.requests_refused.get_or_create(&"media_type".into()).inc();
     let mut response = Response::new(Body::new(SENTENCE.to_owned()));
     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
+    Some(response)
 }
 
 /// Media types ignore case, and white space around their parameters (RFC 9110, section 8.3.1).

@@ -7,16 +7,12 @@ const ENCODING: &str = "grpc-encoding";
 /// What the codec knows; it compares them as they are.
 const SUPPORTED: [&[u8]; 2] = [b"gzip", b"identity"];
 
-pub(in crate::grpc) async fn encoding(
-    metrics: &Metrics,
-    request: Request,
-    next: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
-    match request.headers().get(ENCODING) {
-        Some(encoding) if !SUPPORTED.contains(&encoding.as_bytes()) => {
-            metrics.requests_refused.get_or_create(&"encoding".into()).inc();
-            status::unknown_encoding(encoding.as_bytes()).into_http()
-        }
-        Some(_) | None => next(request).await,
+/// The answer to a request whose message cannot be read.
+pub(in crate::grpc) fn refuse_encoding(metrics: &Metrics, request: &Request) -> Option<Response> {
+    let encoding = request.headers().get(ENCODING)?.as_bytes();
+    if SUPPORTED.contains(&encoding) {
+        return None;
     }
+    metrics.requests_refused.get_or_create(&"encoding".into()).inc();
+    Some(status::unknown_encoding(encoding).into_http())
 }

@@ -9,16 +9,13 @@ const MOST_BYTES: usize = 16 * 1024;
 /// What each field costs beside its name and its value (RFC 9113, section 10.5.1).
 const FIELD: usize = 32;
 
-pub(in crate::grpc) async fn metadata(
-    metrics: &Metrics,
-    request: Request,
-    next: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
+/// The answer to a request with too much of it.
+pub(in crate::grpc) fn refuse_metadata(metrics: &Metrics, request: &Request) -> Option<Response> {
     let size: usize =
         request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum();
     if size <= MOST_BYTES && request.uri().path().len() <= MOST_BYTES {
-        return next(request).await;
+        return None;
     }
     metrics.requests_refused.get_or_create(&"metadata".into()).inc();
-    status::metadata_too_large(MOST_BYTES).into_http()
+    Some(status::metadata_too_large(MOST_BYTES).into_http())
 }
