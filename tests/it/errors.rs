@@ -228,12 +228,16 @@ fn missing_scopes() -> String {
 async fn what_hubspot_says_is_shown_to_its_end_in_either_shape() {
     let says = missing_scopes();
     for body in [
-        json!({"type": "https://ns.adobe.com/aep/errors/FLOW-1413-400", "report": {"detailed-message": says}}),
+        json!({"type": "https://ns.adobe.com/aep/errors/FLOW-1308-400", "report": {"detailed-message": says}}),
         json!({"errorMessage": "Error while connecting to HubSpot.", "errorDetails": says}),
         json!({"errorMessage": "The connection was refused.", "errorDetails": says}),
     ] {
         let flow = answering(StatusCode::BAD_REQUEST, body.to_string().leak()).await;
-        let service = TestService::with([("HCS_FLOW_SERVICE_URL", &*format!("http://{flow}"))]).await;
+        let service = TestService::with([(
+            "HCS_FLOW_SERVICE_URL",
+            &*format!("http://{flow}/data/foundation/flowservice"),
+        )])
+        .await;
         let failure = service.create().await.unwrap_err();
         assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
         assert!(failure.message.contains("crm.schemas.contacts.read"), "{failure:?}");
@@ -247,7 +251,11 @@ async fn a_message_of_any_length_leaves_room_for_the_details_of_the_error() {
     for c in ["x", "ü", "語", "🧡", "%"] {
         let body = json!({"errorMessage": text(c), "errorDetails": text("y")}).to_string().leak();
         let flow = answering(StatusCode::BAD_REQUEST, body).await;
-        let service = TestService::with([("HCS_FLOW_SERVICE_URL", &*format!("http://{flow}"))]).await;
+        let service = TestService::with([(
+            "HCS_FLOW_SERVICE_URL",
+            &*format!("http://{flow}/data/foundation/flowservice"),
+        )])
+        .await;
         let status = service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
         let mut headers = http::HeaderMap::new();
         status.add_header(&mut headers).unwrap();
@@ -262,7 +270,9 @@ async fn a_short_credential_hides_no_words_of_the_flow_service() {
     let says = "The auth of a connection is invalid: id 17";
     let body = json!({"errorMessage": says}).to_string().leak();
     let flow = answering(StatusCode::BAD_REQUEST, body).await;
-    let service = TestService::with([("HCS_FLOW_SERVICE_URL", &*format!("http://{flow}"))]).await;
+    let service =
+        TestService::with([("HCS_FLOW_SERVICE_URL", &*format!("http://{flow}/data/foundation/flowservice"))])
+            .await;
     let credentials = proto::HubSpotCredentials {
         client_id: "a".to_owned(),
         client_secret: "id".to_owned(),
