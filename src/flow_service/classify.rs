@@ -57,7 +57,19 @@ pub(super) fn classify(asked: Asked, status: u16, body: &ErrorBody) -> Meaning {
         _ if !is_certain => Meaning::Unknown,
         _ if status == 429 => Meaning::Throttled,
         Author::Source => Meaning::Refused(Refusal::Source),
-        Author::FlowService | Author::Gateway => refusal(status, body),
+        Author::FlowService | Author::Gateway => {
+            let meaning = refusal(status, body);
+            // There is no connection yet that these could be about.
+            let is_about_connection = matches!(
+                meaning,
+                Meaning::Refused(Refusal::NotFound | Refusal::EtagMismatch | Refusal::InUse | Refusal::State)
+            );
+            if asked == Asked::Create && is_about_connection {
+                Meaning::Refused(Refusal::OwnRequest)
+            } else {
+                meaning
+            }
+        }
     }
 }
 
@@ -82,7 +94,12 @@ pub(super) fn is_lost(status: u16) -> bool {
 /// What a refusal of the Flow Service or its gateway means.
 fn refusal(status: u16, body: &ErrorBody) -> Meaning {
     let by_code = match &body.code {
-        Some(ErrorCode::Platform { number, .. }) => flow_code(status, *number),
+        Some(ErrorCode::Platform { prefix, number, .. }) if prefix == "FLOW" => flow_code(status, *number),
+        // Another service of the Platform knows nothing of connections.
+        Some(ErrorCode::Platform { .. }) if !matches!(status, 401 | 403) => {
+            Some(Meaning::Refused(Refusal::Request))
+        }
+        Some(ErrorCode::Platform { .. }) => None,
         Some(ErrorCode::Gateway(number)) => gateway_code(*number),
         None if is_about_spec(body) => Some(Meaning::Refused(Refusal::OwnRequest)),
         None => None,
@@ -124,7 +141,7 @@ fn flow_code(status: u16, number: u32) -> Option<Meaning> {
         // Not entitled to the source; the permission is missing, insufficient, or denied for sources.
         1100 | 2118 | 2120 | 2121 => Refusal::Permission,
         // `limit` with `count`, actions that are not asked for, `If-Match`, the body, the path, the state, …
-        1401..=1403 | 1405 | 1409..=1411
+        1101 | 1401..=1403 | 1405 | 1409..=1411
         // … the connection specification and its auth specification, …
         | 1413..=1415
         // … the order, the patch operations, PATCH itself, …
@@ -177,9 +194,12 @@ mod tests {
         by(Author::Gateway, Some(ErrorCode::Gateway(number)))
     }
 
+    /// Of what is to be created nothing is there yet that a caller could be told about.
     #[track_caller]
     fn assert_means(status: u16, body: &ErrorBody, meaning: Meaning) {
         for asked in ASKED {
+            let is_about_connection = matches!(meaning, Refused(NotFound | EtagMismatch | InUse | State));
+            let meaning = if asked == Asked::Create && is_about_connection { OWN } else { meaning };
             assert_eq!(classify(asked, status, body), meaning, "{asked:?} {status} {body:?}");
         }
     }
@@ -188,7 +208,7 @@ mod tests {
     fn every_code_has_its_meaning() {
         for (number, status, meaning) in [
             (1100, 400, PERMISSION),
-            (1101, 404, NOT_FOUND),
+            (1101, 404, OWN),
             (1102, 500, Unknown),
             (1103, 503, Unknown),
             (1104, 504, Unknown),
@@ -343,7 +363,7 @@ mod tests {
 
     #[test]
     fn what_a_source_says_is_about_one_connection_whatever_its_status() {
-        for prefix in ["CONN", "CONNECTOR", "SMS", "CONN-HUBSPOT"] {
+        for prefix in ["CONN", "CONNECTOR", "CONN-HUBSPOT"] {
             for status in REFUSALS {
                 let code = ErrorCode::Platform { prefix: prefix.to_owned(), number: 2115, status };
                 let meaning = if status == 429 { Throttled } else { Refused(Source) };
@@ -352,6 +372,22 @@ mod tests {
         }
         let code = ErrorCode::Platform { prefix: "CONN".to_owned(), number: 1103, status: 503 };
         assert_means(503, &by(Author::Source, Some(code)), Unknown);
+    }
+
+    #[test]
+    fn another_service_of_the_platform_knows_nothing_of_connections() {
+        let code = |status| ErrorCode::Platform { prefix: "SMS".to_owned(), number: 1439, status };
+        for (status, meaning) in [
+            (400, REQUEST),
+            (401, TokenRefused),
+            (403, PERMISSION),
+            (404, REQUEST),
+            (412, REQUEST),
+            (429, Throttled),
+            (503, Unknown),
+        ] {
+            assert_means(status, &by(Author::FlowService, Some(code(status))), meaning);
+        }
     }
 
     #[test]
@@ -385,7 +421,7 @@ mod tests {
         }
         assert_eq!(classify(Asked::Read, 404, &flow(1103, 503)), Unknown);
         // The catalogue and a real body disagree about this one.
-        assert_eq!(classify(Asked::Create, 404, &flow(1439, 400)), NOT_FOUND);
+        assert_eq!(classify(Asked::Change, 404, &flow(1439, 400)), NOT_FOUND);
     }
 
     #[test]

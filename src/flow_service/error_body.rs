@@ -85,13 +85,20 @@ impl ErrorBody {
             code,
             message: report("detailed-message")
                 .or_else(|| text("detail"))
-                .or_else(|| text("errorMessage").map(|message| with_details(message, text("errorDetails"))))
+                .or_else(|| text("errorMessage").map(|message| with_details(message, details(&fields))))
                 .or_else(|| text("message"))
                 .or_else(|| text("error"))
                 .or_else(|| text("title")),
             request_id: report("request-id"),
         }
     }
+}
+
+/// The second legacy field, which need not be a text.
+fn details(fields: &Map<String, Value>) -> Option<String> {
+    let details = fields.get("errorDetails")?;
+    let is_list = details.is_object() || details.is_array();
+    if is_list { Some(details.to_string()) } else { non_empty(details) }
 }
 
 /// Of the two legacy fields: often they are the same, and sometimes only the details say what to do.
@@ -111,14 +118,19 @@ fn author(status: u16, fields: &Map<String, Value>, code: Option<&ErrorCode>) ->
     let unrecognized = Author::Unrecognized;
     match code {
         Some(ErrorCode::Platform { prefix, .. }) if prefix == "FLOW" => Author::FlowService,
-        Some(ErrorCode::Platform { .. }) => Author::Source,
+        Some(ErrorCode::Platform { prefix, .. }) if is_connector(prefix) => Author::Source,
+        // Other services of the Platform reply through the Flow Service. So may a proxy with codes of its own.
+        Some(ErrorCode::Platform { .. }) if text("type").is_some_and(|kind| kind.contains(ADOBE)) => {
+            Author::FlowService
+        }
+        Some(ErrorCode::Platform { .. }) => unrecognized,
         // The code begins with the status.
         Some(code @ ErrorCode::Gateway(_)) if (400..600).contains(&code.status()) => Author::Gateway,
         Some(ErrorCode::Gateway(_)) => unrecognized,
         // A code that cannot be read in full.
-        None if text("type").is_some_and(|kind| has_other_prefix(&kind)) => Author::Source,
-        // The legacy fields, with or without a problem document.
-        None if has("errorMessage") => Author::FlowService,
+        None if CODES.into_iter().filter_map(text).any(|code| is_connector(&code)) => Author::Source,
+        // The legacy fields, with or without a problem document. AWS Lambda replies with the first one as well.
+        None if has("errorMessage") && !has("errorType") => Author::FlowService,
         // A bare message is documented with these. With others, gateways of many makers reply so.
         None if has("message") && fields.len() == 1 && matches!(status, 400 | 422) => Author::FlowService,
         None if is_problem_of_adobe(fields) => Author::Gateway,
@@ -134,20 +146,23 @@ fn author(status: u16, fields: &Map<String, Value>, code: Option<&ErrorCode>) ->
 /// type `about:blank`.
 fn is_problem_of_adobe(fields: &Map<String, Value>) -> bool {
     let text = |name: &str| fields.get(name).and_then(non_empty);
-    let is_adobes = |kind: &str| kind == "/placeholder/type/uri" || kind.contains("://ns.adobe.com/");
+    let is_adobes = |kind: &str| kind == "/placeholder/type/uri" || kind.contains(ADOBE);
     let has_status = fields.get("status").is_some_and(Value::is_u64);
     text("type").is_some_and(|kind| is_adobes(&kind))
         && text("title").is_some()
         && (has_status || text("detail").is_some())
 }
 
-/// Whether a problem type begins like the code of another catalogue than the Flow Service's.
-fn has_other_prefix(problem_type: &str) -> bool {
-    let code = problem_type.rsplit('/').next().unwrap_or_default();
-    let length = code.bytes().take_while(|b| b.is_ascii_alphabetic()).count();
-    let (prefix, rest) = code.split_at(length);
-    let has_number = rest.bytes().any(|b| b.is_ascii_digit());
-    length > 1 && !prefix.eq_ignore_ascii_case("FLOW") && rest.starts_with(['-', '_']) && has_number
+/// The members that have a code.
+const CODES: [&str; 4] = ["type", "error_code", "errorCode", "code"];
+/// The host of Adobe's problem types, whose scheme varies.
+const ADOBE: &str = "://ns.adobe.com/";
+
+/// Whether a code, or a problem type that ends in one, is a connector's: `CONN-1105-401`.
+fn is_connector(code: &str) -> bool {
+    let code = code.rsplit('/').next().unwrap_or_default();
+    let prefix = code.split(['-', '_']).next().unwrap_or_default();
+    ["CONN", "CONNECTOR"].iter().any(|connector| prefix.eq_ignore_ascii_case(connector))
 }
 
 /// The most IDs that are taken out of one body.
@@ -317,7 +332,8 @@ mod tests {
             ("CONNECTOR-2001-500", Author::Source),
             ("CONN-HUBSPOT-1105-401", Author::Source),
             ("CONN_HUBSPOT-1105-401", Author::Source),
-            ("SMS-2074-400", Author::Source),
+            // Another service of the Platform.
+            ("SMS-2074-400", Author::FlowService),
             // Not all of it can be read, and enough.
             ("CONN-1105", Author::Source),
             ("conn-1105-401", Author::Source),
@@ -331,7 +347,10 @@ mod tests {
                 assert_eq!(author_of(status, &body), author, "{code} {status}");
             }
         }
-        assert_eq!(author_of(401, r#"{"error_code":"CONN-1105-401","message":"x"}"#), Author::Source);
+        for member in ["error_code", "errorCode", "code", "type"] {
+            let body = format!(r#"{{"{member}":"CONN-1105","message":"x"}}"#);
+            assert_eq!(author_of(401, &body), Author::Source, "{member}");
+        }
     }
 
     #[test]
@@ -400,6 +419,12 @@ mod tests {
             (400, r#"{"error_code":"canary","message":"x"}"#),
             (400, r#"{"error_code":null}"#),
             (403, r#"{"type":"about:blank"}"#),
+            // Codes of somebody else's.
+            (403, r#"{"type":"https://gateway.example/problems/http-403","title":"Forbidden","status":403}"#),
+            (403, r#"{"type":"https://gateway.example/errors/WAF-1020-403","title":"x","status":403}"#),
+            (403, r#"{"type":"waf-1020"}"#),
+            (400, r#"{"type":"SMS-2074-400"}"#),
+            (403, r#"{"errorMessage":"x","errorType":"Runtime.ExitError"}"#),
             (403, r#"{"type":"about:blank","title":"Forbidden","status":403}"#),
             (
                 403,

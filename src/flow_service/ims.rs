@@ -185,7 +185,7 @@ pub(super) fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -
         (400 | 401 | 403, Some(_)) => TokenErrorKind::BadCredentials,
         // Adobe's gateway may be before IMS, too.
         (429, None) if is_adobes() => TokenErrorKind::Throttled,
-        (500..=599, None) if is_adobes() => TokenErrorKind::Unavailable,
+        (400..=599, None) if is_adobes() => TokenErrorKind::Unavailable,
         _ => TokenErrorKind::Unrecognized,
     };
     TokenError { code, retry_after: wait, status: Some(status.as_u16()), ..TokenError::of_kind(kind) }
@@ -261,7 +261,7 @@ mod tests {
             (403, r#"{"message":"Forbidden"}"#, Unrecognized),
             (403, r#"{"error":"forbidden"}"#, Unrecognized),
             (400, r#"{"error":"Bad Request","status":400}"#, Unrecognized),
-            (403, r#"{"error_code":"403003","message":"Api Key is invalid"}"#, Unrecognized),
+            (403, r#"{"error_code":"403003","message":"Api Key is invalid"}"#, Unavailable),
             (404, "", Unrecognized),
             (404, r#"{"error":"not_found","error_description":"x"}"#, Unrecognized),
             (405, "", Unrecognized),

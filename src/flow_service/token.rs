@@ -191,6 +191,8 @@ struct Published {
     failure: Option<Arc<TokenError>>,
     /// When the next attempt after the failure is due.
     next_attempt: Option<Instant>,
+    /// Whether an attempt since the last token failed for something that somebody has to correct.
+    was_rejected: bool,
     /// When the last token was issued, whether it is still in use or not.
     issued_at: Option<Instant>,
     /// The call that found the last token refused: the next fetch is a part of its trace.
@@ -292,20 +294,14 @@ impl TokenSource {
         self.published.borrow().token.as_ref().is_some_and(|token| token.is_valid())
     }
 
-    /// Resolves once there was a token, or an attempt to get one failed for anything but the credential.
+    /// Resolves once there was a token, or attempts to get one failed only for what may pass by itself: after a
+    /// rejection an attempt that fails otherwise proves nothing.
     pub async fn not_rejected(&self) {
-        let is_rejected = |error: &TokenError| {
-            matches!(
-                error.kind,
-                TokenErrorKind::BadCredentials | TokenErrorKind::BadScope | TokenErrorKind::SecretUnreadable
-            )
-        };
         let mut published = self.published.subscribe();
         // The sender lives as long as this.
         let _ = published
             .wait_for(|published| {
-                published.token.is_some()
-                    || published.failure.as_ref().is_some_and(|error| !is_rejected(error))
+                published.token.is_some() || (published.failure.is_some() && !published.was_rejected)
             })
             .await;
     }
@@ -430,6 +426,7 @@ impl Renewal {
         let error = Arc::new(TokenError { retry_after: Some(pause), ..error });
         self.publish(|published| {
             published.token = published.token.take().filter(|token| token.is_valid());
+            published.was_rejected |= !error.may_pass() || error.kind == TokenErrorKind::SecretUnreadable;
             published.failure = Some(error);
             published.next_attempt = Some(now + pause);
             published.asked_by = Context::default();

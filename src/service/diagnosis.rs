@@ -23,9 +23,10 @@ const ANSWERING: Duration = Duration::from_millis(100);
 const SOURCE_CURE: &str = "check the credentials, and that the HubSpot application is still installed in the account; \
                            UpdateHubSpotConnection replaces the credentials of a connection";
 
-/// Whether the source of a connection has certainly said that it does not work.
+/// Whether the source of a connection has certainly said that it does not accept the credentials. Other codes of
+/// a connector may stand for a time-out.
 pub(super) fn is_no_of_source(refusal: Refusal, problem: &Problem) -> bool {
-    refusal == Refusal::Source && problem.code.is_some()
+    refusal == Refusal::Source && problem.code.is_some() && matches!(problem.status, 401 | 403)
 }
 
 /// What a test comes to.
@@ -97,7 +98,7 @@ pub(super) async fn diagnose<F: FlowService>(
             return checks.report(Some(false));
         }
         Err(error) if error.refusal() == Some(Refusal::NotFound) => return Diagnosis::Missing,
-        Err(CallError::Refused { refusal, problem }) => {
+        Err(CallError::Refused { refusal, problem }) if refusal != Refusal::OwnRequest => {
             let cure = "check its credentials";
             checks.failed(said.cannot("test the connection", refusal, &problem, cure));
             return checks.report(is_no_of_source(refusal, &problem).then_some(false));
@@ -116,7 +117,7 @@ pub(super) async fn diagnose<F: FlowService>(
             checks.failed("HubSpot shows no tables: check the scopes of the HubSpot application")
         }
         Ok(tables) => checks.passed(format!("HubSpot shows its tables: {}", tables.len())),
-        Err(CallError::Refused { refusal, problem }) => {
+        Err(CallError::Refused { refusal, problem }) if refusal != Refusal::OwnRequest => {
             let cure = "check the scopes of the HubSpot application, and the credentials";
             checks.failed(said.cannot("list the tables", refusal, &problem, cure));
         }

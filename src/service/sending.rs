@@ -62,7 +62,10 @@ impl<F: FlowService> Creation<F> {
                 pass = self.parts.flow_service.pass(deadline) => pass,
                 () = self.parts.background.draining() => Err(CreateError::Stopping),
             };
-            if pass.is_err() && self.shared.deadline() > deadline && Instant::now() >= deadline {
+            if let Err(error) = &pass
+                && self.shared.deadline() > deadline
+                && (Instant::now() >= deadline || waits_for_token(error))
+            {
                 continue;
             }
             attempt += 1;
@@ -238,5 +241,21 @@ impl<F: FlowService> Creation<F> {
     fn taken_over(&self) -> Failure {
         self.shared.progress.set_may_exist(true);
         Failure::RequestInProgress { retry_after: ASK_AGAIN }
+    }
+}
+
+/// Whether what is missing is an access token, which is given up a moment before the deadline.
+fn waits_for_token(error: &CreateError) -> bool {
+    match error {
+        CreateError::Token(error) => error.may_pass(),
+        CreateError::NoTokenInTime => true,
+        CreateError::BreakerOpen { .. }
+        | CreateError::Unreachable(_)
+        | CreateError::TooLate
+        | CreateError::Stopping
+        | CreateError::Throttled { .. }
+        | CreateError::TokenRefused { .. }
+        | CreateError::Refused { .. }
+        | CreateError::OutcomeUnknown { .. } => false,
     }
 }

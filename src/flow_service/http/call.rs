@@ -159,6 +159,7 @@ impl HttpFlowService {
             Err(failure) => Err(failure),
         };
         if answer.is_ok() {
+            pass.token.accepted();
             self.own_requests.accepted(&call.method, call.template);
         }
         if let Some(verdict) = verdict(&answer, call.is_its_own) {
@@ -187,7 +188,6 @@ impl HttpFlowService {
         })?;
         attempt.answered(&response);
         if response.status().is_success() {
-            pass.token.accepted();
             Ok((Head::of(&response), success(response, &mut attempt).await?))
         } else {
             let secrets = secrets(call, pass);

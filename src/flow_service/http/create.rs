@@ -50,7 +50,10 @@ impl HttpFlowService {
             pass.permit.judge(verdict);
         }
         match &outcome {
-            Ok(_) => self.own_requests.accepted(&Method::POST, CONNECTIONS),
+            Ok(_) => {
+                pass.token.accepted();
+                self.own_requests.accepted(&Method::POST, CONNECTIONS);
+            }
             Err(CreateError::Unreachable(_)) => {}
             Err(CreateError::OutcomeUnknown { .. }) => progress.set_may_exist(true),
             Err(
@@ -97,7 +100,6 @@ impl HttpFlowService {
         let secrets = [client_id, client_secret, access_token, refresh_token, pass.token.expose_secret()];
         match response {
             Ok(response) if response.status().is_success() => {
-                pass.token.accepted();
                 attempt.answered(&response);
                 created(response, &secrets, &mut attempt).await
             }

@@ -22,13 +22,17 @@ impl OwnRequests {
     }
 
     pub(super) fn refused(&self, method: &Method, template: &'static str, problem: &Problem) {
+        let bit = bit(method, template);
+        // Once, and not for each call, until such a request is accepted again.
+        if self.0.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return;
+        }
         tracing::error!(
             request = format!("{method} {template}"),
             reply = %problem,
             "the Flow Service refuses what this service itself writes into such a request: look for a newer \
              version, or for a proxy that changes its requests"
         );
-        self.0.fetch_or(bit(method, template), Ordering::Relaxed);
     }
 
     pub(super) fn accepted(&self, method: &Method, template: &'static str) {

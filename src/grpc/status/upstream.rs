@@ -141,8 +141,9 @@ pub(super) fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName
     };
     let cure = match (refusal, so) {
         // There is nothing to test yet.
-        (Refusal::Source, Consequence::NothingCreated | Consequence::MayExist) => {
-            "correct the credentials, and repeat the call"
+        (Refusal::Source, Consequence::NothingCreated) => "correct the credentials, and repeat the call",
+        (Refusal::Source, Consequence::MayExist) => {
+            "repeat the call unchanged, which finds what that attempt has created; correct the credentials afterwards"
         }
         _ => advice.cure,
     };

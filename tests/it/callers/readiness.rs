@@ -155,6 +155,21 @@ async fn a_service_whose_credential_ims_rejects_does_not_become_ready_until_it_i
     until_ready(&service).await;
 }
 
+/// IMS throttles those who ask again and again with wrong credentials.
+#[tokio::test]
+async fn a_rejected_credential_stays_rejected_when_the_next_attempts_fail_otherwise() {
+    let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
+    assert_waits_for(&service, "HCS_CLIENT_SECRET").await;
+    service.inject(json!([
+        {"route": TOKEN, "action": {"status": 429}},
+        {"route": TOKEN, "count": 0, "action": {"close": "before_commit"}},
+    ]));
+    let attempts =
+        || service.emulator.received().iter().filter(|request| request.path.contains("/token/")).count();
+    until("both of these", || attempts() >= 3).await;
+    assert_waits_for(&service, "HCS_CLIENT_SECRET").await;
+}
+
 /// An outage of IMS meets every replica: those that start need not wait for its end.
 #[tokio::test]
 async fn an_ims_that_fails_or_throttles_keeps_no_service_from_becoming_ready() {

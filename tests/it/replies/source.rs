@@ -34,7 +34,7 @@ async fn whatever_a_source_says_no_other_call_notices() {
         (429, "CONN-1429"),
         (500, "CONN-1102"),
         (503, "CONNECTOR-1103"),
-        (504, "SMS-1012"),
+        (504, "CONNECTOR-1012"),
     ];
     for route in ROUTES {
         let service = TestService::with([HASTE]).await;

@@ -159,6 +159,7 @@ fn calls_are_repeated_after_errors_that_ask_for_it_and_no_others() {
         "OUTCOME_UNKNOWN",
         "STORE_UNAVAILABLE",
         "UPSTREAM_UNAVAILABLE",
+        "UPSTREAM_UNRECOGNIZED",
     ];
     assert_eq!(reasons("UNAVAILABLE"), BTreeSet::from(unavailable));
     assert_eq!(reasons("ABORTED"), BTreeSet::from(["ETAG_MISMATCH", "REQUEST_IN_PROGRESS"]));

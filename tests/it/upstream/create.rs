@@ -101,7 +101,9 @@ async fn a_refusal_is_certain() {
         (json!({"status": 400, "shape": "B"}), Refusal::Request),
         (json!({"status": 422, "shape": "C"}), Refusal::Request),
         (json!({"status": 415, "shape": "E"}), Refusal::OwnRequest),
-        (json!({"status": 412, "shape": "B"}), Refusal::EtagMismatch),
+        // There is no connection yet that it could be about.
+        (json!({"status": 412, "shape": "B"}), Refusal::OwnRequest),
+        (json!({"status": 404, "code": "1439"}), Refusal::OwnRequest),
     ] {
         let error = upstream.create_hit_by(action).await;
         assert_eq!(error.next_step(), NextStep::GiveUp);
