@@ -70,13 +70,13 @@ impl Host {
         name.split('.').all(is_label).then(|| Self::Name(name.to_ascii_lowercase()))
     }
 
-    /// Whether no proxy outside can know the name.
+    /// Whether only the cluster or the machine knows it. What is sent to loopback may be plain http, too.
     fn is_internal(&self) -> bool {
         match self {
             Self::Name(name) => {
                 !name.contains('.') || [".svc", ".cluster.local"].iter().any(|suffix| name.ends_with(suffix))
             }
-            Self::Address(_) => false,
+            Self::Address(address) => address.is_loopback(),
         }
     }
 }
@@ -181,9 +181,9 @@ mod tests {
             ("10.0.0.0/8", "http://11.1.2.3", false),
             ("0.0.0.0/0", "http://11.1.2.3", true),
             ("0.0.0.0/0", "http://[2001:db8::1]", false),
-            ("::1", "http://[::1]:8080", true),
-            ("[::1]:8080", "http://[::1]:8080", true),
-            ("[::1]:8080", "http://[::1]", false),
+            ("2001:db8::1", "http://[2001:db8::1]:8080", true),
+            ("[2001:db8::1]:8080", "http://[2001:db8::1]:8080", true),
+            ("[2001:db8::1]:8080", "http://[2001:db8::1]", false),
             ("2001:db8::/32", "http://[2001:db8:1::1]", true),
             ("10.0.0.0/8", "http://[::ffff:10.1.2.3]", true),
             ("10.0.0.0/8", "http://10.example.com", false),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_outside_is_asked_for_a_name_of_the_cluster() {
+    fn no_proxy_outside_is_asked_for_a_name_of_the_cluster_or_for_loopback() {
         for (url, is_covered) in [
             ("http://keys/jwks", true),
             ("http://localhost:8080", true),
@@ -203,8 +203,13 @@ mod tests {
             ("https://keys.auth", false),
             ("https://svc.example.com", false),
             ("https://cluster.local.example.com", false),
-            ("http://127.0.0.1", false),
-            ("http://[::1]", false),
+            ("http://127.0.0.1", true),
+            ("http://127.1.2.3:8080", true),
+            ("http://2130706433", true),
+            ("http://[::1]:8080", true),
+            ("http://[::ffff:127.0.0.1]", true),
+            ("http://10.0.0.1", false),
+            ("http://[2001:db8::1]", false),
         ] {
             assert_eq!(NoProxy::default().covers(&Url::parse(url).unwrap()), is_covered, "{url}");
         }

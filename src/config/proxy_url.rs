@@ -14,14 +14,31 @@ impl ProxyUrl {
     /// Parses the URL of a proxy.
     ///
     /// # Errors
-    /// [`Invalid`] unless it is an http or https URL.
+    /// [`Invalid`] unless it is an http or https URL of a host. It is not repeated: it may hold a password.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        match Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
-            Ok(_) | Err(_) => {
-                Err(Invalid::from("must be an http or https URL, as in http://proxy.example.com:3128"))
-            }
+        let form = || Invalid::from("must be an http or https URL, as in http://proxy.example.com:3128");
+        let (_, rest) = text.split_once("://").ok_or_else(form)?;
+        let (authority, tail) = rest.split_at(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()));
+        // Read as a URL, the host would be the start of such a password.
+        if tail.contains('@') || authority.matches('@').count() > 1 {
+            return Err(
+                "holds a / ? # \\ or @ in the user name or the password: percent-encode it (%2F for /, %3F \
+                        for ?, %23 for #, %5C for \\, %40 for @, %25 for %)"
+                    .into(),
+            );
         }
+        if !matches!(tail, "" | "/") {
+            return Err(
+                "must have nothing after the host and the port, as in http://proxy.example.com:3128; where \
+                        a / ? # or \\ belongs to the password, percent-encode it (%2F, %3F, %23, %5C)"
+                    .into(),
+            );
+        }
+        Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .map(Self)
+            .ok_or_else(form)
     }
 
     /// The whole URL, with the password.
@@ -59,6 +76,29 @@ mod tests {
             let Invalid { sentence, .. } = ProxyUrl::parse(url).unwrap_err();
             assert!(sentence.contains("http://proxy.example.com:3128"), "{url}: {sentence}");
         }
+    }
+
+    #[test]
+    fn a_password_that_is_not_percent_encoded_is_refused_with_the_fix() {
+        for url in [
+            "http://user:12/canary@proxy:3128",
+            "http://user:#canary@proxy:3128",
+            "http://user:canary?x@proxy:3128",
+            "http://user:can#ary@proxy",
+            "http://user:1\\canary@proxy:3128",
+            "http://user:can@ary@proxy:3128",
+            "http://user@canary:12/x",
+            "http://proxy:3128/canary",
+            "http://proxy:3128/?canary",
+            "http://proxy:3128?",
+            "http://proxy:3128#canary",
+        ] {
+            let Invalid { sentence, .. } = ProxyUrl::parse(url).unwrap_err();
+            assert!(sentence.contains("percent-encode it (%2F"), "{url}: {sentence}");
+            assert!(!sentence.contains("canary"), "{url}: {sentence}");
+        }
+        let proxy = ProxyUrl::parse("http://user:12%2Fcan%23ary@proxy:3128").unwrap();
+        assert_eq!(proxy.to_string(), "http://[redacted]@proxy:3128");
     }
 
     #[test]

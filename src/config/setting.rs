@@ -125,7 +125,7 @@ pub const SETTINGS: &[Setting] = &[
         "HCS_UPSTREAM_NO_PROXY",
         Fallback::Unset,
         "Hosts that the proxy does not serve, comma separated: example.com, .example.com, 10.0.0.0/8; names without a \
-         dot, .svc and .cluster.local never go through it.",
+         dot, loopback, .svc and .cluster.local never go through it.",
     ),
     plain(
         "HCS_UPSTREAM_ALLOW_HTTP",

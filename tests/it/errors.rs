@@ -420,13 +420,14 @@ async fn the_log_has_the_address_that_could_not_be_reached() {
     let flow = format!("http://{closed}/data/foundation/flowservice");
     let ims = format!("http://localhost:{port}/ims/token/v3");
     let proxy = format!("http://{closed}");
-    for settings in [
-        [("HCS_FLOW_SERVICE_URL", &*flow)],
-        [("HCS_IMS_URL", &*ims)],
-        // Not the one that was asked for.
-        [("HCS_UPSTREAM_PROXY", &*proxy)],
-    ] {
-        let log = log_of_a_failure(&settings).await;
+    // Of a proxy, it is not the one that was asked for.
+    let by_proxy = [
+        ("HCS_UPSTREAM_PROXY", &*proxy),
+        ("HCS_IMS_URL", "http://ims.example.com/ims/token/v3"),
+        ("HCS_UPSTREAM_ALLOW_HTTP", "true"),
+    ];
+    for settings in [&[("HCS_FLOW_SERVICE_URL", &*flow)][..], &[("HCS_IMS_URL", &*ims)], &by_proxy] {
+        let log = log_of_a_failure(settings).await;
         let line = log.lines().find(|line| line.contains("refused (os error")).unwrap();
         let address =
             if settings[0].0 == "HCS_IMS_URL" { format!("localhost:{port}") } else { closed.clone() };

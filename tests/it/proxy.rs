@@ -21,7 +21,7 @@ use crate::support::{
     unused_port,
 };
 
-/// A proxy that has every host at one of two addresses: those that begin with `keys` at the second one.
+/// A proxy that has every host at one of two addresses: those with the port of the second one there.
 struct Proxy {
     url: String,
     asked_for: Arc<Mutex<BTreeSet<String>>>,
@@ -38,7 +38,7 @@ impl Proxy {
         let forward = move |method: http::Method, uri: http::Uri, headers: HeaderMap, body: Bytes| async move {
             let host = uri.authority().unwrap().to_string();
             assert!(headers.contains_key("proxy-authorization"), "{host}");
-            let target = if host.starts_with("keys") || host == keys.to_string() { keys } else { adobe };
+            let target = if host.ends_with(&format!(":{}", keys.port())) { keys } else { adobe };
             noted.lock().unwrap().insert(host);
             let url = format!("http://{target}{}", uri.path_and_query().unwrap());
             let response = client.request(method, url).headers(headers).body(body).send().await.unwrap();
@@ -54,6 +54,9 @@ impl Proxy {
         self.asked_for.lock().unwrap().clone()
     }
 }
+
+/// Leads to this machine, and is not loopback by its number.
+const ANY_ADDRESS: &str = "0.0.0.0";
 
 fn hosts<const N: usize>(hosts: [&str; N]) -> BTreeSet<String> {
     hosts.map(str::to_owned).into()
@@ -94,14 +97,15 @@ async fn keys_outside_the_cluster_are_read_through_the_proxy_like_adobe() {
     assert_eq!(proxied("keys.example.net", "").await, expected);
     assert_eq!(proxied("keys.example.net", "example.net:1,other.example").await, expected);
     // An address says nothing about where it is.
-    assert_eq!(proxied("127.0.0.1", "").await, hosts([adobe[0], adobe[1], "127.0.0.1"]));
+    assert_eq!(proxied(ANY_ADDRESS, "").await, hosts([adobe[0], adobe[1], ANY_ADDRESS]));
 }
 
 #[tokio::test]
 async fn keys_inside_the_cluster_and_hosts_that_are_listed_are_read_without_the_proxy() {
     let adobe = hosts(["flow.example.com", "ims.example.com"]);
     assert_eq!(proxied("localhost", "").await, adobe);
-    assert_eq!(proxied("127.0.0.1", "127.0.0.0/8").await, adobe);
+    assert_eq!(proxied("127.0.0.1", "").await, adobe);
+    assert_eq!(proxied(ANY_ADDRESS, "0.0.0.0/8").await, adobe);
 }
 
 #[test]
@@ -141,8 +145,21 @@ async fn variables_about_proxies_that_are_not_this_services_own_mean_nothing() {
     service.client().await.create_hub_spot_connection(request()).await.unwrap();
 
     let proxy = Proxy::start(emulator.addr(), nobody).await;
-    let exempt = [("NO_PROXY", "*"), ("no_proxy", "*"), ("HCS_UPSTREAM_PROXY", &*proxy.url)];
+    let exempt = [
+        ("NO_PROXY", "*"),
+        ("no_proxy", "*"),
+        ("HCS_UPSTREAM_PROXY", &*proxy.url),
+        ("HCS_FLOW_SERVICE_URL", "http://flow.example.com/data/foundation/flowservice"),
+        ("HCS_IMS_URL", "http://ims.example.com/ims/token/v3"),
+        ("HCS_UPSTREAM_ALLOW_HTTP", "true"),
+    ];
     let service = ServiceProcess::start(&emulator, &exempt).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap();
-    assert_eq!(proxy.asked_for(), hosts([&emulator.addr().to_string()]));
+    assert_eq!(proxy.asked_for(), hosts(["flow.example.com", "ims.example.com"]));
+
+    // Loopback is this machine for everybody but the proxy.
+    let proxy = Proxy::start(emulator.addr(), nobody).await;
+    let service = ServiceProcess::start(&emulator, &[("HCS_UPSTREAM_PROXY", &*proxy.url)]).await;
+    service.client().await.create_hub_spot_connection(request()).await.unwrap();
+    assert_eq!(proxy.asked_for(), hosts([]));
 }
