@@ -101,7 +101,7 @@ impl Bench {
 
     /// Starts the process alone.
     pub(crate) async fn process(&self, contender: Contender, setup: Setup<'_>) -> Process {
-        let url = format!("http://{}", setup.upstream.address);
+        let url = format!("http://{}/data/foundation/flowservice", setup.upstream.address);
         match contender {
             Contender::Service => {
                 let environment = self.settings(&url, setup);
