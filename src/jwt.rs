@@ -42,14 +42,17 @@ pub enum BadToken {
         "the bearer token needs an extension that this service does not have: its header has crit or b64"
     )]
     Extension,
+    /// A member of its header has another type, or is missing.
+    #[error("the header of the bearer token must have {0} as a string")]
+    HeaderType(&'static str),
     /// A claim has another type.
     #[error(
         "the claim {0} of the bearer token has the wrong type: it must be a string, or with aud a list of strings"
     )]
-    Text(&'static str),
+    ClaimType(&'static str),
     /// A time has another type.
     #[error("the claim {0} of the bearer token is not a number of seconds since 1970")]
-    Time(&'static str),
+    ClaimTime(&'static str),
     /// It names nobody.
     #[error(
         "the claim sub of the bearer token must be a string of 1 to 1024 bytes without control characters"
@@ -93,8 +96,9 @@ impl BadToken {
             Self::Malformed
             | Self::Duplicate
             | Self::Extension
-            | Self::Text(_)
-            | Self::Time(_)
+            | Self::HeaderType(_)
+            | Self::ClaimType(_)
+            | Self::ClaimTime(_)
             | Self::Subject
             | Self::NoExpiry => "malformed_token",
             Self::Algorithm => "token_algorithm",
@@ -159,9 +163,13 @@ impl TokenCheck {
         // First, since it costs less, and a token that does not fit makes nobody look for its key.
         let subject = token.subject(&self.issuer, &self.audience)?;
         let mut failure = BadToken::UnknownKey;
-        for key in keys.named(token.key_id.as_deref()) {
+        let id = token.key_id.as_deref();
+        for key in keys.candidates(id) {
+            let is_meant = key.is_named(id);
             match key.for_algorithm(token.algorithm) {
                 Some(key) if key.verify_sig(token.signed, &token.signature).is_ok() => return Ok(subject),
+                // The key that it names may be a new one.
+                _ if !is_meant => {}
                 Some(_) => failure = BadToken::Signature,
                 None if failure == BadToken::UnknownKey => failure = BadToken::Algorithm,
                 None => {}

@@ -78,9 +78,15 @@ impl KeySet {
         Ok(set)
     }
 
-    /// The keys of this name, or all of them where a token names none.
-    pub(super) fn named(&self, id: Option<&str>) -> impl Iterator<Item = &Key> {
-        self.keys.iter().filter(move |key| id.is_none() || key.id.as_deref() == id)
+    /// The keys that may have signed a token which names this one: those of the name and those without one,
+    /// or all where the token names none.
+    pub(super) fn candidates(&self, id: Option<&str>) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(move |key| key.id.is_none() || key.is_named(id))
+    }
+
+    /// Whether there is a key that a token names.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| key.is_named(Some(id)))
     }
 
     /// The published keys that are not used.
@@ -119,6 +125,11 @@ impl Key {
             _ => return Err("its kty is not RSA, EC or OKP"),
         };
         Ok(Self { id, for_algorithms })
+    }
+
+    /// Whether a token with this name of a key means it.
+    pub(super) fn is_named(&self, id: Option<&str>) -> bool {
+        id.is_none() || self.id.as_deref() == id
     }
 
     /// The key as this algorithm takes it, where it is for that.

@@ -111,7 +111,7 @@ impl Keys {
         let is_pausing = reading.in_vain.is_some_and(|last| last.elapsed() < PAUSE);
         if !is_new && !is_pausing {
             self.refresh(&mut reading).await;
-            if id.is_none() || self.current().named(id).next().is_none() {
+            if id.is_none_or(|id| !self.current().has(id)) {
                 reading.in_vain = Some(Instant::now());
             }
         }

@@ -39,16 +39,16 @@ impl<'a> Token<'a> {
         if header.names("crit") || (header.names("b64") && header.flag("b64") != Some(true)) {
             return Err(BadToken::Extension);
         }
-        let algorithm = header.text("alg").ok_or(BadToken::Malformed)?;
+        let algorithm = header.text("alg").ok_or(BadToken::HeaderType("alg"))?;
         let algorithm = Algorithm::named(&algorithm).ok_or(BadToken::Algorithm)?;
-        let key_id = text(&header, "kid", BadToken::Malformed)?;
+        let key_id = text(&header, "kid", BadToken::HeaderType("kid"))?;
         Ok(Self { signed: signed.as_bytes(), signature, algorithm, key_id, claims })
     }
 
     /// The subject, where every claim fits. It counts only once the signature is verified.
     pub(super) fn subject(&self, issuer: &str, audience: &str) -> Result<String, BadToken> {
         let claims = object(&self.claims)?;
-        if text(&claims, "iss", BadToken::Text("iss"))?.as_deref() != Some(issuer) {
+        if text(&claims, "iss", BadToken::ClaimType("iss"))?.as_deref() != Some(issuer) {
             return Err(BadToken::Issuer);
         }
         if !audiences(&claims)?.iter().any(|name| name == audience) {
@@ -91,9 +91,9 @@ fn audiences(claims: &Object<'_>) -> Result<Vec<String>, BadToken> {
     if !claims.names("aud") {
         return Ok(Vec::new());
     }
-    let audiences = claims.array("aud").ok_or(BadToken::Text("aud"))?;
+    let audiences = claims.array("aud").ok_or(BadToken::ClaimType("aud"))?;
     let texts = audiences.into_iter().map(|audience| serde_json::from_str(audience.get()));
-    texts.collect::<Result<_, _>>().map_err(|_| BadToken::Text("aud"))
+    texts.collect::<Result<_, _>>().map_err(|_| BadToken::ClaimType("aud"))
 }
 
 /// Seconds since 1970 where they are there, which may have a fraction, and may not be written as a string.
@@ -102,7 +102,7 @@ fn time(claims: &Object<'_>, name: &'static str) -> Result<Option<f64>, BadToken
         return Ok(None);
     }
     let seconds = claims.value(name).and_then(|value| value.get().parse::<f64>().ok());
-    seconds.filter(|seconds| seconds.is_finite()).map(Some).ok_or(BadToken::Time(name))
+    seconds.filter(|seconds| seconds.is_finite()).map(Some).ok_or(BadToken::ClaimTime(name))
 }
 
 /// Whether a subject can be told in a line of the log.

@@ -95,6 +95,26 @@ async fn ed25519_by_either_name_and_es512_are_accepted() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_published_without_a_name_verifies_tokens_that_have_one() {
+    let signed = Signed::start().await;
+    let (nameless, stranger) = (TokenKey::es256("nameless"), TokenKey::es256("nameless"));
+    let without_name = |key: &TokenKey| {
+        let mut jwk = key.jwk();
+        jwk.as_object_mut().unwrap().remove("kid");
+        jwk
+    };
+    let keys = [signed.key.jwk(), without_name(&nameless)];
+    signed.keys.respond(200, json!({"keys": keys}).to_string());
+    // Unknown at first, so that the keys are read again.
+    signed.accepts(&nameless.sign(&claims(READER))).await;
+    signed.accepts(&signed.key.sign(&claims(READER))).await;
+    // One that names a key which is not published is not called badly signed for it.
+    signed.refuses(&stranger.sign(&claims(READER)), "unknown_key", "does not publish").await;
+    let posing = stranger.sign_with_header(&json!({"alg": "ES256", "kid": "key"}), &claims(READER));
+    signed.refuses(&posing, "token_signature", "signature").await;
+}
+
+#[tokio::test]
 async fn a_token_with_critical_extensions_is_refused() {
     let signed = Signed::start().await;
     for critical in
@@ -169,10 +189,10 @@ async fn what_two_readers_could_read_in_two_ways_is_no_token() {
         (header, &format!(r#"["{READER}"]"#), "JSON objects"),
         (header, &format!("{good}{good}"), "JSON objects"),
         (r#"["JWT","ES256",null,null,null,"key"]"#, &good, "JSON objects"),
-        (r#"{"alg":["ES256"],"kid":"key"}"#, &good, "JSON"),
-        (r#"{"alg":{"ES256":null},"kid":"key"}"#, &good, "JSON"),
-        (r#"{"alg":"ES256","kid":["key"]}"#, &good, "JSON"),
-        (r#"{"kid":"key"}"#, &good, "JSON"),
+        (r#"{"alg":["ES256"],"kid":"key"}"#, &good, "alg as a string"),
+        (r#"{"alg":{"ES256":null},"kid":"key"}"#, &good, "alg as a string"),
+        (r#"{"alg":"ES256","kid":["key"]}"#, &good, "kid as a string"),
+        (r#"{"kid":"key"}"#, &good, "alg as a string"),
     ] {
         signed.refuses(&signed.key.sign_text(header, claims), "malformed_token", words).await;
     }
