@@ -314,6 +314,11 @@ mod tests {
                 "{CANARY}",
                 "\"canary\"",
             ] {
+                // A part of a secret may look like anything.
+                let is_drawn = setting.file_variable().is_some() && !setting.name.ends_with("_URL");
+                if is_drawn && placeholder.starts_with('x') {
+                    continue;
+                }
                 let problem = problem(&[(setting.name, placeholder)]);
                 assert!(problem.starts_with(setting.name), "{problem}");
                 let has_fix = ["unexpanded", "template", "placeholder", "in quotes"];

@@ -232,10 +232,15 @@ pub(super) fn log_filter(text: &str) -> Result<String, Invalid> {
         !word.is_empty()
             && word.chars().all(|c| c.is_ascii_alphanumeric() || ['_', ':', '-', '.'].contains(&c))
     };
+    // Except where it is of this crate.
+    let is_own = |word: &str| {
+        let path = word.strip_prefix(env!("CARGO_CRATE_NAME"));
+        path.is_some_and(|path| path.is_empty() || path.starts_with("::")) && is_target(word)
+    };
     let mut plain = items(text).filter(|directive| !directive.is_empty() && !directive.contains(['[', ']']));
     let is_filter = EnvFilter::try_new(text).is_ok()
         && plain.all(|directive| match directive.split_once('=') {
-            None => is_level(directive),
+            None => is_level(directive) || is_own(directive),
             Some((target, level)) => is_target(target) && is_level(level),
         });
     is_filter.then(|| text.to_owned()).ok_or_else(|| {
@@ -461,10 +466,20 @@ mod tests {
     #[test]
     fn a_log_filter_is_a_level_or_directives() {
         assert!(log_filter("info,hyper=warn").is_ok());
+        assert!(log_filter("hubspot_connection_service").is_ok());
+        assert!(log_filter("warn,hubspot_connection_service::jwt").is_ok());
         assert!(log_filter("off").is_ok() && log_filter("WARN,audit=off,").is_ok());
-        for text in
-            ["hyper=loud", "hyper", "warning", "info,verbose", "info;audit=off", "audit", "=info=x", " "]
-        {
+        for text in [
+            "hyper=loud",
+            "hyper",
+            "warning",
+            "info,verbose",
+            "info;audit=off",
+            "audit",
+            "hubspot_connection_services",
+            "=info=x",
+            " ",
+        ] {
             refused(log_filter(text), "target=level");
         }
     }

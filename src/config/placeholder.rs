@@ -1,7 +1,32 @@
 //! Text that should have been replaced before it got here: what templates, manifests and examples leave.
 
+use std::borrow::Cow;
+
 /// What is wrong with the text of a setting, and what to do, where it is no value yet.
-pub(super) fn problem(text: &str) -> Option<&'static str> {
+pub(super) fn problem(text: &str) -> Option<Cow<'static, str>> {
+    let is_any = |text: &str| is_variable(text) || text.split(DELIMITERS).any(is_loud_variable);
+    let problem = find(text, encloses, is_any)?;
+    Some(if text.contains("://") && text.contains('@') {
+        let encode = "; where it belongs to a password, percent-encode it (%24 for $, %3C for <, %7B for {)";
+        format!("{problem}{encode}").into()
+    } else {
+        problem.into()
+    })
+}
+
+/// The same where all of the text is no value yet.
+pub(super) fn problem_of_all(text: &str) -> Option<Cow<'static, str>> {
+    find(text, is_between, |text| is_variable(text) || is_loud_variable(text)).map(Cow::from)
+}
+
+/// Whether a text is of some kind.
+type Is = fn(&str) -> bool;
+
+fn find(
+    text: &str,
+    encloses: impl Fn(&str, &str, &str, Is) -> bool,
+    is_variable: impl Fn(&str) -> bool,
+) -> Option<&'static str> {
     let text = text.trim();
     if encloses(text, "$(", ")", is_name) {
         return Some(
@@ -15,10 +40,7 @@ pub(super) fn problem(text: &str) -> Option<&'static str> {
         );
     }
     let in_braces = |inner: &str| is_name(inner.split([':', '-', '?', '=']).next().unwrap_or_default());
-    if encloses(text, "${", "}", in_braces)
-        || is_variable(text)
-        || text.split(DELIMITERS).any(is_loud_variable)
-    {
+    if encloses(text, "${", "}", in_braces) || is_variable(text) {
         return Some(
             "holds an unexpanded variable, as in $NAME or ${NAME}, which nothing expands here: set the value itself \
              (in a Kubernetes manifest it is $(NAME))",
@@ -28,8 +50,7 @@ pub(super) fn problem(text: &str) -> Option<&'static str> {
     if encloses(text, "<", ">", is_description) || encloses(text, "{", "}", is_loud_name) {
         return Some("holds a placeholder, as in <value> or {VALUE}: put the value in its place");
     }
-    let is_quoted = |quote| text.len() >= 2 && text.starts_with(quote) && text.ends_with(quote);
-    if is_quoted('"') || is_quoted('\'') {
+    if is_between(text, "\"", "\"", |_| true) || is_between(text, "'", "'", |_| true) {
         return Some("is in quotes, which are taken for a part of the value: remove them");
     }
     None
@@ -39,8 +60,13 @@ pub(super) fn problem(text: &str) -> Option<&'static str> {
 const DELIMITERS: [char; 7] = [':', '/', '@', ',', '=', '?', '&'];
 
 /// Whether something of this kind stands between the two.
-fn encloses(text: &str, open: &str, close: &str, is_so: impl Fn(&str) -> bool) -> bool {
+fn encloses(text: &str, open: &str, close: &str, is_so: Is) -> bool {
     text.split(open).skip(1).any(|rest| rest.split_once(close).is_some_and(|(inner, _)| is_so(inner)))
+}
+
+/// Whether the text is something of this kind between the two, and nothing else.
+fn is_between(text: &str, open: &str, close: &str, is_so: Is) -> bool {
+    text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).is_some_and(is_so)
 }
 
 /// The name of a variable, as Kubernetes allows it.
@@ -103,6 +129,14 @@ mod tests {
         ] {
             let problem = problem(text).unwrap_or_else(|| panic!("{text} is taken for a value"));
             assert!(problem.contains(fix), "{text}: {problem}");
+            let is_of_url = text.contains("://") && text.contains('@');
+            assert_eq!(problem.contains("percent-encode it (%24"), is_of_url, "{text}: {problem}");
+            // A secret is drawn at random, and a part of it may look like anything.
+            let is_all = !text.contains("://") && !text.contains(',') && !text.ends_with("@AdobeOrg");
+            assert_eq!(problem_of_all(text).is_some(), is_all, "{text}");
+        }
+        for secret in ["kG7<aB>x9", "kG7{AB}x9", "a$(b)c", "a${B}c", "a{{b}}c", "a:$AB", "a=$AB"] {
+            assert!(problem(secret).is_some() && problem_of_all(secret).is_none(), "{secret}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Secrets: given as they are, or as the path of a file.
 
 use std::{
+    borrow::Cow,
     io,
     path::{Path, PathBuf},
 };
@@ -57,12 +58,15 @@ impl Secret {
 
 impl Secret {
     /// What is wrong where something else stands in the place of the secret.
-    pub(super) fn placeholder(&self) -> Option<&'static str> {
+    pub(super) fn placeholder(&self, setting: &str) -> Option<Cow<'static, str>> {
+        // A part of a secret that was drawn at random may look like one.
+        let is_url = setting.ends_with("_URL");
+        let problem = if is_url { placeholder::problem } else { placeholder::problem_of_all };
         match self {
-            Self::Value(value) => placeholder::problem(value.expose_secret()),
+            Self::Value(value) => problem(value.expose_secret()),
             Self::File(path) => {
                 let content = small_file::read(path, Self::MAX_BYTES).ok()?;
-                placeholder::problem(str::from_utf8(&content).ok()?)
+                problem(str::from_utf8(&content).ok()?)
             }
         }
     }

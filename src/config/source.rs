@@ -110,7 +110,7 @@ impl Source {
         let file_variable = format!("{name}_FILE");
         let (value, path) = (self.variable(name)?, self.variable(&file_variable)?);
         if let Some(problem) = path.as_deref().and_then(placeholder::problem) {
-            self.problems.push(Problem { setting: file_variable, message: problem.to_owned() });
+            self.problems.push(Problem { setting: file_variable, message: problem.into_owned() });
             return Err(Reported);
         }
         let (secret, origin) = match (value, path) {
@@ -131,7 +131,7 @@ impl Source {
         };
         self.read.record(name, "[redacted]".to_owned(), origin);
         // Before it is called no word: the fix is another one.
-        if let Some(problem) = secret.placeholder() {
+        if let Some(problem) = secret.placeholder(name) {
             return Err(self.report(name, problem));
         }
         match secret.read() {
@@ -193,6 +193,10 @@ impl Source {
             return None;
         };
         let text = text.trim();
+        if let Some(problem) = placeholder::problem(text) {
+            self.ignore(name, &problem);
+            return None;
+        }
         (!text.is_empty()).then(|| text.to_owned())
     }
 

@@ -62,7 +62,7 @@ impl Kind {
     fn of_certificate(pattern: &str) -> Self {
         if pattern.len() > 1 && pattern.chars().all(|c| c == '*') {
             Self::Certificate
-        } else if pattern.starts_with(FINGERPRINT) {
+        } else if after_fingerprint_prefix(pattern).is_some() {
             Self::Fingerprint
         } else if pattern.contains([':', '/']) {
             Self::Uri
@@ -149,11 +149,31 @@ impl Rule {
         }
         let pattern = match kind {
             Kind::Dns => parts(&dns_name(name)),
-            Kind::Fingerprint => parts(&name.to_ascii_lowercase()),
+            Kind::Fingerprint => parts(&fingerprint(name)?),
             Kind::Uri | Kind::Certificate | Kind::Jwt => parts(name),
         };
         Ok(Self { kind, pattern, access })
     }
+}
+
+fn after_fingerprint_prefix(name: &str) -> Option<&str> {
+    let (prefix, rest) = name.split_at_checked(FINGERPRINT.len())?;
+    prefix.eq_ignore_ascii_case(FINGERPRINT).then_some(rest)
+}
+
+/// The pattern of a fingerprint in the form in which they are compared. Others write its digits in upper case,
+/// or colons between them.
+fn fingerprint(name: &str) -> Result<String, Invalid> {
+    const DIGITS: usize = 64;
+    let digits = after_fingerprint_prefix(name).unwrap_or(name).replace(':', "").to_ascii_lowercase();
+    let has_star = digits.contains('*');
+    let is_one = digits.chars().all(|c| c.is_ascii_hexdigit() || c == '*')
+        && if has_star { digits.len() <= DIGITS } else { digits.len() == DIGITS };
+    is_one.then(|| format!("{FINGERPRINT}{digits}")).ok_or_else(|| {
+        "must have the 64 hexadecimal digits of a SHA-256 fingerprint after cert:sha256:, as openssl x509 -fingerprint \
+         -sha256 shows them, or * for some of them"
+            .into()
+    })
 }
 
 /// A DNS name in the form in which names are compared.
@@ -301,7 +321,15 @@ mod tests {
     #[test]
     fn a_rule_for_one_kind_of_name_in_a_certificate_is_not_about_another() {
         let fingerprint = |name: &str| Identity::Fingerprint(name.to_owned());
+        let digits = "00ab".repeat(16);
+        let (full, colons) = (format!("sha256:{digits}"), ["00:AB"; 16].join(":"));
         for (rule, identity, is_about) in [
+            (&*full, fingerprint(&full), true),
+            (&*full, uri(&full), false),
+            (&*format!("SHA256:{}", digits.to_uppercase()), fingerprint(&full), true),
+            (&*format!("sha256:{colons}"), fingerprint(&full), true),
+            ("sha256:00:AB:*", fingerprint(&full), true),
+            ("sha256:00:AC:*", fingerprint(&full), false),
             ("*.example.com", dns("crm.example.com"), true),
             ("*.example.com", uri("crm.example.com"), false),
             ("**.example.com", uri("spiffe://evil/x.example.com"), false),
@@ -312,9 +340,7 @@ mod tests {
             ("spiffe://prod/**", dns("spiffe://prod/crm"), false),
             ("**/crm", uri("spiffe://prod/crm"), true),
             ("urn:uuid:*", uri("urn:uuid:1"), true),
-            ("sha256:00", fingerprint("sha256:00"), true),
             ("sha256:AB*", fingerprint("sha256:abc"), true),
-            ("sha256:00", uri("sha256:00"), false),
             ("**:00", fingerprint("sha256:00"), false),
             ("CRM.Example.com.", dns("crm.example.com"), true),
             ("spiffe://prod/CRM", uri("spiffe://prod/crm"), false),
@@ -345,6 +371,11 @@ mod tests {
             "jwt:a=read,,jwt:b=read",
             "jwt:a b=read",
             "=read",
+            "cert:sha256:=read",
+            "cert:sha256:00=read",
+            "cert:SHA256:xy*=read",
+            &format!("cert:sha256:{}=read", "g".repeat(64)),
+            &format!("cert:sha256:{}=read", "0".repeat(65)),
         ] {
             assert!(Callers::parse(text).is_err(), "{text:?}");
         }
