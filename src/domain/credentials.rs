@@ -64,6 +64,8 @@ fn mistake(value: &str) -> Option<Invalid> {
         "starts with \"Basic \": send the credential alone"
     } else if is_after_name(&lower) {
         "has its name in front of it: send the value alone"
+    } else if value.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"')) {
+        "is a JSON object: send the value alone"
     } else if is_quoted(value) {
         "is in quotation marks: remove them"
     } else if is_placeholder(value, &lower) {
@@ -86,11 +88,22 @@ fn is_after_scheme(lower: &str, scheme: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with([' ', '\t', ':', '+']) || rest.starts_with("%20"))
 }
 
-/// `client_secret=…`, `"clientSecret": "…"`.
+/// The names of the four, without what separates their words.
+const NAMES: [&str; 4] = ["clientid", "clientsecret", "accesstoken", "refreshtoken"];
+
+/// `client_secret=…`, `"clientSecret": "…"`, `HUBSPOT_CLIENT_SECRET=…`.
 fn is_after_name(lower: &str) -> bool {
-    let Some((name, _)) = lower.split_once(['=', ':']) else { return false };
-    let name: String = name.chars().filter(char::is_ascii_alphabetic).collect();
-    ["clientid", "clientsecret", "accesstoken", "refreshtoken"].contains(&&*name)
+    let Some((before, _)) = lower.split_once(['=', ':']) else { return false };
+    // Compared where it is: it may be a part of the credential.
+    let letters = || before.chars().rev().filter(char::is_ascii_alphabetic);
+    NAMES.iter().any(|name| letters().take(name.len()).eq(name.chars().rev()))
+}
+
+/// `CLIENT_SECRET`, `hubspot.clientSecret`.
+fn is_name_alone(lower: &str) -> bool {
+    let letters = || lower.chars().filter(|c| !matches!(c, '_' | '-' | '.'));
+    let is = |prefix: &str, name: &str| letters().eq(prefix.chars().chain(name.chars()));
+    NAMES.iter().any(|name| is("", name) || is("hubspot", name))
 }
 
 /// In quotation marks, escaped ones too, and with the comma that follows in JSON.
@@ -104,7 +117,11 @@ fn is_quoted(value: &str) -> bool {
 
 /// What templates and documentation have in the place of a value, and what a program writes that has none.
 fn is_placeholder(value: &str, lower: &str) -> bool {
-    const NOTHING: [&str; 4] = ["null", "undefined", "none", "changeme"];
+    const NOTHING: [&str; 8] =
+        ["null", "nil", "undefined", "none", "todo", "changeme", "replaceme", "placeholder"];
+    /// A longer one is no mask.
+    const LONGEST_MASK: usize = 64;
+    let is_nothing = |name: &&str| lower.chars().filter(|c| !matches!(c, '_' | '-')).eq(name.chars());
     let is_within = |start: &str, end: &str| {
         value.len() >= start.len() + end.len() && value.starts_with(start) && value.ends_with(end)
     };
@@ -113,18 +130,22 @@ fn is_placeholder(value: &str, lower: &str) -> bool {
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'))
     };
     let variable = value.strip_prefix('$').unwrap_or_default();
-    let windows = value.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')).unwrap_or_default();
+    let between = |sign: &str| value.strip_prefix(sign).and_then(|rest| rest.strip_suffix(sign));
     let yours = lower.strip_prefix("your").unwrap_or_default();
     is_within("{", "}")
         || is_within("<", ">")
         || is_within("${", "}")
         || is_within("$(", ")")
         || is_name(variable)
-        || is_name(windows)
+        || is_within("#{", "}")
+        || is_within("[", "]")
+        || ["%", "@", "__"].into_iter().filter_map(between).any(is_name)
+        || is_name_alone(lower)
         || yours.starts_with(['_', '-'])
             && yours.bytes().all(|b| b.is_ascii_lowercase() || b"_-".contains(&b))
         || value.bytes().all(|b| b == b'*')
-        || NOTHING.contains(&lower)
+        || (4..=LONGEST_MASK).contains(&lower.len()) && lower.bytes().all(|b| b == b'x')
+        || NOTHING.iter().any(is_nothing)
 }
 
 /// Whether nothing is left that encoding changes, or the `=` at its end was encoded.
@@ -222,6 +243,16 @@ mod tests {
             "a:b=c",
             "yours",
             "your_0123",
+            "hs-client-id",
+            "a_client_secret",
+            "__",
+            "__1__",
+            "[a",
+            "@a",
+            "xxx",
+            "xxxxy",
+            "todo1",
+            "{a\"",
             "nullable",
             "<",
             "{",
@@ -250,6 +281,11 @@ mod tests {
             ("CLIENT_SECRET=token", "name in front"),
             ("\"accessToken\": \"token\"", "name in front"),
             ("refresh_token:token", "name in front"),
+            ("HUBSPOT_CLIENT_SECRET=abc", "name in front"),
+            ("hubspot.accessToken: x", "name in front"),
+            ("{\"clientId\":\"x\"}", "name in front"),
+            ("{\"token\":\"x\"}", "JSON object"),
+            ("{ \"token\": \"x\"", "JSON object"),
             ("\"token\"", "quotation marks"),
             ("'token'", "quotation marks"),
             ("`token`", "quotation marks"),
@@ -267,6 +303,23 @@ mod tests {
             ("$(cat token)", "placeholder"),
             ("$env:TOKEN", "placeholder"),
             ("%TOKEN%", "placeholder"),
+            ("[redacted]", "placeholder"),
+            ("[CLIENT_SECRET]", "placeholder"),
+            ("__CLIENT_SECRET__", "placeholder"),
+            ("#{TOKEN}", "placeholder"),
+            ("@TOKEN@", "placeholder"),
+            ("CHANGE_ME", "placeholder"),
+            ("change-me", "placeholder"),
+            ("REPLACE_ME", "placeholder"),
+            ("TODO", "placeholder"),
+            ("nil", "placeholder"),
+            ("xxxxxxxx", "placeholder"),
+            ("XXXX", "placeholder"),
+            ("CLIENT_SECRET", "placeholder"),
+            ("client_id", "placeholder"),
+            ("accessToken", "placeholder"),
+            ("refresh-token", "placeholder"),
+            ("HUBSPOT_CLIENT_SECRET", "placeholder"),
             ("YOUR_CLIENT_SECRET", "placeholder"),
             ("your-token", "placeholder"),
             ("********", "placeholder"),
