@@ -41,6 +41,8 @@ pub async fn serve(
     server::serve(listener, router, metrics).await;
 }
 
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
 /// `/livez` reports that the process responds and nothing more. `/readyz` reports the state of the health

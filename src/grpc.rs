@@ -44,7 +44,7 @@ use crate::{
 
 pub use self::layer::{
     caller::CallerCheck,
-    streams::{StreamLimits, streams},
+    streams::{ADMIN_STREAMS, StreamLimits, streams},
 };
 
 /// The full name of the service, as paths and health checks know it.
@@ -126,19 +126,18 @@ async fn layered(
     let services = async |request| codec_status(MAX_MESSAGE_SIZE, request, services).await;
     // Before anything else is looked at, and before a stranger can take anybody's room.
     let services = async |request| caller(callers, request, services).await;
-    // From here on time counts: waiting, receiving and working.
-    let services = async |request| deadline(*request_timeout, request, services).await;
-    // Whatever becomes of a call that writes, it is in the trail.
-    let services = async |request| audit(request, services).await;
-    // Nothing else is worth the time of what follows.
+    // From here on time counts: waiting, receiving and working. Before that, what nobody need wait for.
     let services = async |request: Request| {
-        let refused = refuse_metadata(metrics, &request)
-            .or_else(|| refuse_content_type(metrics, &request))
-            .or_else(|| refuse_encoding(metrics, &request));
+        let refused = refuse_metadata(metrics, &request).or_else(|| refuse_encoding(metrics, &request));
         match refused {
             Some(response) => response,
-            None => services(request).await,
+            None => deadline(*request_timeout, request, services).await,
         }
+    };
+    // Refuses what cannot be a call. Whatever becomes of a call that writes, it is in the trail.
+    let services = async |request: Request| match refuse_content_type(metrics, &request) {
+        Some(response) => response,
+        None => audit(callers, request, services).await,
     };
     // A bug must not cost the connection, and with it the calls of others.
     let services = async |request| {

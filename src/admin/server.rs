@@ -5,7 +5,7 @@
 //! without a request for longest.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -25,7 +25,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::{hardening::file_limit, metrics::Metrics, server::Peer};
+use super::WATCH;
+use crate::{grpc::ADMIN_STREAMS, hardening::file_limit, metrics::Metrics, server::Peer};
 
 /// Kubelet, Prometheus and people need a handful.
 const MOST_CONNECTIONS: usize = 64;
@@ -35,6 +36,8 @@ const SHARE_OF_FILES: u64 = 8;
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than Prometheus waits between two scrapes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// A peer that has not taken a response by then reads none.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_HEADER_LIST_SIZE: u32 = 16 * 1024;
 const MAX_BUFFER: usize = 32 * 1024;
 const STREAM_WINDOW: u32 = 65_535;
@@ -58,7 +61,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, metrics: Metric
                 if is_full {
                     metrics.connections_cut.get_or_create(&"admin_connections".into()).inc();
                 }
-                tasks.spawn(serve_one(stream, peer.into(), router.clone(), connection));
+                tasks.spawn(serve_one(stream, peer.into(), router.clone(), connection, metrics.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection at the admin port");
@@ -68,15 +71,19 @@ pub(super) async fn serve(listener: TcpListener, router: Router, metrics: Metric
     }
 }
 
-async fn serve_one(stream: TcpStream, peer: Peer, router: Router, connection: Connection) {
+async fn serve_one(stream: TcpStream, peer: Peer, router: Router, connection: Connection, metrics: Metrics) {
     let _ = stream.set_nodelay(true);
     let requests = connection.state.clone();
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        let running = Running::new(requests.clone());
+        let mut running = Running::new(requests.clone());
+        let is_watch = request.uri().path() == WATCH;
         let response = router.clone().oneshot(request.map(Body::new));
         async move {
             let response = response.await.unwrap_or_else(|never| match never {});
+            if !is_watch {
+                running.is_answered();
+            }
             Ok::<_, Infallible>(response.map(|body| {
                 Body::new(body.map_frame(move |frame| {
                     let _until_its_end = &running;
@@ -93,6 +100,7 @@ async fn serve_one(stream: TcpStream, peer: Peer, router: Router, connection: Co
         .max_buf_size(MAX_BUFFER)
         .http2()
         .timer(TokioTimer::new())
+        .max_concurrent_streams(ADMIN_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_HEADER_LIST_SIZE)
@@ -106,6 +114,9 @@ async fn serve_one(stream: TcpStream, peer: Peer, router: Router, connection: Co
             }
         }
         () = connection.state.idle() => {}
+        () = connection.state.unread() => {
+            metrics.connections_cut.get_or_create(&"unread".into()).inc();
+        }
         () = connection.state.closed.cancelled() => {}
     }
 }
@@ -181,11 +192,14 @@ struct Requests {
     any: bool,
     /// When the last one ended.
     since: Instant,
+    /// Those whose whole response waits for the peer, since when, each with its number.
+    unread: BTreeSet<(Instant, u64)>,
+    next_number: u64,
 }
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { running: 0, any: false, since: Instant::now() }
+        Self { running: 0, any: false, since: Instant::now(), unread: BTreeSet::new(), next_number: 0 }
     }
 }
 
@@ -209,10 +223,26 @@ impl State {
             sleep_until(due).await;
         }
     }
+
+    /// Resolves when the peer has not taken a response for too long.
+    async fn unread(&self) {
+        loop {
+            let since = self.requests().unread.first().map(|(since, _)| *since);
+            let due = since.unwrap_or_else(Instant::now) + UNREAD_TIMEOUT;
+            if since.is_some() && due <= Instant::now() {
+                return;
+            }
+            sleep_until(due).await;
+        }
+    }
 }
 
 /// A request, until its response is on its way.
-struct Running(Arc<State>);
+struct Running {
+    state: Arc<State>,
+    /// Where it is among those whose response waits for the peer.
+    unread: Option<(Instant, u64)>,
+}
 
 impl Running {
     fn new(state: Arc<State>) -> Self {
@@ -220,15 +250,27 @@ impl Running {
         requests.running += 1;
         requests.any = true;
         drop(requests);
-        Self(state)
+        Self { state, unread: None }
+    }
+
+    /// Notes that its whole response is there.
+    fn is_answered(&mut self) {
+        let mut requests = self.state.requests();
+        let unread = (Instant::now(), requests.next_number);
+        requests.next_number += 1;
+        requests.unread.insert(unread);
+        self.unread = Some(unread);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut requests = self.0.requests();
+        let mut requests = self.state.requests();
         requests.running -= 1;
         requests.since = Instant::now();
+        if let Some(unread) = &self.unread {
+            requests.unread.remove(unread);
+        }
     }
 }
 
@@ -268,6 +310,28 @@ mod tests {
         let _requests: Vec<_> = all.iter().map(|busy| Running::new(Arc::clone(&busy.state))).collect();
         connections.add();
         assert!(all[0].state.closed.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_no_response_is_noticed_whatever_else_it_asks_for() {
+        let state = Arc::new(State::default());
+        let _watch = Running::new(Arc::clone(&state));
+        let taken = async {
+            for _ in 0..10 {
+                let mut running = Running::new(Arc::clone(&state));
+                running.is_answered();
+                sleep(UNREAD_TIMEOUT / 2).await;
+            }
+        };
+        tokio::select! {
+            () = state.unread() => panic!("all responses were taken"),
+            () = taken => {}
+        }
+        let mut running = Running::new(Arc::clone(&state));
+        running.is_answered();
+        let start = Instant::now();
+        state.unread().await;
+        assert_eq!(start.elapsed(), UNREAD_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,11 @@ use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::{
-    layer::{Request, Response, caller::write, deadline::Deadline},
+    layer::{
+        Request, Response,
+        caller::{CallerCheck, write},
+        deadline::Deadline,
+    },
     status::{Reason, code_name, creation_failed},
 };
 use crate::{
@@ -25,12 +29,17 @@ use crate::{
 /// What a caller is called whose name is not known. Where callers are not checked it is `anyone`.
 pub(super) const UNKNOWN_CALLER: &str = "unknown";
 
-pub(super) async fn audit(mut request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
+pub(super) async fn audit(
+    callers: &CallerCheck,
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let Some(action) = write(request.uri().path()) else { return next(request).await };
     let audit = Audit::default();
     request.extensions_mut().insert(audit.clone());
     // Also when the call is dropped.
-    let mut event = Event { action, audit, outcome: None };
+    let unidentified = if callers.asks() { UNKNOWN_CALLER } else { ANYONE };
+    let mut event = Event { action, audit, unidentified, outcome: None };
     let response = next(request).await;
     event.end(response.headers());
     response
@@ -93,6 +102,8 @@ impl Audit {
 struct Event {
     action: &'static str,
     audit: Audit,
+    /// What the caller is called unless it becomes known who calls.
+    unidentified: &'static str,
     outcome: Option<Cow<'static, str>>,
 }
 
@@ -177,7 +188,7 @@ impl Drop for Event {
         let outcome = self.outcome.as_deref().unwrap_or(unanswered);
         let fields = Fields {
             action: self.action,
-            caller: known.caller.as_deref().unwrap_or(ANYONE),
+            caller: known.caller.as_deref().unwrap_or(self.unidentified),
             sandbox: known.sandbox.as_ref(),
             connection: known.connection.as_ref(),
             request_id: request_id.or(known.request_id.as_deref()),

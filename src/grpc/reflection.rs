@@ -16,6 +16,8 @@ use tonic_reflection::pb::{v1, v1alpha};
 use super::{MAX_MESSAGE_SIZE, status};
 use crate::proto;
 
+/// No host has a longer name.
+const LONGEST_HOST: usize = 253;
 /// A client asks for what it does not know yet at once, and has all that it needs then.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -179,7 +181,11 @@ macro_rules! serve {
                 let error = |code: Code, error_message| {
                     MessageResponse::ErrorResponse(ErrorResponse { error_code: code as i32, error_message })
                 };
-                let respond = move |request: $version::ServerReflectionRequest| {
+                let respond = move |mut request: $version::ServerReflectionRequest| {
+                    // A response repeats it twice, and may wait for long until it is read.
+                    if request.host.len() > LONGEST_HOST {
+                        request.host = status::cut(&request.host);
+                    }
                     let found = match &request.message_request {
                         Some(MessageRequest::FileByFilename(name)) => files.by_name(name).map(file),
                         Some(MessageRequest::FileContainingSymbol(symbol)) => {

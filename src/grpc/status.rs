@@ -310,12 +310,13 @@ pub(super) fn too_many_streams() -> Status {
         "too many health checks, watches or reflection streams are open: use one watch for each connection, \
          and end what is not needed",
     )
+    .cause("the limit of health checks, watches or reflection streams is reached")
     .build()
 }
 
 /// A stream whose connection or service ends.
 pub(super) fn stream_ended(is_stopping: bool) -> Status {
-    Status::unavailable(if is_stopping {
+    ended_stream(if is_stopping {
         "the service is stopping: open the stream again"
     } else {
         "the connection has reached its maximum age: open the stream again"
@@ -324,23 +325,30 @@ pub(super) fn stream_ended(is_stopping: bool) -> Status {
 
 /// A stream on which nothing was asked for too long.
 pub(super) fn idle_stream() -> Status {
-    Status::unavailable("nothing was asked for a while: open the stream again")
+    ended_stream("nothing was asked for a while: open the stream again")
+}
+
+/// The service needs its place for others, and the caller finds one elsewhere.
+fn ended_stream(message: &str) -> Status {
+    Answer::new(Code::Unavailable, Reason::Overloaded, message).retry_after(DEFAULT_RETRY).build()
 }
 
 /// A method that there is not.
 pub(super) fn unknown_method(path: &str) -> Status {
-    let message = if path.starts_with("/grpc.reflection.") {
-        "reflection is switched off (HCS_REFLECTION): use the proto files".to_owned()
+    let (message, cause) = if path.starts_with("/grpc.reflection.") {
+        let message = "reflection is switched off (HCS_REFLECTION): use the proto files".to_owned();
+        (message, "HCS_REFLECTION is false")
     } else {
         let services = [SERVICE_NAME, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
-        format!(
+        let message = format!(
             "there is no method {}: this server has the services {}. Check the package, the service and \
              the method in the client, and its version",
             cut(path),
             services.join(", ")
-        )
+        );
+        (message, "there is no such method")
     };
-    Answer::new(Code::Unimplemented, Reason::InvalidRequest, message).build()
+    Answer::new(Code::Unimplemented, Reason::InvalidRequest, message).cause(cause).build()
 }
 
 /// A compression that is not supported.
@@ -349,7 +357,9 @@ pub(super) fn unknown_encoding(encoding: &[u8]) -> Status {
         "messages with the grpc-encoding {} cannot be read: send them with gzip or without compression",
         cut(&String::from_utf8_lossy(encoding))
     );
-    let mut status = Answer::new(Code::Unimplemented, Reason::InvalidRequest, message).build();
+    let mut status = Answer::new(Code::Unimplemented, Reason::InvalidRequest, message)
+        .cause("the grpc-encoding is not supported")
+        .build();
     let supported = MetadataValue::from_static("gzip,identity");
     status.metadata_mut().insert("grpc-accept-encoding", supported);
     status
@@ -365,6 +375,7 @@ pub(super) fn metadata_too_large(limit: usize) -> Status {
              is too large"
         ),
     )
+    .cause("the metadata is too large")
     .build()
 }
 
@@ -386,6 +397,7 @@ pub(super) fn codec_failed(error: Status, limit: usize) -> Status {
             Reason::InvalidRequest,
             "the message says that it is compressed, and the call has no grpc-encoding that says how",
         )
+        .cause("a compressed message without grpc-encoding")
         .build(),
         Code::Internal => undecodable_request(),
         _ => error,

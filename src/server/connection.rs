@@ -46,12 +46,12 @@ const MAX_HEADER_LIST_SIZE: u32 = 64 * 1024;
 /// health waits that long for another replica where a balancer stands before them, and all of them
 /// together do not come back at once.
 const LEAVING_AGE: Duration = Duration::from_secs(1);
-/// Finds peers that are gone without a word.
 /// A peer that has not taken an answer by then reads none.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection that is being ended may take once all its calls are answered. Its peer may be
 /// gone, and would hold up the drain.
 const LAST_READ: Duration = Duration::from_secs(5);
+/// Finds peers that are gone without a word.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -28,7 +28,7 @@ pub(super) enum Opening {
         is_head: bool,
     },
     Unknown,
-    /// It ends before its first byte: whoever it was looked whether the port is open.
+    /// It ends before its first byte: somebody has checked that the port is open.
     Nothing,
 }
 

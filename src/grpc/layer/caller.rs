@@ -153,6 +153,11 @@ impl From<NotAccepted> for Refused {
 }
 
 impl CallerCheck {
+    /// Whether callers must say who they are.
+    pub(in crate::grpc) fn asks(&self) -> bool {
+        self.tokens.is_some() || self.certificates
+    }
+
     async fn identify(
         &self,
         needed: Access,

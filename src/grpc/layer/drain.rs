@@ -12,7 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, body::Body};
 
-use super::{Request, Response};
+use super::{Request, Response, streams::CHECK};
 use crate::{
     grpc::status,
     server::{Ending, Endless},
@@ -24,11 +24,14 @@ pub(in crate::grpc) async fn drain(
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let Ending(ending) = request.extensions().get().cloned().unwrap_or_default();
+    let is_endless = request.uri().path() != CHECK;
     let mut response = next(request).await;
     if response.body().is_end_stream() {
         return response;
     }
-    response.extensions_mut().insert(Endless);
+    if is_endless {
+        response.extensions_mut().insert(Endless);
+    }
     response.map(|body| {
         let ending = Box::pin(ending.cancelled_owned());
         Body::new(Until { body, ending, stopping: stopping.clone(), is_over: false })

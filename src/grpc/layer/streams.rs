@@ -24,31 +24,51 @@ use crate::{
     server::{Held, Peer, PerKey, network},
 };
 
-const CHECK: &str = "/grpc.health.v1.Health/Check";
-/// The most that one connection has of either. A proxy carries the watches of several clients over one.
-const MOST_PER_CONNECTION: usize = 32;
+pub(super) const CHECK: &str = "/grpc.health.v1.Health/Check";
+const REFLECTION: &str = "/grpc.reflection.";
 /// No address has more than a quarter, as with connections.
 const ADDRESSES: usize = 4;
 /// All of their messages are short and come with the call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many streams a connection to the admin port may have: more than probes, a scraper and people need.
+pub const ADMIN_STREAMS: u32 = 8;
+
 /// How many there may be at a port.
 #[derive(Debug)]
 pub struct StreamLimits {
     checks: Limit,
-    streams: Limit,
+    watches: Limit,
+    reflection: Limit,
     metrics: CallMetrics,
 }
 
 impl StreamLimits {
-    /// A watch for each connection, at some 9 KiB each.
+    /// A watch for each connection, at some 9 KiB each, where a proxy carries those of several clients over
+    /// one. Only people use reflection, and each stream may hold a response of some 100 KiB that nobody reads.
     pub fn of_grpc(metrics: CallMetrics) -> Self {
-        Self { checks: Limit::new(1024), streams: Limit::new(4096), metrics }
+        Self {
+            checks: Limit::new(1024, 32),
+            watches: Limit::new(4096, 32),
+            reflection: Limit::new(64, 8),
+            metrics,
+        }
     }
 
-    /// Nobody watches at the admin port but people.
+    /// Nobody watches at the admin port but people, and it has no reflection. A connection there has
+    /// `ADMIN_STREAMS`: its watches leave some of them for checks.
     pub fn of_admin(metrics: CallMetrics) -> Self {
-        Self { checks: Limit::new(256), streams: Limit::new(256), metrics }
+        const MOST: usize = ADMIN_STREAMS as usize / 2;
+        let [checks, watches, reflection] = [256, 256, 0].map(|most| Limit::new(most, MOST));
+        Self { checks, watches, reflection, metrics }
+    }
+
+    fn of(&self, path: &str) -> &Limit {
+        match path {
+            CHECK => &self.checks,
+            path if path.starts_with(REFLECTION) => &self.reflection,
+            _ => &self.watches,
+        }
     }
 }
 
@@ -66,11 +86,11 @@ struct Permit {
 }
 
 impl Limit {
-    fn new(most: usize) -> Self {
+    fn new(most: usize, most_per_connection: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(most)),
             per_address: PerKey::new(most / ADDRESSES),
-            per_connection: PerKey::new(MOST_PER_CONNECTION),
+            per_connection: PerKey::new(most_per_connection),
         }
     }
 
@@ -92,8 +112,7 @@ pub async fn streams(
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let limit = if request.uri().path() == CHECK { &limits.checks } else { &limits.streams };
-    let Some(permit) = limit.take(request.extensions().get()) else {
+    let Some(permit) = limits.of(request.uri().path()).take(request.extensions().get()) else {
         limits.metrics.shed_stream();
         return status::too_many_streams().into_http();
     };

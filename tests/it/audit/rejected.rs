@@ -68,8 +68,11 @@ async fn a_write_that_is_rejected_is_logged_with_its_caller_and_the_cause() {
     let authorization = format!("Bearer {token}");
     let authorized = ("authorization", &*authorization);
     let valid = framed(&request().encode_to_vec());
+    let large = "canary".repeat(3000);
     for (headers, body) in [
-        (vec![authorized, ("grpc-timeout", "canary")], valid),
+        (vec![authorized, ("grpc-timeout", "canary")], valid.clone()),
+        (vec![authorized, ("x-large", &large)], valid.clone()),
+        (vec![authorized, ("grpc-encoding", "canary")], valid),
         (vec![authorized], framed(b"canary")),
         (vec![authorized], framed(&vec![b'x'; 1 << 17])),
     ] {
@@ -91,13 +94,15 @@ async fn a_write_that_is_rejected_is_logged_with_its_caller_and_the_cause() {
         ["jwt:writer", "SANDBOX_NOT_ALLOWED", "sandbox_name is not in HCS_ALLOWED_SANDBOXES"],
         // Nobody has looked at its caller by then.
         ["", "INVALID_REQUEST", "grpc-timeout"],
+        ["", "REQUEST_TOO_LARGE", "the metadata is too large"],
+        ["", "INVALID_REQUEST", "the grpc-encoding is not supported"],
         ["jwt:writer", "INVALID_REQUEST", "the request cannot be decoded"],
         ["jwt:writer", "REQUEST_TOO_LARGE", "the request is too large"],
     ];
     assert_eq!(rejections(&lines), expected);
     let trail: Vec<_> = events(&lines).into_iter().map(fields).collect();
     let in_trail = |[caller, reason, _]: [&str; 3]| {
-        let caller = if caller.is_empty() { "anyone" } else { caller };
+        let caller = if caller.is_empty() { "unknown" } else { caller };
         json!({"action": "create", "caller": caller, "outcome": reason})
     };
     assert_eq!(trail, expected.map(in_trail));

@@ -61,3 +61,15 @@ async fn a_connection_to_the_admin_port_without_a_request_is_ended() {
     assert!(begin.elapsed() >= Duration::from_secs(3 * 10 + 75), "{:?}", begin.elapsed());
     assert!(begin.elapsed() <= Duration::from_secs(3 * 12 + 155), "{:?}", begin.elapsed());
 }
+
+#[tokio::test]
+async fn a_connection_to_the_admin_port_has_few_streams() {
+    const MAX_CONCURRENT_STREAMS: &[u8] = &[0, 3, 0, 0, 0, 8];
+    let service = TestService::start().await;
+    let mut stream = TcpStream::connect(service.admin).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut settings = Vec::new();
+    while !settings.windows(6).any(|setting| setting == MAX_CONCURRENT_STREAMS) {
+        assert_ne!(in_time("the settings", stream.read_buf(&mut settings)).await.unwrap(), 0, "{settings:?}");
+    }
+}

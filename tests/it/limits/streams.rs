@@ -19,7 +19,11 @@ use crate::{
 };
 
 const PER_CONNECTION: usize = 32;
+const PER_ADMIN_CONNECTION: usize = 4;
+const REFLECTION_PER_CONNECTION: usize = 8;
+const REFLECTION_PER_ADDRESS: usize = 16;
 const PER_ADDRESS: usize = 1024;
+const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// SETTINGS_INITIAL_WINDOW_SIZE of zero: nothing of an answer but its headers may be sent.
 const NO_WINDOW: &[u8] = &[0, 4, 0, 0, 0, 0];
@@ -47,10 +51,10 @@ fn whole(stream: u32, path: &str) -> Vec<u8> {
 #[tokio::test]
 async fn watches_beyond_those_of_a_connection_are_shed_and_checks_go_on() {
     let service = TestService::start().await;
-    for address in [service.grpc, service.admin] {
+    for (address, most) in [(service.grpc, PER_CONNECTION), (service.admin, PER_ADMIN_CONNECTION)] {
         let channel = channel(address).await;
         let mut watches = Vec::new();
-        for _ in 0..PER_CONNECTION {
+        for _ in 0..most {
             watches.push(watch(&channel).await.unwrap());
         }
         let failure = Failure::from(watch(&channel).await.unwrap_err());
@@ -67,28 +71,30 @@ async fn watches_beyond_those_of_a_connection_are_shed_and_checks_go_on() {
 async fn the_streams_of_one_address_are_limited_over_all_its_connections() {
     let service = TestService::start().await;
     let (mut channels, mut streams) = (Vec::new(), Vec::new());
-    for number in 0..PER_ADDRESS / PER_CONNECTION {
+    for _ in 0..PER_ADDRESS / PER_CONNECTION {
         let channel = channel(service.grpc).await;
         for _ in 0..PER_CONNECTION {
-            // Watches and reflection count together.
-            if number % 2 == 0 {
-                streams.push((Some(watch(&channel).await.unwrap()), None));
-            } else {
-                let mut client = ServerReflectionClient::new(channel.clone());
-                let reflection = client.server_reflection_info(stream::pending()).await.unwrap();
-                streams.push((None, Some(reflection)));
-            }
+            streams.push(watch(&channel).await.unwrap());
         }
         channels.push(channel);
     }
     let another = channel(service.grpc).await;
-    let mut reflection = ServerReflectionClient::new(another.clone());
-    for refusal in [
-        watch(&another).await.map(drop).unwrap_err(),
-        reflection.server_reflection_info(stream::pending()).await.map(drop).unwrap_err(),
-    ] {
+    let refusal = watch(&another).await.map(drop).unwrap_err();
+    assert_eq!(Failure::from(refusal).row(), (Code::ResourceExhausted, "OVERLOADED"));
+    // Reflection has fewer of its own, since its responses are larger.
+    let mut reflections = Vec::new();
+    for channel in &channels[..REFLECTION_PER_ADDRESS / REFLECTION_PER_CONNECTION] {
+        let mut client = ServerReflectionClient::new(channel.clone());
+        for _ in 0..REFLECTION_PER_CONNECTION {
+            reflections.push(client.server_reflection_info(stream::pending()).await.unwrap());
+        }
+    }
+    for channel in [&channels[0], &another] {
+        let mut client = ServerReflectionClient::new(channel.clone());
+        let refusal = client.server_reflection_info(stream::pending()).await.map(drop).unwrap_err();
         assert_eq!(Failure::from(refusal).row(), (Code::ResourceExhausted, "OVERLOADED"));
     }
+    drop(reflections);
     for channel in channels.iter().chain([&another]) {
         check(channel).await.unwrap();
     }
@@ -137,7 +143,7 @@ async fn a_watch_whose_message_does_not_come_is_ended() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     let begin = Instant::now();
-    for path in [WATCH, "/grpc.health.v1.Health/Check"] {
+    for path in [WATCH, CHECK] {
         let number = if path == WATCH { 1 } else { 3 };
         assert!(peer.send(&frame(HEADERS, END_HEADERS, number, &call_to(path, &[]))).await);
         super::end_of(&mut peer, number).await;
@@ -148,19 +154,21 @@ async fn a_watch_whose_message_does_not_come_is_ended() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_no_answers_is_cut() {
     let service = TestService::start().await;
-    let mut peer = Peer::connect_with(service.grpc, NO_WINDOW).await;
-    let begin = Instant::now();
     let list = [frame(HEADERS, END_HEADERS, 1, &call(LIST, &[])), frame(DATA, END_STREAM, 1, &framed(&[]))];
-    assert!(peer.send(&list.concat()).await);
-    // It does all else that keeps a connection.
-    while let Some(received) = peer.receive().await {
-        if received.kind == super::PING && received.flags == 0 {
-            peer.send(&frame(super::PING, 1, 0, &received.payload)).await;
+    for request in [list.concat(), whole(1, CHECK)] {
+        let mut peer = Peer::connect_with(service.grpc, NO_WINDOW).await;
+        let begin = Instant::now();
+        assert!(peer.send(&request).await);
+        // It does all else that keeps a connection.
+        while let Some(received) = peer.receive().await {
+            if received.kind == super::PING && received.flags == 0 {
+                peer.send(&frame(super::PING, 1, 0, &received.payload)).await;
+            }
         }
+        assert!((60..130).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
     }
-    assert!((60..130).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
     tokio::time::resume();
-    assert_eq!(cut(&service, "unread").await, 1);
+    assert_eq!(cut(&service, "unread").await, 2);
 }
 
 #[tokio::test]
@@ -172,8 +180,9 @@ async fn streams_end_with_a_status_when_their_connection_reaches_its_age() {
     let mut client = ServerReflectionClient::new(channel);
     let mut idle = client.server_reflection_info(stream::pending()).await.unwrap().into_inner();
     for status in [watch.message().await.unwrap_err(), idle.message().await.unwrap_err()] {
-        assert_eq!(status.code(), Code::Unavailable);
-        assert!(status.message().contains("maximum age"), "{status:?}");
+        let failure = Failure::from(status);
+        assert_eq!(failure.row(), (Code::Unavailable, "OVERLOADED"));
+        assert!(failure.message.contains("maximum age") && failure.retry_after.is_some(), "{failure:?}");
     }
     assert_eq!(service.stop().await, Drained::Completely);
 }
