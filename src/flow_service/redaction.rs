@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::{CallError, Cause, Problem, error_body::ErrorBody, secret_search::SecretSearch};
+use super::{
+    CallError, Cause, Problem,
+    error_body::ErrorBody,
+    secret_search::{SecretSearch, is_of_token, is_token},
+};
 use crate::{domain::HubSpotCredentials, error_chain::error_chain};
 
 /// What is shown of a message. HubSpot's own text with its cure in it takes some 600 characters. An error
@@ -93,20 +97,18 @@ impl CallError {
     }
 }
 
-/// Takes out of a text what looks like a credential: a long word that mixes letters and digits, as no
-/// word of a sentence does. For texts about credentials that are not at hand.
+/// Takes out of a text what looks like a credential, in whatever encoding, and cuts what is too long of it. For
+/// texts about credentials that are not at hand.
 pub(super) fn without_tokens(text: &str) -> String {
-    const SHORTEST: usize = 16;
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+' | '=' | '%');
+    let text = folded(text);
     let mut shown = String::with_capacity(text.len());
-    for piece in text.split_inclusive(|c| !is_part(c)) {
-        let word = piece.trim_end_matches(|c| !is_part(c));
-        let has = |kind: fn(&char) -> bool| word.chars().any(|c| kind(&c));
-        let is_token = word.len() >= SHORTEST && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic);
-        shown.push_str(if is_token { "[redacted]" } else { word });
+    // Before the cut, which would leave parts of them.
+    for piece in text.split_inclusive(|c| !is_of_token(c)) {
+        let word = piece.trim_end_matches(|c| !is_of_token(c));
+        shown.push_str(if is_token(word) { "[redacted]" } else { word });
         shown.push_str(&piece[word.len()..]);
     }
-    shown
+    hide(&cut(&shown, MAX_READ), &SecretSearch::of_tokens())
 }
 
 /// Whether a text repeats a secret, or a part that gives it away.
@@ -194,10 +196,39 @@ mod tests {
                 "Hubspot.Contacts cannot be read: unauthorized_client",
                 "Hubspot.Contacts cannot be read: unauthorized_client",
             ),
+            (
+                "add crm.objects.contacts.sensitive.read.v2. See https://developers.hubspot.com/docs/api/v3/x",
+                "add crm.objects.contacts.sensitive.read.v2. See https://developers.hubspot.com/docs/api/v3/x",
+            ),
+            ("crm.objects.0123456789abcdef", "[redacted]"),
+            ("a.v2b3c4d5e6f7g8h9i0", "[redacted]"),
             ("error 0123456789012345 in größe", "error 0123456789012345 in größe"),
             ("", ""),
         ] {
             assert_eq!(without_tokens(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_credential_is_taken_out_in_every_encoding_and_before_a_cut() {
+        let token = "CJTa9sKVMBIQAQMAAAAAAEg";
+        let each = |separator: &str, encode: fn(u32) -> String| {
+            token.chars().map(|c| encode(u32::from(c))).collect::<Vec<_>>().join(separator)
+        };
+        for encoded in [
+            each("", |c| format!("&#{c};")),
+            each(" ", |c| format!("{c:x}")),
+            each("", |c| format!("\\u{c:04x}")),
+            each(", ", |c| c.to_string()),
+        ] {
+            let shown = without_tokens(&format!("the token {encoded} is wrong"));
+            assert_eq!(shown.replace(';', ""), "the token [redacted] is wrong", "{encoded}");
+        }
+        for length in (0..1200).chain(5300..5500) {
+            let text = format!("{} {token} {}", "x".repeat(length), "y ".repeat(5000));
+            let body = ErrorBody { message: Some(without_tokens(&text)), ..ErrorBody::default() };
+            let shown = presentable(400, body, None, &[]).message.unwrap();
+            assert!(!shown.contains("CJT") && !shown.contains("AEg"), "{shown}");
         }
     }
 

@@ -1,8 +1,9 @@
 //! Finds secrets in a text of the other side, in whatever encoding it repeats them.
 //!
-//! The text is decoded layer by layer, and each layer is searched: backslashes, `\u` escapes, percent-encoding
-//! and HTML entities, then base64 and hexadecimal digits, up to two of these in one another. Each character of
-//! a layer knows what it was decoded from, so that exactly that is hidden.
+//! The text is decoded layer by layer, and each layer is searched: backslashes, `\u` and octal escapes,
+//! percent-encoding and HTML entities, then base64, hexadecimal digits and lists of numbers, up to two of these
+//! in one another, of UTF-16 as well. Each character of a layer knows what it was decoded from, so that exactly
+//! that is hidden.
 //!
 //! What counts as a repetition:
 //! - Of a secret of eight characters or more, any eight in a row: less may be there by chance.
@@ -33,11 +34,13 @@ pub(super) struct SecretSearch {
     runs: HashSet<u64>,
     /// The short ones.
     words: Vec<Vec<char>>,
+    /// Whether to look for what looks like one, too.
+    tokens: bool,
 }
 
 impl SecretSearch {
     pub(super) fn new(secrets: &[&str]) -> Self {
-        let mut search = Self { runs: HashSet::new(), words: Vec::new() };
+        let mut search = Self { runs: HashSet::new(), words: Vec::new(), tokens: false };
         for secret in secrets {
             // The other side may have decoded it before it repeats it.
             for layer in Layer::of(secret).layers() {
@@ -45,6 +48,11 @@ impl SecretSearch {
             }
         }
         search
+    }
+
+    /// Looks for what looks like a secret, where none is at hand.
+    pub(super) fn of_tokens() -> Self {
+        Self { runs: HashSet::new(), words: Vec::new(), tokens: true }
     }
 
     fn add(&mut self, secret: &Layer) {
@@ -60,7 +68,7 @@ impl SecretSearch {
     pub(super) fn hidden(&self, text: &str) -> Vec<bool> {
         let text = Layer::of(text);
         let mut hidden = vec![false; text.chars.len()];
-        if !self.runs.is_empty() || !self.words.is_empty() {
+        if !self.runs.is_empty() || !self.words.is_empty() || self.tokens {
             self.hide(&text, 0, &mut hidden);
         }
         hidden
@@ -73,9 +81,13 @@ impl SecretSearch {
             if depth < MOST_DEPTH {
                 let decoded = (0..4).map(|start| layer.base64_decoded(start));
                 let decoded = decoded.chain((0..2).map(|start| layer.hex_decoded(start)));
-                for decoded in decoded.chain([layer.separate_hex_decoded()]) {
+                let lists = [layer.separate_hex_decoded(), layer.separate_decimal_decoded()];
+                for decoded in decoded.chain(lists) {
                     if decoded.chars.len() >= SHORTEST {
                         self.hide(&decoded, depth + 1, hidden);
+                    }
+                    if let Some(text) = decoded.of_utf16() {
+                        self.hide(&text, depth + 1, hidden);
                     }
                 }
             }
@@ -93,6 +105,15 @@ impl SecretSearch {
                 hide(start, RUN);
             }
         }
+        if self.tokens {
+            let mut start = 0;
+            for word in layer.chars.split(|c| !is_of_token(*c)) {
+                if is_token(&word.iter().collect::<String>()) {
+                    hide(start, word.len());
+                }
+                start += word.len() + 1;
+            }
+        }
         let is_in_word =
             |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(char::is_ascii_alphanumeric);
         for word in &self.words {
@@ -104,6 +125,29 @@ impl SecretSearch {
             }
         }
     }
+}
+
+/// Whether a character may be a part of what looks like a credential.
+pub(super) fn is_of_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+' | '=' | '%')
+}
+
+/// Whether a word looks like a credential: it is long and mixes letters and digits, as no word of a sentence
+/// does. The names of scopes and the links to documentation have no digit but that of a version.
+pub(super) fn is_token(word: &str) -> bool {
+    const SHORTEST: usize = 16;
+    let has = |kind: fn(&u8) -> bool| word.bytes().any(|byte| kind(&byte));
+    word.len() >= SHORTEST && has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) && !is_dotted_name(word)
+}
+
+fn is_dotted_name(word: &str) -> bool {
+    let is_name = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-'));
+    let is_version = |part: &str| {
+        let digits = part.strip_prefix('v').unwrap_or_default();
+        (1..=2).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    let name = word.trim_matches(['/', '.']);
+    name.contains('.') && name.split(['.', '/']).all(|part| is_name(part) || is_version(part))
 }
 
 /// Every run of eight characters, in one number. What is not ASCII is in no credential.
@@ -231,10 +275,14 @@ impl Layer {
         decoded
     }
 
-    /// What its pairs of hexadecimal digits are that stand apart: `41 42`, `41:42`, `0x41, 0x42`, `x41x42`.
+    /// What its pairs of hexadecimal digits are that stand apart: `41 42`, `41:42`, `0x41, 0x42`, `x41x42`,
+    /// and `U+0041 U+0042`.
     fn separate_hex_decoded(&self) -> Self {
-        const MOST_BETWEEN: usize = 2;
-        let pair = |at: usize| {
+        self.separate_decoded(|at: usize| {
+            if let ['U' | 'u', '+', rest @ ..] = self.chars.get(at..)? {
+                let digits = rest.iter().take(6).take_while(|c| c.is_ascii_hexdigit()).count();
+                return hex(&rest[..digits]).filter(|_| digits >= 4).map(|value| (value, at + 2 + digits));
+            }
             let prefix = match self.chars.get(at..)? {
                 ['0', 'x' | 'X', ..] => 2,
                 ['x' | 'X', ..] => 1,
@@ -244,13 +292,45 @@ impl Layer {
             let digits = self.chars.get(start..start + 2)?;
             let is_longer = prefix == 0 && self.chars.get(start + 2).is_some_and(char::is_ascii_alphanumeric);
             hex(digits).filter(|_| !is_longer).map(|byte| (byte, start + 2))
-        };
+        })
+    }
+
+    /// What its numbers are that stand apart, as bytes: `65 66`, `[65, 66]`.
+    fn separate_decimal_decoded(&self) -> Self {
+        self.separate_decoded(|at: usize| {
+            let is_of_word = |at: usize| self.chars.get(at).is_some_and(char::is_ascii_alphanumeric);
+            let digits = self.chars[at..].iter().take(4).take_while(|c| c.is_ascii_digit()).count();
+            let end = at + digits;
+            if !(1..=3).contains(&digits) || is_of_word(end) || at.checked_sub(1).is_some_and(is_of_word) {
+                return None;
+            }
+            let number = self.chars[at..end].iter().try_fold(0, |n, c| Some(n * 10 + c.to_digit(10)?))?;
+            (number <= 0xff).then_some((number, end))
+        })
+    }
+
+    /// What it is where every other byte is zero, as in UTF-16.
+    fn of_utf16(&self) -> Option<Self> {
+        let zeros = self.chars.iter().filter(|c| **c == GAP).count();
+        if zeros < SHORTEST || zeros * 3 < self.chars.len() {
+            return None;
+        }
+        let mut text = Self::default();
+        for (c, origin) in self.chars.iter().zip(&self.origins).filter(|(c, _)| **c != GAP) {
+            text.push(*c, *origin);
+        }
+        Some(text)
+    }
+
+    /// What stands apart and is read at its start, with where it ends.
+    fn separate_decoded(&self, read: impl Fn(usize) -> Option<(u32, usize)>) -> Self {
+        const MOST_BETWEEN: usize = 2;
         let mut decoded = Self::default();
         let mut at = 0;
         let mut gap = 0;
         while at < self.chars.len() {
-            if let Some((byte, end)) = pair(at).and_then(|(byte, end)| Some((char::from_u32(byte)?, end))) {
-                decoded.push(byte, self.origin(at, end));
+            if let Some((c, end)) = read(at).and_then(|(c, end)| Some((char::from_u32(c)?, end))) {
+                decoded.push(c, self.origin(at, end));
                 (at, gap) = (end, 0);
                 continue;
             }
@@ -268,17 +348,28 @@ fn hex(digits: &[char]) -> Option<u32> {
     digits.iter().try_fold(0, |value: u32, digit| Some(value.checked_mul(16)? + digit.to_digit(16)?))
 }
 
-/// `\u0041` and `\x41`, after any number of backslashes. The others are taken out before a search.
+/// `\u0041`, `\u{41}`, `\U00000041`, `\x41` and `\101`, after any number of backslashes. The others are taken out
+/// before a search.
 fn backslash_escape(text: &[char]) -> Option<(String, usize)> {
-    let backslashes = text.iter().take_while(|c| **c == '\\').count();
-    let digits = match text.get(backslashes)? {
-        'u' | 'U' => 4,
-        'x' | 'X' => 2,
+    let start = text.iter().take_while(|c| **c == '\\').count();
+    let (value, length) = match text.get(start..)? {
+        ['u' | 'U' | 'x' | 'X', '{', rest @ ..] => {
+            let digits = rest.iter().take(7).position(|c| *c == '}').filter(|digits| *digits > 0)?;
+            (hex(&rest[..digits])?, digits + 3)
+        }
+        ['U', rest @ ..] if rest.get(..8).and_then(hex).is_some_and(|value| value <= 0x0010_ffff) => {
+            (hex(&rest[..8])?, 9)
+        }
+        ['u' | 'U', rest @ ..] => (hex(rest.get(..4)?)?, 5),
+        ['x' | 'X', rest @ ..] => (hex(rest.get(..2)?)?, 3),
+        [first @ '0'..='3', rest @ ..] => {
+            let digits = rest.get(..2)?;
+            let octal = |value: u32, digit: &char| Some(value * 8 + digit.to_digit(8)?);
+            (digits.iter().try_fold(first.to_digit(8)?, octal)?, 3)
+        }
         _ => return None,
     };
-    let end = backslashes + 1 + digits;
-    let value = hex(text.get(backslashes + 1..end)?)?;
-    Some((char::from_u32(value)?.to_string(), end))
+    Some((char::from_u32(value)?.to_string(), start + length))
 }
 
 fn percent_escape(text: &[char]) -> Option<(String, usize)> {
@@ -385,7 +476,16 @@ mod tests {
             bytes(secret, "-", |byte| format!("{byte:02X}")),
             bytes(secret, ", ", |byte| format!("0x{byte:02x}")),
             bytes(secret, "", |byte| format!("\\x{byte:02x}")),
+            bytes(secret, " ", |byte| byte.to_string()),
+            bytes(secret, ", ", |byte| byte.to_string()),
+            bytes(secret, ",", |byte| format!("{byte:03}")),
+            bytes(secret, "", |byte| format!("\\{byte:03o}")),
+            each(secret, |c| format!("\\u{{{:x}}}", u32::from(c))),
+            each(secret, |c| format!("\\U{:08x}", u32::from(c))),
+            each(secret, |c| format!("U+{:04X}", u32::from(c))),
+            bytes(secret, " ", |byte| format!("U+{byte:04X}")),
         ];
+        let utf16: Vec<_> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let base64 = plain.iter().flat_map(|plain| {
             [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|engine| engine.encode(plain))
         });
@@ -394,6 +494,8 @@ mod tests {
             json(&STANDARD.encode(secret)).replace('/', "\\/"),
             bytes(&STANDARD.encode(secret), "", |byte| format!("{byte:02x}")),
             STANDARD.encode(STANDARD.encode(secret)),
+            STANDARD.encode(&utf16),
+            URL_SAFE_NO_PAD.encode(&utf16),
         ];
         let again = base64.chain(again).collect();
         (plain.into(), again)

@@ -12,7 +12,7 @@ use crate::{
         Author, Problem,
         classify::{Asked, Meaning, classify, is_of_source},
         error_body::ErrorBody,
-        redaction::{presentable, repeats},
+        redaction::{presentable, repeats, without_tokens},
         retry_after::retry_after,
         upstream_client::read_body,
     },
@@ -47,6 +47,10 @@ pub(super) async fn read_error(response: Response, asked: Asked, secrets: &[&str
         body.author = Author::Source;
     }
     let meaning = classify(asked, head.status, &body);
+    if matches!(asked, Asked::ReadSource) {
+        // HubSpot's words, about credentials that nobody here knows.
+        body.message = body.message.as_deref().map(without_tokens);
+    }
     ErrorAnswer { meaning, retry_after, problem: head.problem(body, secrets) }
 }
 

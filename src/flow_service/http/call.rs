@@ -19,7 +19,6 @@ use crate::{
         attempt::Attempt,
         breaker::Verdict,
         classify::{Asked, Meaning},
-        redaction::without_tokens,
         retry,
         upstream_client::{read_body, without_url},
     },
@@ -191,13 +190,9 @@ impl HttpFlowService {
             Ok((Head::of(&response), success(response, &mut attempt).await?))
         } else {
             let secrets = secrets(call, pass);
-            let mut answer = answer::read_error(response, call.asked(), &secrets).await;
+            let answer = answer::read_error(response, call.asked(), &secrets).await;
             attempt.complete();
             attempt.is_called(answer.problem.request_id.as_deref());
-            if !call.is_its_own {
-                // HubSpot's words, about credentials that nobody here knows.
-                answer.problem.message = answer.problem.message.map(|text| without_tokens(&text));
-            }
             Err(self.not_done(call, pass, answer))
         }
     }
