@@ -37,6 +37,15 @@ pub(super) fn call(method: &str, more: &[(&str, &str)]) -> Vec<u8> {
 pub(super) fn call_to(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "service")];
     let fields = fields.iter().chain(&[("content-type", "application/grpc"), ("te", "trailers")]).chain(more);
+    block(fields)
+}
+
+/// The header block of a request without a body.
+pub(super) fn get(path: &str) -> Vec<u8> {
+    block([(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "service")].iter())
+}
+
+fn block<'a>(fields: impl Iterator<Item = &'a (&'a str, &'a str)>) -> Vec<u8> {
     fields.flat_map(|(name, value)| [vec![0], literal(name), literal(value)].concat()).collect()
 }
 

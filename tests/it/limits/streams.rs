@@ -11,7 +11,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 use super::{
     DATA, END_HEADERS, END_STREAM, HEADERS, LIST, SETTINGS, beside, call, cut, frame,
-    peer::{Peer, call_to},
+    peer::{Peer, call_to, get},
 };
 use crate::{
     server::health,
@@ -169,6 +169,24 @@ async fn a_peer_that_takes_no_answers_is_cut() {
     }
     tokio::time::resume();
     assert_eq!(cut(&service, "unread").await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_no_responses_of_the_admin_port_is_cut() {
+    let service = TestService::start().await;
+    let mut peer = Peer::connect_with(service.admin, NO_WINDOW).await;
+    let begin = Instant::now();
+    // A watch alone would keep the connection.
+    let metrics = frame(HEADERS, END_HEADERS | END_STREAM, 3, &get("/metrics"));
+    assert!(peer.send(&[whole(1, WATCH), metrics].concat()).await);
+    while let Some(received) = peer.receive().await {
+        if received.kind == super::PING && received.flags == 0 {
+            peer.send(&frame(super::PING, 1, 0, &received.payload)).await;
+        }
+    }
+    assert!((60..130).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    tokio::time::resume();
+    assert_eq!(cut(&service, "unread").await, 1);
 }
 
 #[tokio::test]
