@@ -132,10 +132,10 @@ impl Bench {
             ("HCS_ACCESS_TOKEN", "bench"),
             ("HCS_MAX_IN_FLIGHT", "100000"),
             ("HCS_SEARCH_FIRST", "never"),
-            ("HCS_REQUEST_ID_TTL", "8s"),
+            ("HCS_REQUEST_ID_TTL", "10s"),
             ("HCS_CREATE_TIMEOUT", "2s"),
-            ("HCS_SETTLE_WINDOW", "1s"),
-            ("HCS_REQUEST_TIMEOUT", "5s"),
+            ("HCS_SETTLE_WINDOW", "500ms"),
+            ("HCS_REQUEST_TIMEOUT", "2500ms"),
         ];
         settings.retain(|(name, _)| setup.settings.iter().all(|(other, _)| other != name));
         settings.extend(setup.settings);
