@@ -122,6 +122,11 @@ impl Attempt<'_> {
         propagation::inject(&self.trace, headers);
     }
 
+    /// Whether anything is noted of it beyond its duration.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.trace.span().is_recording()
+    }
+
     /// What Adobe calls the request, without anything secret.
     pub(super) fn is_called(&self, request_id: Option<&str>) {
         let span = self.trace.span();

@@ -161,14 +161,16 @@ async fn created(
     attempt: &mut Attempt<'_>,
 ) -> Result<CreatedConnection, CreateError> {
     let head = Head::of(&response);
-    let problem = head.without_body(secrets);
-    attempt.is_called(problem.request_id.as_deref());
+    // The search for secrets is worth its time only where somebody gets to see the result.
+    if attempt.is_recorded() {
+        attempt.is_called(head.without_body(secrets).request_id.as_deref());
+    }
     let body = match read_body(response, answer::MAX_SHORT).await {
         Ok(body) => body,
         Err(cause) => {
             attempt.failed(&*cause);
             let cause = attempt.located(cause);
-            return Err(CreateError::OutcomeUnknown { problem: Some(problem), cause });
+            return Err(CreateError::OutcomeUnknown { problem: Some(head.without_body(secrets)), cause });
         }
     };
     attempt.complete();
