@@ -16,7 +16,7 @@ use crate::grpc::SERVICE_NAME;
 /// The names that can be asked for: the process as a whole, and the service.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
 
-/// Whether the service takes calls: not before it is [ready](crate::readiness), and not once it is told to
+/// Whether the service takes calls: not before it is [ready](crate::readiness), and not once it has to
 /// stop. Outages in between have no part in it: restarting or unlinking a replica does not end them.
 #[derive(Clone, Debug)]
 pub struct Health {

@@ -222,7 +222,7 @@ fn matches(pattern: &[Part], name: &[char], separators: &[bool]) -> bool {
 }
 
 /// Which characters of a name separate its segments, or are a part of one that does so once it is decoded:
-/// whoever reads the name may decode it, and `%25` may be the first half of another.
+/// a reader of the name may decode it, and `%25` may be the first half of another.
 fn separators(name: &[char]) -> Vec<bool> {
     const ENCODED: [[char; 2]; 4] = [['2', 'F'], ['3', 'A'], ['2', 'E'], ['2', '5']];
     let mut separators: Vec<_> = name.iter().map(|c| matches!(c, '/' | ':' | '.')).collect();

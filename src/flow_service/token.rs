@@ -328,7 +328,7 @@ impl TokenSource {
 const YOUNG: Duration = Duration::from_secs(60);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
-/// How much earlier than its deadline a call is told why there is no token.
+/// How much earlier than its deadline a call gets the error that there is no token.
 const ANSWERING: Duration = Duration::from_millis(100);
 /// The longest pause before another attempt, whatever the issuer asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

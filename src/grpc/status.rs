@@ -240,7 +240,7 @@ pub(super) fn deadline_exceeded(progress: &CallProgress) -> Status {
     let mut answer = Answer::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
         .metadata("stage", stage.name())
         .metadata("may_exist", may_exist)
-        .cause(format!("the deadline was spent at the stage {}", stage.name()));
+        .cause(format!("the deadline was exceeded at the stage {}", stage.name()));
     if let Some(creation) = creation {
         answer = answer.metadata("request_id", creation.request_id());
     }

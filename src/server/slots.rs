@@ -43,7 +43,7 @@ impl Slots {
         Self { all: Arc::new(Semaphore::new(most)), per_address: PerKey::new(most / ADDRESSES) }
     }
 
-    /// Waits until there may be another connection, whoever makes it.
+    /// Waits for the permit of another connection, of any address.
     pub(super) async fn room(&self) -> io::Result<OwnedSemaphorePermit> {
         if self.all.available_permits() == 0 {
             tracing::warn!("there is no room for another connection: waiting for one to end");

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{
-        Mount, ServiceProcess,
+        Mount, Output, ServiceProcess,
         certificates::{Authority, TlsClient},
         credentials, listen, request, start_emulator,
         tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, bearing, claims},
+        until,
     },
     tls::files,
 };
@@ -153,11 +154,13 @@ async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
 async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_caller() {
     let key = TokenKey::es256("key");
     let lost = json!([
-        {"route": "POST /connections", "action": {"close": "after_commit"}},
+        {"route": "POST /connections", "action": {"close": "before_commit"}},
+        {"route": "GET /connections", "action": {"delay": "1s"}},
         {"route": "GET /connections", "count": 0, "action": {"status": 503, "shape": "A"}},
     ]);
     let slow = json!([{"route": "POST /connections", "action": {"delay": "1s"}}]);
-    for (faults, outcome) in [(slow, "OK"), (lost, "OUTCOME_UNKNOWN")] {
+    // The caller leaves while the last request of this kind is under way.
+    for (faults, method, outcome) in [(slow, "POST", "OK"), (lost, "GET", "OUTCOME_UNKNOWN")] {
         let emulator = start_emulator(Options::default()).await;
         emulator.inject(serde_json::from_value(faults).unwrap());
         let keys = KeyEndpoint::start(listen().await, &[&key]);
@@ -166,7 +169,7 @@ async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_cal
             ("HCS_JWT_AUDIENCE", AUDIENCE),
             ("HCS_JWT_JWKS_URL", &keys.url),
             ("HCS_CALLERS", "jwt:system:**=write"),
-            ("HCS_REQUEST_TIMEOUT", "300ms"),
+            ("HCS_SEARCH_FIRST", "never"),
         ];
         let service = ServiceProcess::start(&emulator, &settings).await;
         let creation = CreateHubSpotConnectionRequest {
@@ -175,8 +178,16 @@ async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_cal
         };
         let request_id = creation.request_id.clone();
         let mut client = service.client().await;
-        client.create_hub_spot_connection(bearing(&key.sign(&claims(WRITER)), creation)).await.unwrap_err();
-        drop(client);
+        let creation = bearing(&key.sign(&claims(WRITER)), creation);
+        let call = tokio::spawn(async move { client.create_hub_spot_connection(creation).await });
+        until("the request", || {
+            emulator.received().iter().any(|r| r.method == method && r.path.ends_with("/connections"))
+        })
+        .await;
+        call.abort();
+        // A stop that comes before the service notices that ends the creation while somebody waits.
+        let event = |output: &Output| events(&output.log_lines()).first().map(|_| ());
+        service.process.prints("the event of the call", event).await;
         let (_, output) = service.stop().await;
         let lines = output.log_lines();
         let [call, outcome_event] = &events(&lines)[..] else { panic!("{lines:#?}") };

@@ -26,8 +26,17 @@ use crate::{config::Secret, idempotency::Outage};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// A connection to a server that can be the store.
+#[derive(Clone)]
+struct Connected {
+    connection: MultiplexedConnection,
+    inspection: Arc<Inspection>,
+    /// Where it leads to, for errors.
+    address: Arc<str>,
+}
+
 /// A connection, or an attempt at one, which everybody who needs it waits for together.
-type Attempt = Shared<BoxFuture<'static, Result<(MultiplexedConnection, Arc<Inspection>), Failure>>>;
+type Attempt = Shared<BoxFuture<'static, Result<Connected, Failure>>>;
 
 /// The connection that all steps share.
 ///
@@ -78,7 +87,7 @@ impl Connection {
             return;
         };
         let is_the_same = async {
-            let (mut connection, first) = attempt.clone().await?;
+            let Connected { mut connection, inspection: first, .. } = attempt.clone().await?;
             let now = self.inspected.inspect(&mut connection).await?;
             Ok::<_, Failure>(now == first)
         };
@@ -92,9 +101,10 @@ impl Connection {
         self.inspect_when_due().await;
         let attempt = self.attempt();
         let result = async {
-            let (mut connection, _) = attempt.clone().await?;
+            let Connected { mut connection, address, .. } = attempt.clone().await?;
             let check = self.write_check.run(&mut connection);
-            tokio::time::timeout(RESPONSE_TIMEOUT, check).await.map_err(|_| Failure::timed_out())?
+            let checked = tokio::time::timeout(RESPONSE_TIMEOUT, check).await;
+            checked.unwrap_or_else(|_| Err(Failure::timed_out())).map_err(|failure| failure.at(&address))
         }
         .await;
         if result.is_err() {
@@ -110,12 +120,13 @@ impl Connection {
     ) -> Result<Vec<String>, Failure> {
         let attempt = self.attempt();
         let result = async {
-            let (mut connection, inspection) = attempt.clone().await?;
+            let Connected { mut connection, inspection, address } = attempt.clone().await?;
             let script = step(&inspection);
             // Where the server does not know the script yet, it takes three exchanges.
             let exchanges = script.invoke_async(&mut connection);
             let reply = tokio::time::timeout(RESPONSE_TIMEOUT, exchanges).await;
-            Ok(reply.map_err(|_| Failure::timed_out())??)
+            let reply = reply.map_err(|_| Failure::timed_out()).and_then(|reply| Ok(reply?));
+            reply.map_err(|failure| failure.at(&address))
         }
         .await;
         if result.is_err() {
@@ -147,11 +158,7 @@ impl Connection {
 }
 
 /// Connects to a server that can be the store. No step precedes its inspection.
-async fn connect(
-    url: Secret,
-    tls: RedisTlsFiles,
-    inspected: Arc<Inspected>,
-) -> Result<(MultiplexedConnection, Arc<Inspection>), Failure> {
+async fn connect(url: Secret, tls: RedisTlsFiles, inspected: Arc<Inspected>) -> Result<Connected, Failure> {
     let text = url.read().map_err(|error| unusable("HCS_REDIS_URL", &error))?;
     let url = RedisUrl::parse(text.expose_secret()).map_err(|error| unusable("HCS_REDIS_URL", &error))?;
     let connecting = async {
@@ -162,7 +169,7 @@ async fn connect(
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         log_in(&url, &mut connection).await?;
         let inspection = inspected.inspect(&mut connection).await?;
-        Ok((connection, inspection))
+        Ok(Connected { connection, inspection, address: url.to_string().into() })
     };
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
     let failed = |failure: Failure| {

@@ -70,7 +70,8 @@ async fn a_server_that_turns_read_only_is_found_by_the_next_check() {
 async fn a_failover_behind_one_address_is_followed_without_a_restart() {
     let (Some(one), Some(other)) = (RedisServer::start().await, RedisServer::start().await) else { return };
     let name = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("redis://{}", name.local_addr().unwrap());
+    let address = name.local_addr().unwrap().to_string();
+    let url = format!("redis://{address}");
     let (primary, leads_to) = watch::channel(one.socket());
     let _name = AbortOnDropHandle::new(tokio::spawn(async move {
         let mut connections = JoinSet::new();
@@ -88,6 +89,9 @@ async fn a_failover_behind_one_address_is_followed_without_a_restart() {
     primary.send(other.socket()).unwrap();
     checked.check().await;
     assert_eq!(checked.outage(), Some(Outage::ReadOnly));
+    // It has the address, although the connection is not a new one.
+    let failure = checked.failure().unwrap();
+    assert!(failure.starts_with(&address), "{failure}");
     assert_up(&checked).await;
     called.claim(&lease(), BEGIN_MS).await.unwrap_err();
     assert_fresh(called.claim(&lease(), BEGIN_MS).await.unwrap());
