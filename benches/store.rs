@@ -10,17 +10,20 @@
 use std::{sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
+    adobe::{CallError, ConnectionPage, CreateError, FlowService, ListQuery, PageToken},
     domain::{
         CallProgress, Column, Connection, ConnectionChanges, ConnectionId, ConnectionName, ConnectionRef,
         CreatedConnection, Credential, Etag, HubSpotCredentials, NewConnection, Progress, RequestId,
         SandboxName, Table, TablePath, Verification,
     },
-    flow_service::{CallError, ConnectionPage, CreateError, FlowService, ListQuery, PageToken},
-    idempotency::{
-        Claim, FingerprintKeys, Keep, LEASE, Lease, MemoryStore, Origin, Recorded, Retention, Store,
-        StoreError, Verdict,
+    exactly_once::{
+        Background, FingerprintKeys, Recovery, SearchFirst,
+        store::{
+            Claim, Keep, LEASE, Lease, MemoryStore, Origin, Recorded, Retention, Store, StoreError, Verdict,
+        },
+        wall_clock,
     },
-    service::{Background, CreateHubSpotConnection, Parts, Recovery, SearchFirst, Service, wall_clock},
+    service::{CreateHubSpotConnection, Parts, Service},
 };
 use tokio::{runtime::Runtime, time::Instant};
 

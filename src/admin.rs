@@ -22,9 +22,9 @@ use tower_http::compression::CompressionLayer;
 
 pub use self::observed::Observed;
 use crate::{
+    exactly_once::store::Store,
     grpc::{MAX_MESSAGE_SIZE, StreamLimits, streams},
     health::Health,
-    idempotency::Store,
     metrics::{Format, Metrics},
     readiness::Readiness,
 };

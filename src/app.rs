@@ -8,21 +8,25 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     admin::{self, Observed},
-    config::{
-        AdobeConfig, AdobeCredential, CallersConfig, Config, DrainConfig, IdempotencyConfig, UpstreamConfig,
-        UpstreamHttp,
+    adobe::{
+        AdobeConfig, AdobeCredential, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource,
+        UpstreamConfig,
     },
-    flow_service::{
-        Cause, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource, upstream_client,
+    config::{CallersConfig, Config},
+    error::Cause,
+    exactly_once::{
+        Background, FollowedKeys, IdempotencyConfig,
+        store::{self, LEASE, MemoryStore, RedisStore, Retention, Store},
+        wall_clock,
     },
     grpc::{self, CallerCheck},
     health::Health,
-    idempotency::{self, FollowedKeys, LEASE, MemoryStore, RedisStore, Retention, Store},
+    http_client::{HttpVersion, http_client},
     jwt::{Keys, TokenCheck},
     metrics::Metrics,
     readiness::Readiness,
-    server::{self, Lifetimes, Serving, Shutdown},
-    service::{Background, Parts, Service, wall_clock},
+    server::{self, DrainConfig, Lifetimes, Serving, Shutdown},
+    service::{Parts, Service},
     tls::{ServerTls, TlsError},
 };
 
@@ -104,7 +108,8 @@ impl App {
     pub async fn on(grpc: TcpListener, admin: TcpListener, config: &Config) -> Result<Self, StartError> {
         let metrics = Metrics::default();
         // One client for everything over HTTP/1.1: building one reads the platform's certificates.
-        let client = upstream_client(&config.upstream, UpstreamHttp::Http1).map_err(StartError::Upstream)?;
+        let client = http_client(&config.upstream.client, HttpVersion::Http1, config.upstream.create_timeout)
+            .map_err(StartError::Upstream)?;
         let tokens = tokens(&config.adobe, &config.upstream, client.clone(), &metrics);
         let flow_service =
             flow_service(&config.adobe, &config.upstream, client.clone(), tokens.clone(), &metrics);
@@ -131,9 +136,9 @@ impl App {
         )
         .counted_by(metrics.creations.clone());
         let spec_has_drifted = service.spec_has_drifted();
-        let readiness = Readiness::new(config, keys.clone(), tokens.clone());
+        let readiness = Readiness::new(config.needs(), keys.clone(), tokens.clone());
         let observed = Observed { store, spec_has_drifted, upstream, tokens, tls: tls.clone() };
-        let health = Health::new().await;
+        let health = Health::new(&[grpc::SERVICE_NAME]).await;
         let shutdown = Shutdown::default();
         let options = grpc::Options {
             sandboxes: config.sandboxes.clone(),
@@ -281,9 +286,9 @@ fn store(
     retention: Retention,
 ) -> Result<Arc<dyn Store>, StartError> {
     let Some(url) = &config.redis_url else {
-        let store = MemoryStore::new(retention, idempotency::CAPACITY);
+        let store = MemoryStore::new(retention, store::CAPACITY);
         // A Redis logs its own with its first connection.
-        idempotency::log_weaknesses(&[], &store.weaknesses());
+        store::log_weaknesses(&[], &store.weaknesses());
         return Ok(Arc::new(store));
     };
     let connect =
@@ -304,7 +309,7 @@ fn follow(
     let tls = tls.map(|tls| tokio::spawn(tls.follow(metrics.clone())));
     let keys = keys.map(|keys| tokio::spawn(keys.follow()));
     let fingerprint_keys = tokio::spawn(fingerprint_keys.follow());
-    let store = tokio::spawn(idempotency::keep_checking(store));
+    let store = tokio::spawn(store::keep_checking(store));
     tls.into_iter().chain(keys).chain([fingerprint_keys, store]).map(AbortOnDropHandle::new).collect()
 }
 
@@ -348,8 +353,8 @@ fn flow_service(
     metrics: &Metrics,
 ) -> Result<HttpFlowService, Cause> {
     let client = match upstream.http {
-        UpstreamHttp::Http1 => http1_client,
-        UpstreamHttp::Http2 => upstream_client(upstream, UpstreamHttp::Http2)?,
+        HttpVersion::Http1 => http1_client,
+        HttpVersion::Http2 => http_client(&upstream.client, HttpVersion::Http2, upstream.create_timeout)?,
     };
     let identity = Identity { org_id: &adobe.org_id, client_id: &adobe.client_id };
     let timeouts = Timeouts { create: upstream.create_timeout, attempt: upstream.attempt_timeout };

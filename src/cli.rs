@@ -26,8 +26,9 @@ use http::Uri;
 #[cfg(feature = "emulator")]
 use crate::domain::RequestId;
 use crate::{
-    config::{Config, Fallback, Flags, Loaded, LogFormat, SETTINGS, Setting, secret_meant_by},
-    error_chain::error_chain,
+    config::{Config, Fallback, Flags, Loaded, SETTINGS, Setting, secret_meant_by},
+    error::error_chain,
+    telemetry::LogFormat,
     version::VERSION_AND_REVISION,
 };
 

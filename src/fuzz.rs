@@ -1,16 +1,22 @@
-//! What must hold of every reader of foreign bytes, whatever it reads: `tests/it/fuzz.rs` tries it with
+//! What must hold of every reader of foreign bytes, whatever it reads: `tests` tries it with
 //! what is near to the corpus in `fuzz/`, and cargo-fuzz with everything else.
+
+mod adobe;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, ffi::OsString, sync::LazyLock};
 
+use self::adobe as upstream;
 use crate::{
-    config::{Config, Flags, JwksSource, JwtConfig, LogFormat, Problem, Problems, SETTINGS},
+    adobe::PageToken,
+    config::{Config, Flags, Problem, Problems, SETTINGS},
     domain::{Callers, Identity, SandboxName},
-    flow_service::{PageToken, fuzz as upstream},
     grpc::page_token,
-    jwt::{BadToken, KeySet, Keys, TokenCheck},
+    jwt::{BadToken, JwksSource, JwtConfig, KeySet, Keys, TokenCheck},
     metrics::Metrics,
     service::Filter,
+    telemetry::LogFormat,
 };
 
 /// Reads some bytes.

@@ -34,8 +34,8 @@ use self::{
     },
 };
 use crate::{
+    adobe::FlowService,
     domain::Sandboxes,
-    flow_service::FlowService,
     metrics::{CallMetrics, Metrics, method},
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionServiceServer},
     server::Handler,

@@ -11,11 +11,6 @@ use tonic_health::{
     server::{HealthReporter, HealthService as Reported},
 };
 
-use crate::grpc::SERVICE_NAME;
-
-/// The names that can be asked for: the process as a whole, and the service.
-const NAMES: [&str; 2] = ["", SERVICE_NAME];
-
 /// Whether the service takes calls: not before it is [ready](crate::readiness), and not once it has to
 /// stop. Outages in between have no part in it: restarting or unlinking a replica does not end them.
 #[derive(Clone, Debug)]
@@ -23,13 +18,18 @@ pub struct Health {
     grpc: HealthReporter,
     admin: HealthReporter,
     is_serving: Arc<AtomicBool>,
+    services: &'static [&'static str],
 }
 
 impl Health {
-    /// Says NOT_SERVING.
-    pub async fn new() -> Self {
-        let health =
-            Self { grpc: HealthReporter::new(), admin: HealthReporter::new(), is_serving: Arc::default() };
+    /// Reports NOT_SERVING for the process as a whole and for these services.
+    pub async fn new(services: &'static [&'static str]) -> Self {
+        let health = Self {
+            grpc: HealthReporter::new(),
+            admin: HealthReporter::new(),
+            is_serving: Arc::default(),
+            services,
+        };
         health.set(ServingStatus::NotServing).await;
         health
     }
@@ -62,7 +62,7 @@ impl Health {
     async fn set(&self, status: ServingStatus) {
         self.is_serving.store(status == ServingStatus::Serving, Ordering::Release);
         for reporter in [&self.grpc, &self.admin] {
-            for name in NAMES {
+            for name in std::iter::once(&"").chain(self.services) {
                 reporter.set_service_status(name, status).await;
             }
         }

@@ -1,25 +1,27 @@
 //! A gRPC service that creates and keeps Adobe Experience Platform base connections to HubSpot.
 
 pub mod admin;
+pub mod adobe;
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod domain;
 #[cfg(feature = "emulator")]
 pub mod emulator;
-mod error_chain;
-pub mod flow_service;
-#[doc(hidden)]
+pub mod error;
+pub mod exactly_once;
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod grpc;
 mod hardening;
 pub mod health;
-pub mod idempotency;
+pub mod http_client;
 mod json;
 pub mod jwt;
 pub mod metrics;
 pub mod proto;
 pub mod readiness;
+pub mod secret;
 pub mod server;
 pub mod service;
 pub mod telemetry;

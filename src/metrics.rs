@@ -23,7 +23,6 @@ use prometheus_client::{
 
 use self::process::Process;
 use crate::{
-    idempotency::{Outage, Weakness},
     telemetry,
     version::{REVISION, VERSION},
 };
@@ -97,7 +96,7 @@ impl From<&'static str> for Reason {
     }
 }
 
-/// Why the store of request ids may forget: one of [`Weakness::NAMES`].
+/// Why the store of request ids may forget: a closed list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct WeaknessLabel {
     weakness: &'static str,
@@ -194,18 +193,12 @@ impl Default for Metrics {
             "Whether the store of request ids cannot be used, by the reason",
             Family::default(),
         );
-        for outage in Outage::ALL {
-            drop(Family::<Reason, Gauge>::get_or_create(&idempotency_store_outage, &outage.name().into()));
-        }
         let idempotency_store_weakness = register(
             registry_of_own,
             "idempotency_store_weakness",
             "Whether the store of request ids may forget them, by the reason",
             Family::default(),
         );
-        for name in Weakness::NAMES {
-            drop(Family::<WeaknessLabel, Gauge>::get_or_create(&idempotency_store_weakness, &name.into()));
-        }
         let tls_certificate_expiry = register(
             registry_of_own,
             "tls_certificate_expiry_timestamp_seconds",

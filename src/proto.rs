@@ -3,7 +3,6 @@
 use std::fmt;
 
 #[allow(
-    missing_docs,
     unreachable_pub,
     unused_qualifications,
     clippy::all,

@@ -11,11 +11,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use crate::{
-    config::{AdobeCredential, Config, JwksSource},
-    flow_service::TokenSource,
-    jwt::Keys,
-};
+use crate::{adobe::TokenSource, jwt::Keys};
 
 /// A start takes this long at the most where everything is there.
 const ORDINARY_START: Duration = Duration::from_millis(500);
@@ -31,26 +27,11 @@ pub struct Readiness {
 /// The sentences about it.
 #[derive(Clone, Debug)]
 pub struct Needs {
-    credential: &'static str,
-    keys: Option<&'static str>,
+    pub(crate) credential: &'static str,
+    pub(crate) keys: Option<&'static str>,
 }
 
 impl Needs {
-    /// What a configuration makes each call need.
-    pub fn of(config: &Config) -> Self {
-        let credential = match config.adobe.credential {
-            AdobeCredential::ClientSecret(_) => {
-                "a token from IMS, or at least no rejection of HCS_CLIENT_ID, HCS_CLIENT_SECRET and HCS_SCOPES"
-            }
-            AdobeCredential::AccessToken(_) => "a readable HCS_ACCESS_TOKEN",
-        };
-        let keys = config.callers.jwt.as_ref().map(|jwt| match jwt.jwks {
-            JwksSource::Url(_) => "the keys of HCS_JWT_JWKS_URL",
-            JwksSource::File(_) => "the keys of HCS_JWT_JWKS_FILE",
-        });
-        Self { credential, keys }
-    }
-
     /// One sentence for each need.
     pub fn iter(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.credential).chain(self.keys)
@@ -59,8 +40,8 @@ impl Needs {
 
 impl Readiness {
     /// Is reached when the keys, where there are to be any, and the tokens are available.
-    pub fn new(config: &Config, keys: Option<Keys>, tokens: TokenSource) -> Self {
-        Self { keys, tokens, needs: Needs::of(config) }
+    pub fn new(needs: Needs, keys: Option<Keys>, tokens: TokenSource) -> Self {
+        Self { keys, tokens, needs }
     }
 
     /// Resolves once everything has been available.

@@ -36,6 +36,15 @@ use crate::{
     tls::{ServerTls, certificate_names, handshake_failure},
 };
 
+/// How the service ends.
+#[derive(Clone, Debug)]
+pub struct DrainConfig {
+    /// How long it says NOT_SERVING while it still accepts.
+    pub delay: Duration,
+    /// The most that finishing the calls under way may take after that.
+    pub timeout: Duration,
+}
+
 /// A handshake takes two round trips and a millisecond.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a peer that has connected just before the end may take until its first call is here.

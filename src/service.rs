@@ -1,43 +1,29 @@
 //! The use cases, between the gRPC layer and the ports.
 
-mod background;
-mod bulkhead;
-mod connections;
-mod create_hubspot_connection;
-mod creation;
-mod delete;
-mod diagnosis;
-mod dry_run;
-mod explore;
-mod known;
-mod lease_keeper;
-mod listing;
-mod recognition;
-mod search;
-mod search_first;
-mod sending;
-mod sent;
-mod shared;
-mod unheard;
-mod update;
-mod verification;
+pub(crate) mod connections;
+mod limits;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
+use self::connections::dry_run::Spec;
 pub use self::{
-    background::Background,
-    bulkhead::{Bulkhead, Permit},
-    connections::{ConnectionError, Filter, ListHubSpotConnections, Listed},
-    create_hubspot_connection::{CreateHubSpotConnection, Created, Error, Failure, RecordProblem},
-    dry_run::DryRunError,
-    search_first::{Recovery, SearchFirst},
-    sent::{WallClock, wall_clock},
-    unheard::Unheard,
-    update::UpdateHubSpotConnection,
+    connections::{
+        create::{CreateHubSpotConnection, Created, Error, Failure, RecordProblem},
+        dry_run::DryRunError,
+        read::{ConnectionError, Filter, ListHubSpotConnections, Listed},
+        update::UpdateHubSpotConnection,
+    },
+    limits::{Bulkhead, Permit},
 };
-use self::{dry_run::Spec, known::Known, search_first::Listings, shared::SharedCreations};
 use crate::{
-    idempotency::{FingerprintKeys, Retention, Store},
+    exactly_once::{
+        Background, FingerprintKeys, Recovery, WallClock,
+        known::Known,
+        search_first::Listings,
+        shared::SharedCreations,
+        store::{Retention, Store},
+        unheard,
+    },
     metrics::CreationMetrics,
 };
 
@@ -84,7 +70,7 @@ impl<F> Service<F> {
 
     /// Reports what no response does.
     #[must_use]
-    pub(crate) fn reporting_unheard_to(self, unheard: fn(&Unheard<'_>)) -> Self {
+    pub(crate) fn reporting_unheard_to(self, unheard: fn(&crate::exactly_once::Unheard<'_>)) -> Self {
         Self { unheard, ..self }
     }
 }

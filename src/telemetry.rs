@@ -8,6 +8,7 @@ mod writer;
 
 use std::{
     error::Error,
+    fmt,
     io::{self, IsTerminal as _, Write},
     sync::OnceLock,
 };
@@ -21,13 +22,37 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub use self::export::Export;
 pub(crate) use self::export::spans_lost;
+pub use self::export::{BatchConfig, Export, TracesConfig, TracesProtocol};
 use self::{json::Json, writer::Writer};
-use crate::{
-    config::{LogConfig, LogFormat},
-    version::{REVISION, VERSION},
-};
+use crate::version::{REVISION, VERSION};
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// A filter in the syntax of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
 
 /// The target of the audit trail.
 pub(crate) const AUDIT: &str = "audit";

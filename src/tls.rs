@@ -7,7 +7,7 @@
 
 use std::{
     fmt, io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -23,10 +23,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use x509_cert::der::Decode as _;
 
 use crate::{
-    config::{SmallFileError, TlsConfig, read_small_file},
     domain::{FINGERPRINT, Identity, dns_name},
-    error_chain::error_chain,
+    error::error_chain,
     metrics::Metrics,
+    secret::{SmallFileError, read_small_file},
 };
 
 /// A chain of certificates is a few KiB, a bundle of every public authority a quarter of a MiB.
@@ -37,6 +37,17 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const H2: &[u8] = b"h2";
 /// Spoken only to say that it is not: without it a client learns nothing but that the handshake failed.
 const HTTP1: &[u8] = b"http/1.1";
+
+/// The files of TLS on the gRPC port, in PEM form.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// The certificate, and those of its issuers.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+    /// The authority of the certificates that callers must show, where they must.
+    pub client_ca_file: Option<PathBuf>,
+}
 
 /// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    flow_service::{TokenSource, UpstreamState},
-    idempotency::{Outage, Store, Weakness},
+    adobe::{TokenSource, UpstreamState},
+    exactly_once::store::{Outage, Store, Weakness},
     metrics::Metrics,
     tls::ServerTls,
 };

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{config::Flags, readiness::Needs};
+use crate::config::Flags;
 
 /// Prints the configuration in effect, without its secrets, and what a service with it waits for until it is
 /// ready, and on stderr what is ignored, and exits with 0; or lists every problem on stderr and exits with 64.
@@ -20,7 +20,7 @@ pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: F
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
     // The reader may have closed the pipe, which is no reason to panic.
-    let needs: Vec<_> = Needs::of(&loaded.config).iter().collect();
+    let needs: Vec<_> = loaded.config.needs().iter().collect();
     let printed =
         writeln!(io::stdout(), "{}# NOT_SERVING until there was {}", loaded.effective, needs.join(", and "));
     match printed {

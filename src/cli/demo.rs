@@ -19,10 +19,10 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 use super::{failed, serve::StopSignals};
 use crate::{
     app::App,
-    config::{Config, Flags, LogFormat},
+    config::{Config, Flags},
     domain::RequestId,
     emulator::{self, Emulator},
-    telemetry::{self, LogOutput},
+    telemetry::{self, LogFormat, LogOutput},
 };
 
 const GRPC_PORT: u16 = 50051;

@@ -11,10 +11,10 @@ use tokio::{
 use super::failed;
 use crate::{
     app::{App, Drained, LAST_WORDS},
-    config::{Flags, Loaded, TracesConfig},
-    error_chain::error_chain,
+    config::{Flags, Loaded},
+    error::error_chain,
     hardening,
-    telemetry::{self, Export, LogOutput},
+    telemetry::{self, Export, LogOutput, TracesConfig},
 };
 
 /// Runs the service. The exit status is 0 when every call was finished before its end, 64 when the

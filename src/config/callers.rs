@@ -2,11 +2,15 @@
 
 use std::net::SocketAddr;
 
-use super::{
-    CallersConfig, JwksSource, JwtConfig, TlsConfig, parse,
-    source::{Reported, Source},
+use crate::{
+    config::{
+        CallersConfig, parse,
+        source::{Reported, Source},
+    },
+    jwt::{JwksSource, JwtConfig},
+    tls::TlsConfig,
 };
-use crate::{domain::Callers, error_chain::error_chain, tls::ServerTls};
+use crate::{domain::Callers, error::error_chain, tls::ServerTls};
 
 /// Reads them.
 pub(super) fn callers(source: &mut Source) -> Result<CallersConfig, Reported> {

@@ -2,20 +2,25 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
-use super::{
-    IdempotencyConfig, Secret, UpstreamConfig, parse,
-    source::{Reported, Source},
+use crate::{
+    adobe::UpstreamConfig,
+    config::{
+        parse,
+        source::{Reported, Source},
+    },
+    exactly_once::IdempotencyConfig,
+    secret::Secret,
 };
 use crate::{
     domain::Invalid,
-    idempotency::{FingerprintKeys, RedisTlsFiles, RedisUrl, SEND_WITHIN},
-    service::{Recovery, SearchFirst},
+    exactly_once::{
+        FingerprintKeys, Recovery, SearchFirst,
+        store::{RedisTlsFiles, RedisUrl, SEND_WITHIN},
+    },
 };
 
-/// Shorter keys could be guessed.
-const SHORTEST_KEY: usize = 32;
 /// How long a connection may stay invisible in the real Flow Service, at least: nothing is documented.
 const SHORTEST_SETTLE_WINDOW: Duration = Duration::from_secs(60);
 
@@ -96,23 +101,9 @@ fn fingerprint_secret(source: &mut Source, memory_only: bool) -> Result<Option<S
         ));
     };
     let text = secret.read().map_err(|error| source.report("HCS_FINGERPRINT_KEY", error.to_string()))?;
-    match fingerprint_keys(&text) {
+    match FingerprintKeys::parse(&text) {
         Ok(_) => Ok(Some(secret)),
         Err(Invalid { sentence, .. }) => Err(source.report("HCS_FINGERPRINT_KEY", sentence)),
-    }
-}
-
-/// Reads one key, or two: the one that writes first.
-pub(crate) fn fingerprint_keys(text: &SecretString) -> Result<FingerprintKeys, Invalid> {
-    let keys: Vec<&[u8]> = text.expose_secret().split(',').map(|key| key.trim().as_bytes()).collect();
-    match keys.as_slice() {
-        [current] if current.len() >= SHORTEST_KEY => Ok(FingerprintKeys::new(current, None)),
-        [current, previous] if current.len().min(previous.len()) >= SHORTEST_KEY => {
-            Ok(FingerprintKeys::new(current, Some(previous)))
-        }
-        _ => Err(Invalid::from(
-            "must be one key of at least 32 bytes, or while rotating two, comma separated, the new one first",
-        )),
     }
 }
 

@@ -2,13 +2,18 @@
 
 use std::{ffi::OsString, net::SocketAddr, num::NonZeroUsize};
 
-use super::{
-    AdobeConfig, AdobeCredential, CallersConfig, Config, DrainConfig, Effective, Flags, LogConfig, LogFormat,
-    NoProxy, Problem, Problems, ProxyUrl, UpstreamConfig, callers, idempotency, parse,
-    source::{Reported, Source},
-    traces,
-};
 use crate::domain::{Invalid, SandboxName, Sandboxes};
+use crate::{
+    adobe::{AdobeConfig, AdobeCredential, UpstreamConfig},
+    config::{
+        CallersConfig, Config, Effective, Flags, Problem, Problems, callers, idempotency, parse,
+        source::{Reported, Source},
+        traces,
+    },
+    http_client::{HttpClientConfig, NoProxy, ProxyUrl},
+    server::DrainConfig,
+    telemetry::{LogConfig, LogFormat},
+};
 
 /// A configuration, with how it came about.
 #[derive(Debug)]
@@ -172,9 +177,11 @@ fn upstream(source: &mut Source, http_is_allowed: bool) -> Result<UpstreamConfig
         attempt_timeout: attempt_timeout?,
         create_timeout: create_timeout?,
         http: http?,
-        ca_file: ca_file?,
-        proxy: proxy?,
-        no_proxy: no_proxy?.unwrap_or_default(),
+        client: HttpClientConfig {
+            ca_file: ca_file?,
+            proxy: proxy?,
+            no_proxy: no_proxy?.unwrap_or_default(),
+        },
     })
 }
 

@@ -11,13 +11,14 @@ use reqwest::Url;
 use secrecy::zeroize::Zeroizing;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::{
-    LogFormat, UpstreamHttp,
-    small_file::{self, ReadError},
-};
 use crate::{
     domain::{AllowedSandboxes, Invalid, SandboxName},
-    service::SearchFirst,
+    exactly_once::SearchFirst,
+};
+use crate::{
+    http_client::HttpVersion,
+    secret::small_file::{self, ReadError},
+    telemetry::LogFormat,
 };
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Invalid> {
@@ -169,10 +170,10 @@ fn url_with_path(text: &str, http_is_allowed: bool, path: &str, adobe: &str) -> 
     Ok(url)
 }
 
-pub(super) fn upstream_http(text: &str) -> Result<UpstreamHttp, Invalid> {
+pub(super) fn upstream_http(text: &str) -> Result<HttpVersion, Invalid> {
     match text {
-        "http1" => Ok(UpstreamHttp::Http1),
-        "http2" => Ok(UpstreamHttp::Http2),
+        "http1" => Ok(HttpVersion::Http1),
+        "http2" => Ok(HttpVersion::Http2),
         _ => Err(Invalid::from("must be http1 or http2")),
     }
 }
@@ -200,11 +201,8 @@ pub(super) fn word(text: &str) -> Result<String, Invalid> {
         .ok_or_else(|| Invalid::from("must be visible ASCII characters without spaces"))
 }
 
-/// A bundle of every public authority is a quarter of it.
-pub(crate) const MOST_CA_BYTES: u64 = 1 << 20;
-
 fn content(path: &str) -> Result<Zeroizing<Vec<u8>>, Invalid> {
-    small_file::read(Path::new(path), MOST_CA_BYTES).map_err(|error| match error {
+    small_file::read(Path::new(path), crate::http_client::MOST_CA_BYTES).map_err(|error| match error {
         ReadError::Unreadable(error) => {
             Invalid::from(format!("the file cannot be read: {error}; it must exist and be readable"))
         }
@@ -448,7 +446,7 @@ mod tests {
 
     #[test]
     fn choices_name_what_can_be_chosen() {
-        assert_eq!(upstream_http("http2"), Ok(UpstreamHttp::Http2));
+        assert_eq!(upstream_http("http2"), Ok(HttpVersion::Http2));
         refused(upstream_http("h2"), "http1 or http2");
         assert_eq!(log_format("json"), Ok(LogFormat::Json));
         refused(log_format("JSON"), "text or json");

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use secrecy::ExposeSecret as _;
+
+use crate::secret::{Secret, small_file};
+
 /// What is wrong with the text of a setting, and what to do, where it is no value yet.
 pub(super) fn problem(text: &str) -> Option<Cow<'static, str>> {
     let is_any = |text: &str| is_variable(text) || text.split(DELIMITERS).any(is_loud_variable);
@@ -17,6 +21,20 @@ pub(super) fn problem(text: &str) -> Option<Cow<'static, str>> {
 /// The same where all of the text is no value yet.
 pub(super) fn problem_of_all(text: &str) -> Option<Cow<'static, str>> {
     find(text, is_between, |text| is_variable(text) || is_loud_variable(text)).map(Cow::from)
+}
+
+/// What is wrong with the value of a secret setting, or with the content of its file.
+pub(super) fn problem_of_secret(secret: &Secret, setting: &str) -> Option<Cow<'static, str>> {
+    // A part of a secret that was drawn at random may look like one.
+    let is_url = setting.ends_with("_URL");
+    let problem = if is_url { problem } else { problem_of_all };
+    match secret {
+        Secret::Value(value) => problem(value.expose_secret()),
+        Secret::File(path) => {
+            let content = small_file::read(path, Secret::MAX_BYTES).ok()?;
+            problem(str::from_utf8(&content).ok()?)
+        }
+    }
 }
 
 /// Whether a text is of some kind.

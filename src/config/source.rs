@@ -9,14 +9,17 @@ use std::{
 
 use secrecy::SecretString;
 
-use super::{
-    Problem, Secret,
-    effective::{Effective, Origin},
-    placeholder, service_link,
-    setting::{self, Fallback, SETTINGS, Setting},
-    traces,
-};
 use crate::domain::Invalid;
+use crate::{
+    config::{
+        Problem,
+        effective::{Effective, Origin},
+        placeholder, service_link,
+        setting::{self, Fallback, SETTINGS, Setting},
+        traces,
+    },
+    secret::Secret,
+};
 
 /// What the command line sets, by the name of the setting.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -131,7 +134,7 @@ impl Source {
         };
         self.read.record(name, "[redacted]".to_owned(), origin);
         // Before it is called no word: the fix is another one.
-        if let Some(problem) = secret.placeholder(name) {
+        if let Some(problem) = placeholder::problem_of_secret(&secret, name) {
             return Err(self.report(name, problem));
         }
         match secret.read() {

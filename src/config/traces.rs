@@ -15,52 +15,10 @@ use super::{
     parse::{ca_file, pem_file},
     source::Source,
 };
-use crate::domain::Invalid;
-
-/// Where traces are exported to, and how.
-#[derive(Clone, Debug)]
-pub struct TracesConfig {
-    /// How spans are transported.
-    pub protocol: TracesProtocol,
-    /// The collector's URL; with OTLP over HTTP that of its traces.
-    pub endpoint: Url,
-    /// Sent with each export, and marked as sensitive.
-    pub headers: HeaderMap,
-    /// Whether exports are compressed.
-    pub is_gzipped: bool,
-    /// The longest an export takes.
-    pub timeout: Duration,
-    /// The authority of the collector's certificate, where it is not one of the system.
-    pub authority: Option<PathBuf>,
-    /// The certificate that the collector is shown, and its key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// Which traces are recorded.
-    pub sampler: Sampler,
-    /// How spans are collected for an export.
-    pub batch: BatchConfig,
-    /// Whether the environment names the service.
-    pub names_service: bool,
-}
-
-/// How spans are transported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TracesProtocol {
-    /// OTLP over gRPC.
-    Grpc,
-    /// OTLP over HTTP, as protobuf.
-    Http,
-}
-
-/// How spans are collected for an export.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchConfig {
-    /// The spans that wait for an export at most.
-    pub queue_size: usize,
-    /// The spans of one export at most.
-    pub export_size: usize,
-    /// The time between two exports.
-    pub delay: Duration,
-}
+use crate::{
+    domain::Invalid,
+    telemetry::{BatchConfig, TracesConfig, TracesProtocol},
+};
 
 pub(super) const PREFIX: &str = "OTEL_";
 

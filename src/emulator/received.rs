@@ -183,7 +183,7 @@ pub(super) mod tests {
     use http::Request;
 
     /// A request as if it had arrived.
-    pub(in crate::emulator) fn request(
+    pub(crate) fn request(
         method: &str,
         target: &str,
         headers: &[(&str, &str)],

@@ -203,10 +203,10 @@ fn etag(version: u32, unix_second: u64) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    pub(in crate::emulator) use connection::tests::named;
+    pub(crate) use connection::tests::named;
 
     /// A sandbox of an organization.
-    pub(in crate::emulator) fn tenant(sandbox: &str) -> Tenant {
+    pub(crate) fn tenant(sandbox: &str) -> Tenant {
         Tenant { org: "ORG@AdobeOrg".to_owned(), sandbox: sandbox.to_owned() }
     }
 

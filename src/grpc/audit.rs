@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{CallProgress, ConnectionId, Identity, Progress, RequestId, SandboxName},
-    service::Unheard,
+    exactly_once::Unheard,
     telemetry::AUDIT,
 };
 

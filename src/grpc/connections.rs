@@ -10,8 +10,8 @@ use super::{
     status::Subject,
 };
 use crate::{
+    adobe::FlowService,
     domain::{ConnectionRef, Sandboxes},
-    flow_service::FlowService,
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionService},
     service::{Listed, Service},
     telemetry::spans,

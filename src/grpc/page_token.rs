@@ -5,8 +5,8 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
+    adobe::PageToken,
     domain::{Invalid, InvalidReason, SandboxName},
-    flow_service::PageToken,
     service::Filter,
 };
 

@@ -27,8 +27,8 @@ use super::{
     layer::caller::Refused,
 };
 use crate::{
+    adobe::{Advice, Problem},
     domain::{CallProgress, Identity, Invalid, InvalidReason, Progress, SandboxNotAllowed, Stage},
-    flow_service::{Advice, Problem},
     proto::ViolationReason,
     telemetry::spans,
 };

@@ -12,10 +12,11 @@ use tokio::{
 
 use super::key_set::{InvalidKeySet, KeySet, LeftOut};
 use crate::{
-    config::{JwksSource, read_small_file},
-    error_chain::error_chain,
-    flow_service::{Cause, read_body},
+    error::{Cause, error_chain},
+    http_client::read_body,
+    jwt::JwksSource,
     metrics::Metrics,
+    secret::read_small_file,
 };
 
 /// A key is some 500 bytes.

@@ -9,24 +9,71 @@ mod http;
 use std::{
     error::Error,
     fmt,
+    path::PathBuf,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use ::http::HeaderMap;
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
-    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter},
 };
 use prometheus_client::metrics::counter::Counter;
+use reqwest::Url;
 use tokio::{
     runtime::Handle,
     time::{Instant, timeout},
 };
 
 use super::spans;
-use crate::config::{TracesConfig, TracesProtocol};
+
+/// Where traces are exported to, and how.
+#[derive(Clone, Debug)]
+pub struct TracesConfig {
+    /// How spans are transported.
+    pub protocol: TracesProtocol,
+    /// The collector's URL; with OTLP over HTTP that of its traces.
+    pub endpoint: Url,
+    /// Sent with each export, and marked as sensitive.
+    pub headers: HeaderMap,
+    /// Whether exports are compressed.
+    pub is_gzipped: bool,
+    /// The longest an export takes.
+    pub timeout: Duration,
+    /// The authority of the collector's certificate, where it is not one of the system.
+    pub authority: Option<PathBuf>,
+    /// The certificate that the collector is shown, and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Which traces are recorded.
+    pub sampler: Sampler,
+    /// How spans are collected for an export.
+    pub batch: BatchConfig,
+    /// Whether the environment names the service.
+    pub names_service: bool,
+}
+
+/// How spans are transported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TracesProtocol {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP over HTTP, as protobuf.
+    Http,
+}
+
+/// How spans are collected for an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchConfig {
+    /// The spans that wait for an export at most.
+    pub queue_size: usize,
+    /// The spans of one export at most.
+    pub export_size: usize,
+    /// The time between two exports.
+    pub delay: Duration,
+}
 
 /// How often the log says that spans cannot be exported.
 const INTERVAL: Duration = Duration::from_secs(60);

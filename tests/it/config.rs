@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use hubspot_connection_service::config::{Secret, SecretError};
+use hubspot_connection_service::secret::{Secret, SecretError};
 use secrecy::ExposeSecret as _;
 
 const GOOD: [(&str, &str); 2] = [("HCS_ORG_ID", "1234@AdobeOrg"), ("HCS_CLIENT_ID", "client")];

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "emulator")]
 mod altered_lists;
+mod architecture;
 #[cfg(feature = "emulator")]
 mod audit;
 #[cfg(feature = "emulator")]
@@ -29,7 +30,6 @@ mod emulator;
 mod errors;
 #[cfg(feature = "emulator")]
 mod explore;
-mod fuzz;
 #[cfg(feature = "emulator")]
 mod limits;
 #[cfg(feature = "emulator")]

@@ -9,9 +9,10 @@ use std::{
 
 use axum::{body::Bytes, http::HeaderMap};
 use hubspot_connection_service::{
-    config::{Config, Flags, LogFormat},
+    config::{Config, Flags},
     emulator,
     proto::ListHubSpotConnectionsRequest,
+    telemetry::LogFormat,
 };
 use tokio_util::task::AbortOnDropHandle;
 

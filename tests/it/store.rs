@@ -25,7 +25,10 @@ use hubspot_connection_service::{
         Description, Etag, HubSpotCredentials, NewConnection, RequestId, SandboxName, TestReport,
         Verification,
     },
-    idempotency::{FingerprintKeys, Fingerprints, Holder, Lease, Origin, Outcome},
+    exactly_once::{
+        FingerprintKeys, Fingerprints,
+        store::{Holder, Lease, Origin, Outcome},
+    },
 };
 
 use self::{redis_server::RedisServer, subject::Subject};

@@ -9,14 +9,14 @@ mod sockets;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
+    adobe::{
+        CreateError, FlowService, HttpFlowService, Identity, Ims, Pass, ReadyToken, Timeouts, TokenSource,
+    },
     domain::{
         ConnectionName, CreatedConnection, Credential, Description, HubSpotCredentials, NewConnection,
         Progress, RequestId, SandboxName,
     },
     emulator::{self, Action, Emulator, Fault, Route},
-    flow_service::{
-        CreateError, FlowService, HttpFlowService, Identity, Ims, Pass, ReadyToken, Timeouts, TokenSource,
-    },
     metrics::UpstreamMetrics,
 };
 use reqwest::{Client, Url};
@@ -126,8 +126,8 @@ fn client_of(address: SocketAddr) -> HttpFlowService {
     flow_service(client(), &format!("http://{address}"), emulator::CLIENT_ID, tokens, TIMEOUTS)
 }
 
-fn secret(value: &str) -> hubspot_connection_service::config::Secret {
-    hubspot_connection_service::config::Secret::Value(value.to_owned().into())
+fn secret(value: &str) -> hubspot_connection_service::secret::Secret {
+    hubspot_connection_service::secret::Secret::Value(value.to_owned().into())
 }
 
 fn progress() -> Arc<Progress> {

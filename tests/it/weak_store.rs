@@ -1,6 +1,6 @@
 //! What a service reports of a store that may forget, or cannot be used.
 
-use hubspot_connection_service::idempotency::Weakness;
+use hubspot_connection_service::exactly_once::store::Weakness;
 use tonic::Code;
 
 use crate::{

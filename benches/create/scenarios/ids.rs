@@ -1,6 +1,6 @@
 //! What many remembered request ids cost.
 
-use hubspot_connection_service::idempotency::CAPACITY;
+use hubspot_connection_service::exactly_once::store::CAPACITY;
 
 use crate::{
     Bench, Report,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tonic::{Code, Request, Status, transport::Channel};
 
 use super::tour::{Client, creation, show_created};
-use crate::{domain::RequestId, error_chain::error_chain};
+use crate::{domain::RequestId, error::error_chain};
 
 /// What a service may take to start, with everything that it needs.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
-use super::{
-    super::{Config, Flags, Loaded, LogFormat},
-    *,
+use super::*;
+use crate::{
+    config::{Config, Flags, Loaded},
+    telemetry::LogFormat,
 };
 
 fn load(variables: &[(&str, &str)]) -> Loaded {

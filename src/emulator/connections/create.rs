@@ -19,7 +19,7 @@ use crate::emulator::{
 ///
 /// # Errors
 /// What the Flow Service answers to the first thing that is wrong with the body.
-pub(in crate::emulator) fn create(
+pub(crate) fn create(
     request: &ReceivedRequest,
     tenant: &Tenant,
     store: &mut Store,

@@ -15,7 +15,7 @@ use crate::emulator::{
 /// # Errors
 /// 404 in the legacy shape for an unknown ID, 400 for a state that does not allow it and while
 /// flows use the connection.
-pub(in crate::emulator) fn delete(
+pub(crate) fn delete(
     request: &ReceivedRequest,
     id: &str,
     tenant: &Tenant,

@@ -23,7 +23,7 @@ const PARAMETERS: [&str; 6] =
 /// # Errors
 /// 404 in the legacy shape for an unknown connection; 400 for query parameters that are unknown,
 /// missing, empty or invalid, and for an unknown table.
-pub(in crate::emulator) fn explore(
+pub(crate) fn explore(
     request: &ReceivedRequest,
     id: &str,
     tenant: &Tenant,

@@ -20,7 +20,7 @@ const DEFAULT_LIMIT: usize = 20;
 ///
 /// # Errors
 /// What the Flow Service answers to query parameters that it does not know or understand.
-pub(in crate::emulator) fn list(
+pub(crate) fn list(
     request: &ReceivedRequest,
     tenant: &Tenant,
     store: &Store,

@@ -17,7 +17,7 @@ use crate::emulator::{
 /// # Errors
 /// What the Flow Service answers to the first thing that is wrong; which of several comes first is
 /// not documented.
-pub(in crate::emulator) fn patch(
+pub(crate) fn patch(
     request: &ReceivedRequest,
     id: &str,
     tenant: &Tenant,

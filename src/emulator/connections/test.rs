@@ -17,7 +17,7 @@ use crate::emulator::{
 ///
 /// # Errors
 /// 1451-400 for any query parameter, 404 in the legacy shape for an unknown ID.
-pub(in crate::emulator) fn test(
+pub(crate) fn test(
     request: &ReceivedRequest,
     id: &str,
     tenant: &Tenant,

@@ -136,12 +136,12 @@ impl Connection {
 }
 
 #[cfg(test)]
-pub(in crate::emulator) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::emulator::{spec::HUBSPOT, store::Store};
 
     /// A HubSpot connection to create.
-    pub(in crate::emulator) fn named(name: &str) -> NewConnection {
+    pub(crate) fn named(name: &str) -> NewConnection {
         let param = |param: &crate::emulator::spec::Param| {
             (param.name.to_owned(), SecretString::from(format!("canary-{}", param.name)))
         };

@@ -15,7 +15,7 @@ const DEFAULT_PAGE_SIZE: u8 = 50;
 const LARGEST_PAGE_SIZE: u8 = 100;
 
 /// Turns the fields that name a connection into where it is.
-pub(in crate::grpc) fn connection(
+pub(crate) fn connection(
     id: &str,
     sandbox_name: &str,
     sandboxes: &Sandboxes,
@@ -29,7 +29,7 @@ pub(in crate::grpc) fn connection(
 
 /// What is asked for by a request to list connections.
 #[derive(Debug)]
-pub(in crate::grpc) enum List {
+pub(crate) enum List {
     /// The connections.
     Page(ListHubSpotConnections),
     /// Their number, of all or of those that the filters select.
@@ -37,7 +37,7 @@ pub(in crate::grpc) enum List {
 }
 
 /// Turns a request to list connections into the command.
-pub(in crate::grpc) fn list(
+pub(crate) fn list(
     request: proto::ListHubSpotConnectionsRequest,
     sandboxes: &Sandboxes,
 ) -> Result<List, Error> {
@@ -87,7 +87,7 @@ fn parse_page_size(page_size: i32) -> Result<u8, Invalid> {
 }
 
 /// Turns a request to change a connection into the command.
-pub(in crate::grpc) fn update(
+pub(crate) fn update(
     request: proto::UpdateHubSpotConnectionRequest,
     sandboxes: &Sandboxes,
 ) -> Result<UpdateHubSpotConnection, Error> {
@@ -115,7 +115,7 @@ pub(in crate::grpc) fn update(
 }
 
 /// Turns a request for a table into where it is.
-pub(in crate::grpc) fn table(
+pub(crate) fn table(
     request: &proto::GetHubSpotTableRequest,
     sandboxes: &Sandboxes,
 ) -> Result<(ConnectionRef, TablePath), Error> {
@@ -132,7 +132,7 @@ pub(in crate::grpc) fn table(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::AllowedSandboxes, flow_service::PageToken, grpc::convert::violated};
+    use crate::{adobe::PageToken, domain::AllowedSandboxes, grpc::convert::violated};
 
     fn sandboxes() -> Sandboxes {
         Sandboxes::new(SandboxName::parse("prod").unwrap(), AllowedSandboxes::Any).unwrap()

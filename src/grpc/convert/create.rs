@@ -12,7 +12,7 @@ use crate::{
 
 /// What is asked for.
 #[derive(Debug)]
-pub(in crate::grpc) enum Create {
+pub(crate) enum Create {
     /// A connection.
     Command(CreateHubSpotConnection),
     /// To know whether it could be created.
@@ -20,7 +20,7 @@ pub(in crate::grpc) enum Create {
 }
 
 /// Turns a request to create a connection into the command.
-pub(in crate::grpc) fn create(
+pub(crate) fn create(
     request: proto::CreateHubSpotConnectionRequest,
     sandboxes: &Sandboxes,
 ) -> Result<Create, Error> {

@@ -16,21 +16,21 @@ const LEAST_SPARE: usize = 16;
 
 /// Who is let in.
 #[derive(Debug)]
-pub(in crate::grpc) struct Admission {
+pub(crate) struct Admission {
     calls: Bulkhead,
     creations: Semaphore,
 }
 
 impl Admission {
     /// Every call but a creation takes its place here.
-    pub(in crate::grpc) fn new(calls: Bulkhead) -> Self {
+    pub(crate) fn new(calls: Bulkhead) -> Self {
         let most = calls.most();
         let creations = most.saturating_add((most / 4).max(LEAST_SPARE)).min(Semaphore::MAX_PERMITS);
         Self { calls, creations: Semaphore::new(creations) }
     }
 }
 
-pub(in crate::grpc) async fn admission(
+pub(crate) async fn admission(
     (admission, metrics): (&Admission, &CallMetrics),
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,

@@ -24,7 +24,7 @@ use crate::{
     telemetry::{propagation, spans},
 };
 
-pub(in crate::grpc) async fn call_log(
+pub(crate) async fn call_log(
     metrics: &Arc<CallMetrics>,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
@@ -68,8 +68,7 @@ pub(in crate::grpc) async fn call_log(
 }
 
 /// The methods of the health service, which are not measured.
-pub(in crate::grpc) const PROBES: [&str; 2] =
-    ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
+pub(crate) const PROBES: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
 
 /// The start of a path: no method's is longer, and a caller can send anything.
 fn cut(path: &str) -> &str {
@@ -209,10 +208,7 @@ mod tests {
     use tracing::Span;
 
     use super::*;
-    use crate::{
-        config::{LogConfig, LogFormat},
-        telemetry::{self, testing::Captured},
-    };
+    use crate::telemetry::{self, LogConfig, LogFormat, testing::Captured};
 
     /// The lines that are logged for a call of this path, answered like this.
     async fn lines(filter: &str, path: &str, answer: fn() -> Response) -> Vec<Value> {

@@ -45,7 +45,7 @@ pub struct CallerCheck {
 
 /// Why a call is refused for its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::grpc) enum Refused {
+pub(crate) enum Refused {
     /// There is no token.
     NoToken,
     /// There is no certificate.
@@ -61,7 +61,7 @@ pub(in crate::grpc) enum Refused {
 
 impl Refused {
     /// One word for it.
-    pub(in crate::grpc) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::KeysUnavailable => "keys_unavailable",
             Self::NoToken => "no_token",
@@ -73,7 +73,7 @@ impl Refused {
     }
 }
 
-pub(in crate::grpc) async fn caller(
+pub(crate) async fn caller(
     check: &CallerCheck,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
@@ -125,7 +125,7 @@ fn method(path: &str) -> Option<&str> {
 }
 
 /// What a method that writes is called in the audit trail.
-pub(in crate::grpc) fn write(path: &str) -> Option<&'static str> {
+pub(crate) fn write(path: &str) -> Option<&'static str> {
     match method(path)? {
         "CreateHubSpotConnection" => Some("create"),
         "UpdateHubSpotConnection" => Some("update"),
@@ -154,7 +154,7 @@ impl From<NotAccepted> for Refused {
 
 impl CallerCheck {
     /// Whether callers must say who they are.
-    pub(in crate::grpc) fn asks(&self) -> bool {
+    pub(crate) fn asks(&self) -> bool {
         self.tokens.is_some() || self.certificates
     }
 

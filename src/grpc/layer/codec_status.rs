@@ -12,7 +12,7 @@ use crate::grpc::status;
 
 const DETAILS: &str = "grpc-status-details-bin";
 
-pub(in crate::grpc) async fn codec_status(
+pub(crate) async fn codec_status(
     max_message_size: usize,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,

@@ -14,7 +14,7 @@ const SENTENCE: &str = "This is a gRPC service: the content-type must be applica
                         proxy that translates them.\n";
 
 /// The answer to a request of another media type.
-pub(in crate::grpc) fn refuse_content_type(metrics: &Metrics, request: &Request) -> Option<Response> {
+pub(crate) fn refuse_content_type(metrics: &Metrics, request: &Request) -> Option<Response> {
     if request.headers().get(CONTENT_TYPE).is_some_and(|value| is_grpc(value).unwrap_or_default()) {
         return None;
     }

@@ -17,7 +17,7 @@ const TIMEOUT: &str = "grpc-timeout";
 /// what crosses a continent.
 const LONGEST_MARGIN: Duration = Duration::from_millis(100);
 
-pub(in crate::grpc) async fn deadline(
+pub(crate) async fn deadline(
     longest: Duration,
     mut request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
@@ -42,10 +42,10 @@ pub(in crate::grpc) async fn deadline(
 
 /// The deadline of a call, in the extensions of its request.
 #[derive(Clone, Debug)]
-pub(in crate::grpc) struct Deadline {
-    pub(in crate::grpc) at: Instant,
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
     /// Where the call notes how far it has come.
-    pub(in crate::grpc) progress: Arc<CallProgress>,
+    pub(crate) progress: Arc<CallProgress>,
 }
 
 /// Reads a timeout as gRPC writes it: 1 to 8 digits and a unit.

@@ -18,7 +18,7 @@ use crate::{
     server::{Ending, Endless},
 };
 
-pub(in crate::grpc) async fn drain(
+pub(crate) async fn drain(
     stopping: &CancellationToken,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,

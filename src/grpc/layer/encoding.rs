@@ -8,7 +8,7 @@ const ENCODING: &str = "grpc-encoding";
 const SUPPORTED: [&[u8]; 2] = [b"gzip", b"identity"];
 
 /// The answer to a request whose message cannot be read.
-pub(in crate::grpc) fn refuse_encoding(metrics: &Metrics, request: &Request) -> Option<Response> {
+pub(crate) fn refuse_encoding(metrics: &Metrics, request: &Request) -> Option<Response> {
     let encoding = request.headers().get(ENCODING)?.as_bytes();
     if SUPPORTED.contains(&encoding) {
         return None;

@@ -10,7 +10,7 @@ const MOST_BYTES: usize = 16 * 1024;
 const FIELD: usize = 32;
 
 /// The answer to a request with too much of it.
-pub(in crate::grpc) fn refuse_metadata(metrics: &Metrics, request: &Request) -> Option<Response> {
+pub(crate) fn refuse_metadata(metrics: &Metrics, request: &Request) -> Option<Response> {
     let size: usize =
         request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum();
     if size <= MOST_BYTES && request.uri().path().len() <= MOST_BYTES {

@@ -7,9 +7,9 @@ use super::{
     upstream::{Consequence, call_failed, unrecognized},
 };
 use crate::{
+    adobe::{CallError, Problem, Refusal},
     domain::{CallProgress, ConnectionRef, SandboxName, TablePath},
-    error_chain::error_chain,
-    flow_service::{CallError, Problem, Refusal},
+    error::error_chain,
     service::{ConnectionError, DryRunError},
 };
 
@@ -18,7 +18,7 @@ const MAX_TABLE_CHARS: usize = 200;
 
 /// What a call was about.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::grpc) enum Subject<'a> {
+pub(crate) enum Subject<'a> {
     /// The connections of a sandbox.
     Sandbox(&'a SandboxName),
     /// Reading a connection.
@@ -67,7 +67,7 @@ impl Subject<'_> {
 }
 
 /// A call about connections that exist.
-pub(in crate::grpc) fn connection_failed(
+pub(crate) fn connection_failed(
     error: &ConnectionError,
     subject: Subject<'_>,
     progress: &CallProgress,
@@ -108,11 +108,7 @@ pub(in crate::grpc) fn connection_failed(
 }
 
 /// A creation that was only to be checked.
-pub(in crate::grpc) fn dry_run_failed(
-    error: &DryRunError,
-    sandbox: &SandboxName,
-    progress: &CallProgress,
-) -> Status {
+pub(crate) fn dry_run_failed(error: &DryRunError, sandbox: &SandboxName, progress: &CallProgress) -> Status {
     tracing::Span::current().record("cause", error_chain(error));
     let answer = match error {
         DryRunError::Call(error) => call_failed(error, sandbox, Consequence::None),

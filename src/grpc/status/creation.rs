@@ -10,10 +10,10 @@ use super::{
     },
 };
 use crate::{
+    adobe::CreateError,
     domain::{CheckState, ConnectionId, SandboxName, Stage, TestReport},
-    error_chain::error_chain,
-    flow_service::CreateError,
-    idempotency::{Field, StoreError},
+    error::error_chain,
+    exactly_once::{Field, store::StoreError},
     service::{self, Failure, RecordProblem},
 };
 
@@ -23,7 +23,7 @@ const MAX_CANDIDATES: usize = 20;
 const MOST_FOUND: usize = 200;
 
 /// A creation that did not succeed.
-pub(in crate::grpc) fn creation_failed(error: &service::Error) -> Status {
+pub(crate) fn creation_failed(error: &service::Error) -> Status {
     tracing::Span::current().record("cause", error_chain(error));
     let service::Error { request_id, generated, sandbox, failure } = error;
     match &**failure {

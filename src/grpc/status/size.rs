@@ -144,8 +144,8 @@ mod tests {
     use tonic::Code;
     use tonic_types::StatusExt as _;
 
-    use super::super::{Answer, Reason};
     use super::*;
+    use crate::grpc::status::{Answer, Reason};
 
     /// What an error takes in headers.
     fn sent(status: &Status) -> usize {

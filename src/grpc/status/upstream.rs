@@ -6,8 +6,8 @@ use tonic::Code;
 
 use super::{Answer, DEFAULT_RETRY, Reason};
 use crate::{
+    adobe::{CallError, Problem, Refusal, TokenError, TokenErrorKind},
     domain::{SandboxName, Stage},
-    flow_service::{CallError, Problem, Refusal, TokenError, TokenErrorKind},
 };
 
 /// What a failure leaves behind: a caller of something that writes has to know.

@@ -9,7 +9,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use crate::config::TracesConfig;
+use crate::telemetry::TracesConfig;
 
 pub(super) fn exporter(config: &TracesConfig) -> Result<SpanExporter, Box<dyn Error>> {
     let mut builder = SpanExporter::builder()

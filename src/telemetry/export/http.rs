@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::LastFailure;
-use crate::{config::TracesConfig, error_chain::error_chain, flow_service::read_body};
+use crate::{error::error_chain, http_client::read_body, telemetry::TracesConfig};
 
 /// A reply has no more than the number of the spans that the collector has refused, and why.
 const MAX_REPLY: usize = 64 * 1024;

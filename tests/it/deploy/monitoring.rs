@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use hubspot_connection_service::idempotency::{Outage, Weakness};
+use hubspot_connection_service::exactly_once::store::{Outage, Weakness};
 use serde_json::Value;
 
 use super::{

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
+    adobe::{
+        CallError, ConnectionPage, CreateError, FlowService, ListQuery, ListedConnection, PageToken, Problem,
+        Refusal,
+    },
     domain::{
         Column, Connection, ConnectionChanges, ConnectionId, ConnectionRef, ConnectionState,
         CreatedConnection, Etag, NewConnection, Progress, RequestId, SandboxName, StoredCredentials, Table,
         TablePath, reference::stored_description,
-    },
-    flow_service::{
-        CallError, ConnectionPage, CreateError, FlowService, ListQuery, ListedConnection, PageToken, Problem,
-        Refusal,
     },
 };
 use secrecy::ExposeSecret as _;

@@ -9,7 +9,7 @@ use std::{
 
 use hubspot_connection_service::{
     domain::{ConnectionId, CreatedConnection, RequestId},
-    idempotency::{
+    exactly_once::store::{
         CAPACITY, Claim, Keep, LEASE, Lease, MemoryStore, Moment, Origin, Recorded, Retention, Store,
         StoreError, Verdict,
     },

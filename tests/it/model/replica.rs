@@ -7,8 +7,8 @@ use hubspot_connection_service::{
         CallProgress, ConnectionName, Credential, Description, HubSpotCredentials, NewConnection, RequestId,
         SandboxName, TestReport, Verification,
     },
-    idempotency::FingerprintKeys,
-    service::{CreateHubSpotConnection, Created, Error, Failure, Parts, Recovery, SearchFirst, Service},
+    exactly_once::{FingerprintKeys, Recovery, SearchFirst},
+    service::{CreateHubSpotConnection, Created, Error, Failure, Parts, Service},
 };
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 

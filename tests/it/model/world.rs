@@ -10,7 +10,7 @@ use std::{
 
 use hubspot_connection_service::{
     domain::{ConnectionId, RequestId},
-    service::Background,
+    exactly_once::Background,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{Claim, Fingerprint, Moment, StoreError};
+use hubspot_connection_service::exactly_once::{
+    Fingerprint,
+    store::{Claim, Moment, StoreError},
+};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);

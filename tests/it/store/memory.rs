@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{
+use hubspot_connection_service::exactly_once::store::{
     Keep, Lease, MemoryStore, Origin, Recorded, Store, StoreError,
 };
 

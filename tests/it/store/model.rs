@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{
+use hubspot_connection_service::exactly_once::store::{
     Claim, Keep, Lease, MemoryStore, Moment, Origin, Retention, Store as _,
 };
 use proptest::{prelude::*, test_runner::TestRunner};

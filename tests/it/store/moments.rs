@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{Claim, Keep, Lease, Moment, Origin};
+use hubspot_connection_service::exactly_once::store::{Claim, Keep, Lease, Moment, Origin};
 
 use super::{
     Subject, connection,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{Claim, Keep, Origin, Outage, RedisStore, Store, StoreError};
+use hubspot_connection_service::exactly_once::store::{
+    Claim, Keep, Origin, Outage, RedisStore, Store, StoreError,
+};
 use secrecy::SecretString;
 use tokio::{
     io::copy_bidirectional,

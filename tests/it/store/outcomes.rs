@@ -1,6 +1,6 @@
 //! What every store does with the outcome of a creation.
 
-use hubspot_connection_service::idempotency::{Keep, Origin, Outcome, Recorded, Verdict};
+use hubspot_connection_service::exactly_once::store::{Keep, Origin, Outcome, Recorded, Verdict};
 
 use super::{
     Subject, connection,

@@ -3,7 +3,7 @@
 
 use std::mem::discriminant;
 
-use hubspot_connection_service::idempotency::{
+use hubspot_connection_service::exactly_once::store::{
     Keep, Origin, Outage, Recorded, RedisStore, Store, StoreError,
 };
 use secrecy::SecretString;

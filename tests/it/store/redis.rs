@@ -6,7 +6,7 @@ mod memory;
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{Claim, RedisStore, Retention, Store, StoreError};
+use hubspot_connection_service::exactly_once::store::{Claim, RedisStore, Retention, Store, StoreError};
 use secrecy::SecretString;
 use tokio::{net::TcpListener, time::Instant};
 

@@ -13,7 +13,7 @@ use std::{
 
 use hubspot_connection_service::{
     domain::RequestId,
-    idempotency::{RedisStore, Retention},
+    exactly_once::store::{RedisStore, Retention},
 };
 use redis::{Client, Script, aio::MultiplexedConnection};
 #[cfg(feature = "emulator")]

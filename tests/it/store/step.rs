@@ -1,6 +1,6 @@
 //! The steps of a store as values, for tests that take each of them.
 
-use hubspot_connection_service::idempotency::{
+use hubspot_connection_service::exactly_once::store::{
     Claim, Keep, Lease, Origin, Recorded, Store, StoreError, Verdict,
 };
 

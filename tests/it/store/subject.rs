@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hubspot_connection_service::idempotency::{
+use hubspot_connection_service::exactly_once::store::{
     CAPACITY, Claim, Keep, LEASE, Lease, MemoryStore, Origin, Outcome, Recorded, RedisStore, Retention, Store,
 };
 use secrecy::SecretString;

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hubspot_connection_service::idempotency::{
-    Claim, Comparison, Field, FingerprintKeys, Keep, Lease, Recorded,
+use hubspot_connection_service::exactly_once::{
+    Comparison, Field, FingerprintKeys,
+    store::{Claim, Keep, Lease, Recorded},
 };
 use tokio::task::JoinSet;
 

@@ -1,6 +1,6 @@
 //! The table of steps: each one in every state, by every caller, whatever became of the lease.
 
-use hubspot_connection_service::idempotency::{Claim, Keep, Lease, Origin, Recorded};
+use hubspot_connection_service::exactly_once::store::{Claim, Keep, Lease, Origin, Recorded};
 
 use super::{
     Subject,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hubspot_connection_service::idempotency::{Outage, RedisStore, RedisTlsFiles, Store};
+use hubspot_connection_service::exactly_once::store::{Outage, RedisStore, RedisTlsFiles, Store};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hubspot_connection_service::{
     domain::{Check, CheckName, CheckState, ConnectionId, TestReport},
-    idempotency::{Keep, Lease, Outcome, Recorded, Verdict},
+    exactly_once::store::{Keep, Lease, Outcome, Recorded, Verdict},
 };
 use tokio::task::JoinSet;
 

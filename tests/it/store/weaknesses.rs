@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use hubspot_connection_service::idempotency::{
+use hubspot_connection_service::exactly_once::store::{
     CAPACITY, Claim, MemoryStore, RedisStore, Store, StoreError, Weakness,
 };
 use secrecy::SecretString;

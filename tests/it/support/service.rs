@@ -9,13 +9,14 @@ use std::{
 
 use hubspot_connection_service::{
     app::{App, Drained},
-    config::{Config, Flags, LogFormat},
+    config::{Config, Flags},
     emulator::{self, Emulator},
     grpc::SERVICE_NAME,
     proto::{
         CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
         hub_spot_connection_service_client::HubSpotConnectionServiceClient,
     },
+    telemetry::LogFormat,
 };
 use prost::Message as _;
 use serde_json::{Value, json};

@@ -2,9 +2,9 @@
 
 use http::{Version, header};
 use hubspot_connection_service::{
+    adobe::{CreateError, FlowService, ListQuery, NextStep, Refusal, Timeouts},
     domain::Stage,
     emulator,
-    flow_service::{CreateError, FlowService, ListQuery, NextStep, Refusal, Timeouts},
 };
 use reqwest::Client;
 use serde_json::json;

@@ -3,12 +3,12 @@
 use axum::{Router, extract::RawQuery, routing::get};
 use http::header;
 use hubspot_connection_service::{
-    domain::{Connection, ConnectionState, StoredCredentials},
-    emulator,
-    flow_service::{
+    adobe::{
         CallError, ConnectionPage, FlowService, HttpFlowService, ListQuery, ListedConnection, PageToken,
         Refusal, Timeouts,
     },
+    domain::{Connection, ConnectionState, StoredCredentials},
+    emulator,
 };
 use serde_json::{Value, json};
 use tokio::{

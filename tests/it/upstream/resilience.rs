@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::flow_service::{CallError, CreateError, FlowService, ListQuery};
+use hubspot_connection_service::adobe::{CallError, CreateError, FlowService, ListQuery};
 use serde_json::json;
 use tokio::time::{self, Instant};
 

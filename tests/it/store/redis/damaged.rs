@@ -1,6 +1,6 @@
 //! Records that this version cannot read: damaged, or written by a newer version.
 
-use hubspot_connection_service::idempotency::{Keep, Lease, Origin, RedisStore, Store};
+use hubspot_connection_service::exactly_once::store::{Keep, Lease, Origin, RedisStore, Store};
 use redis::aio::MultiplexedConnection;
 
 use crate::store::{

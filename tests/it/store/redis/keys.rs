@@ -1,6 +1,8 @@
 //! The keys in Redis, and what is in them.
 
-use hubspot_connection_service::idempotency::{Keep, Lease, Origin, Recorded, RedisStore, Store, Verdict};
+use hubspot_connection_service::exactly_once::store::{
+    Keep, Lease, Origin, Recorded, RedisStore, Store, Verdict,
+};
 use redis::AsyncTypedCommands as _;
 
 use crate::store::{

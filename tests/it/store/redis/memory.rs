@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::idempotency::{Claim, Holder, RedisStore, Store};
+use hubspot_connection_service::exactly_once::store::{Claim, Holder, RedisStore, Store};
 use redis::{AsyncTypedCommands as _, Script, aio::MultiplexedConnection};
 
 use crate::store::{
@@ -153,9 +153,9 @@ async fn a_clock_that_steps_back_makes_the_memory_no_older() {
 
 /// The script of a claim, as the store runs it.
 const CLAIM: &str = concat!(
-    include_str!("../../../../src/idempotency/redis/record.lua"),
-    include_str!("../../../../src/idempotency/redis/lease.lua"),
-    include_str!("../../../../src/idempotency/redis/claim.lua"),
+    include_str!("../../../../src/exactly_once/store/redis/record.lua"),
+    include_str!("../../../../src/exactly_once/store/redis/lease.lua"),
+    include_str!("../../../../src/exactly_once/store/redis/claim.lua"),
 );
 
 /// A claim by way of this server, for how long it remembers.

@@ -1,0 +1,348 @@
+//! The store in Redis, which replicas share and which outlasts a restart.
+//!
+//! For an organization, within one hash tag so that each step stays on one server:
+//!
+//! - `hcs:{ORG}:request:ID`: the record of a request id, a hash with an expiry;
+//! - `hcs:{ORG}:memory`: the server that holds the records, and since when it has forgotten nothing;
+//! - `hcs:{ORG}:check`: written and deleted again by each check of the server.
+//!
+//! Records may be lost: after a flush or an empty restart, with a failover to a replica that lags behind, and
+//! at any time where the server evicts. The first two show in `memory`, the last one in the
+//! `maxmemory-policy`, which has to be `noeviction`.
+
+mod connection;
+mod failure;
+mod inspected;
+mod inspection;
+mod scripts;
+mod tls;
+mod url;
+mod verdict;
+mod write_check;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use redis::{Script, ScriptInvocation};
+use secrecy::ExposeSecret as _;
+
+pub use self::tls::RedisTlsFiles;
+pub(crate) use self::url::RedisUrl;
+use self::{
+    connection::Connection, failure::Failure, inspection::Inspection, scripts::Scripts,
+    write_check::WriteCheck,
+};
+use crate::exactly_once::{
+    Fingerprint,
+    store::{
+        Claim, Keep, Lease, Moment, Origin, Outage, Outcome, Recorded, Retention, Store, StoreError, Verdict,
+        Weakness,
+    },
+};
+use crate::{
+    domain::{ConnectionId, CreatedConnection, Etag, Invalid, RequestId},
+    secret::Secret,
+};
+
+/// Keeps the records in Redis 5 or later, where a script may write after it has read the clock.
+pub struct RedisStore {
+    org: String,
+    retention: Retention,
+    connection: Connection,
+    scripts: Scripts,
+    /// Of the last check, or of a step that has failed since.
+    failure: Mutex<Option<Failure>>,
+}
+
+impl RedisStore {
+    /// A store for one organization. It connects with the first step, and again after a failure, so
+    /// that Redis need not be up yet. The URL is read again for each connection: its password may have
+    /// been replaced.
+    ///
+    /// # Errors
+    /// [`Invalid`] when the URL cannot be used, which it does not repeat.
+    pub fn connect(url: Secret, org: &str, retention: Retention) -> Result<Self, Invalid> {
+        let readable = url.read().map_err(|error| Invalid::from(error.to_string()))?;
+        RedisUrl::parse(readable.expose_secret())?;
+        let connection = Connection::new(url, WriteCheck::new(format!("hcs:{{{org}}}:check")));
+        Ok(Self {
+            org: org.to_owned(),
+            retention,
+            connection,
+            scripts: Scripts::new(),
+            failure: Mutex::default(),
+        })
+    }
+
+    /// The same with these files for TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: RedisTlsFiles) -> Self {
+        Self { connection: self.connection.with_tls(tls), ..self }
+    }
+
+    /// The same with another interval than a minute between two inspections of a server.
+    #[must_use]
+    pub fn inspected_every(self, interval: Duration) -> Self {
+        Self { connection: self.connection.inspected_every(interval), ..self }
+    }
+
+    /// What is wrong, where there is a [`Store::outage`]: what Redis says, and what to do.
+    pub fn failure(&self) -> Option<String> {
+        self.lock_failure().as_ref().map(ToString::to_string)
+    }
+
+    /// The call of a script with the keys and arguments of every step on a record.
+    fn on_record<'a>(&self, script: &'a Script, id: &RequestId) -> ScriptInvocation<'a> {
+        let mut step = script.key(format!("hcs:{{{}}}:request:{id}", self.org));
+        step.arg(milliseconds(self.retention.request_id));
+        step
+    }
+
+    /// The same with those of every step under a lease.
+    fn under_lease<'a>(&self, script: &'a Script, lease: &Lease, wall_ms: i64) -> ScriptInvocation<'a> {
+        let Lease { request_id, fingerprints, holder } = lease;
+        let mut step = self.on_record(script, request_id);
+        step.arg(format!("{:032x}", u128::from_be_bytes(*holder.as_bytes())));
+        step.arg(milliseconds(self.retention.lease)).arg(wall_ms);
+        step.arg(fingerprints.current.to_text());
+        step.arg(fingerprints.previous.as_ref().map(Fingerprint::to_text).unwrap_or_default());
+        step
+    }
+
+    async fn reply(&self, step: ScriptInvocation<'_>) -> Result<Vec<String>, StoreError> {
+        self.reply_of(|_| step).await
+    }
+
+    /// The same with a step that depends on the server.
+    async fn reply_of<'a>(
+        &self,
+        step: impl FnOnce(&Inspection) -> ScriptInvocation<'a>,
+    ) -> Result<Vec<String>, StoreError> {
+        self.connection.invoke(step).await.map_err(|failure| {
+            self.note_failed_step(&failure);
+            StoreError::Unavailable(Arc::new(failure))
+        })
+    }
+
+    /// A step that fails reports an outage before the next check does. One that succeeds ends none: it may
+    /// need less than a creation.
+    fn note_failed_step(&self, failure: &Failure) {
+        let mut noted = self.lock_failure();
+        // Its cause is logged once, and again with each check that finds another one.
+        if noted.is_none() {
+            log_outage(failure);
+            *noted = Some(failure.clone());
+        }
+    }
+
+    fn note_check(&self, checked: Result<(), Failure>) {
+        let mut noted = self.lock_failure();
+        // A check finds out more than a step, as which permission is missing.
+        let before = noted.as_ref().map(ToString::to_string);
+        match &checked {
+            Ok(()) if before.is_some() => tracing::info!("the idempotency store is back"),
+            Err(failure) if before != Some(failure.to_string()) => log_outage(failure),
+            Ok(()) | Err(_) => {}
+        }
+        *noted = checked.err();
+    }
+
+    fn lock_failure(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A step that either happens or finds the record in another state.
+    async fn held(&self, script: &Script, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        let reply = self.reply(self.under_lease(script, lease, wall_ms)).await?;
+        match words(&reply)[..] {
+            ["ok"] => Ok(()),
+            ["lease_lost"] => Err(StoreError::LeaseLost),
+            ref other => Err(unreadable(other)),
+        }
+    }
+}
+
+fn log_outage(failure: &Failure) {
+    tracing::error!(
+        error = %failure,
+        reason = failure.outage().name(),
+        "the idempotency store is down: nothing can be created"
+    );
+}
+
+/// A reply that says that the record cannot be read, or is none of the script.
+fn unreadable(reply: &[&str]) -> StoreError {
+    StoreError::Unreadable(match reply {
+        ["unreadable", problem] => (*problem).to_owned(),
+        _ => "a field of it is damaged".to_owned(),
+    })
+}
+
+#[async_trait::async_trait]
+impl Store for RedisStore {
+    fn outage(&self) -> Option<Outage> {
+        self.lock_failure().as_ref().map(Failure::outage)
+    }
+
+    fn weaknesses(&self) -> Vec<Weakness> {
+        self.connection.inspection().map(|inspection| inspection.weaknesses()).unwrap_or_default()
+    }
+
+    async fn check(&self) {
+        let checked = self.connection.check().await;
+        self.note_check(checked);
+    }
+
+    async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError> {
+        let mut step = self.under_lease(&self.scripts.claim, lease, wall_ms);
+        step.key(format!("hcs:{{{}}}:memory", self.org));
+        let reply = self
+            .reply_of(|inspection| {
+                step.arg(inspection.server()).arg(if inspection.may_forget() { "1" } else { "0" });
+                step
+            })
+            .await?;
+        let words = words(&reply);
+        let claim = match words[..] {
+            ["fresh", age] => duration(age).map(|remembers_for| Claim::Fresh { remembers_for }),
+            ["unknown", first, first_wall, last, last_wall] => moment(first, first_wall)
+                .zip(moment(last, last_wall))
+                .map(|(first_sent, last_sent)| Claim::Unknown { first_sent, last_sent }),
+            ["done", ago, wall, ref outcome @ ..] => outcome_of(outcome)
+                .zip(moment(ago, wall))
+                .map(|(outcome, done)| Claim::Done { outcome, done }),
+            ["other_content", stored, ref connection @ ..] => other_content(stored, connection),
+            ["in_progress", left] => duration(left).map(|retry_after| Claim::InProgress { retry_after }),
+            _ => None,
+        };
+        claim.ok_or_else(|| unreadable(&words))
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.renew, lease, 0).await
+    }
+
+    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        self.held(&self.scripts.begin_sending, lease, wall_ms).await
+    }
+
+    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        self.held(&self.scripts.resend, lease, wall_ms).await
+    }
+
+    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.not_created, lease, 0).await
+    }
+
+    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.outcome_unknown, lease, 0).await
+    }
+
+    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.distrust_clocks, lease, 0).await
+    }
+
+    async fn done(
+        &self,
+        lease: &Lease,
+        connection: &CreatedConnection,
+        origin: Origin,
+        keep: Keep,
+        wall_ms: i64,
+    ) -> Result<Recorded, StoreError> {
+        let mut step = self.under_lease(&self.scripts.done, lease, wall_ms);
+        step.arg(connection.id.as_str()).arg(connection.etag.as_str()).arg(origin.name());
+        step.arg(match keep {
+            Keep::Forget => "forget",
+            Keep::Remember => "remember",
+            Keep::RememberUnverified => "remember_unverified",
+        });
+        let reply = self.reply(step).await?;
+        let words = words(&reply);
+        let recorded = match words[..] {
+            ["ok"] => Some(Recorded::Done),
+            ["already", ref outcome @ ..] => outcome_of(outcome).map(Recorded::Already),
+            _ => None,
+        };
+        recorded.ok_or_else(|| unreadable(&words))
+    }
+
+    async fn verified(
+        &self,
+        request_id: &RequestId,
+        connection: &ConnectionId,
+        verdict: &Verdict,
+    ) -> Result<Verdict, StoreError> {
+        let [word, report] =
+            verdict::to_words(verdict).map_err(|error| StoreError::Unavailable(Arc::new(error)))?;
+        let mut step = self.on_record(&self.scripts.verified, request_id);
+        step.arg(connection.as_str()).arg(word).arg(report);
+        let reply = self.reply(step).await?;
+        let words = words(&reply);
+        let verdict = match words[..] {
+            ["ok"] => Some(verdict.clone()),
+            ["recorded", ref recorded @ ..] => verdict::from_words(recorded),
+            _ => None,
+        };
+        verdict.ok_or_else(|| unreadable(&words))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.release, lease, 0).await
+    }
+
+    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.held(&self.scripts.abandon, lease, 0).await
+    }
+}
+
+fn words(reply: &[String]) -> Vec<&str> {
+    reply.iter().map(String::as_str).collect()
+}
+
+fn duration(milliseconds: &str) -> Option<Duration> {
+    let milliseconds: i64 = milliseconds.parse().ok()?;
+    Some(Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default()))
+}
+
+fn moment(ago: &str, wall: &str) -> Option<Moment> {
+    let wall_ms = if wall.is_empty() { None } else { Some(wall.parse().ok()?) };
+    Some(Moment { store_ago_ms: ago.parse().ok()?, wall_ms })
+}
+
+fn other_content(stored: &str, connection: &[&str]) -> Option<Claim> {
+    let stored = Fingerprint::parse(stored)?;
+    let connection = match connection {
+        [] => None,
+        [id, ..] => Some(ConnectionId::parse(id).ok()?),
+    };
+    Some(Claim::OtherContent { stored, connection })
+}
+
+fn outcome_of(words: &[&str]) -> Option<Outcome> {
+    let [id, etag, origin, verdict @ ..] = words else { return None };
+    let connection = CreatedConnection { id: ConnectionId::parse(id).ok()?, etag: Etag::parse(etag).ok()? };
+    let verdict = match verdict {
+        [] => None,
+        words => Some(verdict::from_words(words)?),
+    };
+    Some(Outcome { connection, origin: Origin::parse(origin)?, verdict })
+}
+
+/// At least one, and a sum of a few of them is exact as a number of Lua.
+fn milliseconds(duration: Duration) -> u64 {
+    const A_CENTURY: u128 = 100 * 366 * 24 * 60 * 60 * 1000;
+    u64::try_from(duration.as_millis().clamp(1, A_CENTURY)).unwrap_or(1)
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("org", &self.org)
+            .field("retention", &self.retention)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! The targets of [`crate::fuzz`] that read what Adobe's side answers.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use crate::{
+    adobe::presentable::presentable,
+    adobe::{
+        Author, ConnectionPage, PageToken, PageTrail, Problem,
+        error_body::ErrorBody,
+        ims,
+        wire::{
+            Found, read_columns, read_connection, read_count, read_created, read_page, read_tables,
+            read_test, read_version, spec_drift,
+        },
+    },
+    error::Cause,
+    secret::redaction::without_tokens,
+};
+use crate::{
+    domain::ConnectionId,
+    error::error_chain,
+    fuzz::{SECRETS, assert_no_secret},
+};
+
+/// Panics where a text is not fit to be shown.
+fn assert_presentable(text: &str, most_chars: usize) {
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+    assert!(text.chars().count() <= most_chars, "{text:?}");
+}
+
+fn assert_quotes_nothing<T>(read: Result<T, Cause>) -> Option<T> {
+    read.map_err(|error| assert_no_secret(&error_chain(&*error))).ok()
+}
+
+/// What is shown of an error is short, printable and free of the secrets that went out, and only an object
+/// counts as an error of theirs.
+pub(crate) fn error_body(bytes: &[u8]) {
+    let is_recognized = |body: &ErrorBody| body.author != Author::Unrecognized;
+    assert_object(bytes, Some(ErrorBody::parse(400, bytes)).filter(is_recognized).as_ref());
+    let Problem { status: _, author: _, code, message, request_id, flows } =
+        presentable(400, ErrorBody::parse(400, bytes), None, &SECRETS);
+    let texts = [(code, 40), (message, 1000), (request_id, 101)];
+    let flows = flows.into_iter().map(|id| (Some(id), 100));
+    let mut number = 0;
+    for (text, most_chars) in texts.into_iter().chain(flows) {
+        number += 1;
+        let text = text.unwrap_or_default();
+        assert_presentable(&text, most_chars);
+        assert_no_secret(&text);
+    }
+    assert!(number <= 3 + 20);
+
+    let text = String::from_utf8_lossy(bytes);
+    let once = without_tokens(&text);
+    assert_eq!(without_tokens(&once), once);
+}
+
+/// Panics where something was read out of what is no object.
+fn assert_object<T>(bytes: &[u8], read: Option<&T>) {
+    if let Ok(body) = serde_json::from_slice::<Value>(bytes) {
+        assert!(body.is_object() || read.is_none(), "{body}");
+    }
+}
+
+/// Every item of a list is on its page, the name of the next page can be asked for, only what says that
+/// there is none is the last one, and of the credentials in a page nothing is kept but that they are there.
+pub(crate) fn page(bytes: &[u8]) {
+    assert_object(bytes, assert_quotes_nothing(read_count(bytes)).as_ref());
+    let page = assert_quotes_nothing(read_page(bytes));
+    assert_object(bytes, page.as_ref());
+    let Some(page) = page else { return };
+    let mut trail = PageTrail::default();
+    assert_quotes_nothing(trail.follow(&page));
+    // The same page once more does not go on.
+    assert!(page.items.iter().all(|item| item.id.is_none()) || trail.follow(&page).is_err());
+    let ConnectionPage { items, next } = page;
+    if let Some(PageToken(token)) = &next {
+        assert!((1..=16 * 1024).contains(&token.len()));
+    }
+
+    // Of a field that comes twice this keeps the last one, so that both are read from what it makes.
+    let Ok(mut body) = serde_json::from_slice::<Value>(bytes) else { return };
+    assert_eq!(body["items"].as_array().map(Vec::len), Some(items.len()));
+    let link = &body["_links"]["next"];
+    let is_last = link.is_null() || link == "" || link["href"] == "";
+    assert_eq!(next.is_none(), is_last, "{link}");
+
+    let read = |body: &Value| read_page(body.to_string().as_bytes()).map(|page| page.items).ok();
+    let before = read(&body);
+    for item in body.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        for name in ["clientSecret", "accessToken", "refreshToken"] {
+            let secret = item.get_mut("auth").and_then(|auth| auth.get_mut("params")?.get_mut(name));
+            if let Some(Value::String(secret)) = secret
+                && !secret.is_empty()
+            {
+                *secret = "another".to_owned();
+            }
+        }
+    }
+    assert_eq!(read(&body), before);
+}
+
+/// A connection is the one that was asked for, and an object.
+pub(crate) fn connection(bytes: &[u8]) {
+    let id = ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").expect("a valid ID");
+    let found = assert_quotes_nothing(read_connection(bytes, &id));
+    assert_object(bytes, found.as_ref());
+    if let Some(Found::Connection(connection)) = found {
+        assert!(connection.id.as_str().eq_ignore_ascii_case(id.as_str()));
+    }
+    assert_object(bytes, assert_quotes_nothing(read_created(bytes)).as_ref());
+    assert_object(bytes, assert_quotes_nothing(read_version(bytes)).as_ref());
+}
+
+/// Every table can be asked for, and every column has a name.
+pub(crate) fn explore(bytes: &[u8]) {
+    assert_object(bytes, assert_quotes_nothing(read_test(bytes)).as_ref());
+    for table in assert_quotes_nothing(read_tables(bytes)).unwrap_or_default() {
+        assert!(!table.path.is_empty() && !table.name.is_empty());
+    }
+    for column in assert_quotes_nothing(read_columns(bytes)).unwrap_or_default() {
+        assert!(!column.name.is_empty());
+    }
+}
+
+/// What is told of a specification is fit to be shown: it ends up in the details of errors.
+pub(crate) fn spec(bytes: &[u8]) {
+    let drift = assert_quotes_nothing(spec_drift(bytes)).unwrap_or_default();
+    assert!(drift.len() <= 5);
+    for difference in drift {
+        assert_presentable(&difference, 201);
+    }
+}
+
+/// A token is renewed within its life, and is not shown; of a refusal no more than a code is.
+pub(crate) fn ims(bytes: &[u8]) {
+    let issued = ims::issued(bytes);
+    assert_object(bytes, issued.as_ref().ok());
+    match issued {
+        Ok(token) => {
+            assert!(!token.value.expose_secret().is_empty());
+            let lifetime = token.lifetime.expect("IMS says how long a token lives");
+            assert!(lifetime > Duration::ZERO && token.renew_after <= lifetime);
+            assert_no_secret(&format!("{token:?}"));
+        }
+        Err(error) => assert_no_secret(&format!("{error:?} {}", error_chain(&error))),
+    }
+    for status in [StatusCode::BAD_REQUEST, StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
+        let error = ims::refused(status, bytes, None);
+        assert_object(bytes, error.code.as_ref());
+        let code = error.code.as_deref().unwrap_or("none");
+        assert!(code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code:?}");
+        assert_no_secret(&format!("{error:?}"));
+    }
+}

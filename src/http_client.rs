@@ -1,0 +1,125 @@
+//! The HTTP client towards other servers: one place for what is switched on and off.
+
+mod no_proxy;
+mod proxy_url;
+
+use std::{path::PathBuf, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Certificate, Client, Proxy, Response, redirect, retry};
+
+pub use self::{no_proxy::NoProxy, proxy_url::ProxyUrl};
+use crate::{error::Cause, secret::read_small_file};
+
+/// How connections to other servers are opened.
+#[derive(Clone, Debug)]
+pub struct HttpClientConfig {
+    /// One more certificate authority to trust, in PEM form.
+    pub ca_file: Option<PathBuf>,
+    /// The egress proxy.
+    pub proxy: Option<ProxyUrl>,
+    /// The hosts that it does not serve.
+    pub no_proxy: NoProxy,
+}
+
+/// The HTTP version that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1, one connection for each call under way.
+    Http1,
+    /// HTTP/2, one connection for all calls.
+    Http2,
+}
+
+/// A bundle of every public authority is a quarter of it.
+pub(crate) const MOST_CA_BYTES: u64 = 1 << 20;
+
+/// Covers name resolution, TCP and TLS: a failure within it proves that nothing was sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Below the idle limits of common gateways (60 s and more): a connection that the other side closes
+/// just as it is used again loses a request, and nobody can tell whether it was carried out.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(25);
+/// Finds a dead HTTP/2 connection, which would otherwise take every call with it.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that sent data may stay unacknowledged; the create timeout if that is shorter.
+const LONGEST_UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// Builds a client. It verifies certificates, always; follows no redirect, which would carry the
+/// organization's headers elsewhere; repeats no request by itself; and knows no proxy but the
+/// configured one, whatever `HTTP_PROXY` and its like say.
+///
+/// # Errors
+/// Where the file of the additional certificate authority or the proxy cannot be used, or no
+/// certificate authorities are installed.
+pub fn http_client(
+    config: &HttpClientConfig,
+    version: HttpVersion,
+    longest_request: Duration,
+) -> Result<Client, Cause> {
+    let mut builder = Client::builder()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT);
+    // A creation counts as on its way from the moment when it is sent until the time for it is over, and
+    // only then begins the time within which it must show. The kernel goes on repeating what it was given,
+    // for a quarter of an hour, also after the socket was closed or the process has died: what arrives
+    // after the time is over would be a second connection.
+    #[cfg(target_os = "linux")]
+    {
+        builder = builder.tcp_user_timeout(longest_request.min(LONGEST_UNACKNOWLEDGED));
+    }
+    builder = match version {
+        HttpVersion::Http1 => builder.http1_only(),
+        HttpVersion::Http2 => builder
+            .http2_prior_knowledge()
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT),
+    };
+    builder = match &config.proxy {
+        Some(proxy) => {
+            // Fails where the proxy cannot be used; a custom one would go on without it.
+            Proxy::all(proxy.expose().clone())?;
+            let (proxy, no_proxy) = (proxy.expose().clone(), config.no_proxy.clone());
+            builder.proxy(Proxy::custom(move |url| (!no_proxy.covers(url)).then(|| proxy.clone())))
+        }
+        None => builder.no_proxy(),
+    };
+    if let Some(path) = &config.ca_file {
+        // As the configuration has read it.
+        let pem = read_small_file(path, MOST_CA_BYTES)?;
+        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&pem)?);
+    }
+    Ok(builder.build()?)
+}
+
+/// Reads a body of at most `limit` bytes.
+///
+/// # Errors
+/// When it is longer, or the connection ends before it does.
+pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Cause> {
+    let mut body = Bytes::new();
+    while let Some(chunk) = response.chunk().await.map_err(without_url)? {
+        if body.len() + chunk.len() > limit {
+            return Err(format!("the answer is longer than {limit} bytes").into());
+        }
+        // Most have one chunk.
+        body = if body.is_empty() { chunk } else { appended(body, &chunk) };
+    }
+    Ok(body)
+}
+
+fn appended(body: Bytes, chunk: &[u8]) -> Bytes {
+    let mut body = BytesMut::from(body);
+    body.extend_from_slice(chunk);
+    body.freeze()
+}
+
+/// The cause in an error of the client, for the log. URLs are left out: the configuration shows
+/// them, and one of a proxy can hold a password.
+pub(crate) fn without_url(error: reqwest::Error) -> Cause {
+    error.without_url().into()
+}

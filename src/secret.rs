@@ -1,0 +1,13 @@
+//! Secrets: types that cannot be printed, where they are read from, and what removes them from texts of
+//! other servers.
+
+pub(crate) mod redaction;
+pub(crate) mod search;
+pub(crate) mod small_file;
+mod source;
+
+pub(crate) use self::small_file::read as read_small_file;
+pub use self::{
+    small_file::ReadError as SmallFileError,
+    source::{Secret, SecretError},
+};

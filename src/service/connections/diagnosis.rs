@@ -1,0 +1,308 @@
+//! The use case: test a connection, and say which part of the way is broken.
+//!
+//! The Flow Service answers a test with one boolean. What comes before it on the way, and what should
+//! be possible after it, is checked as well.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::service::{ConnectionError, Service};
+use crate::{
+    adobe::redacted,
+    adobe::{CallError, FlowService, Problem, Refusal, TokenErrorKind},
+    domain::{
+        CallProgress, Check, CheckName, CheckState, Connection, ConnectionRef, ConnectionState,
+        HubSpotCredentials, Stage, TestReport,
+    },
+};
+
+/// How much earlier than its deadline the last step of a test ends.
+const ANSWERING: Duration = Duration::from_millis(100);
+
+/// What to do about a source that refuses.
+const SOURCE_CURE: &str = "check the credentials, and that the HubSpot application is still installed in the account; \
+                           UpdateHubSpotConnection replaces the credentials of a connection";
+
+/// Whether the source of a connection has certainly said that it does not accept the credentials. Other codes of
+/// a connector may stand for a time-out.
+pub(crate) fn is_no_of_source(refusal: Refusal, problem: &Problem) -> bool {
+    refusal == Refusal::Source && problem.code.is_some() && matches!(problem.status, 401 | 403)
+}
+
+/// What a test comes to.
+#[derive(Debug)]
+pub(crate) enum Diagnosis {
+    /// Every check that could be made was made.
+    Report {
+        report: TestReport,
+        /// What the Flow Service said, where it was asked and said it.
+        works: Option<bool>,
+    },
+    /// There is no such connection.
+    Missing,
+    /// Something cannot be told at the moment: the report has what was found before.
+    Undecided(TestReport, CallError),
+}
+
+impl<F: FlowService> Service<F> {
+    /// Tests a connection.
+    ///
+    /// # Errors
+    /// [`ConnectionError`], where the checks cannot be made. A check that fails is a result.
+    pub async fn test_hubspot_connection(
+        &self,
+        at: &ConnectionRef,
+        deadline: Instant,
+        call: &CallProgress,
+    ) -> Result<TestReport, ConnectionError> {
+        call.enter(Stage::Read);
+        let flow_service = &self.parts.flow_service;
+        let read = flow_service.get_connection(at, deadline).await;
+        match diagnose(flow_service, at, read, None, deadline).await {
+            Diagnosis::Report { report, works: _ } => Ok(report),
+            Diagnosis::Missing => Err(ConnectionError::NotFound),
+            Diagnosis::Undecided(_, error) => Err(ConnectionError::Call(error)),
+        }
+    }
+}
+
+/// Makes the checks, the first ones by what came of reading the connection. Where its `credentials`
+/// are at hand they are taken out of what the Flow Service says.
+pub(crate) async fn diagnose<F: FlowService>(
+    flow_service: &F,
+    at: &ConnectionRef,
+    read: Result<Option<Connection>, CallError>,
+    credentials: Option<&HubSpotCredentials>,
+    deadline: Instant,
+) -> Diagnosis {
+    let mut checks = Checks::default();
+    let said = Said { credentials };
+    match read {
+        Ok(Some(connection)) => {
+            checks.passed("Adobe gives this service an access token and accepts it");
+            checks.passed("this service may look into the sandbox");
+            if let Some(trouble) = trouble(connection.state) {
+                checks.failed(trouble);
+                return checks.report(None);
+            }
+            checks.passed("the connection is to HubSpot and ready for use");
+        }
+        Ok(None) | Err(CallError::OtherSource) => return Diagnosis::Missing,
+        Err(error) => return checks.stopped_by(error, &said),
+    }
+
+    match flow_service.test_connection(at, deadline).await {
+        Ok(true) => checks.passed("the Flow Service says that the connection works"),
+        Ok(false) => {
+            checks.failed(format!("the Flow Service says that the connection does not work: {SOURCE_CURE}"));
+            return checks.report(Some(false));
+        }
+        Err(error) if error.refusal() == Some(Refusal::NotFound) => return Diagnosis::Missing,
+        Err(CallError::Refused { refusal, problem }) if refusal != Refusal::OwnRequest => {
+            let cure = "check its credentials";
+            checks.failed(said.cannot("test the connection", refusal, &problem, cure));
+            return checks.report(is_no_of_source(refusal, &problem).then_some(false));
+        }
+        Err(CallError::Unavailable { problem: Some(problem), .. }) if problem.is_of_source() => {
+            checks.failed(said.source_fails(&problem));
+            return checks.report(None);
+        }
+        Err(error) => return Diagnosis::Undecided(checks.skipping_the_rest(), error),
+    }
+
+    // What was found is worth more to the caller than a deadline that was spent on the rest.
+    let answered_by = deadline.checked_sub(ANSWERING).unwrap_or(deadline);
+    match flow_service.list_tables(at, answered_by).await {
+        Ok(tables) if tables.is_empty() => {
+            checks.failed("HubSpot shows no tables: check the scopes of the HubSpot application")
+        }
+        Ok(tables) => checks.passed(format!("HubSpot shows its tables: {}", tables.len())),
+        Err(CallError::Refused { refusal, problem }) if refusal != Refusal::OwnRequest => {
+            let cure = "check the scopes of the HubSpot application, and the credentials";
+            checks.failed(said.cannot("list the tables", refusal, &problem, cure));
+        }
+        Err(CallError::Unavailable { problem: Some(problem), .. }) if problem.is_of_source() => {
+            checks.failed(said.source_fails(&problem));
+        }
+        Err(_) => checks.skipped("the tables cannot be listed at the moment: test the connection again"),
+    }
+    checks.report(Some(true))
+}
+
+/// The report on a connection of which nothing is known.
+pub(crate) fn untested(why: &str) -> TestReport {
+    let mut checks = Checks::default();
+    CheckName::ALL.iter().for_each(|_| checks.skipped(why));
+    TestReport { checks: checks.0 }
+}
+
+/// The report on a connection that was created and is gone.
+pub(crate) fn missing() -> TestReport {
+    let mut checks = Checks::default();
+    checks.passed("Adobe gives this service an access token and accepts it");
+    checks.passed("this service may look into the sandbox");
+    checks.failed("the connection does not exist any more: create another one");
+    checks.skipping_the_rest()
+}
+
+/// What keeps a connection in this state from being tested.
+fn trouble(state: Option<ConnectionState>) -> Option<String> {
+    match state {
+        // The Flow Service tells, whatever it calls the state.
+        Some(ConnectionState::Enabled) | None => None,
+        Some(state @ (ConnectionState::Initializing | ConnectionState::Updating)) => {
+            Some(format!("the connection is {}: wait until it is enabled, and test it again", state.name()))
+        }
+        Some(
+            state @ (ConnectionState::Disabled
+            | ConnectionState::Draft
+            | ConnectionState::Disabling
+            | ConnectionState::Deleting),
+        ) => Some(format!(
+            "the connection is {}, not enabled: enable it in Adobe Experience Platform, or create another one",
+            state.name()
+        )),
+    }
+}
+
+/// The checks that were made so far.
+#[derive(Default)]
+struct Checks(Vec<Check>);
+
+impl Checks {
+    fn passed(&mut self, message: impl Into<String>) {
+        self.add(CheckState::Passed, message.into());
+    }
+
+    fn failed(&mut self, message: impl Into<String>) {
+        self.add(CheckState::Failed, message.into());
+    }
+
+    fn skipped(&mut self, message: impl Into<String>) {
+        self.add(CheckState::Skipped, message.into());
+    }
+
+    /// The next one in the order of the checks.
+    fn add(&mut self, state: CheckState, message: String) {
+        let next = CheckName::ALL.get(self.0.len());
+        self.0.extend(next.map(|&name| Check { name, state, message }));
+    }
+
+    fn skipping_the_rest(mut self) -> TestReport {
+        let failed = self.0.iter().find(|check| check.state == CheckState::Failed);
+        let why = match failed {
+            Some(failed) => format!("not checked, because {} failed", failed.name.as_str()),
+            None => "not checked: the Flow Service cannot tell at the moment".to_owned(),
+        };
+        while self.0.len() < CheckName::ALL.len() {
+            self.skipped(why.clone());
+        }
+        TestReport { checks: self.0 }
+    }
+
+    fn report(self, works: Option<bool>) -> Diagnosis {
+        Diagnosis::Report { report: self.skipping_the_rest(), works }
+    }
+
+    /// A failure before anything is known of the connection: whose it is tells which check has failed.
+    fn stopped_by(mut self, error: CallError, said: &Said<'_>) -> Diagnosis {
+        if let CallError::Token(cause) = &error
+            && (!cause.may_pass()
+                || matches!(cause.kind, TokenErrorKind::TokenRefused | TokenErrorKind::SecretUnreadable))
+        {
+            let advice = cause.kind.advice();
+            self.failed(format!("{}{}: {}", advice.what, cause.said(), advice.cure));
+            return self.report(None);
+        }
+        if let CallError::TokenRefused { problem } = &error {
+            let advice = TokenErrorKind::TokenRefused.advice();
+            self.failed(format!("{} {}: {}", advice.what, said.words(problem), advice.cure));
+            return self.report(None);
+        }
+        // A source speaks of its connection, which this service must have come to.
+        if let Some(problem) = error.problem().filter(|problem| problem.is_of_source()) {
+            let finding = match &error {
+                CallError::Refused { refusal, problem } => {
+                    Some(said.cannot("read the connection", *refusal, problem, SOURCE_CURE))
+                }
+                CallError::Unavailable { .. } => Some(said.source_fails(problem)),
+                CallError::Token(_)
+                | CallError::BreakerOpen { .. }
+                | CallError::NoTokenInTime
+                | CallError::Unreachable(_)
+                | CallError::TokenRefused { .. }
+                | CallError::Throttled { .. }
+                | CallError::OtherSource
+                | CallError::Unrecognized { .. }
+                | CallError::Undecodable(_) => None,
+            };
+            if let Some(finding) = finding {
+                self.passed("Adobe gives this service an access token and accepts it");
+                self.passed("this service may look into the sandbox");
+                self.failed(finding);
+                return self.report(None);
+            }
+        }
+        if let CallError::Refused { refusal, problem } = &error {
+            let is_of_sandbox = matches!(refusal, Refusal::SandboxNotFound | Refusal::Permission);
+            if is_of_sandbox {
+                self.passed("Adobe gives this service an access token and accepts it");
+            }
+            if is_of_sandbox || *refusal == Refusal::Credentials {
+                self.failed(said.refused(*refusal, problem));
+                return self.report(None);
+            }
+        }
+        Diagnosis::Undecided(self.skipping_the_rest(), error)
+    }
+}
+
+/// What the Flow Service says, fit to be shown.
+struct Said<'a> {
+    credentials: Option<&'a HubSpotCredentials>,
+}
+
+impl Said<'_> {
+    /// An operator's affair, or somebody's who knows the sandbox.
+    fn refused(&self, refusal: Refusal, problem: &Problem) -> String {
+        let advice = refusal.advice();
+        format!("{} {}: {}", advice.what, self.words(problem), advice.cure)
+    }
+
+    /// What it means that the Flow Service does not do something with the connection: the same, or else
+    /// most likely an affair of the connection, with its own cure.
+    fn cannot(&self, what: &str, refusal: Refusal, problem: &Problem, cure: &str) -> String {
+        match refusal {
+            Refusal::Source => {
+                format!("the source of the connection refuses {}: {SOURCE_CURE}", self.words(problem))
+            }
+            Refusal::Credentials | Refusal::Permission | Refusal::SandboxNotFound | Refusal::OwnRequest => {
+                self.refused(refusal, problem)
+            }
+            Refusal::Request
+            | Refusal::NotFound
+            | Refusal::EtagMismatch
+            | Refusal::InUse
+            | Refusal::State => {
+                format!("the Flow Service cannot {what} {}: {cure}", self.words(problem))
+            }
+        }
+    }
+
+    /// The source of the connection fails, which need not last.
+    fn source_fails(&self, problem: &Problem) -> String {
+        let said = self.words(problem);
+        format!(
+            "the source of the connection fails {said}: test it again; where that does not help, {SOURCE_CURE}"
+        )
+    }
+
+    /// Its own words: only there can a credential be repeated.
+    fn words(&self, problem: &Problem) -> String {
+        match self.credentials {
+            Some(credentials) => redacted(&problem.said(), credentials),
+            None => problem.said(),
+        }
+    }
+}

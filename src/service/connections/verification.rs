@@ -1,0 +1,343 @@
+//! What follows a creation whose caller wants to know whether the connection works.
+//!
+//! The record of the connection says that its verification is pending, until a verdict is recorded.
+//! The first verdict stays, whichever replica comes to it, and only then is anything done about it: a
+//! connection is deleted again only by a process that finds it recorded as failed. A retry continues where
+//! the record says.
+//!
+//! Only a connection that is certainly this creation's is deleted, and only straight after a test that
+//! failed. That it is not found proves nothing while it may not be visible yet.
+
+use std::{error::Error, time::Duration};
+
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    adobe::redacted,
+    adobe::{CallError, FlowService},
+    domain::{
+        Connection, ConnectionRef, ConnectionState, CreatedConnection, Stage, TestReport, Verification,
+        reference::last_reference,
+    },
+    error::error_chain,
+    exactly_once::store::{Origin, Outcome, Verdict},
+    metrics::VerificationOutcome,
+};
+use crate::{
+    exactly_once::{Unheard, creation::Creation},
+    service::{
+        ConnectionError, Created, Failure,
+        connections::{
+            delete::{NotFound, delete},
+            diagnosis::{Diagnosis, diagnose, is_no_of_source, missing, untested},
+        },
+    },
+};
+
+/// How long a new connection may take to be established.
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How much earlier than its deadline the caller gets its response: that takes a step of the store.
+const RESPONDING: Duration = Duration::from_millis(500);
+/// How long that step may take.
+const RECORDING: Duration = Duration::from_millis(300);
+/// How long a connection is tested when no caller waits for it.
+const UNAWAITED_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection that does not work is tried to be deleted.
+const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
+
+const NO_REPLY: &str = "not checked: there was no reply";
+const NOT_SEEN: &str = "not checked: the new connection cannot be seen yet";
+
+/// A connection that was created, before it is known whether it works.
+pub(crate) struct Finished {
+    pub(crate) connection: CreatedConnection,
+    /// Whether it is an earlier creation's.
+    pub(crate) replayed: bool,
+    /// Where its verification stands; `None` where none was asked for.
+    pub(crate) verdict: Option<Verdict>,
+    /// How it is known which connection it is.
+    pub(crate) origin: Origin,
+    pub(crate) is_recorded: bool,
+    /// When it was recorded, at the latest.
+    pub(crate) recorded_at: Instant,
+}
+
+/// What came of testing a connection.
+struct Tested {
+    report: TestReport,
+    /// `None` where nothing definite came out.
+    works: Option<bool>,
+    /// Whether the Flow Service was asked. A connection that is gone does not work without a test.
+    is_by_test: bool,
+}
+
+impl Finished {
+    /// One that was recorded so long ago, at least.
+    pub(crate) fn replayed(outcome: Outcome, recorded_ago: Duration) -> Self {
+        let Outcome { connection, origin, verdict } = outcome;
+        let now = Instant::now();
+        let recorded_at = now.checked_sub(recorded_ago).unwrap_or(now);
+        Self { connection, replayed: true, verdict, origin, is_recorded: true, recorded_at }
+    }
+}
+
+impl<F: FlowService> Creation<F> {
+    /// Brings the verification to its end, where one was asked for.
+    pub(crate) async fn verified(&self, finished: Finished) -> Result<Created, Failure> {
+        let at =
+            ConnectionRef { sandbox: self.connection.sandbox.clone(), id: finished.connection.id.clone() };
+        self.known.created(&at, finished.recorded_at);
+        let Some(verdict) = finished.verdict.clone() else { return Ok(self.response(finished, None)) };
+        // In a box, so that only those creations take the memory for it that ask for it.
+        Box::pin(self.verify(at, finished, verdict)).await
+    }
+
+    fn response(&self, finished: Finished, test: Option<TestReport>) -> Created {
+        let Finished { connection, replayed, .. } = finished;
+        Created { request_id: self.request_id(), connection, replayed, test }
+    }
+
+    async fn verify(
+        &self,
+        at: ConnectionRef,
+        finished: Finished,
+        verdict: Verdict,
+    ) -> Result<Created, Failure> {
+        let mut has_just_failed = false;
+        let verdict = match verdict {
+            Verdict::Pending => {
+                // A caller that waited for a lost connection to be found waits for its test from here.
+                self.shared.running();
+                self.shared.progress.set_may_exist(true);
+                let Tested { report, works, is_by_test } = self.test(&at, &finished).await;
+                has_just_failed = works == Some(false) && is_by_test;
+                self.metrics.verified(match works {
+                    Some(true) => VerificationOutcome::Passed,
+                    Some(false) => VerificationOutcome::Failed,
+                    None => VerificationOutcome::Undecided,
+                });
+                let works = works.filter(|_| finished.is_recorded);
+                match self.decide(&at, report, works).await {
+                    Ok(verdict) => verdict,
+                    Err(report) => return self.undecided(finished, report),
+                }
+            }
+            verdict @ (Verdict::Passed(_) | Verdict::Failed(_) | Verdict::Deleted(_)) => verdict,
+        };
+        match (verdict, self.verification) {
+            (Verdict::Failed(report), Verification::Require) => {
+                Err(self.delete_again(&at, report, &finished, has_just_failed).await)
+            }
+            (Verdict::Deleted(report), Verification::Require) => {
+                Err(Failure::VerificationFailed { report, left_behind: None })
+            }
+            (
+                Verdict::Passed(report) | Verdict::Failed(report) | Verdict::Deleted(report),
+                Verification::None | Verification::Report | Verification::Require,
+            ) => Ok(self.response(finished, Some(report))),
+            (Verdict::Pending, _) => self.undecided(finished, untested(NO_REPLY)),
+        }
+    }
+
+    /// Records what the Flow Service has said; where it has said nothing definite, or that cannot be
+    /// recorded, returns the report.
+    async fn decide(
+        &self,
+        at: &ConnectionRef,
+        report: TestReport,
+        works: Option<bool>,
+    ) -> Result<Verdict, TestReport> {
+        let verdict = match works {
+            None => return Err(report),
+            Some(true) => Verdict::Passed(report.clone()),
+            Some(false) => Verdict::Failed(report.clone()),
+        };
+        let request_id = self.request_id();
+        // The response to the caller must not wait for a store that hangs.
+        match timeout(RECORDING, self.parts.store.verified(&request_id, &at.id, &verdict)).await {
+            Ok(Ok(verdict)) => Ok(verdict),
+            Ok(Err(error)) => {
+                tracing::warn!(error = error_chain(&error), %request_id, "could not record a verdict");
+                Err(report)
+            }
+            Err(_) => {
+                tracing::warn!(%request_id, "could not record a verdict in time");
+                Err(report)
+            }
+        }
+    }
+
+    /// What it comes to that nothing definite is known.
+    fn undecided(&self, finished: Finished, report: TestReport) -> Result<Created, Failure> {
+        match self.verification {
+            Verification::None | Verification::Report => Ok(self.response(finished, Some(report))),
+            Verification::Require => {
+                Err(Failure::VerificationPending { connection: finished.connection.id, report })
+            }
+        }
+    }
+
+    /// Deletes a connection that is recorded as one that does not work, if it certainly is the one that this
+    /// creation made and still does not work.
+    async fn delete_again(
+        &self,
+        at: &ConnectionRef,
+        report: TestReport,
+        finished: &Finished,
+        has_just_failed: bool,
+    ) -> Failure {
+        let deadline = Instant::now() + DELETION_TIMEOUT;
+        let flow_service = &self.parts.flow_service;
+        let not_found = self.not_found(finished);
+        let may_be_deleted = match flow_service.get_connection(at, deadline).await {
+            Ok(None) if not_found == NotFound::ProvesAbsence => return self.deleted(at, report).await,
+            Ok(None) => return Failure::VerificationPending { connection: at.id.clone(), report },
+            Ok(Some(connection)) if !self.may_delete(&connection, finished.origin) => Ok(false),
+            Ok(Some(_)) if has_just_failed => Ok(true),
+            Ok(Some(_)) => match flow_service.test_connection(at, deadline).await {
+                Err(CallError::Refused { refusal, problem }) if is_no_of_source(refusal, &problem) => {
+                    Ok(true)
+                }
+                tested => tested.map(|works| !works),
+            },
+            Err(error) => Err(error),
+        };
+        match may_be_deleted {
+            Ok(true) => {}
+            Ok(false) => return Failure::VerificationFailed { report, left_behind: Some(at.id.clone()) },
+            Err(error) => return self.left_behind(at, report, &error),
+        }
+        match delete(flow_service, at, not_found, deadline).await {
+            Ok(_) => {
+                self.known.deleted(at);
+                let (caller, request_id) = (self.caller.as_ref(), self.request_id());
+                (self.unheard)(&Unheard::Deleted { caller, at, request_id });
+                self.deleted(at, report).await
+            }
+            Err(error @ ConnectionError::OutcomeUnknown { .. })
+                if matches!(flow_service.get_connection(at, deadline).await, Ok(None)) =>
+            {
+                // Not finding it does not prove that.
+                let error = redacted(&error_chain(&error), &self.connection.credentials);
+                tracing::warn!(error, connection_id = %at.id, request_id = %self.request_id(), "a new connection that does not work may be deleted");
+                Failure::VerificationPending { connection: at.id.clone(), report }
+            }
+            Err(error) => self.left_behind(at, report, &error),
+        }
+    }
+
+    async fn deleted(&self, at: &ConnectionRef, report: TestReport) -> Failure {
+        let verdict = Verdict::Deleted(report.clone());
+        let recorded = self.parts.store.verified(&self.request_id(), &at.id, &verdict).await;
+        self.note(recorded.map(drop), "deleted a connection that does not work");
+        Failure::VerificationFailed { report, left_behind: None }
+    }
+
+    /// Whether a connection is certainly the one that this creation made: it has its reference, or without
+    /// references the Flow Service replied to the creation with its ID. One that was found without a record
+    /// may be older than this creation's verification.
+    fn may_delete(&self, connection: &Connection, origin: Origin) -> bool {
+        match origin {
+            Origin::Unrecorded => false,
+            Origin::Reply if !self.parts.recovery.references => true,
+            Origin::Reply | Origin::Search => {
+                connection.description.as_deref().and_then(last_reference) == Some(self.request_id())
+            }
+        }
+    }
+
+    /// What it means that the connection is not found.
+    fn not_found(&self, finished: &Finished) -> NotFound {
+        NotFound::of(finished.recorded_at, self.parts.retention.settled_after())
+    }
+
+    fn left_behind(&self, at: &ConnectionRef, report: TestReport, error: &(dyn Error + 'static)) -> Failure {
+        let request_id = self.request_id();
+        let error = redacted(&error_chain(error), &self.connection.credentials);
+        tracing::error!(error, connection_id = %at.id, %request_id, "could not delete a connection that does not work");
+        Failure::VerificationFailed { report, left_behind: Some(at.id.clone()) }
+    }
+
+    /// Tests the connection for as long as a caller waits for it.
+    async fn test(&self, at: &ConnectionRef, finished: &Finished) -> Tested {
+        let established_by = Instant::now() + ESTABLISHED_WITHIN;
+        loop {
+            let deadline = match self.awaited_until() {
+                deadline if deadline > Instant::now() => deadline,
+                // No caller waits any more, or soon: the result is for the next call.
+                _ => Instant::now() + UNAWAITED_TIMEOUT,
+            };
+            let tested = self.test_once(at, finished, established_by, deadline).await;
+            // A caller that waits longer may have joined since.
+            if tested.works.is_some() || self.awaited_until() <= deadline {
+                return tested;
+            }
+        }
+    }
+
+    /// When the caller who waits longest has to get its response.
+    fn awaited_until(&self) -> Instant {
+        self.shared.deadline() - RESPONDING
+    }
+
+    /// Waits until the connection is established, and tests it.
+    async fn test_once(
+        &self,
+        at: &ConnectionRef,
+        finished: &Finished,
+        established_by: Instant,
+        deadline: Instant,
+    ) -> Tested {
+        let progress = &self.shared.progress;
+        progress.enter(Stage::Verify);
+        let read = self.established(at, established_by, deadline).await;
+        progress.enter(Stage::Verify);
+        let credentials = Some(&self.connection.credentials);
+        let diagnosis = diagnose(&self.parts.flow_service, at, read, credentials, deadline).await;
+        let has_waited = Instant::now() + LONGEST_PAUSE >= established_by;
+        match diagnosis {
+            Diagnosis::Report { report, works } => Tested { report, works, is_by_test: true },
+            // One that was certainly visible, and is not found for so long, was deleted by somebody.
+            Diagnosis::Missing if has_waited && self.not_found(finished) == NotFound::ProvesAbsence => {
+                Tested { report: missing(), works: Some(false), is_by_test: false }
+            }
+            Diagnosis::Missing => Tested { report: untested(NOT_SEEN), works: None, is_by_test: false },
+            Diagnosis::Undecided(report, error) => {
+                let error = redacted(&error_chain(&error), &self.connection.credentials);
+                let request_id = self.request_id();
+                tracing::warn!(error, connection_id = %at.id, %request_id, "a new connection cannot be tested at the moment");
+                Tested { report, works: None, is_by_test: false }
+            }
+        }
+    }
+
+    /// Reads the connection until it is established, or it is not worth waiting any longer.
+    async fn established(
+        &self,
+        at: &ConnectionRef,
+        established_by: Instant,
+        deadline: Instant,
+    ) -> Result<Option<Connection>, CallError> {
+        let until = established_by.min(deadline);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let read = self.parts.flow_service.get_connection(at, deadline).await;
+            let may_change = match &read {
+                // What was just created need not be seen everywhere yet.
+                Ok(None) => true,
+                Ok(Some(connection)) => matches!(
+                    connection.state,
+                    Some(ConnectionState::Initializing | ConnectionState::Updating)
+                ),
+                Err(_) => false,
+            };
+            let is_worth_it = Instant::now() + pause < until;
+            if !may_change || !self.pauses(is_worth_it.then_some(pause)).await {
+                return read;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
