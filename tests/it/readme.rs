@@ -4,6 +4,26 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use hubspot_connection_service::config::SETTINGS;
 
+/// The codes of gRPC that are errors.
+pub(crate) const GRPC_CODES: [&str; 16] = [
+    "ABORTED",
+    "ALREADY_EXISTS",
+    "CANCELLED",
+    "DATA_LOSS",
+    "DEADLINE_EXCEEDED",
+    "FAILED_PRECONDITION",
+    "INTERNAL",
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "OUT_OF_RANGE",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNAUTHENTICATED",
+    "UNAVAILABLE",
+    "UNIMPLEMENTED",
+    "UNKNOWN",
+];
+
 const README: &str = include_str!("../../README.md");
 
 #[test]
