@@ -63,7 +63,7 @@
 //! | `mask_auth_params` | `false` | whether reading a connection masks its secrets |
 //! | `delete_status` | `204` | the status of a deletion, 204 or 202 |
 //! | `token_ttl` | `"24h"` | lifetime of access tokens issued from then on |
-//! | `flows` | `{}` | IDs of the flows that use a connection, by its ID: `{"CONNECTION_ID": ["FLOW_ID"]}`. Such a connection cannot be deleted |
+//! | `flows` | `{}` | IDs of the flows that use a connection, by its ID: `{"connection-id": ["flow-id"]}`. Such a connection cannot be deleted |
 //! | `auth_spec` | none | replaces the authentication part of HubSpot's connection specification: one object with `name` and `spec`, or an array of them |
 //!
 //! For example, to see a verification fail:

@@ -22,8 +22,8 @@ const ADDED: &str = "namespace";
 /// Metric → label → values, as the service exports them.
 type Exported = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// What a service with everything switched on exports after one creation.
-async fn exported() -> Exported {
+/// The metrics of a service with everything switched on after one creation.
+pub(crate) async fn scraped() -> String {
     let authority = Authority::new("authority");
     let server = authority.server(1);
     let files = Mount::new(&[
@@ -42,7 +42,7 @@ async fn exported() -> Exported {
     let caller = authority.client(&["caller.example.com"]);
     let mut client = TlsClient::new(&authority, Some(&caller)).client(service.grpc);
     client.create_hub_spot_connection(request()).await.unwrap();
-    parse(&metrics(service.admin).await)
+    metrics(service.admin).await
 }
 
 fn parse(scraped: &str) -> Exported {
@@ -83,7 +83,7 @@ fn queries(production: &Manifests) -> Vec<(String, String)> {
 #[tokio::test]
 async fn every_query_is_about_what_the_service_exports() {
     let Some(production) = Manifests::of("production") else { return };
-    let exported = exported().await;
+    let exported = parse(&scraped().await);
     let queries = queries(&production);
     assert!(queries.len() > 50);
     let expressions: Vec<_> = queries.iter().map(|(_, query)| query).collect();

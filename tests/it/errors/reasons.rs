@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hubspot_connection_service::proto;
 use prost_reflect::{DescriptorPool, EnumDescriptor};
 
-use crate::readme::GRPC_CODES;
+use crate::readme::names::GRPC_CODES;
 
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap()
