@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every test. The tests need the Rust toolchain, a C compiler, a Redis server, gRPC's Python client and the
-# tools that check manifests. This script installs what is missing, where it can: the Python packages below
-# target/. Plain `cargo test` skips the tests whose tools are missing.
+# Runs every test. The tests need the Rust toolchain, a C compiler, a Redis server, gRPC's own client for
+# Python and the tools that check manifests, which this installs where it can: those of Python below
+# target/. Without them, `cargo test` by itself skips what needs them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ install_redis() {
 }
 
 install_redis
-# Runs in parallel with the compilation, because it mostly waits for the network.
+# While the tests are compiled: it waits for the network, and they do not.
 tests/tools/install.sh &
 installing=$!
 trap 'kill "$installing" 2>/dev/null || true' EXIT

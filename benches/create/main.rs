@@ -1,7 +1,7 @@
 //! What a call costs, measured against the barest thing that could do the job: the service in a process
 //! of its own, with a core to itself, and the comparisons in turns with it.
 //!
-//! `cargo bench --bench create`; benches/README.md explains what it compares.
+//! `cargo bench --bench create`; the README's section on performance tells what it compares.
 
 #![expect(
     clippy::print_stdout,

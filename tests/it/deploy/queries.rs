@@ -22,8 +22,8 @@ const ADDED: &str = "namespace";
 /// Metric → label → values, as the service exports them.
 type Exported = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// The metrics of a service with everything switched on after one creation.
-pub(crate) async fn scraped() -> String {
+/// What a service with everything switched on exports after one creation.
+async fn exported() -> Exported {
     let authority = Authority::new("authority");
     let server = authority.server(1);
     let files = Mount::new(&[
@@ -42,7 +42,7 @@ pub(crate) async fn scraped() -> String {
     let caller = authority.client(&["caller.example.com"]);
     let mut client = TlsClient::new(&authority, Some(&caller)).client(service.grpc);
     client.create_hub_spot_connection(request()).await.unwrap();
-    metrics(service.admin).await
+    parse(&metrics(service.admin).await)
 }
 
 fn parse(scraped: &str) -> Exported {
@@ -83,7 +83,7 @@ fn queries(production: &Manifests) -> Vec<(String, String)> {
 #[tokio::test]
 async fn every_query_is_about_what_the_service_exports() {
     let Some(production) = Manifests::of("production") else { return };
-    let exported = parse(&scraped().await);
+    let exported = exported().await;
     let queries = queries(&production);
     assert!(queries.len() > 50);
     let expressions: Vec<_> = queries.iter().map(|(_, query)| query).collect();
@@ -117,4 +117,15 @@ async fn every_query_is_about_what_the_service_exports() {
         }
     }
     assert!(unknown.is_empty(), "{unknown:#?} are not among {exported:#?}");
+}
+
+/// The names of all metrics of a service with every feature enabled.
+pub(crate) async fn metric_names() -> BTreeSet<String> {
+    let of_series = exported().await.into_keys();
+    let of_metrics = of_series.map(|name| match name.rsplit_once('_') {
+        // The series of a histogram.
+        Some((histogram, "bucket" | "sum" | "count")) => histogram.to_owned(),
+        _ => name,
+    });
+    of_metrics.collect()
 }

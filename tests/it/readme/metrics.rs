@@ -3,14 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Document, current_documents, document, quoted, words};
-use crate::deploy::queries::scraped;
-
-/// The names of all metrics of a service with everything switched on.
-async fn metrics() -> BTreeSet<String> {
-    let text = scraped().await;
-    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    types.map(str::to_owned).collect()
-}
+use crate::deploy::queries::metric_names;
 
 #[tokio::test]
 async fn the_telemetry_page_lists_every_metric_and_no_other() {
@@ -20,13 +13,13 @@ async fn the_telemetry_page_lists_every_metric_and_no_other() {
     let first_columns = rows.filter_map(|row| row.split('|').nth(1));
     let listed: Vec<_> = first_columns.flat_map(quoted).map(str::to_owned).collect();
     assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), listed.len(), "{listed:?}");
-    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), metrics().await);
+    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), metric_names().await);
 }
 
 #[tokio::test]
 async fn every_metric_that_documentation_names_exists() {
     const PREFIXES: [&str; 3] = ["http_client_request_", "hubspot_connection_", "rpc_server_"];
-    let metrics = metrics().await;
+    let metrics = metric_names().await;
     let mut unknown = BTreeSet::new();
     for Document { path, text } in current_documents() {
         // A file of the API has the same prefix.
