@@ -6,7 +6,7 @@ use std::{env, process::ExitCode};
 use hubspot_connection_service::cli::{self, Command};
 use mimalloc::MiMalloc;
 
-// A creation costs up to a fifth less CPU than with the allocator of glibc: see benches/README.md.
+// A creation costs up to a fifth less than with the allocator of glibc: see the README, "Performance".
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
