@@ -1,12 +1,88 @@
-//! The Flow Service emulator: Adobe IMS and the Flow Service on one port, in memory.
+//! The Flow Service emulator: Adobe IMS and the Flow Service on one port, in memory, for tests and demos.
 //!
-//! It answers as the public documentation says, in the error shapes and with the codes that this
-//! shows, and misbehaves on request: see [`Fault`] and [`Settings`]. It shares no types with the
-//! client of the Flow Service, so that one mistake cannot pass on both sides.
+//! It follows Adobe's public documentation, including its error shapes and codes, and fails on request: see
+//! [`Fault`] and [`Settings`]. It shares no types with the service's client of Adobe, so that one mistake cannot pass
+//! on both sides. A build with `--no-default-features` does not contain it.
 //!
-//! Within the process it is driven through [`Emulator`], from outside through the control routes:
-//! `PUT` and `DELETE /emulator/faults`, `PUT /emulator/settings`, `GET /emulator/requests`,
-//! `GET /emulator/connections` and `DELETE /emulator/state`.
+//! `hubspot-connection-service emulator` runs it alone. It accepts the client [`CLIENT_ID`] with [`CLIENT_SECRET`], the
+//! token [`DEMO_ACCESS_TOKEN`], any well-formed organization and sandbox, and any HubSpot credentials.
+//!
+//! # Controls
+//!
+//! A test in the same process uses the methods of [`Emulator`]; other processes use these routes on the same port. A
+//! mistake in a body is a 400 that explains it, and changes nothing.
+//!
+//! | route | does |
+//! | --- | --- |
+//! | `PUT /emulator/faults` | replaces the faults by a JSON array of faults |
+//! | `DELETE /emulator/faults` | removes all faults |
+//! | `PUT /emulator/settings` | replaces the settings; a missing field gets its default |
+//! | `GET /emulator/requests` | lists the latest 10,000 requests, oldest first, with secrets redacted |
+//! | `GET /emulator/connections` | lists all connections, oldest first |
+//! | `DELETE /emulator/state` | resets everything but the access tokens, and cancels delayed commits |
+//!
+//! ## Faults
+//!
+//! A fault applies to the next `count` requests of a route (1 by default; 0 means all), before any other check:
+//!
+//! ```json
+//! [{"route": "POST /connections", "count": 1, "action": {"close": "after_commit"}}]
+//! ```
+//!
+//! The route is `METHOD /path`, relative to the base path of the Flow Service, such as `GET /connections/{id}/test`, or
+//! `POST /ims/token/v3`. An unknown route is an error that lists the known ones. Actions:
+//!
+//! | action | the request |
+//! | --- | --- |
+//! | `{"status": 503}` | gets this status and is not executed. Optional fields: `shape`, `code`, `headers`, and `commit`: with `true` it is executed |
+//! | `{"close": "before_commit"}` | gets no response: the connection closes, and it is not executed |
+//! | `{"close": "after_commit"}` | gets no response, but is executed |
+//! | `{"commit_after": "5s"}` | gets no response, and is executed this much later |
+//! | `{"delay": "2s"}` | is executed at once, and gets its response this much later |
+//!
+//! The `shape` of an error body is one of these:
+//!
+//! | shape | body |
+//! | --- | --- |
+//! | `A` | the Flow Service's error report with its legacy fields; the default. `code` can have the prefix of another catalogue (`CONN-1105`) |
+//! | `B` | only the legacy fields |
+//! | `C` | only a message |
+//! | `D` | the gateway's error; `code` can be a number or a string |
+//! | `E` | the error for an unreadable request |
+//! | `empty` | none |
+//! | `html` | an HTML page, like that of a proxy |
+//! | `cut` | the first half of a body, then the connection breaks: of the real response with `commit`, otherwise of shape A |
+//!
+//! ## Settings
+//!
+//! | field | default | meaning |
+//! | --- | --- | --- |
+//! | `test_result` | `true` | the result of testing a connection |
+//! | `initial_state` | `"enabled"` | the state of a new connection |
+//! | `index_lag` | `"0s"` | how long a new connection is missing in lists; reading it by ID works at once |
+//! | `mask_auth_params` | `false` | whether reading a connection masks its secrets |
+//! | `delete_status` | `204` | the status of a deletion, 204 or 202 |
+//! | `token_ttl` | `"24h"` | lifetime of access tokens issued from then on |
+//! | `flows` | `{}` | IDs of the flows that use a connection, by its ID: `{"connection-id": ["flow-id"]}`. Such a connection cannot be deleted |
+//! | `auth_spec` | none | replaces the authentication part of HubSpot's connection specification: one object with `name` and `spec`, or an array of them |
+//!
+//! For example, to see a verification fail:
+//!
+//! ```sh
+//! curl -X PUT -d '{"test_result": false}' http://localhost:8080/emulator/settings
+//! ```
+//!
+//! # Differences from Adobe's OpenAPI document
+//!
+//! `prism proxy` in front of the emulator compared the service's requests and the emulator's responses with Adobe's
+//! OpenAPI document. These differences remain; all others would be mistakes:
+//!
+//! | what | here | in the document |
+//! | --- | --- | --- |
+//! | `objectType` of an explore request | `root` and `table`, as in every tutorial | upper case |
+//! | path of PATCH and DELETE | `/connections/{id}`, as it is for GET | only with a slash at the end. Therefore prism does not compare the body of a PATCH, which is an array in every example and an object in the document |
+//! | columns of a table | an object, as in Adobe's tutorials | an array |
+//! | error statuses | also 400 and 404 | only 403 and 503, besides 200 |
 
 mod connection_specs;
 mod connections;

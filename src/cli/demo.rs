@@ -122,7 +122,7 @@ Read, test, explore, change and in the end delete the first one:
 
 {others}
 
-The README's calls take its ID from a variable:
+The calls in proto/README.md take its ID from a variable:
 
 ID={id}
 

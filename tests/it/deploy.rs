@@ -8,7 +8,7 @@ mod hardening;
 mod image;
 mod manifests;
 mod monitoring;
-mod queries;
+pub(crate) mod queries;
 mod scanners;
 mod settings;
 mod tools;

@@ -3,7 +3,7 @@
 mod authority;
 mod fields;
 mod protocol;
-mod reasons;
+pub(crate) mod reasons;
 mod size;
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};

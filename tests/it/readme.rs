@@ -1,68 +1,92 @@
-//! What the README promises.
+//! The documentation names only what exists, and documents everything that exists.
 
-use std::{collections::BTreeSet, fs, path::Path};
+mod links;
+#[cfg(feature = "emulator")]
+mod metrics;
+pub(crate) mod names;
 
-use hubspot_connection_service::config::SETTINGS;
+use std::{fs, path::Path};
 
-const README: &str = include_str!("../../README.md");
-
-#[test]
-fn the_readme_lists_every_setting_and_no_other() {
-    let listed: Vec<_> = README
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `HCS_")?.split('`').next())
-        .map(|name| format!("HCS_{name}"))
-        .collect();
-    let settings: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-    assert_eq!(listed, settings);
+/// A file with documentation: its path in the repository, and its text. Of Rust sources, only the module
+/// documentation.
+struct Document {
+    path: String,
+    text: String,
 }
 
-#[test]
-fn every_test_that_the_readme_names_exists() {
-    let mut sources = String::new();
-    read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"), &mut sources);
-    // A name of a test is a sentence.
-    let named: Vec<_> = README.split('`').filter(|word| word.matches('_').count() >= 5).collect();
-    let is_metric = |word: &str| word.starts_with("hubspot_connection_");
-    let named = named.into_iter().filter(|word| !word.contains(['=', '/', ' ', '$']) && !is_metric(word));
-    let named: Vec<_> = named.collect();
-    assert!(named.len() > 10, "{named:?}");
-    for name in named {
-        assert!(sources.contains(&format!("fn {name}(")), "{name}");
-    }
-}
-
-/// Run a second time, such an example must not create a second connection.
-#[test]
-fn every_example_that_creates_sends_a_request_id_of_its_own() {
-    let mut text = README.to_owned();
-    for directory in ["deploy", "proto"] {
-        read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), &mut text);
-    }
-    let mut ids = BTreeSet::new();
-    for example in text.split("grpcurl").skip(1) {
-        let example = example.split("\n\n").next().unwrap();
-        let Some((json, _)) = example.split_once("HubSpotConnectionService/CreateHubSpotConnection") else {
-            continue;
-        };
-        if json.contains("\"validateOnly\": true") {
-            continue;
+/// All of them: Markdown files, proto files, and the modules whose documentation is part of it.
+fn documents() -> Vec<Document> {
+    let mut paths = vec!["src/exactly_once.rs".to_owned(), "src/emulator.rs".to_owned()];
+    files(root(), &mut |path| {
+        if path.ends_with(".md") || path.ends_with(".proto") {
+            paths.push(path.to_owned());
         }
-        let (_, id) = json.split_once("\"requestId\": \"").unwrap_or_else(|| panic!("{example}"));
-        let (id, _) = id.split_once('"').unwrap();
-        assert!(uuid::Uuid::parse_str(id).is_ok(), "{example}");
-        assert!(ids.insert(id), "another example has this id: {example}");
-    }
-    assert!(ids.len() >= 2, "{ids:?}");
+    });
+    paths.sort_unstable();
+    let documents = paths.into_iter().map(|path| {
+        let text = fs::read_to_string(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let text = if path.ends_with(".rs") { module_documentation(&text) } else { text };
+        Document { path, text }
+    });
+    documents.collect()
 }
 
-fn read_all(directory: &Path, sources: &mut String) {
+fn document(path: &str) -> String {
+    documents().into_iter().find(|document| document.path == path).unwrap().text
+}
+
+fn module_documentation(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below a directory of the repository, but for build output and hidden files.
+fn files(directory: &Path, found: &mut impl FnMut(&str)) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            read_all(&path, sources);
-        } else {
-            sources.push_str(&fs::read_to_string(path).unwrap());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with('.') || name == "target" {
+            continue;
         }
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found(path.strip_prefix(root()).unwrap().to_str().unwrap());
+        }
+    }
+}
+
+/// Everything but the changelog, which also names what was removed.
+fn current_documents() -> Vec<Document> {
+    documents().into_iter().filter(|document| document.path != "CHANGELOG.md").collect()
+}
+
+/// The words of a text that could be names.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// What is between backticks, outside of blocks of code.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2))
+}
+
+#[test]
+fn the_readme_is_short() {
+    assert!(document("README.md").len() <= 12 * 1024);
+}
+
+#[test]
+fn the_commands_for_developers_can_be_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let readme = document("README.md");
+    for command in ["tests/run.sh", ".ci/run"] {
+        assert!(readme.contains(&format!("\n{command} ")), "{command}");
+        let mode = fs::metadata(root().join(command)).unwrap().permissions().mode();
+        assert_ne!(mode & 0o111, 0, "{command}");
     }
 }

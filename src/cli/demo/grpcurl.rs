@@ -1,4 +1,4 @@
-//! The calls to paste that the demo prints and the README shows. JSON names are those of Adobe's
+//! The calls to paste that the demo prints and the documentation shows. JSON names are those of Adobe's
 //! tutorial.
 
 use super::tour::TABLE;
@@ -81,7 +81,7 @@ mod tests {
     /// A variable amidst single quotes.
     const ID: &str = "'$ID'";
 
-    /// Those of the README.
+    /// Those of the documentation.
     fn ids() -> RequestIds {
         let [first, tested] =
             ["8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7", "c2b7a1f4-0d3e-4b58-9a6c-51e7f0d82b96"];
@@ -89,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_shows_the_calls_that_the_demo_prints() {
-        let readme = include_str!("../../../README.md");
+    fn the_documentation_shows_the_calls_that_the_demo_prints() {
         let grpc = format!("localhost:{GRPC_PORT}");
-        assert!(readme.contains(&create(&grpc, &ids())));
-        assert!(readme.contains(&format!("\nCREDENTIALS='{CREDENTIALS}'\n")));
+        assert!(include_str!("../../../README.md").contains(&create(&grpc, &ids())));
+        let api = include_str!("../../../proto/README.md");
+        assert!(api.contains(&format!("\nCREDENTIALS='{CREDENTIALS}'\n")));
         for call in others(&grpc, ID, r#"'"$CREDENTIALS"'"#, &ids()) {
-            assert!(readme.contains(&format!("\n{call}\n")), "{call}");
+            assert!(api.contains(&format!("\n{call}\n")), "{call}");
         }
     }
 

@@ -118,3 +118,14 @@ async fn every_query_is_about_what_the_service_exports() {
     }
     assert!(unknown.is_empty(), "{unknown:#?} are not among {exported:#?}");
 }
+
+/// The names of all metrics of a service with every feature enabled.
+pub(crate) async fn metric_names() -> BTreeSet<String> {
+    let of_series = exported().await.into_keys();
+    let of_metrics = of_series.map(|name| match name.rsplit_once('_') {
+        // The series of a histogram.
+        Some((histogram, "bucket" | "sum" | "count")) => histogram.to_owned(),
+        _ => name,
+    });
+    of_metrics.collect()
+}

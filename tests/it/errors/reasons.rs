@@ -5,10 +5,31 @@ use std::collections::BTreeSet;
 use hubspot_connection_service::proto;
 use prost_reflect::{DescriptorPool, EnumDescriptor};
 
-const README: &str = include_str!("../../../README.md");
+use crate::readme::names::GRPC_CODES;
 
 fn pool() -> DescriptorPool {
     DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap()
+}
+
+/// Each value of an enum but the unspecified one, with its comment on one line.
+pub(crate) fn comments(reasons: &EnumDescriptor) -> Vec<(String, String)> {
+    let file = reasons.parent_file_descriptor_proto();
+    let source = file.source_code_info.as_ref().unwrap();
+    let named = reasons.values().filter(|value| value.number() != 0);
+    named
+        .map(|value| {
+            let location = source.location.iter().find(|location| location.path == value.path()).unwrap();
+            let comment = location.leading_comments.as_deref().unwrap_or_default();
+            (value.name().to_owned(), comment.split_whitespace().collect::<Vec<_>>().join(" "))
+        })
+        .collect()
+}
+
+/// The gRPC codes that the comment of a reason starts with: `Code: ABORTED.`
+pub(crate) fn codes(comment: &str) -> BTreeSet<&str> {
+    let sentence = comment.strip_prefix("Code: ").and_then(|rest| rest.split('.').next()).unwrap_or_default();
+    let words = sentence.split([' ', ',']);
+    words.filter(|word| GRPC_CODES.contains(word)).collect()
 }
 
 fn values(reasons: &EnumDescriptor) -> impl Iterator<Item = String> {
@@ -19,14 +40,21 @@ fn values(reasons: &EnumDescriptor) -> impl Iterator<Item = String> {
 fn every_reason_has_a_comment_that_says_what_happened_and_what_to_do() {
     let pool = pool();
     for name in ["hubspot_connection.v1.ErrorReason", "hubspot_connection.v1.ViolationReason"] {
-        let reasons = pool.get_enum_by_name(name).unwrap();
-        let file = reasons.parent_file_descriptor_proto();
-        let source = file.source_code_info.as_ref().unwrap();
-        for value in reasons.values().filter(|value| value.number() != 0) {
-            let location = source.location.iter().find(|location| location.path == value.path()).unwrap();
-            let comment = location.leading_comments.as_deref().unwrap_or_default();
-            assert!(comment.matches(['.', ':', ';']).count() >= 2, "{}: {comment}", value.name());
+        for (reason, comment) in comments(&pool.get_enum_by_name(name).unwrap()) {
+            let text = match comment.strip_prefix("Code: ") {
+                Some(rest) => rest.split_once('.').unwrap().1,
+                None => &comment,
+            };
+            assert!(text.matches(['.', ':', ';']).count() >= 2, "{reason}: {comment}");
         }
+    }
+}
+
+#[test]
+fn the_comment_of_every_error_reason_starts_with_its_codes() {
+    for (reason, comment) in comments(&pool().get_enum_by_name("hubspot_connection.v1.ErrorReason").unwrap())
+    {
+        assert!(!codes(&comment).is_empty(), "{reason}: {comment}");
     }
 }
 
@@ -43,15 +71,4 @@ fn no_reason_has_the_name_of_another_value_of_the_package() {
         assert!(names.insert(name.clone()), "{name}");
     }
     assert!(names.contains("OUTCOME_UNKNOWN") && names.contains("VERIFICATION_NONE"), "{names:?}");
-}
-
-#[test]
-fn every_reason_of_the_readme_is_a_constant() {
-    let table = README.split_once("| reason | code |").unwrap().1.split_once("\n\n").unwrap().0;
-    let first_columns = table.lines().skip(2).filter_map(|row| row.split('|').nth(1));
-    let names = first_columns.flat_map(|column| column.split('`').skip(1).step_by(2)).collect::<Vec<_>>();
-    assert!(names.len() > 20, "{names:?}");
-    for name in names {
-        assert!(proto::ErrorReason::from_str_name(name).is_some(), "{name}");
-    }
 }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::load::{READS, REQUEST_IDS};
+use crate::errors::reasons::{codes, comments};
 
-const README: &str = include_str!("../../../README.md");
 const CREATE: &str = "CreateHubSpotConnection";
 /// The most attempts that clients of gRPC make, whatever a service config asks for.
 const MOST_ATTEMPTS: u32 = 5;
@@ -77,21 +77,12 @@ fn repeated(config: &ServiceConfig) -> Vec<(&str, &BTreeSet<String>)> {
     repeated
 }
 
-/// The reasons that the README's table of errors has for a code.
-fn reasons(code: &str) -> BTreeSet<&str> {
-    let table = README.split_once("| reason | code |").unwrap().1.split_once("\n\n").unwrap().0;
-    let mut reason = BTreeSet::new();
-    let mut reasons = BTreeSet::new();
-    for row in table.lines().filter(|line| !line.trim_matches(['|', '-', ' ']).is_empty()).skip(1) {
-        let columns: Vec<_> = row.split('|').map(str::trim).collect();
-        if !columns[1].starts_with('…') {
-            reason = columns[1].split('`').skip(1).step_by(2).collect();
-        }
-        if columns[2].split("; ").any(|named| named.split(' ').next() == Some(code)) {
-            reasons.extend(&reason);
-        }
-    }
-    reasons
+/// The reasons that come with a code, according to `error_reason.proto`.
+fn reasons(code: &str) -> BTreeSet<String> {
+    let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
+    let reasons = comments(&pool.get_enum_by_name("hubspot_connection.v1.ErrorReason").unwrap());
+    let with_code = reasons.into_iter().filter(|(_, comment)| codes(comment).contains(code));
+    with_code.map(|(reason, _)| reason).collect()
 }
 
 #[test]
@@ -161,6 +152,9 @@ fn calls_are_repeated_after_errors_that_ask_for_it_and_no_others() {
         "UPSTREAM_UNAVAILABLE",
         "UPSTREAM_UNRECOGNIZED",
     ];
-    assert_eq!(reasons("UNAVAILABLE"), BTreeSet::from(unavailable));
-    assert_eq!(reasons("ABORTED"), BTreeSet::from(["ETAG_MISMATCH", "REQUEST_IN_PROGRESS"]));
+    assert_eq!(reasons("UNAVAILABLE"), BTreeSet::from(unavailable.map(str::to_owned)));
+    assert_eq!(
+        reasons("ABORTED"),
+        BTreeSet::from(["ETAG_MISMATCH", "REQUEST_IN_PROGRESS"].map(str::to_owned))
+    );
 }
