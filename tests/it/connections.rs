@@ -10,16 +10,16 @@ mod update;
 
 use http::Method;
 use hubspot_connection_service::{
-    emulator::{self, Emulator, LedgerEntry, ReceivedRequest},
+    emulator::{Emulator, LedgerEntry, ReceivedRequest},
     proto::{
         DeleteHubSpotConnectionRequest, GetHubSpotConnectionRequest, HubSpotConnection, HubSpotCredentials,
         ListHubSpotConnectionsRequest, ListHubSpotConnectionsResponse, UpdateHubSpotConnectionRequest,
     },
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tonic::Response;
 
-use crate::support::{Failure, TestService};
+use crate::support::{Failure, TestService, send_upstream};
 
 const GET: &str = "GET /connections/{id}";
 const LIST: &str = "GET /connections";
@@ -82,38 +82,9 @@ fn other_credentials() -> HubSpotCredentials {
     }
 }
 
-/// Sends a request as another client of the Flow Service would, and gives what it answers.
-async fn elsewhere(emulator: &Emulator, method: Method, path: &str, body: Option<Value>) -> Value {
-    let mut request = reqwest::Client::new()
-        .request(method, format!("{}{path}", emulator.base_url()))
-        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
-        .header("x-api-key", emulator::CLIENT_ID)
-        .header("x-gw-ims-org-id", emulator::ORG_ID)
-        .header("x-sandbox-name", "prod");
-    if let Some(body) = body {
-        request = request.header("content-type", "application/json").body(body.to_string());
-    }
-    let answer = request.send().await.unwrap();
-    assert!(answer.status().is_success(), "{path}: {answer:?}");
-    serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
-}
-
-/// Creates a connection to another source, without the service, and gives its ID.
-async fn salesforce(emulator: &Emulator) -> String {
-    let body = json!({
-        "name": "Salesforce",
-        "auth": {"specName": "Basic Authentication", "params": {
-            "username": "u", "password": "sf-password", "securityToken": "sf-token",
-        }},
-        "connectionSpec": {"id": "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5", "version": "1.0"},
-    });
-    let created = elsewhere(emulator, Method::POST, "/connections", Some(body)).await;
-    created["id"].as_str().unwrap().to_owned()
-}
-
 /// The credentials that the Flow Service has of a connection.
 async fn stored_params(emulator: &Emulator, id: &str) -> Value {
-    let read = elsewhere(emulator, Method::GET, &format!("/connections/{id}"), None).await;
+    let read = send_upstream(emulator, Method::GET, &format!("/connections/{id}"), None).await;
     read["items"][0]["auth"]["params"].clone()
 }
 

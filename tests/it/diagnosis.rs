@@ -4,10 +4,10 @@ use hubspot_connection_service::{
     emulator::{self, Emulator},
     proto::{self, check::State},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tonic::Code;
 
-use crate::support::{Failure, TestService, credentials, listen, request};
+use crate::support::{Failure, TestService, credentials, listen, request, salesforce};
 
 const GET: &str = "GET /connections/{id}";
 const TEST: &str = "GET /connections/{id}/test";
@@ -52,30 +52,6 @@ async fn test_in(service: &TestService, id: &str, sandbox: &str) -> Result<proto
     let request = proto::TestHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: sandbox.to_owned() };
     let answer = service.client().await.test_hub_spot_connection(request).await;
     answer.map(|answer| answer.into_inner().result.unwrap()).map_err(Failure::from)
-}
-
-/// Creates a connection to another source behind the service's back, in the sandbox `prod`.
-pub(crate) async fn salesforce(service: &TestService) -> String {
-    let body = json!({
-        "name": "Salesforce",
-        "auth": {"specName": "Basic Authentication", "params": {
-            "username": "u", "password": "p", "securityToken": "t", "environmentUrl": "login.salesforce.com",
-        }},
-        "connectionSpec": {"id": "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5", "version": "1.0"},
-    });
-    let created = reqwest::Client::new()
-        .post(format!("{}/connections", service.emulator.base_url()))
-        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
-        .header("x-api-key", emulator::CLIENT_ID)
-        .header("x-gw-ims-org-id", emulator::ORG_ID)
-        .header("x-sandbox-name", "prod")
-        .header("content-type", "application/json")
-        .body(body.to_string())
-        .send()
-        .await
-        .unwrap();
-    let created: Value = serde_json::from_slice(&created.bytes().await.unwrap()).unwrap();
-    created["id"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned()
 }
 
 #[tokio::test]
@@ -164,7 +140,7 @@ async fn a_connection_that_is_not_enabled_is_not_tried() {
 #[tokio::test]
 async fn what_is_no_hubspot_connection_is_not_found_and_never_tried() {
     let service = TestService::start().await;
-    let salesforce = salesforce(&service).await;
+    let salesforce = salesforce(&service.emulator).await;
     let elsewhere = service
         .send(proto::CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..request() })
         .await

@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::{
     diagnosis,
-    support::{Failure, TestService},
+    support::{Failure, TestService, salesforce},
 };
 
 const TEST: &str = "GET /connections/{id}/test";
@@ -160,7 +160,7 @@ async fn a_path_that_is_none_is_refused() {
 #[tokio::test]
 async fn another_sources_connection_is_not_found_and_not_explored() {
     let service = TestService::start().await;
-    let salesforce = diagnosis::salesforce(&service).await;
+    let salesforce = salesforce(&service.emulator).await;
     for id in [&*salesforce, "unknown"] {
         for failure in
             [tables(&service, id).await.unwrap_err(), columns(&service, id, "Account").await.unwrap_err()]

@@ -18,4 +18,7 @@ pub(crate) use mount::Mount;
 pub(crate) use process::{
     Output, Process, ServiceProcess, Signal, in_time, start_emulator, until, unused_port,
 };
-pub(crate) use service::{TestService, credentials, framed, listen, post, post_upstream, request};
+pub(crate) use service::{
+    TestService, credentials, framed, listen, post, post_upstream, request, request_upstream, salesforce,
+    send_upstream,
+};

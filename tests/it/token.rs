@@ -5,11 +5,14 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use futures_util::future::join_all;
 use hubspot_connection_service::{
     emulator::{self, Options, ReceivedRequest, Settings},
-    proto,
+    proto::{
+        self, CreateHubSpotConnectionResponse,
+        hub_spot_connection_service_client::HubSpotConnectionServiceClient,
+    },
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
-use tonic::Code;
+use tonic::{Code, Response, Status, transport::Channel};
 
 use crate::support::{ServiceProcess, TestService, in_time, request, start_emulator};
 
@@ -27,17 +30,24 @@ fn tokens_used(service: &TestService) -> Vec<String> {
     creations.iter().map(|request| request.headers["authorization"].to_str().unwrap().to_owned()).collect()
 }
 
+/// So many creations at the same time.
+async fn create_at_once(
+    client: HubSpotConnectionServiceClient<Channel>,
+    number: usize,
+) -> Vec<Result<Response<CreateHubSpotConnectionResponse>, Status>> {
+    let creations = (0..number).map(|_| {
+        let mut client = client.clone();
+        async move { client.create_hub_spot_connection(request()).await }
+    });
+    in_time("the creations", join_all(creations)).await
+}
+
 #[tokio::test]
 async fn fifty_first_creations_at_once_need_one_token() {
     let slow_token = json!([{"route": TOKEN, "action": {"delay": "300ms"}}]);
     let service = TestService::with_faults(slow_token, []).await;
-    let client = service.client().await;
-    let creations = (0..50).map(|_| {
-        let mut client = client.clone();
-        async move { client.create_hub_spot_connection(request()).await }
-    });
-    for answer in in_time("the creations", join_all(creations)).await {
-        answer.unwrap();
+    for result in create_at_once(service.client().await, 50).await {
+        result.unwrap();
     }
     assert_eq!(service.requests_to("POST", "/ims/token/v3"), 1);
     assert_eq!(service.emulator.connections().len(), 50);
@@ -185,13 +195,8 @@ async fn a_fresh_token_that_comes_too_late_is_unavailable_and_no_fault_of_the_cr
 async fn calls_wait_for_a_token_that_ims_issues_later() {
     let failing = json!([{"route": TOKEN, "count": 2, "action": {"status": 503, "shape": "empty"}}]);
     let service = TestService::with_faults(failing, []).await;
-    let client = service.client().await;
-    let creations = (0..50).map(|_| {
-        let mut client = client.clone();
-        async move { client.create_hub_spot_connection(request()).await }
-    });
-    for answer in in_time("the creations", join_all(creations)).await {
-        answer.unwrap();
+    for result in create_at_once(service.client().await, 50).await {
+        result.unwrap();
     }
     assert_eq!(service.requests_to("POST", "/ims/token/v3"), 3);
     assert_eq!(service.emulator.connections().len(), 50);
@@ -209,13 +214,8 @@ async fn calls_that_fail_together_have_a_line_each_and_few_are_warnings() {
     emulator.inject(serde_json::from_value(failing).unwrap());
     let settings = [("HCS_LOG_FORMAT", "json"), ("HCS_REQUEST_TIMEOUT", "500ms")];
     let service = ServiceProcess::start(&emulator, &settings).await;
-    let client = service.client().await;
-    let creations = (0..100).map(|_| {
-        let mut client = client.clone();
-        async move { client.create_hub_spot_connection(request()).await }
-    });
-    for answer in in_time("the creations", join_all(creations)).await {
-        assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    for result in create_at_once(service.client().await, 100).await {
+        assert_eq!(result.unwrap_err().code(), Code::Unavailable);
     }
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
@@ -231,13 +231,8 @@ async fn a_failing_start_does_not_fill_the_log() {
     let failing = json!([{"route": TOKEN, "count": 3, "action": {"status": 503, "shape": "empty"}}]);
     emulator.inject(serde_json::from_value(failing).unwrap());
     let service = ServiceProcess::start(&emulator, &[("HCS_LOG_FORMAT", "json")]).await;
-    let client = service.client().await;
-    let creations = (0..100).map(|_| {
-        let mut client = client.clone();
-        async move { client.create_hub_spot_connection(request()).await }
-    });
-    for answer in in_time("the creations", join_all(creations)).await {
-        answer.unwrap();
+    for result in create_at_once(service.client().await, 100).await {
+        result.unwrap();
     }
     let (_, output) = service.stop().await;
     let lines = output.log_lines();

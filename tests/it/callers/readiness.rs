@@ -9,7 +9,10 @@ use hubspot_connection_service::{
 };
 use serde_json::{Value, json};
 
-use super::{list, tokens::CALLERS};
+use super::{
+    list,
+    tokens::{CALLERS, with_keys_in},
+};
 use crate::{
     server::health,
     support::{
@@ -128,13 +131,7 @@ async fn neither_a_silent_endpoint_nor_one_without_tls_makes_a_service_ready() {
 async fn keys_in_a_file_that_becomes_unusable_stay_and_so_does_readiness() {
     let (known, new) = (TokenKey::es256("known"), TokenKey::es256("new"));
     let files = Mount::new(&[("jwks.json", &key_set(&[&known]).to_string())]);
-    let service = TestService::with([
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_FILE", &*files.path("jwks.json")),
-        ("HCS_CALLERS", CALLERS),
-    ])
-    .await;
+    let service = with_keys_in(&files).await;
     let mut client = service.client().await;
     until_ready(&service).await;
     for content in ["", "{\"keys\":[]}"] {

@@ -20,6 +20,17 @@ const READER: &str = "system:serviceaccount:crm:reader";
 pub(super) const CALLERS: &str =
     "jwt:system:serviceaccount:crm:onboarding=write,jwt:system:serviceaccount:crm:reader=read";
 
+/// A service that reads the keys of the issuer from `jwks.json`.
+pub(super) async fn with_keys_in(files: &Mount) -> TestService {
+    TestService::with([
+        ("HCS_JWT_ISSUER", ISSUER),
+        ("HCS_JWT_AUDIENCE", AUDIENCE),
+        ("HCS_JWT_JWKS_FILE", &*files.path("jwks.json")),
+        ("HCS_CALLERS", CALLERS),
+    ])
+    .await
+}
+
 /// A service that asks for tokens, and the keys of their issuer.
 struct WithTokens {
     service: TestService,
@@ -310,13 +321,7 @@ async fn neither_no_algorithm_nor_a_shared_secret_counts() {
 async fn keys_in_a_file_count_and_are_read_again() {
     let (old, new) = (TokenKey::rs256("old"), TokenKey::es256("new"));
     let files = Mount::new(&[("jwks.json", &key_set(&[&old]).to_string())]);
-    let service = TestService::with([
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_FILE", &*files.path("jwks.json")),
-        ("HCS_CALLERS", CALLERS),
-    ])
-    .await;
+    let service = with_keys_in(&files).await;
     let mut client = service.client().await;
     let (old, new) = (old.sign(&claims(WRITER)), {
         let token = new.sign(&claims(WRITER));

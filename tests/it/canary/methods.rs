@@ -34,6 +34,12 @@ struct Caller {
 }
 
 impl Caller {
+    /// A caller of a service of its own.
+    async fn start(emulator: &Emulator, format: &str, settings: &[(&str, &str)]) -> Self {
+        let service = ServiceProcess::start(emulator, &loud(format, settings)).await;
+        Self { observed: Observed::new(service).await, what: String::new() }
+    }
+
     fn note<T: std::fmt::Debug>(&mut self, method: &str, answer: Result<Response<T>, Status>) -> Code {
         let what = format!("{method} with {}", self.what);
         code(&self.observed.note(&what, answer))
@@ -155,10 +161,8 @@ fn all_secrets(emulator: &Emulator) -> Vec<String> {
 async fn no_method_gives_away_what_the_flow_service_returns() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let mut observed = Observed::new(service).await;
-        let id = observed.create("a success").await.unwrap().id;
-        let mut caller = Caller { observed, what: String::new() };
+        let mut caller = Caller::start(&emulator, format, &[]).await;
+        let id = caller.observed.create("a success").await.unwrap().id;
 
         assert_eq!(caller.now("success").reads(&id).await, [Code::Ok; 7]);
         assert_eq!(caller.update(rotation(&id)).await, Code::Ok);
@@ -203,9 +207,7 @@ async fn no_method_gives_away_what_the_flow_service_returns() {
 async fn no_verification_gives_away_credentials() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let observed = Observed::new(service).await;
-        let mut caller = Caller { observed, what: String::new() };
+        let mut caller = Caller::start(&emulator, format, &[]).await;
 
         let with_id = |verification| CreateHubSpotConnectionRequest {
             request_id: Uuid::new_v4().to_string(),
@@ -253,10 +255,8 @@ async fn no_verification_gives_away_credentials() {
 async fn no_failure_of_the_flow_service_makes_any_method_give_credentials_away() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let mut observed = Observed::new(service).await;
-        let id = observed.create("a success").await.unwrap().id;
-        let mut caller = Caller { observed, what: String::new() };
+        let mut caller = Caller::start(&emulator, format, &[]).await;
+        let id = caller.observed.create("a success").await.unwrap().id;
 
         for action in [
             json!({"status": 400, "shape": "A"}),
@@ -296,12 +296,10 @@ async fn no_failure_of_the_flow_service_makes_any_method_give_credentials_away()
 async fn no_spent_deadline_gives_credentials_away() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let mut patient = Observed::new(service).await;
+        let mut patient = Caller::start(&emulator, format, &[]).await.observed;
         let id = patient.create("a success").await.unwrap().id;
-
-        let service = ServiceProcess::start(&emulator, &loud(format, &[HASTE])).await;
-        let mut caller = Caller { observed: Observed::new(service).await, what: "a deadline".to_owned() };
+        let mut caller = Caller::start(&emulator, format, &[HASTE]).await;
+        caller.now("a deadline");
         let slow = ["POST /connections", "GET /connections", "GET /connections/{id}"]
             .map(|route| json!({"route": route, "count": 0, "action": {"delay": "1s"}}));
         inject(&emulator, json!(slow));
@@ -326,10 +324,9 @@ async fn no_spent_deadline_gives_credentials_away() {
 async fn credentials_in_the_wrong_place_do_not_come_back() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let mut observed = Observed::new(service).await;
-        let id = observed.create("a success").await.unwrap().id;
-        let mut caller = Caller { observed, what: "credentials as something else".to_owned() };
+        let mut caller = Caller::start(&emulator, format, &[]).await;
+        let id = caller.observed.create("a success").await.unwrap().id;
+        caller.now("credentials as something else");
         let secret = || CREDENTIALS[1].to_owned();
 
         assert_eq!(caller.get(CREDENTIALS[1]).await, Code::InvalidArgument);

@@ -9,10 +9,10 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{
-    DELETE, GET, HASTE, NOBODY, assert_not_found, delete, delete_allowing_missing, get, requests, salesforce,
+    DELETE, GET, HASTE, NOBODY, assert_not_found, delete, delete_allowing_missing, get, requests,
     send_delete, stored,
 };
-use crate::support::{TestService, in_time, request};
+use crate::support::{TestService, in_time, request, salesforce};
 
 #[tokio::test]
 async fn a_deleted_connection_is_gone_and_no_other() {

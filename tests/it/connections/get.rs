@@ -13,10 +13,8 @@ use prost_types::Timestamp;
 use serde_json::json;
 use tonic::Code;
 
-use super::{
-    GET, HASTE, NOBODY, assert_not_found, delete_allowing_missing, get, get_in, requests, salesforce, stored,
-};
-use crate::support::{Failure, TestService, listen, request};
+use super::{GET, HASTE, NOBODY, assert_not_found, delete_allowing_missing, get, get_in, requests, stored};
+use crate::support::{Failure, TestService, listen, request, salesforce};
 
 /// Creates a connection and reads it while these faults last.
 async fn get_with_fault(action: serde_json::Value) -> (TestService, String, Failure) {

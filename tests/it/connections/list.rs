@@ -11,8 +11,8 @@ use hubspot_connection_service::proto::{
 use serde_json::json;
 use tonic::Code;
 
-use super::{HASTE, LIST, delete, elsewhere, list, salesforce};
-use crate::support::{TestService, request};
+use super::{HASTE, LIST, delete, list};
+use crate::support::{TestService, request, salesforce, send_upstream};
 
 fn ids(page: &ListHubSpotConnectionsResponse) -> Vec<&str> {
     page.connections.iter().map(|connection| connection.id.as_str()).collect()
@@ -253,7 +253,7 @@ async fn what_other_clients_create_is_listed_with_what_is_known_of_it() {
         }},
         "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
     });
-    elsewhere(&service.emulator, Method::POST, "/connections", Some(body)).await;
+    send_upstream(&service.emulator, Method::POST, "/connections", Some(body)).await;
     let page = list(&service, page_of(0, "")).await.unwrap();
     let connection = &page.connections[0];
     assert_eq!((connection.name.as_str(), connection.description.as_str()), ("\u{1f389} by hand ", ""));

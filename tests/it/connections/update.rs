@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    HASTE, NOBODY, UPDATE, assert_not_found, get, other_credentials, requests, salesforce, stored,
-    stored_params, until_requested, update,
+    HASTE, NOBODY, UPDATE, assert_not_found, get, other_credentials, requests, stored, stored_params,
+    until_requested, update,
 };
-use crate::support::{TestService, credentials, request};
+use crate::support::{TestService, credentials, request, salesforce};
 
 fn rename(id: &str, name: &str) -> UpdateHubSpotConnectionRequest {
     UpdateHubSpotConnectionRequest {

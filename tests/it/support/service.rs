@@ -7,6 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use http::Method;
 use hubspot_connection_service::{
     app::{App, Drained},
     config::{Config, Flags, LogFormat},
@@ -187,16 +188,59 @@ pub(crate) async fn post_upstream(
         }},
         "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
     });
-    client
-        .post(format!("{}/connections", emulator.base_url()))
+    let post = request_upstream(client, emulator, Method::POST, "/connections", Some(&body));
+    post.send().await
+}
+
+/// A request to the emulator as another client of the Flow Service would send it, for the sandbox `prod`.
+pub(crate) fn request_upstream(
+    client: &reqwest::Client,
+    emulator: &Emulator,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> reqwest::RequestBuilder {
+    let request = client
+        .request(method, format!("{}{path}", emulator.base_url()))
         .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
         .header("x-api-key", emulator::CLIENT_ID)
         .header("x-gw-ims-org-id", emulator::ORG_ID)
-        .header("x-sandbox-name", "prod")
-        .header("content-type", "application/json")
-        .body(body.to_string())
-        .send()
-        .await
+        .header("x-sandbox-name", "prod");
+    match body {
+        Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+        None => request,
+    }
+}
+
+/// Sends a request as another client of the Flow Service would, and returns the body of the response.
+pub(crate) async fn send_upstream(
+    emulator: &Emulator,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Value {
+    let request = request_upstream(&reqwest::Client::new(), emulator, method, path, body.as_ref());
+    let response = request.send().await.unwrap();
+    assert!(response.status().is_success(), "{path}: {response:?}");
+    serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+}
+
+/// Creates a connection to another source, without the service, and returns its ID.
+pub(crate) async fn salesforce(emulator: &Emulator) -> String {
+    let body = json!({
+        "name": "Salesforce",
+        "auth": {"specName": "Basic Authentication", "params": {
+            "username": "u", "password": "sf-password", "securityToken": "sf-token",
+            "environmentUrl": "login.salesforce.com",
+        }},
+        "connectionSpec": {"id": "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5", "version": "1.0"},
+    });
+    let client = reqwest::Client::new();
+    let post = request_upstream(&client, emulator, Method::POST, "/connections", Some(&body));
+    let response = post.send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    let created: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    created["id"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned()
 }
 
 pub(crate) async fn listen() -> TcpListener {

@@ -1,10 +1,11 @@
 //! What is deleted again: a connection that is certainly this creation's, and still does not work.
 
-use hubspot_connection_service::{emulator, proto::Verification};
+use http::Method;
+use hubspot_connection_service::proto::Verification;
 use serde_json::json;
 
 use super::{DELETE, assert_verification_failed, posts, with_id};
-use crate::support::{TestService, until};
+use crate::support::{TestService, request_upstream, until};
 
 fn ids(service: &TestService) -> Vec<String> {
     service.emulator.connections().into_iter().map(|connection| connection.id).collect()
@@ -46,19 +47,14 @@ async fn a_connection_that_was_found_without_a_record_is_not_deleted() {
 /// Replaces the whole description, as a person can in Adobe's user interface.
 async fn describe(service: &TestService, id: &str, description: &str) {
     let connection = service.emulator.connections().remove(0);
+    let path = format!("/connections/{id}");
     let change = json!([{"op": "add", "path": "/description", "value": description}]);
-    let response = reqwest::Client::new()
-        .patch(format!("{}/connections/{id}", service.emulator.base_url()))
-        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
-        .header("x-api-key", emulator::CLIENT_ID)
-        .header("x-gw-ims-org-id", emulator::ORG_ID)
-        .header("x-sandbox-name", "prod")
-        .header("content-type", "application/json")
-        .header("if-match", connection.etag)
-        .body(change.to_string())
-        .send()
-        .await
-        .unwrap();
+    let response =
+        request_upstream(&reqwest::Client::new(), &service.emulator, Method::PATCH, &path, Some(&change))
+            .header("if-match", connection.etag)
+            .send()
+            .await
+            .unwrap();
     assert_eq!(response.status(), 200);
 }
 
