@@ -40,7 +40,7 @@ fn fields(event: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn each_write_is_told_and_nothing_else_is() {
+async fn each_write_is_logged_and_nothing_else_is() {
     let emulator = start_emulator(Options::default()).await;
     let key = TokenKey::es256("key");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
@@ -120,7 +120,7 @@ async fn each_write_is_told_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
+async fn a_write_that_exceeds_its_deadline_is_logged_as_unanswered() {
     let emulator = start_emulator(Options::default()).await;
     emulator.inject(
         serde_json::from_value(json!([{"route": "POST /connections", "action": {"delay": "2s"}}])).unwrap(),
@@ -151,7 +151,7 @@ async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
 
 /// With the fields and the words of all others.
 #[tokio::test]
-async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_caller() {
+async fn the_outcome_of_an_abandoned_creation_is_logged_with_its_caller() {
     let key = TokenKey::es256("key");
     let lost = json!([
         {"route": "POST /connections", "action": {"close": "before_commit"}},
@@ -208,7 +208,7 @@ async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_cal
 }
 
 #[tokio::test]
-async fn a_caller_with_a_certificate_is_told_by_its_name() {
+async fn a_caller_with_a_certificate_is_logged_by_its_name() {
     let emulator = start_emulator(Options::default()).await;
     let (servers, callers) = (Authority::new("servers"), Authority::new("callers"));
     let files = Mount::new(&files(&servers.server(1), &callers.pem));

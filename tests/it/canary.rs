@@ -87,7 +87,7 @@ fn malformed(secret: &str) -> [String; 9] {
 }
 
 #[tokio::test]
-async fn malformed_requests_do_not_come_back() {
+async fn malformed_requests_are_not_echoed() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
         let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
@@ -166,7 +166,7 @@ async fn malformed_requests_do_not_come_back() {
 }
 
 #[tokio::test]
-async fn no_failure_of_the_flow_service_makes_a_secret_come_out() {
+async fn no_failure_of_the_flow_service_leaks_a_secret() {
     for (format, http) in FORMATS.into_iter().zip(["http1", "http2"]) {
         let emulator = knowing_emulator().await;
         let collector = Collector::start().await;
@@ -211,7 +211,7 @@ async fn no_failure_of_the_flow_service_makes_a_secret_come_out() {
 }
 
 #[tokio::test]
-async fn no_failure_of_ims_makes_a_secret_come_out() {
+async fn no_failure_of_ims_leaks_a_secret() {
     for format in FORMATS {
         let wrong = Options { client_secret: "another".to_owned(), ..Options::default() };
         for (action, options) in [
@@ -241,7 +241,7 @@ async fn no_failure_of_ims_makes_a_secret_come_out() {
 }
 
 #[tokio::test]
-async fn a_ready_access_token_does_not_come_out() {
+async fn a_ready_access_token_does_not_leak() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
         let settings = [("HCS_CLIENT_SECRET", ""), ("HCS_ACCESS_TOKEN", ADOBE_TOKEN)];
@@ -257,7 +257,7 @@ async fn a_ready_access_token_does_not_come_out() {
 }
 
 #[tokio::test]
-async fn a_flow_service_that_repeats_what_it_is_told_is_not_quoted() {
+async fn a_flow_service_that_echoes_the_request_is_not_quoted() {
     for format in FORMATS {
         let hostile = Hostile::start(None, ADOBE_TOKEN).await;
         let upstream = hostile.settings();
@@ -309,7 +309,7 @@ async fn a_flow_service_that_repeats_what_it_is_told_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn an_ims_that_repeats_what_it_is_told_is_not_quoted() {
+async fn an_ims_that_echoes_the_request_is_not_quoted() {
     for format in FORMATS {
         for status in [200, 400, 401, 403, 429, 500].map(|status| StatusCode::from_u16(status).unwrap()) {
             // Also a secret in the form of an error code.
@@ -333,7 +333,7 @@ async fn an_ims_that_repeats_what_it_is_told_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_refused_does_not_come_out() {
+async fn a_rejected_configuration_does_not_leak() {
     let spaced = format!("{ADOBE_SECRET} {ADOBE_TOKEN}");
     for settings in [
         &[("HCS_CLIENT_SECRET", ADOBE_SECRET), ("HCS_ACCESS_TOKEN", ADOBE_TOKEN)][..],

@@ -116,7 +116,7 @@ async fn create_amidst_chaos(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_that_repeat_their_request_id_get_one_connection_each_whatever_fails() {
+async fn callers_that_retry_with_their_request_id_get_one_connection_each() {
     let Some(redis) = SharedRedis::start().await else { return };
     let emulator = start_emulator(Options::default()).await;
     let requests = requests(100);
@@ -124,7 +124,7 @@ async fn callers_that_repeat_their_request_id_get_one_connection_each_whatever_f
 }
 
 #[tokio::test]
-async fn callers_that_repeat_their_post_make_duplicates_under_the_same_faults() {
+async fn callers_that_retry_the_post_create_duplicates_under_the_same_faults() {
     let emulator = start_emulator(Options::default()).await;
     let (seed, mut random) = random();
     let faults = Faults::shuffled(&mut random);
@@ -215,7 +215,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn of_two_replicas_that_get_the_same_request_id_at_once_one_creates_and_the_other_says_so() {
+async fn of_two_replicas_with_the_same_request_id_at_once_one_creates_and_the_other_reports_it() {
     let Some(redis) = SharedRedis::start().await else { return };
     let emulator = start_emulator(Options::default()).await;
     let slow = json!([{"route": "POST /connections", "action": {"delay": "2s"}}]);

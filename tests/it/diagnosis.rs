@@ -79,7 +79,7 @@ async fn a_connection_that_the_flow_service_finds_broken_fails_its_test_with_a_c
 }
 
 #[tokio::test]
-async fn what_adobe_refuses_to_give_this_service_is_a_finding_and_not_an_error() {
+async fn a_token_that_adobe_refuses_is_a_finding_and_not_an_error() {
     let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
     let result = test(&service, "any").await.unwrap();
     assert_eq!((states(&result), result.passed), (TOKEN_FAILED, false));
@@ -115,7 +115,7 @@ async fn a_sandbox_that_is_unknown_or_closed_to_this_service_is_a_finding() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_not_enabled_is_not_tried() {
+async fn a_connection_that_is_not_enabled_is_not_tested() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for (state, cure) in [
@@ -138,7 +138,7 @@ async fn a_connection_that_is_not_enabled_is_not_tried() {
 }
 
 #[tokio::test]
-async fn what_is_no_hubspot_connection_is_not_found_and_never_tried() {
+async fn a_connection_that_is_not_hubspots_is_not_found_and_never_tested() {
     let service = TestService::start().await;
     let salesforce = salesforce(&service.emulator).await;
     let elsewhere = service
@@ -175,7 +175,7 @@ async fn bad_fields_and_forbidden_sandboxes_are_refused_before_anything_is_sent(
 }
 
 #[tokio::test]
-async fn a_test_that_fails_in_passing_is_made_again_and_one_that_lasts_is_unavailable() {
+async fn a_transient_failure_of_a_test_is_retried_and_a_lasting_one_is_unavailable() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let failing = |count| json!([{"route": TEST, "count": count, "action": {"status": 503, "shape": "A"}}]);
@@ -190,7 +190,7 @@ async fn a_test_that_fails_in_passing_is_made_again_and_one_that_lasts_is_unavai
 }
 
 #[tokio::test]
-async fn a_flow_service_that_cannot_be_asked_is_no_finding() {
+async fn an_unavailable_flow_service_is_not_a_finding() {
     let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 500, "shape": "D"}}]);
     // Less than the pause before the next attempt at a token: the call does not wait for that one.
     let service = TestService::with_faults(failing, [("HCS_REQUEST_TIMEOUT", "1s")]).await;
@@ -200,7 +200,7 @@ async fn a_flow_service_that_cannot_be_asked_is_no_finding() {
 }
 
 #[tokio::test]
-async fn a_test_that_says_neither_yes_nor_no_cannot_be_read() {
+async fn a_test_without_a_verdict_is_undecodable() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for (shape, row) in [
@@ -215,7 +215,7 @@ async fn a_test_that_says_neither_yes_nor_no_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn a_refused_test_fails_with_what_the_flow_service_said() {
+async fn a_refused_test_fails_with_the_message_of_the_flow_service() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for (code, status, says) in [("1308", 400, "check its credentials"), ("2120", 403, "Manage Sources")] {
@@ -229,7 +229,7 @@ async fn a_refused_test_fails_with_what_the_flow_service_said() {
 }
 
 #[tokio::test]
-async fn tables_that_are_refused_are_a_finding_and_those_that_cannot_be_listed_now_are_none() {
+async fn refused_tables_are_a_finding_and_temporarily_unavailable_ones_are_not() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for (action, says) in [
@@ -258,7 +258,7 @@ async fn a_source_that_is_slow_with_its_tables_does_not_cost_the_rest_of_the_fin
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_with_testing_is_one() {
+async fn a_deadline_exceeded_while_testing_is_reported_as_one() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "500ms")]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": TEST, "count": 0, "action": {"delay": "30s"}}]));
@@ -268,7 +268,7 @@ async fn a_deadline_that_is_spent_with_testing_is_one() {
 }
 
 #[tokio::test]
-async fn no_answer_of_the_flow_service_puts_credentials_into_a_result() {
+async fn no_response_of_the_flow_service_puts_credentials_into_a_result() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let shown = format!("{:?}", test(&service, &id).await.unwrap());

@@ -97,7 +97,7 @@ async fn bad_fields_are_found_like_those_of_a_creation() {
 }
 
 #[tokio::test]
-async fn what_an_operator_has_to_mend_is_found() {
+async fn problems_for_the_operator_are_found() {
     let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
     let failure = refused(&service).await;
     assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
@@ -128,7 +128,7 @@ async fn an_unknown_sandbox_is_found() {
 }
 
 #[tokio::test]
-async fn a_flow_service_that_fails_leaves_it_open() {
+async fn a_failing_flow_service_leaves_the_check_undecided() {
     let service = TestService::start().await;
     for route in [LIST, SPEC] {
         service.inject(json!([{"route": route, "count": 0, "action": {"status": 503, "shape": "A"}}]));
@@ -144,7 +144,7 @@ async fn a_flow_service_that_fails_leaves_it_open() {
 }
 
 #[tokio::test]
-async fn a_specification_that_has_drifted_is_told_and_creations_go_on() {
+async fn a_drifted_specification_is_reported_and_creations_continue() {
     for (settings, says) in [
         (auth_spec(|auth| auth["name"] = json!("OAuth2 Refresh Code")), &["OAuth2 Refresh Code"][..]),
         (
@@ -221,7 +221,7 @@ async fn the_specification_is_read_once_for_all() {
 }
 
 #[tokio::test]
-async fn a_request_id_is_not_used_up() {
+async fn a_request_id_is_not_consumed() {
     let service = TestService::start().await;
     let request_id = Uuid::new_v4().to_string();
     let checked = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..dry_run() };

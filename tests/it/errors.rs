@@ -78,7 +78,7 @@ async fn a_message_of_another_type_is_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn what_is_not_grpc_is_an_unsupported_media_type() {
+async fn a_request_that_is_not_grpc_is_an_unsupported_media_type() {
     let service = TestService::start().await;
     let others = ["application/json", "application/grpcx", "application/grpc-web+proto", "text/plain"];
     for content_type in others {
@@ -102,7 +102,7 @@ async fn a_sandbox_that_is_not_allowed_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn whatever_is_sent_to_a_method_its_error_has_a_reason() {
+async fn every_error_of_a_method_has_a_reason() {
     let service = TestService::start().await;
     let valid = request().encode_to_vec();
     for (what, body) in [

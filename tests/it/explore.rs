@@ -84,7 +84,7 @@ async fn the_columns_of_a_table_are_listed_with_their_types() {
 }
 
 #[tokio::test]
-async fn a_path_arrives_as_it_is_whatever_is_in_it() {
+async fn a_path_arrives_unchanged_with_any_characters() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let path = " Größe & Co. / 100%+\u{1f680}?#object=x;y=\"'\\";
@@ -115,7 +115,7 @@ async fn an_unknown_table_is_named_and_its_connection_is_not_blamed() {
 }
 
 #[tokio::test]
-async fn a_table_that_exists_and_cannot_be_read_is_what_the_flow_service_says() {
+async fn an_existing_table_that_cannot_be_read_is_reported_as_by_the_flow_service() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for (action, row) in [
@@ -145,7 +145,7 @@ async fn a_table_that_exists_and_cannot_be_read_is_what_the_flow_service_says() 
 }
 
 #[tokio::test]
-async fn a_path_that_is_none_is_refused() {
+async fn an_invalid_path_is_refused() {
     let service = TestService::start().await;
     for table in ["", "  ", "a\nb", &"a".repeat(1025)] {
         let failure = columns(&service, "any", table).await.unwrap_err();
@@ -196,7 +196,7 @@ async fn a_connection_that_was_proven_to_be_to_hubspot_is_not_read_again() {
 }
 
 #[tokio::test]
-async fn a_proof_that_could_not_be_had_is_not_remembered() {
+async fn a_failed_proof_is_not_remembered() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let failing = json!({"status": 500, "shape": "A"});
@@ -209,7 +209,7 @@ async fn a_proof_that_could_not_be_had_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn what_fails_at_hubspot_does_not_stop_creations() {
+async fn a_failure_of_hubspot_does_not_block_creations() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let failing = json!({"status": 500, "shape": "A"});
@@ -226,7 +226,7 @@ async fn what_fails_at_hubspot_does_not_stop_creations() {
 }
 
 #[tokio::test]
-async fn a_throttle_of_hubspots_concerns_nobody_else_and_one_of_adobes_everybody() {
+async fn a_throttle_by_hubspot_affects_one_call_and_one_by_adobe_affects_all() {
     for (shape, is_adobes) in [("A", false), ("B", false), ("D", true)] {
         for route in [TEST, EXPLORE] {
             let service = TestService::with(HASTE).await;
@@ -258,7 +258,7 @@ async fn a_throttle_of_hubspots_concerns_nobody_else_and_one_of_adobes_everybody
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_with_exploring_is_one() {
+async fn a_deadline_exceeded_while_exploring_is_reported_as_one() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "500ms")]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": EXPLORE, "count": 0, "action": {"delay": "30s"}}]));

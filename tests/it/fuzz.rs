@@ -77,7 +77,7 @@ fn near(corpus: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn every_target_holds_for_its_corpus_and_for_what_was_found_before() {
+fn every_target_holds_for_its_corpus_and_its_regressions() {
     for (name, target) in TARGETS {
         let corpus = files("corpus", name);
         assert!(!corpus.is_empty(), "{name} has no corpus");
@@ -86,7 +86,7 @@ fn every_target_holds_for_its_corpus_and_for_what_was_found_before() {
 }
 
 #[test]
-fn every_target_holds_for_what_is_near_to_its_corpus() {
+fn every_target_holds_for_mutations_of_its_corpus() {
     for (name, target) in TARGETS {
         let config = ProptestConfig {
             cases: INPUTS,

@@ -93,7 +93,7 @@ async fn a_flood_of_frames_that_are_no_calls_is_cut() {
 }
 
 #[tokio::test]
-async fn calls_that_are_given_up_at_once_are_cut() {
+async fn connections_that_cancel_calls_at_once_are_cut() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     let both = |number| [begun(number), given_up(number)].concat();
@@ -102,7 +102,7 @@ async fn calls_that_are_given_up_at_once_are_cut() {
 }
 
 #[tokio::test]
-async fn calls_that_are_given_up_once_they_are_under_way_are_cut() {
+async fn connections_that_cancel_calls_after_their_start_are_cut() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     let attack = async {
@@ -218,7 +218,7 @@ async fn a_message_that_is_too_large_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_client_whose_messages_are_far_too_large_is_told_so_each_time_and_keeps_its_connection() {
+async fn a_client_with_far_too_large_messages_gets_an_error_each_time_and_keeps_its_connection() {
     let service = TestService::start().await;
     let mut client = service.client().await;
     for _ in 0..8 {
@@ -244,7 +244,7 @@ async fn a_message_that_does_not_come_costs_its_deadline_and_no_more() {
 }
 
 #[tokio::test]
-async fn connections_that_do_nothing_keep_nobody_out() {
+async fn idle_connections_do_not_block_other_clients() {
     let service = TestService::start().await;
     let mut connections = Vec::new();
     for _ in 0..500 {
@@ -287,7 +287,7 @@ async fn a_client_with_many_calls_and_large_messages_is_never_cut() {
 }
 
 #[tokio::test]
-async fn small_messages_that_nobody_reads_are_no_flood() {
+async fn small_unread_messages_are_not_a_flood() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     let unread = |number| {

@@ -156,7 +156,7 @@ async fn a_creation_counts_as_call_claim_request_and_creation() {
 }
 
 #[tokio::test]
-async fn a_read_that_is_repeated_counts_with_its_failure() {
+async fn a_retried_read_is_counted_with_its_failure() {
     let service = TestService::start().await;
     let created = service.create().await.unwrap();
     service.inject(json!([
@@ -228,7 +228,7 @@ async fn a_lost_creation_counts_as_it_is_found_and_its_test_as_it_ends() {
 }
 
 #[tokio::test]
-async fn calls_that_are_shed_given_up_or_unknown_count() {
+async fn calls_that_are_shed_cancelled_or_unknown_are_counted() {
     let service = TestService::with([("HCS_MAX_IN_FLIGHT", "1")]).await;
     service.inject(json!([{"route": CREATE, "action": {"delay": "30s"}}]));
     let mut client = service.client().await;
@@ -257,7 +257,7 @@ async fn calls_that_are_shed_given_up_or_unknown_count() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_does_not_count_as_one_that_failed() {
+async fn a_request_that_is_not_a_call_is_not_counted_as_a_failed_one() {
     let service = TestService::start().await;
     crate::support::post(service.grpc, &[("content-type", "text/plain")], Vec::new()).await;
     service.create().await.unwrap();

@@ -46,7 +46,7 @@ async fn slow_creation(
 }
 
 #[tokio::test]
-async fn a_service_answers_and_ends_with_0_on_either_signal() {
+async fn a_service_serves_and_exits_with_0_on_either_signal() {
     for signal in [Signal::TERM, Signal::INT] {
         let (emulator, service) = start(&[]).await;
         let answer = service.client().await.create_hub_spot_connection(request()).await.unwrap();
@@ -71,7 +71,7 @@ async fn a_crash_leaves_no_dump_of_the_memory() {
 }
 
 #[tokio::test]
-async fn a_call_under_way_is_answered_before_the_end() {
+async fn a_running_call_is_completed_before_the_exit() {
     for threads in THREADS {
         let (emulator, service) = start(&[threads]).await;
         let call = slow_creation(&emulator, &service, "1s").await;
@@ -82,7 +82,7 @@ async fn a_call_under_way_is_answered_before_the_end() {
 }
 
 #[tokio::test]
-async fn a_creation_whose_caller_leaves_during_the_drain_is_finished_before_the_end() {
+async fn a_creation_that_is_abandoned_during_the_drain_is_finished_before_the_exit() {
     for threads in THREADS {
         let (emulator, service) = start(&[threads]).await;
         let call = slow_creation(&emulator, &service, "2s").await;
@@ -132,7 +132,7 @@ async fn a_drain_that_takes_too_long_ends_with_1() {
 
 /// What is waited for at the end must be there: a store that is down is not.
 #[tokio::test]
-async fn a_store_that_is_down_does_not_hold_up_the_end() {
+async fn a_store_that_is_down_does_not_delay_the_exit() {
     for threads in THREADS {
         let Some(mut redis) = SharedRedis::start().await else { return };
         let url = redis.url().to_owned();
@@ -157,7 +157,7 @@ async fn a_store_that_is_down_does_not_hold_up_the_end() {
 
 /// Nor do the others: the collector of traces, the issuer of keys, Adobe.
 #[tokio::test]
-async fn nothing_else_that_is_down_holds_up_the_end() {
+async fn nothing_else_that_is_down_delays_the_exit() {
     // What connects there waits in vain.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = format!("http://{}", silent.local_addr().unwrap());

@@ -64,7 +64,7 @@ fn lost_for_good(commit: bool) -> Value {
 }
 
 #[tokio::test]
-async fn the_same_request_again_gets_the_first_answer_even_when_the_connection_is_gone() {
+async fn a_retry_gets_the_first_response_even_when_the_connection_is_gone() {
     let service = TestService::start().await;
     let request = with_id();
     let first = service.send(request.clone()).await.unwrap();
@@ -156,7 +156,7 @@ async fn callers_that_share_a_creation_have_their_own_deadlines() {
 }
 
 #[tokio::test]
-async fn the_same_request_twice_at_once_makes_one_connection_for_both() {
+async fn concurrent_calls_with_one_request_id_create_one_connection() {
     let service = TestService::start().await;
     service.inject(json!([{"route": CREATE, "action": {"delay": "500ms"}}]));
     let request = with_id();
@@ -182,7 +182,7 @@ async fn a_refusal_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_before_anything_is_sent_leaves_nothing_behind() {
+async fn a_call_that_is_cancelled_before_anything_is_sent_creates_nothing() {
     let slow_token = json!([{"route": "POST /ims/token/v3", "action": {"delay": "700ms"}}]);
     let service = TestService::with_faults(slow_token, []).await;
     let failure = service.create_within("200m").await;

@@ -109,7 +109,7 @@ async fn keys_inside_the_cluster_and_hosts_that_are_listed_are_read_without_the_
 }
 
 #[test]
-fn plain_http_is_allowed_for_what_its_setting_is_named_for_and_nothing_else() {
+fn plain_http_is_allowed_only_for_the_host_of_its_setting() {
     let problems = |settings: &[(&str, &str)]| {
         let good = [
             ("HCS_ORG_ID", "1234@AdobeOrg"),
@@ -135,7 +135,7 @@ fn plain_http_is_allowed_for_what_its_setting_is_named_for_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn variables_about_proxies_that_are_not_this_services_own_mean_nothing() {
+async fn proxy_variables_of_other_programs_are_ignored() {
     let emulator = start_emulator(emulator::Options::default()).await;
     let (nobody, _socket) = unused_port();
     let elsewhere = format!("http://{nobody}");

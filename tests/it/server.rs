@@ -38,7 +38,7 @@ async fn get(address: SocketAddr, path: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn both_ports_tell_the_health_of_the_process_and_of_the_service() {
+async fn both_ports_report_the_health_of_the_process_and_of_the_service() {
     let service = TestService::start().await;
     for address in [service.grpc, service.admin] {
         for name in ["", SERVICE_NAME] {
@@ -65,7 +65,7 @@ async fn readiness_does_not_depend_on_adobe() {
 }
 
 #[tokio::test]
-async fn a_stopping_service_says_so_while_it_still_accepts() {
+async fn a_stopping_service_reports_it_while_it_still_accepts() {
     let service = TestService::with([("HCS_DRAIN_DELAY", "2s")]).await;
     let (grpc, admin) = (service.grpc, service.admin);
     let mut client = service.client().await;
@@ -106,7 +106,7 @@ async fn a_drain_finishes_calls_and_ends_watches_and_silent_connections() {
 }
 
 #[tokio::test]
-async fn streams_that_only_the_caller_would_end_do_not_hold_up_the_drain() {
+async fn streams_that_only_the_caller_would_end_do_not_delay_the_drain() {
     let service = TestService::with([("HCS_DRAIN_TIMEOUT", "600s")]).await;
     let channel = channel(service.grpc).await;
     let mut watch = HealthClient::new(channel.clone())
@@ -177,7 +177,7 @@ async fn health_and_reflection_take_no_larger_messages_than_the_service() {
 }
 
 #[tokio::test]
-async fn a_drain_waits_for_creations_whose_callers_have_left_and_no_longer_than_it_may() {
+async fn a_drain_waits_for_abandoned_creations_within_its_limit() {
     let service = TestService::start().await;
     let emulator = service.emulator.clone();
     service.inject(json!([{"route": "POST /connections", "action": {"delay": "1s"}}]));
@@ -262,7 +262,7 @@ fn outcome(response: MessageResponse) -> Result<usize, i32> {
 }
 
 #[tokio::test]
-async fn what_reflection_does_not_find_is_a_response_and_the_stream_goes_on() {
+async fn an_unknown_symbol_is_an_error_response_and_the_reflection_stream_continues() {
     const NOT_FOUND: Result<usize, i32> = Err(5);
     const INVALID_ARGUMENT: Result<usize, i32> = Err(3);
     let extension = |containing_type: &str| ExtensionRequest {
@@ -312,7 +312,7 @@ async fn what_reflection_does_not_find_is_a_response_and_the_stream_goes_on() {
 }
 
 #[tokio::test]
-async fn the_older_reflection_service_answers_too_and_both_can_be_switched_off() {
+async fn the_older_reflection_service_works_too_and_both_can_be_disabled() {
     use v1alpha::{
         ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
         server_reflection_request::MessageRequest,

@@ -82,7 +82,7 @@ async fn a_client_without_tls_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_of_http_1_alone_is_told_that_this_is_grpc() {
+async fn a_client_with_only_http_1_gets_a_response_that_explains_grpc() {
     let tls = WithTls::start().await;
     let client = TlsClient::speaking(&[&TLS13], &["http/1.1"], &tls.authority, None);
     let mut stream = client.connect(tls.service.grpc).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_client_of_http_1_alone_is_told_that_this_is_grpc() {
 }
 
 #[tokio::test]
-async fn a_client_of_another_protocol_alone_is_refused() {
+async fn a_client_with_only_another_protocol_is_refused() {
     let tls = WithTls::start().await;
     let client = TlsClient::speaking(&[&TLS13], &["spdy/3"], &tls.authority, None);
     client.hears(tls.service.grpc).await.unwrap_err();
@@ -119,7 +119,7 @@ async fn a_client_that_does_not_trust_the_certificate_is_counted() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_during_the_handshake_is_counted() {
+async fn a_client_that_disconnects_during_the_handshake_is_counted() {
     let tls = WithTls::start().await;
     let mut stream = TcpStream::connect(tls.service.grpc).await.unwrap();
     stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.unwrap();
@@ -129,7 +129,7 @@ async fn a_client_that_leaves_during_the_handshake_is_counted() {
 
 /// Load balancers do it every few seconds.
 #[tokio::test]
-async fn a_look_whether_the_port_is_open_is_no_failed_handshake() {
+async fn a_port_check_is_not_a_failed_handshake() {
     let tls = WithTls::start().await;
     drop(TcpStream::connect(tls.service.grpc).await.unwrap());
     let reset = TcpStream::connect(tls.service.grpc).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_look_whether_the_port_is_open_is_no_failed_handshake() {
 }
 
 #[tokio::test]
-async fn stalled_handshakes_keep_nobody_waiting() {
+async fn stalled_handshakes_do_not_block_other_clients() {
     let tls = WithTls::start().await;
     let mut stalled = Vec::new();
     for started in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00"].into_iter().cycle().take(100) {

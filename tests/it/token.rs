@@ -55,7 +55,7 @@ async fn fifty_first_creations_at_once_need_one_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_replaced_and_the_creation_sent_once_more() {
+async fn a_refused_token_is_replaced_and_the_creation_is_retried() {
     for action in [
         json!({"status": 401, "shape": "D", "code": "401013"}),
         json!({"status": 401, "shape": "D", "code": 401_013}),
@@ -74,7 +74,7 @@ async fn a_token_that_is_refused_is_replaced_and_the_creation_sent_once_more() {
 }
 
 #[tokio::test]
-async fn two_refused_tokens_in_a_row_are_unavailable_and_say_when_to_try_again() {
+async fn two_refused_tokens_in_a_row_are_unavailable_and_report_when_to_retry() {
     for action in
         [json!({"status": 401, "shape": "D", "code": "401013"}), json!({"status": 400, "code": "2115"})]
     {
@@ -91,7 +91,7 @@ async fn two_refused_tokens_in_a_row_are_unavailable_and_say_when_to_try_again()
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_with_the_form_that_adobe_documents() {
+async fn a_token_is_requested_with_the_form_that_adobe_documents() {
     let service = TestService::start().await;
     service.create().await.unwrap();
     let requests = received(&service, "/ims/token/v3");
@@ -243,7 +243,7 @@ async fn a_failing_start_does_not_fill_the_log() {
 }
 
 #[tokio::test]
-async fn tokens_that_live_shortly_are_renewed_without_a_failure() {
+async fn short_lived_tokens_are_renewed_without_a_failure() {
     let emulator = start_emulator(Options::default()).await;
     emulator.settings(Settings { token_ttl: Duration::from_secs(2), ..Settings::default() });
     let service = TestService::against(emulator, []).await;

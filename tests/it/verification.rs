@@ -198,7 +198,7 @@ async fn a_connection_that_is_in_use_already_is_not_deleted_again() {
 }
 
 #[tokio::test]
-async fn a_lost_deletion_is_not_taken_for_a_failed_one() {
+async fn a_lost_deletion_is_not_mistaken_for_a_failed_one() {
     for action in [json!({"close": "after_commit"}), json!({"status": 503, "shape": "A", "commit": true})] {
         let service = TestService::with(SETTLES_FAST).await;
         service.set(json!({"test_result": false}));
@@ -225,7 +225,7 @@ async fn a_deletion_that_a_lagging_node_does_not_know_of_is_not_done() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_not_seen_for_a_while_and_works_is_not_deleted() {
+async fn a_connection_that_is_invisible_for_a_while_and_works_is_not_deleted() {
     let service = TestService::with(SETTLES_FAST).await;
     service.inject(json!([{"route": GET, "count": 0, "action": {"status": 404, "shape": "A"}}]));
     let request = with_id(Verification::Require);
@@ -253,7 +253,7 @@ async fn decided(service: &TestService, request: &CreateHubSpotConnectionRequest
 }
 
 #[tokio::test]
-async fn a_required_test_that_cannot_be_made_is_resumed_by_a_repetition() {
+async fn a_required_test_that_cannot_be_made_is_resumed_by_a_retry() {
     for action in [
         json!({"status": 503, "shape": "A"}),
         json!({"status": 400, "shape": "A", "code": "1308"}),
@@ -308,7 +308,7 @@ async fn a_connection_is_waited_for_until_it_is_established() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_not_seen_at_once_is_waited_for() {
+async fn a_connection_that_is_not_visible_at_once_is_waited_for() {
     let service = TestService::start().await;
     service.inject(json!([{"route": GET, "count": 2, "action": {"status": 404, "shape": "B"}}]));
     let created = service.send(verified(Verification::Require)).await.unwrap();
@@ -326,7 +326,7 @@ async fn a_report_on_a_connection_that_is_not_established_in_time_comes_in_time(
 }
 
 #[tokio::test]
-async fn a_required_connection_that_is_not_established_in_time_is_kept_for_a_repetition() {
+async fn a_required_connection_that_is_not_established_in_time_is_kept_for_a_retry() {
     let service = TestService::start().await;
     service.set(json!({"initial_state": "initializing"}));
     let request = with_id(Verification::Require);
@@ -342,7 +342,7 @@ async fn a_required_connection_that_is_not_established_in_time_is_kept_for_a_rep
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_while_a_connection_is_tested_finds_the_verdict_later() {
+async fn a_caller_that_disconnects_during_a_test_finds_the_verdict_later() {
     let service = TestService::start().await;
     service.inject(json!([{"route": TEST, "action": {"delay": "700ms"}}]));
     service.set(json!({"test_result": false}));
@@ -377,7 +377,7 @@ async fn the_same_id_with_another_verification_is_another_request() {
 }
 
 #[tokio::test]
-async fn the_same_request_twice_at_once_gets_one_verdict_for_both() {
+async fn concurrent_calls_with_one_request_id_get_one_verdict() {
     for test_result in [true, false] {
         let service = TestService::start().await;
         service.set(json!({"test_result": test_result}));

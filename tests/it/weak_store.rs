@@ -43,7 +43,7 @@ async fn a_service_with_its_ids_in_memory_reports_that_it_forgets_them() {
 }
 
 #[tokio::test]
-async fn what_weakens_redis_is_reported_and_no_longer_once_it_is_corrected() {
+async fn a_weakness_of_redis_is_reported_until_it_is_corrected() {
     let Some(redis) =
         SharedRedis::start_with(&["--maxmemory", "20mb", "--maxmemory-policy", "volatile-lru"]).await
     else {
@@ -69,7 +69,7 @@ async fn what_weakens_redis_is_reported_and_no_longer_once_it_is_corrected() {
 }
 
 #[tokio::test]
-async fn with_a_redis_cluster_nothing_is_created_and_everything_says_why() {
+async fn with_a_redis_cluster_nothing_is_created_and_every_report_names_the_cause() {
     let arguments = cluster_node_arguments().await;
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let Some(redis) = SharedRedis::start_with(&arguments).await else { return };

@@ -141,7 +141,7 @@ async fn a_caller_that_is_not_on_the_list_is_refused() {
 }
 
 #[tokio::test]
-async fn the_common_name_does_not_count() {
+async fn the_common_name_is_ignored() {
     // Every certificate here has it.
     let tls = WithCallers::start("cert:common-name=write,cert:CN/common-name=write").await;
     let mut client = tls.caller(&[]).client(tls.service.grpc);
@@ -226,7 +226,7 @@ async fn health_is_open_to_every_certificate_and_reflection_is_not() {
 
 /// A session that is resumed would bring back what an earlier handshake has checked.
 #[tokio::test]
-async fn every_connection_shows_its_certificate_anew() {
+async fn every_new_connection_presents_its_certificate_again() {
     let tls = WithCallers::start("").await;
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let own = tls.callers.client(&["crm"]);

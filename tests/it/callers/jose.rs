@@ -161,7 +161,7 @@ async fn claims_of_another_type_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_missing_end_an_end_in_the_past_and_a_begin_in_the_future_are_told_apart() {
+async fn a_missing_end_an_end_in_the_past_and_a_begin_in_the_future_are_distinguished() {
     let signed = Signed::start().await;
     let mut endless = claims(READER);
     endless.as_object_mut().unwrap().remove("exp");
@@ -174,7 +174,7 @@ async fn a_missing_end_an_end_in_the_past_and_a_begin_in_the_future_are_told_apa
 }
 
 #[tokio::test]
-async fn what_two_readers_could_read_in_two_ways_is_no_token() {
+async fn a_token_that_two_parsers_could_read_differently_is_refused() {
     let signed = Signed::start().await;
     let header = r#"{"alg":"ES256","kid":"key"}"#;
     let good = claims(READER).to_string();
@@ -208,7 +208,7 @@ async fn what_two_readers_could_read_in_two_ways_is_no_token() {
 
 /// A token that does not fit makes nobody look for its key: such tokens cost nothing.
 #[tokio::test]
-async fn a_token_of_another_issuer_does_not_make_the_keys_be_read() {
+async fn a_token_of_another_issuer_does_not_fetch_the_keys() {
     let signed = Signed::start().await;
     signed.accepts(&signed.key.sign(&claims(READER))).await;
     let before = signed.keys.requests();

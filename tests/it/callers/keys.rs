@@ -38,7 +38,7 @@ async fn until_answered(client: &mut HubSpotConnectionServiceClient<Channel>, to
 }
 
 #[tokio::test]
-async fn a_new_key_counts_at_once() {
+async fn a_new_key_is_accepted_at_once() {
     let (old, new) = (TokenKey::rs256("old"), TokenKey::es256("new"));
     let keys = KeyEndpoint::start(listen().await, &[&old]);
     let service = start(&keys.url).await;
@@ -52,7 +52,7 @@ async fn a_new_key_counts_at_once() {
 }
 
 #[tokio::test]
-async fn tokens_with_an_unknown_key_do_not_each_ask_for_the_keys() {
+async fn tokens_with_an_unknown_key_do_not_each_fetch_the_keys() {
     let key = TokenKey::es256("known");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
     let service = start(&keys.url).await;
@@ -77,7 +77,7 @@ async fn tokens_with_an_unknown_key_do_not_each_ask_for_the_keys() {
 }
 
 #[tokio::test]
-async fn calls_that_are_given_up_do_not_each_ask_for_the_keys_either() {
+async fn cancelled_calls_do_not_each_fetch_the_keys() {
     let key = TokenKey::es256("known");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
     let service = start(&keys.url).await;
@@ -96,7 +96,7 @@ async fn calls_that_are_given_up_do_not_each_ask_for_the_keys_either() {
 }
 
 #[tokio::test]
-async fn known_keys_go_on_while_the_endpoint_is_out_of_order() {
+async fn known_keys_stay_valid_while_the_endpoint_is_down() {
     let (known, unknown) = (TokenKey::rs256("known"), TokenKey::es256("unknown"));
     let keys = KeyEndpoint::start(listen().await, &[&known]);
     let service = start(&keys.url).await;
@@ -120,7 +120,7 @@ async fn known_keys_go_on_while_the_endpoint_is_out_of_order() {
 }
 
 #[tokio::test]
-async fn a_service_that_starts_before_the_endpoint_accepts_nobody_until_then() {
+async fn a_service_that_starts_before_the_endpoint_refuses_every_caller_until_then() {
     let (address, socket) = unused_port();
     let key = TokenKey::es256("key");
     let service = start(&tokens::url(address)).await;
@@ -133,7 +133,7 @@ async fn a_service_that_starts_before_the_endpoint_accepts_nobody_until_then() {
 
 /// Without a call that asks for them: the first one after an outage should not have to wait.
 #[tokio::test(start_paused = true)]
-async fn the_keys_are_read_without_a_call_as_well() {
+async fn the_keys_are_also_fetched_without_a_call() {
     let key = TokenKey::es256("key");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
     keys.publish(None);

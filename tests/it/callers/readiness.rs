@@ -128,7 +128,7 @@ async fn neither_a_silent_endpoint_nor_one_without_tls_makes_a_service_ready() {
 }
 
 #[tokio::test]
-async fn keys_in_a_file_that_becomes_unusable_stay_and_so_does_readiness() {
+async fn keys_and_readiness_stay_when_the_key_file_becomes_unusable() {
     let (known, new) = (TokenKey::es256("known"), TokenKey::es256("new"));
     let files = Mount::new(&[("jwks.json", &key_set(&[&known]).to_string())]);
     let service = with_keys_in(&files).await;
@@ -169,7 +169,7 @@ async fn a_rejected_credential_stays_rejected_when_the_next_attempts_fail_otherw
 
 /// An outage of IMS meets every replica: those that start need not wait for its end.
 #[tokio::test]
-async fn an_ims_that_fails_or_throttles_keeps_no_service_from_becoming_ready() {
+async fn a_failing_or_throttling_ims_does_not_block_readiness() {
     for action in [json!({"status": 503}), json!({"status": 429}), json!({"close": "before_commit"})] {
         let service = TestService::against(with_token_fault(action).await, []).await;
         until_ready(&service).await;
@@ -177,7 +177,7 @@ async fn an_ims_that_fails_or_throttles_keeps_no_service_from_becoming_ready() {
 }
 
 #[tokio::test]
-async fn a_credential_that_is_rejected_later_changes_no_readiness() {
+async fn a_credential_that_is_rejected_later_does_not_change_readiness() {
     let service = TestService::start().await;
     until_ready(&service).await;
     service.inject(json!([
@@ -198,7 +198,7 @@ async fn a_service_that_is_not_ready_yet_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn what_a_service_waits_for_is_logged_once_with_its_cause_and_shown_by_check_config() {
+async fn a_missing_dependency_is_logged_once_with_its_cause_and_shown_by_check_config() {
     let keys = KeyEndpoint::start(listen().await, &[]);
     keys.respond(302, String::new());
     let emulator = start_emulator(emulator::Options::default()).await;

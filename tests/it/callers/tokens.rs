@@ -208,7 +208,7 @@ async fn a_call_with_two_tokens_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_token_is_refused() {
+async fn text_that_is_not_a_token_is_refused() {
     let jwt = WithTokens::start().await;
     let valid = jwt.rsa.sign(&claims(WRITER));
     let (signed, signature) = valid.rsplit_once('.').unwrap();
@@ -235,7 +235,7 @@ async fn what_is_no_token_is_refused() {
 }
 
 #[tokio::test]
-async fn the_claims_must_fit() {
+async fn the_claims_must_match() {
     let jwt = WithTokens::start().await;
     for (claims, reason) in [
         (claims_but("iss", json!("https://other")), "token_issuer"),
@@ -297,7 +297,7 @@ async fn a_token_that_names_no_key_is_tried_with_each() {
 }
 
 #[tokio::test]
-async fn neither_no_algorithm_nor_a_shared_secret_counts() {
+async fn tokens_without_a_signature_or_with_a_shared_secret_are_refused() {
     let jwt = WithTokens::start().await;
     let valid = claims(WRITER);
     for key in ["rsa-1", "ec-1"] {
@@ -318,7 +318,7 @@ async fn neither_no_algorithm_nor_a_shared_secret_counts() {
 }
 
 #[tokio::test]
-async fn keys_in_a_file_count_and_are_read_again() {
+async fn keys_in_a_file_are_used_and_reloaded() {
     let (old, new) = (TokenKey::rs256("old"), TokenKey::es256("new"));
     let files = Mount::new(&[("jwks.json", &key_set(&[&old]).to_string())]);
     let service = with_keys_in(&files).await;
@@ -343,7 +343,7 @@ async fn keys_in_a_file_count_and_are_read_again() {
 
 /// Whoever is named in a token is not whoever is named in a certificate.
 #[tokio::test]
-async fn a_subject_that_looks_like_a_name_of_a_certificate_is_no_such_name() {
+async fn a_token_subject_never_matches_a_rule_for_certificates() {
     let jwt = WithTokens::start().await;
     let mut client = jwt.service.client().await;
     for subject in

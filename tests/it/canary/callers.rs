@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn neither_the_tokens_of_callers_nor_the_key_of_tls_come_out() {
+async fn neither_the_tokens_of_callers_nor_the_tls_key_leak() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
         let (servers, callers) = (Authority::new("servers"), Authority::new("callers"));

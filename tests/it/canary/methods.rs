@@ -158,7 +158,7 @@ fn all_secrets(emulator: &Emulator) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_method_gives_away_what_the_flow_service_returns() {
+async fn no_method_leaks_credentials_that_the_flow_service_returns() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
         let mut caller = Caller::start(&emulator, format, &[]).await;
@@ -204,7 +204,7 @@ async fn no_method_gives_away_what_the_flow_service_returns() {
 }
 
 #[tokio::test]
-async fn no_verification_gives_away_credentials() {
+async fn no_verification_leaks_credentials() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
         let mut caller = Caller::start(&emulator, format, &[]).await;
@@ -252,7 +252,7 @@ async fn no_verification_gives_away_credentials() {
 }
 
 #[tokio::test]
-async fn no_failure_of_the_flow_service_makes_any_method_give_credentials_away() {
+async fn no_failure_of_the_flow_service_makes_a_method_leak_credentials() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
         let mut caller = Caller::start(&emulator, format, &[]).await;
@@ -293,7 +293,7 @@ async fn no_failure_of_the_flow_service_makes_any_method_give_credentials_away()
 }
 
 #[tokio::test]
-async fn no_spent_deadline_gives_credentials_away() {
+async fn no_exceeded_deadline_leaks_credentials() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
         let mut patient = Caller::start(&emulator, format, &[]).await.observed;
@@ -321,7 +321,7 @@ async fn no_spent_deadline_gives_credentials_away() {
 }
 
 #[tokio::test]
-async fn credentials_in_the_wrong_place_do_not_come_back() {
+async fn credentials_in_the_wrong_field_are_not_echoed() {
     for format in FORMATS {
         let emulator = knowing_emulator().await;
         let mut caller = Caller::start(&emulator, format, &[]).await;

@@ -153,7 +153,7 @@ fn all_secrets() -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn what_is_repeated_while_a_connection_is_verified_is_not_quoted() {
+async fn credentials_echoed_during_a_verification_are_not_quoted() {
     for format in FORMATS {
         let upstream = Resentful::start().await;
         let mut observed = Observed::new(upstream.service(format, &[]).await).await;
@@ -187,7 +187,7 @@ async fn what_is_repeated_while_a_connection_is_verified_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn what_is_repeated_of_an_update_is_not_quoted() {
+async fn credentials_echoed_by_an_update_are_not_quoted() {
     for format in FORMATS {
         let upstream = Resentful::start().await;
         let mut observed = Observed::new(upstream.service(format, &[]).await).await;
@@ -214,7 +214,7 @@ async fn what_is_repeated_of_an_update_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn what_is_repeated_while_a_lost_connection_is_searched_for_is_not_quoted() {
+async fn credentials_echoed_during_a_search_are_not_quoted() {
     for format in FORMATS {
         let upstream = Resentful::start().await;
         let mut observed = Observed::new(upstream.service(format, &[HASTE]).await).await;

@@ -149,7 +149,7 @@ fn base64_decoded(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_secret_is_found_in_every_disguise() {
+fn a_secret_is_found_in_every_encoding() {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
     let secret = r#"a1"b2\c3/d4+e5=f6%g7-h8?i9&j0<k1>l2~m3"#;

@@ -29,7 +29,7 @@ async fn a_deleted_connection_is_gone_and_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found_unless_it_may_be_missing() {
+async fn a_missing_connection_is_not_found_unless_allow_missing_is_set() {
     let service = TestService::start().await;
     let gone = service.create().await.unwrap().id;
     delete(&service, &gone).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_connection_of_another_sandbox_is_never_touched() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_meant_is_refused_before_anything_is_sent() {
+async fn an_invalid_request_is_refused_before_anything_is_sent() {
     let service = TestService::start().await;
     let request = DeleteHubSpotConnectionRequest {
         id: "../flows".to_owned(),
@@ -150,7 +150,7 @@ async fn a_connection_that_is_being_deleted_need_not_be_deleted_again() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_made_good() {
+async fn a_lost_reply_is_recovered() {
     for (action, deletions) in [
         (json!({"close": "before_commit"}), 2),
         (json!({"close": "after_commit"}), 1),
@@ -182,7 +182,7 @@ async fn a_lost_answer_is_made_good() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_nobody_can_tell_of_is_safe_to_repeat() {
+async fn a_deletion_with_an_unknown_outcome_is_safe_to_retry() {
     let service = TestService::start().await;
     let id = service.create_behind_its_back(&request()).await;
     get(&service, &id).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_deletion_that_nobody_can_tell_of_is_safe_to_repeat() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_keeps_failing_comes_to_an_end() {
+async fn a_deletion_that_keeps_failing_is_given_up() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": DELETE, "count": 0, "action": {"status": 503}}]));
@@ -211,7 +211,7 @@ async fn a_deletion_that_keeps_failing_comes_to_an_end() {
 }
 
 #[tokio::test]
-async fn a_refusal_deletes_nothing_and_says_so() {
+async fn a_refusal_deletes_nothing_and_reports_it() {
     for (action, row) in [
         (json!({"status": 403, "code": "2121"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         (json!({"status": 404, "shape": "D"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
@@ -248,7 +248,7 @@ async fn without_a_proof_nothing_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_while_deleting_says_so() {
+async fn an_exceeded_deadline_reports_that_the_connection_may_be_deleted() {
     let service = TestService::with([HASTE]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": DELETE, "count": 0, "action": {"delay": "30s"}}]));
@@ -260,7 +260,7 @@ async fn a_deadline_that_is_spent_while_deleting_says_so() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_just_created_is_not_taken_for_a_missing_one() {
+async fn a_connection_that_was_just_created_is_not_considered_missing() {
     let service = TestService::with(SETTLES_FAST).await;
     let id = service.create().await.unwrap().id;
     // A node that does not know it yet.

@@ -31,7 +31,7 @@ fn time(unix_ms: u64) -> Option<Timestamp> {
 }
 
 #[tokio::test]
-async fn a_connection_is_told_in_full_and_without_its_secrets() {
+async fn a_connection_is_returned_in_full_without_its_secrets() {
     for mask_auth_params in [false, true] {
         let service = TestService::start().await;
         service.emulator.settings(Settings { mask_auth_params, ..Settings::default() });
@@ -66,7 +66,7 @@ async fn a_connection_is_told_in_full_and_without_its_secrets() {
 }
 
 #[tokio::test]
-async fn a_state_is_told_where_it_is_known() {
+async fn a_known_state_is_returned() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let before = get(&service, &id).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_connection_is_found_in_its_own_sandbox_alone() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_not_hubspots_is_not_found() {
+async fn a_connection_that_is_missing_or_not_hubspots_is_not_found() {
     let service = TestService::start().await;
     for id in [NOBODY.to_owned(), salesforce(&service.emulator).await] {
         assert_not_found(&get(&service, &id).await.unwrap_err(), &id);
@@ -130,7 +130,7 @@ async fn an_id_that_cannot_be_one_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn somebody_on_the_way_does_not_know_that_there_is_no_such_connection() {
+async fn a_404_from_an_intermediary_does_not_prove_that_the_connection_is_missing() {
     // A page, no body, a bare message; the gateway, which knows the routes at most.
     for (shape, reason) in [
         ("html", "UPSTREAM_UNRECOGNIZED"),
@@ -164,7 +164,7 @@ async fn somebody_on_the_way_does_not_know_that_there_is_no_such_connection() {
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_repeated() {
+async fn a_failed_read_is_retried() {
     for action in [
         json!({"status": 503}),
         json!({"status": 504, "shape": "empty"}),
@@ -192,7 +192,7 @@ async fn a_flow_service_that_keeps_failing_is_unavailable() {
 }
 
 #[tokio::test]
-async fn an_answer_that_makes_no_sense_is_an_internal_error_without_internals() {
+async fn a_malformed_response_is_an_internal_error_without_internals() {
     let (service, id, failure) = get_with_fault(json!({"status": 200, "shape": "A"})).await;
     assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"));
     assert!(failure.message.contains("the log") && !failure.message.contains("html"), "{failure:?}");
@@ -200,7 +200,7 @@ async fn an_answer_that_makes_no_sense_is_an_internal_error_without_internals() 
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_while_reading_says_so() {
+async fn a_deadline_exceeded_while_reading_reports_that_nothing_was_done() {
     let (_service, _, failure) = get_with_fault(json!({"delay": "30s"})).await;
     assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
     assert_eq!((failure.metadata("stage"), failure.metadata("may_exist")), ("read", "false"));
@@ -208,7 +208,7 @@ async fn a_deadline_that_is_spent_while_reading_says_so() {
 }
 
 #[tokio::test]
-async fn a_throttle_tells_when_to_come_back() {
+async fn a_throttle_reports_when_to_retry() {
     let throttle = json!({"status": 429, "shape": "D", "headers": {"retry-after": "30"}});
     let (service, id, failure) = get_with_fault(throttle).await;
     assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
@@ -229,7 +229,7 @@ async fn refused_tokens_may_be_accepted_later() {
 }
 
 #[tokio::test]
-async fn who_has_to_change_what_is_told_apart() {
+async fn errors_for_the_caller_and_for_the_operator_are_distinguished() {
     for (action, row) in [
         (json!({"status": 403, "code": "2120"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         (

@@ -71,7 +71,7 @@ async fn a_page_is_as_large_as_asked_for() {
 }
 
 #[tokio::test]
-async fn a_token_goes_on_where_its_page_ended_on_any_replica_and_with_any_size() {
+async fn a_page_token_continues_on_any_replica_and_with_any_page_size() {
     let service = TestService::start().await;
     let replica = TestService::against(service.emulator.clone(), []).await;
     let created = create(&service, 6).await;
@@ -134,7 +134,7 @@ async fn every_bad_field_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn what_exists_all_the_time_is_seen_once_while_others_come_and_go() {
+async fn a_lasting_connection_is_listed_once_while_others_are_created_and_deleted() {
     let service = TestService::start().await;
     let (mut kept, mut doomed) = (Vec::new(), Vec::new());
     for number in 0..250 {
@@ -175,7 +175,7 @@ async fn what_exists_all_the_time_is_seen_once_while_others_come_and_go() {
 }
 
 #[tokio::test]
-async fn connections_are_counted_instead_of_listed_where_only_their_number_is_asked_for() {
+async fn count_only_counts_connections_instead_of_listing_them() {
     let service = TestService::start().await;
     salesforce(&service.emulator).await;
     let twins = request();
@@ -207,7 +207,7 @@ async fn connections_are_counted_instead_of_listed_where_only_their_number_is_as
 }
 
 #[tokio::test]
-async fn more_connections_of_a_name_than_fit_on_a_page_are_counted_all() {
+async fn all_connections_of_a_name_are_counted_across_pages() {
     let service = TestService::start().await;
     let odd = CreateHubSpotConnectionRequest { name: "one, two".to_owned(), ..request() };
     for _ in 0..130 {
@@ -244,7 +244,7 @@ async fn a_list_fails_as_a_read_does() {
 }
 
 #[tokio::test]
-async fn what_other_clients_create_is_listed_with_what_is_known_of_it() {
+async fn connections_of_other_clients_are_listed_with_their_known_fields() {
     let service = TestService::start().await;
     let body = json!({
         "name": "\u{1f389} by hand ",

@@ -82,7 +82,7 @@ async fn change(
 }
 
 #[tokio::test]
-async fn without_an_etag_a_lost_answer_is_made_good() {
+async fn without_an_etag_a_lost_reply_is_recovered() {
     for (action, is_committed) in losses() {
         for what in Change::ALL {
             let case = format!("{what:?} {action}");
@@ -99,7 +99,7 @@ async fn without_an_etag_a_lost_answer_is_made_good() {
 }
 
 #[tokio::test]
-async fn with_an_etag_a_lost_answer_is_made_good_where_the_change_can_be_seen() {
+async fn with_an_etag_a_lost_reply_is_recovered_if_the_change_is_visible() {
     for (action, is_committed) in losses() {
         for what in Change::ALL {
             let case = format!("{what:?} {action}");
@@ -122,7 +122,7 @@ async fn with_an_etag_a_lost_answer_is_made_good_where_the_change_can_be_seen() 
 }
 
 #[tokio::test]
-async fn several_answers_in_a_row_may_be_lost() {
+async fn several_replies_in_a_row_may_be_lost() {
     for with_etag in [false, true] {
         for what in Change::ALL {
             let lost = json!({"close": "before_commit"});
@@ -136,7 +136,7 @@ async fn several_answers_in_a_row_may_be_lost() {
 }
 
 #[tokio::test]
-async fn a_change_that_keeps_failing_comes_to_an_end() {
+async fn a_change_that_keeps_failing_is_given_up() {
     for with_etag in [false, true] {
         let lost = json!({"status": 503});
         let faults = json!([{"route": UPDATE, "count": 0, "action": lost}]);
@@ -150,7 +150,7 @@ async fn a_change_that_keeps_failing_comes_to_an_end() {
 }
 
 #[tokio::test]
-async fn where_the_connection_cannot_be_read_again_the_outcome_is_not_known() {
+async fn the_outcome_is_unknown_if_the_connection_cannot_be_read_again() {
     for (with_etag, code) in [(false, Code::Unavailable), (true, Code::Unknown)] {
         for moment in ["before_commit", "after_commit"] {
             let faults = json!([
@@ -169,7 +169,7 @@ async fn where_the_connection_cannot_be_read_again_the_outcome_is_not_known() {
 }
 
 #[tokio::test]
-async fn a_change_by_somebody_else_is_not_taken_for_the_lost_one() {
+async fn a_change_by_another_client_is_not_mistaken_for_the_lost_one() {
     let service = TestService::start().await;
     let created = service.create().await.unwrap();
     service.inject(json!([

@@ -35,7 +35,7 @@ fn named(name: &str) -> CreateHubSpotConnectionRequest {
 }
 
 #[tokio::test]
-async fn a_name_finds_what_has_exactly_this_name() {
+async fn a_name_filter_matches_exactly_this_name() {
     let service = TestService::start().await;
     // By another client: this service would trim some of them.
     let names = [
@@ -85,7 +85,7 @@ async fn a_name_finds_what_has_exactly_this_name() {
 }
 
 #[tokio::test]
-async fn a_name_that_looks_like_another_value_than_a_text_is_found_without_a_filter() {
+async fn a_name_that_looks_like_another_type_is_found_without_a_filter() {
     let service = TestService::start().await;
     let filtered = || {
         let received = service.emulator.received().into_iter();

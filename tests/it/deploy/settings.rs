@@ -100,7 +100,7 @@ async fn the_service_takes_the_configuration_of_every_overlay() {
 
 /// What an overlay forgets keeps the service from starting, and does not open it to everybody.
 #[tokio::test]
-async fn without_tls_or_a_word_about_it_the_service_does_not_start() {
+async fn without_tls_or_an_explicit_setting_the_service_does_not_start() {
     let Some(demo) = Manifests::of("demo") else { return };
     let mut environment = demo.environment();
     environment.remove("HCS_INSECURE");

@@ -66,7 +66,7 @@ async fn answers(address: SocketAddr, authority: &str) -> [u8; 2] {
 }
 
 #[tokio::test]
-async fn an_authority_that_lists_addresses_or_is_a_path_is_answered_like_any_other() {
+async fn an_authority_that_lists_addresses_or_is_a_path_is_served_like_any_other() {
     let service = TestService::start().await;
     // For the targets ipv4:HOST:PORT,HOST:PORT, ipv6: and unix:.
     for authority in ["127.0.0.1:1,127.0.0.1:2", "[::1]:1,[::1]:2,[::1]:3", "tmp%2Fa.sock", "service:50051"] {

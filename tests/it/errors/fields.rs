@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use crate::support::{Failure, TestService, credentials, request};
 
 #[tokio::test]
-async fn bad_fields_are_all_reported_with_their_paths_and_the_cure() {
+async fn bad_fields_are_all_reported_with_their_paths_and_the_fix() {
     let service = TestService::start().await;
     let failure = service
         .send(proto::CreateHubSpotConnectionRequest {

@@ -24,7 +24,7 @@ async fn a_sandbox_that_does_not_exist_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_request_itself_carries_what_the_flow_service_said() {
+async fn a_refusal_of_the_request_carries_the_details_of_the_flow_service() {
     let service = TestService::start().await;
     let (caller, operator) = (Code::InvalidArgument, Code::FailedPrecondition);
     for (status, shape, code, upstream_code, whose) in [
@@ -55,7 +55,7 @@ async fn a_refusal_of_the_request_itself_carries_what_the_flow_service_said() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_nobody_knows_whom_does_not_say_that_nothing_was_created() {
+async fn a_refusal_of_unknown_origin_does_not_claim_that_nothing_was_created() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "900ms")]).await;
     for (status, shape) in [
         (400, "empty"),
@@ -110,7 +110,7 @@ fn missing_scopes() -> String {
 }
 
 #[tokio::test]
-async fn what_hubspot_says_is_shown_to_its_end_in_either_shape() {
+async fn the_message_of_hubspot_is_shown_in_full_in_either_shape() {
     let says = missing_scopes();
     for body in [
         json!({"type": "https://ns.adobe.com/aep/errors/FLOW-1308-400", "report": {"detailed-message": says}}),
@@ -127,7 +127,7 @@ async fn what_hubspot_says_is_shown_to_its_end_in_either_shape() {
 }
 
 #[tokio::test]
-async fn a_message_of_any_length_leaves_room_for_the_details_of_the_error() {
+async fn a_message_of_any_length_leaves_space_for_the_error_details() {
     let text = |c: &str| format!("begin {} end", c.repeat(30_000 / c.len()));
     for c in ["x", "ü", "語", "🧡", "%"] {
         let body = json!({"errorMessage": text(c), "errorDetails": text("y")}).to_string().leak();
@@ -171,7 +171,7 @@ async fn a_missing_permission_is_for_an_operator() {
 }
 
 #[tokio::test]
-async fn a_throttle_says_when_to_try_again() {
+async fn a_throttle_reports_when_to_retry() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "900ms")]).await;
     let throttle =
         |headers| json!([{"route": CREATE, "action": {"status": 429, "shape": "D", "headers": headers}}]);

@@ -11,7 +11,7 @@ use super::{CREATE, TOKEN, closed_port, server};
 use crate::support::{Failure, ServiceProcess, TestService, request, start_emulator, until};
 
 #[tokio::test]
-async fn a_creation_that_still_waits_when_its_replica_stops_is_told_so() {
+async fn a_creation_that_waits_when_its_replica_stops_fails_as_unavailable() {
     let slow_token = json!([{"route": TOKEN, "count": 0, "action": {"delay": "30s"}}]);
     let service = TestService::with_faults(slow_token, []).await;
     let mut client = service.client().await;
@@ -62,7 +62,7 @@ async fn the_log_has_the_address_that_could_not_be_reached() {
 }
 
 #[tokio::test]
-async fn the_log_says_what_came_instead_of_a_token_and_from_where() {
+async fn the_log_names_the_response_that_came_instead_of_a_token_and_its_sender() {
     let ims = server(StatusCode::SERVICE_UNAVAILABLE, "down").await;
     let url = format!("http://{ims}/ims/token/v3");
     let log = log_of_a_failure(&[("HCS_IMS_URL", &url)]).await;
@@ -77,7 +77,7 @@ async fn the_log_says_what_came_instead_of_a_token_and_from_where() {
 }
 
 #[tokio::test]
-async fn ims_failures_are_told_apart() {
+async fn ims_failures_are_distinguished() {
     let unavailable = (Code::Unavailable, "UPSTREAM_UNAVAILABLE");
     for (action, row, says) in [
         (json!({"status": 429, "shape": "D"}), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"), "throttles"),
@@ -98,7 +98,7 @@ async fn ims_failures_are_told_apart() {
 }
 
 #[tokio::test]
-async fn wrong_client_credentials_and_wrong_scopes_are_told_apart() {
+async fn wrong_client_credentials_and_wrong_scopes_are_distinguished() {
     let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
     let failure = service.create().await.unwrap_err();
     assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
@@ -117,7 +117,7 @@ async fn wrong_client_credentials_and_wrong_scopes_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_secret_file_that_is_gone_may_be_back_soon_and_is_for_an_operator() {
+async fn a_missing_secret_file_is_unavailable_and_names_its_setting() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("secret-that-will-be-gone");
     fs::write(&path, CLIENT_SECRET).unwrap();
     let service = TestService::with([

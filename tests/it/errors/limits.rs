@@ -25,7 +25,7 @@ async fn calls_beyond_the_limit_are_shed_at_once_and_health_checks_are_not() {
 }
 
 #[tokio::test]
-async fn a_stuck_flow_service_holds_up_only_what_needs_it() {
+async fn a_stuck_flow_service_blocks_only_calls_that_need_it() {
     let service = TestService::with([("HCS_MAX_IN_FLIGHT", "1")]).await;
     let with_id = |name: &str, id: u128| proto::CreateHubSpotConnectionRequest {
         name: name.to_owned(),
@@ -70,7 +70,7 @@ async fn a_stuck_flow_service_holds_up_only_what_needs_it() {
 }
 
 #[tokio::test]
-async fn a_spent_deadline_says_how_far_the_call_had_come() {
+async fn an_exceeded_deadline_reports_the_stage_of_the_call() {
     let service = TestService::start().await;
     service.create().await.unwrap();
     service.inject(json!([{"route": CREATE, "action": {"delay": "30s"}}]));
@@ -87,14 +87,14 @@ async fn a_spent_deadline_says_how_far_the_call_had_come() {
 }
 
 #[tokio::test]
-async fn the_longest_wait_is_the_services_own() {
+async fn the_timeout_of_the_service_limits_every_call() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "200ms")]).await;
     let failure = service.create_with_faults(json!([{"route": CREATE, "action": {"delay": "30s"}}])).await;
     assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
 }
 
 #[tokio::test]
-async fn a_timeout_that_is_none_is_named() {
+async fn a_malformed_timeout_is_reported() {
     let service = TestService::start().await;
     let failure = service.create_within("soon").await;
     assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));

@@ -66,7 +66,7 @@ async fn a_compressed_request_is_no_larger_than_any_other_once_it_is_read() {
 }
 
 #[tokio::test]
-async fn other_compressions_are_refused_with_those_there_are() {
+async fn other_compressions_are_refused_with_a_list_of_the_supported_ones() {
     let service = TestService::start().await;
     for encoding in ["deflate", "zstd", "snappy", "br", "GZIP", "gzip,identity", ""] {
         let body = compressed(&request().encode_to_vec());
@@ -115,7 +115,7 @@ async fn media_types_ignore_case_and_space() {
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_told_which_services_there_are() {
+async fn an_unknown_method_is_refused_with_a_list_of_the_services() {
     let service = TestService::start().await;
     let without_reflection = TestService::with([("HCS_REFLECTION", "false")]).await;
     let long = format!("/{}/Method", "a".repeat(5000));

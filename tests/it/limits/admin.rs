@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn silent_connections_to_the_admin_port_keep_out_neither_probes_nor_calls() {
+async fn silent_connections_to_the_admin_port_block_neither_probes_nor_calls() {
     let service = TestService::start().await;
     let mut silent = Vec::new();
     for number in 0..300 {

@@ -24,7 +24,7 @@ fn refused(reason: &str) -> String {
 }
 
 #[tokio::test]
-async fn http_1_is_told_that_this_is_grpc() {
+async fn an_http_1_client_gets_a_response_that_explains_grpc() {
     let service = TestService::start().await;
     for request in [
         "GET / HTTP/1.1\r\nhost: service\r\n\r\n",
@@ -50,7 +50,7 @@ async fn http_1_is_told_that_this_is_grpc() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_cut_and_counted() {
+async fn a_client_that_does_not_speak_http_is_cut_and_counted() {
     let service = TestService::start().await;
     for bytes in [&b"\x16\x03\x01\x02\0\x01\0"[..], b"\0\0\0\0", b"SSH-2.0-OpenSSH_9.2\r\n"] {
         assert_eq!(beside(&service, response_to(service.grpc, bytes)).await, "");
@@ -59,7 +59,7 @@ async fn what_is_no_http_is_cut_and_counted() {
 }
 
 #[tokio::test]
-async fn a_look_whether_the_port_is_open_is_no_event() {
+async fn a_port_check_is_not_an_event() {
     let service = TestService::start().await;
     drop(TcpStream::connect(service.grpc).await.unwrap());
     let reset = TcpStream::connect(service.grpc).await.unwrap();

@@ -102,7 +102,7 @@ async fn the_streams_of_one_address_are_limited_over_all_its_connections() {
 }
 
 #[tokio::test]
-async fn no_number_of_watches_takes_the_memory() {
+async fn many_watches_cannot_exhaust_the_memory() {
     const CONNECTIONS: usize = 100;
     let emulator = start_emulator(Default::default()).await;
     let service =
@@ -129,7 +129,7 @@ async fn no_number_of_watches_takes_the_memory() {
 
 /// The clock jumps to the next timer where nothing is under way.
 #[tokio::test(start_paused = true)]
-async fn a_reflection_stream_on_which_nothing_is_asked_is_ended() {
+async fn an_idle_reflection_stream_is_ended() {
     let service = TestService::start().await;
     let begin = Instant::now();
     let mut client = ServerReflectionClient::new(channel(service.grpc).await);
@@ -152,7 +152,7 @@ async fn a_watch_whose_message_does_not_come_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_no_answers_is_cut() {
+async fn a_peer_that_reads_no_responses_is_cut() {
     let service = TestService::start().await;
     let list = [frame(HEADERS, END_HEADERS, 1, &call(LIST, &[])), frame(DATA, END_STREAM, 1, &framed(&[]))];
     for request in [list.concat(), whole(1, CHECK)] {
@@ -172,7 +172,7 @@ async fn a_peer_that_takes_no_answers_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_no_responses_of_the_admin_port_is_cut() {
+async fn a_peer_that_reads_no_responses_of_the_admin_port_is_cut() {
     let service = TestService::start().await;
     let mut peer = Peer::connect_with(service.admin, NO_WINDOW).await;
     let begin = Instant::now();
@@ -206,7 +206,7 @@ async fn streams_end_with_a_status_when_their_connection_reaches_its_age() {
 }
 
 #[tokio::test]
-async fn peers_that_are_gone_or_take_nothing_do_not_hold_up_the_drain() {
+async fn peers_that_are_gone_or_read_nothing_do_not_delay_the_drain() {
     let service = TestService::with([("HCS_DRAIN_TIMEOUT", "600s")]).await;
     let mut peers = Vec::new();
     // None of them answers the ping with which HTTP/2 ends a connection.
@@ -222,7 +222,7 @@ async fn peers_that_are_gone_or_take_nothing_do_not_hold_up_the_drain() {
 }
 
 #[tokio::test]
-async fn a_stream_gives_its_place_back_however_it_ends() {
+async fn a_stream_returns_its_permit_however_it_ends() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     for round in 0..3_u32 {

@@ -26,7 +26,7 @@ fn loses_the_answer(fault: Fault) -> bool {
 }
 
 #[test]
-fn a_step_whose_answer_is_lost_or_late_undoes_no_more_than_it_did() {
+fn a_step_whose_reply_is_lost_or_late_undoes_no_more_than_it_did() {
     let mut findings = Findings::default();
     for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoApart] {
         let setting = Setting { backs_off: false, ..Setting::of(callers) };
@@ -36,7 +36,7 @@ fn a_step_whose_answer_is_lost_or_late_undoes_no_more_than_it_did() {
 }
 
 #[test]
-fn what_a_list_shows_otherwise_is_not_absent() {
+fn a_connection_that_a_list_alters_is_not_absent() {
     let mut findings = Findings::default();
     for alteration in Alteration::ALL {
         for is_read_altered in [false, true] {
@@ -53,7 +53,7 @@ fn what_a_list_shows_otherwise_is_not_absent() {
 }
 
 #[test]
-fn what_a_list_shows_otherwise_is_verified_like_any() {
+fn a_connection_that_a_list_alters_is_verified_like_any() {
     let mut findings = Findings::default();
     for alteration in Alteration::ALL {
         let lists = Lists::altered(alteration, true);
@@ -83,7 +83,7 @@ fn a_clock_that_steps_proves_nothing() {
 }
 
 #[test]
-fn what_cannot_be_seen_yet_is_not_absent() {
+fn a_connection_that_is_not_visible_yet_is_not_absent() {
     let mut findings = Findings::default();
     for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoApart] {
         for lag in [35, 60] {
@@ -136,7 +136,7 @@ fn not_found_is_no_proof_where_the_service_knows_better() {
 }
 
 #[test]
-fn a_store_that_forgot_is_not_believed() {
+fn a_store_that_forgot_is_not_trusted() {
     let mut findings = Findings::default();
     let weather = Weather { forgets: true, ..Weather::default() };
     for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoTogether, Callers::TwoApart] {
@@ -163,7 +163,7 @@ fn a_retry_while_the_fingerprint_keys_rotate_is_recognized() {
 }
 
 #[test]
-fn a_retry_under_a_key_that_is_gone_is_not_said_to_be_something_else() {
+fn a_retry_under_a_removed_key_is_not_reported_as_other_content() {
     let mut findings = Findings::default();
     findings.singles(Setting::of(Callers::UntilTheOldKeyIsGone));
     findings.none_of(50);
@@ -187,14 +187,14 @@ fn a_request_id_names_one_creation_in_all_sandboxes() {
 }
 
 #[test]
-fn who_shares_a_creation_has_its_own_deadline() {
+fn a_caller_that_shares_a_creation_has_its_own_deadline() {
     let mut findings = Findings::default();
     findings.pairs(Setting::of(Callers::OneIsInAHurry), 20, |_| true);
     findings.none_of(100);
 }
 
 #[test]
-fn nobody_is_told_that_nothing_was_created_of_what_was() {
+fn no_error_claims_that_nothing_was_created_when_something_was() {
     let mut findings = Findings::default();
     let script = BTreeMap::from([(4, Fault::DeathBefore), (5, Fault::StoreDown)]);
     findings.script(Setting::of(Callers::One), &script);
@@ -203,7 +203,7 @@ fn nobody_is_told_that_nothing_was_created_of_what_was() {
 }
 
 #[test]
-fn nobody_gets_somebody_elses_connection() {
+fn no_caller_gets_the_connection_of_another() {
     let mut findings = Findings::default();
     let weather = Weather { foreigners: true, ..Weather::default() };
     for callers in [Callers::One, Callers::OneThatMoves] {

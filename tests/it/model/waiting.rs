@@ -53,7 +53,7 @@ fn assert_pending(answer: Option<Result<Created, Error>>, world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_lost_connection_that_is_found_waits_for_its_test_as_long_as_for_any() {
+async fn the_test_of_a_found_connection_may_take_as_long_as_any_other() {
     for (lag, established_after) in [(0, 15), (0, 28), (3, 25)] {
         for verification in [Verification::Report, Verification::Require] {
             let world = world(Some((CREATE, Fault::LostAfterCommit)), seconds(lag), verification);
@@ -72,7 +72,7 @@ async fn who_waits_for_a_lost_connection_that_is_found_waits_for_its_test_as_lon
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_a_creation_whose_first_caller_has_left_gets_a_tested_connection() {
+async fn a_caller_that_joins_an_abandoned_creation_gets_a_tested_connection() {
     let world = world(Some((CREATE, Fault::SlowAnswer(20_400))), NO_LAG, Verification::Require);
     world.begin_in("initializing");
     let id = RequestId::generate();
@@ -87,7 +87,7 @@ async fn who_joins_a_creation_whose_first_caller_has_left_gets_a_tested_connecti
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_while_a_connection_is_tested_is_not_cut_short_by_an_earlier_deadline() {
+async fn a_caller_that_joins_during_a_test_is_not_cut_short_by_an_earlier_deadline() {
     for left_at in [5, 20] {
         let world = world(None, NO_LAG, Verification::Require);
         world.begin_in("initializing");
@@ -110,7 +110,7 @@ async fn who_joins_while_a_connection_is_tested_is_not_cut_short_by_an_earlier_d
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_alone_is_told_in_time_that_nobody_can_tell() {
+async fn a_lone_caller_gets_an_undecided_report_in_time() {
     let world = world(None, NO_LAG, Verification::Require);
     world.begin_in("initializing");
     let (id, began) = (RequestId::generate(), Instant::now());
@@ -123,7 +123,7 @@ async fn who_waits_alone_is_told_in_time_that_nobody_can_tell() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_of_an_earlier_call_that_is_gone_does_not_work_once_it_was_waited_for() {
+async fn a_connection_that_is_still_missing_after_the_wait_does_not_work() {
     let world = world(Some((FIRST_GET, Fault::ReadFails)), NO_LAG, Verification::Require);
     let id = RequestId::generate();
     assert_pending(call(&world, id, seconds(60)).await, &world);
@@ -147,7 +147,7 @@ async fn a_connection_of_an_earlier_call_that_is_gone_does_not_work_once_it_was_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_was_just_made_and_is_not_seen_is_not_taken_for_one_that_is_gone() {
+async fn a_new_connection_that_is_not_visible_is_not_considered_deleted() {
     let world = world(None, seconds(100), Verification::Require);
     let (id, began) = (RequestId::generate(), Instant::now());
     assert_pending(call(&world, id, seconds(60)).await, &world);

@@ -9,7 +9,7 @@ async fn health(address: impl std::fmt::Display) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn health_tells_what_the_service_says_and_ends_with_0_only_for_serving() {
+async fn health_prints_the_status_and_exits_with_0_only_for_serving() {
     let (_emulator, service) = super::start(&[("HCS_DRAIN_DELAY", "60s")]).await;
     assert_eq!(health(service.admin).await, (Some(0), "SERVING".to_owned()));
     assert_eq!(health(service.grpc).await, (Some(0), "SERVING".to_owned()));
@@ -23,7 +23,7 @@ async fn health_tells_what_the_service_says_and_ends_with_0_only_for_serving() {
 }
 
 #[tokio::test]
-async fn health_ends_with_1_where_nobody_listens() {
+async fn health_exits_with_1_where_nothing_listens() {
     let (address, _socket) = unused_port();
     let (status, output) = Process::run(&["health", "--address", &format!("http://{address}")], &[]).await;
     assert_eq!((status.code(), &*output.stdout()), (Some(1), ""));
@@ -33,7 +33,7 @@ async fn health_ends_with_1_where_nobody_listens() {
 }
 
 #[tokio::test]
-async fn an_emulator_that_cannot_listen_says_where() {
+async fn an_emulator_that_cannot_listen_names_the_address() {
     let (address, _socket) = unused_port();
     let _taken = tokio::net::TcpListener::bind(address).await;
     let (status, output) = Process::run(&["emulator", "--listen", &address.to_string()], &[]).await;
@@ -42,7 +42,7 @@ async fn an_emulator_that_cannot_listen_says_where() {
 }
 
 #[tokio::test]
-async fn a_demo_once_prints_the_answer_and_ends() {
+async fn a_demo_once_prints_the_response_and_exits() {
     let (status, output) = Process::run(&["demo", "--once"], &[]).await;
     assert_eq!(status.code(), Some(0), "{output:?}");
     let stdout = output.stdout();

@@ -19,7 +19,7 @@ fn field<'a>(line: &'a Value, name: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn a_call_has_one_line_which_says_how_it_ended() {
+async fn a_call_has_one_line_with_its_outcome() {
     let (_emulator, service) = start(&[]).await;
     let mut client = service.client().await;
     let answer = client.create_hub_spot_connection(request()).await.unwrap().into_inner();
@@ -72,7 +72,7 @@ async fn the_line_of_a_failed_call_has_the_reason_and_the_cause() {
 }
 
 #[tokio::test]
-async fn the_first_line_and_the_version_tell_what_runs() {
+async fn the_first_line_and_the_version_identify_the_build() {
     let (_emulator, service) = start(&[("OTEL_SDK_DISABLED", "unknown")]).await;
     let (_, output) = service.stop().await;
     let first = output.log_lines().remove(0);

@@ -11,7 +11,7 @@ use super::{CREATE, LIST, NO_SEARCH_FIRST, SETTLES_FAST, insist, lost_for_good, 
 use crate::support::{Failure, TestService, request, until};
 
 #[tokio::test]
-async fn a_connection_whose_answer_was_lost_is_found_and_not_created_again() {
+async fn a_connection_whose_reply_was_lost_is_found_and_not_recreated() {
     for action in [
         json!({"close": "after_commit"}),
         json!({"status": 500, "shape": "A", "commit": true}),
@@ -43,7 +43,7 @@ async fn a_connection_whose_answer_was_lost_is_found_and_not_created_again() {
 }
 
 #[tokio::test]
-async fn a_creation_that_never_arrived_is_sent_again_after_the_settle_window() {
+async fn a_creation_that_never_arrived_is_retried_after_the_settle_window() {
     for action in [json!({"close": "before_commit"}), json!({"status": 502, "shape": "html"})] {
         let service = TestService::with(SETTLES_FAST).await;
         service.inject(json!([{"route": CREATE, "action": action}]));
@@ -79,7 +79,7 @@ async fn a_refusal_that_is_not_certainly_adobes_is_an_unknown_outcome() {
 }
 
 #[tokio::test]
-async fn what_cannot_have_arrived_is_sent_again_at_once() {
+async fn a_request_that_cannot_have_arrived_is_retried_at_once() {
     for action in [
         json!({"status": 429, "shape": "D", "headers": {"retry-after": "1"}}),
         json!({"status": 401, "shape": "D", "code": "401013"}),
@@ -93,7 +93,7 @@ async fn what_cannot_have_arrived_is_sent_again_at_once() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_is_safe_to_repeat_with_the_callers_id_and_with_the_generated_one() {
+async fn an_unknown_outcome_is_safe_to_retry_with_the_callers_id_and_with_the_generated_one() {
     for generated in [false, true] {
         let service = TestService::with([NO_SEARCH_FIRST]).await;
         let emulator = service.emulator.clone();
@@ -119,7 +119,7 @@ async fn an_unknown_outcome_is_safe_to_repeat_with_the_callers_id_and_with_the_g
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_while_looking_says_that_the_connection_may_exist() {
+async fn a_deadline_exceeded_while_searching_reports_that_the_connection_may_exist() {
     let service = TestService::start().await;
     service.inject(lost_for_good(true));
     let request = request();
@@ -138,7 +138,7 @@ async fn a_deadline_that_is_spent_while_looking_says_that_the_connection_may_exi
 }
 
 #[tokio::test]
-async fn a_connection_of_the_same_name_is_not_taken_for_a_lost_one() {
+async fn a_connection_of_the_same_name_is_not_mistaken_for_a_lost_one() {
     let service = TestService::with([SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST]).await;
     service.inject(json!([{"route": CREATE, "action": {"close": "before_commit"}}]));
     let request = with_id();
@@ -154,7 +154,7 @@ async fn a_connection_of_the_same_name_is_not_taken_for_a_lost_one() {
 }
 
 #[tokio::test]
-async fn connections_that_could_be_the_one_are_named() {
+async fn the_candidates_of_an_ambiguous_outcome_are_named() {
     let service = TestService::with([SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST]).await;
     service.inject(json!([{"route": CREATE, "action": {"close": "before_commit"}}]));
     let request = with_id();
@@ -176,7 +176,7 @@ async fn connections_that_could_be_the_one_are_named() {
 }
 
 #[tokio::test]
-async fn without_references_nothing_lost_is_taken_over_or_sent_again() {
+async fn without_references_a_lost_creation_is_neither_taken_over_nor_retried() {
     for (close, is_found) in [("after_commit", true), ("before_commit", false)] {
         let settings = [SETTLES_FAST[0], SETTLES_FAST[1], ("HCS_DESCRIPTION_REFERENCE", "false")];
         let service = TestService::with(settings).await;
@@ -193,7 +193,7 @@ async fn without_references_nothing_lost_is_taken_over_or_sent_again() {
 }
 
 #[tokio::test]
-async fn a_flow_service_that_keeps_failing_is_left_alone_for_a_while() {
+async fn a_flow_service_that_keeps_failing_opens_the_circuit_breaker() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "3s")]).await;
     let failing = json!({"status": 503, "shape": "empty"});
     service.inject(json!([

@@ -34,7 +34,7 @@ async fn clocks_that_disagree_are_counted_and_prove_nothing() {
 }
 
 #[tokio::test]
-async fn a_creation_that_the_store_forgot_is_found_before_it_is_sent_again() {
+async fn a_creation_that_the_store_forgot_is_found_before_it_is_retried() {
     for search_first in [("HCS_SEARCH_FIRST", "auto"), ("HCS_SEARCH_FIRST", "strict")] {
         let service = TestService::start().await;
         let request = with_id();
@@ -84,7 +84,7 @@ async fn of_several_connections_with_its_reference_a_creation_returns_the_oldest
 }
 
 #[tokio::test]
-async fn where_the_store_may_have_forgotten_an_attempt_no_error_says_that_nothing_was_created() {
+async fn if_the_store_may_have_forgotten_an_attempt_no_error_claims_that_nothing_was_created() {
     let refused = json!([{"route": CREATE, "count": 0, "action": {"status": 400, "shape": "C"}}]);
     let service = TestService::with_faults(refused, []).await;
     let failure = service.send(with_id()).await.unwrap_err();
@@ -97,7 +97,7 @@ async fn where_the_store_may_have_forgotten_an_attempt_no_error_says_that_nothin
 }
 
 #[tokio::test]
-async fn what_shows_a_part_of_the_reference_keeps_a_forgotten_creation_from_being_sent() {
+async fn a_partial_reference_blocks_the_retry_of_a_forgotten_creation() {
     let service = TestService::start().await;
     let request = with_id();
     let cut = &request.request_id[..30];
@@ -112,7 +112,7 @@ async fn what_shows_a_part_of_the_reference_keeps_a_forgotten_creation_from_bein
 }
 
 #[tokio::test]
-async fn what_cannot_be_searched_for_is_not_sent() {
+async fn a_creation_that_cannot_be_searched_for_is_not_sent() {
     for action in [
         json!({"status": 503, "shape": "empty"}),
         json!({"status": 200, "shape": "cut", "commit": true}),
@@ -165,7 +165,7 @@ async fn without_the_store_nothing_is_sent_and_the_service_stays_ready() {
 }
 
 #[tokio::test]
-async fn a_store_that_comes_back_is_noticed_before_a_creation_needs_it() {
+async fn a_recovered_store_is_noticed_before_a_creation_needs_it() {
     let Some(mut redis) = SharedRedis::start().await else { return };
     let service = TestService::with([
         ("HCS_REDIS_URL", redis.url()),

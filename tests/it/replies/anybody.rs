@@ -82,7 +82,7 @@ fn assert_unrecognized(failure: &Failure, reply: Reply, may_pass: bool, setting:
 }
 
 #[tokio::test]
-async fn what_is_not_adobes_is_nobodys_verdict_on_a_read() {
+async fn a_reply_of_an_intermediary_is_no_verdict_on_a_read() {
     for (reply, may_pass) in REPLIES {
         let emulator = start_emulator(Options::default()).await;
         let url = format!("{}/data/foundation/flowservice", replying(reply).await);
@@ -99,7 +99,7 @@ async fn what_is_not_adobes_is_nobodys_verdict_on_a_read() {
 }
 
 #[tokio::test]
-async fn on_each_route_it_is_recognized() {
+async fn a_reply_of_an_intermediary_is_recognized_on_each_route() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "5s")]).await;
     let id = service.create().await.unwrap().id;
     for route in [LIST, GET, TEST, EXPLORE, UPDATE, DELETE, SPEC] {
@@ -133,7 +133,7 @@ async fn on_each_route_it_is_recognized() {
 }
 
 #[tokio::test]
-async fn it_takes_no_token_out_of_use_and_closes_no_gate() {
+async fn a_reply_of_an_intermediary_invalidates_no_token_and_closes_no_gate() {
     for route in [LIST, GET, TEST, EXPLORE] {
         let service = TestService::with([("HCS_REQUEST_TIMEOUT", "5s")]).await;
         let id = service.create().await.unwrap().id;
@@ -150,7 +150,7 @@ async fn it_takes_no_token_out_of_use_and_closes_no_gate() {
 }
 
 #[tokio::test]
-async fn a_creation_is_looked_for_whoever_has_replied() {
+async fn a_creation_is_searched_for_after_any_reply_of_an_intermediary() {
     for (status, shape) in
         [(200, "html"), (401, "html"), (403, "C"), (404, "C"), (407, "html"), (429, "C"), (302, "empty")]
     {
@@ -185,7 +185,7 @@ async fn a_deletion_counts_when_the_connection_is_gone() {
 }
 
 #[tokio::test]
-async fn in_the_place_of_ims_it_is_no_verdict_on_the_credentials() {
+async fn a_reply_in_the_place_of_ims_is_no_verdict_on_the_credentials() {
     for (reply, may_pass) in REPLIES {
         let url = format!("{}/ims/token/v3", replying(reply).await);
         let settings = [("HCS_IMS_URL", &*url), ("HCS_REQUEST_TIMEOUT", "900ms")];
@@ -208,7 +208,7 @@ async fn in_the_place_of_ims_it_is_no_verdict_on_the_credentials() {
 }
 
 #[tokio::test]
-async fn only_an_oauth_error_is_the_word_of_ims() {
+async fn only_an_oauth_error_is_a_verdict_of_ims() {
     for (body, reason) in [
         (r#"{"error":"invalid_client"}"#, "PLATFORM_CREDENTIALS_REJECTED"),
         (r#"{"error":"unheard_of","error_description":"x"}"#, "PLATFORM_CREDENTIALS_REJECTED"),

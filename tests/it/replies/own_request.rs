@@ -34,7 +34,7 @@ fn refusals() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_this_service_writes_is_for_its_operator() {
+async fn a_refusal_of_generated_content_is_for_the_operator() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for action in refusals() {
@@ -50,7 +50,7 @@ async fn what_this_service_writes_is_for_its_operator() {
 }
 
 #[tokio::test]
-async fn on_every_route_it_shows_until_such_a_request_is_accepted() {
+async fn a_refusal_of_generated_content_is_reported_until_a_request_is_accepted() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for route in ROUTES {
@@ -69,7 +69,7 @@ async fn on_every_route_it_shows_until_such_a_request_is_accepted() {
 }
 
 #[tokio::test]
-async fn it_is_logged_as_an_error() {
+async fn a_refusal_of_generated_content_is_logged_as_an_error() {
     let emulator = start_emulator(Options::default()).await;
     let service = ServiceProcess::start(&emulator, &[("HCS_LOG_FORMAT", "json")]).await;
     let action = json!({"status": 400, "code": "1451"});

@@ -23,7 +23,7 @@ fn said(status: u16, code: &str) -> Value {
 }
 
 #[tokio::test]
-async fn whatever_a_source_says_no_other_call_notices() {
+async fn no_reply_of_a_source_affects_other_calls() {
     let replies = [
         (401, "CONN-1105"),
         (401, "CONNECTOR-2000"),
@@ -83,7 +83,7 @@ async fn a_slow_source_opens_no_breaker() {
 }
 
 #[tokio::test]
-async fn the_caller_reads_that_it_is_the_source_and_what_to_do() {
+async fn the_error_names_the_source_and_what_to_do() {
     let rejected = (Code::InvalidArgument, "UPSTREAM_REJECTED");
     let throttled = (Code::ResourceExhausted, "UPSTREAM_THROTTLED");
     let failing = (Code::Unavailable, "UPSTREAM_UNAVAILABLE");
@@ -120,7 +120,7 @@ async fn the_caller_reads_that_it_is_the_source_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_test_finds_what_the_source_says() {
+async fn a_test_reports_the_error_of_the_source() {
     let service = TestService::with([HASTE]).await;
     let id = service.create().await.unwrap().id;
     for (route, check) in [(GET, 2), (TEST, 3), (EXPLORE, 4)] {
@@ -184,7 +184,7 @@ async fn a_creation_that_the_source_refuses_created_nothing() {
 }
 
 #[tokio::test]
-async fn a_creation_during_which_the_source_fails_is_looked_for() {
+async fn a_creation_during_which_the_source_fails_is_searched_for() {
     let service = TestService::with([HASTE]).await;
     for status in [500, 503, 504] {
         let mut action = said(status, "CONN-1103");

@@ -21,7 +21,7 @@ const FOR_EVER: Duration = Duration::from_secs(600);
 const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn a_creation_that_outlasts_the_drain_is_brought_to_its_end_by_another_replica() {
+async fn a_creation_that_outlasts_the_drain_is_finished_by_another_replica() {
     let Some(redis) = SharedRedis::start().await else { return };
     let emulator = start_emulator(Options::default()).await;
     let (one, other) = (Ports::hold(), Ports::hold());

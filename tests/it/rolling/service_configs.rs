@@ -127,7 +127,7 @@ fn every_method_in_a_service_config_exists_and_what_clients_limit_is_within_thei
 }
 
 #[test]
-fn callers_without_request_ids_repeat_what_has_no_side_effects_and_those_with_them_creations_too() {
+fn callers_without_request_ids_retry_reads_and_those_with_them_retry_creations_too() {
     const NO_SIDE_EFFECTS: i32 = 1;
     let methods = methods();
     let changes_nothing = |method: &&MethodDescriptor| {
@@ -147,7 +147,7 @@ fn callers_without_request_ids_repeat_what_has_no_side_effects_and_those_with_th
 }
 
 #[test]
-fn calls_are_repeated_after_errors_that_ask_for_it_and_no_others() {
+fn calls_are_retried_only_after_errors_that_ask_for_it() {
     for (method, codes) in [READS, REQUEST_IDS].map(parse).iter().flat_map(repeated) {
         let expected: &[_] = if method == CREATE { &["ABORTED", "UNAVAILABLE"] } else { &["UNAVAILABLE"] };
         assert!(codes.iter().eq(expected), "{method}: {codes:?}");

@@ -43,7 +43,7 @@ async fn a_full_store_refuses_new_ids_and_keeps_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_released_or_forgotten_takes_no_space() {
+async fn released_and_forgotten_ids_take_no_space() {
     let store = MemoryStore::new(RETENTION, 1);
     for n in 0..100 {
         let held = lease();

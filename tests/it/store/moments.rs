@@ -30,7 +30,7 @@ pub(super) async fn a_claim_says_for_how_long_the_store_remembers(subject: Subje
     assert_remembers(subject.claim(&held).await, HOUR + 2 * RETENTION.request_id);
 }
 
-pub(super) async fn moments_come_back_by_both_clocks(subject: Subject) {
+pub(super) async fn times_are_returned_by_both_clocks(subject: Subject) {
     // The clocks of the senders say what they like.
     for (first_ms, last_ms, done_ms) in
         [(BEGIN_MS, BEGIN_MS + 1, BEGIN_MS + 2), (0, 0, 0), (-1, 999_999_999_999_999, -2)]
@@ -83,7 +83,7 @@ pub(super) async fn an_attempt_after_not_created_is_a_first_sending(subject: Sub
     assert_unknown(subject.claim(&retry(&held)).await, 20 * SECOND, 20 * SECOND);
 }
 
-pub(super) async fn distrusted_clocks_leave_of_the_last_sending_the_time_of_the_store(subject: Subject) {
+pub(super) async fn distrusted_clocks_keep_only_the_store_time_of_the_last_sending(subject: Subject) {
     let held = lease();
     subject.send_twice(&held).await;
     subject.store.outcome_unknown(&held).await.unwrap();
@@ -112,7 +112,7 @@ pub(super) async fn distrusted_clocks_leave_of_the_last_sending_the_time_of_the_
     sent(&subject, &next).await;
 }
 
-pub(super) async fn a_moment_is_as_old_as_the_store_knows_whatever_the_wall_clock_says(subject: Subject) {
+pub(super) async fn the_store_knows_the_age_of_a_sending_whatever_the_wall_clock_says(subject: Subject) {
     let held = lease();
     subject.send(&held).await;
     subject.pass(20 * SECOND).await;

@@ -108,7 +108,7 @@ async fn a_replica_that_has_lost_its_primary_is_found() {
 }
 
 #[tokio::test]
-async fn a_full_server_is_found_and_still_answers_what_is_done() {
+async fn a_full_server_is_found_and_still_returns_recorded_outcomes() {
     let Some(server) = RedisServer::start().await else { return };
     let (store, done) = (server.store(RETENTION), lease());
     assert_up(&store).await;
@@ -195,7 +195,7 @@ async fn a_node_of_a_cluster_that_hides_it_is_found() {
 }
 
 #[tokio::test]
-async fn a_missing_and_a_wrong_password_are_told_apart() {
+async fn a_missing_and_a_wrong_password_are_distinguished() {
     let Some(server) = RedisServer::start().await else { return };
     run(&server, &["CONFIG", "SET", "requirepass", "right"]).await;
     assert_down(&store(server.url()), Outage::NoPassword).await;
@@ -206,7 +206,7 @@ async fn a_missing_and_a_wrong_password_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_and_one_that_is_silent_are_told_apart() {
+async fn a_missing_and_a_silent_server_are_distinguished() {
     assert_down(&store("redis://127.0.0.1:1".to_owned()), Outage::Refused).await;
     assert_down(&store("redis://no-such-host.invalid".to_owned()), Outage::Unreachable).await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -251,7 +251,7 @@ async fn a_server_with_too_many_clients_closes_the_connection_and_the_cause_name
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_found() {
+async fn a_missing_database_is_found() {
     let Some(server) = RedisServer::start_with(&["--databases", "2"]).await else { return };
     assert_up(&store(format!("{}/1", server.url()))).await;
     assert_down(&store(format!("{}/2", server.url())), Outage::NoDatabase).await;

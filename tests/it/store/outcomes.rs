@@ -11,7 +11,7 @@ use super::{
 
 const KEEPS: [Keep; 3] = [Keep::Remember, Keep::RememberUnverified, Keep::Forget];
 
-pub(super) async fn a_done_record_answers_everybody(subject: Subject) {
+pub(super) async fn a_done_record_is_returned_to_every_caller(subject: Subject) {
     for origin in [Origin::Reply, Origin::Search, Origin::Unrecorded] {
         for (keep, verdict) in [(Keep::Remember, None), (Keep::RememberUnverified, Some(Verdict::Pending))] {
             let held = lease();
@@ -84,7 +84,7 @@ pub(super) async fn an_outcome_is_recorded_without_a_record(subject: Subject) {
     );
 }
 
-pub(super) async fn an_outcome_brings_the_content_that_was_sent(subject: Subject) {
+pub(super) async fn an_outcome_records_the_content_that_was_sent(subject: Subject) {
     // The id was forgotten, and taken for another content.
     let forgotten = lease();
     let other = other_content(&forgotten);

@@ -45,7 +45,7 @@ async fn a_lost_server_is_unavailable_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_unavailable() {
+async fn a_server_that_does_not_reply_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let store = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION).unwrap();
@@ -65,7 +65,7 @@ async fn a_server_that_pauses_is_unavailable_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_password_that_comes_right_is_enough() {
+async fn a_corrected_password_is_enough() {
     let Some(server) = RedisServer::start().await else { return };
     let mut connection = server.connection().await;
     let set_password = async |password: &str, connection: &mut redis::aio::MultiplexedConnection| {

@@ -199,7 +199,7 @@ pub(super) async fn not_created_after_a_resend_is_unknown(subject: Subject) {
     assert_unknown(subject.claim(&retry(&held)).await, Duration::ZERO, Duration::ZERO);
 }
 
-pub(super) async fn what_was_not_created_is_fresh_to_the_next(subject: Subject) {
+pub(super) async fn a_record_that_created_nothing_is_fresh_to_the_next_holder(subject: Subject) {
     let held = lease();
     subject.send(&held).await;
     subject.store.not_created(&held).await.unwrap();

@@ -75,7 +75,7 @@ async fn assert_down(store: &RedisStore, outage: Outage) -> String {
 }
 
 #[tokio::test]
-async fn an_authority_of_ones_own_is_trusted_in_place_of_the_systems() {
+async fn a_configured_authority_replaces_those_of_the_system() {
     let authority = Authority::new("redis");
     let Some(server) = TlsServer::start(&authority, "no").await else { return };
     let own = authority.client(&["service"]);
@@ -107,7 +107,7 @@ async fn a_server_that_asks_for_a_certificate_gets_it() {
 }
 
 #[tokio::test]
-async fn files_that_are_replaced_count_from_the_next_connection_on() {
+async fn replaced_files_are_used_from_the_next_connection_on() {
     let authority = Authority::new("redis");
     let Some(server) = TlsServer::start(&authority, "yes").await else { return };
     let another = Authority::new("another");
@@ -131,7 +131,7 @@ async fn files_that_are_replaced_count_from_the_next_connection_on() {
 }
 
 #[tokio::test]
-async fn a_mistaken_scheme_is_told_from_other_outages() {
+async fn a_wrong_scheme_is_distinguished_from_other_outages() {
     let authority = Authority::new("redis");
     let Some(server) = TlsServer::start(&authority, "no").await else { return };
     let plain = server.url.replace("rediss://", "redis://");

@@ -95,7 +95,7 @@ pub(super) async fn the_first_definite_verdict_stays(subject: Subject) {
     }
 }
 
-pub(super) async fn what_failed_may_be_deleted(subject: Subject) {
+pub(super) async fn a_failed_connection_may_be_deleted(subject: Subject) {
     let held = unverified(&subject).await;
     assert_eq!(verified(&subject, &held, &failed("It does not.")).await, failed("It does not."));
     assert_eq!(recorded(&subject, &held).await, Some(failed("It does not.")));
@@ -107,7 +107,7 @@ pub(super) async fn what_failed_may_be_deleted(subject: Subject) {
     assert_eq!(recorded(&subject, &held).await, Some(gone));
 }
 
-pub(super) async fn pending_is_no_news(subject: Subject) {
+pub(super) async fn a_pending_verdict_changes_nothing(subject: Subject) {
     let held = unverified(&subject).await;
     for known in [Verdict::Pending, failed("It does not."), deleted("It does not.")] {
         assert_eq!(verified(&subject, &held, &known).await, known);
@@ -116,7 +116,7 @@ pub(super) async fn pending_is_no_news(subject: Subject) {
     }
 }
 
-pub(super) async fn of_many_verdicts_at_once_one_is_everybodys(subject: Subject) {
+pub(super) async fn of_many_concurrent_verdicts_one_is_kept(subject: Subject) {
     let held = unverified(&subject).await;
     let mut verdicts = JoinSet::new();
     for replica in 0..50 {
@@ -186,7 +186,7 @@ pub(super) async fn a_verdict_is_a_change_and_prolongs_what_is_remembered(subjec
     assert_fresh(subject.claim(&retry(&held)).await);
 }
 
-pub(super) async fn a_verdict_that_is_no_news_prolongs_nothing(subject: Subject) {
+pub(super) async fn an_unchanged_verdict_prolongs_nothing(subject: Subject) {
     let held = unverified(&subject).await;
     verified(&subject, &held, &passed("It works.")).await;
     subject.pass(RETENTION.request_id - HOUR).await;
@@ -197,7 +197,7 @@ pub(super) async fn a_verdict_that_is_no_news_prolongs_nothing(subject: Subject)
     assert_fresh(subject.claim(&retry(&held)).await);
 }
 
-pub(super) async fn a_report_comes_back_as_it_was(subject: Subject) {
+pub(super) async fn a_report_is_returned_unchanged(subject: Subject) {
     let states = [CheckState::Passed, CheckState::Failed, CheckState::Skipped].into_iter().cycle();
     let messages = ["", "It\u{2019}s \"so\", {\\n}\n\0", "\u{1f40c}", "null", "[]"];
     let checks = CheckName::ALL.into_iter().zip(states).zip(messages);

@@ -42,7 +42,7 @@ fn ids_in_memory_are_a_weakness() {
 }
 
 #[tokio::test]
-async fn nothing_is_said_of_a_server_that_nobody_has_reached() {
+async fn nothing_is_reported_about_a_server_that_was_never_reached() {
     let store = store("redis://127.0.0.1:1".to_owned());
     store.check().await;
     assert!(!store.is_available());
@@ -50,7 +50,7 @@ async fn nothing_is_said_of_a_server_that_nobody_has_reached() {
 }
 
 #[tokio::test]
-async fn each_weakness_is_found_out_before_the_first_step() {
+async fn each_weakness_is_found_before_the_first_step() {
     for (arguments, expected) in [
         (&[][..], &[][..]),
         (&["--maxmemory", "20mb", "--maxmemory-policy", "volatile-lru"], &["evicts"]),
@@ -70,7 +70,7 @@ async fn each_weakness_is_found_out_before_the_first_step() {
 }
 
 #[tokio::test]
-async fn a_weakness_that_appears_or_goes_is_found_out_while_connected() {
+async fn a_weakness_that_appears_or_disappears_is_found_while_connected() {
     let Some(server) = server(&["--maxmemory", "20mb"]).await else { return };
     let store = store(server.url());
     store.check().await;
@@ -184,7 +184,7 @@ async fn a_server_that_evicts_no_more_remembers_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_ask_leaves_everything_unknown_and_works() {
+async fn a_user_that_may_not_inspect_leaves_everything_unknown_and_works() {
     let Some(server) = server(&[]).await else { return };
     run(&server, &["ACL", "SETUSER", "blind", "on", ">pass", "~*", "+@all", "-info"]).await;
     let store = store(server.url_of("blind", "pass"));

@@ -13,7 +13,7 @@ const ADOBE: [(&str, &str); 3] =
 
 /// Whatever a cluster injects.
 #[tokio::test]
-async fn variables_that_do_not_fit_are_ignored_with_a_warning() {
+async fn invalid_variables_are_ignored_with_a_warning() {
     let injected = [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
@@ -114,7 +114,7 @@ async fn exports_over_grpc_are_compressed_where_the_environment_asks_for_it() {
 }
 
 #[tokio::test]
-async fn a_filter_of_the_log_that_is_none_is_a_problem() {
+async fn an_invalid_log_filter_is_a_problem() {
     for filter in ["warning", "info,verbose", "hyper=loud", "info;audit=off"] {
         for command in ["serve", "check-config"] {
             let (status, output) =
@@ -138,7 +138,7 @@ async fn check_config_shows_the_endpoint_and_never_the_headers() {
 }
 
 #[tokio::test]
-async fn the_variables_that_the_sdk_reads_count() {
+async fn the_variables_that_the_sdk_reads_take_effect() {
     let settings = [
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20collectors-token"),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
@@ -223,7 +223,7 @@ async fn a_collector_is_trusted_and_shown_a_certificate_as_the_variables_of_tls_
 
 /// Telemetry is no reason not to serve.
 #[tokio::test]
-async fn a_service_starts_although_the_files_for_its_collector_are_of_no_use() {
+async fn a_service_starts_although_the_files_for_its_collector_are_unusable() {
     let files = Mount::new(&[("tls.crt", "no certificate"), ("tls.key", "no key")]);
     let [certificate, key] = ["tls.crt", "tls.key"].map(|file| files.path(file));
     for protocol in ["grpc", "http/protobuf"] {
@@ -246,7 +246,7 @@ async fn a_service_starts_although_the_files_for_its_collector_are_of_no_use() {
 }
 
 #[tokio::test]
-async fn nothing_is_exported_where_the_environment_says_no() {
+async fn nothing_is_exported_where_the_environment_disables_it() {
     for no in [
         ("OTEL_SDK_DISABLED", "true"),
         ("OTEL_TRACES_EXPORTER", "none"),

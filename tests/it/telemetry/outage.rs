@@ -61,7 +61,7 @@ async fn a_collector_that_hangs_costs_nothing_but_spans() {
 }
 
 #[tokio::test]
-async fn an_export_ends_although_the_collector_never_answers_the_handshake() {
+async fn an_export_ends_although_the_collector_never_completes_the_handshake() {
     let silent = listen().await;
     let endpoint = format!("https://{}", silent.local_addr().unwrap());
     let emulator = start_emulator(Options::default()).await;

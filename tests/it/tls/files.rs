@@ -99,7 +99,7 @@ async fn files_that_need_others_are_refused_without_them() {
 }
 
 #[tokio::test]
-async fn a_port_for_everybody_needs_tls_and_a_check_of_callers() {
+async fn a_public_port_needs_tls_and_a_check_of_callers() {
     let files = mount();
     let everywhere = ("HCS_LISTEN", "[::]:50051");
     let tls = [(CERTIFICATE, "tls.crt"), (KEY, "tls.key")];

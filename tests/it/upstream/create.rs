@@ -34,7 +34,7 @@ async fn the_body_is_sent_in_one_piece_with_its_length() {
 }
 
 #[tokio::test]
-async fn what_cannot_leave_in_time_is_not_sent() {
+async fn a_creation_that_cannot_start_in_time_is_not_sent() {
     for client in [client(), http2_client()] {
         let upstream = with_client(client).await;
         let pass = upstream.pass().await;
@@ -82,7 +82,7 @@ async fn a_connection_that_is_lost_once_the_body_was_sent_leaves_the_outcome_unk
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_leaves_the_outcome_unknown() {
+async fn a_reply_that_never_arrives_leaves_the_outcome_unknown() {
     let timeouts = Timeouts { create: SECOND / 5, ..TIMEOUTS };
     let upstream = Upstream::with(client(), emulator::CLIENT_ID, timeouts).await;
     let error = upstream.create_hit_by(json!({"delay": "30s"})).await;
@@ -113,7 +113,7 @@ async fn a_refusal_is_certain() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_refusal_of_theirs_leaves_the_outcome_unknown() {
+async fn a_reply_that_is_not_adobes_refusal_leaves_the_outcome_unknown() {
     // A status that neither the Flow Service nor its gateway refuses by, in whichever shape.
     let statuses = [402, 405, 406, 407, 408, 409, 410, 411, 413, 414, 416, 417, 418, 421, 423, 424, 425, 426];
     let statuses = statuses.into_iter().chain([428, 431, 444, 451, 460, 499, 500, 502, 503, 504, 520, 599]);
@@ -141,7 +141,7 @@ async fn an_answer_that_is_no_refusal_of_theirs_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test]
-async fn what_somebody_on_the_way_refuses_does_not_open_the_breaker() {
+async fn a_refusal_by_an_intermediary_does_not_open_the_breaker() {
     let upstream = Upstream::start().await;
     for _ in 0..25 {
         upstream.create_hit_by(json!({"status": 403, "shape": "html"})).await;
@@ -150,7 +150,7 @@ async fn what_somebody_on_the_way_refuses_does_not_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_for_the_next_pass() {
+async fn a_refused_token_is_replaced_for_the_next_call() {
     for action in [
         json!({"status": 401, "shape": "D"}),
         json!({"status": 400, "code": "2114"}),

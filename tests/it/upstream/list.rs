@@ -102,7 +102,7 @@ async fn connections_of_other_sandboxes_and_kinds_are_not_listed() {
 }
 
 #[tokio::test]
-async fn a_connection_is_told_with_what_helps_to_recognize_it() {
+async fn a_listed_connection_has_the_fields_that_identify_it() {
     let upstream = Upstream::with(client(), "exc_app", TIMEOUTS).await;
     let created = upstream.create("HubSpot").await.unwrap();
     let page = first_page(&upstream.flow_service).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_connection_is_told_with_what_helps_to_recognize_it() {
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_repeated() {
+async fn a_failed_read_is_retried() {
     for action in [
         json!({"status": 503}),
         json!({"status": 500, "shape": "html"}),
@@ -147,7 +147,7 @@ async fn a_read_that_fails_is_repeated() {
 }
 
 #[tokio::test]
-async fn a_read_is_not_repeated_for_ever() {
+async fn a_read_is_not_retried_for_ever() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 0, json!({"status": 503}));
     let error = first_page(&upstream.flow_service).await.unwrap_err();
@@ -156,7 +156,7 @@ async fn a_read_is_not_repeated_for_ever() {
 }
 
 #[tokio::test]
-async fn a_refused_read_is_not_repeated() {
+async fn a_refused_read_is_not_retried() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 1, json!({"status": 403, "code": "2120"}));
     let error = first_page(&upstream.flow_service).await.unwrap_err();
@@ -255,7 +255,7 @@ async fn a_token_cannot_change_the_query() {
 }
 
 #[tokio::test]
-async fn an_answer_that_would_hide_connections_is_an_error() {
+async fn a_response_that_would_hide_connections_is_an_error() {
     for body in [
         "<html></html>".to_owned(),
         "{}".to_owned(),

@@ -18,7 +18,7 @@ async fn pass_time(duration: Duration) {
 }
 
 #[tokio::test]
-async fn after_a_throttle_no_call_goes_out_before_its_time() {
+async fn after_a_throttle_no_call_is_sent_before_its_time() {
     let upstream = Upstream::start().await;
     let early_pass = upstream.pass().await;
     let throttle = json!({"status": 429, "shape": "D", "headers": {"retry-after": "30"}});
@@ -79,7 +79,7 @@ async fn the_breaker_opens_after_failures_and_a_later_success_closes_it() {
 }
 
 #[tokio::test]
-async fn a_probe_that_is_given_up_makes_room_for_the_next() {
+async fn an_abandoned_probe_permits_the_next_one() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 5, json!({"status": 503}));
     for _ in 0..2 {
@@ -112,7 +112,7 @@ async fn refusals_and_throttles_do_not_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn a_late_token_is_called_one() {
+async fn a_late_token_is_reported_as_one() {
     let slow = json!({"delay": "30s"});
     let upstream = Upstream::with_faults(json!([{"route": "POST /ims/token/v3", "action": slow}])).await;
     let soon = || Instant::now() + SECOND / 10;
@@ -139,7 +139,7 @@ async fn an_impatient_caller_does_not_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn repetitions_end_with_the_budget_and_the_deadline() {
+async fn retries_end_with_the_budget_and_the_deadline() {
     let upstream = Upstream::start().await;
     let retry_in =
         |attempt, asked, limit| upstream.flow_service.retry_in(attempt, asked, Instant::now() + limit);

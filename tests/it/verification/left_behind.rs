@@ -68,7 +68,7 @@ async fn a_lost_connection_that_is_found_and_does_not_work_is_deleted_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_somebody_has_repaired_is_not_deleted_by_a_repetition() {
+async fn a_repaired_connection_is_not_deleted_by_a_retry() {
     let service = TestService::start().await;
     service.set(json!({"test_result": false}));
     service.inject(json!([{"route": DELETE, "count": 0, "action": {"status": 500, "shape": "A"}}]));

@@ -61,7 +61,7 @@ async fn a_verdict_is_the_same_on_every_replica() {
 }
 
 #[tokio::test]
-async fn a_replica_that_stops_while_it_waits_says_so_and_another_goes_on() {
+async fn a_replica_that_stops_while_it_waits_reports_it_and_another_continues() {
     let Some((_redis, [one, other])) = replicas().await else { return };
     one.set(json!({"initial_state": "initializing"}));
     let request = with_id(Verification::Require);

@@ -80,7 +80,7 @@ async fn a_page_that_names_itself_as_the_next_one_is_not_followed_for_ever() {
 }
 
 #[tokio::test]
-async fn pages_that_lead_back_are_not_followed_for_ever() {
+async fn a_cycle_of_pages_is_not_followed_for_ever() {
     type Pages = fn(&str, usize) -> (String, String);
     let pages: [(&str, Pages); 4] = [
         ("two that name each other", |page, _| match page {
@@ -128,7 +128,7 @@ async fn pages_that_lead_back_are_not_followed_for_ever() {
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_used_is_not_listed_and_hides_no_other() {
+async fn an_unusable_item_is_skipped_and_hides_no_other() {
     let fine = json!({"id": "a-1", "etag": "1", "name": "HubSpot EU", "createdAt": 1});
     let page = json!({"items": [null, "x", [], {"id": "a-2", "etag": "1", "name": "HubSpot EU"}, fine]});
     let reply = async move || page.to_string();

@@ -45,7 +45,7 @@ impl Remembering {
 }
 
 #[tokio::test]
-async fn a_flush_begins_the_memory_anew() {
+async fn a_flush_restarts_the_memory() {
     let Some(mut subject) = Remembering::start().await else { return };
     redis::cmd("FLUSHALL").exec_async(&mut subject.redis).await.unwrap();
     assert_remembers(subject.claim().await, Duration::ZERO);
@@ -55,7 +55,7 @@ async fn a_flush_begins_the_memory_anew() {
 }
 
 #[tokio::test]
-async fn a_lost_or_damaged_memory_begins_anew() {
+async fn a_lost_or_damaged_memory_restarts() {
     let memory = RedisServer::memory();
     let edits: [&[&str]; 8] = [
         &["DEL", &memory],
@@ -75,7 +75,7 @@ async fn a_lost_or_damaged_memory_begins_anew() {
 }
 
 #[tokio::test]
-async fn another_server_begins_the_memory_anew() {
+async fn another_server_restarts_the_memory() {
     let Some(mut subject) = Remembering::start().await else { return };
     subject.redis.hset(RedisServer::memory(), "server", "another").await.unwrap();
     assert_remembers(subject.claim().await, Duration::ZERO);
@@ -97,7 +97,7 @@ async fn a_clock_that_steps_forward_makes_the_memory_no_older() {
 }
 
 #[tokio::test]
-async fn a_server_whose_clock_steps_far_forward_has_forgotten_and_begins_its_memory_anew() {
+async fn a_server_whose_clock_steps_far_forward_has_forgotten_and_restarts_its_memory() {
     let Some(mut subject) = Remembering::start().await else { return };
     subject.server.pass(47 * HOUR).await;
     subject.wall_ms += 47 * HOUR_MS;
