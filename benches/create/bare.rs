@@ -1,4 +1,4 @@
-//! What a user would write instead: tonic and reqwest, and nothing between them.
+//! The minimal implementation that a user would write: tonic and reqwest, and nothing between them.
 
 use std::{
     pin::Pin,
@@ -29,7 +29,7 @@ pub(crate) const UPSTREAM: &str = "BENCH_UPSTREAM";
 /// The directory with the certificates, in the environment; without it there is no TLS.
 pub(crate) const TLS: &str = "BENCH_TLS";
 
-/// The same request as the service's, by reqwest.
+/// The request that the service sends, by reqwest.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     client: reqwest::Client,
@@ -203,7 +203,7 @@ impl HubSpotConnectionService for Upstream {
     }
 }
 
-/// Runs as a process of its own until it is killed.
+/// Runs as a separate process until it is killed.
 pub(crate) fn main() {
     crate::process::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -232,7 +232,7 @@ pub(crate) fn main() {
     });
 }
 
-/// What tonic takes for a connection.
+/// A connection that tonic accepts.
 struct Tls(TlsStream<TcpStream>);
 
 impl Connected for Tls {

@@ -14,12 +14,12 @@ use hubspot_connection_service::proto::{
 };
 use prost::Message;
 
-/// What is called.
+/// The calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workload {
     /// A creation with a request id.
     Create,
-    /// A creation without one.
+    /// A creation without a request id.
     CreateWithoutId,
     Get,
     Health,
@@ -52,10 +52,10 @@ impl Workload {
 const PLACEHOLDER: &str = "000000000000";
 const ID: &str = "139f6a5f-a78b-4744-9f6a-000000000000";
 
-/// No two creations have the same name or request id, and hardly any two of different runs.
+/// Creations never share a name or a request id, and creations of different runs hardly ever do.
 static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(fastrand::u64(..1 << 47)));
 
-/// The messages of one workload: the same bytes, but for a number in them.
+/// The messages of one workload: the same bytes except for a number.
 #[derive(Clone, Debug)]
 pub(crate) struct Messages {
     template: Arc<[u8]>,
@@ -72,7 +72,7 @@ impl Messages {
             }
             Workload::Health => Vec::new(),
         };
-        // Not compressed, and the length.
+        // The compression flag (off) and the length.
         let mut template = vec![0];
         template.put_u32(message.len().try_into().unwrap());
         template.extend_from_slice(&message);
@@ -94,7 +94,7 @@ impl Messages {
     }
 }
 
-/// With credentials as long as HubSpot's are.
+/// With credentials as long as HubSpot's.
 pub(crate) fn create(request_id: &str) -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest {
         name: format!("HubSpot {PLACEHOLDER}"),

@@ -1,4 +1,4 @@
-//! The same POST without any service: what is left when everything else is free.
+//! The same POST without any service: the cost that remains when everything else is free.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 const RATE: &str = "BENCH_RATE";
 const SECONDS: &str = "BENCH_SECONDS";
 
-/// What a round of it has cost.
+/// The cost of a round.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Outcome {
     pub(crate) cpu_us: f64,
@@ -26,7 +26,7 @@ pub(crate) struct Outcome {
     pub(crate) failed: usize,
 }
 
-/// Runs one round as a process of its own, and prints its outcome.
+/// Runs one round as a separate process, and prints its result.
 pub(crate) fn main() {
     let variable = |name| std::env::var(name).unwrap().parse::<f64>().unwrap();
     let (rate, time) = (variable(RATE), Duration::from_secs_f64(variable(SECONDS)));

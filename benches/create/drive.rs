@@ -1,4 +1,4 @@
-//! Sends calls: at a fixed rate whatever becomes of them, or a fixed number at once.
+//! Sends calls: open loop at a fixed rate, or closed loop with fixed concurrency.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -27,13 +27,13 @@ pub(crate) enum Answer {
 /// One call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
-    /// From the moment at which the call was due, so that what delays the generator counts as well.
+    /// Measured from the time at which the call was due, so that a delay of the generator counts as well.
     pub(crate) latency: Duration,
     pub(crate) done: Instant,
     pub(crate) answer: Answer,
 }
 
-/// The calls of a while.
+/// The calls of a period.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     samples: Vec<Sample>,
@@ -48,7 +48,7 @@ impl Run {
         self.samples.iter().filter(|sample| sample.answer == answer).count()
     }
 
-    /// A quantile of the latency of the calls with this answer, in microseconds.
+    /// A quantile of the latency of the calls with this result, in microseconds.
     pub(crate) fn latency(&self, answer: Answer, quantile: f64) -> f64 {
         let with_answer = self.samples.iter().filter(|sample| sample.answer == answer);
         let mut latencies: Vec<_> = with_answer.map(|sample| sample.latency).collect();
@@ -60,8 +60,9 @@ impl Run {
         latencies[rank.clamp(1, latencies.len()) - 1].as_secs_f64() * 1e6
     }
 
-    /// Good answers per second once `in_flight` calls are under way. Those of a slow upstream come in
-    /// bursts: between the end of the first burst and the end of the last one there is a whole number.
+    /// Successful calls per second once `in_flight` calls are running. Those of a slow upstream come in
+    /// bursts: the time from the end of the first burst to the end of the last one holds a whole number
+    /// of bursts.
     pub(crate) fn rate(&self, in_flight: usize) -> f64 {
         let good = self.samples.iter().filter(|sample| sample.answer == Answer::Ok);
         let mut done: Vec<_> = good.map(|sample| sample.done).collect();
@@ -75,7 +76,7 @@ impl Run {
     }
 }
 
-/// Sends calls at a fixed rate, each at its time, however long the ones before it take.
+/// Sends calls at a fixed rate, each at its time, no matter how long earlier ones take.
 pub(crate) async fn open<F>(rate: f64, time: Duration, call: impl Fn() -> F) -> Run
 where
     F: Future<Output = Answer> + Send + 'static,
@@ -96,7 +97,7 @@ where
     collect(received).await
 }
 
-/// Keeps a fixed number of calls under way.
+/// Keeps a fixed number of calls running.
 pub(crate) async fn closed<F>(
     in_flight: NonZeroUsize,
     time: Duration,
@@ -109,7 +110,7 @@ where
     until(in_flight, call, move || Instant::now() < end).await
 }
 
-/// Makes at least so many calls, a fixed number at once.
+/// Makes at least this many calls with fixed concurrency.
 pub(crate) async fn times<F>(
     in_flight: NonZeroUsize,
     calls: usize,
@@ -156,7 +157,7 @@ async fn collect(mut received: UnboundedReceiver<Sample>) -> Run {
     Run { samples }
 }
 
-/// A timer of the operating system: tokio's own only knows milliseconds.
+/// A timer of the operating system: tokio's own has a resolution of milliseconds.
 struct Ticks {
     timer: AsyncFd<OwnedFd>,
     start: Instant,
@@ -178,7 +179,7 @@ impl Ticks {
         Self { timer, start }
     }
 
-    /// Waits for the next tick, and tells how many there were since the last time.
+    /// Waits for the next tick, and returns how many there were since the last call.
     async fn due(&self) -> u64 {
         loop {
             let mut ready = self.timer.readable().await.unwrap();

@@ -23,10 +23,10 @@ use crate::{
     drive::Answer,
 };
 
-/// Larger than what is ever on its way: flow control is not what is measured.
+/// Larger than the data in transit ever is: flow control is not measured.
 const WINDOW: u32 = 1 << 20;
 
-/// A server, reached by some connections, and what is called there.
+/// A server with some connections to it, and the call to make.
 #[derive(Clone)]
 pub(crate) struct Target {
     connections: Arc<[SendRequest<Bytes>]>,
@@ -73,7 +73,7 @@ impl Target {
         Self { messages: Messages::new(workload), uri: Uri::from_parts(parts).unwrap(), ..self.clone() }
     }
 
-    /// Makes one call, on the next connection.
+    /// Makes one call on the next connection.
     pub(crate) fn call(&self) -> impl Future<Output = Answer> + Send + use<> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = self.connections[next % self.connections.len()].clone();
@@ -121,7 +121,7 @@ async fn handshake(
         .handshake(stream)
         .await
         .map_err(io::Error::other)?;
-    // Its end shows in the calls.
+    // The calls report its end.
     tokio::spawn(connection);
     Ok(sender)
 }

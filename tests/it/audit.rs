@@ -22,7 +22,7 @@ use crate::{
     tls::files,
 };
 
-/// The events, and the line with the addresses that the tests need.
+/// The audit events, and the line with the addresses that the tests need.
 const QUIET: (&str, &str) = ("HCS_LOG", "warn,audit=info,hubspot_connection_service::cli=info");
 const WRITER: &str = "system:serviceaccount:crm:onboarding";
 
@@ -70,7 +70,7 @@ async fn each_write_is_logged_and_nothing_else_is() {
         ..UpdateHubSpotConnectionRequest::default()
     };
     client.update_hub_spot_connection(bearing(&token, update)).await.unwrap();
-    // Reads and dry runs are not told.
+    // Reads and dry runs are not audited.
     let (id, sandbox_name) = at();
     let get = GetHubSpotConnectionRequest { id, sandbox_name };
     client.get_hub_spot_connection(bearing(&token, get)).await.unwrap();
@@ -78,7 +78,7 @@ async fn each_write_is_logged_and_nothing_else_is() {
     client.list_hub_spot_connections(bearing(&token, list)).await.unwrap();
     let dry = CreateHubSpotConnectionRequest { validate_only: true, ..request() };
     client.create_hub_spot_connection(bearing(&token, dry)).await.unwrap();
-    // What is refused is.
+    // Refused writes are.
     let invalid = CreateHubSpotConnectionRequest { credentials: None, ..request() };
     client.create_hub_spot_connection(bearing(&token, invalid)).await.unwrap_err();
     let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "other".to_owned(), ..request() };
@@ -107,7 +107,7 @@ async fn each_write_is_logged_and_nothing_else_is() {
     assert_eq!(told[4], about("delete", "OK"));
     assert_eq!(told[5]["action"], "delete");
     assert_eq!(told.len(), 6, "{told:#?}");
-    // Only these, and warnings.
+    // Only these events, and warnings.
     for line in &lines {
         assert!(
             line["target"] == "audit" || line["level"] == "WARN" || line["message"] == "serving",
@@ -138,7 +138,7 @@ async fn a_write_that_exceeds_its_deadline_is_logged_as_unanswered() {
     assert_eq!(event["request_id"].as_str().map(str::len), Some(36), "{event}");
     assert_eq!(event["may_exist"], true);
 
-    // What becomes of the creation is told as well, with the fields of the call that began it.
+    // The outcome of the creation is logged as well, with the fields of the call that started it.
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
     let outcome = lines.iter().find(|line| line["target"] == "audit" && line["message"] != "audit").unwrap();
@@ -149,7 +149,7 @@ async fn a_write_that_exceeds_its_deadline_is_logged_as_unanswered() {
     assert!(outcome["span"]["peer"].is_string(), "{outcome}");
 }
 
-/// With the fields and the words of all others.
+/// With the fields and messages of all other events.
 #[tokio::test]
 async fn the_outcome_of_an_abandoned_creation_is_logged_with_its_caller() {
     let key = TokenKey::es256("key");
@@ -159,7 +159,7 @@ async fn the_outcome_of_an_abandoned_creation_is_logged_with_its_caller() {
         {"route": "GET /connections", "count": 0, "action": {"status": 503, "shape": "A"}},
     ]);
     let slow = json!([{"route": "POST /connections", "action": {"delay": "1s"}}]);
-    // The caller leaves while the last request of this kind is under way.
+    // The caller disconnects while the last request of this kind is running.
     for (faults, method, outcome) in [(slow, "POST", "OK"), (lost, "GET", "OUTCOME_UNKNOWN")] {
         let emulator = start_emulator(Options::default()).await;
         emulator.inject(serde_json::from_value(faults).unwrap());
@@ -185,7 +185,7 @@ async fn the_outcome_of_an_abandoned_creation_is_logged_with_its_caller() {
         })
         .await;
         call.abort();
-        // A stop that comes before the service notices that ends the creation while somebody waits.
+        // A stop before the service notices the disconnect ends the creation while a caller waits.
         let event = |output: &Output| events(&output.log_lines()).first().map(|_| ());
         service.process.prints("the event of the call", event).await;
         let (_, output) = service.stop().await;
@@ -223,7 +223,7 @@ async fn a_caller_with_a_certificate_is_logged_by_its_name() {
         ],
     )
     .await;
-    // A caller that may not is told as well, if it asked for a write.
+    // A caller without permission is logged as well, if it requested a write.
     let stranger = callers.client(&["spiffe://prod/stranger"]);
     let mut refused = TlsClient::new(&servers, Some(&stranger)).client(service.grpc);
     refused.list_hub_spot_connections(ListHubSpotConnectionsRequest::default()).await.unwrap_err();

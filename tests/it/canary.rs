@@ -1,4 +1,4 @@
-//! No secret comes out: not in an answer, not in the log, whatever goes wrong, at any level.
+//! No secret leaks: neither in a response nor in the log, no matter what fails, at any log level.
 
 mod callers;
 mod evidence;
@@ -27,10 +27,10 @@ use crate::support::{Process, ServiceProcess, collector::Collector, framed, star
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
 const FORMATS: [&str; 2] = ["json", "text"];
-/// A lost connection is looked for, and a token waited for, no longer than this.
+/// The longest search for a lost connection, and the longest wait for a token.
 const HASTE: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "300ms");
 
-/// The settings of every service here: it logs all that it can.
+/// The settings of every service here: it logs as much as it can.
 fn loud<'a>(format: &'a str, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let loud = [
         ("HCS_LOG", "trace"),
@@ -54,13 +54,13 @@ fn inject(emulator: &Emulator, faults: Value) {
     emulator.inject(serde_json::from_value(faults).unwrap());
 }
 
-/// The tokens with which requests arrived.
+/// The tokens of the received requests.
 fn tokens(received: &[ReceivedRequest]) -> Vec<String> {
     let headers = received.iter().filter_map(|request| request.headers.get("authorization"));
     headers.map(|value| value.to_str().unwrap().trim_start_matches("Bearer ").to_owned()).collect()
 }
 
-/// Fails unless the upstream got every credential: without that, finding none proves nothing.
+/// Fails unless the upstream received every credential: otherwise the absence of leaks proves nothing.
 fn assert_sent(bodies: impl IntoIterator<Item = impl AsRef<[u8]>>) {
     let sent = bodies.into_iter().any(|body| {
         let body: Value = serde_json::from_slice(body.as_ref()).unwrap_or_default();
@@ -175,7 +175,7 @@ async fn no_failure_of_the_flow_service_leaks_a_secret() {
         settings.extend([("HCS_UPSTREAM_HTTP", http), HASTE]);
         let service = ServiceProcess::start(&emulator, &loud(format, &settings)).await;
         let mut observed = Observed::new(service).await.exporting_to(collector);
-        // A machine under load may take longer than the haste allows.
+        // A machine under load may take longer than this timeout.
         while observed.create("a success").await.is_err() {}
 
         let shapes = ["A", "B", "C", "D", "E", "empty", "html", "cut"];
@@ -186,7 +186,7 @@ async fn no_failure_of_the_flow_service_leaks_a_secret() {
         let closes = [json!({"close": "before_commit"}), json!({"close": "after_commit"})];
         for action in answers.chain(successes).chain(closes) {
             inject(&emulator, json!([{"route": CREATE, "action": action}]));
-            // Where it does not succeed, what came back counts.
+            // If the creation fails, only the output matters.
             let _ = observed.create(&action.to_string()).await;
         }
 
@@ -268,7 +268,7 @@ async fn a_flow_service_that_echoes_the_request_is_not_quoted() {
         let settings: Vec<_> = upstream.chain(export).chain([HASTE]).collect();
         let service = ServiceProcess::with(&loud(format, &settings)).await;
         let mut observed = Observed::new(service).await.exporting_to(collector);
-        // The fields are read alike, whatever the status.
+        // The fields are read in the same way for every status.
         let everywhere = FIELDS.into_iter().flat_map(|field| REPEATS.map(|repeat| (400, field, repeat)));
         let other_statuses = [403, 404, 422, 429, 500, 503]
             .into_iter()
@@ -292,7 +292,7 @@ async fn a_flow_service_that_echoes_the_request_is_not_quoted() {
         hostile.answer_with(StatusCode::UNAUTHORIZED, "message", Repeat::Authorization);
         observed.create("401").await.unwrap_err();
 
-        // With an id of the caller the list comes first.
+        // With a request id of the caller, a list comes first.
         for (status, field, repeat) in [(400, "message", Repeat::Credentials), (403, "detail", Repeat::Parts)]
         {
             hostile.answer_with(StatusCode::from_u16(status).unwrap(), field, repeat);
@@ -312,7 +312,7 @@ async fn a_flow_service_that_echoes_the_request_is_not_quoted() {
 async fn an_ims_that_echoes_the_request_is_not_quoted() {
     for format in FORMATS {
         for status in [200, 400, 401, 403, 429, 500].map(|status| StatusCode::from_u16(status).unwrap()) {
-            // Also a secret in the form of an error code.
+            // Also a secret that looks like an error code.
             for secret in [ADOBE_SECRET, "lower_case_and_underscores_only_as_oauth_error_codes_are"] {
                 let hostile = Hostile::start(Some(status), ADOBE_TOKEN).await;
                 let upstream = hostile.settings();

@@ -43,10 +43,10 @@ use crate::{
 
 const FINGERPRINT_KEY: &str = "CANARY/FINGERPRINT-KEY+ZQXWVJKYPBGTMRHU";
 
-/// The longest that a run may take: several times as long as it takes.
+/// The time limit of a run: several times the usual duration.
 const LIMIT: Duration = Duration::from_secs(400);
 
-/// Keeps a run within its limit.
+/// Applies the time limit to a run.
 async fn bounded<T>(run: impl Future<Output = T>) -> T {
     timeout(LIMIT, Box::pin(run)).await.expect("it takes too long")
 }
@@ -56,13 +56,13 @@ fn print(line: &str) {
     println!("{line}");
 }
 
-/// A source of faults, with the seed that makes the same faults again.
+/// A source of faults, with the seed that reproduces them.
 fn random() -> (u64, fastrand::Rng) {
     let seed = fastrand::u64(..);
     (seed, fastrand::Rng::with_seed(seed))
 }
 
-/// Has connections created amidst faults and kills, and checks the promise. Tells the ledger.
+/// Creates connections during faults and kills, and checks the promise. Returns the connections.
 async fn create_amidst_chaos(
     what: &str,
     emulator: &Emulator,
@@ -99,11 +99,11 @@ async fn create_amidst_chaos(
         assert_eq!((&answer.id, &answer.etag), (&own.id, &own.etag), "{}", request.name);
         assert_eq!(answer.request_id, request.request_id);
     }
-    // A short run may be over before the first kill.
+    // A short run may end before the first kill.
     let is_chaos = toll.struck * 10 > toll.requests && (kills >= 2 || requests.len() < 100);
     assert!(is_chaos, "there was no chaos: {kills} kills, {toll:?}");
 
-    // Who asks once more, of a process that knows nothing but the store, gets the same again.
+    // A retry gets the same response from a process that knows nothing but the store.
     emulator.inject(Vec::new());
     let fresh = replicas.start().await;
     let mut client = fresh.client().await;
@@ -154,7 +154,7 @@ async fn no_credential_is_in_redis_during_a_run_or_after_it() {
     emulator.settings(Settings { index_lag: Duration::from_millis(200), ..Settings::default() });
     let requests = requests(30);
 
-    // What is stored for a moment counts, too.
+    // Data that is stored only briefly counts, too.
     let mut stored = BTreeSet::new();
     let keep_looking = async {
         let mut ticks = interval(Duration::from_millis(20));
@@ -233,7 +233,7 @@ async fn of_two_replicas_with_the_same_request_id_at_once_one_creates_and_the_ot
         futures_util::future::Either::Left((answer, other)) => ((0, answer), other),
         futures_util::future::Either::Right((answer, one)) => ((1, answer), one),
     };
-    // The one that is slow has it; the other one says at once that it has not.
+    // The slow one holds the id; the other one reports at once that it does not.
     let (index, refused) = first;
     let failure = Failure::from(refused.unwrap_err());
     assert_eq!(failure.row(), (Code::Aborted, "REQUEST_IN_PROGRESS"));

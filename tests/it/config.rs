@@ -1,4 +1,4 @@
-//! The configuration, as `check-config` of the real binary sees it.
+//! The configuration, as `check-config` of the real binary reports it.
 
 use std::{
     fs,
@@ -122,7 +122,7 @@ fn a_file_that_holds_no_secret_is_refused() {
     }
 }
 
-/// As editors and shells of Windows write it.
+/// As editors and shells of Windows write files.
 #[test]
 fn a_byte_order_mark_and_the_ends_of_lines_are_no_part_of_a_secret() {
     for (name, content) in [
@@ -233,7 +233,7 @@ struct Outcome {
     stderr: String,
 }
 
-/// Runs `check-config` with the good variables and these.
+/// Runs `check-config` with valid variables and these.
 fn check_config(variables: &[(&str, &str)], flags: &[&str]) -> Outcome {
     run(&[&GOOD, variables].concat(), &[&["check-config"], flags].concat())
 }
@@ -252,10 +252,10 @@ fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Outcome {
     }
 }
 
-/// A pipe that nobody writes to.
+/// A pipe without a writer.
 fn named_pipe(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // One of an earlier run may be there.
+    // A pipe of an earlier run may exist.
     let _ = fs::remove_file(&path);
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     path

@@ -1,5 +1,4 @@
-//! The life of a connection that exists: find, read, change and delete it, and what becomes of that when
-//! answers are lost.
+//! An existing connection: find, read, change and delete it, also when replies are lost.
 
 mod delete;
 mod get;
@@ -26,9 +25,9 @@ const LIST: &str = "GET /connections";
 const UPDATE: &str = "PATCH /connections/{id}";
 const DELETE: &str = "DELETE /connections/{id}";
 
-/// An ID that no connection has.
+/// An ID of no connection.
 const NOBODY: &str = "5b1ec3c3-0000-4000-8000-000000000000";
-/// The longest that a call takes which nothing answers.
+/// The time limit of a call without a response.
 const HASTE: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "900ms");
 
 async fn get(service: &TestService, id: &str) -> Result<HubSpotConnection, Failure> {
@@ -49,7 +48,7 @@ async fn list(
     answer.map(Response::into_inner).map_err(Failure::from)
 }
 
-/// Changes a connection, and gives its new version.
+/// Changes a connection, and returns its new version.
 async fn update(service: &TestService, request: UpdateHubSpotConnectionRequest) -> Result<String, Failure> {
     let id = request.id.clone();
     let answer = service.client().await.update_hub_spot_connection(request).await;
@@ -72,7 +71,7 @@ async fn send_delete(service: &TestService, request: DeleteHubSpotConnectionRequ
     service.client().await.delete_hub_spot_connection(request).await.map(drop).map_err(Failure::from)
 }
 
-/// Other credentials than those that connections are created with.
+/// Credentials that differ from those of created connections.
 fn other_credentials() -> HubSpotCredentials {
     HubSpotCredentials {
         client_id: "new-client-id".to_owned(),
@@ -82,33 +81,33 @@ fn other_credentials() -> HubSpotCredentials {
     }
 }
 
-/// The credentials that the Flow Service has of a connection.
+/// The credentials of a connection in the Flow Service.
 async fn stored_params(emulator: &Emulator, id: &str) -> Value {
     let read = send_upstream(emulator, Method::GET, &format!("/connections/{id}"), None).await;
     read["items"][0]["auth"]["params"].clone()
 }
 
-/// A connection as the Flow Service has it.
+/// A connection in the Flow Service.
 fn stored(service: &TestService, id: &str) -> Option<LedgerEntry> {
     service.emulator.connections().into_iter().find(|connection| connection.id == id)
 }
 
-/// The requests with this method that reached a single connection.
+/// The requests with this method for a single connection.
 fn requests(service: &TestService, method: &str, id: &str) -> Vec<ReceivedRequest> {
     let path_end = format!("/connections/{id}");
     let received = service.emulator.received().into_iter();
     received.filter(|request| request.method == method && request.path.ends_with(&path_end)).collect()
 }
 
-/// The answer to a call about a connection that is not there, or not HubSpot's.
+/// The error of a call about a connection that is missing, or not HubSpot's.
 fn assert_not_found(failure: &Failure, id: &str) {
     assert_eq!(failure.row(), (tonic::Code::NotFound, "CONNECTION_NOT_FOUND"), "{failure:?}");
     assert_eq!(failure.resource, Some(("connection".to_owned(), id.to_owned())));
     assert!(failure.message.contains("ListHubSpotConnections") && failure.forbids_retry, "{failure:?}");
 }
 
-/// Waits until so many requests with this method have reached a connection, at every turn of the test's
-/// only thread: nothing else comes between.
+/// Waits for this many requests with this method for a connection. Yields the only thread of the test, so
+/// that nothing else happens in between.
 async fn until_requested(service: &TestService, method: &str, id: &str, times: usize) {
     while requests(service, method, id).len() < times {
         tokio::task::yield_now().await;

@@ -20,8 +20,8 @@ use std::{
 
 const README: &str = include_str!("../../deploy/README.md");
 
-/// Everything that can be rendered: the base with what it needs to start, each overlay, and each
-/// component that no overlay has.
+/// Every kustomization that can be rendered: the base with what it needs to start, each overlay, and each
+/// component that no overlay contains.
 const VARIANTS: [&str; 4] = ["demo", "production", "external-redis", "otel"];
 
 fn deploy() -> PathBuf {

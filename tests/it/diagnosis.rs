@@ -1,4 +1,4 @@
-//! `TestHubSpotConnection`: what is found of each part of the way, and what makes it an error instead.
+//! `TestHubSpotConnection`: the finding of each check, and the failures that are errors instead.
 
 use hubspot_connection_service::{
     emulator::{self, Emulator},
@@ -16,7 +16,7 @@ const TOKEN: &str = "POST /ims/token/v3";
 
 const NAMES: [&str; 5] = ["adobe_token", "sandbox", "connection", "connection_test", "tables"];
 
-/// What the checks came to. Each says something, and those that failed say what to do.
+/// The states of the checks. Each check has a message, and failed ones tell what to do.
 #[track_caller]
 pub(crate) fn states(result: &proto::TestResult) -> [State; 5] {
     let names: Vec<_> = result.checks.iter().map(|check| &*check.name).collect();
@@ -132,7 +132,7 @@ async fn a_connection_that_is_not_enabled_is_not_tested() {
     }
     assert_eq!(service.requests_to("GET", "/test"), 0);
 
-    // A state that nobody has heard of is for the Flow Service to judge.
+    // The Flow Service decides about an unknown state.
     assert!(service.emulator.set_state(&id, "hibernating"));
     assert!(test(&service, &id).await.unwrap().passed);
 }
@@ -153,7 +153,7 @@ async fn a_connection_that_is_not_hubspots_is_not_found_and_never_tested() {
     assert_eq!(service.requests_to("GET", "/test") + service.requests_to("GET", "/explore"), 0);
     assert!(test_in(&service, &elsewhere.id, "dev").await.unwrap().passed);
 
-    // One that is deleted while it is tested is not found either.
+    // A connection that is deleted during its test is not found either.
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": TEST, "action": {"status": 404, "shape": "B"}}]));
     let failure = test(&service, &id).await.unwrap_err();
@@ -192,7 +192,7 @@ async fn a_transient_failure_of_a_test_is_retried_and_a_lasting_one_is_unavailab
 #[tokio::test]
 async fn an_unavailable_flow_service_is_not_a_finding() {
     let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 500, "shape": "D"}}]);
-    // Less than the pause before the next attempt at a token: the call does not wait for that one.
+    // Less than the pause before the next attempt to get a token: the call does not wait for that one.
     let service = TestService::with_faults(failing, [("HCS_REQUEST_TIMEOUT", "1s")]).await;
     let failure = test(&service, "any").await.unwrap_err();
     assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));

@@ -32,7 +32,7 @@ async fn drift_metric(service: &TestService) -> String {
     line.unwrap_or_default().to_owned()
 }
 
-/// What the specification says about authentication, with a change.
+/// The authentication part of the specification, with a change.
 fn auth_spec(change: impl FnOnce(&mut Value)) -> Value {
     let text = json!({"type": "string"});
     let mut auth_spec = json!({"name": "Basic Authentication", "spec": {
@@ -162,7 +162,7 @@ async fn a_drifted_specification_is_reported_and_creations_continue() {
         assert_eq!(drift_metric(&service).await, "0", "nobody has looked");
 
         let failure = service.send(dry_run()).await.unwrap_err();
-        // Not the caller writes what has drifted.
+        // The drift is not caused by the caller.
         assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_REJECTED"), "{settings}");
         for says in says {
             assert!(failure.message.contains(says), "{failure:?}");
@@ -173,7 +173,7 @@ async fn a_drifted_specification_is_reported_and_creations_continue() {
     }
 }
 
-/// One stray 404 is enough for it.
+/// A single stray 404 can cause it.
 #[tokio::test]
 async fn a_drift_that_is_gone_fails_dry_runs_for_a_minute_at_most() {
     let service = TestService::start().await;
@@ -231,7 +231,7 @@ async fn a_request_id_is_not_consumed() {
     let other = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..request() };
     let created = service.send(other).await.unwrap();
     assert_eq!((created.request_id, created.replayed), (request_id, false));
-    // Nor does it matter to the check that the id has been used, for something else.
+    // The check ignores that the id has been used for another creation.
     assert_eq!(service.send(checked).await.unwrap(), CreateHubSpotConnectionResponse::default());
     assert_eq!(service.emulator.connections().len(), 1);
 }

@@ -33,7 +33,7 @@ async fn columns(service: &TestService, id: &str, table: &str) -> Result<Vec<pro
     answer.map(|answer| answer.into_inner().columns).map_err(Failure::from)
 }
 
-/// The requests to explore that arrived.
+/// The requests to explore that were received.
 fn explored(service: &TestService) -> Vec<ReceivedRequest> {
     let received = service.emulator.received();
     received.into_iter().filter(|request| request.path.ends_with("/explore")).collect()
@@ -58,7 +58,7 @@ async fn the_tables_of_a_connection_are_listed() {
         can_fetch_schema: true,
     };
     assert_eq!(tables[3], contacts);
-    // Documented in upper case, and used in lower case wherever it is used.
+    // The documentation has upper case, and all uses are lower case.
     assert_eq!(explored(&service)[0].query.as_deref(), Some("objectType=root"));
 }
 
@@ -108,7 +108,7 @@ async fn an_unknown_table_is_named_and_its_connection_is_not_blamed() {
         assert_eq!(failure.resource, Some(("table".to_owned(), table.to_owned())));
         assert!(failure.message.contains("ListHubSpotTables") && failure.forbids_retry, "{failure:?}");
     }
-    // Nor does the longest path that is valid fill the headers in which an error travels.
+    // The longest valid path does not exceed the headers of an error either.
     let failure = columns(&service, &id, &"\u{1f680}".repeat(1024)).await.unwrap_err();
     assert_eq!(failure.row(), (Code::NotFound, "TABLE_NOT_FOUND"));
     assert!(failure.message.len() < 2000);
@@ -186,7 +186,7 @@ async fn a_connection_that_was_proven_to_be_to_hubspot_is_not_read_again() {
     let status = service.client().await.list_hub_spot_tables(request).await.unwrap_err();
     assert_eq!(Failure::from(status).row(), (Code::NotFound, "CONNECTION_NOT_FOUND"));
 
-    // That it was one says nothing of whether it still exists.
+    // The proof does not show whether it still exists.
     service.emulator.reset();
     for failure in
         [tables(&service, &id).await.unwrap_err(), columns(&service, &id, CONTACTS).await.unwrap_err()]
@@ -248,7 +248,7 @@ async fn a_throttle_by_hubspot_affects_one_call_and_one_by_adobe_affects_all() {
             }
         }
     }
-    // A code that says something else, whoever says it with this status.
+    // A code with another meaning, with the same status from any source.
     let service = TestService::with(HASTE).await;
     let id = service.create().await.unwrap().id;
     let throttle = json!({"status": 429, "shape": "D", "code": "429001", "headers": {"retry-after": "40"}});

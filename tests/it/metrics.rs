@@ -1,4 +1,4 @@
-//! What `/metrics` says, and when.
+//! The content of `/metrics`.
 
 mod formats;
 
@@ -19,7 +19,7 @@ const LIST: &str = "GET /connections";
 const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
-/// Every family, as an idle service shows it that speaks no TLS.
+/// Every metric family of an idle service without TLS.
 const FAMILIES: [(&str, &str); 43] = [
     ("rpc_server_call_duration_seconds", "histogram"),
     ("http_client_request_duration_seconds", "histogram"),
@@ -74,7 +74,7 @@ fn with_id() -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() }
 }
 
-/// The number of calls of a method that ended with a code.
+/// The number of calls of a method with this code.
 fn calls(method: &str, code: &str) -> String {
     let error =
         if ["INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN"].contains(&code) { code } else { "" };
@@ -84,7 +84,7 @@ fn calls(method: &str, code: &str) -> String {
     )
 }
 
-/// The number of requests to Adobe that ended so.
+/// The number of requests to Adobe with this outcome.
 fn requests(service: &TestService, [method, template, status, error]: [&str; 4]) -> String {
     let port = service.emulator.addr().port();
     format!(
@@ -240,7 +240,7 @@ async fn calls_that_are_shed_cancelled_or_unknown_are_counted() {
     let method = format!("{METHOD}/CreateHubSpotConnection");
     until_counted(service.admin, &calls(&method, "CANCELLED"), 1).await;
     assert_eq!(counted(service.admin, &own("calls_in_flight")).await, 0);
-    // The creation goes on, and keeps its place.
+    // The creation continues, and keeps its permit.
     assert_eq!(service.create().await.unwrap_err().code, Code::ResourceExhausted);
     service.inject(json!([{"route": LIST, "action": {"delay": "30s"}}]));
     let mut client = service.client().await;

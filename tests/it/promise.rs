@@ -1,4 +1,4 @@
-//! One request makes one connection: what callers see of it.
+//! One request makes one connection, from the point of view of callers.
 
 mod lost;
 mod store;
@@ -21,7 +21,7 @@ const LIST: &str = "GET /connections";
 
 /// A connection is certainly visible seven seconds after its creation was sent.
 const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];
-/// Every list is one of a search for a lost creation.
+/// Every list belongs to a search for a lost creation.
 const NO_SEARCH_FIRST: (&str, &str) = ("HCS_SEARCH_FIRST", "never");
 
 fn with_id() -> CreateHubSpotConnectionRequest {
@@ -38,7 +38,7 @@ fn record(request: &CreateHubSpotConnectionRequest) -> String {
     format!("hcs:{{{ORG_ID}}}:request:{}", request.request_id)
 }
 
-/// Repeats a request until its outcome is known.
+/// Retries a request until its outcome is known.
 async fn insist(
     service: &TestService,
     request: &CreateHubSpotConnectionRequest,
@@ -54,7 +54,7 @@ async fn insist(
     .await
 }
 
-/// A creation whose reply is lost, and which cannot be searched for.
+/// A creation whose reply is lost, and whose search fails.
 fn lost_for_good(commit: bool) -> Value {
     let close = if commit { "after_commit" } else { "before_commit" };
     json!([
@@ -187,7 +187,7 @@ async fn a_call_that_is_cancelled_before_anything_is_sent_creates_nothing() {
     let service = TestService::with_faults(slow_token, []).await;
     let failure = service.create_within("200m").await;
     assert_eq!((failure.metadata("stage"), failure.metadata("may_exist")), ("adobe_token", "false"));
-    // Once the token is there, for somebody else, the first creation would have been sent, too.
+    // Once another call gets the token, the first creation would have been sent, too.
     service.create().await.unwrap();
     let emulator = service.emulator.clone();
     service.stop().await;

@@ -30,12 +30,12 @@ use crate::{
     support::{Output, ServiceProcess, request, start_emulator, until},
 };
 
-/// Who calls of each kind, in each way.
+/// The number of callers of each kind.
 const CALLERS: usize = 3;
-/// Between two calls of a caller, in seconds.
+/// The pause between two calls of a caller, in seconds.
 const PAUSE: f64 = 0.02;
-/// What a creation takes upstream for the most part, and while a replica is told to stop: longer than it
-/// goes on accepting.
+/// The usual duration of a creation upstream, and its duration while a replica is stopping: longer than
+/// the replica continues to accept.
 const CREATION: Duration = Duration::from_millis(300);
 const SLOW_CREATION: Duration = Duration::from_millis(2500);
 
@@ -48,7 +48,7 @@ fn creations_take(emulator: &Emulator, time: Duration) {
     emulator.inject(vec![Fault { count: 0, ..Fault::once(Route::CreateConnection, Action::Delay(time)) }]);
 }
 
-/// Replicas, and callers who do not stop calling them.
+/// Replicas, and callers that call them continuously.
 struct Rollout {
     emulator: Emulator,
     redis: SharedRedis,
@@ -57,14 +57,14 @@ struct Rollout {
     balancer: Balancer,
     load: Load,
     settings: &'static [(&'static str, &'static str)],
-    /// What the processes that have ended have printed.
+    /// The output of the exited processes.
     ended: Vec<Output>,
-    /// How many of them had stopped accepting before the creation that was under way in them was over.
+    /// How many of them stopped accepting before the creation that was running in them was complete.
     outlasted: usize,
 }
 
 impl Rollout {
-    /// `None` where Redis or gRPC's client is missing and not required.
+    /// `None` if Redis or gRPC's client is missing and not required.
     async fn start(settings: &'static [(&'static str, &'static str)]) -> Option<Self> {
         let python = load::python()?;
         let redis = SharedRedis::start().await?;
@@ -103,7 +103,7 @@ impl Rollout {
         })
     }
 
-    /// Restarts a replica while a creation is under way in it, and waits until it is called again.
+    /// Restarts a replica while a creation is running in it, and waits until it is called again.
     async fn restart(&mut self, index: usize) {
         let ports = &self.ports[index];
         let stopping = &self.replicas[index];
@@ -128,7 +128,7 @@ impl Rollout {
         self.replicas.insert(index, replica);
     }
 
-    /// Waits until each replica has ended so many connections for their age.
+    /// Waits until each replica has ended this many connections because of their age.
     async fn until_aged(&self, count: usize) {
         for replica in &self.replicas {
             let aged = |output: &Output| {
@@ -138,8 +138,8 @@ impl Rollout {
         }
     }
 
-    /// Stops the callers and then the replicas, and checks that no call has failed and none was carried
-    /// out twice.
+    /// Stops the callers and then the replicas, and checks that no call has failed and none was executed
+    /// twice.
     async fn check(self, what: &str, started: Instant) {
         let calls = self.load.stop().await;
         let mut outputs = self.ended;
@@ -160,7 +160,7 @@ impl Rollout {
         let failed: Vec<_> = calls.iter().filter(|call| call.code != "OK").collect();
         assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), calls.len());
         assert!(answered.iter().all(|codes| !codes.is_empty()));
-        // No caller had to repeat one: nothing was refused, and nothing cut off.
+        // No caller had to retry: nothing was refused, and nothing was cut off.
         let direct = self.emulator.connections().iter().filter(|entry| is_direct(entry)).count();
         let codes = counted(answered.iter().flatten());
         assert_eq!(codes, BTreeMap::from([("OK", calls.len() + direct)]));
@@ -178,7 +178,7 @@ impl Rollout {
     }
 }
 
-/// Whether a connection is none of the load's.
+/// Whether a connection was not created by the load.
 fn is_direct(entry: &LedgerEntry) -> bool {
     !entry.name.starts_with("caller ")
 }

@@ -20,7 +20,7 @@ use tonic_reflection::pb::{
 
 use crate::support::{Failure, TestService, request};
 
-/// The status that a port tells for a name.
+/// The status that a port reports for a name.
 pub(crate) async fn health(address: SocketAddr, name: &str) -> Result<String, Code> {
     let mut client = HealthClient::new(channel(address).await);
     let request = HealthCheckRequest { service: name.to_owned() };
@@ -159,7 +159,7 @@ async fn health_and_reflection_take_no_larger_messages_than_the_service() {
     let admin = HealthClient::new(self::channel(service.admin).await).check(large()).await.unwrap_err();
     assert_eq!(admin.code(), Code::OutOfRange);
 
-    // A stream that cannot be read on ends with the same error, and others go on.
+    // A stream that cannot be read any further ends with the same error, and others continue.
     let ask = |host: String| ServerReflectionRequest {
         host,
         message_request: Some(MessageRequest::ListServices(String::new())),
@@ -171,7 +171,7 @@ async fn health_and_reflection_take_no_larger_messages_than_the_service() {
     assert_eq!(failure.row(), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
     let mut answers =
         client.server_reflection_info(tokio_stream([ask("x".repeat(65_000))])).await.unwrap().into_inner();
-    // A response does not repeat what no host is called.
+    // A response does not repeat an invalid host.
     let answer = answers.message().await.unwrap().unwrap();
     assert!(answer.valid_host.len() < 253 && answer.original_request.unwrap().host.len() < 253);
 }
@@ -248,7 +248,7 @@ fn tokio_stream<T: Send + 'static, const N: usize>(
     stream::iter(items)
 }
 
-/// What the response to each of these is: a file, or the code of an error.
+/// The expected response to each of these: a file, or the code of an error.
 fn outcome(response: MessageResponse) -> Result<usize, i32> {
     match response {
         MessageResponse::FileDescriptorResponse(files) => Ok(files.file_descriptor_proto.len()),

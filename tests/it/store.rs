@@ -1,5 +1,4 @@
-//! The idempotency stores: one suite of behaviours that holds for each of them, and what is special
-//! to one.
+//! The idempotency stores: one suite of behaviours for all of them, and the special behaviours of each.
 
 mod expect;
 mod memory;
@@ -113,12 +112,12 @@ suite! {
     }
 }
 
-/// What the credentials of a request hold: it must not turn up in any store.
+/// The credentials of a request: they must not appear in any store.
 const CANARY: &str = "canary-of-a-credential";
-/// The keys of the fingerprints.
+/// The fingerprint keys.
 const KEYS: [[u8; 32]; 2] = [*b"canary-of-the-first-fingerprint!", *b"canary-of-the-other-fingerprint!"];
 
-/// The fingerprints of a connection in this sandbox and of this description.
+/// The fingerprints of a connection in this sandbox and with this description.
 fn fingerprints(keys: &FingerprintKeys, sandbox: &str, description: &str) -> Fingerprints {
     let credential = || Credential::parse(CANARY).unwrap();
     let connection = NewConnection {
@@ -145,7 +144,7 @@ fn lease() -> Lease {
     Lease { request_id: RequestId::generate(), fingerprints, holder: Holder::generate() }
 }
 
-/// Another attempt at the same creation.
+/// Another attempt of the same creation.
 fn retry(lease: &Lease) -> Lease {
     Lease { holder: Holder::generate(), ..lease.clone() }
 }
@@ -167,7 +166,7 @@ fn outcome(id: &str) -> Outcome {
     Outcome { connection: connection(id), origin: Origin::Reply, verdict: None }
 }
 
-/// A report that says this, and is told from others by it.
+/// A report with this message, which distinguishes it from others.
 fn report(message: &str) -> TestReport {
     let check = |name, state| Check { name, state, message: message.to_owned() };
     let tables = check(CheckName::Tables, CheckState::Skipped);

@@ -1,4 +1,4 @@
-//! What several tests need: the service under test, its client, and readable errors.
+//! Code that several tests use: the service under test, its client, and readable errors.
 
 pub(crate) mod alteration;
 mod altering_proxy;

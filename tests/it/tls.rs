@@ -18,14 +18,14 @@ use crate::{
     },
 };
 
-/// A service that speaks TLS, and the authority of its certificate.
+/// A service with TLS, and the authority of its certificate.
 struct WithTls {
     service: TestService,
     authority: Authority,
     _files: Mount,
 }
 
-/// The files of TLS as a Secret has them.
+/// The TLS files of a Secret.
 pub(crate) fn files<'a>(server: &'a Pair, client_ca: &'a str) -> [(&'static str, &'a str); 3] {
     [("tls.crt", &server.certificate_pem), ("tls.key", &server.key_pem), ("ca.crt", client_ca)]
 }
@@ -75,7 +75,7 @@ async fn a_client_without_tls_gets_nothing() {
     let mut stream = TcpStream::connect(tls.service.grpc).await.unwrap();
     stream.write_all(HELLO).await.unwrap();
     let mut heard = Vec::new();
-    // An alert of TLS at most: the connection may also be reset.
+    // At most a TLS alert: the connection may also be reset.
     let _ = in_time("the end of the connection", stream.read_to_end(&mut heard)).await;
     assert!(heard.len() <= 7 && heard.first().is_none_or(|kind| *kind == 0x15), "{heard:?}");
     until_counted(tls.service.admin, &failures("not_tls"), 1).await;
@@ -135,7 +135,7 @@ async fn a_port_check_is_not_a_failed_handshake() {
     let reset = TcpStream::connect(tls.service.grpc).await.unwrap();
     reset.set_zero_linger().unwrap();
     drop(reset);
-    // One that looks at the certificate, too.
+    // Also one that reads the certificate.
     drop(TlsClient::new(&tls.authority, None).connect(tls.service.grpc).await.unwrap());
     let probes = "hubspot_connection_connections_idle_total{reason=\"probe\"}";
     until_counted(tls.service.admin, probes, 3).await;
@@ -156,7 +156,7 @@ async fn stalled_handshakes_do_not_block_other_clients() {
     let client = TlsClient::new(&tls.authority, None);
     let answer = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
     answer.unwrap();
-    // They are still there.
+    // The stalled connections are still open.
     for stream in &stalled {
         let mut byte = [0];
         assert_eq!(stream.try_read(&mut byte).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
@@ -164,7 +164,7 @@ async fn stalled_handshakes_do_not_block_other_clients() {
     assert_eq!(counted(tls.service.admin, &failures("timeout")).await, 0);
 }
 
-/// The clock stands still while anything is under way, and jumps to the next timer otherwise.
+/// The clock stops while anything is running, and otherwise jumps to the next timer.
 #[tokio::test(start_paused = true)]
 async fn a_stalled_handshake_is_cut_after_ten_seconds() {
     let tls = WithTls::start().await;
@@ -173,7 +173,7 @@ async fn a_stalled_handshake_is_cut_after_ten_seconds() {
     stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.unwrap();
     let mut heard = Vec::new();
     let _ = stream.read_to_end(&mut heard).await;
-    // A jump may come before the connection is accepted.
+    // The clock may jump before the connection is accepted.
     let waited = begin.elapsed().as_secs();
     assert!((10..=12).contains(&waited) && heard.is_empty(), "{waited} {heard:?}");
     tokio::time::resume();

@@ -1,4 +1,4 @@
-//! Adobe access tokens: how many are fetched, with what, and when.
+//! Adobe access tokens: their number, their form, and when they are fetched.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
@@ -30,7 +30,7 @@ fn tokens_used(service: &TestService) -> Vec<String> {
     creations.iter().map(|request| request.headers["authorization"].to_str().unwrap().to_owned()).collect()
 }
 
-/// So many creations at the same time.
+/// Makes this many creations at the same time.
 async fn create_at_once(
     client: HubSpotConnectionServiceClient<Channel>,
     number: usize,
@@ -165,7 +165,7 @@ async fn a_ready_token_that_is_accepted_again_is_used_again_within_seconds() {
     assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
     assert!(failure.retry_after <= Some(Duration::from_secs(60)), "{failure:?}");
     assert!(failure.message.contains("HCS_ACCESS_TOKEN"), "{failure:?}");
-    // The next ones wait for the token, and the last one finds it accepted.
+    // The next calls wait for the token, and the last one finds it accepted.
     let mut ticks = interval(Duration::from_millis(50));
     in_time("a creation", async {
         while let Err(failure) = service.create().await {

@@ -1,4 +1,4 @@
-//! A creation whose caller wants to know whether the connection works, or does not want it otherwise.
+//! A creation whose caller wants to know whether the connection works, or wants only a working one.
 
 mod left_behind;
 mod replicas;
@@ -25,12 +25,12 @@ fn with_id(verification: Verification) -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..verified(verification) }
 }
 
-/// A test that cannot be made.
+/// A test that fails to run.
 fn no_test() -> Value {
     json!([{"route": TEST, "count": 0, "action": {"status": 503, "shape": "A"}}])
 }
 
-/// The number of requests that arrived.
+/// The number of requests received.
 fn arrived(service: &TestService) -> usize {
     service.emulator.received().len()
 }
@@ -39,7 +39,7 @@ fn posts(service: &TestService) -> usize {
     service.requests_to("POST", "/connections")
 }
 
-/// Waits until a connection is there that nobody was told of, and tells its ID.
+/// Waits for a connection whose creation no caller knows of, and returns its ID.
 async fn created(service: &TestService) -> String {
     until("a connection", || !service.emulator.connections().is_empty()).await;
     service.emulator.connections()[0].id.clone()
@@ -57,7 +57,7 @@ fn assert_verification_failed(failure: &Failure, left_behind: &str) {
     assert!(failure.message.contains("request_id") && failure.forbids_retry, "{failure:?}");
 }
 
-/// Checks that nobody can tell yet whether the connection works.
+/// Checks that it is still undecided whether the connection works.
 #[track_caller]
 fn assert_pending(failure: &Failure, code: Code, id: &str) {
     assert_eq!(failure.row(), (code, "OUTCOME_UNKNOWN"), "{failure:?}");
@@ -85,7 +85,7 @@ async fn a_connection_that_works_comes_with_its_test() {
         assert_eq!((states(&test), test.passed, first.replayed), (ALL_PASSED, true, false));
         assert_eq!(service.emulator.connections()[0].id, first.id);
 
-        // What was found is remembered, whatever would be found now.
+        // The finding is remembered, whatever a new test would find.
         let sent = arrived(&service);
         service.set(json!({"test_result": false}));
         let again = service.send(request).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_report_that_cannot_be_made_does_not_fail_the_creation() {
     assert!(!test.passed && test.checks.iter().all(|check| check.state() != diagnosis::FAILED), "{test:?}");
     assert_eq!(service.emulator.connections()[0].id, first.id);
 
-    // Nothing definite was found: whoever asks again gets another look.
+    // No definite result was found: a retry tests again.
     service.inject(json!([]));
     let again = service.send(request).await.unwrap();
     assert_eq!((again.id, again.replayed, again.test.unwrap().passed), (first.id, true, true));
@@ -138,7 +138,7 @@ async fn a_connection_that_is_required_to_work_and_does_not_is_deleted_again() {
         assert_eq!(failure.metadata("request_id"), request.request_id);
         assert_eq!(service.emulator.connections().len(), 0);
 
-        // The verdict stays, also when the same credentials would work by now.
+        // The verdict stays, even if the same credentials would work by then.
         let sent = arrived(&service);
         service.set(json!({}));
         let again = service.send(request.clone()).await.unwrap_err();
@@ -167,7 +167,7 @@ async fn a_connection_that_cannot_be_deleted_again_is_named_until_it_is() {
     let again = service.send(request.clone()).await.unwrap_err();
     assert_verification_failed(&again, "");
     assert_eq!(service.emulator.connections().len(), 0);
-    // Only one that still does not work is deleted.
+    // Only a connection that still does not work is deleted.
     assert_eq!((posts(&service), service.requests_to("GET", "/test")), (1, 2));
 
     let sent = arrived(&service);
@@ -189,9 +189,9 @@ async fn a_connection_that_is_in_use_already_is_not_deleted_again() {
     });
     assert_verification_failed(&answer.unwrap_err(), &id);
 
-    // Whoever deletes it by hand has done what was left to do.
+    // An operator who deletes it has completed the task.
     service.emulator.reset();
-    // While it need not be visible everywhere yet, that it is not found proves nothing.
+    // While it may still be invisible, a 404 proves nothing.
     let pending = service.send(request.clone()).await.unwrap_err();
     assert_pending(&pending, Code::Unavailable, &id);
     assert_verification_failed(&decided(&service, &request).await, "");
@@ -239,7 +239,7 @@ async fn a_connection_that_is_invisible_for_a_while_and_works_is_not_deleted() {
 /// A connection is certainly visible after seven seconds.
 const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];
 
-/// Repeats a request whose outcome is known in the end.
+/// Retries a request whose outcome is known in the end.
 async fn decided(service: &TestService, request: &CreateHubSpotConnectionRequest) -> Failure {
     in_time("the outcome", async {
         loop {

@@ -1,4 +1,4 @@
-//! What a service reports of a store that may forget, or cannot be used.
+//! How a service reports a store that may forget, or cannot be used.
 
 use hubspot_connection_service::idempotency::Weakness;
 use tonic::Code;
@@ -17,14 +17,14 @@ fn series(weakness: &str) -> String {
     format!("hubspot_connection_idempotency_store_weakness{{weakness=\"{weakness}\"}}")
 }
 
-/// Waits until the metrics of a service have these weaknesses and no other.
+/// Waits until the metrics of a service report exactly these weaknesses.
 async fn until_weaknesses(service: &TestService, expected: &[&str]) {
     for name in Weakness::NAMES {
         until_counted(service.admin, &series(name), expected.contains(&name).into()).await;
     }
 }
 
-/// What `/readyz` says after `ok`; the service is ready.
+/// The lines of `/readyz` after `ok`; the service is ready.
 async fn readyz(service: &TestService) -> Vec<String> {
     let response = reqwest::get(format!("http://{}/readyz", service.admin)).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -50,12 +50,12 @@ async fn a_weakness_of_redis_is_reported_until_it_is_corrected() {
         return;
     };
     let service = TestService::with([("HCS_REDIS_URL", redis.url()), FINGERPRINT_KEY]).await;
-    // Before anybody creates something.
+    // Before anything is created.
     until_weaknesses(&service, &["evicts", "not_persistent"]).await;
     let lines = readyz(&service).await;
     assert!(lines[0].starts_with("idempotency store: evicts: Redis may evict"), "{lines:?}");
     assert!(lines[1].starts_with("idempotency store: not_persistent: Redis forgets"), "{lines:?}");
-    // A weakness is no outage.
+    // A weakness is not an outage.
     service.create().await.unwrap();
     assert_eq!(counted(service.admin, "hubspot_connection_idempotency_store_up").await, 1);
 
@@ -92,7 +92,7 @@ async fn with_a_redis_cluster_nothing_is_created_and_every_report_names_the_caus
     assert!(errors[0].contains("a single primary (with replicas) is needed"), "{errors:?}");
 }
 
-/// The causes of an outage of which the metrics of a service say that they are there.
+/// The causes of an outage that the metrics of a service report.
 async fn outages(service: &TestService) -> Vec<String> {
     let metrics = metrics(service.admin).await;
     let causes = metrics.lines().filter_map(|line| {
@@ -102,7 +102,8 @@ async fn outages(service: &TestService) -> Vec<String> {
     causes.collect()
 }
 
-/// A failover within the minute between two inspections: the connection stays, and takes no writes.
+/// A failover within the minute between two inspections: the connection stays open, and accepts no
+/// writes.
 #[tokio::test]
 async fn a_server_that_turns_read_only_is_down_and_the_same_service_uses_it_again_as_a_primary() {
     const UP: &str = "hubspot_connection_idempotency_store_up";

@@ -1,4 +1,4 @@
-//! Ten times as many calls as there is room for.
+//! Ten times as many calls as the limit permits.
 
 use std::time::Duration;
 

@@ -32,7 +32,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     };
     let mut failed = 0;
     let calls = async {
-        // A minute at a time: what each call took is not kept for longer.
+        // One minute at a time, so that the latencies of the calls are not kept for longer.
         for _ in 0..10 {
             let run = drive::open(rate, whole / 10, || server.target.call()).await;
             failed += run.calls() - run.count(Answer::Ok);

@@ -13,10 +13,10 @@ use crate::{
     upstream::Upstream,
 };
 
-/// Seconds of a round: short, so that a moment at which the machine stands still spoils few of many.
+/// Seconds of a round: short, so that a pause of the machine spoils few rounds of many.
 pub(super) const SHORT: f64 = 0.4;
 
-/// What a contender was measured at, round by round.
+/// The figures of a contender, round by round.
 #[derive(Default)]
 pub(super) struct Figures {
     pub(super) cpu_us: Vec<f64>,
@@ -64,7 +64,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     redis(bench, report, plain, rate).await;
 }
 
-/// The comparison that has targets, with everyone in it. Returns the rate.
+/// The comparison that has targets, with every contender. Returns the rate.
 async fn creations(bench: &Bench, report: &mut Report, upstream: &Upstream) -> f64 {
     println!("create, plaintext, store in memory, upstream at 0 ms");
     let contenders = [Contender::Service, Contender::Bare, Contender::Go];

@@ -50,7 +50,7 @@ async fn a_write_that_is_rejected_is_logged_with_its_caller_and_the_cause() {
         client.create_hub_spot_connection(bearing(&key.sign(&claims), request())).await.unwrap_err();
     }
     let token = key.sign(&claims("writer"));
-    // What is in the wrong place is a secret more often than not.
+    // A value in the wrong field is often a secret.
     let misplaced = CreateHubSpotConnectionRequest {
         name: "canary\u{7}".to_owned(),
         request_id: "canary".to_owned(),
@@ -92,7 +92,7 @@ async fn a_write_that_is_rejected_is_logged_with_its_caller_and_the_cause() {
             "name, credentials.client_id, credentials.client_secret, credentials.access_token, credentials.refresh_token, request_id",
         ],
         ["jwt:writer", "SANDBOX_NOT_ALLOWED", "sandbox_name is not in HCS_ALLOWED_SANDBOXES"],
-        // Nobody has looked at its caller by then.
+        // The caller has not been identified at this point.
         ["", "INVALID_REQUEST", "grpc-timeout"],
         ["", "REQUEST_TOO_LARGE", "the metadata is too large"],
         ["", "INVALID_REQUEST", "the grpc-encoding is not supported"],

@@ -1,4 +1,4 @@
-//! Callers that show a certificate.
+//! Callers that present a certificate.
 
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -17,7 +17,7 @@ use crate::{
     tls::{failures, files},
 };
 
-/// A service that asks for certificates, and the authorities.
+/// A service that requires certificates, and the authorities.
 struct WithCallers {
     service: TestService,
     servers: Authority,
@@ -52,7 +52,7 @@ impl WithCallers {
     async fn assert_no_handshake(&self, client: TlsClient, reason: &str) {
         client.hears(self.service.grpc).await.unwrap_err();
         until_counted(self.service.admin, &failures(reason), 1).await;
-        // Nor does a call go anywhere.
+        // A call on such a connection fails as well.
         let status = create(&mut client.client(self.service.grpc), None).await.unwrap_err();
         assert_ne!(status.code(), Code::PermissionDenied, "{status:?}");
         assert_eq!(self.service.requests_to("POST", "/connections"), 0);
@@ -142,11 +142,11 @@ async fn a_caller_that_is_not_on_the_list_is_refused() {
 
 #[tokio::test]
 async fn the_common_name_is_ignored() {
-    // Every certificate here has it.
+    // Every certificate here has this common name.
     let tls = WithCallers::start("cert:common-name=write,cert:CN/common-name=write").await;
     let mut client = tls.caller(&[]).client(tls.service.grpc);
     let refused = tls.service.assert_refuses(NOT_ALLOWED, "not_allowed", create(&mut client, None)).await;
-    // Nor has the certificate any other name: it is told by its fingerprint.
+    // The certificate has no other name either: the log identifies it by its fingerprint.
     assert!(refused.contains("cert:sha256:"), "{refused}");
 }
 
@@ -199,7 +199,7 @@ async fn a_caller_that_may_read_does_not_write() {
     }
     assert_eq!(tls.service.sent(), sent);
     until_counted(tls.service.admin, &super::refused("read_only"), 3).await;
-    // The most that one of its names may do counts.
+    // The name with the most permissions counts.
     let mut both = tls.caller(&["reader", "writer"]).client(tls.service.grpc);
     create(&mut both, None).await.unwrap();
 }
@@ -224,7 +224,7 @@ async fn health_is_open_to_every_certificate_and_reflection_is_not() {
     }
 }
 
-/// A session that is resumed would bring back what an earlier handshake has checked.
+/// A resumed session would reuse the checks of an earlier handshake.
 #[tokio::test]
 async fn every_new_connection_presents_its_certificate_again() {
     let tls = WithCallers::start("").await;

@@ -1,4 +1,4 @@
-//! Tokens and keys as the JOSE standards have them, and as they must not be.
+//! Tokens and keys according to the JOSE standards, and violations of them.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ impl Signed {
         list(&mut self.service.client().await, Some(token)).await.unwrap();
     }
 
-    /// Fails unless a token is refused with a sentence that has these words.
+    /// Fails unless a token is refused with a message that contains these words.
     async fn refuses(&self, token: &str, reason: &str, words: &str) {
         let mut client = self.service.client().await;
         let refused =
@@ -81,7 +81,7 @@ async fn ed25519_by_either_name_and_es512_are_accepted() {
         list(&mut client, Some(&es.sign(&claims(READER)))).await.unwrap();
         let token = TokenKey::es512("es").sign(&claims(READER));
         service.assert_refuses(UNAUTHENTICATED, "token_signature", list(&mut client, Some(&token))).await;
-        // Names that only look alike, and keys of another kind.
+        // Names that are only similar, and keys of another kind.
         for (algorithm, kid) in
             [("ed25519", "ed"), ("Ed448", "ed"), ("ES512", "ed"), ("ES256", "es"), ("Ed25519", "es")]
         {
@@ -105,10 +105,10 @@ async fn a_key_that_is_published_without_a_name_verifies_tokens_that_have_one() 
     };
     let keys = [signed.key.jwk(), without_name(&nameless)];
     signed.keys.respond(200, json!({"keys": keys}).to_string());
-    // Unknown at first, so that the keys are read again.
+    // Unknown at first, so that the keys are fetched again.
     signed.accepts(&nameless.sign(&claims(READER))).await;
     signed.accepts(&signed.key.sign(&claims(READER))).await;
-    // One that names a key which is not published is not called badly signed for it.
+    // A token that names an unpublished key is not reported as badly signed.
     signed.refuses(&stranger.sign(&claims(READER)), "unknown_key", "does not publish").await;
     let posing = stranger.sign_with_header(&json!({"alg": "ES256", "kid": "key"}), &claims(READER));
     signed.refuses(&posing, "token_signature", "signature").await;
@@ -196,7 +196,7 @@ async fn a_token_that_two_parsers_could_read_differently_is_refused() {
     ] {
         signed.refuses(&signed.key.sign_text(header, claims), "malformed_token", words).await;
     }
-    // One token has one spelling.
+    // A token has exactly one valid encoding.
     let token = signed.key.sign_text(header, &good);
     let (rest, signature) = token.rsplit_once('.').unwrap();
     for other in
@@ -206,7 +206,7 @@ async fn a_token_that_two_parsers_could_read_differently_is_refused() {
     }
 }
 
-/// A token that does not fit makes nobody look for its key: such tokens cost nothing.
+/// A token with other claims does not cause a fetch of its key: such tokens cost nothing.
 #[tokio::test]
 async fn a_token_of_another_issuer_does_not_fetch_the_keys() {
     let signed = Signed::start().await;

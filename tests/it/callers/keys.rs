@@ -1,4 +1,4 @@
-//! The endpoint where the issuer of tokens publishes its keys: it changes, and it is away.
+//! The endpoint where the token issuer publishes its keys: it changes, and it is down.
 
 use std::{future::IntoFuture as _, time::Duration};
 
@@ -26,7 +26,7 @@ async fn start(url: &str) -> TestService {
     .await
 }
 
-/// Calls until it is answered.
+/// Calls until a call succeeds.
 async fn until_answered(client: &mut HubSpotConnectionServiceClient<Channel>, token: &str) {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     in_time("an answer", async {
@@ -87,10 +87,10 @@ async fn cancelled_calls_do_not_each_fetch_the_keys() {
     let stranger = TokenKey::es256("unknown").sign(&claims(READER));
     for _ in 0..50 {
         let mut client = client.clone();
-        // It is of no interest how far each of them comes.
+        // It does not matter how far each of these calls gets.
         let _ = tokio::time::timeout(Duration::from_millis(1), list(&mut client, Some(&stranger))).await;
     }
-    // One that waits is answered after those before it.
+    // A call that waits is handled after the calls before it.
     list(&mut client.clone(), Some(&stranger)).await.unwrap_err();
     assert!(keys.requests() <= before + 2, "{before} {}", keys.requests());
 }
@@ -105,15 +105,15 @@ async fn known_keys_stay_valid_while_the_endpoint_is_down() {
     list(&mut client, Some(&valid)).await.unwrap();
     keys.publish(None);
     let stranger = unknown.sign(&claims(READER));
-    // Its key may be a new one: that nobody can find out is no fault of the caller.
+    // Its key may be new: that the service cannot check this is not the caller's fault.
     service.assert_cannot_check(list(&mut client, Some(&stranger))).await;
     list(&mut client, Some(&valid)).await.unwrap();
     assert_eq!(counted(service.admin, "hubspot_connection_jwks_failures_total").await, 1);
-    // And where it publishes what is no key set.
+    // The same where the endpoint publishes something that is not a key set.
     keys.publish(Some(&[]));
     service.assert_cannot_check(list(&mut client, Some(&stranger))).await;
     list(&mut client, Some(&valid)).await.unwrap();
-    // What is wrong with a token in itself is still the caller's fault.
+    // An invalid token is still the caller's fault.
     let forged = TokenKey::rs256("known").sign(&claims(READER));
     service.assert_refuses(UNAUTHENTICATED, "token_signature", list(&mut client, Some(&forged))).await;
     service.assert_refuses(UNAUTHENTICATED, "malformed_token", list(&mut client, Some("a.b.c"))).await;
@@ -131,7 +131,7 @@ async fn a_service_that_starts_before_the_endpoint_refuses_every_caller_until_th
     until_answered(&mut client, &token).await;
 }
 
-/// Without a call that asks for them: the first one after an outage should not have to wait.
+/// So that the first call after an outage need not wait.
 #[tokio::test(start_paused = true)]
 async fn the_keys_are_also_fetched_without_a_call() {
     let key = TokenKey::es256("key");
@@ -143,7 +143,7 @@ async fn the_keys_are_also_fetched_without_a_call() {
     until("another attempt", || keys.requests() > 1).await;
 }
 
-/// A redirect could lead to keys of somebody else.
+/// A redirect could lead to the keys of another issuer.
 #[tokio::test]
 async fn a_redirect_to_other_keys_is_not_followed() {
     let key = TokenKey::es256("key");

@@ -1,4 +1,4 @@
-//! A pod is ready once everything that each call needs has been available.
+//! A pod is ready once every dependency of a call has been available.
 
 use std::net::SocketAddr;
 
@@ -40,8 +40,8 @@ async fn readyz(admin: SocketAddr) -> (u16, String) {
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-/// Fails unless every way to ask says that the service is not ready, the text names this setting, and the
-/// process is alive all the same.
+/// Fails unless every health check reports that the service is not ready, the text names this setting,
+/// and the process still runs.
 async fn assert_waits_for(service: &TestService, setting: &str) {
     for address in [service.grpc, service.admin] {
         for name in ["", SERVICE_NAME] {
@@ -103,7 +103,7 @@ async fn nothing_but_a_complete_key_set_with_status_200_makes_a_service_ready() 
         keys.publish(Some(&[&key]));
         until_ready(&service).await;
         list(&mut client, Some(&token)).await.unwrap();
-        // A later outage meets every replica.
+        // A later outage affects every replica alike.
         keys.publish(None);
         let stranger = TokenKey::es256("stranger").sign(&claims(READER));
         list(&mut client, Some(&stranger)).await.unwrap_err();
@@ -152,7 +152,7 @@ async fn a_service_whose_credential_ims_rejects_does_not_become_ready_until_it_i
     until_ready(&service).await;
 }
 
-/// IMS throttles those who ask again and again with wrong credentials.
+/// IMS throttles clients that retry with wrong credentials.
 #[tokio::test]
 async fn a_rejected_credential_stays_rejected_when_the_next_attempts_fail_otherwise() {
     let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
@@ -167,7 +167,7 @@ async fn a_rejected_credential_stays_rejected_when_the_next_attempts_fail_otherw
     assert_waits_for(&service, "HCS_CLIENT_SECRET").await;
 }
 
-/// An outage of IMS meets every replica: those that start need not wait for its end.
+/// An outage of IMS affects every replica: a new one need not wait for its end.
 #[tokio::test]
 async fn a_failing_or_throttling_ims_does_not_block_readiness() {
     for action in [json!({"status": 503}), json!({"status": 429}), json!({"close": "before_commit"})] {
@@ -188,7 +188,7 @@ async fn a_credential_that_is_rejected_later_does_not_change_readiness() {
     until_ready(&service).await;
 }
 
-/// The state of a service that stops before it was ready is the same as that of any other.
+/// A service that stops before it was ready reports the same state as any other.
 #[tokio::test]
 async fn a_service_that_is_not_ready_yet_can_be_stopped() {
     let keys = KeyEndpoint::start(listen().await, &[]);
@@ -205,7 +205,7 @@ async fn a_missing_dependency_is_logged_once_with_its_cause_and_shown_by_check_c
     let settings = with_keys_at(&keys.url);
     let service = ServiceProcess::start(&emulator, &settings).await;
     service.process.prints_text("not ready").await;
-    // Three attempts are one error.
+    // Three attempts are logged as one error.
     until("another attempt", || keys.requests() > 2).await;
     keys.publish(Some(&[&TokenKey::es256("key")]));
     service.process.prints_text("ready: SERVING from now on").await;

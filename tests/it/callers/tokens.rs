@@ -16,7 +16,7 @@ use crate::support::{
 
 const WRITER: &str = "system:serviceaccount:crm:onboarding";
 const READER: &str = "system:serviceaccount:crm:reader";
-/// These may call.
+/// The allowed callers.
 pub(super) const CALLERS: &str =
     "jwt:system:serviceaccount:crm:onboarding=write,jwt:system:serviceaccount:crm:reader=read";
 
@@ -31,7 +31,7 @@ pub(super) async fn with_keys_in(files: &Mount) -> TestService {
     .await
 }
 
-/// A service that asks for tokens, and the keys of their issuer.
+/// A service that requires tokens, and the keys of their issuer.
 struct WithTokens {
     service: TestService,
     rsa: TokenKey,
@@ -63,7 +63,7 @@ impl WithTokens {
     }
 }
 
-/// Claims of which one is another one, or none.
+/// Claims of which one is replaced or missing.
 fn claims_but(name: &str, value: Value) -> Value {
     let mut claims = claims(WRITER);
     if value.is_null() {
@@ -146,7 +146,7 @@ async fn a_call_without_a_token_is_refused() {
     let mut client = jwt.service.client().await;
     jwt.service.assert_refuses(UNAUTHENTICATED, "no_token", list(&mut client, None)).await;
     jwt.service.assert_refuses(UNAUTHENTICATED, "no_token", create(&mut client, None)).await;
-    // Before anything of the request is looked at.
+    // Before anything else of the request is checked.
     let token = jwt.rsa.sign(&claims(WRITER));
     let body = framed(&request().encode_to_vec());
     let bearer = format!("Bearer {token}");
@@ -197,7 +197,7 @@ async fn a_call_with_two_tokens_is_refused() {
     assert_eq!(failure.row(), UNAUTHENTICATED);
     until_counted(jwt.service.admin, &super::refused("no_token"), 1).await;
     assert!(jwt.service.emulator.connections().is_empty());
-    // Any spelling of the scheme will do, once.
+    // Any spelling of the scheme is accepted, but only once.
     let lower = bearer.replacen("Bearer", "bearer", 1);
     let answer = post(jwt.service.grpc, &[("authorization", &lower)], body).await;
     assert!(
@@ -263,7 +263,7 @@ async fn the_signature_must_be_that_of_the_key() {
         (TokenKey::rs256("rsa-1"), "token_signature"),
         (TokenKey::es256("ec-1"), "token_signature"),
         (TokenKey::rs256("rsa-9"), "unknown_key"),
-        // An RS256 token that names the EC key, and the other way round.
+        // An RS256 token that names the EC key, and vice versa.
         (TokenKey::rs256("ec-1"), "token_algorithm"),
         (TokenKey::es256("rsa-1"), "token_algorithm"),
     ] {
@@ -330,7 +330,7 @@ async fn keys_in_a_file_are_used_and_reloaded() {
         files.replace(&[("jwks.json", &key_set(&[&new]).to_string())]);
         token
     });
-    // The withdrawn key ends with the next look, and the new one begins with it.
+    // The next fetch drops the withdrawn key and adds the new one.
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
     crate::support::in_time("the new key", async {
         while list(&mut client, Some(&new)).await.is_err() {
@@ -341,7 +341,7 @@ async fn keys_in_a_file_are_used_and_reloaded() {
     service.assert_refuses(UNAUTHENTICATED, "unknown_key", list(&mut client, Some(&old))).await;
 }
 
-/// Whoever is named in a token is not whoever is named in a certificate.
+/// The subject of a token and the name in a certificate are different identities.
 #[tokio::test]
 async fn a_token_subject_never_matches_a_rule_for_certificates() {
     let jwt = WithTokens::start().await;

@@ -1,4 +1,4 @@
-//! What callers send to be let in, and the keys of TLS.
+//! The tokens of callers, and the key of TLS.
 
 use hubspot_connection_service::proto::ListHubSpotConnectionsRequest;
 use serde_json::json;
@@ -67,7 +67,7 @@ async fn neither_the_tokens_of_callers_nor_the_tls_key_leak() {
         }
         assert_eq!(refusals.len(), tokens.len() - 1, "{refusals:?}");
 
-        // Files in each other's place.
+        // The files are swapped.
         mount.replace(&[("tls.crt", &next.key_pem), ("tls.key", &next.key_pem), ("ca.crt", &next.key_pem)]);
         until_counted(service.admin, "hubspot_connection_tls_reload_failures_total", 1).await;
         mount.replace(&files(&next, &callers.pem));

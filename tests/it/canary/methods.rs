@@ -15,26 +15,26 @@ use super::{
 };
 use crate::support::ServiceProcess;
 
-/// Takes out the one credential that is shown on purpose, where it is shown.
+/// Removes the one credential that is shown on purpose.
 fn shown(connection: &mut proto::HubSpotConnection) {
     let client_id = std::mem::take(&mut connection.client_id);
     assert!([CREDENTIALS[0], OTHER_CREDENTIALS[0]].contains(&&*client_id), "{client_id}");
     assert!(connection.client_secret_set && connection.access_token_set && connection.refresh_token_set);
 }
 
-/// What a call comes to.
+/// The code of a result.
 fn code<T>(answer: &Result<T, Status>) -> Code {
     answer.as_ref().map_or_else(Status::code, |_| Code::Ok)
 }
 
-/// Calls of every method, whose answers are noted.
+/// A client that calls every method and records the responses.
 struct Caller {
     observed: Observed,
     what: String,
 }
 
 impl Caller {
-    /// A caller of a service of its own.
+    /// A client of a new service.
     async fn start(emulator: &Emulator, format: &str, settings: &[(&str, &str)]) -> Self {
         let service = ServiceProcess::start(emulator, &loud(format, settings)).await;
         Self { observed: Observed::new(service).await, what: String::new() }
@@ -104,7 +104,7 @@ impl Caller {
         self.note("create", answer)
     }
 
-    /// What each method comes to that needs no more than a connection and leaves it there.
+    /// The code of each method that needs only a connection and does not change it.
     async fn reads(&mut self, id: &str) -> [Code; 7] {
         let count = proto::ListHubSpotConnectionsRequest { count_only: true, ..Default::default() };
         [
@@ -141,7 +141,7 @@ fn set(emulator: &Emulator, settings: Value) {
     emulator.settings(serde_json::from_value(settings).unwrap());
 }
 
-/// Fails unless the Flow Service has returned credentials and got the other ones.
+/// Fails unless the Flow Service has returned credentials and received the other ones.
 fn assert_returned(emulator: &Emulator, id: &str) {
     let received = emulator.received();
     assert_sent(received.iter().map(|request| &request.body));
@@ -193,7 +193,7 @@ async fn no_method_leaks_credentials_that_the_flow_service_returns() {
 
         caller.now("drift");
         set(&emulator, json!({"auth_spec": []}));
-        // What it said before is still fresh.
+        // The cached specification is still fresh.
         assert_eq!(caller.reads(&id).await, [Code::Ok; 7]);
         set(&emulator, json!({}));
         assert_eq!(caller.now("success").delete(&id).await, Code::Ok);
@@ -264,7 +264,7 @@ async fn no_failure_of_the_flow_service_makes_a_method_leak_credentials() {
             json!({"status": 404, "shape": "B"}),
             json!({"status": 500, "shape": "html"}),
             json!({"status": 200, "shape": "html"}),
-            // Half of what the route itself answers, with credentials.
+            // The first half of the route's own response, with credentials.
             json!({"status": 200, "shape": "cut", "commit": true}),
             json!({"status": 500, "shape": "cut", "commit": true}),
             json!({"close": "after_commit"}),

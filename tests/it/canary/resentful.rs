@@ -1,4 +1,4 @@
-//! An upstream that works, remembers the credentials that it was told, and repeats them where it fails.
+//! An upstream that works, remembers the credentials that it received, and echoes them when it fails.
 
 use std::{
     net::SocketAddr,
@@ -30,7 +30,7 @@ const EXPLORE: &str = "GET explore";
 const PATCH: &str = "PATCH {id}";
 const DELETE: &str = "DELETE {id}";
 
-/// A way to fail: the status, the field that repeats, and what it repeats.
+/// A kind of failure: the status, the field with the echo, and the echo.
 type Failing = (u16, &'static str, Repeat);
 
 #[derive(Default)]
@@ -41,9 +41,9 @@ struct Script {
     test_result: bool,
     /// The last body with credentials.
     told: String,
-    /// How many connections were created.
+    /// The number of created connections.
     created: usize,
-    /// How often something failed.
+    /// The number of failures.
     failures: usize,
 }
 
@@ -63,7 +63,7 @@ impl Resentful {
         Self { address, script }
     }
 
-    /// A service that has this upstream.
+    /// A service that uses this upstream.
     async fn service(&self, format: &str, settings: &[(&str, &str)]) -> ServiceProcess {
         let [flow, ims] = [BASE_PATH, IMS_PATH].map(|path| format!("http://{}{path}", self.address));
         let upstream = [("HCS_FLOW_SERVICE_URL", &*flow), ("HCS_IMS_URL", &*ims)];
@@ -75,7 +75,7 @@ impl Resentful {
         (script.routes, script.how, script.test_result) = (routes, how, false);
     }
 
-    /// Fails if nothing has failed since the last time.
+    /// Fails if no request has failed since the last check.
     fn assert_failed(&self, what: &str) {
         let failures = std::mem::take(&mut self.script.lock().unwrap().failures);
         assert!(failures > 0, "{what}: nothing was repeated");
@@ -123,7 +123,7 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
     json_response(status, &body, None)
 }
 
-/// The connection, with the credentials in every text of it that the service does not show.
+/// The connection, with the credentials in each of its texts that the service does not show.
 fn connection(id: &str, told: &str) -> Value {
     let body: Value = serde_json::from_str(told).unwrap_or_default();
     json!({
@@ -135,7 +135,7 @@ fn connection(id: &str, told: &str) -> Value {
     })
 }
 
-/// Ways to fail: every field with everything in it, and other statuses.
+/// Failures with every echo in every field, and with other statuses.
 fn failings() -> impl Iterator<Item = Failing> {
     let everywhere = FIELDS.into_iter().flat_map(|field| REPEATS.map(|repeat| (400, field, repeat)));
     let other_statuses = [403, 404, 412, 422, 500].into_iter().flat_map(|status| {
@@ -193,7 +193,7 @@ async fn credentials_echoed_by_an_update_are_not_quoted() {
         let mut observed = Observed::new(upstream.service(format, &[]).await).await;
         observed.create("a success").await.unwrap();
         let ways = failings().map(|how| (&[PATCH][..], how)).chain(
-            // A new version that is none.
+            // An invalid new version.
             REPEATS.map(|repeat| (&[PATCH][..], (200, "etag", repeat))),
         );
         for (routes, how) in ways {

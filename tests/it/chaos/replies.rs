@@ -1,4 +1,4 @@
-//! Replies of Redis that are lost or late: what was asked for has happened.
+//! Replies of Redis that are lost or late: the command was executed.
 
 use std::{
     io,
@@ -15,11 +15,11 @@ use tokio::{
     time::sleep,
 };
 
-/// Of a hundred replies, so many are lost, and so many are late.
+/// The number of lost and of late replies per hundred.
 const LOST: u32 = 3;
 const LATE: u32 = 5;
 
-/// What happens to replies.
+/// The possible effects on replies.
 pub(super) struct Replies {
     random: Mutex<fastrand::Rng>,
     lost: AtomicUsize,
@@ -37,13 +37,13 @@ impl Replies {
         Self { random: Mutex::new(random), lost: AtomicUsize::new(0), late: AtomicUsize::new(0) }
     }
 
-    /// What has happened, in words.
+    /// A summary.
     pub(super) fn toll(&self) -> String {
         let [lost, late] = [&self.lost, &self.late].map(|count| count.load(Ordering::Relaxed));
         format!("{lost} replies of Redis lost and {late} late")
     }
 
-    /// Connects the two until one of them goes or a reply is lost.
+    /// Connects the two until one of them disconnects or a reply is lost.
     pub(super) async fn relay(&self, caller: TcpStream, server: UnixStream) {
         let (mut from_caller, mut to_caller) = caller.into_split();
         let (mut from_server, mut to_server) = server.into_split();

@@ -1,4 +1,4 @@
-//! One request makes one connection, whatever the store and the lists do.
+//! One request makes one connection, regardless of the store and the lists.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -21,13 +21,14 @@ use super::{
 };
 use crate::support::{Failure, start_emulator};
 
-/// So many call at once.
+/// The number of concurrent calls.
 const CALLERS: usize = 12;
-/// So often a caller asks again who is told that several connections could be its own.
+/// How often a caller retries after an ambiguous outcome.
 const MOST_AMBIGUOUS: usize = 5;
-/// Longer than anything takes that was sent and is still to arrive.
+/// Longer than the delay of any request that still has to arrive.
 const ARRIVAL: Duration = Duration::from_secs(3);
-/// Where the call has sent nothing: unless they say that something may exist, nothing does.
+/// The reasons after which nothing was sent: unless the error reports that something may exist, nothing
+/// does.
 const NOTHING_WAS_SENT: [&str; 5] = [
     "BREAKER_OPEN",
     "PLATFORM_CREDENTIALS_REJECTED",
@@ -50,7 +51,7 @@ struct Report {
     words: String,
 }
 
-/// `None` where there is not all that it takes.
+/// `None` if something that it needs is missing.
 async fn run(plan: &Plan, trouble: Trouble) -> Option<Report> {
     let start = Instant::now();
     let mut random = fastrand::Rng::with_seed(plan.seed.wrapping_add(trouble as u64));
@@ -82,7 +83,7 @@ async fn run(plan: &Plan, trouble: Trouble) -> Option<Report> {
         surroundings.toll(),
     );
 
-    // Those with an answer ask once more, as if they had lost it, of processes that know nothing but the
+    // Callers with a response retry, as if they had lost it, at processes that know nothing but the
     // store.
     emulator.inject(Vec::new());
     surroundings.end().await;
@@ -105,7 +106,7 @@ async fn run(plan: &Plan, trouble: Trouble) -> Option<Report> {
     Some(Report { is_kept, words })
 }
 
-/// Requests, each with an id and a name of its own, and with text that can be shown in many ways.
+/// Requests, each with its own id and name, and with text that can be shown in many ways.
 fn requests(count: usize) -> Vec<CreateHubSpotConnectionRequest> {
     let requests = callers::requests(count).into_iter().map(|request| CreateHubSpotConnectionRequest {
         name: format!("Zürich  & <Söhne> {}", request.name),
@@ -115,7 +116,7 @@ fn requests(count: usize) -> Vec<CreateHubSpotConnectionRequest> {
     requests.collect()
 }
 
-/// Has all of them created, each by a caller that repeats its id until it has a connection, or gives up.
+/// Creates all of them, each by a caller that retries with its id until it has a connection, or gives up.
 async fn insist_on_all(
     replicas: &Replicas<'_>,
     emulator: &Emulator,
@@ -146,7 +147,7 @@ async fn insist(
                 told.answer = Some(answer);
                 break;
             }
-            // The service says nothing without a reason: the call did not get through.
+            // Every error of the service has a reason: this call did not reach it.
             Some(Err(status)) if status.get_error_details().error_info().is_none() => {
                 told.reasons.push(format!("transport: {:?}", status.code()));
                 PAUSE
@@ -174,8 +175,8 @@ async fn insist(
     told
 }
 
-/// Whether an error means that its request has created nothing: it says so, or it is one of those after
-/// which nothing was sent and does not say otherwise.
+/// Whether an error means that its request has created nothing: it reports that, or it has one of the
+/// reasons after which nothing was sent and does not report otherwise.
 fn says_nothing_was_created(failure: &Failure) -> bool {
     match failure.metadata("may_exist") {
         "" => NOTHING_WAS_SENT.contains(&&*failure.reason) || failure.message.contains("nothing was created"),

@@ -1,4 +1,4 @@
-//! What came of a run: what the callers were told, and what there is.
+//! The result of a run: the responses to the callers, and the connections that exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,35 +10,35 @@ use hubspot_connection_service::{
     proto::{CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse},
 };
 
-/// What one caller was told.
+/// The result of one caller.
 #[derive(Default)]
 pub(super) struct Told {
     /// `None` where it gave up.
     pub(super) answer: Option<CreateHubSpotConnectionResponse>,
-    /// How often it was told that nothing was created, while there was something.
+    /// How often an error claimed that nothing was created while something was.
     pub(super) nothing: usize,
-    /// Whether it was told that several connections could be the one.
+    /// Whether an outcome was ambiguous.
     pub(super) ambiguous: bool,
-    /// The reason of each call that failed.
+    /// The reason of each failed call.
     pub(super) reasons: Vec<String>,
 }
 
-/// What came of a run. The names of the requests are unique.
+/// The result of a run. The names of the requests are unique.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Connections beyond the first one of a request.
     duplicates: usize,
-    /// Requests with an answer and without a connection.
+    /// Requests with a response and without a connection.
     lost: usize,
-    /// Answers with the ID or the version of something else.
+    /// Responses with the ID or the version of another connection.
     wrong: usize,
     /// Requests whose callers gave up.
     unanswered: usize,
-    /// Calls that were told that nothing was created about something that exists.
+    /// Errors that claimed that nothing was created while something was.
     told_nothing: usize,
-    /// Requests of which it was said that several connections could be theirs.
+    /// Requests with an ambiguous outcome.
     ambiguous: usize,
-    /// What the calls that failed were told.
+    /// The reasons of the failed calls.
     reasons: BTreeMap<String, usize>,
 }
 
@@ -73,7 +73,7 @@ impl Tally {
         tally
     }
 
-    /// How many answers name another connection than the first ones.
+    /// The number of responses that name another connection than the first ones.
     pub(super) fn changed(before: &[Told], after: &[Told]) -> usize {
         let ids = |told: &Told| told.answer.as_ref().map(|answer| answer.id.clone());
         let both = before.iter().map(ids).zip(after.iter().map(ids));
@@ -98,7 +98,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// The names of some that have more than one connection, for a closer look.
+/// The names of some requests with more than one connection, for diagnosis.
 pub(super) fn names_of_duplicates(ledger: &[LedgerEntry]) -> Vec<&str> {
     let mut seen = BTreeSet::new();
     let duplicates = ledger.iter().map(|entry| &*entry.name).filter(|name| !seen.insert(*name));

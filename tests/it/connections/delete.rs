@@ -1,4 +1,4 @@
-//! Deleting a connection, whatever becomes of the answer.
+//! Deleting a connection, also when the reply is lost.
 
 use http::StatusCode;
 use hubspot_connection_service::{
@@ -37,7 +37,7 @@ async fn a_missing_connection_is_not_found_unless_allow_missing_is_set() {
         assert_not_found(&delete(&service, id).await.unwrap_err(), id);
         delete_allowing_missing(&service, id).await.unwrap();
     }
-    // What there is is deleted with it, too.
+    // With it, an existing connection is deleted, too.
     let there = service.create().await.unwrap().id;
     delete_allowing_missing(&service, &there).await.unwrap();
     assert_eq!(service.emulator.connections(), []);
@@ -48,7 +48,7 @@ async fn a_connection_to_another_source_is_never_touched() {
     let service = TestService::start().await;
     let id = salesforce(&service.emulator).await;
     assert_not_found(&delete(&service, &id).await.unwrap_err(), &id);
-    // It is not missing, and no connection of this service.
+    // It is not missing; it belongs to another source.
     assert_not_found(&delete_allowing_missing(&service, &id).await.unwrap_err(), &id);
     assert!(stored(&service, &id).is_some());
     assert_eq!(requests(&service, "DELETE", &id).len(), 0);
@@ -59,7 +59,7 @@ async fn a_connection_of_another_sandbox_is_never_touched() {
     let service = TestService::start().await;
     let in_dev = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..request() };
     let id = service.send(in_dev).await.unwrap().id;
-    // Known to be HubSpot's there is not known to be here.
+    // The proof that it is HubSpot's in one sandbox does not count for another.
     let request = |sandbox: &str| DeleteHubSpotConnectionRequest {
         id: id.clone(),
         sandbox_name: sandbox.to_owned(),
@@ -159,7 +159,7 @@ async fn a_lost_reply_is_recovered() {
         (json!({"status": 504, "shape": "empty", "commit": true}), 1),
         (json!({"status": 200, "shape": "cut", "commit": true}), 1),
         (json!({"status": 204, "shape": "empty", "commit": true}), 1),
-        // No refusal of theirs: somebody on the way has given up.
+        // Not a refusal of the Flow Service: an intermediary has given up.
         (json!({"status": 409, "shape": "empty"}), 2),
         (json!({"status": 425, "shape": "html", "commit": true}), 1),
         (json!({"status": 499, "shape": "empty", "commit": true}), 1),
@@ -167,7 +167,7 @@ async fn a_lost_reply_is_recovered() {
         for is_known in [false, true] {
             let service = TestService::start().await;
             let others = [service.create().await.unwrap().id, service.create().await.unwrap().id];
-            // One that was not created here, a moment ago.
+            // A connection that this service has not created itself just before.
             let id = service.create_behind_its_back(&request()).await;
             if is_known {
                 get(&service, &id).await.unwrap();
@@ -282,10 +282,10 @@ async fn a_connection_that_was_just_created_is_not_considered_missing() {
     service.inject(json!([]));
     delete_allowing_missing(&service, &id).await.unwrap();
     assert!(stored(&service, &id).is_none());
-    // What is deleted is missing from then on.
+    // A deleted connection is missing from then on.
     assert_not_found(&delete(&service, &id).await.unwrap_err(), &id);
 
-    // What was created long ago, and is not found, is missing.
+    // A connection that was created long ago and is not found is missing.
     let id = service.create().await.unwrap().id;
     service.inject(lagging);
     in_time("the end of the settle window", async {

@@ -16,7 +16,7 @@ use tonic::Code;
 use super::{GET, HASTE, NOBODY, assert_not_found, delete_allowing_missing, get, get_in, requests, stored};
 use crate::support::{Failure, TestService, listen, request, salesforce};
 
-/// Creates a connection and reads it while these faults last.
+/// Creates a connection and reads it under these faults.
 async fn get_with_fault(action: serde_json::Value) -> (TestService, String, Failure) {
     let service = TestService::with([HASTE]).await;
     let id = service.create().await.unwrap().id;
@@ -131,7 +131,7 @@ async fn an_id_that_cannot_be_one_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_404_from_an_intermediary_does_not_prove_that_the_connection_is_missing() {
-    // A page, no body, a bare message; the gateway, which knows the routes at most.
+    // An HTML page, an empty body, a plain message, or a gateway that only knows the routes.
     for (shape, reason) in [
         ("html", "UPSTREAM_UNRECOGNIZED"),
         ("empty", "UPSTREAM_UNRECOGNIZED"),
@@ -213,7 +213,7 @@ async fn a_throttle_reports_when_to_retry() {
     let (service, id, failure) = get_with_fault(throttle).await;
     assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
     assert_eq!(failure.retry_after, Some(Duration::from_secs(30)));
-    // Nor does another call get through until then.
+    // Until then, other calls fail as well.
     let failure = get(&service, &id).await.unwrap_err();
     assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
     assert!(failure.retry_after.unwrap() > Duration::from_secs(20), "{failure:?}");

@@ -18,7 +18,7 @@ fn ids(page: &ListHubSpotConnectionsResponse) -> Vec<&str> {
     page.connections.iter().map(|connection| connection.id.as_str()).collect()
 }
 
-/// Creates connections and gives their IDs, the newest first.
+/// Creates connections and returns their IDs, the newest first.
 async fn create(service: &TestService, number: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..number {
@@ -44,7 +44,7 @@ async fn the_hubspot_connections_of_a_sandbox_are_listed_newest_first() {
     let page = list(&service, page_of(0, "")).await.unwrap();
     assert_eq!(ids(&page), created);
     assert_eq!((page.next_page_token.as_str(), page.total_size), ("", 0));
-    // The same as a single read tells, and no more.
+    // The same fields as a single read.
     for connection in page.connections {
         assert_eq!(super::get(&service, &connection.id).await.unwrap(), connection);
     }
@@ -80,7 +80,7 @@ async fn a_page_token_continues_on_any_replica_and_with_any_page_size() {
     let third = list(&service, page_of(0, &second.next_page_token)).await.unwrap();
     assert_eq!([ids(&first), ids(&second), ids(&third)].concat(), created);
     assert_eq!(third.next_page_token, "");
-    // A page can be asked for again.
+    // A page can be requested again.
     assert_eq!(list(&service, page_of(3, &first.next_page_token)).await.unwrap(), second);
 }
 
@@ -157,7 +157,7 @@ async fn a_lasting_connection_is_listed_once_while_others_are_created_and_delete
             break;
         }
         service.create().await.unwrap();
-        // Both what was seen already, at the end of a page even, and what was not.
+        // Connections that were already listed, even as the last one of a page, and others that were not.
         let last = page.connections.last().unwrap().id.clone();
         if doomed.contains(&last) {
             doomed.retain(|id| *id != last);
@@ -227,7 +227,7 @@ async fn a_list_fails_as_a_read_does() {
         (json!({"status": 403, "code": "2120"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         (json!({"status": 400, "code": "1452"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
         (json!({"status": 400, "code": "1999"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
-        // Nobody asked for one connection.
+        // No single connection was requested.
         (json!({"status": 404, "shape": "A"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
         (json!({"status": 404, "shape": "B"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
         (json!({"delay": "30s"}), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")),

@@ -1,4 +1,4 @@
-//! Changes whose answer is lost.
+//! Updates whose reply is lost.
 
 use hubspot_connection_service::proto::UpdateHubSpotConnectionRequest;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tonic::Code;
 use super::{GET, UPDATE, get, other_credentials, requests, stored, stored_params, until_requested, update};
 use crate::support::{Failure, TestService};
 
-/// What is changed.
+/// The kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     Name,
@@ -35,7 +35,7 @@ impl Change {
         matches!(self, Self::Credentials | Self::NameAndCredentials)
     }
 
-    /// Whether it is made.
+    /// Whether the connection shows the change.
     async fn is_made(self, service: &TestService, id: &str) -> bool {
         let connection = get(service, id).await.unwrap();
         let has_new_name = connection.name == "HubSpot US";
@@ -50,7 +50,7 @@ impl Change {
     }
 }
 
-/// How an answer is lost, and whether the change is made.
+/// How a reply is lost, and whether the change is made.
 fn losses() -> [(Value, bool); 10] {
     [
         (json!({"close": "before_commit"}), false),
@@ -66,7 +66,7 @@ fn losses() -> [(Value, bool); 10] {
     ]
 }
 
-/// Creates a connection, changes it while these faults last, and tells the number of changes sent.
+/// Creates a connection, changes it under these faults, and returns the number of changes sent.
 async fn change(
     change: Change,
     with_etag: bool,
@@ -91,7 +91,7 @@ async fn without_an_etag_a_lost_reply_is_recovered() {
             let etag = answer.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
             assert_eq!(etag, stored(&service, &id).unwrap().etag, "{case}");
             assert!(what.is_made(&service, &id).await, "{case}");
-            // What can be read need not be sent again.
+            // A readable change need not be retried.
             let is_seen = is_committed && !what.has_credentials();
             assert_eq!(sent, if is_seen { 1 } else { 2 }, "{case}");
         }
@@ -155,7 +155,7 @@ async fn the_outcome_is_unknown_if_the_connection_cannot_be_read_again() {
         for moment in ["before_commit", "after_commit"] {
             let faults = json!([
                 {"route": UPDATE, "action": {"close": moment}},
-                // The first read, before the change, is as ever.
+                // The first read, before the change, succeeds.
                 {"route": GET, "action": {"delay": "0s"}},
                 {"route": GET, "count": 0, "action": {"status": 503, "shape": "empty"}},
             ]);
@@ -190,7 +190,7 @@ async fn a_change_by_another_client_is_not_mistaken_for_the_lost_one() {
 
 #[tokio::test]
 async fn a_change_that_arrives_late_is_not_made_twice() {
-    // It arrives just before it is sent again.
+    // It arrives just before it is retried.
     for with_etag in [false, true] {
         let arrived = json!({"status": 412, "shape": "B", "commit": true});
         let faults = json!([

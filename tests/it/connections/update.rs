@@ -40,12 +40,12 @@ fn rotate(id: &str) -> UpdateHubSpotConnectionRequest {
     }
 }
 
-/// A description as the Flow Service has it.
+/// A description in the Flow Service.
 fn stored_description(description: &str, request_id: &str) -> String {
     format!("{description} [request {request_id}]")
 }
 
-/// Credentials as the Flow Service names them.
+/// Credentials with the field names of the Flow Service.
 fn params(credentials: HubSpotCredentials) -> Value {
     let HubSpotCredentials { client_id, client_secret, access_token, refresh_token } = credentials;
     json!({

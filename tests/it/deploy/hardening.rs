@@ -1,4 +1,4 @@
-//! What every pod has to be: as little as it needs.
+//! Every pod has as few privileges as it needs.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What Prometheus and Grafana get.
+//! The configuration of Prometheus and Grafana.
 
 use std::{collections::BTreeSet, fs};
 
@@ -69,7 +69,7 @@ fn the_runbook_says_what_to_do_about_every_outage_of_the_store() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// What the runbook says about an alert.
+/// The section of the runbook about an alert.
 fn runbook_entry(alert: &str) -> String {
     let runbook = fs::read_to_string(deploy().join("runbook.md")).unwrap();
     let (_, entry) = runbook.split_once(&format!("## HubSpotConnectionService{alert}\n")).unwrap();

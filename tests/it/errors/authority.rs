@@ -27,8 +27,8 @@ fn literal(name: &str, value: &str) -> Vec<u8> {
     [vec![0x40], string(name), string(value)].concat()
 }
 
-/// Calls twice with this authority, the second time by its place in the dynamic table. Says which frames
-/// answer the calls first.
+/// Calls twice with this authority, the second time by its index in the dynamic table. Returns which
+/// frames are the first in the responses.
 async fn answers(address: SocketAddr, authority: &str) -> [u8; 2] {
     let first = [
         literal(":authority", authority),

@@ -1,4 +1,4 @@
-//! `INVALID_REQUEST`: each bad field, with its reason and how to write it.
+//! `INVALID_REQUEST`: each bad field, with its reason and how to correct it.
 
 use hubspot_connection_service::proto;
 use tonic::{Code, Status};

@@ -68,7 +68,7 @@ async fn a_refusal_of_unknown_origin_does_not_claim_that_nothing_was_created() {
     ] {
         let action = json!({"status": status, "shape": shape});
         let failure = service.create_with_faults(json!([{"route": CREATE, "action": action}])).await;
-        // It is looked for, as long as there is time.
+        // The service searches for the connection until the deadline.
         assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"), "{status} {shape}");
         assert_eq!(failure.metadata("may_exist"), "true", "{status} {shape}");
         assert!(!failure.message.contains("<html>"), "{failure:?}");
@@ -92,7 +92,7 @@ async fn a_refusal_of_the_services_own_credentials_is_for_an_operator() {
     }
 }
 
-/// What HubSpot says where scopes are missing, as the Flow Service passes it on.
+/// The error of HubSpot for missing scopes, as the Flow Service forwards it.
 fn missing_scopes() -> String {
     let hubspot = json!({
         "status": "error",

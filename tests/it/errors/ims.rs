@@ -1,4 +1,4 @@
-//! Errors of a creation that gets no access token from IMS, and what the log says of them.
+//! Errors of a creation without an access token from IMS, and their log lines.
 
 use std::{fs, path::Path};
 
@@ -28,7 +28,7 @@ async fn a_creation_that_waits_when_its_replica_stops_fails_as_unavailable() {
     stopping.await.unwrap();
 }
 
-/// What the log of a service says that could not do what was asked of it, as JSON.
+/// The JSON log of a service whose creation fails.
 async fn log_of_a_failure(settings: &[(&str, &str)]) -> String {
     let emulator = start_emulator(Options::default()).await;
     let haste = [("HCS_REQUEST_TIMEOUT", "900ms"), ("HCS_LOG_FORMAT", "json")];
@@ -44,7 +44,7 @@ async fn the_log_has_the_address_that_could_not_be_reached() {
     let flow = format!("http://{closed}/data/foundation/flowservice");
     let ims = format!("http://localhost:{port}/ims/token/v3");
     let proxy = format!("http://{closed}");
-    // Of a proxy, it is not the one that was asked for.
+    // With a proxy, the address is not the requested one.
     let by_proxy = [
         ("HCS_UPSTREAM_PROXY", &*proxy),
         ("HCS_IMS_URL", "http://ims.example.com/ims/token/v3"),
@@ -105,7 +105,7 @@ async fn wrong_client_credentials_and_wrong_scopes_are_distinguished() {
     assert_eq!(failure.metadata("upstream_code"), "invalid_client");
     assert!(failure.message.contains("HCS_CLIENT_SECRET"), "{failure:?}");
 
-    // The emulator takes any scopes that the configuration lets through.
+    // The emulator accepts any scopes that the configuration permits.
     let ims = server(StatusCode::BAD_REQUEST, r#"{"error":"invalid_scope"}"#).await;
     let service = TestService::with([("HCS_IMS_URL", &format!("http://{ims}/ims/token/v3"))]).await;
     let failure = service.create().await.unwrap_err();

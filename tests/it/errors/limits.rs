@@ -39,13 +39,13 @@ async fn a_stuck_flow_service_blocks_only_calls_that_need_it() {
     while service.requests_to("POST", "/connections") < 2 {
         tokio::task::yield_now().await;
     }
-    // The store knows the answer of one, and that the other one has to wait.
+    // The store knows the outcome of one, and that the other one must wait.
     let again = service.send(with_id("earlier", 1)).await.unwrap();
     assert!(again.replayed && again.id == made.id, "{again:?}");
     let failure = service.send(with_id("later", 2)).await.unwrap_err();
     assert_eq!(failure.row(), (Code::ResourceExhausted, "OVERLOADED"));
     assert!(failure.retry_after.is_some());
-    // Reads have a place of their own, for one at a time.
+    // Reads have a separate limit of one at a time.
     let read = proto::GetHubSpotConnectionRequest { id: made.id.clone(), ..Default::default() };
     let mut client = service.client().await;
     client.get_hub_spot_connection(read.clone()).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_stuck_flow_service_blocks_only_calls_that_need_it() {
 
     first.await.unwrap().unwrap();
     read.await.unwrap().unwrap();
-    // What was turned away has left nothing in its way.
+    // The rejected calls have left nothing behind.
     let later = service.send(with_id("later", 2)).await.unwrap();
     assert!(!later.replayed, "{later:?}");
     assert_eq!(service.emulator.connections().len(), 3);

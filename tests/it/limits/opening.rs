@@ -10,7 +10,7 @@ use tokio::{
 use super::beside;
 use crate::support::{TestService, counted, in_time, until_counted};
 
-/// What comes back for these bytes, until the end.
+/// The response to these bytes, until the end of the connection.
 async fn response_to(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -43,7 +43,7 @@ async fn an_http_1_client_gets_a_response_that_explains_grpc() {
     assert!(head.starts_with("HTTP/1.1 400 ") && head.ends_with("\r\n\r\n"), "{head}");
     assert_eq!(counted(service.admin, &refused("http1")).await, 5);
 
-    // A client that reads it as such, too.
+    // Also a client that parses it as HTTP.
     let response = reqwest::get(format!("http://{}/", service.grpc)).await.unwrap();
     assert_eq!(response.status(), 400);
     assert!(response.text().await.unwrap().contains("gRPC"));

@@ -1,4 +1,4 @@
-//! A peer that speaks HTTP/2 frame by frame, and so can do what no client does.
+//! A peer that speaks HTTP/2 frame by frame, so that it can do what no client does.
 
 use std::net::SocketAddr;
 
@@ -28,12 +28,12 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The header block of a call, every field a literal (RFC 7541, section 6.2.2).
+/// The header block of a call, with every field a literal (RFC 7541, section 6.2.2).
 pub(super) fn call(method: &str, more: &[(&str, &str)]) -> Vec<u8> {
     call_to(&format!("/{SERVICE_NAME}/{method}"), more)
 }
 
-/// The same of another service.
+/// The same for another service.
 pub(super) fn call_to(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "service")];
     let fields = fields.iter().chain(&[("content-type", "application/grpc"), ("te", "trailers")]).chain(more);
@@ -67,7 +67,7 @@ fn literal(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What the service sent: the kind of a frame, its flags, its stream and its payload.
+/// The received frames: their kind, flags, stream and payload.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) kind: u8,
@@ -79,7 +79,7 @@ pub(super) struct Received {
 pub(super) struct Peer {
     stream: TcpStream,
     pings: u64,
-    /// What came while a ping was waited for, but for pings and settings.
+    /// The frames that arrived while a ping was waited for, except pings and settings.
     pub(super) received: Vec<Received>,
 }
 
@@ -97,12 +97,12 @@ impl Peer {
         Self { stream, pings: 0, received: Vec::new() }
     }
 
-    /// Sends something; whether it could be sent.
+    /// Sends frames; returns whether that was possible.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).await.is_ok()
     }
 
-    /// Whether the service still answers: it has read everything that was sent before.
+    /// Whether the service still responds: it has read everything that was sent before.
     pub(super) async fn is_served(&mut self) -> bool {
         self.pings += 1;
         let payload = self.pings.to_be_bytes();
@@ -130,8 +130,8 @@ impl Peer {
         Some(Received { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
 
-    /// Sends what `frames` makes of each number from 0, so many at once, until it is cut off; the number
-    /// of those that were sent. It gives up after `most`.
+    /// Sends the frames that `frames` makes of each number from 0, this many at once, until the
+    /// connection is cut; returns how many were sent. It gives up after `most`.
     pub(super) async fn flood(
         &mut self,
         at_once: u32,

@@ -1,4 +1,4 @@
-//! Callers, who insist until they have their connection.
+//! Callers that retry until they have their connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,61 +8,61 @@ use tokio::time::{Instant, sleep};
 
 use super::{replica::Request, setting::Callers, world::World};
 
-/// What a caller is told.
+/// The response to a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The ID of its connection.
     Created(String),
-    /// It was created, did not work, and was deleted again.
+    /// The connection did not work, and was deleted again.
     Rejected,
-    /// It was created, does not work, and was not deleted.
+    /// The connection does not work, and was not deleted.
     LeftBehind(String),
-    /// It may exist: repeat the call with this request id.
+    /// The connection may exist: retry with this request id.
     MayExist,
     /// Nothing was created, and why.
     NothingCreated { why: &'static str, retry_after: Option<Duration> },
-    /// It is under way elsewhere.
+    /// The creation is running elsewhere.
     InProgress { retry_after: Duration },
-    /// The request id is that of other content.
+    /// The request id belongs to other content.
     OtherContent,
     /// The record cannot be used.
     Unreadable,
     /// Each of several connections could be it.
     Ambiguous,
-    /// No answer, or one that says nothing.
+    /// No response, or one without information.
     Nothing,
 }
 
-/// How it ended for a caller.
+/// The end of a caller.
 #[derive(Clone, Debug)]
 pub(super) struct End {
     pub(super) caller: usize,
     pub(super) request_id: Option<RequestId>,
-    /// The last answer: if it is none that ends a creation, the caller has given up.
+    /// The last response: unless it ends a creation, the caller has given up.
     pub(super) answer: Answer,
 }
 
-/// One who calls.
+/// A caller.
 struct Caller {
     number: usize,
     request_id: Option<RequestId>,
     begins_after: Duration,
     replica: fn(usize) -> usize,
-    /// The first one, where it is another than that of the setting.
+    /// The first deadline, if it differs from that of the setting.
     first_deadline: Option<Duration>,
     request: fn(usize, Option<RequestId>) -> Request,
 }
 
-/// The longest that a caller insists: a lost creation settles within minutes, and each fault can cost
-/// that once.
+/// The longest time that a caller retries: a lost creation settles within minutes, and each fault can
+/// cost that once.
 const PATIENCE: Duration = Duration::from_secs(1500);
-/// The same, where it can stay open what became of a creation.
+/// The same where the outcome of a creation may stay unknown.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(400);
-/// How many attempts follow one another quickly.
+/// The number of attempts in quick succession.
 const QUICK: usize = 40;
-/// How often a caller asks again that was told that several connections could be its own.
+/// How often a caller retries after an ambiguous outcome.
 const MOST_AMBIGUOUS: usize = 6;
-/// The same of one that was told that its connection could not be deleted.
+/// How often a caller retries after its connection could not be deleted.
 const MOST_LEFT_BEHIND: usize = 20;
 
 impl Caller {
@@ -85,8 +85,8 @@ impl Caller {
         Self { request, ..self }
     }
 
-    /// Calls until there is a connection: with the request id that it has, or else the one that it was
-    /// told to repeat the call with.
+    /// Calls until there is a connection: with its own request id, or else with the one that an error
+    /// asked it to retry with.
     async fn insist(self, world: &Arc<World>) -> End {
         let Self { number, mut request_id, begins_after, replica, first_deadline, request } = self;
         sleep(begins_after).await;
@@ -133,7 +133,7 @@ impl Caller {
     }
 }
 
-/// Lets the callers of the setting call, all to their ends.
+/// Runs all callers of the setting to their ends.
 pub(super) async fn call(world: &Arc<World>) -> Vec<End> {
     let id = Some(RequestId::generate());
     let callers = match world.setting.callers {
@@ -162,8 +162,8 @@ pub(super) async fn call(world: &Arc<World>) -> Vec<End> {
     join_all(callers.into_iter().map(|caller| caller.insist(world))).await
 }
 
-/// Repeats the calls, long after: what was answered once is answered again. A caller without an id of
-/// its own has no reason to.
+/// Retries the calls long after: a recorded response is returned again. A caller without an id has no
+/// reason to retry.
 pub(super) async fn call_again(world: &Arc<World>, ends: &[End]) -> Vec<End> {
     let has_id = world.setting.callers != Callers::OneWithoutId;
     let callers = ends.iter().filter(|end| has_id && end.request_id.is_some()).map(|end| {

@@ -1,4 +1,4 @@
-//! Many interleavings: every fault at every step, two at a time, or as many as a seed throws.
+//! Many interleavings: every fault at every step, pairs of faults, and random ones.
 
 use std::{collections::BTreeMap, env, fmt::Write as _};
 
@@ -10,20 +10,20 @@ use super::{
     world::Faults,
 };
 
-/// How many of the steps after the last fault are struck. Callers wait as long as they are told to,
-/// so that this gets past the end of a lease and of a settle window.
+/// The number of steps after the last fault that get a fault. Callers wait as long as they are asked to,
+/// so that this covers the end of a lease and of a settle window.
 const DEPTH: usize = 30;
 
-/// How many broken promises of one setting are enough to know it.
+/// This many broken promises of one setting are enough to diagnose it.
 const ENOUGH: usize = 20;
 
-/// What was found.
+/// The findings.
 #[derive(Default)]
 pub(super) struct Findings {
     runs: usize,
-    /// Those that broke more of the promise than what callers are told.
+    /// Those that broke more of the promise than the responses to the callers.
     broken: usize,
-    /// By what is broken, and the faults that it takes.
+    /// By the broken part and the necessary faults.
     found: BTreeMap<(Broken, String), (usize, String)>,
 }
 
@@ -43,7 +43,7 @@ impl Findings {
         }
     }
 
-    /// Tells the number of interleavings; fails where one of them broke the promise.
+    /// Returns the number of interleavings; fails if one of them broke the promise.
     #[expect(clippy::print_stdout, reason = "the number of runs is a result of the test")]
     pub(super) fn none_of(self, at_least: usize) {
         let Self { runs, found, .. } = self;
@@ -77,13 +77,13 @@ impl Findings {
         run.steps
     }
 
-    /// Strikes every step of a run that goes well with every fault.
+    /// Runs every step of a successful run with every fault.
     pub(super) fn singles(&mut self, setting: Setting) {
         self.pairs(setting, 0, |_| true);
     }
 
-    /// The same, and strikes the steps of the runs that this makes: one in so many of them, where the
-    /// first fault is of this kind. With 0 it strikes none of them.
+    /// The same, and also adds a fault to the steps of the resulting runs: one in this many of them,
+    /// where the first fault is of this kind. With 0 to none of them.
     pub(super) fn pairs(&mut self, setting: Setting, sample: usize, is_first: fn(Fault) -> bool) {
         let before = self.broken;
         let steps = self.script(setting, &Script::new());
@@ -102,14 +102,14 @@ impl Findings {
         }
     }
 
-    /// Lets seeds throw a setting, and up to so many faults each.
+    /// Lets seeds choose a setting, and up to this many faults each.
     pub(super) fn thrown(
         &mut self,
         seeds: std::ops::Range<u64>,
         faults: usize,
         setting: fn(&mut Dice) -> Setting,
     ) {
-        // To repeat one, or to try more.
+        // To reproduce one, or to try more.
         let number = |name| env::var(name).ok().and_then(|number| number.parse().ok());
         let seeds = match (number("MODEL_SEED"), number("MODEL_SEEDS")) {
             (Some(seed), _) => seed..seed + 1,
@@ -145,7 +145,7 @@ fn simplified(setting: Setting, thrown: Run) -> Run {
     thrown
 }
 
-/// Adds one more fault to a script, in every way.
+/// Adds one more fault to a script, in every possible way.
 fn extended(setting: Setting, script: &Script, steps: &[StepKind]) -> Vec<Script> {
     let first = script.keys().last().map_or(0, |last| last + 1);
     let mut scripts = Vec::new();

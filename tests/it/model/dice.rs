@@ -1,4 +1,4 @@
-//! Chance that can be repeated: the same seed gives the same throws.
+//! Reproducible random numbers: the same seed gives the same sequence.
 
 /// A pseudo-random sequence (`SplitMix64`).
 pub(super) struct Dice(u64);
@@ -34,7 +34,7 @@ impl Dice {
 pub(super) struct Throws {
     dice: Dice,
     left: usize,
-    /// How many more steps there are before the next one.
+    /// The number of further steps before the next one.
     pause: usize,
 }
 
@@ -44,13 +44,13 @@ impl Throws {
         Self { dice, left: faults, pause }
     }
 
-    /// Close to the last fault most of the time, and now and then far away.
+    /// Close to the last fault most of the time, and occasionally far away.
     fn pause(dice: &mut Dice) -> usize {
         let limit = dice.one_of(&[2, 4, 8, 8, 16, 40]);
         dice.below(limit)
     }
 
-    /// The fault that strikes this step, of those that can.
+    /// The fault at this step, of those that can affect it.
     pub(super) fn strike<T: Copy>(&mut self, faults: &[T]) -> Option<T> {
         if self.left == 0 || faults.is_empty() {
             return None;

@@ -1,60 +1,60 @@
-//! What can fail, and where.
+//! The faults, and the steps that they affect.
 
 use std::collections::BTreeMap;
 
-/// What happens at which step.
+/// The faults by step.
 pub(super) type Script = BTreeMap<usize, Fault>;
 
-/// What can fail in a step.
+/// A fault of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     /// The request is not sent.
     NotSent,
-    /// There is no leave to send for so many milliseconds.
+    /// The permission to send takes this many milliseconds.
     SlowPass(u64),
-    /// The request is refused for its rate.
+    /// The request is refused because of its rate.
     Throttled,
-    /// The request is refused for its token.
+    /// The request is refused because of its token.
     TokenRefused,
-    /// The answer is lost, and so was the request.
+    /// The reply and the request are lost.
     LostBeforeCommit,
-    /// The answer is lost.
+    /// The reply is lost.
     LostAfterCommit,
-    /// The answer is lost, and the request arrives so many seconds later.
+    /// The reply is lost, and the request arrives this many seconds later.
     LateCommit(u64),
-    /// The answer is lost so many seconds after it was carried out.
+    /// The reply is lost this many seconds after the request was executed.
     LostSlowly(u64),
-    /// It is carried out so many seconds later, and then the answer is lost.
+    /// The request is executed this many seconds later, and then the reply is lost.
     LostLate(u64),
-    /// The answer takes so many milliseconds.
+    /// The reply takes this many milliseconds.
     SlowAnswer(u64),
-    /// Nothing can be read.
+    /// The reply is unreadable.
     ReadFails,
-    /// What is there is said not to be.
+    /// An existing item is reported missing.
     NotFound,
     /// The store is down.
     StoreDown,
-    /// The store does it, and its answer is lost.
+    /// The store executes the step, and its reply is lost.
     StoreAnswerLost,
-    /// The store seems to be down, and does it so many milliseconds later.
+    /// The store seems to be down, and executes the step this many milliseconds later.
     StoreLate(u64),
-    /// The store does nothing for so many milliseconds, and then everything in turn.
+    /// The store does nothing for this many milliseconds, and then everything in order.
     StoreStalls(u64),
-    /// The store forgets everything, just before.
+    /// The store forgets everything, just before the step.
     Forgets,
-    /// The store forgets the record, just before, and does not know that it forgets.
+    /// The store forgets the record, just before the step, and does not know that it forgets.
     Evicts,
-    /// The store's clock steps by so many seconds, just before.
+    /// The store's clock steps by this many seconds, just before the step.
     ClockSteps(i64),
-    /// Somebody else creates a connection of the same name, just before.
+    /// Another client creates a connection of the same name, just before the step.
     Foreign(Foreigner),
     /// The process dies before the step.
     DeathBefore,
-    /// The process dies after the step, before it has the answer.
+    /// The process dies after the step, before it gets the reply.
     DeathAfter,
 }
 
-/// A connection of the same name that is somebody else's.
+/// A connection of the same name that belongs to another client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Foreigner {
     /// It has no description, and its client ID is masked.
@@ -67,7 +67,7 @@ pub(super) enum Foreigner {
     OfTheInterface,
 }
 
-/// Which faults there are besides those that always are.
+/// The optional faults, in addition to those that are always possible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weather {
     pub(super) clocks: bool,
@@ -81,7 +81,7 @@ impl Fault {
         matches!(self, Self::DeathBefore | Self::DeathAfter)
     }
 
-    /// Whether it happens around the step, which then goes on.
+    /// Whether the fault happens around the step, which then continues.
     pub(super) fn is_weather(self) -> bool {
         matches!(self, Self::Forgets | Self::Evicts | Self::ClockSteps(_) | Self::Foreign(_))
     }
@@ -90,7 +90,7 @@ impl Fault {
         matches!(self, Self::Forgets | Self::Evicts)
     }
 
-    /// Whether nobody can tell another's connection from the caller's: then nothing may be done.
+    /// Whether another connection is indistinguishable from the caller's: then nothing may be done.
     pub(super) fn is_misleading(self) -> bool {
         use Foreigner::{WithTheDescription, WithoutDescription};
         matches!(self, Self::Foreign(WithoutDescription | WithTheDescription))
@@ -110,7 +110,7 @@ pub(super) enum StepKind {
 }
 
 impl StepKind {
-    /// The faults that can strike it.
+    /// The faults that can affect it.
     pub(super) fn faults(self, weather: Weather) -> Vec<Fault> {
         use Fault::*;
         let mut faults = match self {

@@ -1,4 +1,4 @@
-//! A test for each class of holes that there was once: what fails, and what must not come of it.
+//! Regression tests, one for each class of former bugs: the faults, and what must not follow.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ use super::{
     setting::{Callers, Setting},
 };
 
-/// By these the connection has to be looked for.
+/// The faults after which the service must search for the connection.
 fn loses_the_answer(fault: Fault) -> bool {
     matches!(
         fault,
@@ -156,7 +156,7 @@ fn a_store_that_forgot_is_not_trusted() {
 fn a_retry_while_the_fingerprint_keys_rotate_is_recognized() {
     let mut findings = Findings::default();
     let setting = Setting::of(Callers::WhileKeysRotate);
-    // Who comes later joins the creation that is under way.
+    // A later caller joins the running creation.
     findings.script(setting, &BTreeMap::from([(3, Fault::SlowAnswer(20_400))]));
     findings.pairs(setting, 20, |_| true);
     findings.none_of(100);
@@ -217,7 +217,7 @@ fn no_caller_gets_the_connection_of_another() {
     findings.none_of(300);
 }
 
-/// A setting of any kind that keeps within what is promised.
+/// A setting of any kind within the limits of the promise.
 fn any_setting(dice: &mut Dice) -> Setting {
     let callers = dice.one_of(&[
         Callers::One,
@@ -256,7 +256,7 @@ fn any_setting(dice: &mut Dice) -> Setting {
     setting.backs_off = !dice.one_in(3);
     setting.weather = Weather {
         clocks: dice.one_in(4),
-        // What a store forgot can only be found where lists show it.
+        // A creation that a store forgot can only be found if lists show it.
         forgets: dice.one_in(4)
             && setting.lists.alteration == Alteration::None
             && verification == Verification::None,

@@ -1,4 +1,4 @@
-//! One interleaving: what happens in it, and whether the promise is kept.
+//! One interleaving: its events, and whether the promise is kept.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,44 +17,44 @@ use super::{
     world::{Faults, World},
 };
 
-/// How a promise is broken.
+/// The broken part of a promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Broken {
     /// One request made two connections.
     Duplicate,
-    /// A caller got a connection that is not its own.
+    /// A caller got the connection of another.
     Foreign,
-    /// A caller was told that nothing was created, and something was.
+    /// An error claimed that nothing was created, and something was.
     Denied,
-    /// A connection that works was deleted, or a caller got one that is.
+    /// A connection that works was deleted, or a caller got a deleted one.
     Deleted,
-    /// A connection that does not work was left, and its caller told that it was not.
+    /// A connection that does not work was left, and its caller got a response that denied it.
     LeftBehind,
-    /// A caller that insists gets no connection.
+    /// A caller that keeps retrying gets no connection.
     Stuck,
-    /// A caller that repeats its call is told that it asks for something else.
+    /// A caller that retries is rejected because of other content.
     Rejected,
-    /// A caller got no connection, within its deadline, for the sake of another's.
+    /// A caller got no connection within its deadline because of another caller's deadline.
     CutShort,
-    /// Lists are asked for without end.
+    /// Lists are requested without end.
     Flood,
-    /// Something that cannot be.
+    /// An impossible event.
     Panic,
 }
 
-/// What came of an interleaving.
+/// The result of an interleaving.
 pub(super) struct Run {
     pub(super) steps: Vec<StepKind>,
-    /// The faults that struck.
+    /// The faults that occurred.
     pub(super) fired: Script,
     pub(super) broken: Vec<(Broken, String)>,
-    /// What happened, where a promise is broken.
+    /// The events, if a promise is broken.
     pub(super) trace: String,
 }
 
-/// How long after the last call everything has arrived that will.
+/// The time after the last call by which every request has arrived.
 const LONG_AFTER: Duration = Duration::from_secs(200);
-/// How many lists in a second are too many: a scan of what there is takes three.
+/// This many lists per second are too many: a scan of all connections takes three.
 const FLOOD: usize = 30;
 
 /// Runs one interleaving.
@@ -67,7 +67,7 @@ pub(super) fn run(setting: Setting, faults: Faults) -> Run {
         let mut broken = Vec::new();
         let script = async {
             let ends = call(&world).await;
-            // What is still on its way arrives.
+            // Requests in transit arrive.
             sleep(LONG_AFTER).await;
             let again = call_again(&world, &ends).await;
             (ends, again)
@@ -88,7 +88,7 @@ pub(super) fn run(setting: Setting, faults: Faults) -> Run {
     })
 }
 
-/// A future whose panic is a result.
+/// A future that returns a panic as a result.
 struct CatchUnwind<F>(F);
 
 impl<F: Future + Unpin> Future for CatchUnwind<F> {
@@ -121,7 +121,7 @@ impl Judge<'_> {
         }
     }
 
-    /// How it ended for each caller.
+    /// The end of each caller.
     fn look_at(&mut self, ends: &[End]) {
         for End { caller, request_id, answer } in ends {
             let setting = self.world.setting;
@@ -157,7 +157,7 @@ impl Judge<'_> {
                 | Answer::Ambiguous
                 | Answer::Unreadable
                 | Answer::Nothing => {
-                    // In a list without an end it can be found, if it is there.
+                    // In a list without an end it can be found if it exists.
                     let is_lost_for_good = own.is_empty() && setting.lists.has_no_end();
                     if !is_lost_for_good && !setting.may_stay_open(&self.world.fired()) {
                         self.says(Broken::Stuck, format!("caller {caller} has no connection: {answer:?}"));
@@ -177,7 +177,7 @@ impl Judge<'_> {
         self.world.ledger.lock().unwrap().all().to_vec()
     }
 
-    /// What must hold whatever each caller was told.
+    /// The conditions that hold whatever each caller got.
     fn look_at_the_whole(&mut self) {
         let setting = self.world.setting;
         let (fired, all) = (self.world.fired(), self.all());
@@ -227,8 +227,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether a store that forgot could not have known better: the retry came before Adobe's list
-    /// showed the first connection.
+    /// Whether a store that forgot could not have known: the retry came before Adobe's list showed the
+    /// first connection.
     fn may_not_have_been_seen(&self, first: &Made, second: &Made) -> bool {
         let setting = self.world.setting;
         let forgets = setting.records_die || self.world.fired().values().any(|fault| fault.forgets());

@@ -1,4 +1,4 @@
-//! A replica of the service, and its answers in the words of the model.
+//! A replica of the service, with its responses translated into the model.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -20,7 +20,7 @@ use super::{
     world::{Process, World},
 };
 
-/// What a caller asks for.
+/// The request of a caller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub(super) request_id: Option<RequestId>,
@@ -78,11 +78,11 @@ impl Keys {
 }
 
 thread_local! {
-    /// What the wall clock said, and when that was.
+    /// A reading of the wall clock, and its time.
     static WALL_CLOCK: Cell<Option<(i64, Instant)>> = const { Cell::new(None) };
 }
 
-/// Sets the wall clock of all replicas, which goes on by tokio's clock.
+/// Sets the wall clock of all replicas, which advances by tokio's clock.
 pub(super) fn set_wall_clock(now_ms: i64) {
     WALL_CLOCK.set(Some((now_ms, Instant::now())));
 }
@@ -120,7 +120,7 @@ impl Replica {
         &self.process
     }
 
-    /// One call, by a caller that leaves at its deadline.
+    /// One call, by a caller that disconnects at its deadline.
     pub(super) async fn send(
         &self,
         request: Request,
@@ -135,7 +135,7 @@ impl Replica {
         timeout_at(deadline, self.service.create_hubspot_connection(command, deadline, progress)).await
     }
 
-    /// The same, in the words of the model, with the creation that the answer is about.
+    /// The same, translated into the model, with the creation that the response is about.
     pub(super) async fn create(&self, request: Request, deadline: Instant) -> (Option<RequestId>, Answer) {
         let progress = CallProgress::default();
         let answer = tokio::select! {
@@ -147,7 +147,7 @@ impl Replica {
             Ok(Ok(created)) => {
                 let test = created.test.as_ref().map(TestReport::passed);
                 let setting = &self.process.world.setting;
-                // A report can also say that nothing is known.
+                // A report can also be undecided.
                 assert!(test != Some(true) || setting.works);
                 assert_eq!(test.is_some(), setting.verification != Verification::None);
                 (Some(created.request_id), Answer::Created(created.connection.id.as_str().to_owned()))
@@ -166,7 +166,7 @@ fn nothing_created(why: &'static str) -> Answer {
     Answer::NothingCreated { why, retry_after: None }
 }
 
-/// What a failure says, by what the gRPC layer makes of it.
+/// The response for a failure, according to the gRPC layer.
 fn in_words(failure: &Failure) -> Answer {
     match failure {
         Failure::OutcomeUnknown { .. } | Failure::Crashed | Failure::VerificationPending { .. } => {
@@ -181,7 +181,7 @@ fn in_words(failure: &Failure) -> Answer {
         Failure::Ambiguous(_) => Answer::Ambiguous,
         Failure::RequestInProgress { retry_after } => Answer::InProgress { retry_after: *retry_after },
         Failure::NotCreated { may_exist: false, .. } => nothing_created("refused"),
-        // It says nothing about what was.
+        // It contains no information about the outcome.
         Failure::Store { may_exist: true, .. }
         | Failure::TooMany { may_exist: true }
         | Failure::Abandoned { may_exist: true }

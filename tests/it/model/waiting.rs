@@ -1,4 +1,4 @@
-//! Who waits how long for a connection to be established and tested, on a paused clock.
+//! How long callers wait for a connection to be established and tested, on a paused clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ fn world(fault: Option<(usize, Fault)>, index_lag: Duration, verification: Verif
     World::new(setting, Faults::Script(fault.into_iter().collect()))
 }
 
-/// Calls a replica; `None` where the deadline was spent before there was an answer.
+/// Calls a replica; `None` if the deadline was exceeded before the response.
 async fn call(world: &Arc<World>, id: RequestId, within: Duration) -> Option<Result<Created, Error>> {
     let deadline = Instant::now() + within;
     world.replica(0).send(Request::of(Some(id)), deadline, &CallProgress::default()).await.ok()
@@ -42,7 +42,7 @@ fn assert_tested(answer: Option<Result<Created, Error>>, world: &World) {
     assert!(test.as_ref().is_some_and(TestReport::passed), "{test:?}\n{}", world.trace());
 }
 
-/// Checks that nobody can tell yet whether the connection works.
+/// Checks that it is still undecided whether the connection works.
 #[track_caller]
 fn assert_pending(answer: Option<Result<Created, Error>>, world: &World) {
     let error = answer.unwrap().unwrap_err();
@@ -77,7 +77,7 @@ async fn a_caller_that_joins_an_abandoned_creation_gets_a_tested_connection() {
     world.begin_in("initializing");
     let id = RequestId::generate();
     assert!(call(&world, id, seconds(20)).await.is_none());
-    // Longer than a connection is tested for nobody.
+    // Longer than a connection is tested without a caller.
     let (answer, ()) = tokio::join!(call(&world, id, seconds(60)), async {
         sleep(seconds(28)).await;
         world.set_state("enabled");
@@ -116,7 +116,7 @@ async fn a_lone_caller_gets_an_undecided_report_in_time() {
     let (id, began) = (RequestId::generate(), Instant::now());
     assert_pending(call(&world, id, seconds(5)).await, &world);
     assert!(began.elapsed() < seconds(5));
-    // Nor does anybody wait for ever.
+    // The wait is bounded.
     let began = Instant::now();
     assert_pending(call(&world, id, seconds(120)).await, &world);
     assert!((seconds(28)..=seconds(30)).contains(&began.elapsed()), "{:?}", began.elapsed());
@@ -130,7 +130,7 @@ async fn a_connection_that_is_still_missing_after_the_wait_does_not_work() {
     assert_eq!(world.steps()[FIRST_GET], StepKind::Get);
     world.clear();
 
-    // It may only not be seen at the moment.
+    // It may only be invisible at the moment.
     assert_pending(call(&world, id, seconds(20)).await, &world);
     assert_pending(call(&world, id, seconds(60)).await, &world);
     // From here on it is certainly visible, if it exists.

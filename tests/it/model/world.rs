@@ -1,5 +1,5 @@
-//! The world around the use case: a Flow Service and a store in which every step can fail, and
-//! replicas that can die.
+//! The environment of the use case: a Flow Service and a store with faults at every step, and replicas
+//! that can die.
 
 use std::{
     collections::HashMap,
@@ -26,31 +26,31 @@ use super::{
     setting::{Callers, Setting},
 };
 
-/// Where faults come from.
+/// The source of faults.
 pub(super) enum Faults {
     Script(Script),
     Thrown(Throws),
 }
 
-/// A call of a port, and what happened to it.
+/// A call of a port, and its fault.
 struct Step {
     at: Instant,
     replica: usize,
     kind: StepKind,
 }
 
-/// Something that a caller was told.
+/// A response to a caller.
 pub(super) struct Told {
     at: Instant,
-    /// How many steps there were.
+    /// The number of steps at that time.
     pub(super) moment: usize,
     pub(super) caller: usize,
-    /// The creation that it is about, where that is known.
+    /// The creation that the response is about, if known.
     pub(super) about: Option<RequestId>,
     pub(super) answer: Answer,
 }
 
-/// Everything outside of the replicas, and the replicas.
+/// The replicas, and everything outside of them.
 pub(super) struct World {
     pub(super) setting: Setting,
     pub(super) ledger: Mutex<Ledger>,
@@ -85,7 +85,7 @@ impl World {
         })
     }
 
-    /// The replica of this number: a new process where the last one has died.
+    /// The replica of this number: a new process if the last one has died.
     pub(super) fn replica(self: &Arc<Self>, number: usize) -> Arc<Replica> {
         let mut replicas = self.replicas.lock().unwrap();
         let replica = replicas.entry(number).or_insert_with(|| Replica::start(self, number));
@@ -98,24 +98,24 @@ impl World {
         Arc::clone(replica)
     }
 
-    /// The connections that requests made, with those requests.
+    /// The connections made by requests, with those requests.
     pub(super) fn made(&self) -> Vec<(RequestId, ConnectionId)> {
         let ledger = self.ledger.lock().unwrap();
         let made = ledger.all().iter().filter_map(|made| Some((made.by?, &made.id)));
         made.map(|(by, id)| (by, ConnectionId::parse(id).unwrap())).collect()
     }
 
-    /// Makes connections begin in another state than `enabled`.
+    /// Makes connections start in another state than `enabled`.
     pub(super) fn begin_in(&self, state: &'static str) {
         *self.initial_state.lock().unwrap() = state;
     }
 
-    /// Changes the state of every connection that there is.
+    /// Changes the state of every existing connection.
     pub(super) fn set_state(&self, state: &str) {
         self.ledger.lock().unwrap().set_states(state);
     }
 
-    /// Deletes every connection, as somebody else would.
+    /// Deletes every connection, as another client would.
     pub(super) fn clear(&self) {
         self.ledger.lock().unwrap().clear();
     }
@@ -124,17 +124,17 @@ impl World {
         self.steps.lock().unwrap().iter().map(|step| step.kind).collect()
     }
 
-    /// The faults that struck.
+    /// The faults that occurred.
     pub(super) fn fired(&self) -> Script {
         self.fired.lock().unwrap().clone()
     }
 
-    /// How many steps there were so far, and the time.
+    /// The number of steps so far, and the time.
     pub(super) fn moment(&self) -> (usize, Instant) {
         (self.steps.lock().unwrap().len(), Instant::now())
     }
 
-    /// The most lists that were asked for within a second.
+    /// The largest number of lists requested within a second.
     pub(super) fn most_lists_in_a_second(&self) -> usize {
         let steps = self.steps.lock().unwrap();
         let lists: Vec<_> = steps.iter().filter(|step| step.kind == StepKind::List).collect();
@@ -153,12 +153,12 @@ impl World {
         self.told.lock().unwrap().push(Told { at, moment, caller, about, answer });
     }
 
-    /// Looks at everything that callers were told.
+    /// Passes all responses to callers to this function.
     pub(super) fn for_all_told(&self, look: impl FnMut(&Told)) {
         self.told.lock().unwrap().iter().for_each(look);
     }
 
-    /// What happened, for a person.
+    /// The events, for people.
     pub(super) fn trace(&self) -> String {
         let (steps, told, fired) =
             (self.steps.lock().unwrap(), self.told.lock().unwrap(), self.fired.lock().unwrap());
@@ -184,7 +184,7 @@ impl World {
         self.ledger.lock().unwrap().create(content, state, by, sent).clone()
     }
 
-    /// One page of what a list shows of a sandbox.
+    /// One page of the list of a sandbox.
     pub(super) fn list(&self, sandbox: &str, page: Option<&str>) -> (Vec<Shown>, Option<String>) {
         let lists = &self.setting.lists;
         let ledger = self.ledger.lock().unwrap();
@@ -201,7 +201,7 @@ impl World {
         lists.page(all, page)
     }
 
-    /// What reading a connection by its ID shows.
+    /// The result of reading a connection by its ID.
     pub(super) fn get(&self, sandbox: &str, id: &str) -> Option<Shown> {
         let Setting { lists, get_lag, .. } = &self.setting;
         let ledger = self.ledger.lock().unwrap();
@@ -209,26 +209,26 @@ impl World {
         Some(if lists.is_read_altered { lists.alteration.apply(made.shown()) } else { made.shown() })
     }
 
-    /// Deletes a connection; `None` where there seems to be none.
+    /// Deletes a connection; `None` if it seems to be missing.
     pub(super) fn delete(&self, sandbox: &str, id: &str) -> Option<()> {
         let mut ledger = self.ledger.lock().unwrap();
         ledger.get(sandbox, id).filter(|made| made.made_at.elapsed() >= self.setting.delete_lag)?;
         ledger.remove(sandbox, id)
     }
 
-    /// Whether there is a connection of this ID, whoever can see it.
+    /// Whether a connection with this ID exists, visible or not.
     pub(super) fn has(&self, sandbox: &str, id: &str) -> bool {
         self.ledger.lock().unwrap().get(sandbox, id).is_some()
     }
 
-    /// The fault that strikes a step of a replica.
+    /// The fault at a step of a replica.
     fn strike(&self, replica: usize, kind: StepKind) -> Option<Fault> {
         let index = {
             let mut steps = self.steps.lock().unwrap();
             steps.push(Step { at: Instant::now(), replica, kind });
             steps.len() - 1
         };
-        // Who dies cannot tell its caller under which name to ask again.
+        // A replica that dies cannot give its caller the request id for a retry.
         let is_mortal = self.setting.callers != Callers::OneWithoutId;
         let mut possible = kind.faults(self.setting.weather);
         possible.retain(|fault| is_mortal || !fault.kills());
@@ -251,7 +251,7 @@ impl World {
     }
 }
 
-/// What makes a process die.
+/// The process of a replica, which can die at every step.
 #[derive(Clone)]
 pub(super) struct Process {
     pub(super) world: Arc<World>,
@@ -266,7 +266,7 @@ impl Process {
         Self { world: Arc::clone(world), number, background, dead }
     }
 
-    /// Takes a step: tells the fault that strikes it, and never returns where that is death.
+    /// Takes a step: returns its fault, and never returns if that is the death of the process.
     pub(super) async fn step(&self, kind: StepKind) -> Option<Fault> {
         let fault = self.world.strike(self.number, kind);
         if fault == Some(Fault::DeathBefore) {

@@ -1,4 +1,4 @@
-//! The subcommands beside `serve`.
+//! The subcommands other than `serve`.
 
 use crate::support::{Process, ServiceProcess, Signal, request, unused_port};
 
@@ -15,7 +15,7 @@ async fn health_prints_the_status_and_exits_with_0_only_for_serving() {
     assert_eq!(health(service.grpc).await, (Some(0), "SERVING".to_owned()));
     service.process.signal(Signal::TERM);
     service.process.prints_text("NOT_SERVING, still accepting").await;
-    // The line comes before the health changes.
+    // The log line comes before the health changes.
     let not_serving = (Some(1), "NOT_SERVING".to_owned());
     crate::support::in_time("NOT_SERVING", async { while health(service.admin).await != not_serving {} })
         .await;
@@ -72,7 +72,7 @@ async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
     let method = "hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
     assert!(target.starts_with(&format!("{grpc} {method}\n")), "{target}");
 
-    // What is printed works.
+    // The printed calls work.
     assert_eq!(health(grpc).await, (Some(0), "SERVING".to_owned()));
     demo.signal(Signal::INT);
     let (status, output) = demo.wait().await;

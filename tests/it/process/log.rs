@@ -8,12 +8,12 @@ use crate::{
     support::{Process, request},
 };
 
-/// The lines about calls, as the process has printed them until its end.
+/// The lines about calls that the process has printed until its exit.
 fn calls(lines: Vec<Value>) -> Vec<Value> {
     lines.into_iter().filter(|line| line["message"] == "call").collect()
 }
 
-/// A field of a line, wherever it stands.
+/// A field of a line, wherever it is.
 fn field<'a>(line: &'a Value, name: &str) -> &'a Value {
     line["span"].get(name).unwrap_or_else(|| &line[name])
 }
@@ -23,7 +23,7 @@ async fn a_call_has_one_line_with_its_outcome() {
     let (_emulator, service) = start(&[]).await;
     let mut client = service.client().await;
     let answer = client.create_hub_spot_connection(request()).await.unwrap().into_inner();
-    // Health checks are not worth a line.
+    // Health checks are not logged.
     server::health(service.grpc, "").await.unwrap();
     let (_, output) = service.stop().await;
 
@@ -67,7 +67,7 @@ async fn the_line_of_a_failed_call_has_the_reason_and_the_cause() {
     assert_eq!(field(lost, "request_id").as_str().map(str::len), Some(36), "{lost}");
     assert_eq!((&refused["level"], field(refused, "code")), (&json!("INFO"), &json!("INVALID_ARGUMENT")));
     assert_eq!(field(refused, "reason"), "INVALID_REQUEST");
-    // The fields, and no values.
+    // The names of the fields, without values.
     assert_eq!(field(refused, "cause"), "name, credentials");
 }
 

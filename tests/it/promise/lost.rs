@@ -1,4 +1,4 @@
-//! A creation whose reply is lost: it is searched for, and sent again only if that is safe.
+//! A creation whose reply is lost: it is searched for, and retried only if that is safe.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn a_connection_whose_reply_was_lost_is_found_and_not_recreated() {
         json!({"status": 201, "shape": "cut", "commit": true}),
         json!({"status": 201, "shape": "empty", "commit": true}),
         json!({"status": 200, "shape": "html", "commit": true}),
-        // A refusal by somebody on the way, to whom the connection was lost.
+        // A refusal by an intermediary, which has lost the connection.
         json!({"status": 400, "shape": "html", "commit": true}),
         json!({"status": 401, "shape": "empty", "commit": true}),
         json!({"status": 403, "shape": "html", "commit": true}),
@@ -105,7 +105,7 @@ async fn an_unknown_outcome_is_safe_to_retry_with_the_callers_id_and_with_the_ge
         while service.requests_to("GET", "/connections") == 0 {
             tokio::task::yield_now().await;
         }
-        // A stopping service does not keep those waiting for whom it can do no more.
+        // A stopping service ends the calls that it cannot help any more.
         let stopping = service.begin_to_stop();
         let failure = Failure::from(call.await.unwrap().unwrap_err());
         stopping.await.unwrap();
@@ -128,7 +128,7 @@ async fn a_deadline_exceeded_while_searching_reports_that_the_connection_may_exi
     assert_eq!(failure.metadata("may_exist"), "true");
     assert!(["reconcile", "back_off"].contains(&failure.metadata("stage")), "{failure:?}");
 
-    // The creation goes on in the background, and the name that the error gave it joins it there.
+    // The creation continues in the background, and a retry with the request id from the error joins it.
     service.inject(json!([]));
     let again =
         CreateHubSpotConnectionRequest { request_id: failure.metadata("request_id").to_owned(), ..request };
@@ -160,7 +160,7 @@ async fn the_candidates_of_an_ambiguous_outcome_are_named() {
     let request = with_id();
     let (failure, other) = tokio::join!(insist(&service, &request), async {
         until("a search for it", || service.requests_to("GET", "/connections") > 0).await;
-        // It has the caller's description, and nothing that says who created it.
+        // It has the caller's description, and no sign of its creator.
         service.create_behind_its_back(&request).await
     });
     let failure = failure.unwrap_err();
@@ -169,7 +169,8 @@ async fn the_candidates_of_an_ambiguous_outcome_are_named() {
     assert!(failure.forbids_retry);
     assert_eq!(service.requests_to("POST", "/connections"), 2, "the other's, too");
 
-    // It is evaluated anew at every call: without the other one it is proven that nothing was created.
+    // It is evaluated again at every call: without the other connection, it is proven that nothing was
+    // created.
     service.emulator.reset();
     insist(&service, &request).await.unwrap();
     assert_eq!(service.emulator.connections().len(), 1);

@@ -23,7 +23,7 @@ async fn clocks_that_disagree_are_counted_and_prove_nothing() {
     let emulator = service.emulator.clone();
     service.stop().await;
 
-    // The sender's clock was an hour ahead, as it seems.
+    // The sender's clock seems to have been an hour ahead.
     let wall_ms = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() + 3_600_000;
     redis.run(&["HSET", &record(&request), "last_wall", &wall_ms.to_string()]).await;
     emulator.inject(Vec::new());
@@ -52,7 +52,7 @@ async fn a_creation_that_the_store_forgot_is_found_before_it_is_retried() {
             _ => r#"hubspot_connection_reconciliations_total{outcome="found"}"#,
         };
         assert_eq!(counted(service.admin, found).await, 1);
-        // What is found has to be what is asked for.
+        // A connection that is found must match the request.
         let emulator = service.emulator.clone();
         service.stop().await;
         let service = TestService::against(emulator, [search_first]).await;
@@ -60,7 +60,7 @@ async fn a_creation_that_the_store_forgot_is_found_before_it_is_retried() {
         let failure = service.send(other).await.unwrap_err();
         assert_eq!(failure.row(), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
         assert_eq!((failure.metadata("differs"), failure.metadata("connection_id")), ("name", &*first.id));
-        // That left no record behind.
+        // The failed call has left no record.
         assert_eq!(service.send(request).await.unwrap().id, first.id);
     }
 }
@@ -91,7 +91,7 @@ async fn if_the_store_may_have_forgotten_an_attempt_no_error_claims_that_nothing
     assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
     assert_eq!(failure.metadata("may_exist"), "true");
     assert!(!failure.message.contains("nothing was created"), "{failure:?}");
-    // Nobody can have used an id before that the service has only just generated.
+    // No earlier call can have used an id that the service has just generated.
     let failure = service.create().await.unwrap_err();
     assert!(failure.message.contains("nothing was created"), "{failure:?}");
 }

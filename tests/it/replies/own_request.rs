@@ -1,4 +1,4 @@
-//! What the Flow Service refuses of what this service itself writes: no fault of the caller.
+//! Refusals by the Flow Service of content that this service generates: not the caller's fault.
 
 use hubspot_connection_service::{emulator::Options, proto::ListHubSpotConnectionsRequest};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ async fn a_refusal_of_generated_content_is_reported_until_a_request_is_accepted(
         assert_eq!(failure.metadata("upstream_code"), "FLOW-2105-400", "{route}");
         assert!(has_drifted(&service).await, "{route}");
         service.inject(json!([]));
-        // The last one deletes it.
+        // The last call deletes it.
         let another = service.create().await.unwrap().id;
         call(&service, route, if route == DELETE { &another } else { &id }).await.unwrap();
         assert!(!has_drifted(&service).await, "{route}");

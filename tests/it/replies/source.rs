@@ -1,4 +1,4 @@
-//! What the source behind one connection says: it is about that connection and nothing else.
+//! Errors of the source behind one connection: they affect only that connection.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::{
     support::{TestService, request},
 };
 
-/// The routes about one connection that exists.
+/// The routes about one existing connection.
 const ROUTES: [&str; 5] = [GET, TEST, EXPLORE, UPDATE, DELETE];
 
-/// Too short to wait for what a source asks for.
+/// Too short to wait as long as a source asks for.
 const HASTE: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "5s");
 
 fn said(status: u16, code: &str) -> Value {
@@ -135,7 +135,7 @@ async fn a_test_reports_the_error_of_the_source() {
             assert!(message.contains(&format!("CONN-1105-{status}")), "{message}");
             assert!(message.contains("UpdateHubSpotConnection"), "{message}");
         }
-        // That it is throttled says nothing about it.
+        // A throttle is no verdict on the connection.
         let action = said(429, "CONN-1105");
         service.inject(json!([{"route": route, "count": 0, "action": action}]));
         match diagnosis::test(&service, &id).await {
@@ -154,7 +154,7 @@ async fn a_source_that_refuses_a_new_connection_fails_its_verification() {
     assert_eq!(failure.row(), (Code::FailedPrecondition, "VERIFICATION_FAILED"));
     assert_eq!(service.emulator.connections().len(), 0);
 
-    // One that fails may work a moment later: nothing is deleted for that.
+    // A failing source may work a moment later: nothing is deleted because of it.
     service.inject(json!([{"route": TEST, "count": 0, "action": said(503, "CONN-1103")}]));
     let failure = service.send(required).await.unwrap_err();
     assert_eq!(failure.reason, "OUTCOME_UNKNOWN");

@@ -1,4 +1,4 @@
-//! What a replica has not finished when its time is over is left to another one.
+//! A creation that a replica has not finished at the end of its drain is left to another replica.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::{
     support::{Failure, in_time, request, start_emulator, until},
 };
 
-/// What the upstream takes for the creation: longer than any drain.
+/// The duration of the creation upstream: longer than any drain.
 const FOR_EVER: Duration = Duration::from_secs(600);
-/// What Kubernetes gives a pod beyond the drain, with the delay that it has by default.
+/// The time that Kubernetes gives a pod beyond the drain, with the default delay.
 const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_creation_that_outlasts_the_drain_is_finished_by_another_replica() {
     assert_eq!(status.code(), Some(1), "{output:?}");
     call.await.unwrap().unwrap_err();
 
-    // It is known to be under way until nobody can be at it any more, and then it is looked for.
+    // The creation counts as running until its lease has ended, and then it is searched for.
     let mut client = other.client().await;
     let mut ticks = interval(Duration::from_millis(200));
     let answer = in_time("the connection", async {

@@ -1,4 +1,4 @@
-//! The service configs that callers are given, compared with what they are about.
+//! The service configs for callers, compared with the service.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,9 +11,9 @@ use super::load::{READS, REQUEST_IDS};
 
 const README: &str = include_str!("../../../README.md");
 const CREATE: &str = "CreateHubSpotConnection";
-/// The most attempts that clients of gRPC make, whatever a service config asks for.
+/// The maximum number of attempts of gRPC clients, whatever a service config requests.
 const MOST_ATTEMPTS: u32 = 5;
-/// Of `HCS_REQUEST_TIMEOUT`.
+/// The default of `HCS_REQUEST_TIMEOUT`.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The part of gRPC's service config that is used here; anything else is a mistake.
@@ -65,12 +65,12 @@ fn methods() -> Vec<MethodDescriptor> {
     pool.get_service_by_name(SERVICE_NAME).unwrap().methods().collect()
 }
 
-/// The methods that are repeated, each with the codes that it is repeated after.
+/// The methods with retries, each with the codes that cause a retry.
 fn repeated(config: &ServiceConfig) -> Vec<(&str, &BTreeSet<String>)> {
     let mut repeated = Vec::new();
     for MethodConfig { name, retry_policy, .. } in &config.method_config {
         let Some(policy) = retry_policy else { continue };
-        // Without the name of a method it would be about every one.
+        // Without the name of a method it would apply to all.
         let methods = name.iter().map(|name| name.method.as_deref().unwrap());
         repeated.extend(methods.map(|method| (method, &policy.retryable_status_codes)));
     }
@@ -105,7 +105,7 @@ fn every_method_in_a_service_config_exists_and_what_clients_limit_is_within_thei
         assert!(throttling["tokenRatio"].as_f64().unwrap() > 0.0, "{throttling}");
         let mut named = BTreeSet::new();
         for MethodConfig { name, wait_for_ready, timeout, retry_policy } in &config.method_config {
-            // A replica that is being replaced is no reason to fail.
+            // The replacement of a replica must not fail a call.
             assert!(wait_for_ready);
             assert!(!seconds(timeout).is_zero());
             for Name { service, method } in name {
@@ -113,7 +113,8 @@ fn every_method_in_a_service_config_exists_and_what_clients_limit_is_within_thei
                 let exists = |method: &String| methods.iter().any(|descriptor| descriptor.name() == method);
                 assert!(method.as_ref().is_none_or(exists), "{method:?}");
                 assert!(named.insert(method.clone()), "{method:?} twice");
-                // Where the time is over, what writes says itself whether anything may have happened.
+                // After the deadline, the error of a write itself reports whether it may have been
+                // executed.
                 let is_read = method.as_ref().is_some_and(|method| method != CREATE);
                 assert!(is_read || seconds(timeout) > REQUEST_TIMEOUT, "{method:?}");
             }
@@ -152,7 +153,7 @@ fn calls_are_retried_only_after_errors_that_ask_for_it() {
         let expected: &[_] = if method == CREATE { &["ABORTED", "UNAVAILABLE"] } else { &["UNAVAILABLE"] };
         assert!(codes.iter().eq(expected), "{method}: {codes:?}");
     }
-    // Each of these has a RetryInfo, ETAG_MISMATCH aside, which is no answer to a creation.
+    // Each of these has a RetryInfo, except ETAG_MISMATCH, which is not an error of a creation.
     let unavailable = [
         "BREAKER_OPEN",
         "CALLER_KEYS_UNAVAILABLE",

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Load;
 use crate::support::{Mount, TestService, listen, request, start_emulator, until};
 
-/// An IMS that knows several secrets, as it does while one is replaced.
+/// An IMS that accepts several secrets, as it does while one is replaced.
 struct Ims {
     url: String,
     known: Arc<Mutex<BTreeSet<&'static str>>>,
@@ -74,7 +74,7 @@ async fn a_new_client_secret_is_taken_from_the_file_and_no_call_fails() {
     until("the new secret", || ims.last_used().as_deref() == Some("new-secret")).await;
     ims.known.lock().unwrap().remove("old-secret");
     load.goes_on().await;
-    // And the next token as well.
+    // The next token uses it, too.
     let uses = ims.used.lock().unwrap().len();
     until("another token", || ims.used.lock().unwrap().len() > uses).await;
     load.goes_on().await;

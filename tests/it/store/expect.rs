@@ -1,4 +1,4 @@
-//! What is expected of the replies of a store, where they hold times.
+//! The expected replies of a store, if they contain times.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use hubspot_connection_service::idempotency::{Claim, Fingerprint, Moment, StoreE
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
-/// How much a slow machine may add where the clock is a real one.
+/// The tolerance for a slow machine where the clock is a real one.
 const TOLERANCE_MS: u128 = 5000;
 
 #[track_caller]

@@ -1,4 +1,4 @@
-//! What is special to the store in memory.
+//! The special behaviours of the store in memory.
 
 use std::time::Duration;
 

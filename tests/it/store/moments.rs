@@ -1,4 +1,4 @@
-//! What every store knows about times.
+//! The times that every store records.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
     subject::{BEGIN_MS, RETENTION},
 };
 
-/// When it was first and last sent.
+/// The times of the first and the last sending.
 async fn sent(subject: &Subject, lease: &Lease) -> (Moment, Moment) {
     let claim = subject.claim(lease).await;
     let Claim::Unknown { first_sent, last_sent } = claim else { panic!("{claim:?}") };
@@ -23,7 +23,7 @@ pub(super) async fn a_claim_says_for_how_long_the_store_remembers(subject: Subje
     assert_remembers(subject.claim(&held).await, Duration::ZERO);
     subject.pass(HOUR).await;
     assert_remembers(subject.claim(&lease()).await, HOUR);
-    // The one that was there when the store began, too.
+    // This also holds for the id that existed when the store started.
     assert_remembers(subject.claim(&retry(&held)).await, HOUR);
     // No record is that old, and the store still counts.
     subject.pass(2 * RETENTION.request_id).await;
@@ -31,7 +31,7 @@ pub(super) async fn a_claim_says_for_how_long_the_store_remembers(subject: Subje
 }
 
 pub(super) async fn times_are_returned_by_both_clocks(subject: Subject) {
-    // The clocks of the senders say what they like.
+    // The clocks of the senders are arbitrary.
     for (first_ms, last_ms, done_ms) in
         [(BEGIN_MS, BEGIN_MS + 1, BEGIN_MS + 2), (0, 0, 0), (-1, 999_999_999_999_999, -2)]
     {
@@ -90,11 +90,11 @@ pub(super) async fn distrusted_clocks_keep_only_the_store_time_of_the_last_sendi
     subject.pass(10 * SECOND).await;
     subject.store.distrust_clocks(&held).await.unwrap();
     subject.pass(20 * SECOND).await;
-    // Still held when it was done, and the next one knows no more than the holder.
+    // It was still held when it was done, and the next holder knows no more than the previous one.
     let next = retry(&held);
     let (first, last) = sent(&subject, &next).await;
     let first_wall_ms = first.wall_ms;
-    // The greater age of the first one counts: its time does no harm.
+    // The greater age of the first sending counts: its time does no harm.
     assert!(first_wall_ms.is_some() && last.wall_ms.is_none(), "{first:?} {last:?}");
     assert_ago(first, 30 * SECOND);
     assert_ago(last, 20 * SECOND);

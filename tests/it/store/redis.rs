@@ -1,4 +1,4 @@
-//! What is special to the store in Redis.
+//! The special behaviours of the store in Redis.
 
 mod damaged;
 mod keys;
@@ -19,7 +19,7 @@ use super::{
     subject::{BEGIN_MS, RETENTION},
 };
 
-/// The longest that a step may take: a connection, then an answer, and the slowness of the machine.
+/// The longest duration of a step: a connection, then a reply, on a slow machine.
 const LONGEST: Duration = Duration::from_millis(2500);
 
 async fn assert_unavailable(store: &RedisStore) -> String {
@@ -40,7 +40,7 @@ async fn a_lost_server_is_unavailable_until_it_is_back() {
         assert_unavailable(&store).await;
     }
     server.run().await.unwrap();
-    // It knows none of the scripts, and nothing has to be done for that.
+    // It does not know any of the scripts, and nothing needs to be done about it.
     assert_fresh(store.claim(&lease(), BEGIN_MS).await.unwrap());
 }
 
@@ -81,7 +81,7 @@ async fn a_corrected_password_is_enough() {
     assert_fresh(store.claim(&lease(), BEGIN_MS).await.unwrap());
 }
 
-/// The handshake takes the provider of the process, and would panic if there were none or two.
+/// The handshake uses the crypto provider of the process, and would panic if there were none or two.
 #[tokio::test]
 async fn tls_has_its_crypto() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! What every store does with the verdict on a connection.
+//! How every store handles the verdict on a connection.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn deleted(message: &str) -> Verdict {
     Verdict::Deleted(report(message))
 }
 
-/// One of each, which differ from every other in their reports as well.
+/// One of each kind, with different reports.
 fn definite(message: &str) -> [Verdict; 3] {
     [passed(&format!("{message} p")), failed(&format!("{message} f")), deleted(&format!("{message} d"))]
 }
@@ -48,7 +48,7 @@ async fn verified(subject: &Subject, lease: &Lease, verdict: &Verdict) -> Verdic
     subject.store.verified(&lease.request_id, &id(), verdict).await.unwrap()
 }
 
-/// What a retry is told.
+/// The response to a retry.
 async fn recorded(subject: &Subject, lease: &Lease) -> Option<Verdict> {
     let Outcome { connection: created, verdict, .. } = subject.outcome(&retry(lease)).await;
     assert_eq!(created, connection("c-1"));
@@ -76,7 +76,7 @@ pub(super) async fn no_verdict_is_recorded_where_none_was_asked_for(subject: Sub
         assert_eq!(verified(&subject, &held, &verdict).await, verdict);
         assert_eq!(recorded(&subject, &held).await, None);
     }
-    // Nor does a repetition ask for one.
+    // A retry does not ask for one either.
     subject.done(&held, "c-1", Keep::RememberUnverified).await;
     assert_eq!(recorded(&subject, &held).await, None);
 }

@@ -45,15 +45,15 @@ impl TestService {
         Self::with_faults(json!([]), settings).await
     }
 
-    /// Starts with these settings over an emulator that has these faults from the beginning, so that
-    /// they meet the first token request, too.
+    /// Starts with these settings over an emulator with these faults from the beginning, so that they
+    /// also affect the first token request.
     pub(crate) async fn with_faults<const N: usize>(faults: Value, settings: [(&str, &str); N]) -> Self {
         let emulator = Emulator::start(listen().await, emulator::Options::default());
         emulator.inject(serde_json::from_value(faults).unwrap());
         Self::against(emulator, settings).await
     }
 
-    /// Starts with these settings over an emulator that is prepared already.
+    /// Starts with these settings over a prepared emulator.
     pub(crate) async fn against<const N: usize>(emulator: Emulator, settings: [(&str, &str); N]) -> Self {
         let mut environment = BTreeMap::from([
             ("HCS_FLOW_SERVICE_URL", emulator.base_url()),
@@ -94,19 +94,19 @@ impl TestService {
         answer.map(tonic::Response::into_inner).map_err(Failure::from)
     }
 
-    /// Creates the connection of [`request`], which the next requests upstream make fail.
+    /// Creates the connection of [`request`] while the next requests upstream fail.
     pub(crate) async fn create_with_faults(&self, faults: Value) -> Failure {
         self.inject(faults);
         self.create().await.unwrap_err()
     }
 
     /// Creates the connection of [`request`] with a deadline in the form of the `grpc-timeout` header,
-    /// which this client, unlike a generated one, does not watch itself.
+    /// which this client, unlike a generated one, does not enforce itself.
     pub(crate) async fn create_within(&self, timeout: &str) -> Failure {
         self.send_within(&request(), timeout).await
     }
 
-    /// The same with a request of one's own.
+    /// The same with another request.
     pub(crate) async fn send_within(
         &self,
         request: &CreateHubSpotConnectionRequest,
@@ -116,7 +116,7 @@ impl TestService {
         failure.unwrap()
     }
 
-    /// Posts a body to the method for creations, as no generated client would.
+    /// Posts a body to the method for creations that no generated client would send.
     pub(crate) async fn post(&self, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Option<Failure>) {
         let response = post(self.grpc, headers, body).await;
         let status = tonic::Status::from_header_map(response.headers());
@@ -141,25 +141,25 @@ impl TestService {
         self.emulator.settings(serde_json::from_value(settings).unwrap());
     }
 
-    /// The number of requests that reached a path of the emulator.
+    /// The number of requests to a path of the emulator.
     pub(crate) fn requests_to(&self, method: &str, path_end: &str) -> usize {
         let received = self.emulator.received();
         received.iter().filter(|r| r.method == method && r.path.ends_with(path_end)).count()
     }
 
-    /// Tells the service to stop and waits for its end.
+    /// Stops the service, and waits for its end.
     pub(crate) async fn stop(self) -> Drained {
         self.begin_to_stop().await.unwrap()
     }
 
-    /// Tells the service to stop.
+    /// Signals the service to stop.
     pub(crate) fn begin_to_stop(self) -> JoinHandle<Drained> {
         let _ = self.stop.send(());
         self.running
     }
 }
 
-/// Posts a body to the method for creations, as no generated client would.
+/// Posts a body to the method for creations that no generated client would send.
 pub(crate) async fn post(grpc: SocketAddr, headers: &[(&str, &str)], body: Vec<u8>) -> reqwest::Response {
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
     let url = format!("http://{grpc}/{SERVICE_NAME}/CreateHubSpotConnection");
@@ -247,13 +247,13 @@ pub(crate) async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// A message as gRPC frames it.
+/// A message in a gRPC frame.
 pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap();
     [&[0], &length.to_be_bytes()[..], message].concat()
 }
 
-/// A valid request, with a name of its own.
+/// A valid request with a unique name.
 pub(crate) fn request() -> CreateHubSpotConnectionRequest {
     static NUMBER: AtomicUsize = AtomicUsize::new(1);
     CreateHubSpotConnectionRequest {
@@ -264,7 +264,6 @@ pub(crate) fn request() -> CreateHubSpotConnectionRequest {
     }
 }
 
-/// Valid credentials.
 pub(crate) fn credentials() -> HubSpotCredentials {
     HubSpotCredentials {
         client_id: "hs-client-id".to_owned(),

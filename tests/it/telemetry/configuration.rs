@@ -11,7 +11,7 @@ use crate::support::{
 const ADOBE: [(&str, &str); 3] =
     [("HCS_ORG_ID", "1234@AdobeOrg"), ("HCS_CLIENT_ID", "client"), ("HCS_CLIENT_SECRET", "canary")];
 
-/// Whatever a cluster injects.
+/// Variables that a cluster may inject.
 #[tokio::test]
 async fn invalid_variables_are_ignored_with_a_warning() {
     let injected = [
@@ -49,7 +49,7 @@ async fn invalid_variables_are_ignored_with_a_warning() {
     service.client().await.create_hub_spot_connection(traced()).await.unwrap();
     let (status, output) = service.stop().await;
     assert_eq!(status.code(), Some(0), "{output:?}");
-    // Those that count for something are as good as ever.
+    // The valid variables still take effect.
     assert_eq!(collector.span(METHOD).await.trace, CALLERS_TRACE);
     let parent = parents(&emulator, "/connections")[0].clone().unwrap();
     assert!(parent.contains(CALLERS_TRACE), "{parent}");
@@ -84,7 +84,7 @@ async fn a_collector_that_takes_http_gets_the_spans_at_the_path_of_traces() {
             ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
             ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", ""),
             ("OTEL_BSP_SCHEDULE_DELAY", "20"),
-            // One thread must do for the calls and for the exports.
+            // A single thread must suffice for the calls and for the exports.
             ("HCS_WORKER_THREADS", "1"),
             secret,
         ];
@@ -221,7 +221,7 @@ async fn a_collector_is_trusted_and_shown_a_certificate_as_the_variables_of_tls_
     }
 }
 
-/// Telemetry is no reason not to serve.
+/// A problem with telemetry must not prevent the start.
 #[tokio::test]
 async fn a_service_starts_although_the_files_for_its_collector_are_unusable() {
     let files = Mount::new(&[("tls.crt", "no certificate"), ("tls.key", "no key")]);

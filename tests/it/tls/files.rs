@@ -1,11 +1,11 @@
-//! The files of TLS, as `check-config` sees them.
+//! The TLS files, as `check-config` reports them.
 
 use crate::support::{
     Mount, Process,
     certificates::{Authority, Pair},
 };
 
-/// The exit status of `check-config` with these files, and what it says.
+/// The exit status of `check-config` with these files, and its errors.
 async fn check(files: &Mount, settings: &[(&str, &str)]) -> (Option<i32>, String) {
     let is_file = |value: &str| [".crt", ".key", ".pem"].iter().any(|end| value.ends_with(end));
     let path = |value: &str| if is_file(value) { files.path(value) } else { value.to_owned() };
@@ -41,7 +41,6 @@ async fn good_files_are_accepted() {
     let tls = [(CERTIFICATE, "tls.crt"), (KEY, "tls.key")];
     assert_eq!(check(&files, &tls).await, (Some(0), String::new()));
     let with_client_ca = [&tls[..], &[(CLIENT_CA, "ca.crt"), ("HCS_CALLERS", "cert:crm=write")]].concat();
-    // The dot makes a path of it.
     let with_client_ca: Vec<_> = with_client_ca.into_iter().collect();
     assert_eq!(check(&files, &with_client_ca).await, (Some(0), String::new()));
 }
@@ -128,7 +127,7 @@ async fn a_list_of_callers_must_fit_the_way_in_which_they_are_checked() {
     ];
     let both = [tls, jwt].concat();
     for (settings, callers, says) in [
-        // A name in a certificate must not be mistaken for a subject, nor the other way round.
+        // A name in a certificate must not be mistaken for a subject, and vice versa.
         (&both[..], "cert:crm=write", "the token names the caller"),
         (&both, "jwt:crm=write,cert:crm=read", "the token names the caller"),
         (&jwt, "cert:crm=write", "the token names the caller"),

@@ -1,4 +1,4 @@
-//! One creation, one request.
+//! One creation sends one request.
 
 use http::{Version, header};
 use hubspot_connection_service::{
@@ -50,7 +50,7 @@ async fn a_creation_that_cannot_start_in_time_is_not_sent() {
             .await;
         assert!(matches!(created, Err(CreateError::TooLate)), "{created:?}");
         assert!(!upstream.progress.may_exist());
-        // The next one goes over the same client, and is the first to arrive.
+        // The next one uses the same client, and is the first to arrive.
         upstream.create("HubSpot").await.unwrap();
         assert_eq!((upstream.requests("POST"), upstream.emulator.connections().len()), (1, 1));
     }
@@ -101,7 +101,7 @@ async fn a_refusal_is_certain() {
         (json!({"status": 400, "shape": "B"}), Refusal::Request),
         (json!({"status": 422, "shape": "C"}), Refusal::Request),
         (json!({"status": 415, "shape": "E"}), Refusal::OwnRequest),
-        // There is no connection yet that it could be about.
+        // No connection exists yet that it could be about.
         (json!({"status": 412, "shape": "B"}), Refusal::OwnRequest),
         (json!({"status": 404, "code": "1439"}), Refusal::OwnRequest),
     ] {
@@ -114,12 +114,12 @@ async fn a_refusal_is_certain() {
 
 #[tokio::test]
 async fn a_reply_that_is_not_adobes_refusal_leaves_the_outcome_unknown() {
-    // A status that neither the Flow Service nor its gateway refuses by, in whichever shape.
+    // A status that neither the Flow Service nor its gateway uses for a refusal, in any shape.
     let statuses = [402, 405, 406, 407, 408, 409, 410, 411, 413, 414, 416, 417, 418, 421, 423, 424, 425, 426];
     let statuses = statuses.into_iter().chain([428, 431, 444, 451, 460, 499, 500, 502, 503, 504, 520, 599]);
     let statuses = statuses.chain([300, 302, 307, 308]);
     let others = statuses.flat_map(|status| ["A", "empty"].map(|shape| (status, shape)));
-    // A status that they do refuse by, from somebody on the way.
+    // A status of a refusal, from an intermediary.
     let refusals = [400, 401, 403, 404, 412, 415, 422, 429];
     let anybodys = refusals.into_iter().flat_map(|s| ["html", "empty", "cut"].map(|shape| (s, shape)));
     // A success without a connection in it.

@@ -197,7 +197,7 @@ async fn a_read_ends_with_its_deadline_and_its_attempt() {
     first_page(&upstream.flow_service).await.unwrap();
 }
 
-/// A server that answers to every request for a list with this, and with the date where one is given.
+/// A server that sends this response to every request for a list, with a date if one is given.
 async fn scripted(body: impl Fn(String) -> String + Clone + Send + Sync + 'static) -> HttpFlowService {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -246,7 +246,7 @@ async fn a_token_cannot_change_the_query() {
     })
     .await;
     let next = first_page(&flow_service).await.unwrap().next.unwrap();
-    // The page names itself as its next one, and it is the caller who follows.
+    // The page names itself as its next one, and the caller would follow.
     let page = flow_service
         .list_connections(&ListQuery::all(&sandbox("prod")), Some(&next), in_time())
         .await
@@ -285,7 +285,7 @@ async fn a_list_needs_no_date() {
     let flow_service = client_of(listener.local_addr().unwrap());
     let peer = tokio::spawn(async move {
         let mut seen = Vec::new();
-        // Without a date, and with those that no clock shows.
+        // Without a date, and with impossible ones.
         for date in ["", "date: yesterday\r\n", "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"] {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 4096];

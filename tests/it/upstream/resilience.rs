@@ -1,6 +1,6 @@
-//! What calls do to one another: the throttle gate, the circuit breaker and the retry budget.
+//! The effects of calls on each other: the throttle gate, the circuit breaker and the retry budget.
 //!
-//! Where time has to pass, the clock of the process is moved and not waited for.
+//! The tests advance the clock of the process instead of waiting.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{self, Instant};
 
 use super::{CREATE, LIST, SECOND, Upstream, in_time, sandbox};
 
-/// Moves the clock while nothing is on its way.
+/// Advances the clock while no request is running.
 async fn pass_time(duration: Duration) {
     time::pause();
     time::advance(duration).await;
@@ -26,7 +26,7 @@ async fn after_a_throttle_no_call_is_sent_before_its_time() {
     let CreateError::Throttled { retry_after, problem: Some(problem) } = &error else { panic!("{error:?}") };
     assert_eq!((*retry_after, problem.status), (Some(30 * SECOND), 429));
 
-    // Creations, those that have their pass already, and reads: none is sent, and none waits in vain.
+    // Creations, those that already have their pass, and reads: none is sent, and none waits in vain.
     let start = Instant::now();
     let refused = upstream.flow_service.pass(in_time()).await.unwrap_err();
     let too_early = upstream.create_with(&early_pass, "HubSpot").await.unwrap_err();
@@ -49,7 +49,7 @@ async fn after_a_throttle_no_call_is_sent_before_its_time() {
 #[tokio::test]
 async fn a_throttle_that_ends_before_the_deadline_is_waited_for() {
     let upstream = Upstream::start().await;
-    // Without a time of its own it is a second.
+    // Without a retry time it is a second.
     upstream.create_hit_by(json!({"status": 429, "shape": "D"})).await;
     let start = Instant::now();
     upstream.create("HubSpot").await.unwrap();

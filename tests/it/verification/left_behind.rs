@@ -1,4 +1,5 @@
-//! What is deleted again: a connection that is certainly this creation's, and still does not work.
+//! Which connection is deleted again: one that certainly belongs to this creation, and still does not
+//! work.
 
 use http::Method;
 use hubspot_connection_service::proto::Verification;
@@ -89,7 +90,7 @@ async fn a_repaired_connection_is_not_deleted_by_a_retry() {
             (failure.message.clone(), failure.preconditions.clone())
         );
     }
-    // Nor one of which nobody can tell.
+    // An undecided one is not deleted either.
     service.inject(json!([{"route": super::TEST, "count": 0, "action": {"status": 503, "shape": "A"}}]));
     assert_verification_failed(&service.send(request.clone()).await.unwrap_err(), &id);
     assert_eq!((ids(&service), service.requests_to("DELETE", "")), (vec![id], deletions));

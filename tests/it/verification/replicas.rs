@@ -1,4 +1,4 @@
-//! What one replica has begun, another one ends.
+//! A verification that one replica starts and another one finishes.
 
 use hubspot_connection_service::{
     emulator::{self, Emulator},
@@ -13,7 +13,7 @@ use crate::{
     support::{TestService, listen, until},
 };
 
-/// Two replicas with one store, where there is a Redis.
+/// Two replicas with one store, if there is a Redis.
 async fn replicas() -> Option<(SharedRedis, [TestService; 2])> {
     let redis = SharedRedis::start().await?;
     let emulator = Emulator::start(listen().await, emulator::Options::default());

@@ -1,4 +1,4 @@
-//! Pages of an upstream that cannot be trusted.
+//! Pages of an untrustworthy upstream.
 
 use std::sync::{
     Arc,
@@ -44,7 +44,7 @@ async fn the_filter_goes_upstream_and_the_link_to_the_next_page_is_not_followed(
             Some((_, "YWJj%2BZA%3D%3D")) => ("second", json!({})),
             Some(_) => ("another token", json!({})),
         };
-        // One to another source is not believed to be there, whatever the filter.
+        // The service checks the source of each item itself, whatever the filter.
         let item = |name: &str, spec: &str| json!({"id": "a-1", "etag": "\"1\"", "name": name, "createdAt": 1, "connectionSpec": {"id": spec}});
         json!({"items": [item("Salesforce", "another"), item(name, spec)], "_links": links}).to_string()
     };
@@ -66,7 +66,7 @@ async fn a_page_that_names_itself_as_the_next_one_is_not_followed_for_ever() {
     });
     let reply = async move || page.to_string();
     let service = listing(route_get(reply)).await;
-    // Of the first page nobody knows how it would be named.
+    // The token of the first page is unknown.
     let first = list(&service, page_of(1, "")).await.unwrap();
     let named = |count_only| ListHubSpotConnectionsRequest {
         name: "HubSpot".to_owned(),
