@@ -112,14 +112,14 @@ impl Upstream {
             connection_spec: ConnectionSpec { id: "cc6a4487-9e91-433e-a3a3-9cf6626c1806", version: "1.0" },
         };
         let request = self.client.post(&self.connections).header("content-type", "application/json");
-        let answer = self.send(request.body(serde_json::to_vec(&body).unwrap())).await?;
-        let Created { id, etag } = serde_json::from_slice(&answer).unwrap();
+        let result = self.send(request.body(serde_json::to_vec(&body).unwrap())).await?;
+        let Created { id, etag } = serde_json::from_slice(&result).unwrap();
         Ok(CreateHubSpotConnectionResponse { id, etag, ..CreateHubSpotConnectionResponse::default() })
     }
 
     async fn get(&self, id: &str) -> reqwest::Result<GetHubSpotConnectionResponse> {
-        let answer = self.send(self.client.get(format!("{}/{id}", self.connections))).await?;
-        let page: Page = serde_json::from_slice(&answer).unwrap();
+        let result = self.send(self.client.get(format!("{}/{id}", self.connections))).await?;
+        let page: Page = serde_json::from_slice(&result).unwrap();
         let connection = page.items.into_iter().next().map(|Item { id, etag, name, description }| {
             HubSpotConnection { id, etag, name, description, ..HubSpotConnection::default() }
         });

@@ -59,7 +59,7 @@ static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(fastrand::u64
 #[derive(Clone, Debug)]
 pub(crate) struct Messages {
     template: Arc<[u8]>,
-    places: Arc<[usize]>,
+    positions: Arc<[usize]>,
 }
 
 impl Messages {
@@ -78,16 +78,16 @@ impl Messages {
         template.extend_from_slice(&message);
         let is_create = matches!(workload, Workload::Create | Workload::CreateWithoutId);
         let is_place = |at: &usize| template[*at..].starts_with(PLACEHOLDER.as_bytes());
-        let places = (0..template.len()).filter(is_place).filter(|_| is_create).collect();
-        Self { template: template.into(), places }
+        let positions = (0..template.len()).filter(is_place).filter(|_| is_create).collect();
+        Self { template: template.into(), positions }
     }
 
     pub(crate) fn next(&self) -> Bytes {
         let mut message = self.template.to_vec();
-        if !self.places.is_empty() {
+        if !self.positions.is_empty() {
             let number = format!("{:012x}", NEXT.fetch_add(1, Ordering::Relaxed));
-            for place in &*self.places {
-                message[*place..*place + PLACEHOLDER.len()].copy_from_slice(number.as_bytes());
+            for position in &*self.positions {
+                message[*position..*position + PLACEHOLDER.len()].copy_from_slice(number.as_bytes());
             }
         }
         message.into()

@@ -7,7 +7,7 @@ use crate::{
     bare,
     calls::Workload,
     certificates::Certificates,
-    drive::{self, Answer, Run},
+    drive::{self, CallResult, Run},
     go,
     process::{Core, Process},
     target::Target,
@@ -209,6 +209,6 @@ pub(crate) const IN_FLIGHT: usize = 64;
 
 /// A failed call costs something else than a successful one.
 pub(crate) fn assert_all_good(run: &Run) {
-    let (calls, good) = (run.calls(), run.count(Answer::Ok));
+    let (calls, good) = (run.calls(), run.count(CallResult::Ok));
     assert!(calls > 0 && good == calls, "{} of {calls} calls failed", calls - good);
 }

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::{
     bare::Upstream,
     calls,
-    drive::{self, Answer},
+    drive::{self, CallResult},
     process::{Core, move_to},
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn main() {
             let upstream = upstream.clone();
             async move {
                 let created = upstream.create(&calls::create("")).await;
-                created.map_or(Answer::Failed, |_| Answer::Ok)
+                created.map_or(CallResult::Failed, |_| CallResult::Ok)
             }
         };
         drive::open(rate, time / 10, call).await;
@@ -45,9 +45,9 @@ pub(crate) fn main() {
         let run = drive::open(rate, time, call).await;
         Outcome {
             cpu_us: (cpu() - before).as_secs_f64() * 1e6 / run.calls() as f64,
-            p50_us: run.latency(Answer::Ok, 0.5),
-            p99_us: run.latency(Answer::Ok, 0.99),
-            failed: run.count(Answer::Failed),
+            p50_us: run.latency(CallResult::Ok, 0.5),
+            p99_us: run.latency(CallResult::Ok, 0.99),
+            failed: run.count(CallResult::Failed),
         }
     });
     println!("{}", serde_json::to_string(&outcome).unwrap());

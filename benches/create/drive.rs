@@ -17,7 +17,7 @@ use tokio::{
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum CallResult {
     Ok,
     /// `RESOURCE_EXHAUSTED`.
     Refused,
@@ -30,7 +30,7 @@ pub(crate) struct Sample {
     /// Measured from the time at which the call was due, so that a delay of the generator counts as well.
     pub(crate) latency: Duration,
     pub(crate) done: Instant,
-    pub(crate) answer: Answer,
+    pub(crate) result: CallResult,
 }
 
 /// The calls of a period.
@@ -44,13 +44,13 @@ impl Run {
         self.samples.len()
     }
 
-    pub(crate) fn count(&self, answer: Answer) -> usize {
-        self.samples.iter().filter(|sample| sample.answer == answer).count()
+    pub(crate) fn count(&self, result: CallResult) -> usize {
+        self.samples.iter().filter(|sample| sample.result == result).count()
     }
 
     /// A quantile of the latency of the calls with this result, in microseconds.
-    pub(crate) fn latency(&self, answer: Answer, quantile: f64) -> f64 {
-        let with_answer = self.samples.iter().filter(|sample| sample.answer == answer);
+    pub(crate) fn latency(&self, result: CallResult, quantile: f64) -> f64 {
+        let with_answer = self.samples.iter().filter(|sample| sample.result == result);
         let mut latencies: Vec<_> = with_answer.map(|sample| sample.latency).collect();
         if latencies.is_empty() {
             return f64::NAN;
@@ -64,7 +64,7 @@ impl Run {
     /// bursts: the time from the end of the first burst to the end of the last one holds a whole number
     /// of bursts.
     pub(crate) fn rate(&self, in_flight: usize) -> f64 {
-        let good = self.samples.iter().filter(|sample| sample.answer == Answer::Ok);
+        let good = self.samples.iter().filter(|sample| sample.result == CallResult::Ok);
         let mut done: Vec<_> = good.map(|sample| sample.done).collect();
         done.sort_unstable();
         match (in_flight.checked_sub(1).and_then(|last| done.get(last)), done.last()) {
@@ -79,7 +79,7 @@ impl Run {
 /// Sends calls at a fixed rate, each at its time, no matter how long earlier ones take.
 pub(crate) async fn open<F>(rate: f64, time: Duration, call: impl Fn() -> F) -> Run
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = CallResult> + Send + 'static,
 {
     let count = (time.as_secs_f64() * rate).ceil() as u32;
     let period = Duration::from_secs_f64(1.0 / rate);
@@ -104,7 +104,7 @@ pub(crate) async fn closed<F>(
     call: impl Fn() -> F + Clone + Send + 'static,
 ) -> Run
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = CallResult> + Send + 'static,
 {
     let end = Instant::now() + time;
     until(in_flight, call, move || Instant::now() < end).await
@@ -117,10 +117,10 @@ pub(crate) async fn times<F>(
     call: impl Fn() -> F + Clone + Send + 'static,
 ) -> Run
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = CallResult> + Send + 'static,
 {
-    let begun = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    until(in_flight, call, move || begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < calls).await
+    let started = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    until(in_flight, call, move || started.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < calls).await
 }
 
 async fn until<F>(
@@ -129,7 +129,7 @@ async fn until<F>(
     go_on: impl Fn() -> bool + Clone + Send + 'static,
 ) -> Run
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = CallResult> + Send + 'static,
 {
     let (samples, received) = unbounded_channel();
     for _ in 0..in_flight.get() {
@@ -144,11 +144,11 @@ where
     collect(received).await
 }
 
-async fn sample(due: Instant, call: impl Future<Output = Answer>, samples: UnboundedSender<Sample>) {
-    let answer = call.await;
+async fn sample(due: Instant, call: impl Future<Output = CallResult>, samples: UnboundedSender<Sample>) {
+    let result = call.await;
     let done = Instant::now();
     // The receiver waits for every sender.
-    let _ = samples.send(Sample { latency: done - due, done, answer });
+    let _ = samples.send(Sample { latency: done - due, done, result });
 }
 
 async fn collect(mut received: UnboundedReceiver<Sample>) -> Run {

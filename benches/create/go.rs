@@ -82,8 +82,8 @@ fn go(directory: &Path, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Str
     };
     let output = run().map_err(|error| error.to_string())?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("go {}: {}", arguments.join(" "), said.trim()));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("go {}: {}", arguments.join(" "), stderr.trim()));
     }
     Ok(output.stdout)
 }

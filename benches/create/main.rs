@@ -1,7 +1,7 @@
 //! The cost of a call compared with the minimal program that could do the job. The service runs in a
 //! separate process on its own core, and takes turns with the programs that it is compared with.
 //!
-//! `cargo bench --bench create`; the README's section on performance tells what it compares.
+//! `cargo bench --bench create`; `benches/README.md` describes what it compares.
 
 #![expect(
     clippy::print_stdout,

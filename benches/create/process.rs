@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// Far longer than any start takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest size that an unprivileged process may request. A busy reader must not block the writer.
 const PIPE_SIZE: usize = 1 << 20;
 
@@ -78,7 +78,7 @@ impl Process {
         // A smaller pipe also works.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE);
         let mut stdout = BufReader::new(stdout);
-        let address = timeout(PATIENCE, address(&mut stdout)).await;
+        let address = timeout(START_TIMEOUT, address(&mut stdout)).await;
         let address =
             address.ok().flatten().unwrap_or_else(|| panic!("{} does not serve", program.display()));
         tokio::spawn(discard(stdout.into_inner()));

@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     calls::{Messages, Workload},
     certificates::Certificates,
-    drive::Answer,
+    drive::CallResult,
 };
 
 /// Larger than the data in transit ever is: flow control is not measured.
@@ -74,7 +74,7 @@ impl Target {
     }
 
     /// Makes one call on the next connection.
-    pub(crate) fn call(&self) -> impl Future<Output = Answer> + Send + use<> {
+    pub(crate) fn call(&self) -> impl Future<Output = CallResult> + Send + use<> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = self.connections[next % self.connections.len()].clone();
         let message = self.messages.next();
@@ -83,7 +83,7 @@ impl Target {
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
-        async move { call(connection, request, message).await.unwrap_or(Answer::Failed) }
+        async move { call(connection, request, message).await.unwrap_or(CallResult::Failed) }
     }
 }
 
@@ -91,24 +91,24 @@ async fn call(
     connection: SendRequest<Bytes>,
     request: Request<()>,
     message: Bytes,
-) -> Result<Answer, h2::Error> {
+) -> Result<CallResult, h2::Error> {
     let (response, mut stream) = connection.ready().await?.send_request(request, false)?;
     stream.send_data(message, true)?;
     let (head, mut body) = response.await?.into_parts();
-    if let Some(answer) = answer(&head.headers) {
-        return Ok(answer);
+    if let Some(result) = result(&head.headers) {
+        return Ok(result);
     }
     while let Some(chunk) = body.data().await {
         body.flow_control().release_capacity(chunk?.len())?;
     }
-    Ok(body.trailers().await?.as_ref().and_then(answer).unwrap_or(Answer::Failed))
+    Ok(body.trailers().await?.as_ref().and_then(result).unwrap_or(CallResult::Failed))
 }
 
-fn answer(headers: &HeaderMap) -> Option<Answer> {
+fn result(headers: &HeaderMap) -> Option<CallResult> {
     Some(match headers.get("grpc-status")?.as_bytes() {
-        b"0" => Answer::Ok,
-        b"8" => Answer::Refused,
-        _ => Answer::Failed,
+        b"0" => CallResult::Ok,
+        b"8" => CallResult::Refused,
+        _ => CallResult::Failed,
     })
 }
 

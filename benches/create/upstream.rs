@@ -69,7 +69,7 @@ impl Upstream {
 
 async fn serve(mut stream: TcpStream, delay: Duration, requests: Arc<AtomicU64>) -> io::Result<()> {
     let mut received = Vec::with_capacity(4096);
-    let mut answer = Vec::with_capacity(1024);
+    let mut response = Vec::with_capacity(1024);
     loop {
         let end = loop {
             if let Some(end) = end_of_request(&received) {
@@ -80,13 +80,13 @@ async fn serve(mut stream: TcpStream, delay: Duration, requests: Arc<AtomicU64>)
             }
         };
         requests.fetch_add(1, Ordering::Relaxed);
-        answer.clear();
-        write_answer(&mut answer, &received[..end]);
+        response.clear();
+        write_response(&mut response, &received[..end]);
         received.drain(..end);
         if !delay.is_zero() {
             sleep(delay).await;
         }
-        stream.write_all(&answer).await?;
+        stream.write_all(&response).await?;
     }
 }
 
@@ -102,7 +102,7 @@ fn end_of_request(received: &[u8]) -> Option<usize> {
     (received.len() >= end).then_some(end)
 }
 
-fn write_answer(answer: &mut Vec<u8>, request: &[u8]) {
+fn write_response(response: &mut Vec<u8>, request: &[u8]) {
     use std::io::Write as _;
 
     // Each creation makes another connection.
@@ -112,7 +112,7 @@ fn write_answer(answer: &mut Vec<u8>, request: &[u8]) {
         let id = format!("9f0c7c4e-6b6a-4f7e-8c7c-{:012x}", NEXT.fetch_add(1, Ordering::Relaxed));
         let body = format!(r#"{{"id":"{id}","etag":"\"d403848a-0000-0200-0000-5e978f7b0000\""}}"#);
         write!(
-            answer,
+            response,
             "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
@@ -128,7 +128,7 @@ fn write_answer(answer: &mut Vec<u8>, request: &[u8]) {
             &one
         };
         write!(
-            answer,
+            response,
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )

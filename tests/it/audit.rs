@@ -97,16 +97,16 @@ async fn each_write_is_logged_and_nothing_else_is() {
     let about = |action: &str, outcome: &str| json!({"action": action, "caller": who, "sandbox": "dev", "connection_id": created.id, "outcome": outcome});
     let mut create = about("create", "OK");
     create["request_id"] = json!(created.request_id);
-    let told: Vec<_> = events.iter().map(|event| fields(event)).collect();
-    assert_eq!(told[0], create);
-    assert_eq!(told[1], about("update", "OK"));
+    let logged: Vec<_> = events.iter().map(|event| fields(event)).collect();
+    assert_eq!(logged[0], create);
+    assert_eq!(logged[1], about("update", "OK"));
     assert_eq!(
-        told[2..4].iter().map(|event| (&event["caller"], &event["outcome"])).collect::<Vec<_>>(),
+        logged[2..4].iter().map(|event| (&event["caller"], &event["outcome"])).collect::<Vec<_>>(),
         [(&json!(who), &json!("INVALID_REQUEST")), (&json!(who), &json!("SANDBOX_NOT_ALLOWED"))]
     );
-    assert_eq!(told[4], about("delete", "OK"));
-    assert_eq!(told[5]["action"], "delete");
-    assert_eq!(told.len(), 6, "{told:#?}");
+    assert_eq!(logged[4], about("delete", "OK"));
+    assert_eq!(logged[5]["action"], "delete");
+    assert_eq!(logged.len(), 6, "{logged:#?}");
     // Only these events, and warnings.
     for line in &lines {
         assert!(
@@ -231,7 +231,7 @@ async fn a_caller_with_a_certificate_is_logged_by_its_name() {
     drop(refused);
     let own = callers.client(&["crm.example.com", "spiffe://prod/crm"]);
     let mut client = TlsClient::new(&servers, Some(&own)).client(service.grpc);
-    let answer: proto::CreateHubSpotConnectionResponse =
+    let response: proto::CreateHubSpotConnectionResponse =
         client.create_hub_spot_connection(request()).await.unwrap().into_inner();
     drop(client);
     let (_, output) = service.stop().await;
@@ -242,5 +242,5 @@ async fn a_caller_with_a_certificate_is_logged_by_its_name() {
         json!({"action": "delete", "caller": "cert:spiffe://prod/stranger", "outcome": "CALLER_NOT_ALLOWED"})
     );
     assert_eq!((&event["caller"], &event["outcome"]), (&json!("cert:spiffe://prod/crm"), &json!("OK")));
-    assert_eq!(event["connection_id"], json!(answer.id));
+    assert_eq!(event["connection_id"], json!(response.id));
 }

@@ -39,8 +39,8 @@ fn message<T>(token: Option<&str>, message: T) -> Request<T> {
 }
 
 async fn create(client: &mut Client<Channel>, token: Option<&str>) -> Result<String, Status> {
-    let answer = client.create_hub_spot_connection(message(token, request())).await?;
-    Ok(answer.into_inner().id)
+    let response = client.create_hub_spot_connection(message(token, request())).await?;
+    Ok(response.into_inner().id)
 }
 
 async fn list(client: &mut Client<Channel>, token: Option<&str>) -> Result<(), Status> {

@@ -31,7 +31,7 @@ use tokio::time::{Instant, interval, timeout};
 use tonic::Code;
 
 use self::{
-    callers::{insist_on_all, naively_post_all, requests},
+    callers::{create_all, naively_post_all, requests},
     faults::Faults,
     redis::SharedRedis,
     replicas::Replicas,
@@ -74,44 +74,43 @@ async fn create_amidst_chaos(
     let faults = Faults::shuffled(&mut random);
     faults.inject(emulator);
     let replicas = Replicas::over(emulator, redis);
-    let ((answers, refusals), killed) =
-        replicas.killed_over_and_over(insist_on_all(&replicas, requests)).await;
+    let ((responses, refusals), killed) = replicas.killed_repeatedly(create_all(&replicas, requests)).await;
     let kills = killed.times;
-    assert_eq!(killed.confessions, [""; 0]);
+    assert_eq!(killed.forbidden_lines, [""; 0]);
     let seconds = start.elapsed().as_secs_f64();
 
-    let toll = faults.toll(emulator);
-    until("what is still to arrive", || emulator.connections().len() >= toll.committed).await;
+    let counts = faults.counts(emulator);
+    until("the requests in transit", || emulator.connections().len() >= counts.committed).await;
     print(&format!(
-        "{what}: {} creations, {} of {} requests upstream struck by faults, {kills} kills, {} POSTs that \
+        "{what}: {} creations, {} of {} requests upstream with faults, {kills} kills, {} POSTs that \
          reached the emulator, {} connections, {seconds:.1} s; calls repeated: {refusals:?}; seed {seed}",
         requests.len(),
-        toll.struck,
-        toll.requests,
-        toll.posts,
+        counts.faulty,
+        counts.requests,
+        counts.posts,
         emulator.connections().len(),
     ));
     let ledger = emulator.connections();
-    assert_eq!((ledger.len(), toll.committed), (requests.len(), requests.len()), "{toll:?}");
+    assert_eq!((ledger.len(), counts.committed), (requests.len(), requests.len()), "{counts:?}");
     let by_name: BTreeMap<_, _> = ledger.iter().map(|entry| (&*entry.name, entry)).collect();
-    for (request, answer) in requests.iter().zip(&answers) {
+    for (request, response) in requests.iter().zip(&responses) {
         let own = by_name[&*request.name];
-        assert_eq!((&answer.id, &answer.etag), (&own.id, &own.etag), "{}", request.name);
-        assert_eq!(answer.request_id, request.request_id);
+        assert_eq!((&response.id, &response.etag), (&own.id, &own.etag), "{}", request.name);
+        assert_eq!(response.request_id, request.request_id);
     }
     // A short run may end before the first kill.
-    let is_chaos = toll.struck * 10 > toll.requests && (kills >= 2 || requests.len() < 100);
-    assert!(is_chaos, "there was no chaos: {kills} kills, {toll:?}");
+    let is_chaos = counts.faulty * 10 > counts.requests && (kills >= 2 || requests.len() < 100);
+    assert!(is_chaos, "there was no chaos: {kills} kills, {counts:?}");
 
     // A retry gets the same response from a process that knows nothing but the store.
     emulator.inject(Vec::new());
     let fresh = replicas.start().await;
     let mut client = fresh.client().await;
-    for (request, answer) in requests.iter().zip(&answers) {
+    for (request, response) in requests.iter().zip(&responses) {
         let again = client.create_hub_spot_connection(request.clone()).await.unwrap().into_inner();
-        assert_eq!((&again.id, &again.etag, again.replayed), (&answer.id, &answer.etag, true));
+        assert_eq!((&again.id, &again.etag, again.replayed), (&response.id, &response.etag, true));
     }
-    assert_eq!(faults.toll(emulator).posts, toll.posts);
+    assert_eq!(faults.counts(emulator).posts, counts.posts);
     ledger
 }
 
@@ -132,19 +131,19 @@ async fn callers_that_retry_the_post_create_duplicates_under_the_same_faults() {
     let requests = requests(200);
     bounded(naively_post_all(&emulator, &requests)).await;
 
-    let toll = faults.toll(&emulator);
-    until("what is still to arrive", || emulator.connections().len() >= toll.committed).await;
+    let counts = faults.counts(&emulator);
+    until("the requests in transit", || emulator.connections().len() >= counts.committed).await;
     let ledger = emulator.connections();
     print(&format!(
-        "naive callers: {} creations, {} of {} POSTs struck by faults, {} connections; seed {seed}",
+        "naive callers: {} creations, {} of {} POSTs with faults, {} connections; seed {seed}",
         requests.len(),
-        toll.struck,
-        toll.posts,
+        counts.faulty,
+        counts.posts,
         ledger.len(),
     ));
     let names: BTreeSet<_> = ledger.iter().map(|entry| &entry.name).collect();
     assert_eq!(names.len(), requests.len());
-    assert!(ledger.len() > requests.len(), "no duplicates: {toll:?}");
+    assert!(ledger.len() > requests.len(), "no duplicates: {counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,7 +155,7 @@ async fn no_credential_is_in_redis_during_a_run_or_after_it() {
 
     // Data that is stored only briefly counts, too.
     let mut stored = BTreeSet::new();
-    let keep_looking = async {
+    let scan_repeatedly = async {
         let mut ticks = interval(Duration::from_millis(20));
         loop {
             ticks.tick().await;
@@ -166,7 +165,7 @@ async fn no_credential_is_in_redis_during_a_run_or_after_it() {
     let ledger = bounded(async {
         tokio::select! {
             ledger = create_amidst_chaos("with an index that lags", &emulator, &redis, &requests) => ledger,
-            () = keep_looking => unreachable!("it has no end"),
+            () = scan_repeatedly => unreachable!("it has no end"),
         }
     })
     .await;
@@ -229,9 +228,9 @@ async fn of_two_replicas_with_the_same_request_id_at_once_one_creates_and_the_ot
         let (mut client, request) = (client.clone(), request.clone());
         Box::pin(async move { client.create_hub_spot_connection(request).await })
     });
-    let (first, second) = match in_time("either answer", futures_util::future::select(one, other)).await {
-        futures_util::future::Either::Left((answer, other)) => ((0, answer), other),
-        futures_util::future::Either::Right((answer, one)) => ((1, answer), one),
+    let (first, second) = match in_time("either response", futures_util::future::select(one, other)).await {
+        futures_util::future::Either::Left((response, other)) => ((0, response), other),
+        futures_util::future::Either::Right((response, one)) => ((1, response), one),
     };
     // The slow one holds the id; the other one reports at once that it does not.
     let (index, refused) = first;
@@ -239,7 +238,7 @@ async fn of_two_replicas_with_the_same_request_id_at_once_one_creates_and_the_ot
     assert_eq!(failure.row(), (Code::Aborted, "REQUEST_IN_PROGRESS"));
     assert!(failure.retry_after.is_some_and(|delay| !delay.is_zero()));
 
-    let created = in_time("the other answer", second).await.unwrap().into_inner();
+    let created = in_time("the other response", second).await.unwrap().into_inner();
     assert!(!created.replayed);
     let again = clients[index].create_hub_spot_connection(request).await.unwrap().into_inner();
     assert_eq!((&again.id, &again.etag, again.replayed), (&created.id, &created.etag, true));

@@ -118,7 +118,7 @@ fn a_file_that_holds_no_secret_is_refused() {
         assert_eq!(outcome.status, 64, "{}", path.display());
         let problem = outcome.stderr.lines().nth(1).unwrap();
         assert!(problem.starts_with("  HCS_CLIENT_SECRET_FILE: "), "{problem}");
-        assert!(problem.contains(reason), "{problem} does not say {reason:?}");
+        assert!(problem.contains(reason), "{problem} does not contain {reason:?}");
     }
 }
 

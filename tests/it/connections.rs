@@ -26,9 +26,9 @@ const UPDATE: &str = "PATCH /connections/{id}";
 const DELETE: &str = "DELETE /connections/{id}";
 
 /// An ID of no connection.
-const NOBODY: &str = "5b1ec3c3-0000-4000-8000-000000000000";
+const MISSING_ID: &str = "5b1ec3c3-0000-4000-8000-000000000000";
 /// The time limit of a call without a response.
-const HASTE: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "900ms");
+const SHORT_TIMEOUT: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "900ms");
 
 async fn get(service: &TestService, id: &str) -> Result<HubSpotConnection, Failure> {
     get_in(service, id, "").await
@@ -36,25 +36,25 @@ async fn get(service: &TestService, id: &str) -> Result<HubSpotConnection, Failu
 
 async fn get_in(service: &TestService, id: &str, sandbox: &str) -> Result<HubSpotConnection, Failure> {
     let request = GetHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: sandbox.to_owned() };
-    let answer = service.client().await.get_hub_spot_connection(request).await;
-    answer.map(|answer| answer.into_inner().connection.unwrap()).map_err(Failure::from)
+    let response = service.client().await.get_hub_spot_connection(request).await;
+    response.map(|response| response.into_inner().connection.unwrap()).map_err(Failure::from)
 }
 
 async fn list(
     service: &TestService,
     request: ListHubSpotConnectionsRequest,
 ) -> Result<ListHubSpotConnectionsResponse, Failure> {
-    let answer = service.client().await.list_hub_spot_connections(request).await;
-    answer.map(Response::into_inner).map_err(Failure::from)
+    let response = service.client().await.list_hub_spot_connections(request).await;
+    response.map(Response::into_inner).map_err(Failure::from)
 }
 
 /// Changes a connection, and returns its new version.
 async fn update(service: &TestService, request: UpdateHubSpotConnectionRequest) -> Result<String, Failure> {
     let id = request.id.clone();
-    let answer = service.client().await.update_hub_spot_connection(request).await;
-    let answer = answer.map(Response::into_inner).map_err(Failure::from)?;
-    assert_eq!(answer.id, id);
-    Ok(answer.etag)
+    let response = service.client().await.update_hub_spot_connection(request).await;
+    let response = response.map(Response::into_inner).map_err(Failure::from)?;
+    assert_eq!(response.id, id);
+    Ok(response.etag)
 }
 
 async fn delete(service: &TestService, id: &str) -> Result<(), Failure> {

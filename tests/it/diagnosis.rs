@@ -50,8 +50,8 @@ pub(crate) async fn test(service: &TestService, id: &str) -> Result<proto::TestR
 
 async fn test_in(service: &TestService, id: &str, sandbox: &str) -> Result<proto::TestResult, Failure> {
     let request = proto::TestHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: sandbox.to_owned() };
-    let answer = service.client().await.test_hub_spot_connection(request).await;
-    answer.map(|answer| answer.into_inner().result.unwrap()).map_err(Failure::from)
+    let response = service.client().await.test_hub_spot_connection(request).await;
+    response.map(|response| response.into_inner().result.unwrap()).map_err(Failure::from)
 }
 
 #[tokio::test]
@@ -218,13 +218,13 @@ async fn a_test_without_a_verdict_is_undecodable() {
 async fn a_refused_test_fails_with_the_message_of_the_flow_service() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
-    for (code, status, says) in [("1308", 400, "check its credentials"), ("2120", 403, "Manage Sources")] {
+    for (code, status, words) in [("1308", 400, "check its credentials"), ("2120", 403, "Manage Sources")] {
         let action = json!({"status": status, "shape": "A", "code": code});
         service.inject(json!([{"route": TEST, "action": action}]));
         let result = test(&service, &id).await.unwrap();
         assert_eq!((states(&result), result.passed), (TEST_FAILED, false));
         let message = &result.checks[3].message;
-        assert!(message.contains(&format!("FLOW-{code}-{status}")) && message.contains(says), "{message}");
+        assert!(message.contains(&format!("FLOW-{code}-{status}")) && message.contains(words), "{message}");
     }
 }
 
@@ -232,14 +232,14 @@ async fn a_refused_test_fails_with_the_message_of_the_flow_service() {
 async fn refused_tables_are_a_finding_and_temporarily_unavailable_ones_are_not() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
-    for (action, says) in [
+    for (action, words) in [
         (json!({"status": 400, "shape": "A", "code": "1308"}), "scopes"),
         (json!({"status": 403, "shape": "A", "code": "1100"}), "operator"),
     ] {
         service.inject(json!([{"route": EXPLORE, "count": 0, "action": action}]));
         let result = test(&service, &id).await.unwrap();
         assert_eq!((states(&result), result.passed), (TABLES_FAILED, false), "{action}");
-        assert!(result.checks[4].message.contains(says), "{result:?}");
+        assert!(result.checks[4].message.contains(words), "{result:?}");
     }
     for action in [json!({"status": 503, "shape": "empty"}), json!({"status": 200, "shape": "html"})] {
         service.inject(json!([{"route": EXPLORE, "count": 0, "action": action}]));

@@ -47,8 +47,8 @@ fn auth_spec(change: impl FnOnce(&mut Value)) -> Value {
 #[tokio::test]
 async fn a_creation_that_would_succeed_is_only_checked() {
     let service = TestService::start().await;
-    let answer = service.send(dry_run()).await.unwrap();
-    assert_eq!(answer, CreateHubSpotConnectionResponse::default());
+    let response = service.send(dry_run()).await.unwrap();
+    assert_eq!(response, CreateHubSpotConnectionResponse::default());
     let received = service.emulator.received();
     let sent: Vec<_> = received.iter().map(|request| (request.method.as_str(), &*request.path)).collect();
     let base = emulator::BASE_PATH;
@@ -145,7 +145,7 @@ async fn a_failing_flow_service_leaves_the_check_undecided() {
 
 #[tokio::test]
 async fn a_drifted_specification_is_reported_and_creations_continue() {
-    for (settings, says) in [
+    for (settings, words) in [
         (auth_spec(|auth| auth["name"] = json!("OAuth2 Refresh Code")), &["OAuth2 Refresh Code"][..]),
         (
             auth_spec(|auth| {
@@ -159,13 +159,13 @@ async fn a_drifted_specification_is_reported_and_creations_continue() {
         let service = TestService::start().await;
         service.set(settings.clone());
         service.create().await.unwrap();
-        assert_eq!(drift_metric(&service).await, "0", "nobody has looked");
+        assert_eq!(drift_metric(&service).await, "0", "not read yet");
 
         let failure = service.send(dry_run()).await.unwrap_err();
         // The drift is not caused by the caller.
         assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_REJECTED"), "{settings}");
-        for says in says {
-            assert!(failure.message.contains(says), "{failure:?}");
+        for word in words {
+            assert!(failure.message.contains(word), "{failure:?}");
         }
         assert_eq!(drift_metric(&service).await, "1");
         service.create().await.unwrap();
@@ -210,8 +210,8 @@ async fn a_parameter_that_may_be_left_out_is_no_drift() {
 async fn the_specification_is_read_once_for_all() {
     let service = TestService::start().await;
     let runs = (0..5).map(|_| service.send(dry_run()));
-    for answer in futures_util::future::join_all(runs).await {
-        answer.unwrap();
+    for response in futures_util::future::join_all(runs).await {
+        response.unwrap();
     }
     // It is the same in every sandbox.
     let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..dry_run() };
@@ -225,8 +225,8 @@ async fn a_request_id_is_not_consumed() {
     let service = TestService::start().await;
     let request_id = Uuid::new_v4().to_string();
     let checked = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..dry_run() };
-    let answer = service.send(checked.clone()).await.unwrap();
-    assert_eq!(answer, CreateHubSpotConnectionResponse::default());
+    let response = service.send(checked.clone()).await.unwrap();
+    assert_eq!(response, CreateHubSpotConnectionResponse::default());
 
     let other = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..request() };
     let created = service.send(other).await.unwrap();

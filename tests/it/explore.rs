@@ -15,12 +15,12 @@ const TEST: &str = "GET /connections/{id}/test";
 const EXPLORE: &str = "GET /connections/{id}/explore";
 const CONTACTS: &str = "Hubspot.Contacts";
 /// Too short to wait for the end of a throttle.
-const HASTE: [(&str, &str); 1] = [("HCS_REQUEST_TIMEOUT", "5s")];
+const SHORT_TIMEOUT: [(&str, &str); 1] = [("HCS_REQUEST_TIMEOUT", "5s")];
 
 async fn tables(service: &TestService, id: &str) -> Result<Vec<proto::HubSpotTable>, Failure> {
     let request = proto::ListHubSpotTablesRequest { id: id.to_owned(), ..Default::default() };
-    let answer = service.client().await.list_hub_spot_tables(request).await;
-    answer.map(|answer| answer.into_inner().tables).map_err(Failure::from)
+    let response = service.client().await.list_hub_spot_tables(request).await;
+    response.map(|response| response.into_inner().tables).map_err(Failure::from)
 }
 
 async fn columns(service: &TestService, id: &str, table: &str) -> Result<Vec<proto::HubSpotColumn>, Failure> {
@@ -29,8 +29,8 @@ async fn columns(service: &TestService, id: &str, table: &str) -> Result<Vec<pro
         table: table.to_owned(),
         ..proto::GetHubSpotTableRequest::default()
     };
-    let answer = service.client().await.get_hub_spot_table(request).await;
-    answer.map(|answer| answer.into_inner().columns).map_err(Failure::from)
+    let response = service.client().await.get_hub_spot_table(request).await;
+    response.map(|response| response.into_inner().columns).map_err(Failure::from)
 }
 
 /// The requests to explore that were received.
@@ -229,7 +229,7 @@ async fn a_failure_of_hubspot_does_not_block_creations() {
 async fn a_throttle_by_hubspot_affects_one_call_and_one_by_adobe_affects_all() {
     for (shape, is_adobes) in [("A", false), ("B", false), ("D", true)] {
         for route in [TEST, EXPLORE] {
-            let service = TestService::with(HASTE).await;
+            let service = TestService::with(SHORT_TIMEOUT).await;
             let id = service.create().await.unwrap().id;
             let throttle = json!({"status": 429, "shape": shape, "headers": {"retry-after": "40"}});
             service.inject(json!([{"route": route, "count": 0, "action": throttle}]));
@@ -249,7 +249,7 @@ async fn a_throttle_by_hubspot_affects_one_call_and_one_by_adobe_affects_all() {
         }
     }
     // A code with another meaning, with the same status from any source.
-    let service = TestService::with(HASTE).await;
+    let service = TestService::with(SHORT_TIMEOUT).await;
     let id = service.create().await.unwrap().id;
     let throttle = json!({"status": 429, "shape": "D", "code": "429001", "headers": {"retry-after": "40"}});
     service.inject(json!([{"route": EXPLORE, "count": 0, "action": throttle}]));

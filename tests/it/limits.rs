@@ -65,11 +65,11 @@ fn stream(number: u32) -> u32 {
 }
 
 /// A call that has started and whose message never arrives.
-fn begun(number: u32) -> Vec<u8> {
+fn unfinished_call(number: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream(number), &call(LIST, &[]))
 }
 
-fn given_up(number: u32) -> Vec<u8> {
+fn cancel(number: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream(number), &[0, 0, 0, 8])
 }
 
@@ -96,7 +96,7 @@ async fn a_flood_of_frames_that_are_no_calls_is_cut() {
 async fn connections_that_cancel_calls_at_once_are_cut() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
-    let both = |number| [begun(number), given_up(number)].concat();
+    let both = |number| [unfinished_call(number), cancel(number)].concat();
     let sent = beside(&service, peer.flood(100, 10_000, both)).await.unwrap();
     assert!(sent <= 1100, "{sent}");
 }
@@ -107,10 +107,10 @@ async fn connections_that_cancel_calls_after_their_start_are_cut() {
     let mut peer = Peer::connect(service.grpc).await;
     let attack = async {
         for number in 0..10_000 {
-            if !peer.send(&begun(number)).await || !peer.is_served().await {
+            if !peer.send(&unfinished_call(number)).await || !peer.is_served().await {
                 return Some(number);
             }
-            peer.send(&given_up(number)).await;
+            peer.send(&cancel(number)).await;
         }
         None
     };
@@ -123,7 +123,7 @@ async fn connections_that_cancel_calls_after_their_start_are_cut() {
 async fn data_without_data_is_cut() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
-    peer.send(&begun(0)).await;
+    peer.send(&unfinished_call(0)).await;
     let sent = beside(&service, peer.flood(10, 10_000, |_| frame(DATA, 0, 1, &[]))).await.unwrap();
     assert!(sent <= 1000, "{sent}");
 }
@@ -164,8 +164,8 @@ async fn a_call_with_too_large_metadata_is_refused_and_far_too_large_ones_are_cu
         // The service refuses a block a little beyond its limit; HTTP/2 refuses the rest.
         for (number, kib, is_call) in [(0, 15, true), (1, 17, true), (2, 60, true), (3, 65, false)] {
             assert!(peer.send(&with_headers(number, kib)).await);
-            let answer = end_of(&mut peer, stream(number)).await;
-            assert_eq!(answer.payload[0] == STATUS_200, is_call, "{kib} {answer:?}");
+            let response = end_of(&mut peer, stream(number)).await;
+            assert_eq!(response.payload[0] == STATUS_200, is_call, "{kib} {response:?}");
         }
         peer.send(&with_headers(4, 1024)).await;
         assert!(!peer.is_served().await);
@@ -184,7 +184,7 @@ async fn more_calls_at_once_than_one_client_may_have_are_refused_and_the_others_
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     beside(&service, async {
-        let calls: Vec<u8> = (0..300).flat_map(begun).collect();
+        let calls: Vec<u8> = (0..300).flat_map(unfinished_call).collect();
         assert!(peer.send(&calls).await);
         // A ping can be acknowledged before earlier frames are handled.
         while peer.received.len() < 300 - 256 {
@@ -198,7 +198,8 @@ async fn more_calls_at_once_than_one_client_may_have_are_refused_and_the_others_
     assert!(refused.iter().all(|refusal| refusal.payload == REFUSED_STREAM && refusal.stream > 2 * 256));
 
     // A client that continues like this is cut.
-    let sent = beside(&service, peer.flood(100, 10_000, |number| begun(number + 300))).await.unwrap();
+    let sent =
+        beside(&service, peer.flood(100, 10_000, |number| unfinished_call(number + 300))).await.unwrap();
     assert!(sent <= 1100, "{sent}");
 }
 
@@ -211,7 +212,7 @@ async fn a_message_that_is_too_large_is_refused_before_it_is_read() {
     // The length alone is sufficient.
     let mut peer = Peer::connect(service.grpc).await;
     beside(&service, async {
-        peer.send(&[begun(0), frame(DATA, 0, 1, &[0, 0xff, 0xff, 0xff, 0xff])].concat()).await;
+        peer.send(&[unfinished_call(0), frame(DATA, 0, 1, &[0, 0xff, 0xff, 0xff, 0xff])].concat()).await;
         end_of(&mut peer, 1).await;
     })
     .await;
@@ -237,7 +238,7 @@ async fn a_message_that_does_not_come_costs_its_deadline_and_no_more() {
         // One has its own deadline; the other one sends a part of its message.
         peer.send(&frame(HEADERS, END_HEADERS, 1, &call(LIST, &[("grpc-timeout", "100m")]))).await;
         end_of(&mut peer, 1).await;
-        peer.send(&[begun(1), frame(DATA, 0, 3, &framed(&[0; 100])[..20])].concat()).await;
+        peer.send(&[unfinished_call(1), frame(DATA, 0, 3, &framed(&[0; 100])[..20])].concat()).await;
         end_of(&mut peer, 3).await;
     })
     .await;

@@ -10,14 +10,14 @@
 
 mod callers;
 mod campaign;
-mod dice;
 mod faults;
-mod holes;
 mod interleaving;
 mod ledger;
 mod listing;
 mod port;
+mod random;
 mod records;
+mod regressions;
 mod replica;
 mod setting;
 mod waiting;

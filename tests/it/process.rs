@@ -49,8 +49,8 @@ async fn slow_creation(
 async fn a_service_serves_and_exits_with_0_on_either_signal() {
     for signal in [Signal::TERM, Signal::INT] {
         let (emulator, service) = start(&[]).await;
-        let answer = service.client().await.create_hub_spot_connection(request()).await.unwrap();
-        assert_eq!(answer.into_inner().id, emulator.connections()[0].id);
+        let response = service.client().await.create_hub_spot_connection(request()).await.unwrap();
+        assert_eq!(response.into_inner().id, emulator.connections()[0].id);
         service.process.signal(signal);
         let (status, output) = service.process.wait().await;
         assert_eq!(status.code(), Some(0), "{output:?}");

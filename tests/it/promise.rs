@@ -39,7 +39,7 @@ fn record(request: &CreateHubSpotConnectionRequest) -> String {
 }
 
 /// Retries a request until its outcome is known.
-async fn insist(
+async fn retry_until_known(
     service: &TestService,
     request: &CreateHubSpotConnectionRequest,
 ) -> Result<CreateHubSpotConnectionResponse, Failure> {
@@ -161,11 +161,11 @@ async fn concurrent_calls_with_one_request_id_create_one_connection() {
     service.inject(json!([{"route": CREATE, "action": {"delay": "500ms"}}]));
     let request = with_id();
     let calls = (0..10).map(|_| service.send(request.clone()));
-    let answers = futures_util::future::join_all(calls).await;
+    let responses = futures_util::future::join_all(calls).await;
     let ids: std::collections::BTreeSet<_> =
-        answers.iter().map(|answer| &answer.as_ref().unwrap().id).collect();
+        responses.iter().map(|response| &response.as_ref().unwrap().id).collect();
     assert_eq!(ids.len(), 1);
-    assert_eq!(answers.iter().filter(|answer| !answer.as_ref().unwrap().replayed).count(), 1);
+    assert_eq!(responses.iter().filter(|response| !response.as_ref().unwrap().replayed).count(), 1);
     assert_eq!(service.requests_to("POST", "/connections"), 1);
 }
 

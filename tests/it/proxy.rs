@@ -138,14 +138,14 @@ fn plain_http_is_allowed_only_for_the_host_of_its_setting() {
 #[tokio::test]
 async fn proxy_variables_of_other_programs_are_ignored() {
     let emulator = start_emulator(emulator::Options::default()).await;
-    let (nobody, _socket) = unused_port();
-    let elsewhere = format!("http://{nobody}");
+    let (closed, _socket) = unused_port();
+    let elsewhere = format!("http://{closed}");
     let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
         .map(|name| (name, &*elsewhere));
     let service = ServiceProcess::start(&emulator, &proxies).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap();
 
-    let proxy = Proxy::start(emulator.addr(), nobody).await;
+    let proxy = Proxy::start(emulator.addr(), closed).await;
     let exempt = [
         ("NO_PROXY", "*"),
         ("no_proxy", "*"),
@@ -159,7 +159,7 @@ async fn proxy_variables_of_other_programs_are_ignored() {
     assert_eq!(proxy.asked_for(), hosts(["flow.example.com", "ims.example.com"]));
 
     // For everything but the proxy, loopback is this machine.
-    let proxy = Proxy::start(emulator.addr(), nobody).await;
+    let proxy = Proxy::start(emulator.addr(), closed).await;
     let service = ServiceProcess::start(&emulator, &[("HCS_UPSTREAM_PROXY", &*proxy.url)]).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap();
     assert_eq!(proxy.asked_for(), hosts([]));

@@ -1,7 +1,7 @@
 //! The origin of an error reply, and its scope: Adobe's verdict on this service, a connector's error
 //! about one connection, or the reply of an intermediary in Adobe's place.
 
-mod anybody;
+mod intermediary;
 mod own_request;
 mod source;
 

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use self::{
     balancer::Balancer,
     load::{Call, Calls, Load, Worker},
-    replica::{Ports, answered, end, tell},
+    replica::{Ports, completed, end, stop},
 };
 use crate::{
     chaos::redis::SharedRedis,
@@ -114,17 +114,17 @@ impl Rollout {
         let slow = tokio::spawn(async move { client.create_hub_spot_connection(slow).await });
         until("the creation", || self.emulator.connections().iter().any(|entry| entry.name == name)).await;
 
-        let told = tell(&stopping.process);
+        let stopped_at = stop(&stopping.process);
         stopping.process.prints_text("finishing the calls under way").await;
         self.outlasted += usize::from(!slow.is_finished());
         creations_take(&self.emulator, CREATION);
         let replaced = self.replicas.remove(index);
-        self.ended.push(end(replaced.process, told).await);
+        self.ended.push(end(replaced.process, stopped_at).await);
         slow.await.unwrap().unwrap();
 
         let replica = ports.start(&self.emulator, &self.redis, self.settings).await;
         self.balancer.until_in_rotation(ports.grpc).await;
-        replica.process.prints("calls", |output| (answered(output).len() >= 10).then_some(())).await;
+        replica.process.prints("calls", |output| (completed(output).len() >= 10).then_some(())).await;
         self.replicas.insert(index, replica);
     }
 
@@ -144,25 +144,25 @@ impl Rollout {
         let calls = self.load.stop().await;
         let mut outputs = self.ended;
         for replica in self.replicas {
-            let told = tell(&replica.process);
-            outputs.push(end(replica.process, told).await);
+            let stopped_at = stop(&replica.process);
+            outputs.push(end(replica.process, stopped_at).await);
         }
-        let answered: Vec<_> = outputs.iter().map(answered).collect();
+        let completed: Vec<_> = outputs.iter().map(completed).collect();
         print(&format!(
-            "{what}: {} calls in {:.1} s, the longest {}; {} processes answered {:?}, {:?}",
+            "{what}: {} calls in {:.1} s, the longest {}; {} processes completed {:?}, {:?}",
             calls.len(),
             started.elapsed().as_secs_f64(),
             longest(&calls),
-            answered.len(),
-            answered.iter().map(Vec::len).collect::<Vec<_>>(),
-            counted(answered.iter().flatten()),
+            completed.len(),
+            completed.iter().map(Vec::len).collect::<Vec<_>>(),
+            counted(completed.iter().flatten()),
         ));
         let failed: Vec<_> = calls.iter().filter(|call| call.code != "OK").collect();
         assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), calls.len());
-        assert!(answered.iter().all(|codes| !codes.is_empty()));
+        assert!(completed.iter().all(|codes| !codes.is_empty()));
         // No caller had to retry: nothing was refused, and nothing was cut off.
         let direct = self.emulator.connections().iter().filter(|entry| is_direct(entry)).count();
-        let codes = counted(answered.iter().flatten());
+        let codes = counted(completed.iter().flatten());
         assert_eq!(codes, BTreeMap::from([("OK", calls.len() + direct)]));
 
         let creates: Vec<_> = calls.iter().filter(|call| !call.name.is_empty()).collect();

@@ -22,7 +22,7 @@ use crate::{
 /// Continuous calls, each on a new connection if `client` returns one.
 pub(crate) struct Load {
     ended: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
+    completed: Arc<AtomicUsize>,
     callers: Vec<JoinHandle<()>>,
 }
 
@@ -32,26 +32,26 @@ impl Load {
         F: Fn() -> C + Clone + Send + 'static,
         C: Future<Output = ()> + Send,
     {
-        let (ended, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (ended, completed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let callers = (0..4).map(|_| {
-            let (ended, answered, call) = (Arc::clone(&ended), Arc::clone(&answered), call.clone());
+            let (ended, completed, call) = (Arc::clone(&ended), Arc::clone(&completed), call.clone());
             tokio::spawn(async move {
                 while !ended.load(Ordering::Relaxed) {
                     call().await;
-                    answered.fetch_add(1, Ordering::Relaxed);
+                    completed.fetch_add(1, Ordering::Relaxed);
                 }
             })
         });
         let callers = callers.collect();
-        Self { ended, answered, callers }
+        Self { ended, completed, callers }
     }
 
     /// Waits until some more calls have succeeded.
     pub(crate) async fn goes_on(&self) {
-        let enough = self.answered.load(Ordering::Relaxed) + 20;
+        let enough = self.completed.load(Ordering::Relaxed) + 20;
         let goes_on = || {
             assert!(self.callers.iter().all(|caller| !caller.is_finished()), "a call failed");
-            self.answered.load(Ordering::Relaxed) >= enough
+            self.completed.load(Ordering::Relaxed) >= enough
         };
         until("calls under load", goes_on).await;
     }

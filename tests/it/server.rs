@@ -24,8 +24,8 @@ use crate::support::{Failure, TestService, request};
 pub(crate) async fn health(address: SocketAddr, name: &str) -> Result<String, Code> {
     let mut client = HealthClient::new(channel(address).await);
     let request = HealthCheckRequest { service: name.to_owned() };
-    let answer = client.check(request).await.map_err(|status| status.code())?;
-    Ok(answer.into_inner().status().as_str_name().to_owned())
+    let response = client.check(request).await.map_err(|status| status.code())?;
+    Ok(response.into_inner().status().as_str_name().to_owned())
 }
 
 async fn channel(address: SocketAddr) -> Channel {
@@ -166,14 +166,14 @@ async fn health_and_reflection_take_no_larger_messages_than_the_service() {
     };
     let mut client = ServerReflectionClient::new(channel);
     let requests = tokio_stream([ask("x".repeat(65_536))]).chain(stream::pending());
-    let mut answers = client.server_reflection_info(requests).await.unwrap().into_inner();
-    let failure = Failure::from(answers.message().await.unwrap_err());
+    let mut responses = client.server_reflection_info(requests).await.unwrap().into_inner();
+    let failure = Failure::from(responses.message().await.unwrap_err());
     assert_eq!(failure.row(), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
-    let mut answers =
+    let mut responses =
         client.server_reflection_info(tokio_stream([ask("x".repeat(65_000))])).await.unwrap().into_inner();
     // A response does not repeat an invalid host.
-    let answer = answers.message().await.unwrap().unwrap();
-    assert!(answer.valid_host.len() < 253 && answer.original_request.unwrap().host.len() < 253);
+    let response = responses.message().await.unwrap().unwrap();
+    assert!(response.valid_host.len() < 253 && response.original_request.unwrap().host.len() < 253);
 }
 
 #[tokio::test]
@@ -208,15 +208,15 @@ async fn reflection_serves_the_service_with_its_options_and_comments() {
         MessageRequest::FileContainingSymbol("hubspot_connection.v1.ErrorReason".to_owned()),
     ]
     .map(ask);
-    let mut answers = client.server_reflection_info(tokio_stream(requests)).await.unwrap().into_inner();
+    let mut responses = client.server_reflection_info(tokio_stream(requests)).await.unwrap().into_inner();
 
-    let MessageResponse::ListServicesResponse(list) = next(&mut answers).await else { panic!() };
+    let MessageResponse::ListServicesResponse(list) = next(&mut responses).await else { panic!() };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     assert!(names.iter().any(|name| name == SERVICE_NAME), "{names:?}");
     assert!(names.iter().any(|name| name == "grpc.health.v1.Health"), "{names:?}");
 
-    let MessageResponse::FileDescriptorResponse(messages) = next(&mut answers).await else { panic!() };
-    let MessageResponse::FileDescriptorResponse(timestamp) = next(&mut answers).await else { panic!() };
+    let MessageResponse::FileDescriptorResponse(messages) = next(&mut responses).await else { panic!() };
+    let MessageResponse::FileDescriptorResponse(timestamp) = next(&mut responses).await else { panic!() };
     let mut pool = DescriptorPool::new();
     pool.decode_file_descriptor_proto(&*timestamp.file_descriptor_proto[0]).unwrap();
     pool.decode_file_descriptor_proto(&*messages.file_descriptor_proto[0]).unwrap();
@@ -232,14 +232,14 @@ async fn reflection_serves_the_service_with_its_options_and_comments() {
     let comments: Vec<_> = source.location.iter().filter_map(|l| l.leading_comments.as_deref()).collect();
     assert!(comments.iter().any(|comment| comment.contains("Required. The client secret")));
 
-    let MessageResponse::FileDescriptorResponse(_) = next(&mut answers).await else { panic!() };
-    let MessageResponse::FileDescriptorResponse(_) = next(&mut answers).await else { panic!() };
+    let MessageResponse::FileDescriptorResponse(_) = next(&mut responses).await else { panic!() };
+    let MessageResponse::FileDescriptorResponse(_) = next(&mut responses).await else { panic!() };
 }
 
 async fn next(
-    answers: &mut tonic::Streaming<tonic_reflection::pb::v1::ServerReflectionResponse>,
+    responses: &mut tonic::Streaming<tonic_reflection::pb::v1::ServerReflectionResponse>,
 ) -> MessageResponse {
-    answers.message().await.unwrap().unwrap().message_response.unwrap()
+    responses.message().await.unwrap().unwrap().message_response.unwrap()
 }
 
 fn tokio_stream<T: Send + 'static, const N: usize>(
@@ -291,23 +291,24 @@ async fn an_unknown_symbol_is_an_error_response_and_the_reflection_stream_contin
         message_request: message_request.clone(),
     });
     let mut client = ServerReflectionClient::new(channel.clone());
-    let mut answers = client.server_reflection_info(tokio_stream(asked.clone())).await.unwrap().into_inner();
+    let mut responses =
+        client.server_reflection_info(tokio_stream(asked.clone())).await.unwrap().into_inner();
     for (asked, (_, expected)) in asked.iter().zip(&requests) {
-        let answer = answers.message().await.unwrap().unwrap();
-        assert_eq!((&*answer.valid_host, answer.original_request.as_ref()), ("h", Some(asked)));
-        assert_eq!(outcome(answer.message_response.unwrap()), *expected, "{asked:?}");
+        let response = responses.message().await.unwrap().unwrap();
+        assert_eq!((&*response.valid_host, response.original_request.as_ref()), ("h", Some(asked)));
+        assert_eq!(outcome(response.message_response.unwrap()), *expected, "{asked:?}");
     }
-    assert_eq!(answers.message().await.unwrap(), None);
+    assert_eq!(responses.message().await.unwrap(), None);
 
     // The older version has the same messages.
     let asked = asked.map(|asked| v1alpha::ServerReflectionRequest::decode(&*asked.encode_to_vec()).unwrap());
     let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
-    let mut answers = client.server_reflection_info(tokio_stream(asked)).await.unwrap().into_inner();
+    let mut responses = client.server_reflection_info(tokio_stream(asked)).await.unwrap().into_inner();
     for (_, expected) in &requests {
-        let answer = answers.message().await.unwrap().unwrap();
-        let answer =
-            tonic_reflection::pb::v1::ServerReflectionResponse::decode(&*answer.encode_to_vec()).unwrap();
-        assert_eq!(outcome(answer.message_response.unwrap()), *expected);
+        let response = responses.message().await.unwrap().unwrap();
+        let response =
+            tonic_reflection::pb::v1::ServerReflectionResponse::decode(&*response.encode_to_vec()).unwrap();
+        assert_eq!(outcome(response.message_response.unwrap()), *expected);
     }
 }
 
@@ -325,8 +326,8 @@ async fn the_older_reflection_service_works_too_and_both_can_be_disabled() {
     };
     let service = TestService::start().await;
     let mut client = ServerReflectionClient::new(channel(service.grpc).await);
-    let mut answers = client.server_reflection_info(ask()).await.unwrap().into_inner();
-    assert!(answers.message().await.unwrap().is_some());
+    let mut responses = client.server_reflection_info(ask()).await.unwrap().into_inner();
+    assert!(responses.message().await.unwrap().is_some());
 
     let service = TestService::with([("HCS_REFLECTION", "false")]).await;
     let mut client = ServerReflectionClient::new(channel(service.grpc).await);

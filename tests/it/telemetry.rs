@@ -75,7 +75,7 @@ async fn a_collector_receives_the_spans_of_a_creation_below_that_of_its_caller()
     let refused = json!([{"route": CREATE, "action": {"status": 401, "shape": "D"}}]);
     let (emulator, collector, service) = exporting(refused, &[]).await;
     health(service.grpc, "").await.unwrap();
-    let answer = service.client().await.create_hub_spot_connection(traced()).await.unwrap().into_inner();
+    let response = service.client().await.create_hub_spot_connection(traced()).await.unwrap().into_inner();
 
     let server = collector.span(METHOD).await;
     assert_eq!((&*server.trace, &*server.parent), (CALLERS_TRACE, CALLERS_SPAN));
@@ -86,8 +86,8 @@ async fn a_collector_receives_the_spans_of_a_creation_below_that_of_its_caller()
             ("rpc.system.name", "grpc"),
             ("rpc.method", METHOD),
             ("rpc.response.status_code", "OK"),
-            ("hubspot_connection.request_id", &answer.request_id),
-            ("hubspot_connection.connection_id", &answer.id),
+            ("hubspot_connection.request_id", &response.request_id),
+            ("hubspot_connection.connection_id", &response.id),
         ],
     );
 

@@ -58,8 +58,8 @@ async fn either_version_of_tls_is_spoken() {
     let tls = WithTls::start().await;
     for version in [&TLS12, &TLS13] {
         let client = TlsClient::speaking(&[version], &["h2"], &tls.authority, None);
-        let answer = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
-        assert!(!answer.unwrap().into_inner().id.is_empty(), "{version:?}");
+        let response = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
+        assert!(!response.unwrap().into_inner().id.is_empty(), "{version:?}");
         let stream = client.hears(tls.service.grpc).await.unwrap();
         let (_, session) = stream.get_ref();
         assert_eq!(session.protocol_version(), Some(version.version));
@@ -154,8 +154,8 @@ async fn stalled_handshakes_do_not_block_other_clients() {
         stalled.push(stream);
     }
     let client = TlsClient::new(&tls.authority, None);
-    let answer = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
-    answer.unwrap();
+    let response = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
+    response.unwrap();
     // The stalled connections are still open.
     for stream in &stalled {
         let mut byte = [0];

@@ -180,14 +180,14 @@ async fn a_connection_that_is_in_use_already_is_not_deleted_again() {
     let service = TestService::with(SETTLES_FAST).await;
     service.set(json!({"initial_state": "initializing", "test_result": false}));
     let request = with_id(Verification::Require);
-    let (answer, id) = tokio::join!(service.send(request.clone()), async {
+    let (response, id) = tokio::join!(service.send(request.clone()), async {
         let id = created(&service).await;
         let flow = "84224def-1e2a-4d95-9ea2-132d697ed2aa";
         service.set(json!({"test_result": false, "flows": {id.as_str(): [flow]}}));
         assert!(service.emulator.set_state(&id, "enabled"));
         id
     });
-    assert_verification_failed(&answer.unwrap_err(), &id);
+    assert_verification_failed(&response.unwrap_err(), &id);
 
     // An operator who deletes it has completed the task.
     service.emulator.reset();
@@ -297,13 +297,13 @@ async fn a_connection_is_waited_for_until_it_is_established() {
     for verification in [Verification::Report, Verification::Require] {
         let service = TestService::start().await;
         service.set(json!({"initial_state": "initializing"}));
-        let (answer, ()) = tokio::join!(service.send(verified(verification)), async {
+        let (response, ()) = tokio::join!(service.send(verified(verification)), async {
             let id = created(&service).await;
             let path = format!("/connections/{id}");
             until("a look at it", || service.requests_to("GET", &path) > 0).await;
             assert!(service.emulator.set_state(&id, "enabled"));
         });
-        assert_eq!(states(&answer.unwrap().test.unwrap()), ALL_PASSED);
+        assert_eq!(states(&response.unwrap().test.unwrap()), ALL_PASSED);
     }
 }
 
@@ -384,16 +384,17 @@ async fn concurrent_calls_with_one_request_id_get_one_verdict() {
         service.inject(json!([{"route": TEST, "action": {"delay": "500ms"}}]));
         let request = with_id(Verification::Require);
         let calls = (0..5).map(|_| service.send(request.clone()));
-        let answers = futures_util::future::join_all(calls).await;
-        let replayed = answers.iter().filter(|answer| answer.as_ref().is_ok_and(|a| a.replayed)).count();
+        let responses = futures_util::future::join_all(calls).await;
+        let replayed =
+            responses.iter().filter(|response| response.as_ref().is_ok_and(|a| a.replayed)).count();
         assert_eq!(replayed, if test_result { 4 } else { 0 });
-        for answer in &answers {
-            match answer {
+        for response in &responses {
+            match response {
                 Ok(created) => assert_eq!(states(created.test.as_ref().unwrap()), ALL_PASSED),
                 Err(failure) => assert_verification_failed(failure, ""),
             }
         }
-        assert!(answers.iter().all(|answer| answer.is_ok() == test_result));
+        assert!(responses.iter().all(|response| response.is_ok() == test_result));
         assert_eq!((posts(&service), service.requests_to("GET", "/test")), (1, 1));
         assert_eq!(service.emulator.connections().len(), usize::from(test_result));
     }

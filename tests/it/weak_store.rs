@@ -164,12 +164,12 @@ async fn the_log_has_a_warning_for_each_weakness_and_a_line_when_it_is_gone() {
 
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
-    let said = |level: &str, weakness: &str| {
+    let count = |level: &str, weakness: &str| {
         let is_it = |line: &&serde_json::Value| line["level"] == level && line["weakness"] == weakness;
         lines.iter().filter(is_it).count()
     };
-    assert_eq!((said("WARN", "is_replica"), said("INFO", "is_replica")), (1, 1), "{output:?}");
-    assert_eq!((said("WARN", "not_persistent"), said("INFO", "not_persistent")), (1, 0), "{output:?}");
+    assert_eq!((count("WARN", "is_replica"), count("INFO", "is_replica")), (1, 1), "{output:?}");
+    assert_eq!((count("WARN", "not_persistent"), count("INFO", "not_persistent")), (1, 0), "{output:?}");
     let down = "the idempotency store is down";
     let down = lines.iter().find(|line| line.to_string().contains(down)).unwrap().to_string();
     assert!(down.contains("HCS_REDIS_URL names a read-only replica (role:slave)"), "{down}");

@@ -30,8 +30,8 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     create(&many, first).await;
     let before = many.process.rss_kib();
     // The ids that are created during the measurement are remembered as well.
-    let room = (rate * SECONDS * (ROUNDS + 1) as f64) as usize;
-    let created = bench.arguments.count((MANY - FEW).saturating_sub(room), 100);
+    let margin = (rate * SECONDS * (ROUNDS + 1) as f64) as usize;
+    let created = bench.arguments.count((MANY - FEW).saturating_sub(margin), 100);
     create(&many, created).await;
     let bytes = (many.process.rss_kib() - before) * 1024.0 / created as f64;
     report.figure("request ids remembered", Spread::of([(created + first) as f64]));

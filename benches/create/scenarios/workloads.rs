@@ -7,7 +7,7 @@ use crate::{
     calls::Workload,
     contender::{Contender, Server, Setup, assert_all_good},
     direct,
-    drive::{self, Answer},
+    drive::{self, CallResult},
     report::{Limit, Spread, ratio},
     scenarios::peak,
     upstream::Upstream,
@@ -32,8 +32,8 @@ impl Figures {
         let used = server.process.cpu() - before;
         assert_all_good(&run);
         self.cpu_us.push(used.as_secs_f64() * 1e6 / run.calls() as f64);
-        self.p50_us.push(run.latency(Answer::Ok, 0.5));
-        self.p99_us.push(run.latency(Answer::Ok, 0.99));
+        self.p50_us.push(run.latency(CallResult::Ok, 0.5));
+        self.p99_us.push(run.latency(CallResult::Ok, 0.99));
         run.calls()
     }
 

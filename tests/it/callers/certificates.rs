@@ -119,8 +119,8 @@ async fn without_a_list_every_certificate_may_do_everything() {
     for names in [&["crm.example.com"][..], &["spiffe://prod/crm"], &[]] {
         let mut client = tls.caller(names).client(tls.service.grpc);
         let id = create(&mut client, None).await.unwrap();
-        for (method, answer) in write_all(&mut client, None, &id).await {
-            answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
+        for (method, response) in write_all(&mut client, None, &id).await {
+            response.unwrap_or_else(|status| panic!("{method}: {status:?}"));
         }
     }
 }
@@ -192,8 +192,8 @@ async fn a_caller_that_may_read_does_not_write() {
     let mut reader = tls.caller(&["reader"]).client(tls.service.grpc);
     list(&mut reader, None).await.unwrap();
     let sent = tls.service.sent();
-    for (method, answer) in write_all(&mut reader, None, &id).await {
-        let refused = Failure::from(answer.unwrap_err());
+    for (method, response) in write_all(&mut reader, None, &id).await {
+        let refused = Failure::from(response.unwrap_err());
         assert_eq!(refused.row(), NOT_ALLOWED, "{method}");
         assert!(refused.forbids_retry && refused.message.contains("cert:reader may read"), "{refused:?}");
     }
@@ -214,11 +214,11 @@ async fn health_is_open_to_every_certificate_and_reflection_is_not() {
             host: String::new(),
             message_request: Some(MessageRequest::ListServices(String::new())),
         };
-        let answer = ServerReflectionClient::new(channel)
+        let response = ServerReflectionClient::new(channel)
             .server_reflection_info(futures_util::stream::iter([request]))
             .await;
         assert_eq!(
-            answer.map_err(|status| Failure::from(status).row().0).err(),
+            response.map_err(|status| Failure::from(status).row().0).err(),
             (!allowed).then_some(NOT_ALLOWED.0)
         );
     }

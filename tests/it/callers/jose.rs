@@ -44,7 +44,7 @@ impl Signed {
         let mut client = self.service.client().await;
         let refused =
             self.service.assert_refuses(UNAUTHENTICATED, reason, list(&mut client, Some(token))).await;
-        assert!(refused.contains(words), "{refused:?} does not say {words:?}");
+        assert!(refused.contains(words), "{refused:?} does not contain {words:?}");
     }
 
     fn with_header(&self, member: &str, value: Value) -> String {

@@ -27,9 +27,9 @@ async fn start(url: &str) -> TestService {
 }
 
 /// Calls until a call succeeds.
-async fn until_answered(client: &mut HubSpotConnectionServiceClient<Channel>, token: &str) {
+async fn until_accepted(client: &mut HubSpotConnectionServiceClient<Channel>, token: &str) {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
-    in_time("an answer", async {
+    in_time("a successful call", async {
         while list(client, Some(token)).await.is_err() {
             ticks.tick().await;
         }
@@ -128,7 +128,7 @@ async fn a_service_that_starts_before_the_endpoint_refuses_every_caller_until_th
     let token = key.sign(&claims(READER));
     service.assert_cannot_check(list(&mut client, Some(&token))).await;
     let _keys = KeyEndpoint::start(socket.listen(16).unwrap(), &[&key]);
-    until_answered(&mut client, &token).await;
+    until_accepted(&mut client, &token).await;
 }
 
 /// So that the first call after an outage need not wait.

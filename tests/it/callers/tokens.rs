@@ -81,8 +81,8 @@ async fn tokens_of_either_key_name_the_caller() {
     for key in [&jwt.rsa, &jwt.ec] {
         let writer = key.sign(&claims(WRITER));
         let id = create(&mut client, Some(&writer)).await.unwrap();
-        for (method, answer) in write_all(&mut client, Some(&writer), &id).await {
-            answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
+        for (method, response) in write_all(&mut client, Some(&writer), &id).await {
+            response.unwrap_or_else(|status| panic!("{method}: {status:?}"));
         }
     }
 }
@@ -96,8 +96,8 @@ async fn a_subject_that_may_read_does_not_write_and_another_may_nothing() {
     let reader = jwt.ec.sign(&claims(READER));
     list(&mut client, Some(&reader)).await.unwrap();
     let sent = jwt.service.sent();
-    for (method, answer) in write_all(&mut client, Some(&reader), &id).await {
-        assert_eq!(Failure::from(answer.unwrap_err()).row(), NOT_ALLOWED, "{method}");
+    for (method, response) in write_all(&mut client, Some(&reader), &id).await {
+        assert_eq!(Failure::from(response.unwrap_err()).row(), NOT_ALLOWED, "{method}");
     }
     assert_eq!(jwt.service.sent(), sent);
     until_counted(jwt.service.admin, &super::refused("read_only"), 3).await;
@@ -192,16 +192,16 @@ async fn a_call_with_two_tokens_is_refused() {
         .header(header.0, header.1)
         .header(header.0, header.1)
         .body(body.clone());
-    let answer = twice.send().await.unwrap();
-    let failure = Failure::from(tonic::Status::from_header_map(answer.headers()).unwrap());
+    let response = twice.send().await.unwrap();
+    let failure = Failure::from(tonic::Status::from_header_map(response.headers()).unwrap());
     assert_eq!(failure.row(), UNAUTHENTICATED);
     until_counted(jwt.service.admin, &super::refused("no_token"), 1).await;
     assert!(jwt.service.emulator.connections().is_empty());
     // Any spelling of the scheme is accepted, but only once.
     let lower = bearer.replacen("Bearer", "bearer", 1);
-    let answer = post(jwt.service.grpc, &[("authorization", &lower)], body).await;
+    let response = post(jwt.service.grpc, &[("authorization", &lower)], body).await;
     assert!(
-        tonic::Status::from_header_map(answer.headers())
+        tonic::Status::from_header_map(response.headers())
             .is_none_or(|status| status.code() == tonic::Code::Ok)
     );
     assert_eq!(jwt.service.emulator.connections().len(), 1);

@@ -4,7 +4,7 @@ use hubspot_connection_service::proto::ListHubSpotConnectionsRequest;
 use serde_json::json;
 use tonic::Status;
 
-use super::{FORMATS, knowing_emulator, loud, search::Search};
+use super::{FORMATS, search::Search, start_canary_emulator, verbose};
 use crate::{
     support::{
         Mount, ServiceProcess,
@@ -19,7 +19,7 @@ use crate::{
 #[tokio::test]
 async fn neither_the_tokens_of_callers_nor_the_tls_key_leak() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
+        let emulator = start_canary_emulator().await;
         let (servers, callers) = (Authority::new("servers"), Authority::new("callers"));
         let (server, next) = (servers.server(1), servers.server(2));
         let mount = Mount::new(&files(&server, &callers.pem));
@@ -34,7 +34,7 @@ async fn neither_the_tokens_of_callers_nor_the_tls_key_leak() {
             ("HCS_JWT_JWKS_URL", &keys.url),
             ("HCS_CALLERS", "jwt:allowed=write"),
         ];
-        let service = ServiceProcess::start(&emulator, &loud(format, &settings)).await;
+        let service = ServiceProcess::start(&emulator, &verbose(format, &settings)).await;
         let own = callers.client(&["crm"]);
         let mut client = TlsClient::new(&servers, Some(&own)).client(service.grpc);
 
@@ -81,7 +81,7 @@ async fn neither_the_tokens_of_callers_nor_the_tls_key_leak() {
         let secrets = parts.map(str::to_owned).chain(pems).chain(tokens.clone());
         let search = Search::new(secrets);
         for status in &refusals {
-            search.assert_absent("a refusal", format!("{status:?} {}", told(status)).as_bytes());
+            search.assert_absent("a refusal", format!("{status:?} {}", text_of(status)).as_bytes());
         }
         search.assert_absent("/metrics", metrics(service.admin).await.as_bytes());
         drop(client);
@@ -94,6 +94,6 @@ async fn neither_the_tokens_of_callers_nor_the_tls_key_leak() {
     }
 }
 
-fn told(status: &Status) -> String {
+fn text_of(status: &Status) -> String {
     format!("{} {}", status.message(), String::from_utf8_lossy(status.details()))
 }

@@ -45,7 +45,7 @@ pub(super) fn creation() -> CreateHubSpotConnectionRequest {
 pub(super) struct Observed {
     service: ServiceProcess,
     client: HubSpotConnectionServiceClient<Channel>,
-    answers: Vec<(String, Vec<u8>)>,
+    responses: Vec<(String, Vec<u8>)>,
     /// The collector of its spans.
     collector: Option<Collector>,
 }
@@ -56,7 +56,7 @@ impl Observed {
         // A call whose line is below `info`: it shows that the log contains everything. Where IMS rejects
         // the credential, the service is not ready.
         health(service.grpc, "").await.unwrap();
-        Self { service, client, answers: Vec::new(), collector: None }
+        Self { service, client, responses: Vec::new(), collector: None }
     }
 
     /// Also checks the spans, which the service sends to this collector.
@@ -80,17 +80,17 @@ impl Observed {
         request: impl tonic::IntoRequest<CreateHubSpotConnectionRequest>,
     ) -> Result<CreateHubSpotConnectionResponse, Status> {
         let request: Request<_> = request.into_request();
-        let answer = self.client.create_hub_spot_connection(request).await;
-        self.note(what, answer)
+        let response = self.client.create_hub_spot_connection(request).await;
+        self.note(what, response)
     }
 
     /// Records the response to a call.
     pub(super) fn note<T: std::fmt::Debug>(
         &mut self,
         what: &str,
-        answer: Result<tonic::Response<T>, Status>,
+        response: Result<tonic::Response<T>, Status>,
     ) -> Result<T, Status> {
-        let text = match &answer {
+        let text = match &response {
             Ok(response) => [format!("{response:?}").into_bytes(), metadata(response.metadata())].concat(),
             Err(status) => [
                 format!("{status:?} {:?} ", status.get_error_details()).as_bytes(),
@@ -100,8 +100,8 @@ impl Observed {
             ]
             .concat(),
         };
-        self.answers.push((what.to_owned(), text));
-        answer.map(tonic::Response::into_inner)
+        self.responses.push((what.to_owned(), text));
+        response.map(tonic::Response::into_inner)
     }
 
     /// Posts a body that no generated client would send, and records the response.
@@ -114,13 +114,13 @@ impl Observed {
         });
         let mut text = format!("{:?}", response.headers()).into_bytes();
         text.extend(response.bytes().await.unwrap_or_default());
-        self.answers.push((what.to_owned(), text));
+        self.responses.push((what.to_owned(), text));
         code
     }
 
     /// Stops the service, and fails if its output or a response contains any of these secrets.
     pub(super) async fn end_without<S: AsRef<str>>(self, secrets: impl IntoIterator<Item = S>) {
-        let Self { service, client, answers, collector } = self;
+        let Self { service, client, responses, collector } = self;
         drop(client);
         let metrics = reqwest::get(format!("http://{}/metrics", service.admin)).await.unwrap();
         let metrics = metrics.bytes().await.unwrap();
@@ -129,11 +129,11 @@ impl Observed {
         let search = Search::new(secrets.into_iter().map(|secret| secret.as_ref().to_owned()));
         search.assert_absent("the metrics", &metrics);
         if let Some(collector) = collector {
-            assert!(collector.spans().len() > answers.len(), "{:#?}", collector.spans());
+            assert!(collector.spans().len() > responses.len(), "{:#?}", collector.spans());
             search.assert_absent("the spans", &collector.bytes());
         }
-        for (what, text) in answers {
-            search.assert_absent(&format!("the answer to {what}"), &text);
+        for (what, text) in responses {
+            search.assert_absent(&format!("the response to {what}"), &text);
         }
         for line in output.bytes().split(|byte| *byte == b'\n') {
             search.assert_absent("the output", line);

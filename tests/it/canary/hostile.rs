@@ -156,13 +156,13 @@ impl Hostile {
         let script = Arc::new(Mutex::new(Script { ims, ..Script::default() }));
         let listener = listen().await;
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(answer).with_state((Arc::clone(&script), token));
+        let router = Router::new().fallback(respond).with_state((Arc::clone(&script), token));
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { address, script }
     }
 
     /// Sets the response of the Flow Service.
-    pub(super) fn answer_with(&self, status: StatusCode, field: &'static str, repeat: Repeat) {
+    pub(super) fn respond_with(&self, status: StatusCode, field: &'static str, repeat: Repeat) {
         self.script.lock().unwrap().flow = (status, field, repeat);
     }
 
@@ -180,7 +180,7 @@ impl Hostile {
     }
 }
 
-async fn answer(
+async fn respond(
     State((script, token)): State<(Arc<Mutex<Script>>, &'static str)>,
     request: Request,
 ) -> Response {

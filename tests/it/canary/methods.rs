@@ -9,9 +9,9 @@ use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
 use super::{
-    FORMATS, HASTE, assert_sent,
+    FORMATS, SHORT_TIMEOUT, assert_sent,
     evidence::{ADOBE_SECRET, CREDENTIALS, OTHER_CREDENTIALS, Observed, creation, credentials},
-    inject, knowing_emulator, loud, malformed, tokens,
+    inject, malformed, start_canary_emulator, tokens, verbose,
 };
 use crate::support::ServiceProcess;
 
@@ -23,8 +23,8 @@ fn shown(connection: &mut proto::HubSpotConnection) {
 }
 
 /// The code of a result.
-fn code<T>(answer: &Result<T, Status>) -> Code {
-    answer.as_ref().map_or_else(Status::code, |_| Code::Ok)
+fn code<T>(response: &Result<T, Status>) -> Code {
+    response.as_ref().map_or_else(Status::code, |_| Code::Ok)
 }
 
 /// A client that calls every method and records the responses.
@@ -36,30 +36,30 @@ struct Caller {
 impl Caller {
     /// A client of a new service.
     async fn start(emulator: &Emulator, format: &str, settings: &[(&str, &str)]) -> Self {
-        let service = ServiceProcess::start(emulator, &loud(format, settings)).await;
+        let service = ServiceProcess::start(emulator, &verbose(format, settings)).await;
         Self { observed: Observed::new(service).await, what: String::new() }
     }
 
-    fn note<T: std::fmt::Debug>(&mut self, method: &str, answer: Result<Response<T>, Status>) -> Code {
+    fn note<T: std::fmt::Debug>(&mut self, method: &str, response: Result<Response<T>, Status>) -> Code {
         let what = format!("{method} with {}", self.what);
-        code(&self.observed.note(&what, answer))
+        code(&self.observed.note(&what, response))
     }
 
     async fn get(&mut self, id: &str) -> Code {
         let request = proto::GetHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: String::new() };
-        let mut answer = self.observed.client().get_hub_spot_connection(request).await;
-        if let Ok(answer) = &mut answer {
-            answer.get_mut().connection.iter_mut().for_each(shown);
+        let mut response = self.observed.client().get_hub_spot_connection(request).await;
+        if let Ok(response) = &mut response {
+            response.get_mut().connection.iter_mut().for_each(shown);
         }
-        self.note("get", answer)
+        self.note("get", response)
     }
 
     async fn list(&mut self, request: proto::ListHubSpotConnectionsRequest) -> Code {
-        let mut answer = self.observed.client().list_hub_spot_connections(request).await;
-        if let Ok(answer) = &mut answer {
-            answer.get_mut().connections.iter_mut().for_each(shown);
+        let mut response = self.observed.client().list_hub_spot_connections(request).await;
+        if let Ok(response) = &mut response {
+            response.get_mut().connections.iter_mut().for_each(shown);
         }
-        self.note("list", answer)
+        self.note("list", response)
     }
 
     async fn list_all(&mut self) -> Code {
@@ -67,26 +67,26 @@ impl Caller {
     }
 
     async fn update(&mut self, request: proto::UpdateHubSpotConnectionRequest) -> Code {
-        let answer = self.observed.client().update_hub_spot_connection(request).await;
-        self.note("update", answer)
+        let response = self.observed.client().update_hub_spot_connection(request).await;
+        self.note("update", response)
     }
 
     async fn delete(&mut self, id: &str) -> Code {
         let request = proto::DeleteHubSpotConnectionRequest { id: id.to_owned(), ..Default::default() };
-        let answer = self.observed.client().delete_hub_spot_connection(request).await;
-        self.note("delete", answer)
+        let response = self.observed.client().delete_hub_spot_connection(request).await;
+        self.note("delete", response)
     }
 
     async fn test(&mut self, id: &str) -> Code {
         let request = proto::TestHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: String::new() };
-        let answer = self.observed.client().test_hub_spot_connection(request).await;
-        self.note("test", answer)
+        let response = self.observed.client().test_hub_spot_connection(request).await;
+        self.note("test", response)
     }
 
     async fn tables(&mut self, id: &str) -> Code {
         let request = proto::ListHubSpotTablesRequest { id: id.to_owned(), sandbox_name: String::new() };
-        let answer = self.observed.client().list_hub_spot_tables(request).await;
-        self.note("tables", answer)
+        let response = self.observed.client().list_hub_spot_tables(request).await;
+        self.note("tables", response)
     }
 
     async fn table(&mut self, id: &str, table: &str) -> Code {
@@ -95,13 +95,13 @@ impl Caller {
             table: table.to_owned(),
             sandbox_name: String::new(),
         };
-        let answer = self.observed.client().get_hub_spot_table(request).await;
-        self.note("table", answer)
+        let response = self.observed.client().get_hub_spot_table(request).await;
+        self.note("table", response)
     }
 
     async fn create(&mut self, request: CreateHubSpotConnectionRequest) -> Code {
-        let answer = self.observed.client().create_hub_spot_connection(request).await;
-        self.note("create", answer)
+        let response = self.observed.client().create_hub_spot_connection(request).await;
+        self.note("create", response)
     }
 
     /// The code of each method that needs only a connection and does not change it.
@@ -160,7 +160,7 @@ fn all_secrets(emulator: &Emulator) -> Vec<String> {
 #[tokio::test]
 async fn no_method_leaks_credentials_that_the_flow_service_returns() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
+        let emulator = start_canary_emulator().await;
         let mut caller = Caller::start(&emulator, format, &[]).await;
         let id = caller.observed.create("a success").await.unwrap().id;
 
@@ -206,7 +206,7 @@ async fn no_method_leaks_credentials_that_the_flow_service_returns() {
 #[tokio::test]
 async fn no_verification_leaks_credentials() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
+        let emulator = start_canary_emulator().await;
         let mut caller = Caller::start(&emulator, format, &[]).await;
 
         let with_id = |verification| CreateHubSpotConnectionRequest {
@@ -254,7 +254,7 @@ async fn no_verification_leaks_credentials() {
 #[tokio::test]
 async fn no_failure_of_the_flow_service_makes_a_method_leak_credentials() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
+        let emulator = start_canary_emulator().await;
         let mut caller = Caller::start(&emulator, format, &[]).await;
         let id = caller.observed.create("a success").await.unwrap().id;
 
@@ -295,10 +295,10 @@ async fn no_failure_of_the_flow_service_makes_a_method_leak_credentials() {
 #[tokio::test]
 async fn no_exceeded_deadline_leaks_credentials() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
-        let mut patient = Caller::start(&emulator, format, &[]).await.observed;
-        let id = patient.create("a success").await.unwrap().id;
-        let mut caller = Caller::start(&emulator, format, &[HASTE]).await;
+        let emulator = start_canary_emulator().await;
+        let mut other = Caller::start(&emulator, format, &[]).await.observed;
+        let id = other.create("a success").await.unwrap().id;
+        let mut caller = Caller::start(&emulator, format, &[SHORT_TIMEOUT]).await;
         caller.now("a deadline");
         let slow = ["POST /connections", "GET /connections", "GET /connections/{id}"]
             .map(|route| json!({"route": route, "count": 0, "action": {"delay": "1s"}}));
@@ -316,14 +316,14 @@ async fn no_exceeded_deadline_leaks_credentials() {
 
         let secrets = all_secrets(&emulator);
         caller.observed.end_without(&secrets).await;
-        patient.end_without(&secrets).await;
+        other.end_without(&secrets).await;
     }
 }
 
 #[tokio::test]
 async fn credentials_in_the_wrong_field_are_not_echoed() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
+        let emulator = start_canary_emulator().await;
         let mut caller = Caller::start(&emulator, format, &[]).await;
         let id = caller.observed.create("a success").await.unwrap().id;
         caller.now("credentials as something else");

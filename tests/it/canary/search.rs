@@ -23,7 +23,7 @@ impl Search {
         let mut runs = HashSet::new();
         for secret in secrets {
             let secret = secret.as_ref().to_ascii_lowercase();
-            assert!(secret.len() >= 2 * RUN, "too short to be told from chance: {secret}");
+            assert!(secret.len() >= 2 * RUN, "too short to be distinguished from chance: {secret}");
             runs.extend(secret.as_bytes().windows(RUN).map(<[u8]>::to_vec));
         }
         let mut starts = vec![false; 1 << 16];

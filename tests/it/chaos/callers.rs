@@ -25,7 +25,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// … and the pause after a call without a response.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// The reasons that a caller with a request id may receive in the meantime.
-pub(super) const TRY_AGAIN: [&str; 8] = [
+pub(super) const RETRYABLE: [&str; 8] = [
     "BREAKER_OPEN",
     "DEADLINE_EXCEEDED",
     "OUTCOME_UNKNOWN",
@@ -58,7 +58,7 @@ pub(super) fn requests(count: usize) -> Vec<CreateHubSpotConnectionRequest> {
 
 /// Creates all of them, each by a caller that retries with its id until it has a connection. Returns the
 /// responses, and the reasons of the failed calls.
-pub(super) async fn insist_on_all(
+pub(super) async fn create_all(
     replicas: &Replicas<'_>,
     requests: &[CreateHubSpotConnectionRequest],
 ) -> (Vec<CreateHubSpotConnectionResponse>, BTreeMap<String, usize>) {
@@ -66,22 +66,22 @@ pub(super) async fn insist_on_all(
     let calls = requests
         .iter()
         .enumerate()
-        .map(async |(index, request)| (index, insist(replicas, request, &refusals).await));
-    let mut answers: Vec<_> = stream::iter(calls).buffer_unordered(CALLERS).collect().await;
-    answers.sort_by_key(|(index, _)| *index);
-    let answers = answers.into_iter().map(|(_, answer)| answer).collect();
-    (answers, refusals.into_inner().unwrap())
+        .map(async |(index, request)| (index, create(replicas, request, &refusals).await));
+    let mut responses: Vec<_> = stream::iter(calls).buffer_unordered(CALLERS).collect().await;
+    responses.sort_by_key(|(index, _)| *index);
+    let responses = responses.into_iter().map(|(_, response)| response).collect();
+    (responses, refusals.into_inner().unwrap())
 }
 
-async fn insist(
+async fn create(
     replicas: &Replicas<'_>,
     request: &CreateHubSpotConnectionRequest,
     refusals: &Refusals,
 ) -> CreateHubSpotConnectionResponse {
     loop {
         let (reason, pause) = match call(replicas, request).await {
-            Some(Ok(answer)) => return answer,
-            Some(Err(status)) => told(status),
+            Some(Ok(response)) => return response,
+            Some(Err(status)) => reason_and_pause(status),
             None => ("NO_REPLICA".to_owned(), PAUSE),
         };
         *refusals.lock().unwrap().entry(reason).or_default() += 1;
@@ -97,19 +97,20 @@ pub(super) async fn call(
     let mut client = replicas.any()?;
     let mut call = tonic::Request::new(request.clone());
     call.set_timeout(CALL);
-    let answer = timeout(CALL * 2, client.create_hub_spot_connection(call)).await;
-    let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("nobody watches the deadline")));
-    Some(answer.map(tonic::Response::into_inner))
+    let response = timeout(CALL * 2, client.create_hub_spot_connection(call)).await;
+    let response = response
+        .unwrap_or_else(|_| Err(Status::deadline_exceeded("the client does not enforce the deadline")));
+    Some(response.map(tonic::Response::into_inner))
 }
 
 /// The reason of an error, and the pause before the next call.
-fn told(status: Status) -> (String, Duration) {
+fn reason_and_pause(status: Status) -> (String, Duration) {
     if status.get_error_details().error_info().is_none() {
         // Every error of the service has a reason: this call did not reach it.
         return (format!("transport: {:?}", status.code()), PAUSE);
     }
     let failure = Failure::from(status);
-    assert!(TRY_AGAIN.contains(&&*failure.reason), "{failure:?}");
+    assert!(RETRYABLE.contains(&&*failure.reason), "{failure:?}");
     let pause = failure.retry_after.unwrap_or(PAUSE).clamp(PAUSE, LONGEST_PAUSE);
     (failure.reason, pause)
 }
@@ -131,9 +132,9 @@ async fn naively_post(
     emulator: &Emulator,
     request: &CreateHubSpotConnectionRequest,
 ) -> bool {
-    let Ok(answer) = post_upstream(client, emulator, request).await else { return false };
-    let is_success = answer.status().is_success();
-    let body = answer.bytes().await.unwrap_or_default();
+    let Ok(response) = post_upstream(client, emulator, request).await else { return false };
+    let is_success = response.status().is_success();
+    let body = response.bytes().await.unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     is_success && body["id"].is_string()
 }

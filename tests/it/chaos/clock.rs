@@ -56,8 +56,8 @@ impl Clock {
                     env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
                     "HCS_TEST_TOOLS=required, and there is no cc to run"
                 );
-                static SAID: Once = Once::new();
-                SAID.call_once(|| {
+                static PRINTED: Once = Once::new();
+                PRINTED.call_once(|| {
                     // Bypasses the capture of the test harness, which hides the output of passing tests.
                     let _ =
                         writeln!(io::stderr(), "SKIPPED: the tests with a clock that is set; there is no cc");

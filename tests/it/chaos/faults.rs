@@ -16,9 +16,9 @@ const HUNDREDS: usize = 10;
 const NO_FAULT: Action = Action::Delay(Duration::ZERO);
 
 /// The faults of the requests, by route.
-pub(super) struct Faults([Deck; 3]);
+pub(super) struct Faults([Sequence; 3]);
 
-struct Deck {
+struct Sequence {
     route: Route,
     path: String,
     actions: Vec<Action>,
@@ -42,26 +42,26 @@ impl Faults {
     fn with(size: Size, creations: fn(u64) -> Vec<Action>, random: &mut fastrand::Rng) -> Self {
         let connections = format!("{BASE_PATH}/connections");
         Self([
-            Deck::shuffled(Route::CreateConnection, &connections, creations, size, random),
-            Deck::shuffled(Route::ListConnections, &connections, lists, size, random),
-            Deck::shuffled(Route::IssueToken, IMS_PATH, tokens, size, random),
+            Sequence::shuffled(Route::CreateConnection, &connections, creations, size, random),
+            Sequence::shuffled(Route::ListConnections, &connections, lists, size, random),
+            Sequence::shuffled(Route::IssueToken, IMS_PATH, tokens, size, random),
         ])
     }
 
     pub(super) fn inject(&self, emulator: &Emulator) {
-        let faults = |deck: &Deck| -> Vec<_> {
-            deck.actions.iter().map(|action| Fault::once(deck.route, action.clone())).collect()
+        let faults = |sequence: &Sequence| -> Vec<_> {
+            sequence.actions.iter().map(|action| Fault::once(sequence.route, action.clone())).collect()
         };
         emulator.inject(self.0.iter().flat_map(faults).collect());
     }
 
     /// The counts up to this point.
-    pub(super) fn toll(&self, emulator: &Emulator) -> Toll {
-        let [creations, lists, tokens] = self.0.each_ref().map(|deck| deck.dealt(emulator));
+    pub(super) fn counts(&self, emulator: &Emulator) -> Counts {
+        let [creations, lists, tokens] = self.0.each_ref().map(|sequence| sequence.used(emulator));
         let requests = creations.len() + lists.len() + tokens.len();
-        let struck = [creations, lists, tokens].concat().iter().filter(|action| **action != NO_FAULT).count();
+        let faulty = [creations, lists, tokens].concat().iter().filter(|action| **action != NO_FAULT).count();
         let committed = creations.iter().filter(|action| commits(action)).count();
-        Toll { requests, struck, posts: creations.len(), committed }
+        Counts { requests, faulty, posts: creations.len(), committed }
     }
 }
 
@@ -80,17 +80,17 @@ impl Size {
 
 /// The counts of the requests upstream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Toll {
+pub(super) struct Counts {
     pub(super) requests: usize,
     /// The number of requests with a fault.
-    pub(super) struck: usize,
+    pub(super) faulty: usize,
     /// The number of creations that have arrived.
     pub(super) posts: usize,
     /// The number of those that have made a connection, or will make one late.
     pub(super) committed: usize,
 }
 
-impl Deck {
+impl Sequence {
     fn shuffled(
         route: Route,
         path: &str,
@@ -111,7 +111,7 @@ impl Deck {
     }
 
     /// The entries that were used.
-    fn dealt(&self, emulator: &Emulator) -> &[Action] {
+    fn used(&self, emulator: &Emulator) -> &[Action] {
         let (method, _) = self.route.as_str().split_once(' ').unwrap();
         let received = emulator.received();
         let requests = received.iter().filter(|r| r.method == method && r.path == self.path).count();
@@ -134,7 +134,7 @@ fn commits(action: &Action) -> bool {
 }
 
 fn creations(milliseconds: u64) -> Vec<Action> {
-    deal([
+    repeated([
         (5, Action::Close(Moment::BeforeCommit)),
         (5, Action::Close(Moment::AfterCommit)),
         (4, Action::CommitAfter(Duration::from_millis(milliseconds))),
@@ -157,7 +157,7 @@ fn creations_on_time(milliseconds: u64) -> Vec<Action> {
 }
 
 fn lists(milliseconds: u64) -> Vec<Action> {
-    deal([
+    repeated([
         (10, Action::Close(Moment::BeforeCommit)),
         (8, answer(StatusCode::SERVICE_UNAVAILABLE, Shape::Html, false)),
         (3, throttle("0")),
@@ -169,7 +169,7 @@ fn lists(milliseconds: u64) -> Vec<Action> {
 
 /// Without a 401: from IMS it means that the client's own secret is wrong.
 fn tokens(milliseconds: u64) -> Vec<Action> {
-    deal([
+    repeated([
         (10, Action::Close(Moment::BeforeCommit)),
         (5, Action::Close(Moment::AfterCommit)),
         (8, answer(StatusCode::SERVICE_UNAVAILABLE, Shape::Html, false)),
@@ -179,7 +179,7 @@ fn tokens(milliseconds: u64) -> Vec<Action> {
     ])
 }
 
-fn deal<const N: usize>(counts: [(usize, Action); N]) -> Vec<Action> {
+fn repeated<const N: usize>(counts: [(usize, Action); N]) -> Vec<Action> {
     counts.into_iter().flat_map(|(count, action)| vec![action; count]).collect()
 }
 

@@ -119,7 +119,7 @@ impl Plan {
     }
 
     /// How long the callers retry: far longer than necessary.
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn time_limit(&self) -> Duration {
         Duration::from_secs(180) + Duration::from_secs(2) * u32::try_from(self.requests).unwrap()
     }
 

@@ -32,7 +32,7 @@ pub(super) enum Kills {
 pub(super) struct Killed {
     pub(super) times: usize,
     /// Forbidden lines in their logs.
-    pub(super) confessions: Vec<String>,
+    pub(super) forbidden_lines: Vec<String>,
 }
 
 pub(super) type Client = HubSpotConnectionServiceClient<Channel>;
@@ -89,7 +89,7 @@ impl<'a> Replicas<'a> {
     }
 
     /// Runs the replicas until the work is done, and kills one of them repeatedly.
-    pub(super) async fn killed_over_and_over<T>(&self, work: impl Future<Output = T>) -> (T, Killed) {
+    pub(super) async fn killed_repeatedly<T>(&self, work: impl Future<Output = T>) -> (T, Killed) {
         self.run_during(work, Some(&self.kills)).await
     }
 
@@ -106,19 +106,19 @@ impl<'a> Replicas<'a> {
             outcome
         };
         let kill = async {
-            let mut killed = Killed { times: 0, confessions: Vec::new() };
+            let mut killed = Killed { times: 0, forbidden_lines: Vec::new() };
             while is_done.run_until_cancelled(self.next_kill(kills)).await.is_some() {
                 let index = killed.times % number;
                 killed.times += 1;
                 self.clients()[index] = None;
                 processes[index].process.signal(Signal::KILL);
                 let ended = std::mem::replace(&mut processes[index], self.run(index).await);
-                killed.confessions.extend(end(ended.process).await);
+                killed.forbidden_lines.extend(end(ended.process).await);
             }
             self.clients().fill(None);
             for ServiceProcess { process, .. } in processes {
                 process.signal(Signal::TERM);
-                killed.confessions.extend(end(process).await);
+                killed.forbidden_lines.extend(end(process).await);
             }
             killed
         };
@@ -159,9 +159,9 @@ async fn end(process: Process) -> Vec<String> {
     let (_, output) = process.wait().await;
     assert_eq!(output.stderr(), "");
     let broken = ["a request made two connections", "several connections refer to one request", "panic"];
-    let is_confession = |line: &serde_json::Value| {
+    let is_forbidden = |line: &serde_json::Value| {
         let message = line["message"].as_str().unwrap_or_default();
         broken.iter().any(|broken| message.contains(broken))
     };
-    output.log_lines().iter().filter(|line| is_confession(line)).map(ToString::to_string).collect()
+    output.log_lines().iter().filter(|line| is_forbidden(line)).map(ToString::to_string).collect()
 }

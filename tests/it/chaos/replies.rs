@@ -26,7 +26,7 @@ pub(super) struct Replies {
     late: AtomicUsize,
 }
 
-enum Fate {
+enum Effect {
     Arrives,
     ArrivesAfter(Duration),
     IsLost,
@@ -38,7 +38,7 @@ impl Replies {
     }
 
     /// A summary.
-    pub(super) fn toll(&self) -> String {
+    pub(super) fn counts(&self) -> String {
         let [lost, late] = [&self.lost, &self.late].map(|count| count.load(Ordering::Relaxed));
         format!("{lost} replies of Redis lost and {late} late")
     }
@@ -53,9 +53,9 @@ impl Replies {
                 let length = from_server.read(&mut chunk).await?;
                 match self.next() {
                     _ if length == 0 => return Ok(()),
-                    Fate::Arrives => {}
-                    Fate::ArrivesAfter(delay) => sleep(delay).await,
-                    Fate::IsLost => return Ok(()),
+                    Effect::Arrives => {}
+                    Effect::ArrivesAfter(delay) => sleep(delay).await,
+                    Effect::IsLost => return Ok(()),
                 }
                 to_caller.write_all(&chunk[..length]).await?;
             }
@@ -66,18 +66,18 @@ impl Replies {
         };
     }
 
-    fn next(&self) -> Fate {
+    fn next(&self) -> Effect {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         match random.u32(..100) {
             number if number < LOST => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
-                Fate::IsLost
+                Effect::IsLost
             }
             number if number < LOST + LATE => {
                 self.late.fetch_add(1, Ordering::Relaxed);
-                Fate::ArrivesAfter(Duration::from_millis(random.u64(300..1500)))
+                Effect::ArrivesAfter(Duration::from_millis(random.u64(300..1500)))
             }
-            _ => Fate::Arrives,
+            _ => Effect::Arrives,
         }
     }
 }

@@ -91,11 +91,11 @@ impl Surroundings {
     }
 
     /// A summary.
-    pub(super) fn toll(&self) -> String {
+    pub(super) fn counts(&self) -> String {
         let Self { times, forgotten: Forgotten { keys, restarts }, .. } = self;
         match self.trouble {
             Trouble::Stalls => format!("{times} stalls"),
-            Trouble::Replies => self.replies.as_ref().map(|replies| replies.toll()).unwrap_or_default(),
+            Trouble::Replies => self.replies.as_ref().map(|replies| replies.counts()).unwrap_or_default(),
             Trouble::Clock => format!("{times} steps of the clock"),
             Trouble::Forgetting => format!("{keys} keys forgotten, and all of them {restarts} times"),
             Trouble::None | Trouble::Lists | Trouble::Memory | Trouble::LateWithMemory => {

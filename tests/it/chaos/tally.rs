@@ -12,9 +12,9 @@ use hubspot_connection_service::{
 
 /// The result of one caller.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct CallerResult {
     /// `None` where it gave up.
-    pub(super) answer: Option<CreateHubSpotConnectionResponse>,
+    pub(super) response: Option<CreateHubSpotConnectionResponse>,
     /// How often an error claimed that nothing was created while something was.
     pub(super) nothing: usize,
     /// Whether an outcome was ambiguous.
@@ -35,7 +35,7 @@ pub(super) struct Tally {
     /// Requests whose callers gave up.
     unanswered: usize,
     /// Errors that claimed that nothing was created while something was.
-    told_nothing: usize,
+    denied: usize,
     /// Requests with an ambiguous outcome.
     ambiguous: usize,
     /// The reasons of the failed calls.
@@ -45,7 +45,7 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn of(
         requests: &[CreateHubSpotConnectionRequest],
-        told: &[Told],
+        results: &[CallerResult],
         ledger: &[LedgerEntry],
     ) -> Self {
         let mut tally = Self::default();
@@ -53,20 +53,20 @@ impl Tally {
         for entry in ledger {
             by_name.entry(&*entry.name).or_default().push(entry);
         }
-        for (request, told) in requests.iter().zip(told) {
+        for (request, result) in requests.iter().zip(results) {
             let own = by_name.remove(&*request.name).unwrap_or_default();
             tally.duplicates += own.len().saturating_sub(1);
-            match &told.answer {
+            match &result.response {
                 None => tally.unanswered += 1,
                 Some(_) if own.is_empty() => tally.lost += 1,
-                Some(answer) => {
-                    let is_own = own.iter().any(|own| (&own.id, &own.etag) == (&answer.id, &answer.etag));
-                    tally.wrong += usize::from(!is_own || answer.request_id != request.request_id);
+                Some(response) => {
+                    let is_own = own.iter().any(|own| (&own.id, &own.etag) == (&response.id, &response.etag));
+                    tally.wrong += usize::from(!is_own || response.request_id != request.request_id);
                 }
             }
-            tally.told_nothing += told.nothing;
-            tally.ambiguous += usize::from(told.ambiguous);
-            for reason in &told.reasons {
+            tally.denied += result.nothing;
+            tally.ambiguous += usize::from(result.ambiguous);
+            for reason in &result.reasons {
                 *tally.reasons.entry(reason.clone()).or_default() += 1;
             }
         }
@@ -74,26 +74,26 @@ impl Tally {
     }
 
     /// The number of responses that name another connection than the first ones.
-    pub(super) fn changed(before: &[Told], after: &[Told]) -> usize {
-        let ids = |told: &Told| told.answer.as_ref().map(|answer| answer.id.clone());
+    pub(super) fn changed(before: &[CallerResult], after: &[CallerResult]) -> usize {
+        let ids = |result: &CallerResult| result.response.as_ref().map(|response| response.id.clone());
         let both = before.iter().map(ids).zip(after.iter().map(ids));
         both.filter(|(before, after)| before.is_some() && after.is_some() && before != after).count()
     }
 
     /// Whether the promise was kept.
     pub(super) fn is_clean(&self) -> bool {
-        let Self { duplicates, lost, wrong, unanswered, told_nothing, ambiguous, reasons: _ } = self;
-        [duplicates, lost, wrong, unanswered, told_nothing, ambiguous].iter().all(|count| **count == 0)
+        let Self { duplicates, lost, wrong, unanswered, denied, ambiguous, reasons: _ } = self;
+        [duplicates, lost, wrong, unanswered, denied, ambiguous].iter().all(|count| **count == 0)
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { duplicates, lost, wrong, unanswered, told_nothing, ambiguous, reasons } = self;
+        let Self { duplicates, lost, wrong, unanswered, denied, ambiguous, reasons } = self;
         write!(
             f,
-            "{duplicates} duplicates, {lost} lost, {wrong} wrong, {unanswered} unanswered, {told_nothing} told \
-             that nothing was created, {ambiguous} ambiguous; calls repeated: {reasons:?}"
+            "{duplicates} duplicates, {lost} lost, {wrong} wrong, {unanswered} unanswered, {denied} errors that \
+             claim that nothing was created, {ambiguous} ambiguous; calls retried: {reasons:?}"
         )
     }
 }

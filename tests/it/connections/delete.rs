@@ -9,7 +9,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{
-    DELETE, GET, HASTE, NOBODY, assert_not_found, delete, delete_allowing_missing, get, requests,
+    DELETE, GET, MISSING_ID, SHORT_TIMEOUT, assert_not_found, delete, delete_allowing_missing, get, requests,
     send_delete, stored,
 };
 use crate::support::{TestService, in_time, request, salesforce};
@@ -33,7 +33,7 @@ async fn a_missing_connection_is_not_found_unless_allow_missing_is_set() {
     let service = TestService::start().await;
     let gone = service.create().await.unwrap().id;
     delete(&service, &gone).await.unwrap();
-    for id in [NOBODY, &gone] {
+    for id in [MISSING_ID, &gone] {
         assert_not_found(&delete(&service, id).await.unwrap_err(), id);
         delete_allowing_missing(&service, id).await.unwrap();
     }
@@ -84,8 +84,11 @@ async fn an_invalid_request_is_refused_before_anything_is_sent() {
     assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
     let fields: Vec<_> = failure.violations.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(fields, ["id", "sandbox_name"]);
-    let elsewhere =
-        DeleteHubSpotConnectionRequest { id: NOBODY.to_owned(), sandbox_name: "qa".to_owned(), ..request };
+    let elsewhere = DeleteHubSpotConnectionRequest {
+        id: MISSING_ID.to_owned(),
+        sandbox_name: "qa".to_owned(),
+        ..request
+    };
     let failure = send_delete(&service, elsewhere).await.unwrap_err();
     assert_eq!(failure.row(), (Code::PermissionDenied, "SANDBOX_NOT_ALLOWED"));
     assert!(service.emulator.received().iter().all(|request| request.method == "POST"));
@@ -107,8 +110,9 @@ async fn a_connection_in_use_stays_and_its_dataflows_are_named() {
                 DeleteHubSpotConnectionRequest { id: id.clone(), allow_missing, ..Default::default() };
             let failure = send_delete(&service, request).await.unwrap_err();
             assert_eq!(failure.row(), (Code::FailedPrecondition, "CONNECTION_IN_USE"));
-            let told: Vec<_> = failure.preconditions.iter().map(|(_, subject, _)| subject.clone()).collect();
-            assert_eq!(told, subjects);
+            let subjects_named: Vec<_> =
+                failure.preconditions.iter().map(|(_, subject, _)| subject.clone()).collect();
+            assert_eq!(subjects_named, subjects);
             for (kind, _, description) in &failure.preconditions {
                 assert_eq!(kind, "CONNECTION_IN_USE");
                 assert!(description.contains("delete those dataflows first"), "{description}");
@@ -249,7 +253,7 @@ async fn without_a_proof_nothing_is_deleted() {
 
 #[tokio::test]
 async fn an_exceeded_deadline_reports_that_the_connection_may_be_deleted() {
-    let service = TestService::with([HASTE]).await;
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": DELETE, "count": 0, "action": {"delay": "30s"}}]));
     let failure = delete(&service, &id).await.unwrap_err();

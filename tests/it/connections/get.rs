@@ -13,12 +13,14 @@ use prost_types::Timestamp;
 use serde_json::json;
 use tonic::Code;
 
-use super::{GET, HASTE, NOBODY, assert_not_found, delete_allowing_missing, get, get_in, requests, stored};
+use super::{
+    GET, MISSING_ID, SHORT_TIMEOUT, assert_not_found, delete_allowing_missing, get, get_in, requests, stored,
+};
 use crate::support::{Failure, TestService, listen, request, salesforce};
 
 /// Creates a connection and reads it under these faults.
 async fn get_with_fault(action: serde_json::Value) -> (TestService, String, Failure) {
-    let service = TestService::with([HASTE]).await;
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": GET, "count": 0, "action": action}]));
     let failure = get(&service, &id).await.unwrap_err();
@@ -70,7 +72,7 @@ async fn a_known_state_is_returned() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let before = get(&service, &id).await.unwrap();
-    for (state, told) in [
+    for (state, expected) in [
         ("initializing", ConnectionState::Initializing),
         ("disabled", ConnectionState::Disabled),
         ("draft", ConnectionState::Draft),
@@ -82,7 +84,7 @@ async fn a_known_state_is_returned() {
     ] {
         assert!(service.emulator.set_state(&id, state));
         let connection = get(&service, &id).await.unwrap();
-        assert_eq!(connection.state(), told, "{state}");
+        assert_eq!(connection.state(), expected, "{state}");
         assert_ne!(connection.etag, before.etag);
         assert_eq!(connection.create_time, before.create_time);
         let seconds = |time: Option<Timestamp>| time.map(|time| (time.seconds, time.nanos));
@@ -106,7 +108,7 @@ async fn a_connection_is_found_in_its_own_sandbox_alone() {
 #[tokio::test]
 async fn a_connection_that_is_missing_or_not_hubspots_is_not_found() {
     let service = TestService::start().await;
-    for id in [NOBODY.to_owned(), salesforce(&service.emulator).await] {
+    for id in [MISSING_ID.to_owned(), salesforce(&service.emulator).await] {
         assert_not_found(&get(&service, &id).await.unwrap_err(), &id);
     }
 }
@@ -124,7 +126,7 @@ async fn an_id_that_cannot_be_one_is_refused_before_anything_is_sent() {
     let fields: Vec<_> = failure.violations.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(fields, ["id", "sandbox_name"]);
 
-    let failure = get_in(&service, NOBODY, "qa").await.unwrap_err();
+    let failure = get_in(&service, MISSING_ID, "qa").await.unwrap_err();
     assert_eq!(failure.row(), (Code::PermissionDenied, "SANDBOX_NOT_ALLOWED"));
     assert!(service.emulator.received().iter().all(|request| request.method != "GET"));
 }
@@ -151,13 +153,13 @@ async fn a_404_from_an_intermediary_does_not_prove_that_the_connection_is_missin
     ] {
         let listener = listen().await;
         let url = format!("http://{}{}", listener.local_addr().unwrap(), BASE_PATH);
-        let told = body.to_string();
-        let app = Router::new().fallback(async move || (StatusCode::NOT_FOUND, told));
+        let text = body.to_string();
+        let app = Router::new().fallback(async move || (StatusCode::NOT_FOUND, text));
         tokio::spawn(axum::serve(listener, app).into_future());
         let emulator = TestService::start().await.emulator;
         let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
-        let deleted = delete_allowing_missing(&service, NOBODY).await;
-        for failure in [get(&service, NOBODY).await.unwrap_err(), deleted.unwrap_err()] {
+        let deleted = delete_allowing_missing(&service, MISSING_ID).await;
+        for failure in [get(&service, MISSING_ID).await.unwrap_err(), deleted.unwrap_err()] {
             assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_UNRECOGNIZED"), "{body}");
         }
     }

@@ -11,7 +11,7 @@ use hubspot_connection_service::proto::{
 use serde_json::json;
 use tonic::Code;
 
-use super::{HASTE, LIST, delete, list};
+use super::{LIST, SHORT_TIMEOUT, delete, list};
 use crate::support::{TestService, request, salesforce, send_upstream};
 
 fn ids(page: &ListHubSpotConnectionsResponse) -> Vec<&str> {
@@ -136,11 +136,11 @@ async fn every_bad_field_is_named_at_once() {
 #[tokio::test]
 async fn a_lasting_connection_is_listed_once_while_others_are_created_and_deleted() {
     let service = TestService::start().await;
-    let (mut kept, mut doomed) = (Vec::new(), Vec::new());
+    let (mut kept, mut temporary) = (Vec::new(), Vec::new());
     for number in 0..250 {
         kept.push(service.create().await.unwrap().id);
         if number % 20 == 0 {
-            doomed.push(service.create().await.unwrap().id);
+            temporary.push(service.create().await.unwrap().id);
         }
     }
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -159,11 +159,13 @@ async fn a_lasting_connection_is_listed_once_while_others_are_created_and_delete
         service.create().await.unwrap();
         // Connections that were already listed, even as the last one of a page, and others that were not.
         let last = page.connections.last().unwrap().id.clone();
-        if doomed.contains(&last) {
-            doomed.retain(|id| *id != last);
+        if temporary.contains(&last) {
+            temporary.retain(|id| *id != last);
             delete(&service, &last).await.unwrap();
         }
-        for id in [doomed.pop(), (!doomed.is_empty()).then(|| doomed.remove(0))].into_iter().flatten() {
+        for id in
+            [temporary.pop(), (!temporary.is_empty()).then(|| temporary.remove(0))].into_iter().flatten()
+        {
             delete(&service, &id).await.unwrap();
         }
     }
@@ -233,7 +235,7 @@ async fn a_list_fails_as_a_read_does() {
         (json!({"delay": "30s"}), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")),
     ] {
         for count_only in [false, true] {
-            let service = TestService::with([HASTE]).await;
+            let service = TestService::with([SHORT_TIMEOUT]).await;
             service.inject(json!([{"route": LIST, "count": 0, "action": action}]));
             let query = ListHubSpotConnectionsRequest { count_only, ..Default::default() };
             let failure = list(&service, query).await.unwrap_err();

@@ -76,9 +76,9 @@ async fn change(
     let created = service.create().await.unwrap();
     service.inject(faults);
     let request = change.request(&created.id, with_etag.then_some(&*created.etag));
-    let answer = update(&service, request).await;
+    let response = update(&service, request).await;
     let sent = requests(&service, "PATCH", &created.id).len();
-    (service, created.id, answer, sent)
+    (service, created.id, response, sent)
 }
 
 #[tokio::test]
@@ -86,9 +86,9 @@ async fn without_an_etag_a_lost_reply_is_recovered() {
     for (action, is_committed) in losses() {
         for what in Change::ALL {
             let case = format!("{what:?} {action}");
-            let (service, id, answer, sent) =
+            let (service, id, response, sent) =
                 change(what, false, json!([{"route": UPDATE, "action": action}])).await;
-            let etag = answer.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
+            let etag = response.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
             assert_eq!(etag, stored(&service, &id).unwrap().etag, "{case}");
             assert!(what.is_made(&service, &id).await, "{case}");
             // A readable change need not be retried.
@@ -103,18 +103,18 @@ async fn with_an_etag_a_lost_reply_is_recovered_if_the_change_is_visible() {
     for (action, is_committed) in losses() {
         for what in Change::ALL {
             let case = format!("{what:?} {action}");
-            let (service, id, answer, sent) =
+            let (service, id, response, sent) =
                 change(what, true, json!([{"route": UPDATE, "action": action}])).await;
             assert_eq!(sent, if is_committed { 1 } else { 2 }, "{case}");
             assert!(what.is_made(&service, &id).await, "{case}");
             if what == Change::Credentials && is_committed {
-                let failure = answer.unwrap_err();
+                let failure = response.unwrap_err();
                 assert_eq!(failure.row(), (Code::Unknown, "OUTCOME_UNKNOWN"), "{case}");
                 assert!(failure.forbids_retry && failure.retry_after.is_none(), "{failure:?}");
                 assert!(failure.message.contains("its current etag or without one"), "{failure:?}");
                 assert_eq!(failure.metadata("stage"), "update");
             } else {
-                let etag = answer.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
+                let etag = response.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
                 assert_eq!(etag, stored(&service, &id).unwrap().etag, "{case}");
             }
         }
@@ -126,9 +126,9 @@ async fn several_replies_in_a_row_may_be_lost() {
     for with_etag in [false, true] {
         for what in Change::ALL {
             let lost = json!({"close": "before_commit"});
-            let (service, id, answer, sent) =
+            let (service, id, response, sent) =
                 change(what, with_etag, json!([{"route": UPDATE, "count": 3, "action": lost}])).await;
-            answer.unwrap_or_else(|failure| panic!("{what:?}: {failure:?}"));
+            response.unwrap_or_else(|failure| panic!("{what:?}: {failure:?}"));
             assert!(what.is_made(&service, &id).await);
             assert_eq!(sent, 4);
         }
@@ -140,8 +140,8 @@ async fn a_change_that_keeps_failing_is_given_up() {
     for with_etag in [false, true] {
         let lost = json!({"status": 503});
         let faults = json!([{"route": UPDATE, "count": 0, "action": lost}]);
-        let (service, id, answer, sent) = change(Change::Credentials, with_etag, faults).await;
-        let failure = answer.unwrap_err();
+        let (service, id, response, sent) = change(Change::Credentials, with_etag, faults).await;
+        let failure = response.unwrap_err();
         let code = if with_etag { Code::Unknown } else { Code::Unavailable };
         assert_eq!((failure.row(), sent), ((code, "OUTCOME_UNKNOWN"), 4));
         assert_eq!(failure.metadata("upstream_status"), "503");
@@ -159,8 +159,8 @@ async fn the_outcome_is_unknown_if_the_connection_cannot_be_read_again() {
                 {"route": GET, "action": {"delay": "0s"}},
                 {"route": GET, "count": 0, "action": {"status": 503, "shape": "empty"}},
             ]);
-            let (_service, _, answer, sent) = change(Change::Name, with_etag, faults).await;
-            let failure = answer.unwrap_err();
+            let (_service, _, response, sent) = change(Change::Name, with_etag, faults).await;
+            let failure = response.unwrap_err();
             assert_eq!((failure.row(), sent), ((code, "OUTCOME_UNKNOWN"), 1), "{failure:?}");
             assert_eq!(failure.retry_after.is_some(), !with_etag);
             assert!(failure.message.contains("may have been carried out"), "{failure:?}");
@@ -182,8 +182,8 @@ async fn a_change_by_another_client_is_not_mistaken_for_the_lost_one() {
         until_requested(&service, "PATCH", &created.id, 1).await;
         service.emulator.set_state(&created.id, "disabled");
     };
-    let (answer, ()) = tokio::join!(update(&service, request), meanwhile);
-    assert_eq!(answer.unwrap_err().row(), (Code::Aborted, "ETAG_MISMATCH"));
+    let (response, ()) = tokio::join!(update(&service, request), meanwhile);
+    assert_eq!(response.unwrap_err().row(), (Code::Aborted, "ETAG_MISMATCH"));
     assert_eq!(requests(&service, "PATCH", &created.id).len(), 1);
     assert_ne!(get(&service, &created.id).await.unwrap().name, "HubSpot US");
 }
@@ -197,8 +197,8 @@ async fn a_change_that_arrives_late_is_not_made_twice() {
             {"route": UPDATE, "action": {"close": "before_commit"}},
             {"route": UPDATE, "action": arrived},
         ]);
-        let (service, id, answer, sent) = change(Change::Name, with_etag, faults).await;
-        assert_eq!(answer.unwrap(), stored(&service, &id).unwrap().etag);
+        let (service, id, response, sent) = change(Change::Name, with_etag, faults).await;
+        assert_eq!(response.unwrap(), stored(&service, &id).unwrap().etag);
         assert!(Change::Name.is_made(&service, &id).await);
         assert_eq!(sent, 2);
     }

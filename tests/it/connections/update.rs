@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    HASTE, NOBODY, UPDATE, assert_not_found, get, other_credentials, requests, stored, stored_params,
-    until_requested, update,
+    MISSING_ID, SHORT_TIMEOUT, UPDATE, assert_not_found, get, other_credentials, requests, stored,
+    stored_params, until_requested, update,
 };
 use crate::support::{TestService, credentials, request, salesforce};
 
@@ -205,8 +205,8 @@ async fn with_an_etag_a_concurrent_change_is_not_overwritten() {
         until_requested(&service, "GET", &created.id, 1).await;
         service.emulator.set_state(&created.id, "disabled");
     };
-    let (answer, ()) = tokio::join!(update(&service, request), meanwhile);
-    assert_eq!(answer.unwrap_err().row(), (Code::Aborted, "ETAG_MISMATCH"));
+    let (response, ()) = tokio::join!(update(&service, request), meanwhile);
+    assert_eq!(response.unwrap_err().row(), (Code::Aborted, "ETAG_MISMATCH"));
     assert_eq!(requests(&service, "PATCH", &created.id).len(), 1);
     assert_eq!(stored_params(&service.emulator, &created.id).await, params(credentials()));
 }
@@ -222,9 +222,9 @@ async fn without_an_etag_an_update_is_retried_after_a_concurrent_change() {
             service.emulator.set_state(&created.id, "disabled");
             stored(&service, &created.id).unwrap().etag
         };
-        let (answer, etag_between) = tokio::join!(update(&service, request), meanwhile);
+        let (response, etag_between) = tokio::join!(update(&service, request), meanwhile);
         let after = stored(&service, &created.id).unwrap();
-        assert_eq!((answer.unwrap(), after.state.as_str()), (after.etag, "disabled"));
+        assert_eq!((response.unwrap(), after.state.as_str()), (after.etag, "disabled"));
         let sent = requests(&service, "PATCH", &created.id);
         let meant_for: Vec<_> = sent.iter().map(if_match).collect();
         assert_eq!(meant_for, [created.etag, etag_between]);
@@ -290,8 +290,8 @@ async fn an_empty_or_incomplete_update_is_refused() {
     ] {
         let failure = update(&service, request).await.unwrap_err();
         assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
-        let told: Vec<_> = failure.violations.iter().map(|(field, _)| field.as_str()).collect();
-        assert_eq!(told, fields, "{failure:?}");
+        let reported: Vec<_> = failure.violations.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(reported, fields, "{failure:?}");
     }
     let elsewhere =
         UpdateHubSpotConnectionRequest { sandbox_name: "qa".to_owned(), ..rename(&id, "HubSpot US") };
@@ -303,7 +303,7 @@ async fn an_empty_or_incomplete_update_is_refused() {
 #[tokio::test]
 async fn a_connection_that_is_missing_or_not_hubspots_is_never_changed() {
     let service = TestService::start().await;
-    for id in [NOBODY.to_owned(), salesforce(&service.emulator).await] {
+    for id in [MISSING_ID.to_owned(), salesforce(&service.emulator).await] {
         let before = stored(&service, &id);
         for request in [rename(&id, "HubSpot US"), rotate(&id)] {
             assert_not_found(&update(&service, request).await.unwrap_err(), &id);
@@ -321,8 +321,8 @@ async fn a_connection_that_is_deleted_meanwhile_is_not_found() {
         until_requested(&service, "GET", &id, 1).await;
         service.emulator.reset();
     };
-    let (answer, ()) = tokio::join!(update(&service, rename(&id, "HubSpot US")), meanwhile);
-    assert_not_found(&answer.unwrap_err(), &id);
+    let (response, ()) = tokio::join!(update(&service, rename(&id, "HubSpot US")), meanwhile);
+    assert_not_found(&response.unwrap_err(), &id);
 }
 
 #[tokio::test]
@@ -362,7 +362,7 @@ async fn a_refusal_changes_nothing_and_reports_it() {
 
 #[tokio::test]
 async fn an_exceeded_deadline_reports_that_the_connection_may_be_changed() {
-    let service = TestService::with([HASTE]).await;
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": UPDATE, "count": 0, "action": {"delay": "30s"}}]));
     let failure = update(&service, rename(&id, "HubSpot US")).await.unwrap_err();

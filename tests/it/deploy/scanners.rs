@@ -35,10 +35,10 @@ fn every_manifest_fits_the_schemas_of_kubernetes_strictly() {
     for manifests in Manifests::all() {
         let file = manifests.file.to_str().unwrap();
         let output = tools::run("kubernetes-validate", &["--strict", "-k", "1.36", file]);
-        let said = tools::text(&output.stdout) + &tools::text(&output.stderr);
-        assert!(output.status.success(), "{said}");
+        let printed = tools::text(&output.stdout) + &tools::text(&output.stderr);
+        assert!(output.status.success(), "{printed}");
         let mut passed = 0;
-        for line in said.lines() {
+        for line in printed.lines() {
             if line.starts_with("INFO ") && line.contains(" passed ") {
                 passed += 1;
             } else {
@@ -50,7 +50,7 @@ fn every_manifest_fits_the_schemas_of_kubernetes_strictly() {
         let custom = manifests.documents.iter().filter(|document| {
             ["cert-manager.io/v1", "monitoring.coreos.com/v1"].contains(&text(&document["apiVersion"]))
         });
-        assert_eq!(passed + custom.count(), manifests.documents.len(), "{said}");
+        assert_eq!(passed + custom.count(), manifests.documents.len(), "{printed}");
     }
 }
 

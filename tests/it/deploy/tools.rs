@@ -20,10 +20,10 @@ pub(super) fn are_installed() -> bool {
     if !installed {
         assert!(
             env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
-            "HCS_TEST_TOOLS=required, and what tests/tools/install.sh installs is not there"
+            "HCS_TEST_TOOLS=required, and the tools of tests/tools/install.sh are missing"
         );
-        static SAID: Once = Once::new();
-        SAID.call_once(|| {
+        static PRINTED: Once = Once::new();
+        PRINTED.call_once(|| {
             // Bypasses the capture of the test harness, which hides the output of passing tests.
             let _ = writeln!(io::stderr(), "SKIPPED: the tests of manifests; their tools are not installed");
         });
@@ -58,8 +58,8 @@ pub(super) fn script(name: &str, stdin: &str) -> String {
 /// Runs promtool, which must report nothing.
 pub(super) fn promtool(arguments: &[&str], stdin: &str) {
     let output = fed(Command::new(directory().join("promtool")).args(arguments), stdin);
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success() && printed.is_empty(), "{printed}");
 }
 
 fn fed(command: &mut Command, stdin: &str) -> Output {

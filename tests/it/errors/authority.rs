@@ -29,7 +29,7 @@ fn literal(name: &str, value: &str) -> Vec<u8> {
 
 /// Calls twice with this authority, the second time by its index in the dynamic table. Returns which
 /// frames are the first in the responses.
-async fn answers(address: SocketAddr, authority: &str) -> [u8; 2] {
+async fn responses(address: SocketAddr, authority: &str) -> [u8; 2] {
     let first = [
         literal(":authority", authority),
         literal(":path", "/grpc.health.v1.Health/Check"),
@@ -39,7 +39,7 @@ async fn answers(address: SocketAddr, authority: &str) -> [u8; 2] {
         literal("te", "trailers"),
     ];
     // The latest has the lowest index, and pseudo-headers come first.
-    let second: Vec<u8> = (0..6).rev().map(|place| 0x80 | (62 + place)).collect();
+    let second: Vec<u8> = (0..6).rev().map(|index| 0x80 | (62 + index)).collect();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut sent = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     for (number, block) in [(1, &first.concat()), (3, &second)] {
@@ -47,22 +47,22 @@ async fn answers(address: SocketAddr, authority: &str) -> [u8; 2] {
         sent.extend(frame(DATA, END_STREAM, number, &[0; 5]));
     }
     stream.write_all(&sent).await.unwrap();
-    let mut answers = [None; 2];
-    while answers.contains(&None) {
+    let mut responses = [None; 2];
+    while responses.contains(&None) {
         let mut header = [0; 9];
         in_time("a frame", stream.read_exact(&mut header)).await.unwrap();
         let [length @ .., kind, _flags, _, _, _, number] = header;
         let length = length.into_iter().fold(0, |length, byte| length << 8 | usize::from(byte));
         in_time("its payload", stream.read_exact(&mut vec![0; length])).await.unwrap();
-        if let Some(answer) = match number {
-            1 => Some(&mut answers[0]),
-            3 => Some(&mut answers[1]),
+        if let Some(response) = match number {
+            1 => Some(&mut responses[0]),
+            3 => Some(&mut responses[1]),
             _ => None,
         } {
-            answer.get_or_insert(kind);
+            response.get_or_insert(kind);
         }
     }
-    answers.map(Option::unwrap)
+    responses.map(Option::unwrap)
 }
 
 #[tokio::test]
@@ -70,6 +70,6 @@ async fn an_authority_that_lists_addresses_or_is_a_path_is_served_like_any_other
     let service = TestService::start().await;
     // For the targets ipv4:HOST:PORT,HOST:PORT, ipv6: and unix:.
     for authority in ["127.0.0.1:1,127.0.0.1:2", "[::1]:1,[::1]:2,[::1]:3", "tmp%2Fa.sock", "service:50051"] {
-        assert_eq!(answers(service.grpc, authority).await, [HEADERS; 2], "{authority}");
+        assert_eq!(responses(service.grpc, authority).await, [HEADERS; 2], "{authority}");
     }
 }

@@ -111,11 +111,11 @@ fn missing_scopes() -> String {
 
 #[tokio::test]
 async fn the_message_of_hubspot_is_shown_in_full_in_either_shape() {
-    let says = missing_scopes();
+    let message = missing_scopes();
     for body in [
-        json!({"type": "https://ns.adobe.com/aep/errors/FLOW-1308-400", "report": {"detailed-message": says}}),
-        json!({"errorMessage": "Error while connecting to HubSpot.", "errorDetails": says}),
-        json!({"errorMessage": "The connection was refused.", "errorDetails": says}),
+        json!({"type": "https://ns.adobe.com/aep/errors/FLOW-1308-400", "report": {"detailed-message": message}}),
+        json!({"errorMessage": "Error while connecting to HubSpot.", "errorDetails": message}),
+        json!({"errorMessage": "The connection was refused.", "errorDetails": message}),
     ] {
         let flow = server(StatusCode::BAD_REQUEST, body.to_string().leak()).await;
         let service = with_flow_service(flow).await;
@@ -144,8 +144,8 @@ async fn a_message_of_any_length_leaves_space_for_the_error_details() {
 
 #[tokio::test]
 async fn a_short_credential_hides_no_words_of_the_flow_service() {
-    let says = "The auth of a connection is invalid: id 17";
-    let body = json!({"errorMessage": says}).to_string().leak();
+    let message = "The auth of a connection is invalid: id 17";
+    let body = json!({"errorMessage": message}).to_string().leak();
     let flow = server(StatusCode::BAD_REQUEST, body).await;
     let service = with_flow_service(flow).await;
     let credentials = proto::HubSpotCredentials {
@@ -156,7 +156,7 @@ async fn a_short_credential_hides_no_words_of_the_flow_service() {
     };
     let request = proto::CreateHubSpotConnectionRequest { credentials: Some(credentials), ..request() };
     let failure = service.send(request).await.unwrap_err();
-    assert!(failure.message.contains(&says.replace("auth", "[redacted]")), "{failure:?}");
+    assert!(failure.message.contains(&message.replace("auth", "[redacted]")), "{failure:?}");
 }
 
 #[tokio::test]

@@ -31,8 +31,8 @@ async fn a_creation_that_waits_when_its_replica_stops_fails_as_unavailable() {
 /// The JSON log of a service whose creation fails.
 async fn log_of_a_failure(settings: &[(&str, &str)]) -> String {
     let emulator = start_emulator(Options::default()).await;
-    let haste = [("HCS_REQUEST_TIMEOUT", "900ms"), ("HCS_LOG_FORMAT", "json")];
-    let service = ServiceProcess::start(&emulator, &[&haste, settings].concat()).await;
+    let json_log = [("HCS_REQUEST_TIMEOUT", "900ms"), ("HCS_LOG_FORMAT", "json")];
+    let service = ServiceProcess::start(&emulator, &[&json_log, settings].concat()).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
     service.stop().await.1.stdout().into_owned()
 }
@@ -79,7 +79,7 @@ async fn the_log_names_the_response_that_came_instead_of_a_token_and_its_sender(
 #[tokio::test]
 async fn ims_failures_are_distinguished() {
     let unavailable = (Code::Unavailable, "UPSTREAM_UNAVAILABLE");
-    for (action, row, says) in [
+    for (action, row, words) in [
         (json!({"status": 429, "shape": "D"}), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"), "throttles"),
         (json!({"status": 500, "shape": "D"}), unavailable, "access token at the moment (HTTP 500)"),
         (json!({"close": "before_commit"}), unavailable, "access token at the moment"),
@@ -91,7 +91,7 @@ async fn ims_failures_are_distinguished() {
         .await;
         let failure = service.create().await.unwrap_err();
         assert_eq!(failure.row(), row, "{action}");
-        assert!(failure.message.contains(says), "{failure:?}");
+        assert!(failure.message.contains(words), "{failure:?}");
         assert_eq!(failure.metadata("stage"), "adobe_token");
         assert_eq!(service.requests_to("POST", "/connections"), 0);
     }

@@ -21,8 +21,8 @@ async fn silent_connections_to_the_admin_port_block_neither_probes_nor_calls() {
     for number in 0..300 {
         let mut stream = TcpStream::connect(service.admin).await.unwrap();
         // Some stop in the middle of a request.
-        let begun = [&b""[..], b"GET /livez HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"][number % 3];
-        stream.write_all(begun).await.unwrap();
+        let partial = [&b""[..], b"GET /livez HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"][number % 3];
+        stream.write_all(partial).await.unwrap();
         silent.push(stream);
     }
     beside(&service, async {
@@ -46,9 +46,9 @@ async fn silent_connections_to_the_admin_port_block_neither_probes_nor_calls() {
 async fn a_connection_to_the_admin_port_without_a_request_is_ended() {
     let service = TestService::start().await;
     let begin = Instant::now();
-    for begun in [&b""[..], b"GET /livez HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+    for partial in [&b""[..], b"GET /livez HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut stream = TcpStream::connect(service.admin).await.unwrap();
-        stream.write_all(begun).await.unwrap();
+        stream.write_all(partial).await.unwrap();
         let mut heard = Vec::new();
         let _ = stream.read_to_end(&mut heard).await;
     }

@@ -10,7 +10,7 @@ use super::{replica::Request, setting::Callers, world::World};
 
 /// The response to a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Response {
     /// The ID of its connection.
     Created(String),
     /// The connection did not work, and was deleted again.
@@ -39,7 +39,7 @@ pub(super) struct End {
     pub(super) caller: usize,
     pub(super) request_id: Option<RequestId>,
     /// The last response: unless it ends a creation, the caller has given up.
-    pub(super) answer: Answer,
+    pub(super) response: Response,
 }
 
 /// A caller.
@@ -55,9 +55,9 @@ struct Caller {
 
 /// The longest time that a caller retries: a lost creation settles within minutes, and each fault can
 /// cost that once.
-const PATIENCE: Duration = Duration::from_secs(1500);
+const TIME_LIMIT: Duration = Duration::from_secs(1500);
 /// The same where the outcome of a creation may stay unknown.
-const LITTLE_PATIENCE: Duration = Duration::from_secs(400);
+const SHORT_TIME_LIMIT: Duration = Duration::from_secs(400);
 /// The number of attempts in quick succession.
 const QUICK: usize = 40;
 /// How often a caller retries after an ambiguous outcome.
@@ -87,7 +87,7 @@ impl Caller {
 
     /// Calls until there is a connection: with its own request id, or else with the one that an error
     /// asked it to retry with.
-    async fn insist(self, world: &Arc<World>) -> End {
+    async fn retry(self, world: &Arc<World>) -> End {
         let Self { number, mut request_id, begins_after, replica, first_deadline, request } = self;
         sleep(begins_after).await;
         let began = Instant::now();
@@ -96,36 +96,37 @@ impl Caller {
             let asked = request(attempt, request_id);
             let deadline = first_deadline.filter(|_| attempt == 0).unwrap_or(world.setting.deadline);
             let until = Instant::now() + deadline;
-            let (about, answer) = world.replica(replica(attempt)).create(asked, until).await;
-            world.tell(number, about, &answer);
+            let (about, response) = world.replica(replica(attempt)).create(asked, until).await;
+            world.record_response(number, about, &response);
             let mut pause = if attempt < QUICK { Duration::from_secs(1) } else { Duration::from_secs(7) };
-            match &answer {
-                Answer::Created(_) | Answer::Rejected | Answer::OtherContent | Answer::Unreadable => {
-                    return End { caller: number, request_id: about, answer };
+            match &response {
+                Response::Created(_) | Response::Rejected | Response::OtherContent | Response::Unreadable => {
+                    return End { caller: number, request_id: about, response };
                 }
-                Answer::Ambiguous => {
+                Response::Ambiguous => {
                     ambiguous += 1;
                     pause = Duration::from_secs(10);
                 }
-                Answer::LeftBehind(_) => {
+                Response::LeftBehind(_) => {
                     request_id = about;
                     left_behind += 1;
                     pause = Duration::from_secs(10);
                 }
-                Answer::MayExist => request_id = about,
-                Answer::InProgress { retry_after }
-                | Answer::NothingCreated { retry_after: Some(retry_after), .. } => {
+                Response::MayExist => request_id = about,
+                Response::InProgress { retry_after }
+                | Response::NothingCreated { retry_after: Some(retry_after), .. } => {
                     if world.setting.backs_off {
                         pause = pause.max(*retry_after + Duration::from_millis(1));
                     }
                 }
-                Answer::NothingCreated { retry_after: None, .. } | Answer::Nothing => {}
+                Response::NothingCreated { retry_after: None, .. } | Response::Nothing => {}
             }
             let may_stay_open =
                 world.setting.lists.has_no_end() || world.setting.may_stay_open(&world.fired());
-            let patience = if may_stay_open { LITTLE_PATIENCE } else { PATIENCE };
-            if began.elapsed() > patience || ambiguous >= MOST_AMBIGUOUS || left_behind >= MOST_LEFT_BEHIND {
-                return End { caller: number, request_id: request_id.or(about), answer };
+            let time_limit = if may_stay_open { SHORT_TIME_LIMIT } else { TIME_LIMIT };
+            if began.elapsed() > time_limit || ambiguous >= MOST_AMBIGUOUS || left_behind >= MOST_LEFT_BEHIND
+            {
+                return End { caller: number, request_id: request_id.or(about), response };
             }
             sleep(pause).await;
         }
@@ -147,7 +148,7 @@ pub(super) async fn call(world: &Arc<World>) -> Vec<End> {
         Callers::TwoOfOneName => {
             vec![Caller::new(0, id), Caller::new(1, Some(RequestId::generate())).at(|_| 1)]
         }
-        Callers::OneIsInAHurry => {
+        Callers::OneHasAShortDeadline => {
             let first_deadline = Some(Duration::from_millis(500));
             vec![Caller { first_deadline, ..Caller::new(0, id) }, Caller::new(1, id)]
         }
@@ -159,7 +160,7 @@ pub(super) async fn call(world: &Arc<World>) -> Vec<End> {
         }
         Callers::OneInAnotherSandbox => vec![Caller::new(0, id).asking(in_another_sandbox)],
     };
-    join_all(callers.into_iter().map(|caller| caller.insist(world))).await
+    join_all(callers.into_iter().map(|caller| caller.retry(world))).await
 }
 
 /// Retries the calls long after: a recorded response is returned again. A caller without an id has no
@@ -176,7 +177,7 @@ pub(super) async fn call_again(world: &Arc<World>, ends: &[End]) -> Vec<End> {
         } else {
             caller
         };
-        caller.insist(world)
+        caller.retry(world)
     });
     join_all(callers).await
 }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, env, fmt::Write as _};
 
 use super::{
-    dice::{Dice, Throws},
     faults::{Fault, Script, StepKind},
     interleaving::{Broken, Run, run},
+    random::{Random, RandomFaults},
     setting::Setting,
     world::Faults,
 };
@@ -103,11 +103,11 @@ impl Findings {
     }
 
     /// Lets seeds choose a setting, and up to this many faults each.
-    pub(super) fn thrown(
+    pub(super) fn random(
         &mut self,
         seeds: std::ops::Range<u64>,
         faults: usize,
-        setting: fn(&mut Dice) -> Setting,
+        setting: fn(&mut Random) -> Setting,
     ) {
         // To reproduce one, or to try more.
         let number = |name| env::var(name).ok().and_then(|number| number.parse().ok());
@@ -117,15 +117,15 @@ impl Findings {
             (None, None) => seeds,
         };
         for seed in seeds {
-            let mut dice = Dice::new(seed);
-            let setting = setting(&mut dice);
-            let faults = 1 + dice.below(faults);
-            let thrown = run(setting, Faults::Thrown(Throws::new(dice, faults)));
+            let mut random = Random::new(seed);
+            let setting = setting(&mut random);
+            let faults = 1 + random.below(faults);
+            let found = run(setting, Faults::Random(RandomFaults::new(random, faults)));
             let source = format!("MODEL_SEED={seed} ");
-            if thrown.broken.is_empty() {
-                self.of(setting, &source, &thrown);
+            if found.broken.is_empty() {
+                self.of(setting, &source, &found);
             } else {
-                let simplest = simplified(setting, thrown);
+                let simplest = simplified(setting, found);
                 self.of(setting, &source, &simplest);
             }
         }
@@ -133,16 +133,16 @@ impl Findings {
 }
 
 /// A run that breaks the same with fewer faults, if there is one.
-fn simplified(setting: Setting, thrown: Run) -> Run {
-    for index in thrown.fired.keys() {
-        let mut script = thrown.fired.clone();
+fn simplified(setting: Setting, found: Run) -> Run {
+    for index in found.fired.keys() {
+        let mut script = found.fired.clone();
         script.remove(index);
         let fewer = run(setting, Faults::Script(script));
-        if fewer.broken.iter().any(|(broken, _)| thrown.broken.iter().any(|(other, _)| broken == other)) {
+        if fewer.broken.iter().any(|(broken, _)| found.broken.iter().any(|(other, _)| broken == other)) {
             return simplified(setting, fewer);
         }
     }
-    thrown
+    found
 }
 
 /// Adds one more fault to a script, in every possible way.
@@ -150,7 +150,7 @@ fn extended(setting: Setting, script: &Script, steps: &[StepKind]) -> Vec<Script
     let first = script.keys().last().map_or(0, |last| last + 1);
     let mut scripts = Vec::new();
     for (index, kind) in steps.iter().enumerate().skip(first).take(DEPTH) {
-        for fault in kind.faults(setting.weather) {
+        for fault in kind.faults(setting.optional_faults) {
             let mut script = script.clone();
             script.insert(index, fault);
             scripts.push(script);

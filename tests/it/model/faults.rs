@@ -27,7 +27,7 @@ pub(super) enum Fault {
     /// The request is executed this many seconds later, and then the reply is lost.
     LostLate(u64),
     /// The reply takes this many milliseconds.
-    SlowAnswer(u64),
+    SlowReply(u64),
     /// The reply is unreadable.
     ReadFails,
     /// An existing item is reported missing.
@@ -35,7 +35,7 @@ pub(super) enum Fault {
     /// The store is down.
     StoreDown,
     /// The store executes the step, and its reply is lost.
-    StoreAnswerLost,
+    StoreReplyLost,
     /// The store seems to be down, and executes the step this many milliseconds later.
     StoreLate(u64),
     /// The store does nothing for this many milliseconds, and then everything in order.
@@ -47,7 +47,7 @@ pub(super) enum Fault {
     /// The store's clock steps by this many seconds, just before the step.
     ClockSteps(i64),
     /// Another client creates a connection of the same name, just before the step.
-    Foreign(Foreigner),
+    Foreign(ForeignConnection),
     /// The process dies before the step.
     DeathBefore,
     /// The process dies after the step, before it gets the reply.
@@ -56,7 +56,7 @@ pub(super) enum Fault {
 
 /// A connection of the same name that belongs to another client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Foreigner {
+pub(super) enum ForeignConnection {
     /// It has no description, and its client ID is masked.
     WithoutDescription,
     /// It has the caller's description, and its client ID is masked.
@@ -69,10 +69,10 @@ pub(super) enum Foreigner {
 
 /// The optional faults, in addition to those that are always possible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Weather {
+pub(super) struct OptionalFaults {
     pub(super) clocks: bool,
     pub(super) forgets: bool,
-    pub(super) foreigners: bool,
+    pub(super) foreign_connections: bool,
     pub(super) not_found: bool,
 }
 
@@ -82,7 +82,7 @@ impl Fault {
     }
 
     /// Whether the fault happens around the step, which then continues.
-    pub(super) fn is_weather(self) -> bool {
+    pub(super) fn lets_the_step_continue(self) -> bool {
         matches!(self, Self::Forgets | Self::Evicts | Self::ClockSteps(_) | Self::Foreign(_))
     }
 
@@ -92,7 +92,7 @@ impl Fault {
 
     /// Whether another connection is indistinguishable from the caller's: then nothing may be done.
     pub(super) fn is_misleading(self) -> bool {
-        use Foreigner::{WithTheDescription, WithoutDescription};
+        use ForeignConnection::{WithTheDescription, WithoutDescription};
         matches!(self, Self::Foreign(WithoutDescription | WithTheDescription))
     }
 }
@@ -111,7 +111,7 @@ pub(super) enum StepKind {
 
 impl StepKind {
     /// The faults that can affect it.
-    pub(super) fn faults(self, weather: Weather) -> Vec<Fault> {
+    pub(super) fn faults(self, optional_faults: OptionalFaults) -> Vec<Fault> {
         use Fault::*;
         let mut faults = match self {
             Self::Pass => vec![NotSent, SlowPass(2000), DeathBefore],
@@ -126,10 +126,10 @@ impl StepKind {
                 LateCommit(84),
                 LostSlowly(60),
                 LostLate(60),
-                SlowAnswer(3000),
+                SlowReply(3000),
                 // Between a caller's deadline and its next call, and beyond both.
-                SlowAnswer(20_400),
-                SlowAnswer(30_000),
+                SlowReply(20_400),
+                SlowReply(30_000),
                 DeathBefore,
                 DeathAfter,
             ],
@@ -137,7 +137,7 @@ impl StepKind {
             Self::Delete => vec![NotSent, LostBeforeCommit, LostAfterCommit, DeathBefore, DeathAfter],
             Self::Store(_) => vec![
                 StoreDown,
-                StoreAnswerLost,
+                StoreReplyLost,
                 StoreLate(550),
                 StoreLate(1500),
                 StoreStalls(400),
@@ -146,19 +146,20 @@ impl StepKind {
                 DeathAfter,
             ],
         };
-        if weather.not_found && matches!(self, Self::Get | Self::Test | Self::Delete) {
+        if optional_faults.not_found && matches!(self, Self::Get | Self::Test | Self::Delete) {
             faults.push(NotFound);
         }
-        if weather.forgets && matches!(self, Self::Store(_)) {
+        if optional_faults.forgets && matches!(self, Self::Store(_)) {
             faults.extend([Forgets, Evicts]);
         }
-        if weather.clocks && matches!(self, Self::Store(_)) {
+        if optional_faults.clocks && matches!(self, Self::Store(_)) {
             faults.extend([ClockSteps(100), ClockSteps(-8), ClockSteps(-100)]);
         }
-        if weather.foreigners && self == Self::List {
-            use Foreigner::*;
-            let foreigners = [WithoutDescription, WithTheDescription, WithAnotherDescription, OfTheInterface];
-            faults.extend(foreigners.map(Foreign));
+        if optional_faults.foreign_connections && self == Self::List {
+            use ForeignConnection::*;
+            let foreign_connections =
+                [WithoutDescription, WithTheDescription, WithAnotherDescription, OfTheInterface];
+            faults.extend(foreign_connections.map(Foreign));
         }
         faults
     }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    faults::Foreigner,
-    listing::{Crowd, Shown},
+    faults::ForeignConnection,
+    listing::{OtherConnections, Shown},
 };
 
 /// The content of the requests. Each part has something that lists can alter.
@@ -51,10 +51,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(crowd: Crowd) -> Self {
+    pub(super) fn new(others: OtherConnections) -> Self {
         let time_of_day = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let mut ledger = Self { made: Vec::new(), began: (time_of_day, Instant::now()) };
-        let ages: &[i64] = if crowd == Crowd::Nobody { &[] } else { &[63_000_000, 2_600_000, 600, 10] };
+        let ages: &[i64] =
+            if others == OtherConnections::None { &[] } else { &[63_000_000, 2_600_000, 600, 10] };
         for age in ages {
             let content = Content {
                 sandbox: "prod".to_owned(),
@@ -113,11 +114,11 @@ impl Ledger {
     }
 
     /// The content of another client's connection.
-    pub(super) fn intrude(&mut self, foreigner: Foreigner) {
-        let description = match foreigner {
-            Foreigner::WithoutDescription => None,
-            Foreigner::WithTheDescription | Foreigner::OfTheInterface => Some(DESCRIPTION),
-            Foreigner::WithAnotherDescription => Some("another"),
+    pub(super) fn create_foreign(&mut self, foreign: ForeignConnection) {
+        let description = match foreign {
+            ForeignConnection::WithoutDescription => None,
+            ForeignConnection::WithTheDescription | ForeignConnection::OfTheInterface => Some(DESCRIPTION),
+            ForeignConnection::WithAnotherDescription => Some("another"),
         };
         let content = Content {
             sandbox: "prod".to_owned(),
@@ -125,7 +126,7 @@ impl Ledger {
             description: description.map(str::to_owned),
             client_id: "**********".to_owned(),
         };
-        let is_of_interface = foreigner == Foreigner::OfTheInterface;
+        let is_of_interface = foreign == ForeignConnection::OfTheInterface;
         self.add(content, if is_of_interface { "exc_app" } else { "demo-client" }, None, 0, Instant::now());
     }
 

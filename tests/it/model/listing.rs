@@ -143,14 +143,14 @@ pub(super) enum Pages {
 
 /// The other connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Crowd {
+pub(super) enum OtherConnections {
     /// Nothing.
     #[default]
-    Nobody,
+    None,
     /// Connections with other names, from seconds to years old.
-    Others,
+    Many,
     /// The same, with a completely unreadable connection at the end of the list.
-    OthersAndAnUnreadableOne,
+    ManyAndAnUnreadableOne,
 }
 
 /// The behaviour of lists.
@@ -162,7 +162,7 @@ pub(super) struct Lists {
     /// Whether a connection is also altered when it is read by its ID.
     pub(super) is_read_altered: bool,
     pub(super) pages: Pages,
-    pub(super) crowd: Crowd,
+    pub(super) others: OtherConnections,
     /// The number of seconds by which the `Date` of a response is ahead of its content.
     pub(super) date_ahead: u64,
 }
@@ -172,8 +172,8 @@ impl Lists {
         Self { alteration, is_read_altered, ..Self::default() }
     }
 
-    pub(super) fn paged(pages: Pages, crowd: Crowd) -> Self {
-        Self { pages, crowd, ..Self::default() }
+    pub(super) fn paged(pages: Pages, others: OtherConnections) -> Self {
+        Self { pages, others, ..Self::default() }
     }
 
     /// Whether a list can leave the outcome of a creation unknown.

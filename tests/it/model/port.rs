@@ -91,7 +91,7 @@ impl FlowService for Port {
                 let _ = arrival.await;
                 Err(lost())
             }
-            Some(Fault::SlowAnswer(milliseconds)) => {
+            Some(Fault::SlowReply(milliseconds)) => {
                 let created = commit();
                 sleep(Duration::from_millis(milliseconds)).await;
                 Ok(created)
@@ -134,14 +134,14 @@ impl FlowService for Port {
             None => Ok(None),
             Some(shown) => match listed(&shown).readable() {
                 Some(connection) => Ok(Some(connection)),
-                None => Err(CallError::Undecodable("too little is told".into())),
+                None => Err(CallError::Undecodable("too few fields are shown".into())),
             },
         }
     }
 
     async fn test_connection(&self, at: &ConnectionRef, _: Instant) -> Result<bool, CallError> {
         let presence = self.read(StepKind::Test).await?;
-        if presence == Presence::Told && self.0.world.has(at.sandbox.as_str(), at.id.as_str()) {
+        if presence == Presence::Reported && self.0.world.has(at.sandbox.as_str(), at.id.as_str()) {
             Ok(self.0.world.setting.works)
         } else {
             Err(not_found())
@@ -209,7 +209,7 @@ const NO_PART: &str = "no part of a creation";
 /// Whether a connection is reported.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Presence {
-    Told,
+    Reported,
     Denied,
 }
 
@@ -228,7 +228,7 @@ impl Port {
             Some(Fault::DeathAfter) => process.die().await,
             _ => {}
         }
-        Ok(Presence::Told)
+        Ok(Presence::Reported)
     }
 }
 

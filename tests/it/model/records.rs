@@ -160,7 +160,7 @@ impl Records {
         let Self(process) = self;
         match process.step(StepKind::Store(name)).await {
             Some(Fault::StoreDown) => down(),
-            Some(Fault::StoreAnswerLost) => {
+            Some(Fault::StoreReplyLost) => {
                 let _ = self.in_turn(step).await;
                 down()
             }
@@ -204,7 +204,7 @@ impl Records {
             step.await
         });
         match timeout(RESPONSE_TIMEOUT, task).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(response)) => response,
             Ok(Err(_)) | Err(_) => down(),
         }
     }

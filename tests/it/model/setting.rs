@@ -5,8 +5,8 @@ use std::time::Duration;
 use hubspot_connection_service::domain::Verification;
 
 use super::{
-    faults::{Script, Weather},
-    listing::{Alteration, Crowd, Lists, Pages},
+    faults::{OptionalFaults, Script},
+    listing::{Alteration, Lists, OtherConnections, Pages},
     records::Memory,
 };
 
@@ -26,7 +26,7 @@ pub(super) enum Callers {
     /// Two with different request ids and the same name at once, at two replicas.
     TwoOfOneName,
     /// Two with the same request id at once, at the same replica. The first has half a second.
-    OneIsInAHurry,
+    OneHasAShortDeadline,
     /// One with a fresh access token at each retry.
     OneWithFreshTokens,
     /// Two with the same request id, one of them later, while the fingerprint keys are rotated.
@@ -56,7 +56,7 @@ pub(super) struct Setting {
     pub(super) delete_lag: Duration,
     /// Whether the records are in the memory of the process.
     pub(super) records_die: bool,
-    pub(super) weather: Weather,
+    pub(super) optional_faults: OptionalFaults,
 }
 
 impl Setting {
@@ -71,7 +71,7 @@ impl Setting {
             get_lag: Duration::ZERO,
             delete_lag: Duration::ZERO,
             records_die: false,
-            weather: Weather::default(),
+            optional_faults: OptionalFaults::default(),
         }
     }
 
@@ -90,13 +90,13 @@ impl Setting {
         Self { lists, ..self }
     }
 
-    pub(super) fn in_weather(self, weather: Weather) -> Self {
-        Self { weather, ..self }
+    pub(super) fn with_optional_faults(self, optional_faults: OptionalFaults) -> Self {
+        Self { optional_faults, ..self }
     }
 
     /// The age of the store's memory.
     pub(super) fn memory(&self) -> Memory {
-        if self.weather.forgets {
+        if self.optional_faults.forgets {
             Memory::Evicting
         } else if self.records_die {
             Memory::OfTheProcess
@@ -126,7 +126,7 @@ impl Setting {
         add(lists.alteration != Alteration::None, format!("{:?}", lists.alteration));
         add(lists.is_read_altered, "read so, too".to_owned());
         add(lists.pages != Pages::One, format!("{:?}", lists.pages));
-        add(lists.crowd != Crowd::Nobody, format!("{:?}", lists.crowd));
+        add(lists.others != OtherConnections::None, format!("{:?}", lists.others));
         add(lists.date_ahead > 0, format!("Date {} s ahead", lists.date_ahead));
         add(!get_lag.is_zero() && *get_lag != lists.lag, format!("GET lags {get_lag:?}"));
         add(!delete_lag.is_zero(), format!("DELETE lags {delete_lag:?}"));

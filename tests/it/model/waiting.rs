@@ -37,15 +37,15 @@ async fn call(world: &Arc<World>, id: RequestId, within: Duration) -> Option<Res
 }
 
 #[track_caller]
-fn assert_tested(answer: Option<Result<Created, Error>>, world: &World) {
-    let test = answer.unwrap().unwrap().test;
+fn assert_tested(response: Option<Result<Created, Error>>, world: &World) {
+    let test = response.unwrap().unwrap().test;
     assert!(test.as_ref().is_some_and(TestReport::passed), "{test:?}\n{}", world.trace());
 }
 
 /// Checks that it is still undecided whether the connection works.
 #[track_caller]
-fn assert_pending(answer: Option<Result<Created, Error>>, world: &World) {
-    let error = answer.unwrap().unwrap_err();
+fn assert_pending(response: Option<Result<Created, Error>>, world: &World) {
+    let error = response.unwrap().unwrap_err();
     let Failure::VerificationPending { connection, .. } = &*error.failure else {
         panic!("{error:?}\n{}", world.trace())
     };
@@ -59,11 +59,11 @@ async fn the_test_of_a_found_connection_may_take_as_long_as_any_other() {
             let world = world(Some((CREATE, Fault::LostAfterCommit)), seconds(lag), verification);
             world.begin_in("initializing");
             let began = Instant::now();
-            let (answer, ()) = tokio::join!(call(&world, RequestId::generate(), seconds(60)), async {
+            let (response, ()) = tokio::join!(call(&world, RequestId::generate(), seconds(60)), async {
                 sleep(seconds(established_after)).await;
                 world.set_state("enabled");
             });
-            assert_tested(answer, &world);
+            assert_tested(response, &world);
             assert!(began.elapsed() >= seconds(established_after));
             let steps = world.steps();
             assert!(steps[CREATE] == StepKind::Create && steps.contains(&StepKind::List));
@@ -73,16 +73,16 @@ async fn the_test_of_a_found_connection_may_take_as_long_as_any_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_joins_an_abandoned_creation_gets_a_tested_connection() {
-    let world = world(Some((CREATE, Fault::SlowAnswer(20_400))), NO_LAG, Verification::Require);
+    let world = world(Some((CREATE, Fault::SlowReply(20_400))), NO_LAG, Verification::Require);
     world.begin_in("initializing");
     let id = RequestId::generate();
     assert!(call(&world, id, seconds(20)).await.is_none());
     // Longer than a connection is tested without a caller.
-    let (answer, ()) = tokio::join!(call(&world, id, seconds(60)), async {
+    let (response, ()) = tokio::join!(call(&world, id, seconds(60)), async {
         sleep(seconds(28)).await;
         world.set_state("enabled");
     });
-    assert_tested(answer, &world);
+    assert_tested(response, &world);
     assert_eq!(world.made().len(), 1);
 }
 

@@ -16,11 +16,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    callers::Answer,
-    dice::Throws,
+    callers::Response,
     faults::{Fault, Script, StepKind},
     ledger::{Content, Ledger, Made},
-    listing::{Crowd, Shown},
+    listing::{OtherConnections, Shown},
+    random::RandomFaults,
     records::Backend,
     replica::{self, Keys, Replica},
     setting::{Callers, Setting},
@@ -29,7 +29,7 @@ use super::{
 /// The source of faults.
 pub(super) enum Faults {
     Script(Script),
-    Thrown(Throws),
+    Random(RandomFaults),
 }
 
 /// A call of a port, and its fault.
@@ -40,14 +40,14 @@ struct Step {
 }
 
 /// A response to a caller.
-pub(super) struct Told {
+pub(super) struct Received {
     at: Instant,
     /// The number of steps at that time.
     pub(super) moment: usize,
     pub(super) caller: usize,
     /// The creation that the response is about, if known.
     pub(super) about: Option<RequestId>,
-    pub(super) answer: Answer,
+    pub(super) response: Response,
 }
 
 /// The replicas, and everything outside of them.
@@ -61,14 +61,14 @@ pub(super) struct World {
     faults: Mutex<Faults>,
     fired: Mutex<Script>,
     steps: Mutex<Vec<Step>>,
-    told: Mutex<Vec<Told>>,
+    received: Mutex<Vec<Received>>,
     replicas: Mutex<HashMap<usize, Arc<Replica>>>,
     began: Instant,
 }
 
 impl World {
     pub(super) fn new(setting: Setting, faults: Faults) -> Arc<Self> {
-        let ledger = Ledger::new(setting.lists.crowd);
+        let ledger = Ledger::new(setting.lists.others);
         replica::set_wall_clock(ledger.now_ms());
         Arc::new(Self {
             setting,
@@ -79,7 +79,7 @@ impl World {
             faults: Mutex::new(faults),
             fired: Mutex::default(),
             steps: Mutex::default(),
-            told: Mutex::default(),
+            received: Mutex::default(),
             replicas: Mutex::default(),
             began: Instant::now(),
         })
@@ -147,33 +147,35 @@ impl World {
         (0..lists.len()).map(since).max().unwrap_or(0)
     }
 
-    pub(super) fn tell(&self, caller: usize, about: Option<RequestId>, answer: &Answer) {
+    pub(super) fn record_response(&self, caller: usize, about: Option<RequestId>, response: &Response) {
         let (moment, at) = self.moment();
-        let answer = answer.clone();
-        self.told.lock().unwrap().push(Told { at, moment, caller, about, answer });
+        let response = response.clone();
+        self.received.lock().unwrap().push(Received { at, moment, caller, about, response });
     }
 
-    /// Passes all responses to callers to this function.
-    pub(super) fn for_all_told(&self, look: impl FnMut(&Told)) {
-        self.told.lock().unwrap().iter().for_each(look);
+    /// Visits all responses to callers.
+    pub(super) fn for_each_response(&self, visit: impl FnMut(&Received)) {
+        self.received.lock().unwrap().iter().for_each(visit);
     }
 
     /// The events, for people.
     pub(super) fn trace(&self) -> String {
-        let (steps, told, fired) =
-            (self.steps.lock().unwrap(), self.told.lock().unwrap(), self.fired.lock().unwrap());
+        let (steps, received, fired) =
+            (self.steps.lock().unwrap(), self.received.lock().unwrap(), self.fired.lock().unwrap());
         let mut trace = String::new();
-        let mut told = told.iter().peekable();
+        let mut received = received.iter().peekable();
         for (index, Step { at, replica, kind }) in steps.iter().enumerate() {
-            while let Some(Told { at, caller, answer, .. }) = told.next_if(|told| told.moment <= index) {
-                let _ = writeln!(trace, "     {:>9.3?} caller {caller} is told {answer:?}", *at - self.began);
+            while let Some(Received { at, caller, response, .. }) =
+                received.next_if(|received| received.moment <= index)
+            {
+                let _ = writeln!(trace, "     {:>9.3?} caller {caller} got {response:?}", *at - self.began);
             }
             let fault = fired.get(&index).map(|fault| format!(" ✗ {fault:?}")).unwrap_or_default();
             let _ =
                 writeln!(trace, "{index:4} {:>9.3?} replica {replica}: {kind:?}{fault}", *at - self.began);
         }
-        for Told { at, caller, answer, .. } in told {
-            let _ = writeln!(trace, "     {:>9.3?} caller {caller} is told {answer:?}", *at - self.began);
+        for Received { at, caller, response, .. } in received {
+            let _ = writeln!(trace, "     {:>9.3?} caller {caller} got {response:?}", *at - self.began);
         }
         trace
     }
@@ -192,7 +194,7 @@ impl World {
         let mut all: Vec<_> = listed
             .map(|made| if made.by.is_some() { lists.alteration.apply(made.shown()) } else { made.shown() })
             .collect();
-        if lists.crowd == Crowd::OthersAndAnUnreadableOne
+        if lists.others == OtherConnections::ManyAndAnUnreadableOne
             && let Some(oldest) = all.last().cloned()
         {
             let id = "00000000-0000-4000-8000-000000000000".to_owned();
@@ -222,7 +224,7 @@ impl World {
     }
 
     /// The fault at a step of a replica.
-    fn strike(&self, replica: usize, kind: StepKind) -> Option<Fault> {
+    fn fault_at(&self, replica: usize, kind: StepKind) -> Option<Fault> {
         let index = {
             let mut steps = self.steps.lock().unwrap();
             steps.push(Step { at: Instant::now(), replica, kind });
@@ -230,18 +232,18 @@ impl World {
         };
         // A replica that dies cannot give its caller the request id for a retry.
         let is_mortal = self.setting.callers != Callers::OneWithoutId;
-        let mut possible = kind.faults(self.setting.weather);
+        let mut possible = kind.faults(self.setting.optional_faults);
         possible.retain(|fault| is_mortal || !fault.kills());
         let fault = match &mut *self.faults.lock().unwrap() {
             Faults::Script(script) => script.get(&index).copied().filter(|fault| possible.contains(fault)),
-            Faults::Thrown(throws) => throws.strike(&possible),
+            Faults::Random(faults) => faults.next_fault(&possible),
         };
         match fault {
             Some(Fault::Forgets) => self.backend.forget(),
             // It does not know that it forgets, only that it may.
             Some(Fault::Evicts) => self.backend.forget(),
             Some(Fault::ClockSteps(seconds)) => self.backend.step_clock(seconds),
-            Some(Fault::Foreign(foreigner)) => self.ledger.lock().unwrap().intrude(foreigner),
+            Some(Fault::Foreign(foreign)) => self.ledger.lock().unwrap().create_foreign(foreign),
             _ => {}
         }
         if let Some(fault) = fault {
@@ -268,11 +270,11 @@ impl Process {
 
     /// Takes a step: returns its fault, and never returns if that is the death of the process.
     pub(super) async fn step(&self, kind: StepKind) -> Option<Fault> {
-        let fault = self.world.strike(self.number, kind);
+        let fault = self.world.fault_at(self.number, kind);
         if fault == Some(Fault::DeathBefore) {
             self.die().await;
         }
-        fault.filter(|fault| !fault.is_weather())
+        fault.filter(|fault| !fault.lets_the_step_continue())
     }
 
     pub(super) async fn die(&self) {

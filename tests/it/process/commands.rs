@@ -100,8 +100,8 @@ async fn an_emulator_prints_the_settings_with_which_a_service_works() {
         .collect();
     assert_eq!(settings.len(), 5, "{stdout}");
     let service = ServiceProcess::with(&settings).await;
-    let answer = service.client().await.create_hub_spot_connection(request()).await.unwrap();
-    assert!(!answer.into_inner().id.is_empty());
+    let response = service.client().await.create_hub_spot_connection(request()).await.unwrap();
+    assert!(!response.into_inner().id.is_empty());
     assert_eq!(service.stop().await.0.code(), Some(0));
     emulator.signal(Signal::TERM);
     let (status, output) = emulator.wait().await;

@@ -22,7 +22,7 @@ fn field<'a>(line: &'a Value, name: &str) -> &'a Value {
 async fn a_call_has_one_line_with_its_outcome() {
     let (_emulator, service) = start(&[]).await;
     let mut client = service.client().await;
-    let answer = client.create_hub_spot_connection(request()).await.unwrap().into_inner();
+    let response = client.create_hub_spot_connection(request()).await.unwrap().into_inner();
     // Health checks are not logged.
     server::health(service.grpc, "").await.unwrap();
     let (_, output) = service.stop().await;
@@ -39,8 +39,8 @@ async fn a_call_has_one_line_with_its_outcome() {
     assert!(duration.as_f64().is_some_and(|ms| ms > 0.0), "{line}");
     let decimals = duration.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len());
     assert!(decimals <= 3, "{line}");
-    assert_eq!(field(line, "request_id"), &json!(answer.request_id), "{line}");
-    assert_eq!(field(line, "connection_id"), &json!(answer.id));
+    assert_eq!(field(line, "request_id"), &json!(response.request_id), "{line}");
+    assert_eq!(field(line, "connection_id"), &json!(response.id));
     assert_eq!((field(line, "reason"), field(line, "cause")), (&Value::Null, &Value::Null));
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::{CREATE, LIST, NO_SEARCH_FIRST, SETTLES_FAST, insist, lost_for_good, with_id};
+use super::{CREATE, LIST, NO_SEARCH_FIRST, SETTLES_FAST, lost_for_good, retry_until_known, with_id};
 use crate::support::{Failure, TestService, request, until};
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_creation_that_never_arrived_is_retried_after_the_settle_window() {
         let service = TestService::with(SETTLES_FAST).await;
         service.inject(json!([{"route": CREATE, "action": action}]));
         let began = Instant::now();
-        let created = insist(&service, &with_id()).await.unwrap();
+        let created = retry_until_known(&service, &with_id()).await.unwrap();
         // Seven seconds, and two lists that are five seconds apart.
         assert!(began.elapsed() >= Duration::from_secs(12), "{:?}", began.elapsed());
         assert_eq!(service.requests_to("POST", "/connections"), 2, "{action}");
@@ -142,7 +142,7 @@ async fn a_connection_of_the_same_name_is_not_mistaken_for_a_lost_one() {
     let service = TestService::with([SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST]).await;
     service.inject(json!([{"route": CREATE, "action": {"close": "before_commit"}}]));
     let request = with_id();
-    let (created, other) = tokio::join!(insist(&service, &request), async {
+    let (created, other) = tokio::join!(retry_until_known(&service, &request), async {
         until("a search for it", || service.requests_to("GET", "/connections") > 0).await;
         let others_description =
             CreateHubSpotConnectionRequest { description: "another client's".to_owned(), ..request.clone() };
@@ -158,7 +158,7 @@ async fn the_candidates_of_an_ambiguous_outcome_are_named() {
     let service = TestService::with([SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST]).await;
     service.inject(json!([{"route": CREATE, "action": {"close": "before_commit"}}]));
     let request = with_id();
-    let (failure, other) = tokio::join!(insist(&service, &request), async {
+    let (failure, other) = tokio::join!(retry_until_known(&service, &request), async {
         until("a search for it", || service.requests_to("GET", "/connections") > 0).await;
         // It has the caller's description, and no sign of its creator.
         service.create_behind_its_back(&request).await
@@ -172,7 +172,7 @@ async fn the_candidates_of_an_ambiguous_outcome_are_named() {
     // It is evaluated again at every call: without the other connection, it is proven that nothing was
     // created.
     service.emulator.reset();
-    insist(&service, &request).await.unwrap();
+    retry_until_known(&service, &request).await.unwrap();
     assert_eq!(service.emulator.connections().len(), 1);
 }
 
@@ -182,7 +182,7 @@ async fn without_references_a_lost_creation_is_neither_taken_over_nor_retried() 
         let settings = [SETTLES_FAST[0], SETTLES_FAST[1], ("HCS_DESCRIPTION_REFERENCE", "false")];
         let service = TestService::with(settings).await;
         service.inject(json!([{"route": CREATE, "action": {"close": close}}]));
-        let failure = insist(&service, &with_id()).await.unwrap_err();
+        let failure = retry_until_known(&service, &with_id()).await.unwrap_err();
         assert_eq!(failure.row(), (Code::FailedPrecondition, "OUTCOME_AMBIGUOUS"));
         let connections = service.emulator.connections();
         assert_eq!(connections.len(), usize::from(is_found));

@@ -4,7 +4,9 @@ use hubspot_connection_service::proto::CreateHubSpotConnectionRequest;
 use serde_json::json;
 use tonic::Code;
 
-use super::{CREATE, LIST, NO_SEARCH_FIRST, SETTLES_FAST, insist, lost_for_good, record, shared, with_id};
+use super::{
+    CREATE, LIST, NO_SEARCH_FIRST, SETTLES_FAST, lost_for_good, record, retry_until_known, shared, with_id,
+};
 use crate::{
     chaos::redis::SharedRedis,
     support::{TestService, counted, until_counted},
@@ -28,7 +30,7 @@ async fn clocks_that_disagree_are_counted_and_prove_nothing() {
     redis.run(&["HSET", &record(&request), "last_wall", &wall_ms.to_string()]).await;
     emulator.inject(Vec::new());
     let service = TestService::against(emulator, settings).await;
-    assert_eq!(insist(&service, &request).await.unwrap().id, service.emulator.connections()[0].id);
+    assert_eq!(retry_until_known(&service, &request).await.unwrap().id, service.emulator.connections()[0].id);
     assert_eq!(service.requests_to("POST", "/connections"), 1);
     assert_eq!(counted(service.admin, "hubspot_connection_clock_disagreements_total").await, 1);
 }

@@ -9,7 +9,7 @@ use hubspot_connection_service::{
 use tokio::time::interval;
 use uuid::Uuid;
 
-use super::replica::{Ports, tell};
+use super::replica::{Ports, stop};
 use crate::{
     chaos::redis::SharedRedis,
     support::{Failure, in_time, request, start_emulator, until},
@@ -33,27 +33,27 @@ async fn a_creation_that_outlasts_the_drain_is_finished_by_another_replica() {
     let (mut client, sent) = (one.client().await, request.clone());
     let call = tokio::spawn(async move { client.create_hub_spot_connection(sent).await });
     until("the creation", || !emulator.connections().is_empty()).await;
-    let told = tell(&one.process);
+    let stopped_at = stop(&one.process);
     let (status, output) = one.process.wait().await;
-    assert!(told.elapsed() < GRACE, "{:?}", told.elapsed());
+    assert!(stopped_at.elapsed() < GRACE, "{:?}", stopped_at.elapsed());
     assert_eq!(status.code(), Some(1), "{output:?}");
     call.await.unwrap().unwrap_err();
 
     // The creation counts as running until its lease has ended, and then it is searched for.
     let mut client = other.client().await;
     let mut ticks = interval(Duration::from_millis(200));
-    let answer = in_time("the connection", async {
+    let response = in_time("the connection", async {
         loop {
             ticks.tick().await;
             match client.create_hub_spot_connection(request.clone()).await {
-                Ok(answer) => return answer.into_inner(),
+                Ok(response) => return response.into_inner(),
                 Err(status) => assert_eq!(Failure::from(status).reason, "REQUEST_IN_PROGRESS"),
             }
         }
     })
     .await;
     let connections = emulator.connections();
-    assert_eq!((connections.len(), &connections[0].id), (1, &answer.id));
+    assert_eq!((connections.len(), &connections[0].id), (1, &response.id));
     assert_eq!(
         emulator
             .received()

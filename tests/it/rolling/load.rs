@@ -67,8 +67,8 @@ pub(super) fn python() -> Option<PathBuf> {
         "HCS_TEST_TOOLS=required, and there is no {}",
         python.display()
     );
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
+    static PRINTED: Once = Once::new();
+    PRINTED.call_once(|| {
         // Bypasses the capture of the test harness, which hides the output of passing tests.
         let _ = writeln!(io::stderr(), "SKIPPED: the tests with gRPC's own client; tests/run.sh installs it");
     });

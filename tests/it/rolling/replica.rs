@@ -68,22 +68,22 @@ pub(super) async fn is_serving(admin: SocketAddr) -> bool {
     let endpoint = Channel::from_shared(format!("http://{admin}")).unwrap();
     let Ok(channel) = endpoint.connect().await else { return false };
     let question = HealthCheckRequest { service: SERVICE_NAME.to_owned() };
-    let answer = HealthClient::new(channel).check(question).await;
-    answer.is_ok_and(|answer| answer.get_ref().status == ServingStatus::Serving as i32)
+    let response = HealthClient::new(channel).check(question).await;
+    response.is_ok_and(|response| response.get_ref().status == ServingStatus::Serving as i32)
 }
 
 /// Waits for the exit of a stopped process, which must come before Kubernetes would kill it, with nothing
 /// left undone.
-pub(super) async fn end(process: Process, told: Instant) -> Output {
+pub(super) async fn end(process: Process, stopped_at: Instant) -> Output {
     let (status, output) = process.wait().await;
-    assert!(told.elapsed() < DRAIN_DELAY + DRAIN_TIMEOUT, "{:?}", told.elapsed());
+    assert!(stopped_at.elapsed() < DRAIN_DELAY + DRAIN_TIMEOUT, "{:?}", stopped_at.elapsed());
     assert_eq!(status.code(), Some(0), "{output:?}");
     assert_eq!(output.stderr(), "");
     output
 }
 
 /// The codes of the calls that a process has completed.
-pub(super) fn answered(output: &Output) -> Vec<String> {
+pub(super) fn completed(output: &Output) -> Vec<String> {
     let lines = output.log_lines().into_iter().filter(|line| line["message"] == "call");
     let own = lines.filter(|line| {
         line["span"]["method"].as_str().is_some_and(|method| method.starts_with(&format!("/{SERVICE_NAME}/")))
@@ -92,7 +92,7 @@ pub(super) fn answered(output: &Output) -> Vec<String> {
 }
 
 /// Signals a process to stop.
-pub(super) fn tell(process: &Process) -> Instant {
+pub(super) fn stop(process: &Process) -> Instant {
     process.signal(Signal::TERM);
     Instant::now()
 }

@@ -27,7 +27,7 @@ impl Ims {
         let known = Arc::new(Mutex::new(BTreeSet::from(["old-secret", "new-secret"])));
         let used = Arc::new(Mutex::new(Vec::new()));
         let (is_known, uses, ims_url) = (Arc::clone(&known), Arc::clone(&used), before.ims_url());
-        let answer = move |body: Bytes| async move {
+        let response = move |body: Bytes| async move {
             let mut form: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
             let secret = form.iter_mut().find(|(name, _)| name == "client_secret").unwrap();
             uses.lock().unwrap().push(secret.1.clone());
@@ -36,12 +36,12 @@ impl Ims {
             }
             secret.1 = emulator::CLIENT_SECRET.to_owned();
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let answer = client.post(ims_url).form(&form).send().await.unwrap();
-            (answer.status(), answer.text().await.unwrap())
+            let response = client.post(ims_url).form(&form).send().await.unwrap();
+            (response.status(), response.text().await.unwrap())
         };
         let listener = listen().await;
         let url = format!("http://{}{}", listener.local_addr().unwrap(), emulator::IMS_PATH);
-        let router = Router::new().route(emulator::IMS_PATH, post(answer));
+        let router = Router::new().route(emulator::IMS_PATH, post(response));
         let serving = AbortOnDropHandle::new(tokio::spawn(axum::serve(listener, router).into_future()));
         Self { url, known, used, _serving: serving }
     }

@@ -138,9 +138,9 @@ async fn keys_of_fingerprints_that_cannot_be_used_leave_the_last_good_ones_in_us
     let mut client = service.client().await;
     let first = CreateHubSpotConnectionRequest { request_id: uuid::Uuid::new_v4().to_string(), ..request() };
     let created = client.create_hub_spot_connection(first.clone()).await.unwrap().into_inner();
-    for (broken, says) in [(&[("key", "short")][..], "cannot use"), (&[], "cannot read")] {
+    for (broken, message) in [(&[("key", "short")][..], "cannot use"), (&[], "cannot read")] {
         files.replace(broken);
-        service.process.prints_text(&format!("{says} HCS_FINGERPRINT_KEY_FILE")).await;
+        service.process.prints_text(&format!("{message} HCS_FINGERPRINT_KEY_FILE")).await;
         let replayed = client.create_hub_spot_connection(first.clone()).await.unwrap().into_inner();
         assert!(replayed.replayed && replayed.id == created.id, "{replayed:?}");
     }

@@ -131,9 +131,9 @@ pub(super) async fn of_many_concurrent_verdicts_one_is_kept(subject: Subject) {
     assert_eq!(recorded(&subject, &held).await, Some(verdict));
 }
 
-fn recorded_by_all(answers: Vec<Verdict>) -> Verdict {
-    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
-    answers.into_iter().next().unwrap()
+fn recorded_by_all(replies: Vec<Verdict>) -> Verdict {
+    assert!(replies.windows(2).all(|pair| pair[0] == pair[1]), "{replies:?}");
+    replies.into_iter().next().unwrap()
 }
 
 pub(super) async fn a_repeated_outcome_keeps_the_verdict(subject: Subject) {

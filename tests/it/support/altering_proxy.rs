@@ -110,10 +110,10 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            let answer = service_fn(|request| Arc::clone(&shared).answer(request));
+            let handler = service_fn(|request| Arc::clone(&shared).respond(request));
             let builder = auto::Builder::new(TokioExecutor::new());
             // Forwarding ends with an error if the other side has closed its connection.
-            let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
+            let _ = builder.serve_connection(TokioIo::new(stream), handler).await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -122,7 +122,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 impl Shared {
     /// Forwards a request. Without a complete response from upstream there is none here either, and the
     /// connection is closed.
-    async fn answer(
+    async fn respond(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
@@ -139,8 +139,8 @@ impl Shared {
             .body(body.collect().await?.to_bytes())
             .send()
             .await?;
-        let mut answer = Response::builder().status(upstream.status());
-        if let Some(headers) = answer.headers_mut() {
+        let mut response = Response::builder().status(upstream.status());
+        if let Some(headers) = response.headers_mut() {
             *headers = end_to_end(upstream.headers().clone());
         }
         let body = upstream.bytes().await?;
@@ -149,7 +149,7 @@ impl Shared {
             () if is_read => self.described(body),
             () => body,
         };
-        Ok(answer.body(Full::new(body))?)
+        Ok(response.body(Full::new(body))?)
     }
 
     /// A list as the proxy shows it.
@@ -182,8 +182,8 @@ impl Shared {
 
     /// A connection that is read by its ID, with an altered description.
     fn described(&self, body: Bytes) -> Bytes {
-        let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
-        let Some([item]) = answer.get_mut("items").and_then(Value::as_array_mut).map(Vec::as_mut_slice)
+        let Ok(mut document) = serde_json::from_slice::<Value>(&body) else { return body };
+        let Some([item]) = document.get_mut("items").and_then(Value::as_array_mut).map(Vec::as_mut_slice)
         else {
             return body;
         };
@@ -191,7 +191,7 @@ impl Shared {
         if random.u32(..100) < self.alterations.descriptions {
             alter_description(item, &mut random);
         }
-        Bytes::from(answer.to_string())
+        Bytes::from(document.to_string())
     }
 
     /// A random source for the alterations of a connection, the same each time.

@@ -90,8 +90,8 @@ impl TestService {
         &self,
         request: impl tonic::IntoRequest<CreateHubSpotConnectionRequest>,
     ) -> Result<CreateHubSpotConnectionResponse, Failure> {
-        let answer = self.client().await.create_hub_spot_connection(request).await;
-        answer.map(tonic::Response::into_inner).map_err(Failure::from)
+        let response = self.client().await.create_hub_spot_connection(request).await;
+        response.map(tonic::Response::into_inner).map_err(Failure::from)
     }
 
     /// Creates the connection of [`request`] while the next requests upstream fail.
@@ -125,9 +125,9 @@ impl TestService {
 
     /// Creates a connection of the same name without the service, and returns its ID.
     pub(crate) async fn create_behind_its_back(&self, request: &CreateHubSpotConnectionRequest) -> String {
-        let answer = post_upstream(&reqwest::Client::new(), &self.emulator, request).await.unwrap();
-        assert_eq!(answer.status(), 201);
-        let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        let response = post_upstream(&reqwest::Client::new(), &self.emulator, request).await.unwrap();
+        assert_eq!(response.status(), 201);
+        let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
         body["id"].as_str().unwrap().to_owned()
     }
 

@@ -187,12 +187,12 @@ impl KeyEndpoint {
             requests: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&state);
-        let answer = move || {
+        let handler = move || {
             shared.requests.fetch_add(1, Ordering::SeqCst);
             let response = shared.response.lock().unwrap().clone();
             async move { response }
         };
-        let router = Router::new().route("/openid/v1/jwks", get(answer));
+        let router = Router::new().route("/openid/v1/jwks", get(handler));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, state, serving }
     }

@@ -115,7 +115,7 @@ async fn exports_over_grpc_are_compressed_where_the_environment_asks_for_it() {
 
 #[tokio::test]
 async fn an_invalid_log_filter_is_a_problem() {
-    for filter in ["warning", "info,verbose", "hyper=loud", "info;audit=off"] {
+    for filter in ["warning", "info,verbose", "hyper=verbose", "info;audit=off"] {
         for command in ["serve", "check-config"] {
             let (status, output) =
                 Process::run(&[command], &[&ADOBE[..], &[("HCS_LOG", filter)]].concat()).await;

@@ -125,11 +125,11 @@ async fn a_reply_that_is_not_adobes_refusal_leaves_the_outcome_unknown() {
     // A success without a connection in it.
     let successes =
         [200, 201, 202].into_iter().flat_map(|s| ["html", "empty", "cut"].map(|shape| (s, shape)));
-    let answers: Vec<_> = others.chain(anybodys).chain(successes).collect();
+    let replies: Vec<_> = others.chain(anybodys).chain(successes).collect();
     // More failures in a row would open the circuit breaker.
-    for answers in answers.chunks(4) {
+    for replies in replies.chunks(4) {
         let upstream = Upstream::start().await;
-        for (status, shape) in answers {
+        for (status, shape) in replies {
             let error = upstream.create_hit_by(json!({"status": status, "shape": shape})).await;
             assert_eq!(error.next_step(), NextStep::LookFor, "{status} {shape}");
             let CreateError::OutcomeUnknown { problem: Some(problem), .. } = error else {

@@ -201,8 +201,8 @@ async fn a_read_ends_with_its_deadline_and_its_attempt() {
 async fn scripted(body: impl Fn(String) -> String + Clone + Send + Sync + 'static) -> HttpFlowService {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let answer = async move |RawQuery(query): RawQuery| body(query.unwrap_or_default());
-    let router = Router::new().route("/connections", get(answer));
+    let reply = async move |RawQuery(query): RawQuery| body(query.unwrap_or_default());
+    let router = Router::new().route("/connections", get(reply));
     tokio::spawn(axum::serve(listener, router).into_future());
     client_of(address)
 }
@@ -213,9 +213,11 @@ fn page_with_next(href: &Value) -> String {
 
 #[tokio::test]
 async fn the_link_to_the_next_page_is_not_followed() {
-    let evil = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let href =
-        json!(format!("http://{}/steal?x=1&continuationToken=YWJj%2BZA==&y=2", evil.local_addr().unwrap()));
+    let link_target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let href = json!(format!(
+        "http://{}/steal?x=1&continuationToken=YWJj%2BZA==&y=2",
+        link_target.local_addr().unwrap()
+    ));
     let flow_service = scripted(move |query| match query.split_once("continuationToken=") {
         None => page_with_next(&href),
         Some((_, token)) => {
@@ -231,8 +233,8 @@ async fn the_link_to_the_next_page_is_not_followed() {
         .await
         .unwrap();
     assert_eq!(page.next, None);
-    let knock = tokio::time::timeout(SECOND / 10, evil.accept()).await;
-    assert!(knock.is_err(), "the link was followed");
+    let connection = tokio::time::timeout(SECOND / 10, link_target.accept()).await;
+    assert!(connection.is_err(), "the link was followed");
 }
 
 #[tokio::test]
@@ -294,10 +296,10 @@ async fn a_list_needs_no_date() {
             let (body, count) = (r#"{"items":[null]}"#, r#"{"count":1}"#);
             let body = if seen.len() == 3 { count } else { body };
             let length = body.len();
-            let answer = format!(
+            let reply = format!(
                 "HTTP/1.1 200 OK\r\n{date}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
             );
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.write_all(reply.as_bytes()).await.unwrap();
         }
         seen
     });

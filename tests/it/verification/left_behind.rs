@@ -17,14 +17,14 @@ async fn a_connection_whose_reference_is_gone_is_not_deleted() {
     let service = TestService::start().await;
     service.set(json!({"initial_state": "initializing", "test_result": false}));
     let request = with_id(Verification::Require);
-    let (answer, id) = tokio::join!(service.send(request.clone()), async {
+    let (response, id) = tokio::join!(service.send(request.clone()), async {
         until("its creation", || posts(&service) > 0 && !ids(&service).is_empty()).await;
         let id = ids(&service).remove(0);
         describe(&service, &id, "somebody else's by now").await;
         assert!(service.emulator.set_state(&id, "enabled"));
         id
     });
-    assert_verification_failed(&answer.unwrap_err(), &id);
+    assert_verification_failed(&response.unwrap_err(), &id);
     assert_verification_failed(&service.send(request).await.unwrap_err(), &id);
     assert_eq!((ids(&service), service.requests_to("DELETE", "")), (vec![id], 0));
 }

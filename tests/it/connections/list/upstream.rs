@@ -31,8 +31,9 @@ async fn listing(connections: MethodRouter) -> TestService {
 
 #[tokio::test]
 async fn the_filter_goes_upstream_and_the_link_to_the_next_page_is_not_followed() {
-    let evil = listen().await;
-    let href = format!("http://{}/steal?x=1&continuationToken=YWJj%2BZA==&y=2", evil.local_addr().unwrap());
+    let link_target = listen().await;
+    let href =
+        format!("http://{}/steal?x=1&continuationToken=YWJj%2BZA==&y=2", link_target.local_addr().unwrap());
     let spec = "cc6a4487-9e91-433e-a3a3-9cf6626c1806";
     let reply = async move |RawQuery(query): RawQuery| {
         let query = query.unwrap_or_default();
@@ -54,8 +55,8 @@ async fn the_filter_goes_upstream_and_the_link_to_the_next_page_is_not_followed(
     let names: Vec<_> =
         [first, second].into_iter().flat_map(|page| page.connections).map(|c| c.name).collect();
     assert_eq!(names, ["first", "second"]);
-    let knock = tokio::time::timeout(std::time::Duration::ZERO, evil.accept()).await;
-    assert!(knock.is_err(), "the link was followed");
+    let connection = tokio::time::timeout(std::time::Duration::ZERO, link_target.accept()).await;
+    assert!(connection.is_err(), "the link was followed");
 }
 
 #[tokio::test]

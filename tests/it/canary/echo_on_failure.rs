@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    FORMATS, HASTE,
+    FORMATS, SHORT_TIMEOUT,
     evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, OTHER_CREDENTIALS, Observed, creation, credentials},
     hostile::{Arrived, FIELDS, REPEATS, Repeat, json_response, of_flow},
-    loud,
+    verbose,
 };
 use crate::support::{ServiceProcess, listen};
 
@@ -40,7 +40,7 @@ struct Script {
     how: Failing,
     test_result: bool,
     /// The last body with credentials.
-    told: String,
+    received: String,
     /// The number of created connections.
     created: usize,
     /// The number of failures.
@@ -48,17 +48,17 @@ struct Script {
 }
 
 /// The upstream. It runs until the test ends.
-struct Resentful {
+struct EchoOnFailure {
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
 }
 
-impl Resentful {
+impl EchoOnFailure {
     async fn start() -> Self {
         let script = Arc::<Mutex<Script>>::default();
         let listener = listen().await;
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&script));
+        let router = Router::new().fallback(respond).with_state(Arc::clone(&script));
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { address, script }
     }
@@ -67,7 +67,7 @@ impl Resentful {
     async fn service(&self, format: &str, settings: &[(&str, &str)]) -> ServiceProcess {
         let [flow, ims] = [BASE_PATH, IMS_PATH].map(|path| format!("http://{}{path}", self.address));
         let upstream = [("HCS_FLOW_SERVICE_URL", &*flow), ("HCS_IMS_URL", &*ims)];
-        ServiceProcess::with(&loud(format, &[&upstream, settings].concat())).await
+        ServiceProcess::with(&verbose(format, &[&upstream, settings].concat())).await
     }
 
     fn fail(&self, routes: &'static [&'static str], how: Failing) {
@@ -82,7 +82,7 @@ impl Resentful {
     }
 }
 
-async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response {
+async fn respond(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     if parts.uri.path() == IMS_PATH {
@@ -91,7 +91,7 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
     }
     let mut script = script.lock().unwrap();
     if matches!(parts.method, Method::POST | Method::PATCH) {
-        script.told = String::from_utf8(body.to_vec()).unwrap();
+        script.received = String::from_utf8(body.to_vec()).unwrap();
     }
     let last = parts.uri.path().rsplit('/').next().unwrap();
     let is_id = last.starts_with("c-");
@@ -102,7 +102,7 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
         let request = Arrived {
             path: parts.uri.path().to_owned(),
             authorization: String::from_utf8_lossy(authorization.unwrap_or_default()).into_owned(),
-            body: script.told.clone(),
+            body: script.received.clone(),
         };
         let (status, field, repeat) = script.how;
         return of_flow(&request, (StatusCode::from_u16(status).unwrap(), field, repeat));
@@ -112,7 +112,7 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
             script.created += 1;
             (StatusCode::CREATED, json!({"id": format!("c-{}", script.created), "etag": "\"1\""}))
         }
-        GET => (StatusCode::OK, json!({"items": [connection(last, &script.told)]})),
+        GET => (StatusCode::OK, json!({"items": [connection(last, &script.received)]})),
         LIST => (StatusCode::OK, json!({"items": []})),
         TEST => (StatusCode::OK, json!({"result": script.test_result})),
         EXPLORE => (StatusCode::OK, json!([])),
@@ -124,14 +124,14 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
 }
 
 /// The connection, with the credentials in each of its texts that the service does not show.
-fn connection(id: &str, told: &str) -> Value {
-    let body: Value = serde_json::from_str(told).unwrap_or_default();
+fn connection(id: &str, received: &str) -> Value {
+    let body: Value = serde_json::from_str(received).unwrap_or_default();
     json!({
         "id": id, "etag": "\"1\"", "version": "\"1\"", "name": "HubSpot", "state": "enabled",
-        "description": body["description"], "createdAt": 1_597_973_312_000_i64, "createdClient": told, "createdBy": told,
+        "description": body["description"], "createdAt": 1_597_973_312_000_i64, "createdClient": received, "createdBy": received,
         "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
-        "auth": {"specName": "Basic Authentication", "params": body["auth"]["params"], "other": told},
-        "other": told,
+        "auth": {"specName": "Basic Authentication", "params": body["auth"]["params"], "other": received},
+        "other": received,
     })
 }
 
@@ -155,7 +155,7 @@ fn all_secrets() -> Vec<&'static str> {
 #[tokio::test]
 async fn credentials_echoed_during_a_verification_are_not_quoted() {
     for format in FORMATS {
-        let upstream = Resentful::start().await;
+        let upstream = EchoOnFailure::start().await;
         let mut observed = Observed::new(upstream.service(format, &[]).await).await;
         for how in failings() {
             upstream.fail(&[TEST], how);
@@ -189,7 +189,7 @@ async fn credentials_echoed_during_a_verification_are_not_quoted() {
 #[tokio::test]
 async fn credentials_echoed_by_an_update_are_not_quoted() {
     for format in FORMATS {
-        let upstream = Resentful::start().await;
+        let upstream = EchoOnFailure::start().await;
         let mut observed = Observed::new(upstream.service(format, &[]).await).await;
         observed.create("a success").await.unwrap();
         let ways = failings().map(|how| (&[PATCH][..], how)).chain(
@@ -205,8 +205,8 @@ async fn credentials_echoed_by_an_update_are_not_quoted() {
                 credentials: Some(new),
                 ..proto::UpdateHubSpotConnectionRequest::default()
             };
-            let answer = observed.client().update_hub_spot_connection(request).await;
-            observed.note(&what, answer).unwrap_err();
+            let response = observed.client().update_hub_spot_connection(request).await;
+            observed.note(&what, response).unwrap_err();
             upstream.assert_failed(&what);
         }
         observed.end_without(all_secrets()).await;
@@ -216,8 +216,8 @@ async fn credentials_echoed_by_an_update_are_not_quoted() {
 #[tokio::test]
 async fn credentials_echoed_during_a_search_are_not_quoted() {
     for format in FORMATS {
-        let upstream = Resentful::start().await;
-        let mut observed = Observed::new(upstream.service(format, &[HASTE]).await).await;
+        let upstream = EchoOnFailure::start().await;
+        let mut observed = Observed::new(upstream.service(format, &[SHORT_TIMEOUT]).await).await;
         upstream.fail(&[POST, LIST], (503, "report.detailed-message", Repeat::Credentials));
         let status = observed.create("a lost one").await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
