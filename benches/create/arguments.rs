@@ -37,10 +37,10 @@ const ROWS: [(&str, Row); 12] = [
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench create -- [OPTIONS]
   --only ROW,…     some of cpu, workloads, throughput, p99, slow-upstream, overload, memory, idle,
-                   start, ids, search-first, soak; all but soak where this is left out
+                   start, ids, search-first, soak; default: all but soak
   --soak           the soak as well, which takes ten minutes
   --quick          tries everything in little time; the figures mean nothing
-  --rounds N       rounds of each comparison, five times as many of those that are short; 9 if left out
+  --rounds N       rounds of each comparison, five times as many of those that are short; default 9
   --service PATH   another binary of the service
   --no-go          without the comparison with Go
 or, for a server that runs under a profiler:

@@ -140,7 +140,7 @@ fn unavailable(error: reqwest::Error) -> Status {
     Status::unavailable(error.to_string())
 }
 
-fn left_out<T>() -> Result<Response<T>, Status> {
+fn not_implemented<T>() -> Result<Response<T>, Status> {
     Err(Status::unimplemented("not measured"))
 }
 
@@ -164,42 +164,42 @@ impl HubSpotConnectionService for Upstream {
         &self,
         _: Request<proto::ListHubSpotConnectionsRequest>,
     ) -> Result<Response<proto::ListHubSpotConnectionsResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn update_hub_spot_connection(
         &self,
         _: Request<proto::UpdateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::UpdateHubSpotConnectionResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn delete_hub_spot_connection(
         &self,
         _: Request<proto::DeleteHubSpotConnectionRequest>,
     ) -> Result<Response<proto::DeleteHubSpotConnectionResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn test_hub_spot_connection(
         &self,
         _: Request<proto::TestHubSpotConnectionRequest>,
     ) -> Result<Response<proto::TestHubSpotConnectionResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn list_hub_spot_tables(
         &self,
         _: Request<proto::ListHubSpotTablesRequest>,
     ) -> Result<Response<proto::ListHubSpotTablesResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn get_hub_spot_table(
         &self,
         _: Request<proto::GetHubSpotTableRequest>,
     ) -> Result<Response<proto::GetHubSpotTableResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 }
 

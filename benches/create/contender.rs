@@ -70,9 +70,9 @@ impl Bench {
     pub(crate) fn new(arguments: Arguments) -> Self {
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../bench");
         let go = if !arguments.go {
-            Err("left out".to_owned())
+            Err("not requested".to_owned())
         } else if arguments.quick {
-            Err("left out of a quick run".to_owned())
+            Err("skipped in a quick run".to_owned())
         } else {
             go::build(&directory.join("go"))
         };

@@ -93,8 +93,8 @@ async fn each_write_is_logged_and_nothing_else_is() {
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
     let events = events(&lines);
-    let who = format!("jwt:{WRITER}");
-    let about = |action: &str, outcome: &str| json!({"action": action, "caller": who, "sandbox": "dev", "connection_id": created.id, "outcome": outcome});
+    let caller = format!("jwt:{WRITER}");
+    let about = |action: &str, outcome: &str| json!({"action": action, "caller": caller, "sandbox": "dev", "connection_id": created.id, "outcome": outcome});
     let mut create = about("create", "OK");
     create["request_id"] = json!(created.request_id);
     let logged: Vec<_> = events.iter().map(|event| fields(event)).collect();
@@ -102,7 +102,7 @@ async fn each_write_is_logged_and_nothing_else_is() {
     assert_eq!(logged[1], about("update", "OK"));
     assert_eq!(
         logged[2..4].iter().map(|event| (&event["caller"], &event["outcome"])).collect::<Vec<_>>(),
-        [(&json!(who), &json!("INVALID_REQUEST")), (&json!(who), &json!("SANDBOX_NOT_ALLOWED"))]
+        [(&json!(caller), &json!("INVALID_REQUEST")), (&json!(caller), &json!("SANDBOX_NOT_ALLOWED"))]
     );
     assert_eq!(logged[4], about("delete", "OK"));
     assert_eq!(logged[5]["action"], "delete");

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use self::{
     evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, Observed, creation},
-    hostile::{ENCODED, FIELDS, Hostile, REPEATS, Repeat},
+    hostile::{ECHOES, ENCODED, Echo, FIELDS, Hostile},
 };
 use crate::support::{Process, ServiceProcess, collector::Collector, framed, start_emulator, until};
 
@@ -269,33 +269,32 @@ async fn a_flow_service_that_echoes_the_request_is_not_quoted() {
         let service = ServiceProcess::with(&verbose(format, &settings)).await;
         let mut observed = Observed::new(service).await.exporting_to(collector);
         // The fields are read in the same way for every status.
-        let everywhere = FIELDS.into_iter().flat_map(|field| REPEATS.map(|repeat| (400, field, repeat)));
+        let everywhere = FIELDS.into_iter().flat_map(|field| ECHOES.map(|echo| (400, field, echo)));
         let other_statuses = [403, 404, 422, 429, 500, 503]
             .into_iter()
-            .flat_map(|status| ["headers", "message"].map(|field| (status, field, Repeat::Credentials)));
-        let encoded = ENCODED.into_iter().flat_map(|repeat| {
+            .flat_map(|status| ["headers", "message"].map(|field| (status, field, Echo::Credentials)));
+        let encoded = ENCODED.into_iter().flat_map(|echo| {
             [("errorMessage", 400), ("report.detailed-message", 422), ("headers", 400)]
-                .map(|(field, status)| (status, field, repeat))
+                .map(|(field, status)| (status, field, echo))
         });
-        for (status, field, repeat) in everywhere.chain(other_statuses).chain(encoded) {
-            hostile.respond_with(StatusCode::from_u16(status).unwrap(), field, repeat);
-            observed.create(&format!("{status} with {repeat:?} in {field}")).await.unwrap_err();
+        for (status, field, echo) in everywhere.chain(other_statuses).chain(encoded) {
+            hostile.respond_with(StatusCode::from_u16(status).unwrap(), field, echo);
+            observed.create(&format!("{status} with {echo:?} in {field}")).await.unwrap_err();
         }
-        for repeat in REPEATS {
-            hostile.respond_with(StatusCode::CREATED, "id and etag", repeat);
-            observed.create(&format!("201 with {repeat:?}")).await.unwrap_err();
+        for echo in ECHOES {
+            hostile.respond_with(StatusCode::CREATED, "id and etag", echo);
+            observed.create(&format!("201 with {echo:?}")).await.unwrap_err();
         }
         for field in ["etag", "message"] {
-            hostile.respond_with(StatusCode::CREATED, field, Repeat::Body);
+            hostile.respond_with(StatusCode::CREATED, field, Echo::Body);
             observed.create("201 with the body").await.unwrap_err();
         }
-        hostile.respond_with(StatusCode::UNAUTHORIZED, "message", Repeat::Authorization);
+        hostile.respond_with(StatusCode::UNAUTHORIZED, "message", Echo::Authorization);
         observed.create("401").await.unwrap_err();
 
         // With a request id of the caller, a list comes first.
-        for (status, field, repeat) in [(400, "message", Repeat::Credentials), (403, "detail", Repeat::Parts)]
-        {
-            hostile.respond_with(StatusCode::from_u16(status).unwrap(), field, repeat);
+        for (status, field, echo) in [(400, "message", Echo::Credentials), (403, "detail", Echo::Parts)] {
+            hostile.respond_with(StatusCode::from_u16(status).unwrap(), field, echo);
             let request_id = Uuid::new_v4().to_string();
             let request = proto::CreateHubSpotConnectionRequest { request_id, ..creation() };
             observed.send("a search that fails", request).await.unwrap_err();

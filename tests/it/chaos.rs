@@ -83,7 +83,7 @@ async fn create_amidst_chaos(
     until("the requests in transit", || emulator.connections().len() >= counts.committed).await;
     print(&format!(
         "{what}: {} creations, {} of {} requests upstream with faults, {kills} kills, {} POSTs that \
-         reached the emulator, {} connections, {seconds:.1} s; calls repeated: {refusals:?}; seed {seed}",
+         reached the emulator, {} connections, {seconds:.1} s; calls retried: {refusals:?}; seed {seed}",
         requests.len(),
         counts.faulty,
         counts.requests,
@@ -107,8 +107,8 @@ async fn create_amidst_chaos(
     let fresh = replicas.start().await;
     let mut client = fresh.client().await;
     for (request, response) in requests.iter().zip(&responses) {
-        let again = client.create_hub_spot_connection(request.clone()).await.unwrap().into_inner();
-        assert_eq!((&again.id, &again.etag, again.replayed), (&response.id, &response.etag, true));
+        let retried = client.create_hub_spot_connection(request.clone()).await.unwrap().into_inner();
+        assert_eq!((&retried.id, &retried.etag, retried.replayed), (&response.id, &response.etag, true));
     }
     assert_eq!(faults.counts(emulator).posts, counts.posts);
     ledger
@@ -169,13 +169,13 @@ async fn no_credential_is_in_redis_during_a_run_or_after_it() {
         }
     })
     .await;
-    let left = redis.dump().await;
+    let remaining = redis.dump().await;
     let text = |stored: &[u8], values: &[Vec<u8>]| [stored, &values.join(&b"\n"[..])].join(&b"\n"[..]);
-    let after: Vec<u8> = left.iter().flat_map(|(key, values)| text(key, values)).collect();
+    let after: Vec<u8> = remaining.iter().flat_map(|(key, values)| text(key, values)).collect();
     for needle in ledger.iter().map(|entry| &entry.id).chain(requests.iter().map(|r| &r.request_id)) {
-        assert!(contains(&after, needle.as_bytes()), "no {needle} in what is left");
+        assert!(contains(&after, needle.as_bytes()), "no {needle} in the remaining records");
     }
-    stored.extend(left);
+    stored.extend(remaining);
     let all: Vec<u8> = stored.iter().flat_map(|(key, values)| text(key, values)).collect();
     for state in ["sending", "unknown", "done"] {
         assert!(contains(&all, state.as_bytes()), "nothing was ever {state}");
@@ -240,8 +240,8 @@ async fn of_two_replicas_with_the_same_request_id_at_once_one_creates_and_the_ot
 
     let created = in_time("the other response", second).await.unwrap().into_inner();
     assert!(!created.replayed);
-    let again = clients[index].create_hub_spot_connection(request).await.unwrap().into_inner();
-    assert_eq!((&again.id, &again.etag, again.replayed), (&created.id, &created.etag, true));
+    let retried = clients[index].create_hub_spot_connection(request).await.unwrap().into_inner();
+    assert_eq!((&retried.id, &retried.etag, retried.replayed), (&created.id, &created.etag, true));
     let ledger = emulator.connections();
     assert_eq!((ledger.len(), &ledger[0].id), (1, &created.id));
 }

@@ -171,7 +171,7 @@ fn a_file_that_can_hold_no_certificates_is_refused_and_not_waited_for() {
 }
 
 #[test]
-fn a_secret_set_where_its_path_belongs_is_not_repeated() {
+fn a_secret_set_instead_of_its_path_is_not_printed() {
     let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", "canary")], &[]);
     assert_eq!(outcome.status, 64);
     assert!(!outcome.stderr.contains("canary"), "{}", outcome.stderr);
@@ -189,7 +189,7 @@ fn a_secret_file_is_read_again_each_time() {
 }
 
 #[test]
-fn a_secret_on_the_command_line_is_explained_on_stderr_and_not_repeated() {
+fn a_secret_on_the_command_line_is_explained_on_stderr_and_not_printed() {
     for arguments in [
         &["--client-secret=canary"][..],
         &["serve", "--client-secret", "canary"],

@@ -231,7 +231,7 @@ async fn a_client_with_far_too_large_messages_gets_an_error_each_time_and_keeps_
 }
 
 #[tokio::test]
-async fn a_message_that_does_not_come_costs_its_deadline_and_no_more() {
+async fn a_missing_message_costs_its_deadline_and_no_more() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "900ms")]).await;
     let mut peer = Peer::connect(service.grpc).await;
     beside(&service, async {

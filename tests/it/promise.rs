@@ -75,9 +75,9 @@ async fn a_retry_gets_the_first_response_even_when_the_connection_is_gone() {
         sandbox_name: "prod".to_owned(),
         ..request.clone()
     };
-    for again in [request.clone(), upper_case] {
-        let again = service.send(again).await.unwrap();
-        assert_eq!((&again.id, &again.etag, again.replayed), (&first.id, &first.etag, true));
+    for retried in [request.clone(), upper_case] {
+        let retried = service.send(retried).await.unwrap();
+        assert_eq!((&retried.id, &retried.etag, retried.replayed), (&first.id, &first.etag, true));
     }
     service.emulator.reset();
     assert_eq!(service.send(request).await.unwrap().id, first.id);
@@ -140,8 +140,8 @@ async fn a_retry_may_have_a_fresh_access_token() {
     let created = service.send(request.clone()).await.unwrap();
     let mut refreshed = request;
     refreshed.credentials.as_mut().unwrap().access_token = "another-access-token".to_owned();
-    let again = service.send(refreshed).await.unwrap();
-    assert_eq!((again.id, again.replayed), (created.id, true));
+    let retried = service.send(refreshed).await.unwrap();
+    assert_eq!((retried.id, retried.replayed), (created.id, true));
 }
 
 #[tokio::test]

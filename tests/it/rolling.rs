@@ -168,7 +168,7 @@ impl Rollout {
         let creates: Vec<_> = calls.iter().filter(|call| !call.name.is_empty()).collect();
         let ledger = self.emulator.connections();
         let by_name: BTreeMap<_, _> = ledger.iter().map(|entry| (&*entry.name, &*entry.id)).collect();
-        assert_eq!(by_name.len(), ledger.len(), "a creation was carried out twice");
+        assert_eq!(by_name.len(), ledger.len(), "a creation was executed twice");
         for call in &creates {
             assert_eq!(by_name.get(&*call.name), Some(&&*call.id), "{call:?}");
         }

@@ -336,7 +336,7 @@ async fn the_older_reflection_service_works_too_and_both_can_be_disabled() {
 }
 
 #[test]
-fn every_method_that_changes_nothing_says_so() {
+fn every_method_without_side_effects_declares_it() {
     let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
     let service = pool.get_service_by_name(SERVICE_NAME).unwrap();
     let levels: Vec<_> = service

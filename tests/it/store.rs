@@ -80,17 +80,17 @@ suite! {
         every_step_expects_a_state_and_a_holder
     }
     moments {
-        a_claim_says_for_how_long_the_store_remembers
+        a_claim_reports_for_how_long_the_store_remembers
         times_are_returned_by_both_clocks
         a_resend_keeps_the_first_sending_time
         an_attempt_after_not_created_is_a_first_sending
         distrusted_clocks_keep_only_the_store_time_of_the_last_sending
-        the_store_knows_the_age_of_a_sending_whatever_the_wall_clock_says
+        the_store_knows_the_age_of_a_sending_whatever_the_wall_clock_shows
     }
     outcomes {
         a_done_record_is_returned_to_every_caller
         the_first_outcome_stays
-        an_outcome_is_recorded_in_every_state_whoever_records_it
+        an_outcome_is_recorded_in_every_state_by_any_holder
         an_outcome_is_recorded_without_a_record
         an_outcome_records_the_content_that_was_sent
         a_forgotten_outcome_leaves_no_record

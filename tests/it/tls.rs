@@ -46,7 +46,7 @@ pub(crate) fn failures(reason: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_metrics_say_when_the_certificate_expires() {
+async fn the_metrics_report_when_the_certificate_expires() {
     let tls = WithTls::start().await;
     let expiry = "hubspot_connection_tls_certificate_expiry_timestamp_seconds{certificate=\"server\"}";
     // The beginning of the year 2200.

@@ -88,9 +88,9 @@ async fn a_connection_that_works_comes_with_its_test() {
         // The finding is remembered, whatever a new test would find.
         let sent = arrived(&service);
         service.set(json!({"test_result": false}));
-        let again = service.send(request).await.unwrap();
-        assert_eq!((&again.id, &again.etag, again.replayed), (&first.id, &first.etag, true));
-        assert_eq!((again.test, arrived(&service)), (Some(test), sent));
+        let retried = service.send(request).await.unwrap();
+        assert_eq!((&retried.id, &retried.etag, retried.replayed), (&first.id, &first.etag, true));
+        assert_eq!((retried.test, arrived(&service)), (Some(test), sent));
     }
 }
 
@@ -103,8 +103,8 @@ async fn a_report_that_a_connection_does_not_work_comes_with_the_connection() {
     let test = first.test.clone().unwrap();
     assert_eq!((states(&test), test.passed), (TEST_FAILED, false));
     let sent = arrived(&service);
-    let again = service.send(request).await.unwrap();
-    assert_eq!((&again.id, again.test, arrived(&service)), (&first.id, Some(test), sent));
+    let retried = service.send(request).await.unwrap();
+    assert_eq!((&retried.id, retried.test, arrived(&service)), (&first.id, Some(test), sent));
     assert_eq!(service.emulator.connections()[0].id, first.id);
     assert_eq!(service.requests_to("DELETE", ""), 0);
 }
@@ -121,8 +121,8 @@ async fn a_report_that_cannot_be_made_does_not_fail_the_creation() {
 
     // No definite result was found: a retry tests again.
     service.inject(json!([]));
-    let again = service.send(request).await.unwrap();
-    assert_eq!((again.id, again.replayed, again.test.unwrap().passed), (first.id, true, true));
+    let retried = service.send(request).await.unwrap();
+    assert_eq!((retried.id, retried.replayed, retried.test.unwrap().passed), (first.id, true, true));
     assert_eq!(posts(&service), 1);
 }
 
@@ -141,12 +141,13 @@ async fn a_connection_that_is_required_to_work_and_does_not_is_deleted_again() {
         // The verdict stays, even if the same credentials would work by then.
         let sent = arrived(&service);
         service.set(json!({}));
-        let again = service.send(request.clone()).await.unwrap_err();
-        assert_verification_failed(&again, "");
-        assert_eq!((again.message, arrived(&service)), (failure.message, sent));
+        let retried = service.send(request.clone()).await.unwrap_err();
+        assert_verification_failed(&retried, "");
+        assert_eq!((retried.message, arrived(&service)), (failure.message, sent));
 
-        let anew = CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request };
-        let created = service.send(anew).await.unwrap();
+        let new_request =
+            CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request };
+        let created = service.send(new_request).await.unwrap();
         assert!(created.test.unwrap().passed && !created.replayed);
         assert_eq!((posts(&service), service.emulator.connections().len()), (2, 1));
     }
@@ -164,8 +165,8 @@ async fn a_connection_that_cannot_be_deleted_again_is_named_until_it_is() {
     assert!(failure.message.contains(&id) && failure.message.contains("DeleteHubSpotConnection"));
 
     service.inject(json!([]));
-    let again = service.send(request.clone()).await.unwrap_err();
-    assert_verification_failed(&again, "");
+    let retried = service.send(request.clone()).await.unwrap_err();
+    assert_verification_failed(&retried, "");
     assert_eq!(service.emulator.connections().len(), 0);
     // Only a connection that still does not work is deleted.
     assert_eq!((posts(&service), service.requests_to("GET", "/test")), (1, 2));
@@ -284,11 +285,11 @@ async fn without_an_id_of_its_own_the_caller_gets_one_to_resume_with() {
     let failure = service.send(request.clone()).await.unwrap_err();
     assert_pending(&failure, Code::Unknown, &service.emulator.connections()[0].id);
     let request_id = failure.metadata("request_id").to_owned();
-    let again = CreateHubSpotConnectionRequest { request_id, ..request };
+    let retried = CreateHubSpotConnectionRequest { request_id, ..request };
 
     service.inject(json!([]));
     service.set(json!({"test_result": false}));
-    assert_verification_failed(&service.send(again).await.unwrap_err(), "");
+    assert_verification_failed(&service.send(retried).await.unwrap_err(), "");
     assert_eq!((posts(&service), service.emulator.connections().len()), (1, 0));
 }
 

@@ -238,7 +238,7 @@ async fn a_published_key_that_is_not_used_is_logged_once_by_its_name() {
     list(&mut client, Some(&good.sign(&claims(READER)))).await.unwrap();
     let before = endpoint.requests();
     list(&mut client, Some(&TokenKey::es256("stranger").sign(&claims(READER)))).await.unwrap_err();
-    until("another look at the keys", || endpoint.requests() > before).await;
+    until("another fetch of the keys", || endpoint.requests() > before).await;
     let (_, output) = service.stop().await;
     let lines: Vec<_> = output
         .log_lines()

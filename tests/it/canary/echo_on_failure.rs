@@ -17,7 +17,7 @@ use tonic::Code;
 use super::{
     FORMATS, SHORT_TIMEOUT,
     evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, OTHER_CREDENTIALS, Observed, creation, credentials},
-    hostile::{Arrived, FIELDS, REPEATS, Repeat, json_response, of_flow},
+    hostile::{Arrived, ECHOES, Echo, FIELDS, json_response, of_flow},
     verbose,
 };
 use crate::support::{ServiceProcess, listen};
@@ -31,7 +31,7 @@ const PATCH: &str = "PATCH {id}";
 const DELETE: &str = "DELETE {id}";
 
 /// A kind of failure: the status, the field with the echo, and the echo.
-type Failing = (u16, &'static str, Repeat);
+type Failing = (u16, &'static str, Echo);
 
 #[derive(Default)]
 struct Script {
@@ -78,7 +78,7 @@ impl EchoOnFailure {
     /// Fails if no request has failed since the last check.
     fn assert_failed(&self, what: &str) {
         let failures = std::mem::take(&mut self.script.lock().unwrap().failures);
-        assert!(failures > 0, "{what}: nothing was repeated");
+        assert!(failures > 0, "{what}: nothing was echoed");
     }
 }
 
@@ -104,8 +104,8 @@ async fn respond(State(script): State<Arc<Mutex<Script>>>, request: Request) -> 
             authorization: String::from_utf8_lossy(authorization.unwrap_or_default()).into_owned(),
             body: script.received.clone(),
         };
-        let (status, field, repeat) = script.how;
-        return of_flow(&request, (StatusCode::from_u16(status).unwrap(), field, repeat));
+        let (status, field, echo) = script.how;
+        return of_flow(&request, (StatusCode::from_u16(status).unwrap(), field, echo));
     }
     let (status, body) = match &*route {
         POST => {
@@ -137,9 +137,9 @@ fn connection(id: &str, received: &str) -> Value {
 
 /// Failures with every echo in every field, and with other statuses.
 fn failings() -> impl Iterator<Item = Failing> {
-    let everywhere = FIELDS.into_iter().flat_map(|field| REPEATS.map(|repeat| (400, field, repeat)));
+    let everywhere = FIELDS.into_iter().flat_map(|field| ECHOES.map(|echo| (400, field, echo)));
     let other_statuses = [403, 404, 412, 422, 500].into_iter().flat_map(|status| {
-        ["headers", "report.detailed-message"].map(|field| (status, field, Repeat::Credentials))
+        ["headers", "report.detailed-message"].map(|field| (status, field, Echo::Credentials))
     });
     everywhere.chain(other_statuses)
 }
@@ -165,7 +165,7 @@ async fn credentials_echoed_during_a_verification_are_not_quoted() {
             upstream.assert_failed(&what);
         }
         for field in FIELDS {
-            let how = (400, field, Repeat::Credentials);
+            let how = (400, field, Echo::Credentials);
             for (routes, code) in [
                 (&[TEST][..], Code::Unknown),
                 (&[GET], Code::Unknown),
@@ -194,7 +194,7 @@ async fn credentials_echoed_by_an_update_are_not_quoted() {
         observed.create("a success").await.unwrap();
         let ways = failings().map(|how| (&[PATCH][..], how)).chain(
             // An invalid new version.
-            REPEATS.map(|repeat| (&[PATCH][..], (200, "etag", repeat))),
+            ECHOES.map(|echo| (&[PATCH][..], (200, "etag", echo))),
         );
         for (routes, how) in ways {
             upstream.fail(routes, how);
@@ -218,7 +218,7 @@ async fn credentials_echoed_during_a_search_are_not_quoted() {
     for format in FORMATS {
         let upstream = EchoOnFailure::start().await;
         let mut observed = Observed::new(upstream.service(format, &[SHORT_TIMEOUT]).await).await;
-        upstream.fail(&[POST, LIST], (503, "report.detailed-message", Repeat::Credentials));
+        upstream.fail(&[POST, LIST], (503, "report.detailed-message", Echo::Credentials));
         let status = observed.create("a lost one").await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
         observed.prints_text("a search for an earlier creation learned nothing").await;

@@ -36,13 +36,13 @@ struct Script {
     /// The status of IMS, or a token.
     ims: Option<StatusCode>,
     /// The status of the Flow Service, the field with the echo, and the echo.
-    flow: (StatusCode, &'static str, Repeat),
+    flow: (StatusCode, &'static str, Echo),
     arrived: Vec<Arrived>,
 }
 
 /// The part of a request that is echoed, and its encoding.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) enum Repeat {
+pub(super) enum Echo {
     /// The received body: credentials are escaped once.
     #[default]
     Body,
@@ -76,22 +76,22 @@ pub(super) enum Repeat {
     Unicode,
 }
 
-pub(super) const REPEATS: [Repeat; 5] =
-    [Repeat::Body, Repeat::Quoted, Repeat::Authorization, Repeat::Credentials, Repeat::Parts];
+pub(super) const ECHOES: [Echo; 5] =
+    [Echo::Body, Echo::Quoted, Echo::Authorization, Echo::Credentials, Echo::Parts];
 
 /// Each credential in a different encoding.
-pub(super) const ENCODED: [Repeat; 11] = [
-    Repeat::UpperCase,
-    Repeat::LowerCase,
-    Repeat::Base64,
-    Repeat::Pairs,
-    Repeat::Hex,
-    Repeat::HexWithColons,
-    Repeat::Percent,
-    Repeat::PercentTwice,
-    Repeat::Entities,
-    Repeat::NumericEntities,
-    Repeat::Unicode,
+pub(super) const ENCODED: [Echo; 11] = [
+    Echo::UpperCase,
+    Echo::LowerCase,
+    Echo::Base64,
+    Echo::Pairs,
+    Echo::Hex,
+    Echo::HexWithColons,
+    Echo::Percent,
+    Echo::PercentTwice,
+    Echo::Entities,
+    Echo::NumericEntities,
+    Echo::Unicode,
 ];
 
 /// The field with the echo: `headers`, or a member of the body.
@@ -108,7 +108,7 @@ pub(super) const FIELDS: [&str; 10] = [
     "error_code",
 ];
 
-impl Repeat {
+impl Echo {
     fn of(self, request: &Arrived) -> String {
         let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         let token = request.authorization.trim_start_matches("Bearer ");
@@ -162,8 +162,8 @@ impl Hostile {
     }
 
     /// Sets the response of the Flow Service.
-    pub(super) fn respond_with(&self, status: StatusCode, field: &'static str, repeat: Repeat) {
-        self.script.lock().unwrap().flow = (status, field, repeat);
+    pub(super) fn respond_with(&self, status: StatusCode, field: &'static str, echo: Echo) {
+        self.script.lock().unwrap().flow = (status, field, echo);
     }
 
     /// The received requests.
@@ -220,19 +220,19 @@ fn of_ims(request: &Arrived, status: Option<StatusCode>, token: &str) -> Respons
     json_response(status, &body, Some(&secret))
 }
 
-pub(super) fn of_flow(request: &Arrived, (status, field, repeat): (StatusCode, &str, Repeat)) -> Response {
-    let repeated = repeat.of(request);
+pub(super) fn of_flow(request: &Arrived, (status, field, echo): (StatusCode, &str, Echo)) -> Response {
+    let echoed = echo.of(request);
     let body = match field {
         "headers" => json!({}),
-        "id and etag" => json!({"id": repeated, "etag": repeated}),
-        "etag" => json!({"id": "c-1", "etag": repeated}),
-        "type" => json!({"type": format!("https://ns.adobe.com/aep/errors/{repeated}")}),
+        "id and etag" => json!({"id": echoed, "etag": echoed}),
+        "etag" => json!({"id": "c-1", "etag": echoed}),
+        "type" => json!({"type": format!("https://ns.adobe.com/aep/errors/{echoed}")}),
         _ => match field.split_once('.') {
-            Some((report, name)) => json!({report: {name: repeated}}),
-            None => json!({field: repeated}),
+            Some((report, name)) => json!({report: {name: echoed}}),
+            None => json!({field: echoed}),
         },
     };
-    json_response(status, &body, (field == "headers").then_some(&repeated))
+    json_response(status, &body, (field == "headers").then_some(&echoed))
 }
 
 pub(super) fn json_response(status: StatusCode, body: &Value, in_headers: Option<&str>) -> Response {

@@ -1,4 +1,4 @@
-/* Shifts the time of day of the process that loads it by as many milliseconds as a file says. */
+/* Shifts the time of day of the process that loads it by the number of milliseconds in a file. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-//! A Redis that forgets: it evicts single keys, or comes back empty.
+//! A Redis that forgets: it evicts single keys, or returns empty after a restart.
 
 use std::time::Duration;
 
@@ -44,6 +44,6 @@ async fn evict(server: &RedisServer) -> bool {
     let mut connection = server.connection().await;
     let key: Option<Vec<u8>> = redis::cmd("RANDOMKEY").query_async(&mut connection).await.unwrap();
     let Some(key) = key else { return false };
-    let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
-    left >= 0 && redis::cmd("DEL").arg(&key).query_async(&mut connection).await.unwrap()
+    let remaining_ms: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
+    remaining_ms >= 0 && redis::cmd("DEL").arg(&key).query_async(&mut connection).await.unwrap()
 }

@@ -155,7 +155,7 @@ async fn create_one(
             Some(Err(status)) => {
                 let failure = Failure::from(status);
                 let exists = || emulator.connections().iter().any(|entry| entry.name == request.name);
-                if says_nothing_was_created(&failure) && exists() {
+                if claims_nothing_was_created(&failure) && exists() {
                     result.nothing += 1;
                     result.reasons.push(format!("{}, and there is one", failure.reason));
                 } else {
@@ -177,7 +177,7 @@ async fn create_one(
 
 /// Whether an error means that its request has created nothing: it reports that, or it has one of the
 /// reasons after which nothing was sent and does not report otherwise.
-fn says_nothing_was_created(failure: &Failure) -> bool {
+fn claims_nothing_was_created(failure: &Failure) -> bool {
     match failure.metadata("may_exist") {
         "" => NOTHING_WAS_SENT.contains(&&*failure.reason) || failure.message.contains("nothing was created"),
         may_exist => may_exist == "false",

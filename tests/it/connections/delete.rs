@@ -23,8 +23,8 @@ async fn a_deleted_connection_is_gone_and_no_other() {
         let id = service.create().await.unwrap().id;
         delete(&service, &id).await.unwrap();
         assert_not_found(&get(&service, &id).await.unwrap_err(), &id);
-        let left: Vec<_> = service.emulator.connections().into_iter().map(|c| c.id).collect();
-        assert_eq!((left, requests(&service, "DELETE", &id).len()), (vec![kept], 1));
+        let remaining: Vec<_> = service.emulator.connections().into_iter().map(|c| c.id).collect();
+        assert_eq!((remaining, requests(&service, "DELETE", &id).len()), (vec![kept], 1));
     }
 }
 
@@ -178,8 +178,8 @@ async fn a_lost_reply_is_recovered() {
             }
             service.inject(json!([{"route": DELETE, "action": action}]));
             delete(&service, &id).await.unwrap_or_else(|failure| panic!("{action}: {failure:?}"));
-            let left: Vec<_> = service.emulator.connections().into_iter().map(|c| c.id).collect();
-            assert_eq!(left, others, "{action}");
+            let remaining: Vec<_> = service.emulator.connections().into_iter().map(|c| c.id).collect();
+            assert_eq!(remaining, others, "{action}");
             assert_eq!(requests(&service, "DELETE", &id).len(), deletions, "{action}");
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn dashboard(production: &Manifests) -> Value {
 }
 
 #[test]
-fn every_alert_says_what_it_means_and_where_to_read_on() {
+fn every_alert_has_a_meaning_and_a_link_to_the_runbook() {
     let Some(production) = Manifests::of("production") else { return };
     let runbook = fs::read_to_string(deploy().join("runbook.md")).unwrap();
     let headings = runbook.lines().filter_map(|line| line.strip_prefix("## HubSpot"));
@@ -54,7 +54,7 @@ fn every_alert_says_what_it_means_and_where_to_read_on() {
 }
 
 #[test]
-fn the_runbook_says_what_to_do_about_every_weakness_of_the_store() {
+fn the_runbook_has_advice_for_every_weakness_of_the_store() {
     let entry = runbook_entry("StoreMayForget");
     let named = entry.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next());
     let named: BTreeSet<_> = named.collect();
@@ -62,7 +62,7 @@ fn the_runbook_says_what_to_do_about_every_weakness_of_the_store() {
 }
 
 #[test]
-fn the_runbook_says_what_to_do_about_every_outage_of_the_store() {
+fn the_runbook_has_advice_for_every_outage_of_the_store() {
     let entry = runbook_entry("StoreDown");
     let missing: Vec<_> =
         Outage::ALL.iter().filter(|outage| !entry.contains(&format!("`{}`", outage.name()))).collect();

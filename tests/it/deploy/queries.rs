@@ -81,7 +81,7 @@ fn queries(production: &Manifests) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn every_query_is_about_what_the_service_exports() {
+async fn every_query_uses_only_exported_metrics_and_labels() {
     let Some(production) = Manifests::of("production") else { return };
     let exported = exported().await;
     let queries = queries(&production);

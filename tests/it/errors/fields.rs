@@ -93,7 +93,7 @@ async fn the_reason_of_a_creations_bad_field_matches_the_mistake() {
 }
 
 #[tokio::test]
-async fn what_can_never_be_a_credential_is_rejected_without_being_quoted() {
+async fn an_impossible_credential_is_rejected_without_being_quoted() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let mut client = service.client().await;

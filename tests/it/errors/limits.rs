@@ -40,8 +40,8 @@ async fn a_stuck_flow_service_blocks_only_calls_that_need_it() {
         tokio::task::yield_now().await;
     }
     // The store knows the outcome of one, and that the other one must wait.
-    let again = service.send(with_id("earlier", 1)).await.unwrap();
-    assert!(again.replayed && again.id == made.id, "{again:?}");
+    let retried = service.send(with_id("earlier", 1)).await.unwrap();
+    assert!(retried.replayed && retried.id == made.id, "{retried:?}");
     let failure = service.send(with_id("later", 2)).await.unwrap_err();
     assert_eq!(failure.row(), (Code::ResourceExhausted, "OVERLOADED"));
     assert!(failure.retry_after.is_some());

@@ -139,7 +139,7 @@ async fn an_idle_reflection_stream_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_whose_message_does_not_come_is_ended() {
+async fn a_watch_without_a_message_is_ended() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     let begin = Instant::now();

@@ -187,7 +187,7 @@ impl Lists {
     }
 
     /// Whether a connection cannot be read by its ID, so that it cannot be verified either.
-    pub(super) fn can_keep_it_from_being_read(&self) -> bool {
+    pub(super) fn can_prevent_reading(&self) -> bool {
         use Alteration::{CreatedAtMissing, EtagMissing, NameMissing};
         self.is_read_altered && matches!(self.alteration, NameMissing | CreatedAtMissing | EtagMissing)
     }

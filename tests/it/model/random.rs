@@ -33,7 +33,7 @@ impl Random {
 /// Faults at random steps, up to a number of them.
 pub(super) struct RandomFaults {
     random: Random,
-    left: usize,
+    remaining: usize,
     /// The number of further steps before the next one.
     pause: usize,
 }
@@ -41,7 +41,7 @@ pub(super) struct RandomFaults {
 impl RandomFaults {
     pub(super) fn new(mut random: Random, faults: usize) -> Self {
         let pause = Self::pause(&mut random);
-        Self { random, left: faults, pause }
+        Self { random, remaining: faults, pause }
     }
 
     /// Close to the last fault most of the time, and occasionally far away.
@@ -52,14 +52,14 @@ impl RandomFaults {
 
     /// The fault at this step, of those that can affect it.
     pub(super) fn next_fault<T: Copy>(&mut self, faults: &[T]) -> Option<T> {
-        if self.left == 0 || faults.is_empty() {
+        if self.remaining == 0 || faults.is_empty() {
             return None;
         }
         if self.pause > 0 {
             self.pause -= 1;
             return None;
         }
-        self.left -= 1;
+        self.remaining -= 1;
         self.pause = Self::pause(&mut self.random);
         Some(self.random.one_of(faults))
     }

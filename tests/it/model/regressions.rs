@@ -57,7 +57,7 @@ fn a_connection_that_a_list_alters_is_verified_like_any() {
     let mut findings = Findings::default();
     for alteration in Alteration::ALL {
         let lists = Lists::altered(alteration, true);
-        if !lists.can_keep_it_from_being_read() {
+        if !lists.can_prevent_reading() {
             findings.singles(Setting::of(Callers::One).verified(Verification::Require, false).showing(lists));
         }
     }
@@ -284,7 +284,7 @@ fn no_three_faults_anywhere_break_a_promise() {
 }
 
 #[test]
-fn no_three_faults_anywhere_break_a_promise_whatever_lists_show_and_clocks_say() {
+fn no_three_faults_break_a_promise_with_altered_lists_and_stepping_clocks() {
     let mut findings = Findings::default();
     findings.random(0..3000, 3, any_setting);
     findings.none_of(1);

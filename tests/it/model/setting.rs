@@ -108,7 +108,7 @@ impl Setting {
     /// Whether the outcome of a creation can stay unknown, so that nothing may be done.
     pub(super) fn may_stay_open(&self, fired: &Script) -> bool {
         self.lists.can_hide_it()
-            || self.verification == Verification::Require && self.lists.can_keep_it_from_being_read()
+            || self.verification == Verification::Require && self.lists.can_prevent_reading()
             || fired.values().any(|fault| fault.is_misleading())
     }
 

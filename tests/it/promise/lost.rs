@@ -130,9 +130,9 @@ async fn a_deadline_exceeded_while_searching_reports_that_the_connection_may_exi
 
     // The creation continues in the background, and a retry with the request id from the error joins it.
     service.inject(json!([]));
-    let again =
+    let retried =
         CreateHubSpotConnectionRequest { request_id: failure.metadata("request_id").to_owned(), ..request };
-    let created = service.send(again).await.unwrap();
+    let created = service.send(retried).await.unwrap();
     assert_eq!((created.replayed, &created.id), (true, &service.emulator.connections()[0].id));
     assert_eq!(service.requests_to("POST", "/connections"), 1);
 }

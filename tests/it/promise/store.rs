@@ -46,8 +46,8 @@ async fn a_creation_that_the_store_forgot_is_found_before_it_is_retried() {
 
         // Another process, with an empty memory.
         let service = TestService::against(emulator, [search_first]).await;
-        let again = service.send(request.clone()).await.unwrap();
-        assert_eq!((&again.id, &again.etag, again.replayed), (&first.id, &first.etag, true));
+        let retried = service.send(request.clone()).await.unwrap();
+        assert_eq!((&retried.id, &retried.etag, retried.replayed), (&first.id, &first.etag, true));
         assert_eq!(service.requests_to("POST", "/connections"), 1);
         let found = match search_first.1 {
             "auto" => r#"hubspot_connection_first_searches_total{outcome="found"}"#,
@@ -79,8 +79,8 @@ async fn of_several_connections_with_its_reference_a_creation_returns_the_oldest
     service.stop().await;
 
     let service = TestService::against(emulator, []).await;
-    let again = service.send(request).await.unwrap();
-    assert_eq!((again.id, again.replayed), (first.id, true));
+    let retried = service.send(request).await.unwrap();
+    assert_eq!((retried.id, retried.replayed), (first.id, true));
     assert_eq!(service.emulator.connections().len(), 2);
     assert_eq!(counted(service.admin, "hubspot_connection_duplicates_total").await, 1);
 }

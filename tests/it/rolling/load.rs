@@ -36,7 +36,7 @@ pub(super) struct Worker {
 
 /// A call from the point of view of its caller.
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "the message is for those who read why a test fails")]
+#[expect(dead_code, reason = "the message appears in the output of a failed test")]
 pub(super) struct Call {
     pub(super) method: String,
     /// The name of the connection to be created.

@@ -66,15 +66,15 @@ fn methods() -> Vec<MethodDescriptor> {
 }
 
 /// The methods with retries, each with the codes that cause a retry.
-fn repeated(config: &ServiceConfig) -> Vec<(&str, &BTreeSet<String>)> {
-    let mut repeated = Vec::new();
+fn retried(config: &ServiceConfig) -> Vec<(&str, &BTreeSet<String>)> {
+    let mut retried = Vec::new();
     for MethodConfig { name, retry_policy, .. } in &config.method_config {
         let Some(policy) = retry_policy else { continue };
         // Without the name of a method it would apply to all.
         let methods = name.iter().map(|name| name.method.as_deref().unwrap());
-        repeated.extend(methods.map(|method| (method, &policy.retryable_status_codes)));
+        retried.extend(methods.map(|method| (method, &policy.retryable_status_codes)));
     }
-    repeated
+    retried
 }
 
 /// The reasons that the README's table of errors has for a code.
@@ -140,7 +140,7 @@ fn callers_without_request_ids_retry_reads_and_those_with_them_retry_creations_t
         methods.iter().filter(changes_nothing).map(MethodDescriptor::name).collect();
     assert_eq!(repeatable.len(), 5);
     let names = |config: &ServiceConfig| {
-        repeated(config).into_iter().map(|(method, _)| method.to_owned()).collect::<BTreeSet<_>>()
+        retried(config).into_iter().map(|(method, _)| method.to_owned()).collect::<BTreeSet<_>>()
     };
     assert!(names(&parse(READS)).iter().eq(&repeatable));
     repeatable.insert(CREATE);
@@ -149,7 +149,7 @@ fn callers_without_request_ids_retry_reads_and_those_with_them_retry_creations_t
 
 #[test]
 fn calls_are_retried_only_after_errors_that_ask_for_it() {
-    for (method, codes) in [READS, REQUEST_IDS].map(parse).iter().flat_map(repeated) {
+    for (method, codes) in [READS, REQUEST_IDS].map(parse).iter().flat_map(retried) {
         let expected: &[_] = if method == CREATE { &["ABORTED", "UNAVAILABLE"] } else { &["UNAVAILABLE"] };
         assert!(codes.iter().eq(expected), "{method}: {codes:?}");
     }

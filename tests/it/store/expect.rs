@@ -45,9 +45,9 @@ pub(super) fn assert_remembers(claim: Claim, expected: Duration) {
 }
 
 #[track_caller]
-pub(super) fn assert_in_progress(claim: Claim, left: Duration) {
+pub(super) fn assert_in_progress(claim: Claim, remaining: Duration) {
     let Claim::InProgress { retry_after } = claim else { panic!("{claim:?}") };
-    assert_about(retry_after, left);
+    assert_about(retry_after, remaining);
 }
 
 #[track_caller]

@@ -60,7 +60,7 @@ async fn released_and_forgotten_ids_take_no_space() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_remembers_since_it_began_whatever_the_wall_clock_says() {
+async fn the_memory_starts_with_the_store_whatever_the_wall_clock_shows() {
     let store = MemoryStore::new(RETENTION, 10);
     tokio::time::advance(100 * SECOND).await;
     for wall_ms in [BEGIN_MS, 0, BEGIN_MS + 3_600_000] {

@@ -108,7 +108,7 @@ fn the_stores_agree() {
         real.block_on(in_redis.claim(&lease(), wall_ms)).unwrap();
 
         let leases = leases();
-        for (place, event) in events.into_iter().enumerate() {
+        for (index, event) in events.into_iter().enumerate() {
             // Each step has its own time, and so does each returned moment.
             wall_ms += 1;
             match event {
@@ -123,7 +123,7 @@ fn the_stores_agree() {
                     let redis = real.block_on(step.take(&in_redis, &leases[lease], wall_ms));
                     prop_assert!(
                         agree(&memory, &redis),
-                        "event {place}, {event:?}: in memory {memory:?}, in Redis {redis:?}"
+                        "event {index}, {event:?}: in memory {memory:?}, in Redis {redis:?}"
                     );
                 }
             }

@@ -18,7 +18,7 @@ async fn sent(subject: &Subject, lease: &Lease) -> (Moment, Moment) {
     (first_sent, last_sent)
 }
 
-pub(super) async fn a_claim_says_for_how_long_the_store_remembers(subject: Subject) {
+pub(super) async fn a_claim_reports_for_how_long_the_store_remembers(subject: Subject) {
     let held = lease();
     assert_remembers(subject.claim(&held).await, Duration::ZERO);
     subject.pass(HOUR).await;
@@ -112,7 +112,7 @@ pub(super) async fn distrusted_clocks_keep_only_the_store_time_of_the_last_sendi
     sent(&subject, &next).await;
 }
 
-pub(super) async fn the_store_knows_the_age_of_a_sending_whatever_the_wall_clock_says(subject: Subject) {
+pub(super) async fn the_store_knows_the_age_of_a_sending_whatever_the_wall_clock_shows(subject: Subject) {
     let held = lease();
     subject.send(&held).await;
     subject.pass(20 * SECOND).await;

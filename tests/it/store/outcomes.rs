@@ -41,7 +41,7 @@ pub(super) async fn the_first_outcome_stays(subject: Subject) {
     assert_eq!(subject.outcome(&retry(&held)).await, outcome("c-1"));
 }
 
-pub(super) async fn an_outcome_is_recorded_in_every_state_whoever_records_it(subject: Subject) {
+pub(super) async fn an_outcome_is_recorded_in_every_state_by_any_holder(subject: Subject) {
     for by_the_holder in [true, false] {
         let leases = [lease(), lease(), lease(), lease(), lease()];
         let [claimed, sending, unknown, resent, abandoned] = &leases;

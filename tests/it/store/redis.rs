@@ -100,7 +100,7 @@ async fn tls_has_its_crypto() {
 }
 
 #[test]
-fn a_url_of_something_else_is_refused_without_repeating_it() {
+fn a_url_of_another_scheme_is_refused_without_printing_it() {
     for url in ["", "redis", "https://user:canary@redis:6379", "redis://user:canary@redis:99999"] {
         let Err(error) = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION) else {
             panic!("{url}")

@@ -73,8 +73,8 @@ impl RedisServer {
                     env::var_os("HCS_TEST_REDIS").is_none_or(|value| value != "required"),
                     "HCS_TEST_REDIS=required, and there is no redis-server to run"
                 );
-                static SAID: Once = Once::new();
-                SAID.call_once(|| {
+                static PRINTED: Once = Once::new();
+                PRINTED.call_once(|| {
                     // Bypasses the capture of the test harness, which hides the output of passing tests.
                     let _ = writeln!(io::stderr(), "SKIPPED: the tests with Redis; there is no redis-server");
                 });

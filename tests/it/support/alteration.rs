@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_connection_is_left_as_it_is() {
+    fn an_item_that_is_not_a_connection_stays_unchanged() {
         for mut odd in [json!(null), json!([]), json!({}), json!({"id": 5, "description": 7})] {
             let before = odd.clone();
             alter(&mut odd, &mut fastrand::Rng::with_seed(7));

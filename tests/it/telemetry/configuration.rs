@@ -193,7 +193,7 @@ async fn a_collector_with_tls_needs_a_certificate_of_an_authority_of_the_system(
 }
 
 #[tokio::test]
-async fn a_collector_is_trusted_and_shown_a_certificate_as_the_variables_of_tls_say() {
+async fn the_tls_variables_define_the_trust_and_the_certificate_for_a_collector() {
     let authority = Authority::new("collectors");
     let caller = authority.client(&["service.example.com"]);
     let files = Mount::new(&[

@@ -147,7 +147,7 @@ async fn retries_end_with_the_budget_and_the_deadline() {
     let wait = retry_in(1, Some(10 * SECOND), 11 * SECOND).unwrap();
     assert!((10 * SECOND..=10 * SECOND + SECOND / 10).contains(&wait), "{wait:?}");
 
-    let repetitions = (0..100).filter(|_| retry_in(1, None, SECOND).is_some()).count();
-    assert!((9..=11).contains(&repetitions), "{repetitions}");
+    let retries = (0..100).filter(|_| retry_in(1, None, SECOND).is_some()).count();
+    assert!((9..=11).contains(&retries), "{retries}");
     assert_eq!(retry_in(1, None, SECOND), None);
 }

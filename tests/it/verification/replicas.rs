@@ -41,8 +41,8 @@ async fn a_verification_that_one_replica_could_not_make_is_resumed_by_another() 
     assert_eq!((&created.id, created.replayed, posts(&other)), (&id, true, 1));
     let test = created.test.unwrap();
     assert!(test.passed);
-    let again = one.send(request).await.unwrap();
-    assert_eq!((again.test, one.requests_to("GET", "/explore")), (Some(test), 1));
+    let retried = one.send(request).await.unwrap();
+    assert_eq!((retried.test, one.requests_to("GET", "/explore")), (Some(test), 1));
 }
 
 #[tokio::test]
@@ -54,9 +54,9 @@ async fn a_verdict_is_the_same_on_every_replica() {
     assert_verification_failed(&failure, "");
     one.set(json!({}));
     let sent = one.emulator.received().len();
-    let again = other.send(request).await.unwrap_err();
-    assert_verification_failed(&again, "");
-    assert_eq!((again.message, again.preconditions), (failure.message, failure.preconditions));
+    let retried = other.send(request).await.unwrap_err();
+    assert_verification_failed(&retried, "");
+    assert_eq!((retried.message, retried.preconditions), (failure.message, failure.preconditions));
     assert_eq!(other.emulator.received().len(), sent);
 }
 

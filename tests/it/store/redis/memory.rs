@@ -114,7 +114,7 @@ async fn a_server_whose_clock_steps_far_forward_has_forgotten_and_restarts_its_m
 }
 
 #[tokio::test]
-async fn callers_whose_clocks_differ_leave_the_memory_alone_in_the_end() {
+async fn callers_whose_clocks_differ_stop_changing_the_memory_in_the_end() {
     let Some(mut subject) = Remembering::start().await else { return };
     let behind_ms = 60_000;
     subject.wall_ms -= behind_ms;
