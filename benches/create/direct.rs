@@ -57,7 +57,6 @@ fn cpu() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
 }
 
-/// Runs one round.
 pub(crate) async fn run(program: &Path, upstream: &str, rate: f64, time: Duration) -> Outcome {
     let mut command = Command::new(program);
     command.arg("direct").env_clear().env(crate::bare::UPSTREAM, upstream);

@@ -24,7 +24,6 @@ pub(crate) enum CallResult {
     Failed,
 }
 
-/// One call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     /// Measured from the time at which the call was due, so that a delay of the generator counts as well.

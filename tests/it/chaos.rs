@@ -1,5 +1,5 @@
 //! One request makes one connection: real processes over a real Redis, while a share of the requests
-//! upstream fails and one of the processes is killed over and over.
+//! upstream fails and one of the processes is killed repeatedly.
 
 mod callers;
 mod clock;

@@ -1,6 +1,6 @@
-//! What is in `deploy/`: manifests, image, dashboards and alerts, held against the code.
+//! The files in `deploy/`, compared with the code: manifests, image, dashboards and alerts.
 //!
-//! `tests/tools/install.sh` installs what renders and checks them.
+//! `tests/tools/install.sh` installs the tools that render and check them.
 
 mod alerts;
 mod create_connection;

@@ -94,7 +94,7 @@ async fn a_path_arrives_unchanged_with_any_characters() {
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(pairs, [pair("objectType", "table"), pair("object", path)]);
-    // A `+` is a space to some and itself to others.
+    // Some servers decode a `+` as a space.
     assert!(!query.contains('+') && query.contains("%26%20Co."), "{query}");
 }
 

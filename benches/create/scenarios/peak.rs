@@ -9,7 +9,6 @@ use crate::{
     scenarios::workloads::SHORT,
 };
 
-/// One round.
 struct Round {
     /// Creations per second.
     rate: f64,

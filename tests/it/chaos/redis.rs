@@ -54,7 +54,6 @@ impl SharedRedis {
         &self.url
     }
 
-    /// Runs a command.
     pub(crate) async fn run(&self, words: &[&str]) {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]).exec_async(&mut self.server.connection().await).await.unwrap();

@@ -84,7 +84,7 @@ fn a_duplicate_is_for_now_and_a_clock_that_is_off_for_working_hours() {
     {
         let (_, rule) = rules.split_once(&format!("alert: HubSpotConnectionService{name}\n")).unwrap();
         let rule = rule.split("- alert: ").next().unwrap();
-        // The first one counts, and at once.
+        // A single event fires the alert, without a delay.
         let expression =
             format!("expr: sum by (namespace) (increase(hubspot_connection_{metric}_total[1h])) > 0\n");
         assert!(rule.contains(&expression) && !rule.contains("for: "), "{rule}");

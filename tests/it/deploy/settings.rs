@@ -1,4 +1,4 @@
-//! Settings, files, ports and probes, held against the code.
+//! Settings, files, ports and probes, compared with the code.
 
 use std::collections::BTreeMap;
 

@@ -31,7 +31,6 @@ pub(super) fn are_installed() -> bool {
     installed
 }
 
-/// Renders a kustomization.
 pub(super) fn render(kustomization: &Path) -> String {
     let output = Command::new(directory().join("render")).arg(kustomization).output().unwrap();
     assert!(output.status.success(), "{}: {}", kustomization.display(), text(&output.stderr));

@@ -128,7 +128,6 @@ fn decomposed(text: &str) -> String {
 /// How lists are cut into pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Pages {
-    /// One page.
     #[default]
     One,
     /// Two connections each, newest first.

@@ -71,7 +71,6 @@ impl Backend {
         Self { memory, age, gate: Arc::default(), clock: Mutex::default() }
     }
 
-    /// Forgets everything.
     pub(super) fn forget(&self) {
         *self.memory.lock().unwrap() = Arc::new(empty());
     }

@@ -26,7 +26,6 @@ impl Mount {
         mount
     }
 
-    /// Replaces all files.
     pub(crate) fn replace(&self, files: &[(&str, &str)]) {
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
         let data = format!("..version_{version}");

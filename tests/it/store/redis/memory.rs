@@ -1,4 +1,4 @@
-//! Since when a Redis server has forgotten nothing.
+//! The time since which a Redis server has forgotten nothing.
 
 use std::time::Duration;
 
