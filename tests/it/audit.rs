@@ -15,7 +15,7 @@ use crate::{
     support::{
         Mount, Output, ServiceProcess,
         certificates::{Authority, TlsClient},
-        credentials, listen, request, start_emulator,
+        credentials, inject, listen, request, start_emulator,
         tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, bearing, claims},
         until,
     },
@@ -162,7 +162,7 @@ async fn the_outcome_of_an_abandoned_creation_is_logged_with_its_caller() {
     // The caller disconnects while the last request of this kind is running.
     for (faults, method, outcome) in [(slow, "POST", "OK"), (lost, "GET", "OUTCOME_UNKNOWN")] {
         let emulator = start_emulator(Options::default()).await;
-        emulator.inject(serde_json::from_value(faults).unwrap());
+        inject(&emulator, faults);
         let keys = KeyEndpoint::start(listen().await, &[&key]);
         let settings = [
             ("HCS_JWT_ISSUER", ISSUER),

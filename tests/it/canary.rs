@@ -22,7 +22,7 @@ use self::{
     evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, Observed, creation},
     hostile::{ECHOES, ENCODED, Echo, FIELDS, Hostile},
 };
-use crate::support::{Process, ServiceProcess, collector::Collector, framed, start_emulator, until};
+use crate::support::{Process, ServiceProcess, collector::Collector, framed, inject, start_emulator, until};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
@@ -48,10 +48,6 @@ async fn start_canary_emulator() -> Emulator {
         ..Options::default()
     };
     start_emulator(options).await
-}
-
-fn inject(emulator: &Emulator, faults: Value) {
-    emulator.inject(serde_json::from_value(faults).unwrap());
 }
 
 /// The tokens of the received requests.

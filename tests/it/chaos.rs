@@ -38,7 +38,7 @@ use self::{
 };
 use crate::{
     canary::search::Search,
-    support::{Failure, in_time, start_emulator, until},
+    support::{Failure, collector::hex, in_time, inject, start_emulator, until},
 };
 
 const FINGERPRINT_KEY: &str = "CANARY/FINGERPRINT-KEY+ZQXWVJKYPBGTMRHU";
@@ -51,7 +51,7 @@ async fn bounded<T>(run: impl Future<Output = T>) -> T {
     timeout(LIMIT, Box::pin(run)).await.expect("it takes too long")
 }
 
-fn print(line: &str) {
+pub(crate) fn print(line: &str) {
     #![expect(clippy::print_stdout, reason = "the figures are a result of the test")]
     println!("{line}");
 }
@@ -209,16 +209,12 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[tokio::test]
 async fn of_two_replicas_with_the_same_request_id_at_once_one_creates_and_the_other_reports_it() {
     let Some(redis) = SharedRedis::start().await else { return };
     let emulator = start_emulator(Options::default()).await;
     let slow = json!([{"route": "POST /connections", "action": {"delay": "2s"}}]);
-    emulator.inject(serde_json::from_value(slow).unwrap());
+    inject(&emulator, slow);
     let replicas = Replicas::over(&emulator, &redis);
     let processes = [replicas.start().await, replicas.start().await];
     let mut clients = [processes[0].client().await, processes[1].client().await];

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{Failure, TestService, listen, request};
+use crate::support::{FINGERPRINT_KEY, Failure, TestService, listen, request};
 
 const LIST: &str = "GET /connections";
 const SPEC: &str = "GET /connectionSpecs/{id}";
@@ -240,7 +240,7 @@ async fn a_request_id_is_not_consumed() {
 async fn without_the_store_a_creation_can_still_be_checked() {
     let service = TestService::with([
         ("HCS_REDIS_URL", "redis://127.0.0.1:1"),
-        ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef"),
+        ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY),
     ])
     .await;
     service.send(dry_run()).await.unwrap();

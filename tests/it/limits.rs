@@ -5,7 +5,6 @@
 
 mod admin;
 mod opening;
-mod peer;
 mod streams;
 
 use std::time::Duration;
@@ -14,11 +13,14 @@ use hubspot_connection_service::proto::{CreateHubSpotConnectionRequest, ListHubS
 use tokio::{net::TcpStream, time::timeout};
 use tonic::Code;
 
-use self::peer::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, Peer, RST_STREAM, Received,
-    SETTINGS, WINDOW_UPDATE, call, frame,
+use crate::support::{
+    Failure, TestService, counted, framed,
+    peer::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, Peer, RST_STREAM, Received,
+        SETTINGS, WINDOW_UPDATE, call, frame,
+    },
+    request,
 };
-use crate::support::{Failure, TestService, counted, framed, request};
 
 const LIST: &str = "ListHubSpotConnections";
 /// The error code of a stream that was not started (RFC 9113, section 7).

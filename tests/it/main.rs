@@ -36,6 +36,7 @@ mod limits;
 mod metrics;
 #[cfg(feature = "emulator")]
 mod model;
+mod optional;
 #[cfg(feature = "emulator")]
 mod process;
 #[cfg(feature = "emulator")]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     server::health,
-    support::{TestService, counted, metrics, request, until_counted},
+    support::{TestService, counted, metrics, request, request_with_id, until_counted},
 };
 
 const CREATE: &str = "POST /connections";
@@ -70,10 +70,6 @@ fn own(name: &str) -> String {
     format!("hubspot_connection_{name}")
 }
 
-fn with_id() -> CreateHubSpotConnectionRequest {
-    CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() }
-}
-
 /// The number of calls of a method with this code.
 fn calls(method: &str, code: &str) -> String {
     let error =
@@ -121,7 +117,7 @@ async fn every_metric_is_there_from_the_start() {
 #[tokio::test]
 async fn a_creation_counts_as_call_claim_request_and_creation() {
     let service = TestService::start().await;
-    let request = with_id();
+    let request = request_with_id();
     service.send(request.clone()).await.unwrap();
     service.send(request.clone()).await.unwrap();
     let other = CreateHubSpotConnectionRequest { name: "another".to_owned(), ..request };
@@ -211,10 +207,12 @@ async fn an_open_breaker_shows_and_its_openings_count() {
 async fn a_lost_creation_counts_as_it_is_found_and_its_test_as_it_ends() {
     let service = TestService::start().await;
     service.inject(json!([{"route": CREATE, "action": {"close": "after_commit"}}]));
-    let lost = CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..with_id() };
+    let lost =
+        CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..request_with_id() };
     service.send(lost).await.unwrap();
     service.set(json!({"test_result": false}));
-    let failing = CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..with_id() };
+    let failing =
+        CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..request_with_id() };
     service.send(failing).await.unwrap();
     for (name, value) in [
         ("reconciliations_total{outcome=\"found\"}", 1),

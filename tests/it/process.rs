@@ -14,7 +14,10 @@ use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tonic::Status;
 
 use crate::chaos::redis::SharedRedis;
-use crate::support::{Process, ServiceProcess, Signal, credentials, in_time, request, start_emulator, until};
+use crate::support::{
+    FINGERPRINT_KEY, Process, ServiceProcess, Signal, credentials, in_time, inject, request, start_emulator,
+    until,
+};
 
 const CREATE: &str = "POST /connections";
 /// With a single thread, everything runs on the one that waits for signals.
@@ -24,10 +27,6 @@ async fn start(settings: &[(&str, &str)]) -> (Emulator, ServiceProcess) {
     let emulator = start_emulator(Options::default()).await;
     let service = ServiceProcess::start(&emulator, settings).await;
     (emulator, service)
-}
-
-fn inject(emulator: &Emulator, faults: Value) {
-    emulator.inject(serde_json::from_value(faults).unwrap());
 }
 
 /// Starts a creation whose reply the emulator delays, and waits until it has arrived there.
@@ -136,8 +135,7 @@ async fn a_store_that_is_down_does_not_delay_the_exit() {
     for threads in THREADS {
         let Some(mut redis) = SharedRedis::start().await else { return };
         let url = redis.url().to_owned();
-        let settings =
-            [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef"), threads];
+        let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY), threads];
         let (emulator, service) = start(&settings).await;
         let call = slow_creation(&emulator, &service, "1s").await;
         redis.server().kill().await;

@@ -9,28 +9,21 @@ use hubspot_connection_service::{
 };
 use serde_json::{Value, json};
 use tonic::Code;
-use uuid::Uuid;
 
 use crate::{
     chaos::redis::SharedRedis,
-    support::{Failure, TestService, in_time, request},
+    support::{FINGERPRINT_KEY, Failure, TestService, in_time, request_with_id},
 };
 
 const CREATE: &str = "POST /connections";
 const LIST: &str = "GET /connections";
 
-/// A connection is certainly visible seven seconds after its creation was sent.
-const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];
 /// Every list belongs to a search for a lost creation.
 const NO_SEARCH_FIRST: (&str, &str) = ("HCS_SEARCH_FIRST", "never");
 
-fn with_id() -> CreateHubSpotConnectionRequest {
-    CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() }
-}
-
 /// The settings of a service with this store.
 fn shared(redis: &SharedRedis) -> [(&'static str, &str); 2] {
-    [("HCS_REDIS_URL", redis.url()), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef")]
+    [("HCS_REDIS_URL", redis.url()), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY)]
 }
 
 /// The key of the record of a request.
@@ -66,7 +59,7 @@ fn lost_for_good(commit: bool) -> Value {
 #[tokio::test]
 async fn a_retry_gets_the_first_response_even_when_the_connection_is_gone() {
     let service = TestService::start().await;
-    let request = with_id();
+    let request = request_with_id();
     let first = service.send(request.clone()).await.unwrap();
     assert_eq!((&first.request_id, first.replayed), (&request.request_id, false));
 
@@ -87,7 +80,7 @@ async fn a_retry_gets_the_first_response_even_when_the_connection_is_gone() {
 #[tokio::test]
 async fn a_request_id_with_other_content_is_refused() {
     let service = TestService::start().await;
-    let request = with_id();
+    let request = request_with_id();
     let created = service.send(request.clone()).await.unwrap();
     let mut other_secret = request.clone();
     other_secret.credentials.as_mut().unwrap().client_secret = "another".to_owned();
@@ -120,7 +113,7 @@ async fn a_request_id_is_refused_after_the_default_sandbox_has_changed() {
     let Some(redis) = SharedRedis::start().await else { return };
     let shared = shared(&redis);
     let service = TestService::with(shared).await;
-    let request = with_id();
+    let request = request_with_id();
     let created = service.send(request.clone()).await.unwrap();
     let emulator = service.emulator.clone();
     service.stop().await;
@@ -136,7 +129,7 @@ async fn a_request_id_is_refused_after_the_default_sandbox_has_changed() {
 #[tokio::test]
 async fn a_retry_may_have_a_fresh_access_token() {
     let service = TestService::start().await;
-    let request = with_id();
+    let request = request_with_id();
     let created = service.send(request.clone()).await.unwrap();
     let mut refreshed = request;
     refreshed.credentials.as_mut().unwrap().access_token = "another-access-token".to_owned();
@@ -148,7 +141,7 @@ async fn a_retry_may_have_a_fresh_access_token() {
 async fn callers_that_share_a_creation_have_their_own_deadlines() {
     let slow_token = json!([{"route": "POST /ims/token/v3", "action": {"delay": "1s"}}]);
     let service = TestService::with_faults(slow_token, []).await;
-    let request = with_id();
+    let request = request_with_id();
     let (short, long) = tokio::join!(service.send_within(&request, "500m"), service.send(request.clone()));
     assert_eq!(short.code, Code::DeadlineExceeded);
     assert_eq!(long.unwrap().request_id, request.request_id);
@@ -159,7 +152,7 @@ async fn callers_that_share_a_creation_have_their_own_deadlines() {
 async fn concurrent_calls_with_one_request_id_create_one_connection() {
     let service = TestService::start().await;
     service.inject(json!([{"route": CREATE, "action": {"delay": "500ms"}}]));
-    let request = with_id();
+    let request = request_with_id();
     let calls = (0..10).map(|_| service.send(request.clone()));
     let responses = futures_util::future::join_all(calls).await;
     let ids: std::collections::BTreeSet<_> =
@@ -173,7 +166,7 @@ async fn concurrent_calls_with_one_request_id_create_one_connection() {
 async fn a_refusal_is_not_remembered() {
     let service = TestService::start().await;
     service.inject(json!([{"route": CREATE, "action": {"status": 400, "shape": "A", "code": "1999"}}]));
-    let request = with_id();
+    let request = request_with_id();
     let failure = service.send(request.clone()).await.unwrap_err();
     assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
     let mut corrected = request;
@@ -201,7 +194,7 @@ async fn equal_names_are_created_side_by_side() {
         {"route": CREATE, "action": {"close": "before_commit"}},
         {"route": LIST, "count": 0, "action": {"delay": "30s"}},
     ]));
-    let lost = with_id();
+    let lost = request_with_id();
     let same_name = CreateHubSpotConnectionRequest { request_id: String::new(), ..lost.clone() };
     assert_eq!(service.send_within(&lost, "900m").await.code, Code::DeadlineExceeded);
     service.send(same_name).await.unwrap();

@@ -26,7 +26,7 @@ use self::{
     replica::{Ports, completed, end, stop},
 };
 use crate::{
-    chaos::redis::SharedRedis,
+    chaos::{print, redis::SharedRedis},
     support::{Output, ServiceProcess, request, start_emulator, until},
 };
 
@@ -38,11 +38,6 @@ const PAUSE: f64 = 0.02;
 /// the replica continues to accept.
 const CREATION: Duration = Duration::from_millis(300);
 const SLOW_CREATION: Duration = Duration::from_millis(2500);
-
-fn print(line: &str) {
-    #![expect(clippy::print_stdout, reason = "the figures are a result of the test")]
-    println!("{line}");
-}
 
 fn creations_take(emulator: &Emulator, time: Duration) {
     emulator.inject(vec![Fault { count: 0, ..Fault::once(Route::CreateConnection, Action::Delay(time)) }]);

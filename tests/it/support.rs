@@ -7,6 +7,7 @@ pub(crate) mod collector;
 mod failure;
 mod metrics;
 mod mount;
+pub(crate) mod peer;
 mod process;
 mod service;
 pub(crate) mod tokens;
@@ -19,6 +20,6 @@ pub(crate) use process::{
     Output, Process, ServiceProcess, Signal, in_time, start_emulator, until, unused_port,
 };
 pub(crate) use service::{
-    TestService, credentials, framed, listen, post, post_upstream, request, request_upstream, salesforce,
-    send_upstream,
+    FINGERPRINT_KEY, SETTLES_FAST, TestService, credentials, framed, inject, listen, post, post_upstream,
+    request, request_upstream, request_with_id, salesforce, send_upstream,
 };

@@ -16,7 +16,7 @@ use crate::{
     support::{
         ServiceProcess,
         collector::{Collector, Seen},
-        request, start_emulator,
+        inject, request, start_emulator,
     },
 };
 
@@ -25,10 +25,6 @@ const CALLERS_SPAN: &str = "b7ad6b7169203331";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
-
-fn inject(emulator: &Emulator, faults: Value) {
-    emulator.inject(serde_json::from_value(faults).unwrap());
-}
 
 /// A creation by a caller that is itself part of a trace.
 fn traced() -> Request<CreateHubSpotConnectionRequest> {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 use tonic::{Code, Response, Status, transport::Channel};
 
-use crate::support::{ServiceProcess, TestService, in_time, request, start_emulator};
+use crate::support::{ServiceProcess, TestService, in_time, inject, request, start_emulator};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
@@ -211,7 +211,7 @@ fn warnings(lines: &[Value]) -> Vec<&Value> {
 async fn calls_that_fail_together_have_a_line_each_and_few_are_warnings() {
     let emulator = start_emulator(Options::default()).await;
     let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 503, "shape": "empty"}}]);
-    emulator.inject(serde_json::from_value(failing).unwrap());
+    inject(&emulator, failing);
     let settings = [("HCS_LOG_FORMAT", "json"), ("HCS_REQUEST_TIMEOUT", "500ms")];
     let service = ServiceProcess::start(&emulator, &settings).await;
     for result in create_at_once(service.client().await, 100).await {
@@ -229,7 +229,7 @@ async fn calls_that_fail_together_have_a_line_each_and_few_are_warnings() {
 async fn a_failing_start_does_not_fill_the_log() {
     let emulator = start_emulator(Options::default()).await;
     let failing = json!([{"route": TOKEN, "count": 3, "action": {"status": 503, "shape": "empty"}}]);
-    emulator.inject(serde_json::from_value(failing).unwrap());
+    inject(&emulator, failing);
     let service = ServiceProcess::start(&emulator, &[("HCS_LOG_FORMAT", "json")]).await;
     for result in create_at_once(service.client().await, 100).await {
         result.unwrap();

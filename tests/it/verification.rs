@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     diagnosis::{self, ALL_PASSED, TEST_FAILED, states},
-    support::{Failure, TestService, in_time, request, until},
+    support::{Failure, SETTLES_FAST, TestService, in_time, request, until},
 };
 
 const GET: &str = "GET /connections/{id}";
@@ -236,9 +236,6 @@ async fn a_connection_that_is_invisible_for_a_while_and_works_is_not_deleted() {
     assert!(service.send(request).await.unwrap().test.unwrap().passed);
     assert_eq!(service.requests_to("DELETE", ""), 0);
 }
-
-/// A connection is certainly visible after seven seconds.
-const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];
 
 /// Retries a request whose outcome is known in the end.
 async fn decided(service: &TestService, request: &CreateHubSpotConnectionRequest) -> Failure {

@@ -13,7 +13,7 @@ use tonic::Code;
 
 use super::{events, fields};
 use crate::support::{
-    ServiceProcess, framed, listen, post, request, start_emulator,
+    FINGERPRINT_KEY, ServiceProcess, framed, inject, listen, post, request, start_emulator,
     tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, bearing, claims, in_seconds},
     until, unused_port,
 };
@@ -115,7 +115,7 @@ async fn a_write_that_is_rejected_is_logged_with_its_caller_and_the_cause() {
 async fn a_write_that_is_shed_is_in_the_audit_trail() {
     let emulator = start_emulator(Options::default()).await;
     let stuck = json!([{"route": "GET /connections", "action": {"delay": "60s"}}]);
-    emulator.inject(serde_json::from_value(stuck).unwrap());
+    inject(&emulator, stuck);
     let settings = [("HCS_MAX_IN_FLIGHT", "1"), ("HCS_DRAIN_TIMEOUT", "100ms")];
     let service = ServiceProcess::start(&emulator, &settings).await;
     let mut client = service.client().await;
@@ -145,7 +145,7 @@ async fn a_write_without_a_store_is_in_the_audit_trail() {
     let emulator = start_emulator(Options::default()).await;
     let (address, _socket) = unused_port();
     let url = format!("redis://{address}");
-    let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef")];
+    let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY)];
     let service = ServiceProcess::start(&emulator, &settings).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
     let event = service

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{UNAUTHENTICATED, list, tokens::CALLERS};
+use super::{UNAUTHENTICATED, list, tokens::with_keys_at};
 use crate::support::{
     ServiceProcess, TestService, listen, start_emulator,
     tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, claims, in_seconds},
@@ -10,15 +10,6 @@ use crate::support::{
 };
 
 const READER: &str = "system:serviceaccount:crm:reader";
-
-fn with_keys_at(url: &str) -> [(&str, &str); 4] {
-    [
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_URL", url),
-        ("HCS_CALLERS", CALLERS),
-    ]
-}
 
 /// A service and the one key that it knows.
 struct Signed {

@@ -7,23 +7,17 @@ use hubspot_connection_service::proto::hub_spot_connection_service_client::HubSp
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Channel;
 
-use super::{UNAUTHENTICATED, list, tokens::CALLERS};
+use super::{UNAUTHENTICATED, list, tokens::with_keys_at};
 use crate::support::{
     TestService, counted, in_time, listen,
-    tokens::{self, AUDIENCE, ISSUER, KeyEndpoint, TokenKey, claims},
+    tokens::{self, KeyEndpoint, TokenKey, claims},
     until, unused_port,
 };
 
 const READER: &str = "system:serviceaccount:crm:reader";
 
 async fn start(url: &str) -> TestService {
-    TestService::with([
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_URL", url),
-        ("HCS_CALLERS", CALLERS),
-    ])
-    .await
+    TestService::with(with_keys_at(url)).await
 }
 
 /// Calls until a call succeeds.

@@ -11,28 +11,19 @@ use serde_json::{Value, json};
 
 use super::{
     list,
-    tokens::{CALLERS, with_keys_in},
+    tokens::{with_keys_at, with_keys_in},
 };
 use crate::{
     server::health,
     support::{
-        Mount, Process, ServiceProcess, TestService, in_time, listen, start_emulator,
-        tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, claims, key_set},
+        Mount, Process, ServiceProcess, TestService, in_time, inject, listen, start_emulator,
+        tokens::{KeyEndpoint, TokenKey, claims, key_set},
         until,
     },
 };
 
 const READER: &str = "system:serviceaccount:crm:reader";
 const TOKEN: &str = "POST /ims/token/v3";
-
-fn with_keys_at(url: &str) -> [(&str, &str); 4] {
-    [
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_URL", url),
-        ("HCS_CALLERS", CALLERS),
-    ]
-}
 
 async fn readyz(admin: SocketAddr) -> (u16, String) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -70,7 +61,7 @@ async fn until_ready(service: &TestService) {
 async fn with_token_fault(action: Value) -> Emulator {
     let emulator = start_emulator(emulator::Options::default()).await;
     let faults = json!([{"route": TOKEN, "count": 0, "action": action}]);
-    emulator.inject(serde_json::from_value(faults).unwrap());
+    inject(&emulator, faults);
     emulator
 }
 

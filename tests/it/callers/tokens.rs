@@ -20,6 +20,16 @@ const READER: &str = "system:serviceaccount:crm:reader";
 pub(super) const CALLERS: &str =
     "jwt:system:serviceaccount:crm:onboarding=write,jwt:system:serviceaccount:crm:reader=read";
 
+/// The settings of a service that fetches the keys of the issuer from this URL.
+pub(super) fn with_keys_at(url: &str) -> [(&str, &str); 4] {
+    [
+        ("HCS_JWT_ISSUER", ISSUER),
+        ("HCS_JWT_AUDIENCE", AUDIENCE),
+        ("HCS_JWT_JWKS_URL", url),
+        ("HCS_CALLERS", CALLERS),
+    ]
+}
+
 /// A service that reads the keys of the issuer from `jwks.json`.
 pub(super) async fn with_keys_in(files: &Mount) -> TestService {
     TestService::with([
@@ -43,13 +53,7 @@ impl WithTokens {
     async fn start() -> Self {
         let (rsa, ec) = (TokenKey::rs256("rsa-1"), TokenKey::es256("ec-1"));
         let keys = KeyEndpoint::start(listen().await, &[&rsa, &ec]);
-        let service = TestService::with([
-            ("HCS_JWT_ISSUER", ISSUER),
-            ("HCS_JWT_AUDIENCE", AUDIENCE),
-            ("HCS_JWT_JWKS_URL", &*keys.url),
-            ("HCS_CALLERS", CALLERS),
-        ])
-        .await;
+        let service = TestService::with(with_keys_at(&keys.url)).await;
         Self { service, rsa, ec, _keys: keys }
     }
 

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::{
     FORMATS, SHORT_TIMEOUT, assert_sent,
     evidence::{ADOBE_SECRET, CREDENTIALS, OTHER_CREDENTIALS, Observed, creation, credentials},
-    inject, malformed, start_canary_emulator, tokens, verbose,
+    malformed, start_canary_emulator, tokens, verbose,
 };
-use crate::support::ServiceProcess;
+use crate::support::{ServiceProcess, inject};
 
 /// Removes the one credential that is shown on purpose.
 fn shown(connection: &mut proto::HubSpotConnection) {

@@ -3,16 +3,16 @@
 use std::{
     env,
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     os::unix::fs::FileExt as _,
     path::PathBuf,
     process::Command,
-    sync::Once,
     time::Duration,
 };
 
 use tokio::time::sleep;
 
+use crate::optional::skip;
 use crate::store::redis_server::{RedisServer, Setup};
 
 const SOURCE: &str = include_str!("clock.c");
@@ -52,16 +52,7 @@ impl Clock {
             }
             Err(error) => {
                 assert_eq!(error.kind(), io::ErrorKind::NotFound, "cc: {error}");
-                assert!(
-                    env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
-                    "HCS_TEST_TOOLS=required, and there is no cc to run"
-                );
-                static PRINTED: Once = Once::new();
-                PRINTED.call_once(|| {
-                    // Bypasses the capture of the test harness, which hides the output of passing tests.
-                    let _ =
-                        writeln!(io::stderr(), "SKIPPED: the tests with a clock that is set; there is no cc");
-                });
+                skip("HCS_TEST_TOOLS", "the tests with a changed clock", "there is no cc");
                 false
             }
         }

@@ -12,7 +12,7 @@ use super::{
     DELETE, GET, MISSING_ID, SHORT_TIMEOUT, assert_not_found, delete, delete_allowing_missing, get, requests,
     send_delete, stored,
 };
-use crate::support::{TestService, in_time, request, salesforce};
+use crate::support::{SETTLES_FAST, TestService, in_time, request, salesforce};
 
 #[tokio::test]
 async fn a_deleted_connection_is_gone_and_no_other() {
@@ -297,6 +297,3 @@ async fn a_connection_that_was_just_created_is_not_considered_missing() {
     })
     .await;
 }
-
-/// A connection is certainly visible after seven seconds.
-const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];

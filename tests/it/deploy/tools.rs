@@ -2,11 +2,12 @@
 
 use std::{
     env,
-    io::{self, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::Once,
 };
+
+use crate::optional::skip;
 
 /// Their directory.
 fn directory() -> PathBuf {
@@ -18,15 +19,7 @@ pub(super) fn are_installed() -> bool {
     let installed =
         ["render", "manifests/installed", "promtool"].iter().all(|file| directory().join(file).exists());
     if !installed {
-        assert!(
-            env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
-            "HCS_TEST_TOOLS=required, and the tools of tests/tools/install.sh are missing"
-        );
-        static PRINTED: Once = Once::new();
-        PRINTED.call_once(|| {
-            // Bypasses the capture of the test harness, which hides the output of passing tests.
-            let _ = writeln!(io::stderr(), "SKIPPED: the tests of manifests; their tools are not installed");
-        });
+        skip("HCS_TEST_TOOLS", "the tests of manifests", "the tools of tests/tools/install.sh are missing");
     }
     installed
 }

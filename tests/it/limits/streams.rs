@@ -9,13 +9,14 @@ use tonic::{Code, Status, Streaming, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient};
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
-use super::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, LIST, SETTINGS, beside, call, cut, frame,
-    peer::{Peer, call_to, get},
-};
+use super::{LIST, beside, cut};
 use crate::{
     server::health,
-    support::{Failure, ServiceProcess, TestService, counted, framed, start_emulator, until_counted},
+    support::{
+        Failure, ServiceProcess, TestService, counted, framed,
+        peer::{DATA, END_HEADERS, END_STREAM, HEADERS, Peer, SETTINGS, call, call_to, frame, get},
+        start_emulator, until_counted,
+    },
 };
 
 const PER_CONNECTION: usize = 32;

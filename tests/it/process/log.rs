@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{CREATE, inject, start};
+use super::{CREATE, start};
 use crate::{
     server,
-    support::{Process, request},
+    support::{Process, inject, request},
 };
 
 /// The lines about calls that the process has printed until its exit.

@@ -7,8 +7,8 @@ use serde_json::json;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::{CREATE, LIST, NO_SEARCH_FIRST, SETTLES_FAST, lost_for_good, retry_until_known, with_id};
-use crate::support::{Failure, TestService, request, until};
+use super::{CREATE, LIST, NO_SEARCH_FIRST, lost_for_good, retry_until_known};
+use crate::support::{Failure, SETTLES_FAST, TestService, request, request_with_id, until};
 
 #[tokio::test]
 async fn a_connection_whose_reply_was_lost_is_found_and_not_recreated() {
@@ -48,7 +48,7 @@ async fn a_creation_that_never_arrived_is_retried_after_the_settle_window() {
         let service = TestService::with(SETTLES_FAST).await;
         service.inject(json!([{"route": CREATE, "action": action}]));
         let began = Instant::now();
-        let created = retry_until_known(&service, &with_id()).await.unwrap();
+        let created = retry_until_known(&service, &request_with_id()).await.unwrap();
         // Seven seconds, and two lists that are five seconds apart.
         assert!(began.elapsed() >= Duration::from_secs(12), "{:?}", began.elapsed());
         assert_eq!(service.requests_to("POST", "/connections"), 2, "{action}");
@@ -72,7 +72,7 @@ async fn a_refusal_that_is_not_certainly_adobes_is_an_unknown_outcome() {
         let service = TestService::start().await;
         let action = json!({"status": status, "shape": shape, "commit": true});
         service.inject(json!([{"route": CREATE, "action": action}]));
-        let created = service.send(with_id()).await.unwrap();
+        let created = service.send(request_with_id()).await.unwrap();
         assert_eq!(created.id, service.emulator.connections()[0].id, "{action}");
         assert_eq!(service.requests_to("POST", "/connections"), 1, "{action}");
     }
@@ -98,7 +98,7 @@ async fn an_unknown_outcome_is_safe_to_retry_with_the_callers_id_and_with_the_ge
         let service = TestService::with([NO_SEARCH_FIRST]).await;
         let emulator = service.emulator.clone();
         service.inject(lost_for_good(true));
-        let request = if generated { request() } else { with_id() };
+        let request = if generated { request() } else { request_with_id() };
         let mut client = service.client().await;
         let sent = request.clone();
         let call = tokio::spawn(async move { client.create_hub_spot_connection(sent).await });
@@ -141,7 +141,7 @@ async fn a_deadline_exceeded_while_searching_reports_that_the_connection_may_exi
 async fn a_connection_of_the_same_name_is_not_mistaken_for_a_lost_one() {
     let service = TestService::with([SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST]).await;
     service.inject(json!([{"route": CREATE, "action": {"close": "before_commit"}}]));
-    let request = with_id();
+    let request = request_with_id();
     let (created, other) = tokio::join!(retry_until_known(&service, &request), async {
         until("a search for it", || service.requests_to("GET", "/connections") > 0).await;
         let others_description =
@@ -157,7 +157,7 @@ async fn a_connection_of_the_same_name_is_not_mistaken_for_a_lost_one() {
 async fn the_candidates_of_an_ambiguous_outcome_are_named() {
     let service = TestService::with([SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST]).await;
     service.inject(json!([{"route": CREATE, "action": {"close": "before_commit"}}]));
-    let request = with_id();
+    let request = request_with_id();
     let (failure, other) = tokio::join!(retry_until_known(&service, &request), async {
         until("a search for it", || service.requests_to("GET", "/connections") > 0).await;
         // It has the caller's description, and no sign of its creator.
@@ -182,7 +182,7 @@ async fn without_references_a_lost_creation_is_neither_taken_over_nor_retried() 
         let settings = [SETTLES_FAST[0], SETTLES_FAST[1], ("HCS_DESCRIPTION_REFERENCE", "false")];
         let service = TestService::with(settings).await;
         service.inject(json!([{"route": CREATE, "action": {"close": close}}]));
-        let failure = retry_until_known(&service, &with_id()).await.unwrap_err();
+        let failure = retry_until_known(&service, &request_with_id()).await.unwrap_err();
         assert_eq!(failure.row(), (Code::FailedPrecondition, "OUTCOME_AMBIGUOUS"));
         let connections = service.emulator.connections();
         assert_eq!(connections.len(), usize::from(is_found));

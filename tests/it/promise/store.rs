@@ -4,12 +4,10 @@ use hubspot_connection_service::proto::CreateHubSpotConnectionRequest;
 use serde_json::json;
 use tonic::Code;
 
-use super::{
-    CREATE, LIST, NO_SEARCH_FIRST, SETTLES_FAST, lost_for_good, record, retry_until_known, shared, with_id,
-};
+use super::{CREATE, LIST, NO_SEARCH_FIRST, lost_for_good, record, retry_until_known, shared};
 use crate::{
     chaos::redis::SharedRedis,
-    support::{TestService, counted, until_counted},
+    support::{FINGERPRINT_KEY, SETTLES_FAST, TestService, counted, request_with_id, until_counted},
 };
 
 #[tokio::test]
@@ -19,7 +17,7 @@ async fn clocks_that_disagree_are_counted_and_prove_nothing() {
     let settings = [redis_url, key, SETTLES_FAST[0], SETTLES_FAST[1], NO_SEARCH_FIRST];
     let service = TestService::with(settings).await;
     service.inject(lost_for_good(true));
-    let request = with_id();
+    let request = request_with_id();
     let failure = service.send(request.clone()).await.unwrap_err();
     assert_eq!(failure.reason, "OUTCOME_UNKNOWN");
     let emulator = service.emulator.clone();
@@ -39,7 +37,7 @@ async fn clocks_that_disagree_are_counted_and_prove_nothing() {
 async fn a_creation_that_the_store_forgot_is_found_before_it_is_retried() {
     for search_first in [("HCS_SEARCH_FIRST", "auto"), ("HCS_SEARCH_FIRST", "strict")] {
         let service = TestService::start().await;
-        let request = with_id();
+        let request = request_with_id();
         let first = service.send(request.clone()).await.unwrap();
         let emulator = service.emulator.clone();
         service.stop().await;
@@ -70,7 +68,7 @@ async fn a_creation_that_the_store_forgot_is_found_before_it_is_retried() {
 #[tokio::test]
 async fn of_several_connections_with_its_reference_a_creation_returns_the_oldest_and_deletes_none() {
     let service = TestService::start().await;
-    let request = with_id();
+    let request = request_with_id();
     let first = service.send(request.clone()).await.unwrap();
     let description = format!("{} [request {}]", request.description, request.request_id);
     let copy = CreateHubSpotConnectionRequest { description, ..request.clone() };
@@ -89,7 +87,7 @@ async fn of_several_connections_with_its_reference_a_creation_returns_the_oldest
 async fn if_the_store_may_have_forgotten_an_attempt_no_error_claims_that_nothing_was_created() {
     let refused = json!([{"route": CREATE, "count": 0, "action": {"status": 400, "shape": "C"}}]);
     let service = TestService::with_faults(refused, []).await;
-    let failure = service.send(with_id()).await.unwrap_err();
+    let failure = service.send(request_with_id()).await.unwrap_err();
     assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"));
     assert_eq!(failure.metadata("may_exist"), "true");
     assert!(!failure.message.contains("nothing was created"), "{failure:?}");
@@ -101,7 +99,7 @@ async fn if_the_store_may_have_forgotten_an_attempt_no_error_claims_that_nothing
 #[tokio::test]
 async fn a_partial_reference_blocks_the_retry_of_a_forgotten_creation() {
     let service = TestService::start().await;
-    let request = with_id();
+    let request = request_with_id();
     let cut = &request.request_id[..30];
     let description = format!("{} [request {cut}", request.description);
     service.create_behind_its_back(&CreateHubSpotConnectionRequest { description, ..request.clone() }).await;
@@ -122,7 +120,7 @@ async fn a_creation_that_cannot_be_searched_for_is_not_sent() {
     ] {
         let service = TestService::with([("HCS_REQUEST_TIMEOUT", "3s")]).await;
         service.inject(json!([{"route": LIST, "count": 0, "action": action}]));
-        let failure = service.send(with_id()).await.unwrap_err();
+        let failure = service.send(request_with_id()).await.unwrap_err();
         assert_eq!(failure.metadata("may_exist"), "true", "{failure:?}");
         assert_eq!(service.requests_to("POST", "/connections"), 0, "{action}");
     }
@@ -132,7 +130,7 @@ async fn a_creation_that_cannot_be_searched_for_is_not_sent() {
 async fn a_record_of_a_newer_version_is_an_error_for_operators_and_nothing_is_sent() {
     let Some(redis) = SharedRedis::start().await else { return };
     let service = TestService::with(shared(&redis)).await;
-    let request = with_id();
+    let request = request_with_id();
     service.send(request.clone()).await.unwrap();
     redis.run(&["HSET", &record(&request), "version", "2"]).await;
 
@@ -148,14 +146,14 @@ async fn a_record_of_a_newer_version_is_an_error_for_operators_and_nothing_is_se
 async fn without_the_store_nothing_is_sent_and_the_service_stays_ready() {
     let service = TestService::with([
         ("HCS_REDIS_URL", "redis://127.0.0.1:1"),
-        ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef"),
+        ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY),
     ])
     .await;
     let failure = service.create().await.unwrap_err();
     assert_eq!(failure.row(), (Code::Unavailable, "STORE_UNAVAILABLE"));
     assert!(failure.retry_after.is_some() && failure.message.contains("nothing was created"), "{failure:?}");
     // An earlier attempt of a caller's id may have created something.
-    let failure = service.send(with_id()).await.unwrap_err();
+    let failure = service.send(request_with_id()).await.unwrap_err();
     assert_eq!((failure.reason.as_str(), failure.metadata("may_exist")), ("STORE_UNAVAILABLE", "true"));
     assert!(!failure.message.contains("nothing was created"), "{failure:?}");
     assert_eq!(service.requests_to("POST", "/connections"), 0);
@@ -169,16 +167,13 @@ async fn without_the_store_nothing_is_sent_and_the_service_stays_ready() {
 #[tokio::test]
 async fn a_recovered_store_is_noticed_before_a_creation_needs_it() {
     let Some(mut redis) = SharedRedis::start().await else { return };
-    let service = TestService::with([
-        ("HCS_REDIS_URL", redis.url()),
-        ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef"),
-    ])
-    .await;
+    let service =
+        TestService::with([("HCS_REDIS_URL", redis.url()), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY)]).await;
     let up = "hubspot_connection_idempotency_store_up";
     service.create().await.unwrap();
     redis.server().kill().await;
     until_counted(service.admin, up, 0).await;
     redis.server().run().await.unwrap();
     until_counted(service.admin, up, 1).await;
-    service.send(with_id()).await.unwrap();
+    service.send(request_with_id()).await.unwrap();
 }

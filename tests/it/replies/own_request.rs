@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{CREATE, DELETE, EXPLORE, GET, LIST, SPEC, TEST, UPDATE, call};
-use crate::support::{ServiceProcess, TestService, metrics, start_emulator};
+use crate::support::{ServiceProcess, TestService, inject, metrics, start_emulator};
 
 const ROUTES: [&str; 8] = [CREATE, LIST, GET, TEST, EXPLORE, UPDATE, DELETE, SPEC];
 
@@ -73,7 +73,7 @@ async fn a_refusal_of_generated_content_is_logged_as_an_error() {
     let emulator = start_emulator(Options::default()).await;
     let service = ServiceProcess::start(&emulator, &[("HCS_LOG_FORMAT", "json")]).await;
     let action = json!({"status": 400, "code": "1451"});
-    emulator.inject(serde_json::from_value(json!([{"route": LIST, "action": action}])).unwrap());
+    inject(&emulator, json!([{"route": LIST, "action": action}]));
     let list = ListHubSpotConnectionsRequest::default();
     service.client().await.list_hub_spot_connections(list).await.unwrap_err();
     let (_, output) = service.stop().await;

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::{
-    emulator::{Action, Fault, Options, Route},
-    proto::CreateHubSpotConnectionRequest,
-};
+use hubspot_connection_service::emulator::{Action, Fault, Options, Route};
 use tokio::time::interval;
-use uuid::Uuid;
 
 use super::replica::{Ports, stop};
 use crate::{
     chaos::redis::SharedRedis,
-    support::{Failure, in_time, request, start_emulator, until},
+    support::{Failure, in_time, request_with_id, start_emulator, until},
 };
 
 /// The duration of the creation upstream: longer than any drain.
@@ -29,7 +25,7 @@ async fn a_creation_that_outlasts_the_drain_is_finished_by_another_replica() {
     let other = other.start(&emulator, &redis, &[]).await;
     emulator.inject(vec![Fault::once(Route::CreateConnection, Action::Delay(FOR_EVER))]);
 
-    let request = CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() };
+    let request = request_with_id();
     let (mut client, sent) = (one.client().await, request.clone());
     let call = tokio::spawn(async move { client.create_hub_spot_connection(sent).await });
     until("the creation", || !emulator.connections().is_empty()).await;

@@ -2,10 +2,8 @@
 
 use std::{
     env,
-    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Once,
 };
 
 use serde::Deserialize;
@@ -15,6 +13,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
+use crate::optional::skip;
 use crate::support::in_time;
 
 /// The service config for callers without request ids, and for those with them.
@@ -62,16 +61,8 @@ pub(super) fn python() -> Option<PathBuf> {
     if python.exists() {
         return Some(python);
     }
-    assert!(
-        env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
-        "HCS_TEST_TOOLS=required, and there is no {}",
-        python.display()
-    );
-    static PRINTED: Once = Once::new();
-    PRINTED.call_once(|| {
-        // Bypasses the capture of the test harness, which hides the output of passing tests.
-        let _ = writeln!(io::stderr(), "SKIPPED: the tests with gRPC's own client; tests/run.sh installs it");
-    });
+    let cause = format!("there is no {}, which tests/run.sh installs", python.display());
+    skip("HCS_TEST_TOOLS", "the tests with gRPC's own client", &cause);
     None
 }
 

@@ -12,10 +12,9 @@ use tonic_health::{
 
 use crate::{
     chaos::redis::SharedRedis,
-    support::{Output, Process, ServiceProcess, Signal},
+    support::{FINGERPRINT_KEY, Output, Process, ServiceProcess, Signal},
 };
 
-const FINGERPRINT_KEY: &str = "0123456789abcdef0123456789abcdef";
 pub(super) const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -2,12 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
-    io::{self, Write as _},
+    env, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Once,
     time::Duration,
 };
 
@@ -26,6 +24,8 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::optional::skip;
 
 pub(crate) const ORG: &str = "1234@AdobeOrg";
 
@@ -69,15 +69,7 @@ impl RedisServer {
         match server.run().await {
             Ok(()) => Some(server),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                assert!(
-                    env::var_os("HCS_TEST_REDIS").is_none_or(|value| value != "required"),
-                    "HCS_TEST_REDIS=required, and there is no redis-server to run"
-                );
-                static PRINTED: Once = Once::new();
-                PRINTED.call_once(|| {
-                    // Bypasses the capture of the test harness, which hides the output of passing tests.
-                    let _ = writeln!(io::stderr(), "SKIPPED: the tests with Redis; there is no redis-server");
-                });
+                skip("HCS_TEST_REDIS", "the tests with Redis", "there is no redis-server");
                 None
             }
             Err(error) => panic!("redis-server: {error}"),

@@ -22,8 +22,15 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::transport::Channel;
+use uuid::Uuid;
 
 use super::Failure;
+
+/// With these settings a connection is certainly visible seven seconds after its creation was sent.
+pub(crate) const SETTLES_FAST: [(&str, &str); 2] =
+    [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];
+/// A valid fingerprint key.
+pub(crate) const FINGERPRINT_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// The service and the emulator behind it. Both end when it is dropped.
 pub(crate) struct TestService {
@@ -49,7 +56,7 @@ impl TestService {
     /// also affect the first token request.
     pub(crate) async fn with_faults<const N: usize>(faults: Value, settings: [(&str, &str); N]) -> Self {
         let emulator = Emulator::start(listen().await, emulator::Options::default());
-        emulator.inject(serde_json::from_value(faults).unwrap());
+        inject(&emulator, faults);
         Self::against(emulator, settings).await
     }
 
@@ -133,7 +140,7 @@ impl TestService {
 
     /// Replaces the faults of the emulator, in the form of its control route.
     pub(crate) fn inject(&self, faults: Value) {
-        self.emulator.inject(serde_json::from_value(faults).unwrap());
+        inject(&self.emulator, faults);
     }
 
     /// Replaces the settings of the emulator, in the form of its control route.
@@ -157,6 +164,11 @@ impl TestService {
         let _ = self.stop.send(());
         self.running
     }
+}
+
+/// Replaces the faults of an emulator, in the form of its control route.
+pub(crate) fn inject(emulator: &Emulator, faults: Value) {
+    emulator.inject(serde_json::from_value(faults).unwrap());
 }
 
 /// Posts a body to the method for creations that no generated client would send.
@@ -262,6 +274,11 @@ pub(crate) fn request() -> CreateHubSpotConnectionRequest {
         credentials: Some(credentials()),
         ..CreateHubSpotConnectionRequest::default()
     }
+}
+
+/// The same with a request id.
+pub(crate) fn request_with_id() -> CreateHubSpotConnectionRequest {
+    CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() }
 }
 
 pub(crate) fn credentials() -> HubSpotCredentials {

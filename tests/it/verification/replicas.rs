@@ -10,7 +10,7 @@ use tonic::Code;
 use super::{assert_pending, assert_verification_failed, created, no_test, posts, with_id};
 use crate::{
     chaos::redis::SharedRedis,
-    support::{TestService, listen, until},
+    support::{FINGERPRINT_KEY, TestService, listen, until},
 };
 
 /// Two replicas with one store, if there is a Redis.
@@ -19,8 +19,7 @@ async fn replicas() -> Option<(SharedRedis, [TestService; 2])> {
     let emulator = Emulator::start(listen().await, emulator::Options::default());
     let url = redis.url().to_owned();
     let start = || {
-        let settings =
-            [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef")];
+        let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY)];
         TestService::against(emulator.clone(), settings)
     };
     let both = [start().await, start().await];
