@@ -4,7 +4,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a benchmark prints, and ends where it cannot go on"
+    reason = "a benchmark prints, and panics on an unexpected error"
 )]
 
 use std::{sync::Arc, time::Duration};

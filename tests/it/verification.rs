@@ -298,7 +298,7 @@ async fn a_connection_is_waited_for_until_it_is_established() {
         let (response, ()) = tokio::join!(service.send(verified(verification)), async {
             let id = created(&service).await;
             let path = format!("/connections/{id}");
-            until("a look at it", || service.requests_to("GET", &path) > 0).await;
+            until("a request for it", || service.requests_to("GET", &path) > 0).await;
             assert!(service.emulator.set_state(&id, "enabled"));
         });
         assert_eq!(states(&response.unwrap().test.unwrap()), ALL_PASSED);

@@ -10,7 +10,7 @@ readonly TOOLS="$PWD/target/test-tools"
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
-# python NAME: what NAME-requirements.txt lists, in an environment of that name.
+# python NAME: installs the packages of NAME-requirements.txt in an environment of that name.
 python() {
   local requirements="tests/tools/$1-requirements.txt" environment="$TOOLS/$1"
   cmp -s "$requirements" "$environment/installed" && return

@@ -12,8 +12,10 @@ use std::{
 
 use tokio::time::sleep;
 
-use crate::optional::skip;
-use crate::store::redis_server::{RedisServer, Setup};
+use crate::{
+    optional::skip,
+    store::redis_server::{RedisServer, Setup},
+};
 
 const SOURCE: &str = include_str!("clock.c");
 

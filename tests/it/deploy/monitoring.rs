@@ -39,7 +39,7 @@ fn every_alert_has_a_meaning_and_a_link_to_the_runbook() {
     let mut alerts_by_name = BTreeSet::new();
     for alert in alerts(&production) {
         let name = text(&alert["alert"]);
-        assert!(alerts_by_name.insert(name.to_owned()), "{name} is there twice");
+        assert!(alerts_by_name.insert(name.to_owned()), "{name} exists twice");
         assert!(["critical", "warning"].contains(&text(&alert["labels"]["severity"])), "{name}");
         for annotation in ["summary", "description"] {
             assert!(text(&alert["annotations"][annotation]).ends_with('.'), "{name}: {annotation}");

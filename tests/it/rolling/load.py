@@ -1,4 +1,4 @@
-"""Calls a service over and over through gRPC's own client, until the standard input ends.
+"""Calls a service repeatedly through gRPC's own client, until the standard input ends.
 
 The first line of the input is the plan, in JSON:
 

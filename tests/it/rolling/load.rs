@@ -13,8 +13,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-use crate::optional::skip;
-use crate::support::in_time;
+use crate::{optional::skip, support::in_time};
 
 /// The service config for callers without request ids, and for those with them.
 pub(super) const READS: &str = include_str!("../../../deploy/clients/service-config-reads.json");

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Waits for something that happens soon, or fails.
 pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     let outcome = tokio::time::timeout(PATIENCE, future).await;
-    outcome.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    outcome.unwrap_or_else(|_| panic!("timed out while waiting for {what}"))
 }
 
 /// Waits until a condition holds, or fails.

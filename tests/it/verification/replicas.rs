@@ -69,7 +69,7 @@ async fn a_replica_that_stops_while_it_waits_reports_it_and_another_continues() 
     let call = tokio::spawn(async move { client.create_hub_spot_connection(sent).await });
     let id = created(&other).await;
     let path = format!("/connections/{id}");
-    until("a look at it", || other.requests_to("GET", &path) > 0).await;
+    until("a request for it", || other.requests_to("GET", &path) > 0).await;
     one.stop().await;
     let status = call.await.unwrap().unwrap_err();
     assert_pending(&status.into(), Code::Unavailable, &id);
