@@ -1,10 +1,10 @@
-//! What the store in memory costs a creation: the use case with it against the use case with a store
+//! The cost of the store in memory per creation: the use case with it against the use case with a store
 //! that remembers nothing, in turns within one run. `cargo bench --bench store`.
 
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a benchmark prints, and ends where it cannot go on"
+    reason = "a benchmark prints, and panics on an unexpected error"
 )]
 
 use std::{sync::Arc, time::Duration};
@@ -68,7 +68,7 @@ fn service(store: Arc<dyn Store>, retention: Retention) -> Service<Instantly> {
         store,
         fingerprint_keys: FingerprintKeys::random(),
         retention,
-        // A search before the first sending would cost both the same.
+        // A search before the first attempt would cost both the same.
         recovery: Recovery { references: true, search_first: SearchFirst::Never },
         wall_clock,
         background: Background::default(),
@@ -76,7 +76,7 @@ fn service(store: Arc<dyn Store>, retention: Retention) -> Service<Instantly> {
     Service::new(parts, 1024.try_into().unwrap())
 }
 
-/// Creates connections one after the other and tells the microseconds that each took.
+/// Creates connections one after the other, and returns the microseconds that each took.
 fn round(runtime: &Runtime, service: &Service<Instantly>) -> f64 {
     runtime.block_on(async {
         let started = Instant::now();
@@ -109,7 +109,7 @@ fn connection(name: &str) -> NewConnection {
     }
 }
 
-/// A Flow Service that answers at once.
+/// A Flow Service that responds at once.
 struct Instantly;
 
 impl FlowService for Instantly {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test. The tests need the Rust toolchain, a C compiler, a Redis server, gRPC's own client for
-# Python and the tools that check manifests, which this installs where it can: those of Python below
-# target/. Without them, `cargo test` by itself skips what needs them.
+# Python and the tools that check manifests. This script installs what it can: the Python packages below
+# target/. Without them, plain `cargo test` skips the tests that need them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ install_redis() {
 }
 
 install_redis
-# While the tests are compiled: it waits for the network, and they do not.
+# Runs while the tests are compiled, because it waits for the network and they do not.
 tests/tools/install.sh &
 installing=$!
 trap 'kill "$installing" 2>/dev/null || true' EXIT

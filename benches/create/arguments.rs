@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-/// What is measured, in the order of its rows.
+/// The measurements, in the order of their rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
     Cpu,
@@ -37,10 +37,10 @@ const ROWS: [(&str, Row); 12] = [
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench create -- [OPTIONS]
   --only ROW,…     some of cpu, workloads, throughput, p99, slow-upstream, overload, memory, idle,
-                   start, ids, search-first, soak; all but soak where this is left out
+                   start, ids, search-first, soak; default: all but soak
   --soak           the soak as well, which takes ten minutes
   --quick          tries everything in little time; the figures mean nothing
-  --rounds N       rounds of each comparison, five times as many of those that are short; 9 if left out
+  --rounds N       rounds of each comparison, five times as many of those that are short; default 9
   --service PATH   another binary of the service
   --no-go          without the comparison with Go
 or, for a server that runs under a profiler:
@@ -48,7 +48,7 @@ or, for a server that runs under a profiler:
        create bare, with BENCH_UPSTREAM=http://ADDRESS of it
        create load ADDRESS CALLS IN_FLIGHT [without-id]";
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Arguments {
     rows: Vec<Row>,
@@ -62,7 +62,7 @@ impl Arguments {
     /// Reads the arguments after the program's name.
     ///
     /// # Errors
-    /// Says what is wrong with them.
+    /// Describes what is wrong with the arguments.
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut parsed = Self {
             rows: ROWS.map(|(_, row)| row).into_iter().filter(|row| *row != Row::Soak).collect(),
@@ -74,7 +74,7 @@ impl Arguments {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match &*argument {
-                // Cargo adds it.
+                // Cargo adds this argument.
                 "--bench" => {}
                 "--quick" => parsed.quick = true,
                 "--soak" => parsed.rows.push(Row::Soak),
@@ -92,22 +92,22 @@ impl Arguments {
         self.rows.contains(&row)
     }
 
-    /// How often each comparison is made.
+    /// The number of rounds of each comparison.
     pub(crate) fn rounds(&self) -> usize {
         self.rounds.unwrap_or(if self.quick { 1 } else { 9 })
     }
 
-    /// How often one is made whose rounds are short.
+    /// The number of rounds of a comparison whose rounds are short.
     pub(crate) fn short_rounds(&self) -> usize {
         5 * self.rounds()
     }
 
-    /// How long something lasts, or next to nothing.
+    /// A duration, reduced to almost nothing in a quick run.
     pub(crate) fn time(&self, seconds: f64) -> Duration {
         Duration::from_secs_f64(if self.quick { seconds.min(0.25) } else { seconds })
     }
 
-    /// How many there are, or a few.
+    /// A count, reduced to a few in a quick run.
     pub(crate) fn count(&self, count: usize, few: usize) -> usize {
         if self.quick { few } else { count }
     }

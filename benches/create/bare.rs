@@ -1,4 +1,4 @@
-//! What a user would write instead: tonic and reqwest, and nothing between them.
+//! The minimal implementation that a user would write: tonic and reqwest, and nothing between them.
 
 use std::{
     pin::Pin,
@@ -29,7 +29,7 @@ pub(crate) const UPSTREAM: &str = "BENCH_UPSTREAM";
 /// The directory with the certificates, in the environment; without it there is no TLS.
 pub(crate) const TLS: &str = "BENCH_TLS";
 
-/// The same request as the service's, by reqwest.
+/// The request that the service sends, by reqwest.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     client: reqwest::Client,
@@ -112,14 +112,14 @@ impl Upstream {
             connection_spec: ConnectionSpec { id: "cc6a4487-9e91-433e-a3a3-9cf6626c1806", version: "1.0" },
         };
         let request = self.client.post(&self.connections).header("content-type", "application/json");
-        let answer = self.send(request.body(serde_json::to_vec(&body).unwrap())).await?;
-        let Created { id, etag } = serde_json::from_slice(&answer).unwrap();
+        let result = self.send(request.body(serde_json::to_vec(&body).unwrap())).await?;
+        let Created { id, etag } = serde_json::from_slice(&result).unwrap();
         Ok(CreateHubSpotConnectionResponse { id, etag, ..CreateHubSpotConnectionResponse::default() })
     }
 
     async fn get(&self, id: &str) -> reqwest::Result<GetHubSpotConnectionResponse> {
-        let answer = self.send(self.client.get(format!("{}/{id}", self.connections))).await?;
-        let page: Page = serde_json::from_slice(&answer).unwrap();
+        let result = self.send(self.client.get(format!("{}/{id}", self.connections))).await?;
+        let page: Page = serde_json::from_slice(&result).unwrap();
         let connection = page.items.into_iter().next().map(|Item { id, etag, name, description }| {
             HubSpotConnection { id, etag, name, description, ..HubSpotConnection::default() }
         });
@@ -140,7 +140,7 @@ fn unavailable(error: reqwest::Error) -> Status {
     Status::unavailable(error.to_string())
 }
 
-fn left_out<T>() -> Result<Response<T>, Status> {
+fn not_implemented<T>() -> Result<Response<T>, Status> {
     Err(Status::unimplemented("not measured"))
 }
 
@@ -164,46 +164,46 @@ impl HubSpotConnectionService for Upstream {
         &self,
         _: Request<proto::ListHubSpotConnectionsRequest>,
     ) -> Result<Response<proto::ListHubSpotConnectionsResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn update_hub_spot_connection(
         &self,
         _: Request<proto::UpdateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::UpdateHubSpotConnectionResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn delete_hub_spot_connection(
         &self,
         _: Request<proto::DeleteHubSpotConnectionRequest>,
     ) -> Result<Response<proto::DeleteHubSpotConnectionResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn test_hub_spot_connection(
         &self,
         _: Request<proto::TestHubSpotConnectionRequest>,
     ) -> Result<Response<proto::TestHubSpotConnectionResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn list_hub_spot_tables(
         &self,
         _: Request<proto::ListHubSpotTablesRequest>,
     ) -> Result<Response<proto::ListHubSpotTablesResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 
     async fn get_hub_spot_table(
         &self,
         _: Request<proto::GetHubSpotTableRequest>,
     ) -> Result<Response<proto::GetHubSpotTableResponse>, Status> {
-        left_out()
+        not_implemented()
     }
 }
 
-/// Runs as a process of its own until it is killed.
+/// Runs as a separate process until it is killed.
 pub(crate) fn main() {
     crate::process::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -232,7 +232,7 @@ pub(crate) fn main() {
     });
 }
 
-/// What tonic takes for a connection.
+/// A connection that tonic accepts.
 struct Tls(TlsStream<TcpStream>);
 
 impl Connected for Tls {

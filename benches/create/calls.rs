@@ -14,12 +14,12 @@ use hubspot_connection_service::proto::{
 };
 use prost::Message;
 
-/// What is called.
+/// The calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workload {
     /// A creation with a request id.
     Create,
-    /// A creation without one.
+    /// A creation without a request id.
     CreateWithoutId,
     Get,
     Health,
@@ -52,14 +52,14 @@ impl Workload {
 const PLACEHOLDER: &str = "000000000000";
 const ID: &str = "139f6a5f-a78b-4744-9f6a-000000000000";
 
-/// No two creations have the same name or request id, and hardly any two of different runs.
+/// Creations never share a name or a request id, and creations of different runs hardly ever do.
 static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(fastrand::u64(..1 << 47)));
 
-/// The messages of one workload: the same bytes, but for a number in them.
+/// The messages of one workload: the same bytes except for a number.
 #[derive(Clone, Debug)]
 pub(crate) struct Messages {
     template: Arc<[u8]>,
-    places: Arc<[usize]>,
+    positions: Arc<[usize]>,
 }
 
 impl Messages {
@@ -72,29 +72,29 @@ impl Messages {
             }
             Workload::Health => Vec::new(),
         };
-        // Not compressed, and the length.
+        // The compression flag (off) and the length.
         let mut template = vec![0];
         template.put_u32(message.len().try_into().unwrap());
         template.extend_from_slice(&message);
         let is_create = matches!(workload, Workload::Create | Workload::CreateWithoutId);
         let is_place = |at: &usize| template[*at..].starts_with(PLACEHOLDER.as_bytes());
-        let places = (0..template.len()).filter(is_place).filter(|_| is_create).collect();
-        Self { template: template.into(), places }
+        let positions = (0..template.len()).filter(is_place).filter(|_| is_create).collect();
+        Self { template: template.into(), positions }
     }
 
     pub(crate) fn next(&self) -> Bytes {
         let mut message = self.template.to_vec();
-        if !self.places.is_empty() {
+        if !self.positions.is_empty() {
             let number = format!("{:012x}", NEXT.fetch_add(1, Ordering::Relaxed));
-            for place in &*self.places {
-                message[*place..*place + PLACEHOLDER.len()].copy_from_slice(number.as_bytes());
+            for position in &*self.positions {
+                message[*position..*position + PLACEHOLDER.len()].copy_from_slice(number.as_bytes());
             }
         }
         message.into()
     }
 }
 
-/// With credentials as long as HubSpot's are.
+/// With credentials as long as HubSpot's.
 pub(crate) fn create(request_id: &str) -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest {
         name: format!("HubSpot {PLACEHOLDER}"),

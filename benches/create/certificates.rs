@@ -54,7 +54,7 @@ impl Certificates {
     }
 }
 
-/// What a server with the certificates of a directory accepts connections with.
+/// The TLS acceptor of a server with the certificates of a directory.
 pub(crate) fn acceptor(directory: &Path) -> TlsAcceptor {
     let clients =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots(directory)), provider()).build().unwrap();

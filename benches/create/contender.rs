@@ -1,4 +1,4 @@
-//! What is compared, and how each of them is started.
+//! The programs that are compared, and how each of them is started.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     bare,
     calls::Workload,
     certificates::Certificates,
-    drive::{self, Answer, Run},
+    drive::{self, CallResult, Run},
     go,
     process::{Core, Process},
     target::Target,
@@ -31,17 +31,17 @@ impl fmt::Display for Contender {
     }
 }
 
-/// The programs, and what they run with.
+/// The programs and their environment.
 pub(crate) struct Bench {
     pub(crate) arguments: Arguments,
-    /// This program, which is bare and direct as well.
+    /// This program, which also runs as bare and as direct.
     pub(crate) own: PathBuf,
     go: Result<PathBuf, String>,
     pub(crate) certificates: Certificates,
     pub(crate) directory: PathBuf,
 }
 
-/// How a server runs.
+/// How a server is run.
 #[derive(Clone, Copy)]
 pub(crate) struct Setup<'a> {
     pub(crate) upstream: &'a Upstream,
@@ -63,16 +63,16 @@ pub(crate) struct Server {
     pub(crate) target: Target,
 }
 
-/// Enough that no connection is the limit.
+/// Enough connections that none of them is the limit.
 pub(crate) const CONNECTIONS: usize = 8;
 
 impl Bench {
     pub(crate) fn new(arguments: Arguments) -> Self {
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../bench");
         let go = if !arguments.go {
-            Err("left out".to_owned())
+            Err("not requested".to_owned())
         } else if arguments.quick {
-            Err("left out of a quick run".to_owned())
+            Err("skipped in a quick run".to_owned())
         } else {
             go::build(&directory.join("go"))
         };
@@ -89,7 +89,7 @@ impl Bench {
         self.go.as_ref().err().map(String::as_str)
     }
 
-    /// Those of these that there are.
+    /// Those of these that are available.
     pub(crate) fn present(&self, contenders: &[Contender]) -> Vec<Contender> {
         let is_there = |contender: &&Contender| **contender != Contender::Go || self.go.is_ok();
         contenders.iter().filter(is_there).copied().collect()
@@ -99,7 +99,7 @@ impl Bench {
         Upstream::start(Duration::from_millis(delay_ms)).await
     }
 
-    /// Starts the process alone.
+    /// Starts the process without connecting to it.
     pub(crate) async fn process(&self, contender: Contender, setup: Setup<'_>) -> Process {
         let url = format!("http://{}/data/foundation/flowservice", setup.upstream.address);
         match contender {
@@ -118,10 +118,10 @@ impl Bench {
         }
     }
 
-    /// The service as it runs by default: with its log, its metrics and its store in memory. It takes
-    /// more calls at once, because those pile up while the machine stands still, and bare has no limit. It
-    /// searches for nothing first, as a store does not that has run for long, and forgets soon what it
-    /// would keep for a day: it holds 100,000 ids.
+    /// The service as it runs by default: with its log, its metrics and its store in memory. Two settings
+    /// differ. It accepts more concurrent calls, because calls pile up while the machine pauses and bare
+    /// has no limit. It never searches first, like a store that has run for long, and it forgets ids soon
+    /// that it would keep for a day, because the store holds 100,000 of them.
     fn settings(&self, url: &str, setup: Setup<'_>) -> Vec<(String, String)> {
         let mut settings = vec![
             ("HCS_LISTEN", "127.0.0.1:0"),
@@ -181,7 +181,7 @@ impl Bench {
         Target::connect(process.address, tls, connections, workload).await.unwrap()
     }
 
-    /// Starts a server for each contender there is, and warms it up.
+    /// Starts a server for each available contender, and warms it up.
     pub(crate) async fn servers(
         &self,
         contenders: &[Contender],
@@ -204,11 +204,11 @@ impl Bench {
     }
 }
 
-/// Calls at once where throughput is measured.
+/// Concurrent calls where throughput is measured.
 pub(crate) const IN_FLIGHT: usize = 64;
 
-/// A call that fails costs something else than one that does not.
+/// A failed call costs something else than a successful one.
 pub(crate) fn assert_all_good(run: &Run) {
-    let (calls, good) = (run.calls(), run.count(Answer::Ok));
+    let (calls, good) = (run.calls(), run.count(CallResult::Ok));
     assert!(calls > 0 && good == calls, "{} of {calls} calls failed", calls - good);
 }

@@ -1,4 +1,4 @@
-//! The same POST without any service: what is left when everything else is free.
+//! The same POST without any service: the cost that remains when everything else is free.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::{
     bare::Upstream,
     calls,
-    drive::{self, Answer},
+    drive::{self, CallResult},
     process::{Core, move_to},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 const RATE: &str = "BENCH_RATE";
 const SECONDS: &str = "BENCH_SECONDS";
 
-/// What a round of it has cost.
+/// The cost of a round.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Outcome {
     pub(crate) cpu_us: f64,
@@ -26,7 +26,7 @@ pub(crate) struct Outcome {
     pub(crate) failed: usize,
 }
 
-/// Runs one round as a process of its own, and prints its outcome.
+/// Runs one round as a separate process, and prints its result.
 pub(crate) fn main() {
     let variable = |name| std::env::var(name).unwrap().parse::<f64>().unwrap();
     let (rate, time) = (variable(RATE), Duration::from_secs_f64(variable(SECONDS)));
@@ -37,7 +37,7 @@ pub(crate) fn main() {
             let upstream = upstream.clone();
             async move {
                 let created = upstream.create(&calls::create("")).await;
-                created.map_or(Answer::Failed, |_| Answer::Ok)
+                created.map_or(CallResult::Failed, |_| CallResult::Ok)
             }
         };
         drive::open(rate, time / 10, call).await;
@@ -45,9 +45,9 @@ pub(crate) fn main() {
         let run = drive::open(rate, time, call).await;
         Outcome {
             cpu_us: (cpu() - before).as_secs_f64() * 1e6 / run.calls() as f64,
-            p50_us: run.latency(Answer::Ok, 0.5),
-            p99_us: run.latency(Answer::Ok, 0.99),
-            failed: run.count(Answer::Failed),
+            p50_us: run.latency(CallResult::Ok, 0.5),
+            p99_us: run.latency(CallResult::Ok, 0.99),
+            failed: run.count(CallResult::Failed),
         }
     });
     println!("{}", serde_json::to_string(&outcome).unwrap());
@@ -57,7 +57,6 @@ fn cpu() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
 }
 
-/// Runs one round.
 pub(crate) async fn run(program: &Path, upstream: &str, rate: f64, time: Duration) -> Outcome {
     let mut command = Command::new(program);
     command.arg("direct").env_clear().env(crate::bare::UPSTREAM, upstream);

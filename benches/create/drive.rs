@@ -1,4 +1,4 @@
-//! Sends calls: at a fixed rate whatever becomes of them, or a fixed number at once.
+//! Sends calls: open loop at a fixed rate, or closed loop with fixed concurrency.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -17,23 +17,22 @@ use tokio::{
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum CallResult {
     Ok,
     /// `RESOURCE_EXHAUSTED`.
     Refused,
     Failed,
 }
 
-/// One call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
-    /// From the moment at which the call was due, so that what delays the generator counts as well.
+    /// Measured from the time at which the call was due, so that a delay of the generator counts as well.
     pub(crate) latency: Duration,
     pub(crate) done: Instant,
-    pub(crate) answer: Answer,
+    pub(crate) result: CallResult,
 }
 
-/// The calls of a while.
+/// The calls of a period.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     samples: Vec<Sample>,
@@ -44,13 +43,13 @@ impl Run {
         self.samples.len()
     }
 
-    pub(crate) fn count(&self, answer: Answer) -> usize {
-        self.samples.iter().filter(|sample| sample.answer == answer).count()
+    pub(crate) fn count(&self, result: CallResult) -> usize {
+        self.samples.iter().filter(|sample| sample.result == result).count()
     }
 
-    /// A quantile of the latency of the calls with this answer, in microseconds.
-    pub(crate) fn latency(&self, answer: Answer, quantile: f64) -> f64 {
-        let with_answer = self.samples.iter().filter(|sample| sample.answer == answer);
+    /// A quantile of the latency of the calls with this result, in microseconds.
+    pub(crate) fn latency(&self, result: CallResult, quantile: f64) -> f64 {
+        let with_answer = self.samples.iter().filter(|sample| sample.result == result);
         let mut latencies: Vec<_> = with_answer.map(|sample| sample.latency).collect();
         if latencies.is_empty() {
             return f64::NAN;
@@ -60,10 +59,11 @@ impl Run {
         latencies[rank.clamp(1, latencies.len()) - 1].as_secs_f64() * 1e6
     }
 
-    /// Good answers per second once `in_flight` calls are under way. Those of a slow upstream come in
-    /// bursts: between the end of the first burst and the end of the last one there is a whole number.
+    /// Successful calls per second once `in_flight` calls are running. Those of a slow upstream come in
+    /// bursts: the time from the end of the first burst to the end of the last one holds a whole number
+    /// of bursts.
     pub(crate) fn rate(&self, in_flight: usize) -> f64 {
-        let good = self.samples.iter().filter(|sample| sample.answer == Answer::Ok);
+        let good = self.samples.iter().filter(|sample| sample.result == CallResult::Ok);
         let mut done: Vec<_> = good.map(|sample| sample.done).collect();
         done.sort_unstable();
         match (in_flight.checked_sub(1).and_then(|last| done.get(last)), done.last()) {
@@ -75,10 +75,10 @@ impl Run {
     }
 }
 
-/// Sends calls at a fixed rate, each at its time, however long the ones before it take.
+/// Sends calls at a fixed rate, each at its time, no matter how long earlier ones take.
 pub(crate) async fn open<F>(rate: f64, time: Duration, call: impl Fn() -> F) -> Run
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = CallResult> + Send + 'static,
 {
     let count = (time.as_secs_f64() * rate).ceil() as u32;
     let period = Duration::from_secs_f64(1.0 / rate);
@@ -96,30 +96,30 @@ where
     collect(received).await
 }
 
-/// Keeps a fixed number of calls under way.
+/// Keeps a fixed number of calls running.
 pub(crate) async fn closed<F>(
     in_flight: NonZeroUsize,
     time: Duration,
     call: impl Fn() -> F + Clone + Send + 'static,
 ) -> Run
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = CallResult> + Send + 'static,
 {
     let end = Instant::now() + time;
     until(in_flight, call, move || Instant::now() < end).await
 }
 
-/// Makes at least so many calls, a fixed number at once.
+/// Makes at least this many calls with fixed concurrency.
 pub(crate) async fn times<F>(
     in_flight: NonZeroUsize,
     calls: usize,
     call: impl Fn() -> F + Clone + Send + 'static,
 ) -> Run
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = CallResult> + Send + 'static,
 {
-    let begun = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    until(in_flight, call, move || begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < calls).await
+    let started = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    until(in_flight, call, move || started.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < calls).await
 }
 
 async fn until<F>(
@@ -128,7 +128,7 @@ async fn until<F>(
     go_on: impl Fn() -> bool + Clone + Send + 'static,
 ) -> Run
 where
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = CallResult> + Send + 'static,
 {
     let (samples, received) = unbounded_channel();
     for _ in 0..in_flight.get() {
@@ -143,11 +143,11 @@ where
     collect(received).await
 }
 
-async fn sample(due: Instant, call: impl Future<Output = Answer>, samples: UnboundedSender<Sample>) {
-    let answer = call.await;
+async fn sample(due: Instant, call: impl Future<Output = CallResult>, samples: UnboundedSender<Sample>) {
+    let result = call.await;
     let done = Instant::now();
     // The receiver waits for every sender.
-    let _ = samples.send(Sample { latency: done - due, done, answer });
+    let _ = samples.send(Sample { latency: done - due, done, result });
 }
 
 async fn collect(mut received: UnboundedReceiver<Sample>) -> Run {
@@ -156,7 +156,7 @@ async fn collect(mut received: UnboundedReceiver<Sample>) -> Run {
     Run { samples }
 }
 
-/// A timer of the operating system: tokio's own only knows milliseconds.
+/// A timer of the operating system: tokio's own has a resolution of milliseconds.
 struct Ticks {
     timer: AsyncFd<OwnedFd>,
     start: Instant,
@@ -178,7 +178,7 @@ impl Ticks {
         Self { timer, start }
     }
 
-    /// Waits for the next tick, and tells how many there were since the last time.
+    /// Waits for the next tick, and returns how many there were since the last call.
     async fn due(&self) -> u64 {
         loop {
             let mut ready = self.timer.readable().await.unwrap();

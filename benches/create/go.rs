@@ -1,4 +1,4 @@
-//! Builds the equivalent of [`crate::bare`] on grpc-go, where there is Go. Its types are generated from
+//! Builds the equivalent of [`crate::bare`] on grpc-go, if Go is installed. Its types are generated from
 //! the descriptors of this crate, so that it needs no protoc.
 
 use std::{
@@ -18,10 +18,10 @@ const PACKAGE: &str = "hubspotconnection";
 const GENERATORS: [&str; 2] =
     ["google.golang.org/protobuf/cmd/protoc-gen-go", "google.golang.org/grpc/cmd/protoc-gen-go-grpc"];
 
-/// The program, built below a directory.
+/// Builds the program below a directory, and returns its path.
 ///
 /// # Errors
-/// Says why there is none.
+/// Describes why it could not be built.
 pub(crate) fn build(directory: &Path) -> Result<PathBuf, String> {
     let found = Command::new("go").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !found.is_ok_and(|status| status.success()) {
@@ -68,7 +68,7 @@ fn write(directory: &Path, generated: &[u8]) -> io::Result<()> {
     response.file.iter().try_for_each(|file| fs::write(directory.join(file.name()), file.content()))
 }
 
-/// Runs `go` with this input, and returns what it prints.
+/// Runs `go` with this input, and returns its output.
 fn go(directory: &Path, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
     let input_file = directory.join("input");
     let run = || {
@@ -82,8 +82,8 @@ fn go(directory: &Path, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, Str
     };
     let output = run().map_err(|error| error.to_string())?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("go {}: {}", arguments.join(" "), said.trim()));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("go {}: {}", arguments.join(" "), stderr.trim()));
     }
     Ok(output.stdout)
 }

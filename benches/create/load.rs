@@ -1,4 +1,4 @@
-//! A number of creations for a server that was started by hand, under a profiler.
+//! Sends a number of creations to a server that was started by hand, under a profiler.
 
 use crate::{
     calls::Workload,
@@ -7,7 +7,7 @@ use crate::{
     target::Target,
 };
 
-/// Runs until the last call is answered.
+/// Runs until the last call is complete.
 pub(crate) fn main(mut arguments: impl Iterator<Item = String>) {
     let mut argument = || arguments.next().expect("ADDRESS CALLS IN_FLIGHT");
     let address = argument().parse().unwrap();

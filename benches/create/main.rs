@@ -1,12 +1,12 @@
-//! What a call costs, measured against the barest thing that could do the job: the service in a process
-//! of its own, with a core to itself, and the comparisons in turns with it.
+//! The cost of a call compared with the minimal program that could do the job. The service runs in a
+//! separate process on its own core, and takes turns with the programs that it is compared with.
 //!
-//! `cargo bench --bench create`; the README's section on performance tells what it compares.
+//! `cargo bench --bench create`; `benches/README.md` describes what it compares.
 
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a benchmark prints, and ends where it cannot go on"
+    reason = "a benchmark prints, and panics on an unexpected error"
 )]
 
 mod arguments;

@@ -1,5 +1,4 @@
-//! The processes that are measured: where they run, what they print, and what they cost according to
-//! the operating system.
+//! The measured processes: their cores, their output, and their cost according to the operating system.
 
 use std::{fs, io, net::SocketAddr, path::Path, process::Stdio, sync::OnceLock, time::Duration};
 
@@ -13,17 +12,17 @@ use tokio::{
     time::timeout,
 };
 
-/// Far longer than anything takes to start.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The largest that everyone may ask for. A reader that is busy must not hold up who writes.
+/// Far longer than any start takes.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest size that an unprivileged process may request. A busy reader must not block the writer.
 const PIPE_SIZE: usize = 1 << 20;
 
-/// Where a process runs: what is measured has a core of its own.
+/// The core of a process: the measured one does not share its core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Core {
-    /// Of what is measured.
+    /// The core of the measured process.
     Measured,
-    /// Of everything else.
+    /// The core of all other processes.
     Rest,
 }
 
@@ -37,7 +36,7 @@ pub(crate) fn cores() -> Option<(usize, usize)> {
     })
 }
 
-/// Moves this thread, and whatever it starts from here on.
+/// Moves this thread and the threads and processes that it starts later.
 pub(crate) fn move_to(core: Core) {
     let Some((measured, rest)) = cores() else { return };
     let mut set = CpuSet::new();
@@ -45,13 +44,13 @@ pub(crate) fn move_to(core: Core) {
     sched_setaffinity(None, &set).unwrap();
 }
 
-/// As far as it may be raised: a slow upstream has many connections.
+/// Raises the limit of open files as far as allowed: a slow upstream has many connections.
 pub(crate) fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }
 
-/// A server in a process of its own, which is killed when this is dropped.
+/// A server in a separate process, which is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     _child: Child,
@@ -60,8 +59,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a server with an environment of nothing but these variables, and waits until it says
-    /// where it serves.
+    /// Starts a server with no environment but these variables, and waits until it prints its address.
     pub(crate) async fn start(
         program: &Path,
         arguments: &[&str],
@@ -77,22 +75,22 @@ impl Process {
         let mut child = child.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let pid = child.id().unwrap();
         let stdout = child.stdout.take().unwrap();
-        // A smaller pipe does as well.
+        // A smaller pipe also works.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_SIZE);
         let mut stdout = BufReader::new(stdout);
-        let address = timeout(PATIENCE, address(&mut stdout)).await;
+        let address = timeout(START_TIMEOUT, address(&mut stdout)).await;
         let address =
             address.ok().flatten().unwrap_or_else(|| panic!("{} does not serve", program.display()));
         tokio::spawn(discard(stdout.into_inner()));
         Self { _child: child, pid, address }
     }
 
-    /// The CPU time that it has used.
+    /// The CPU time that the process has used.
     pub(crate) fn cpu(&self) -> Duration {
         self.scheduled().or_else(|_| self.ticks()).unwrap()
     }
 
-    /// To the nanosecond, where the kernel keeps these figures.
+    /// In nanoseconds, where the kernel keeps these figures.
     fn scheduled(&self) -> io::Result<Duration> {
         let mut nanoseconds = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.pid))? {
@@ -111,7 +109,7 @@ impl Process {
         Ok(Duration::from_millis(10 * (user + system)))
     }
 
-    /// The memory that it has, in KiB.
+    /// The memory of the process, in KiB.
     pub(crate) fn rss_kib(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -123,7 +121,7 @@ fn number<T: std::str::FromStr>(text: Option<&str>) -> io::Result<T> {
     text.and_then(|text| text.parse().ok()).ok_or_else(|| io::Error::other("not a number"))
 }
 
-/// Reads until the line that tells the address.
+/// Reads until the line that contains the address.
 async fn address(stdout: &mut (impl AsyncBufRead + Unpin)) -> Option<SocketAddr> {
     let mut line = String::new();
     loop {

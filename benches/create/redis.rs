@@ -1,4 +1,4 @@
-//! A Redis server, where one is installed.
+//! A Redis server, if one is installed.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -20,9 +20,9 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// `None` where there is no `redis-server`.
+    /// `None` without a `redis-server`.
     pub(crate) async fn start(directory: &Path) -> Option<Self> {
-        // Redis cannot be told to take any port: one that is free at this moment.
+        // Redis cannot choose a port itself: this one is free at the moment.
         let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string()]);

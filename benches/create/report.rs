@@ -1,4 +1,4 @@
-//! The table that is printed, and the same in JSON.
+//! The table that is printed, and the same data in JSON.
 
 use std::{fmt, fs, path::Path};
 
@@ -31,8 +31,7 @@ impl Spread {
     }
 }
 
-/// The median, and from where to where the middle half of the rounds goes: a machine that stands still
-/// for a moment spoils those at the ends.
+/// The median and the interquartile range: a short pause of the machine spoils the rounds outside it.
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = |value: f64| {
@@ -54,7 +53,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// The ratios of the rounds of one to those of the other.
+/// The ratios of the rounds of one program to those of the other.
 pub(crate) fn ratio(one: &[f64], other: &[f64]) -> Spread {
     Spread::of(one.iter().zip(other).map(|(one, other)| one / other))
 }
@@ -83,7 +82,7 @@ impl fmt::Display for Limit {
     }
 }
 
-/// What was found out.
+/// The results.
 #[derive(Debug)]
 pub(crate) struct Report {
     targets: Vec<(String, Limit, Spread)>,
@@ -93,19 +92,19 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// An empty report. After a quick run nothing can be told: it has no verdicts.
+    /// An empty report. A quick run proves nothing, so its report has no verdicts.
     pub(crate) fn new(is_quick: bool) -> Self {
         Self { targets: Vec::new(), figures: Vec::new(), notes: Vec::new(), is_quick }
     }
 
-    /// Something that has a target.
+    /// Adds a figure that has a target.
     pub(crate) fn target(&mut self, what: impl Into<String>, limit: Limit, reached: Spread) {
         let what = what.into();
         println!("  {what}: {reached} (target {limit})");
         self.targets.push((what, limit, reached));
     }
 
-    /// Something else that is worth knowing.
+    /// Adds another figure.
     pub(crate) fn figure(&mut self, what: impl Into<String>, value: Spread) {
         let what = what.into();
         println!("  {what}: {value}");

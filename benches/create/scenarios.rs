@@ -1,4 +1,4 @@
-//! The rows of the table, each measured by itself.
+//! The rows of the table, each measured separately.
 
 mod ids;
 mod memory;
@@ -12,7 +12,7 @@ mod workloads;
 
 use crate::{Bench, Report, Row};
 
-/// Measures what was asked for.
+/// Measures the requested rows.
 pub(crate) async fn run(bench: &Bench, report: &mut Report) {
     let has = |row| bench.arguments.has(row);
     if has(Row::Cpu) || has(Row::P99) || has(Row::Workloads) {

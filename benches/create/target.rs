@@ -20,13 +20,13 @@ use tokio::{
 use crate::{
     calls::{Messages, Workload},
     certificates::Certificates,
-    drive::Answer,
+    drive::CallResult,
 };
 
-/// Larger than what is ever on its way: flow control is not what is measured.
+/// Larger than the data in transit ever is: flow control is not measured.
 const WINDOW: u32 = 1 << 20;
 
-/// A server, reached by some connections, and what is called there.
+/// A server with some connections to it, and the call to make.
 #[derive(Clone)]
 pub(crate) struct Target {
     connections: Arc<[SendRequest<Bytes>]>,
@@ -73,8 +73,8 @@ impl Target {
         Self { messages: Messages::new(workload), uri: Uri::from_parts(parts).unwrap(), ..self.clone() }
     }
 
-    /// Makes one call, on the next connection.
-    pub(crate) fn call(&self) -> impl Future<Output = Answer> + Send + use<> {
+    /// Makes one call on the next connection.
+    pub(crate) fn call(&self) -> impl Future<Output = CallResult> + Send + use<> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = self.connections[next % self.connections.len()].clone();
         let message = self.messages.next();
@@ -83,7 +83,7 @@ impl Target {
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
-        async move { call(connection, request, message).await.unwrap_or(Answer::Failed) }
+        async move { call(connection, request, message).await.unwrap_or(CallResult::Failed) }
     }
 }
 
@@ -91,24 +91,24 @@ async fn call(
     connection: SendRequest<Bytes>,
     request: Request<()>,
     message: Bytes,
-) -> Result<Answer, h2::Error> {
+) -> Result<CallResult, h2::Error> {
     let (response, mut stream) = connection.ready().await?.send_request(request, false)?;
     stream.send_data(message, true)?;
     let (head, mut body) = response.await?.into_parts();
-    if let Some(answer) = answer(&head.headers) {
-        return Ok(answer);
+    if let Some(result) = result(&head.headers) {
+        return Ok(result);
     }
     while let Some(chunk) = body.data().await {
         body.flow_control().release_capacity(chunk?.len())?;
     }
-    Ok(body.trailers().await?.as_ref().and_then(answer).unwrap_or(Answer::Failed))
+    Ok(body.trailers().await?.as_ref().and_then(result).unwrap_or(CallResult::Failed))
 }
 
-fn answer(headers: &HeaderMap) -> Option<Answer> {
+fn result(headers: &HeaderMap) -> Option<CallResult> {
     Some(match headers.get("grpc-status")?.as_bytes() {
-        b"0" => Answer::Ok,
-        b"8" => Answer::Refused,
-        _ => Answer::Failed,
+        b"0" => CallResult::Ok,
+        b"8" => CallResult::Refused,
+        _ => CallResult::Failed,
     })
 }
 
@@ -121,7 +121,7 @@ async fn handshake(
         .handshake(stream)
         .await
         .map_err(io::Error::other)?;
-    // Its end shows in the calls.
+    // The calls report its end.
     tokio::spawn(connection);
     Ok(sender)
 }

@@ -1,8 +1,8 @@
-//! The least that can pass for the Flow Service: an HTTP/1.1 server that looks at nothing but where a
-//! request ends, and answers at once or after a set delay.
+//! A minimal stand-in for the Flow Service: an HTTP/1.1 server that only looks for the end of a request,
+//! and responds at once or after a fixed delay.
 //!
-//! It is a task beside the one that makes the calls: two processes on one core would wait for each other,
-//! for as long as the operating system lets one of them run.
+//! It is a task beside the one that makes the calls: two processes on one core would wait for each other
+//! for a whole time slice of the operating system.
 
 use std::{
     io,
@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// The delay in milliseconds, in the environment.
 pub(crate) const DELAY_MS: &str = "BENCH_DELAY_MS";
 
-/// Runs as a process of its own until it is killed, for a server under a profiler.
+/// Runs as a separate process until it is killed, for a server under a profiler.
 pub(crate) fn main() {
     let delay = std::env::var(DELAY_MS).unwrap().parse().unwrap();
     crate::process::raise_file_limit();
@@ -36,7 +36,7 @@ pub(crate) fn main() {
     });
 }
 
-/// It accepts connections until this is dropped, and serves each until its client goes.
+/// Accepts connections until it is dropped, and serves each one until its client disconnects.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
@@ -54,14 +54,14 @@ impl Upstream {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
-                // A client may go at any time.
+                // A client may disconnect at any time.
                 tokio::spawn(serve(stream, delay, Arc::clone(&counted)));
             }
         });
         Self { address, requests, accepting: AbortOnDropHandle::new(accepting) }
     }
 
-    /// How many requests came in.
+    /// The number of requests received.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
@@ -69,7 +69,7 @@ impl Upstream {
 
 async fn serve(mut stream: TcpStream, delay: Duration, requests: Arc<AtomicU64>) -> io::Result<()> {
     let mut received = Vec::with_capacity(4096);
-    let mut answer = Vec::with_capacity(1024);
+    let mut response = Vec::with_capacity(1024);
     loop {
         let end = loop {
             if let Some(end) = end_of_request(&received) {
@@ -80,17 +80,17 @@ async fn serve(mut stream: TcpStream, delay: Duration, requests: Arc<AtomicU64>)
             }
         };
         requests.fetch_add(1, Ordering::Relaxed);
-        answer.clear();
-        write_answer(&mut answer, &received[..end]);
+        response.clear();
+        write_response(&mut response, &received[..end]);
         received.drain(..end);
         if !delay.is_zero() {
             sleep(delay).await;
         }
-        stream.write_all(&answer).await?;
+        stream.write_all(&response).await?;
     }
 }
 
-/// Where the first request ends, once it is there.
+/// The end of the first request, once it is complete.
 fn end_of_request(received: &[u8]) -> Option<usize> {
     let head = received.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let length = received[..head].split(|byte| *byte == b'\n').find_map(|line| {
@@ -102,7 +102,7 @@ fn end_of_request(received: &[u8]) -> Option<usize> {
     (received.len() >= end).then_some(end)
 }
 
-fn write_answer(answer: &mut Vec<u8>, request: &[u8]) {
+fn write_response(response: &mut Vec<u8>, request: &[u8]) {
     use std::io::Write as _;
 
     // Each creation makes another connection.
@@ -112,7 +112,7 @@ fn write_answer(answer: &mut Vec<u8>, request: &[u8]) {
         let id = format!("9f0c7c4e-6b6a-4f7e-8c7c-{:012x}", NEXT.fetch_add(1, Ordering::Relaxed));
         let body = format!(r#"{{"id":"{id}","etag":"\"d403848a-0000-0200-0000-5e978f7b0000\""}}"#);
         write!(
-            answer,
+            response,
             "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
@@ -128,7 +128,7 @@ fn write_answer(answer: &mut Vec<u8>, request: &[u8]) {
             &one
         };
         write!(
-            answer,
+            response,
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
@@ -136,7 +136,7 @@ fn write_answer(answer: &mut Vec<u8>, request: &[u8]) {
     .unwrap();
 }
 
-/// A connection as the Flow Service answers it.
+/// A connection in the format of a response of the Flow Service.
 const CONNECTION: &str = r#"{"id":"$ID","createdAt":1597973312000,"updatedAt":1597973312000,"createdBy":"user@AdobeID","updatedBy":"user@AdobeID","createdClient":"client","updatedClient":"client","sandboxId":"70aab3f0-2ea4-11ea-a84f-c1e1d2b93b8e","sandboxName":"prod","imsOrgId":"1234@AdobeOrg","name":"HubSpot","description":"The HubSpot account of the marketing department","connectionSpec":{"id":"cc6a4487-9e91-433e-a3a3-9cf6626c1806","version":"1.0"},"state":"enabled","auth":{"specName":"Basic Authentication","params":{"clientId":"4f2c1a9e-7b36-4d0e-9c55-2e8f71b6a3d4","clientSecret":"xxxxxxxx","accessToken":"xxxxxxxx","refreshToken":"xxxxxxxx"}},"version":"\"1400dd53-0000-0200-0000-5f3f23450000\"","etag":"\"1400dd53-0000-0200-0000-5f3f23450000\""}"#;
 
 /// A list of connections that other requests created.

@@ -1,5 +1,5 @@
-//! Every fuzz target with its corpus and with what is near to it: the same inputs each time. cargo-fuzz
-//! goes further.
+//! Every fuzz target with its corpus and with mutations of it: the same inputs each time. cargo-fuzz goes
+//! further.
 
 use std::{fs, path::Path};
 
@@ -11,10 +11,10 @@ use proptest::{
     test_runner::{RngSeed, TestError, TestRunner},
 };
 
-/// For each target. Together they take some seconds in a debug build.
+/// The number of inputs per target. All targets together take some seconds in a debug build.
 const INPUTS: u32 = 2000;
 
-/// What parsers have had trouble with.
+/// Inputs that often break parsers.
 const PIECES: [&str; 28] = [
     "",
     "null",
@@ -56,8 +56,8 @@ fn files(folder: &str, target: &str) -> Vec<Vec<u8>> {
     paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// Inputs near to a corpus: each a member in which some places are overwritten by a piece of another
-/// member, by something that parsers have had trouble with, by a secret, or by random bytes.
+/// Mutations of a corpus: each is a member in which some positions are overwritten by a piece of another
+/// member, by an input that often breaks parsers, by a secret, or by random bytes.
 fn near(corpus: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let slice = (select(corpus.clone()), any::<Index>(), 0..64usize).prop_map(|(member, start, length)| {
         let rest = &member[start.index(member.len() + 1)..];
@@ -77,7 +77,7 @@ fn near(corpus: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn every_target_holds_for_its_corpus_and_for_what_was_found_before() {
+fn every_target_holds_for_its_corpus_and_its_regressions() {
     for (name, target) in TARGETS {
         let corpus = files("corpus", name);
         assert!(!corpus.is_empty(), "{name} has no corpus");
@@ -86,7 +86,7 @@ fn every_target_holds_for_its_corpus_and_for_what_was_found_before() {
 }
 
 #[test]
-fn every_target_holds_for_what_is_near_to_its_corpus() {
+fn every_target_holds_for_mutations_of_its_corpus() {
     for (name, target) in TARGETS {
         let config = ProptestConfig {
             cases: INPUTS,

@@ -1,4 +1,4 @@
-//! However a list shows a connection, as long as it has its ID, the search never says that there is none.
+//! The search finds a connection that a list shows with its ID, no matter how the list alters the rest.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use crate::support::{Alterations, AlteringProxy, Failure, TestService, counted, request, start_emulator};
 
-/// Each has a sandbox of its own, so that no other connection can be taken for its own.
+/// Each creation has its own sandbox, so that no other connection can be mistaken for it.
 const CREATIONS: usize = 120;
-/// Several times as long as it takes.
+/// Several times the usual duration.
 const LIMIT: Duration = Duration::from_secs(120);
-/// A description in which there is much to alter.
+/// A description with much to alter.
 const DESCRIPTION: &str = " für\nMärkte & <Kunden>, 100 %  ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -28,7 +28,7 @@ async fn a_connection_is_never_absent_where_its_own_description_is_altered_too()
     never_absent(Alterations::of_lists_and_descriptions(), 0).await;
 }
 
-/// Loses the reply to each creation, and repeats it until its outcome is known.
+/// Loses the reply to each creation, and retries it until its outcome is known.
 async fn never_absent(alterations: Alterations, found_at_least: usize) {
     let sandboxes: Vec<_> = (0..CREATIONS).map(|number| format!("sandbox-{number}")).collect();
     let emulator = start_emulator(Options::default()).await;
@@ -63,9 +63,9 @@ async fn never_absent(alterations: Alterations, found_at_least: usize) {
     for outcome in &outcomes {
         *counts.entry(outcome.as_deref().map_or_else(|reason| &**reason, |_| "found")).or_default() += 1;
     }
-    // Whoever takes it for absent sends it once more.
+    // A creation that is considered absent is sent a second time.
     assert_eq!(service.requests_to("POST", "/connections"), CREATIONS, "seed {seed}: {counts:?}");
-    // Pages that lead back show a connection twice.
+    // Pages in a cycle show a connection twice.
     assert_eq!(counted(service.admin, "hubspot_connection_duplicates_total").await, 0, "seed {seed}");
     let ledger = service.emulator.connections();
     for id in outcomes.iter().flatten() {
@@ -82,7 +82,7 @@ async fn outcome(service: &TestService, request: CreateHubSpotConnectionRequest)
     loop {
         match service.send(request.clone()).await {
             Ok(created) => return Ok(created.id),
-            // So many lost replies at once may open the circuit breaker as well.
+            // So many lost replies at once may also open the circuit breaker.
             Err(Failure { retry_after: Some(pause), .. }) => sleep(pause).await,
             Err(failure) => return Err(failure.reason),
         }

@@ -15,14 +15,14 @@ use crate::{
     support::{
         Mount, Output, ServiceProcess,
         certificates::{Authority, TlsClient},
-        credentials, listen, request, start_emulator,
+        credentials, inject, listen, request, start_emulator,
         tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, bearing, claims},
         until,
     },
     tls::files,
 };
 
-/// The events, and the line with the addresses that the tests need.
+/// The audit events, and the line with the addresses that the tests need.
 const QUIET: (&str, &str) = ("HCS_LOG", "warn,audit=info,hubspot_connection_service::cli=info");
 const WRITER: &str = "system:serviceaccount:crm:onboarding";
 
@@ -40,7 +40,7 @@ fn fields(event: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn each_write_is_told_and_nothing_else_is() {
+async fn each_write_is_logged_and_nothing_else_is() {
     let emulator = start_emulator(Options::default()).await;
     let key = TokenKey::es256("key");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
@@ -70,7 +70,7 @@ async fn each_write_is_told_and_nothing_else_is() {
         ..UpdateHubSpotConnectionRequest::default()
     };
     client.update_hub_spot_connection(bearing(&token, update)).await.unwrap();
-    // Reads and dry runs are not told.
+    // Reads and dry runs are not audited.
     let (id, sandbox_name) = at();
     let get = GetHubSpotConnectionRequest { id, sandbox_name };
     client.get_hub_spot_connection(bearing(&token, get)).await.unwrap();
@@ -78,7 +78,7 @@ async fn each_write_is_told_and_nothing_else_is() {
     client.list_hub_spot_connections(bearing(&token, list)).await.unwrap();
     let dry = CreateHubSpotConnectionRequest { validate_only: true, ..request() };
     client.create_hub_spot_connection(bearing(&token, dry)).await.unwrap();
-    // What is refused is.
+    // Refused writes are.
     let invalid = CreateHubSpotConnectionRequest { credentials: None, ..request() };
     client.create_hub_spot_connection(bearing(&token, invalid)).await.unwrap_err();
     let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "other".to_owned(), ..request() };
@@ -93,21 +93,21 @@ async fn each_write_is_told_and_nothing_else_is() {
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
     let events = events(&lines);
-    let who = format!("jwt:{WRITER}");
-    let about = |action: &str, outcome: &str| json!({"action": action, "caller": who, "sandbox": "dev", "connection_id": created.id, "outcome": outcome});
+    let caller = format!("jwt:{WRITER}");
+    let about = |action: &str, outcome: &str| json!({"action": action, "caller": caller, "sandbox": "dev", "connection_id": created.id, "outcome": outcome});
     let mut create = about("create", "OK");
     create["request_id"] = json!(created.request_id);
-    let told: Vec<_> = events.iter().map(|event| fields(event)).collect();
-    assert_eq!(told[0], create);
-    assert_eq!(told[1], about("update", "OK"));
+    let logged: Vec<_> = events.iter().map(|event| fields(event)).collect();
+    assert_eq!(logged[0], create);
+    assert_eq!(logged[1], about("update", "OK"));
     assert_eq!(
-        told[2..4].iter().map(|event| (&event["caller"], &event["outcome"])).collect::<Vec<_>>(),
-        [(&json!(who), &json!("INVALID_REQUEST")), (&json!(who), &json!("SANDBOX_NOT_ALLOWED"))]
+        logged[2..4].iter().map(|event| (&event["caller"], &event["outcome"])).collect::<Vec<_>>(),
+        [(&json!(caller), &json!("INVALID_REQUEST")), (&json!(caller), &json!("SANDBOX_NOT_ALLOWED"))]
     );
-    assert_eq!(told[4], about("delete", "OK"));
-    assert_eq!(told[5]["action"], "delete");
-    assert_eq!(told.len(), 6, "{told:#?}");
-    // Only these, and warnings.
+    assert_eq!(logged[4], about("delete", "OK"));
+    assert_eq!(logged[5]["action"], "delete");
+    assert_eq!(logged.len(), 6, "{logged:#?}");
+    // Only these events, and warnings.
     for line in &lines {
         assert!(
             line["target"] == "audit" || line["level"] == "WARN" || line["message"] == "serving",
@@ -120,7 +120,7 @@ async fn each_write_is_told_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
+async fn a_write_that_exceeds_its_deadline_is_logged_as_unanswered() {
     let emulator = start_emulator(Options::default()).await;
     emulator.inject(
         serde_json::from_value(json!([{"route": "POST /connections", "action": {"delay": "2s"}}])).unwrap(),
@@ -138,7 +138,7 @@ async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
     assert_eq!(event["request_id"].as_str().map(str::len), Some(36), "{event}");
     assert_eq!(event["may_exist"], true);
 
-    // What becomes of the creation is told as well, with the fields of the call that began it.
+    // The outcome of the creation is logged as well, with the fields of the call that started it.
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
     let outcome = lines.iter().find(|line| line["target"] == "audit" && line["message"] != "audit").unwrap();
@@ -149,9 +149,9 @@ async fn a_write_whose_deadline_is_spent_is_told_as_unanswered() {
     assert!(outcome["span"]["peer"].is_string(), "{outcome}");
 }
 
-/// With the fields and the words of all others.
+/// With the fields and messages of all other events.
 #[tokio::test]
-async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_caller() {
+async fn the_outcome_of_an_abandoned_creation_is_logged_with_its_caller() {
     let key = TokenKey::es256("key");
     let lost = json!([
         {"route": "POST /connections", "action": {"close": "before_commit"}},
@@ -159,10 +159,10 @@ async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_cal
         {"route": "GET /connections", "count": 0, "action": {"status": 503, "shape": "A"}},
     ]);
     let slow = json!([{"route": "POST /connections", "action": {"delay": "1s"}}]);
-    // The caller leaves while the last request of this kind is under way.
+    // The caller disconnects while the last request of this kind is running.
     for (faults, method, outcome) in [(slow, "POST", "OK"), (lost, "GET", "OUTCOME_UNKNOWN")] {
         let emulator = start_emulator(Options::default()).await;
-        emulator.inject(serde_json::from_value(faults).unwrap());
+        inject(&emulator, faults);
         let keys = KeyEndpoint::start(listen().await, &[&key]);
         let settings = [
             ("HCS_JWT_ISSUER", ISSUER),
@@ -185,7 +185,7 @@ async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_cal
         })
         .await;
         call.abort();
-        // A stop that comes before the service notices that ends the creation while somebody waits.
+        // A stop before the service notices the disconnect ends the creation while a caller waits.
         let event = |output: &Output| events(&output.log_lines()).first().map(|_| ());
         service.process.prints("the event of the call", event).await;
         let (_, output) = service.stop().await;
@@ -208,7 +208,7 @@ async fn what_becomes_of_a_creation_whose_caller_has_left_is_logged_with_its_cal
 }
 
 #[tokio::test]
-async fn a_caller_with_a_certificate_is_told_by_its_name() {
+async fn a_caller_with_a_certificate_is_logged_by_its_name() {
     let emulator = start_emulator(Options::default()).await;
     let (servers, callers) = (Authority::new("servers"), Authority::new("callers"));
     let files = Mount::new(&files(&servers.server(1), &callers.pem));
@@ -223,7 +223,7 @@ async fn a_caller_with_a_certificate_is_told_by_its_name() {
         ],
     )
     .await;
-    // A caller that may not is told as well, if it asked for a write.
+    // A caller without permission is logged as well, if it requested a write.
     let stranger = callers.client(&["spiffe://prod/stranger"]);
     let mut refused = TlsClient::new(&servers, Some(&stranger)).client(service.grpc);
     refused.list_hub_spot_connections(ListHubSpotConnectionsRequest::default()).await.unwrap_err();
@@ -231,7 +231,7 @@ async fn a_caller_with_a_certificate_is_told_by_its_name() {
     drop(refused);
     let own = callers.client(&["crm.example.com", "spiffe://prod/crm"]);
     let mut client = TlsClient::new(&servers, Some(&own)).client(service.grpc);
-    let answer: proto::CreateHubSpotConnectionResponse =
+    let response: proto::CreateHubSpotConnectionResponse =
         client.create_hub_spot_connection(request()).await.unwrap().into_inner();
     drop(client);
     let (_, output) = service.stop().await;
@@ -242,5 +242,5 @@ async fn a_caller_with_a_certificate_is_told_by_its_name() {
         json!({"action": "delete", "caller": "cert:spiffe://prod/stranger", "outcome": "CALLER_NOT_ALLOWED"})
     );
     assert_eq!((&event["caller"], &event["outcome"]), (&json!("cert:spiffe://prod/crm"), &json!("OK")));
-    assert_eq!(event["connection_id"], json!(answer.id));
+    assert_eq!(event["connection_id"], json!(response.id));
 }

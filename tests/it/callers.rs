@@ -1,4 +1,5 @@
-//! Who may call, and what: each refusal has its code and reason, is counted, and reaches nobody.
+//! Which callers may call what: each refusal has a code and a reason, is counted, and sends nothing
+//! upstream.
 
 mod both;
 mod certificates;
@@ -17,11 +18,11 @@ use tonic::{Code, Request, Status, transport::Channel};
 
 use crate::support::{Failure, TestService, counted, credentials, request, tokens::bearing};
 
-/// The code and the reason for a caller that has not shown who it is.
+/// The code and the reason for an unauthenticated caller.
 const UNAUTHENTICATED: (Code, &str) = (Code::Unauthenticated, "CALLER_UNAUTHENTICATED");
-/// Those for one whose token nobody can check.
+/// For a caller whose token cannot be checked.
 const UNCHECKED: (Code, &str) = (Code::Unavailable, "CALLER_KEYS_UNAVAILABLE");
-/// Those for one that may not.
+/// For a caller without permission.
 const NOT_ALLOWED: (Code, &str) = (Code::PermissionDenied, "CALLER_NOT_ALLOWED");
 
 /// The counter of calls that were refused for this reason.
@@ -29,7 +30,7 @@ fn refused(reason: &str) -> String {
     format!("hubspot_connection_callers_refused_total{{reason=\"{reason}\"}}")
 }
 
-/// A message, with a token where there is one.
+/// A request, with a token if there is one.
 fn message<T>(token: Option<&str>, message: T) -> Request<T> {
     match token {
         Some(token) => bearing(token, message),
@@ -38,8 +39,8 @@ fn message<T>(token: Option<&str>, message: T) -> Request<T> {
 }
 
 async fn create(client: &mut Client<Channel>, token: Option<&str>) -> Result<String, Status> {
-    let answer = client.create_hub_spot_connection(message(token, request())).await?;
-    Ok(answer.into_inner().id)
+    let response = client.create_hub_spot_connection(message(token, request())).await?;
+    Ok(response.into_inner().id)
 }
 
 async fn list(client: &mut Client<Channel>, token: Option<&str>) -> Result<(), Status> {
@@ -47,7 +48,7 @@ async fn list(client: &mut Client<Channel>, token: Option<&str>) -> Result<(), S
     client.list_hub_spot_connections(request).await.map(drop)
 }
 
-/// Each of the methods that write.
+/// Calls each of the methods that write.
 async fn write_all(
     client: &mut Client<Channel>,
     token: Option<&str>,
@@ -73,7 +74,7 @@ impl TestService {
         self.emulator.received().iter().filter(|request| !request.path.contains("/ims/")).count()
     }
 
-    /// Fails unless a call whose token cannot be checked is told to try again, and nothing is sent for it.
+    /// Fails unless a call whose token cannot be checked is asked to retry, and nothing is sent for it.
     async fn assert_cannot_check<T: std::fmt::Debug>(&self, call: impl Future<Output = Result<T, Status>>) {
         let sent = self.sent();
         let failure = Failure::from(call.await.unwrap_err());
@@ -82,8 +83,8 @@ impl TestService {
         assert_eq!(self.sent(), sent, "{failure:?}");
     }
 
-    /// Fails unless a call is refused with this code and reason, is counted under this name, and
-    /// nothing is sent for it. Gives the message.
+    /// Fails unless a call is refused with this code and reason, is counted under this name, and nothing
+    /// is sent for it. Returns the message.
     async fn assert_refuses<T: std::fmt::Debug>(
         &self,
         row: (Code, &str),

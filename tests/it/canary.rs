@@ -1,10 +1,10 @@
-//! No secret comes out: not in an answer, not in the log, whatever goes wrong, at any level.
+//! No secret leaks: neither in a response nor in the log, no matter what fails, at any log level.
 
 mod callers;
+mod echo_on_failure;
 mod evidence;
 mod hostile;
 mod methods;
-mod resentful;
 pub(crate) mod search;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -20,28 +20,28 @@ use uuid::Uuid;
 
 use self::{
     evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, Observed, creation},
-    hostile::{ENCODED, FIELDS, Hostile, REPEATS, Repeat},
+    hostile::{ECHOES, ENCODED, Echo, FIELDS, Hostile},
 };
-use crate::support::{Process, ServiceProcess, collector::Collector, framed, start_emulator, until};
+use crate::support::{Process, ServiceProcess, collector::Collector, framed, inject, start_emulator, until};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
 const FORMATS: [&str; 2] = ["json", "text"];
-/// A lost connection is looked for, and a token waited for, no longer than this.
-const HASTE: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "300ms");
+/// The longest search for a lost connection, and the longest wait for a token.
+const SHORT_TIMEOUT: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "300ms");
 
-/// The settings of every service here: it logs all that it can.
-fn loud<'a>(format: &'a str, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let loud = [
+/// The settings of every service here: it logs as much as it can.
+fn verbose<'a>(format: &'a str, settings: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let verbose = [
         ("HCS_LOG", "trace"),
         ("HCS_LOG_FORMAT", format),
         ("HCS_CLIENT_SECRET", ADOBE_SECRET),
         ("NO_COLOR", "1"),
     ];
-    [&loud, settings].concat()
+    [&verbose, settings].concat()
 }
 
-async fn knowing_emulator() -> Emulator {
+async fn start_canary_emulator() -> Emulator {
     let options = Options {
         client_secret: ADOBE_SECRET.to_owned(),
         access_token: ADOBE_TOKEN.to_owned(),
@@ -50,17 +50,13 @@ async fn knowing_emulator() -> Emulator {
     start_emulator(options).await
 }
 
-fn inject(emulator: &Emulator, faults: Value) {
-    emulator.inject(serde_json::from_value(faults).unwrap());
-}
-
-/// The tokens with which requests arrived.
+/// The tokens of the received requests.
 fn tokens(received: &[ReceivedRequest]) -> Vec<String> {
     let headers = received.iter().filter_map(|request| request.headers.get("authorization"));
     headers.map(|value| value.to_str().unwrap().trim_start_matches("Bearer ").to_owned()).collect()
 }
 
-/// Fails unless the upstream got every credential: without that, finding none proves nothing.
+/// Fails unless the upstream received every credential: otherwise the absence of leaks proves nothing.
 fn assert_sent(bodies: impl IntoIterator<Item = impl AsRef<[u8]>>) {
     let sent = bodies.into_iter().any(|body| {
         let body: Value = serde_json::from_slice(body.as_ref()).unwrap_or_default();
@@ -87,10 +83,10 @@ fn malformed(secret: &str) -> [String; 9] {
 }
 
 #[tokio::test]
-async fn malformed_requests_do_not_come_back() {
+async fn malformed_requests_are_not_echoed() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
+        let emulator = start_canary_emulator().await;
+        let service = ServiceProcess::start(&emulator, &verbose(format, &[])).await;
         let mut observed = Observed::new(service).await;
 
         for variant in 0..9 {
@@ -130,7 +126,7 @@ async fn malformed_requests_do_not_come_back() {
             ("a message of another type", framed(&[b"\x12\xff", &message[..]].concat())),
             ("a message in JSON", framed(json.as_bytes())),
             ("JSON", json.clone().into_bytes()),
-            ("a message said to be compressed", [&[1], &framed(&message)[1..]].concat()),
+            ("a message with the flag for compression", [&[1], &framed(&message)[1..]].concat()),
             ("a large message", framed(&message.repeat(400))),
         ] {
             observed.post(what, &[], body.clone()).await;
@@ -166,27 +162,27 @@ async fn malformed_requests_do_not_come_back() {
 }
 
 #[tokio::test]
-async fn no_failure_of_the_flow_service_makes_a_secret_come_out() {
+async fn no_failure_of_the_flow_service_leaks_a_secret() {
     for (format, http) in FORMATS.into_iter().zip(["http1", "http2"]) {
-        let emulator = knowing_emulator().await;
+        let emulator = start_canary_emulator().await;
         let collector = Collector::start().await;
         let export = collector.settings();
         let mut settings: Vec<_> = export.iter().map(|(name, value)| (*name, &**value)).collect();
-        settings.extend([("HCS_UPSTREAM_HTTP", http), HASTE]);
-        let service = ServiceProcess::start(&emulator, &loud(format, &settings)).await;
+        settings.extend([("HCS_UPSTREAM_HTTP", http), SHORT_TIMEOUT]);
+        let service = ServiceProcess::start(&emulator, &verbose(format, &settings)).await;
         let mut observed = Observed::new(service).await.exporting_to(collector);
-        // A machine under load may take longer than the haste allows.
+        // A machine under load may take longer than this timeout.
         while observed.create("a success").await.is_err() {}
 
         let shapes = ["A", "B", "C", "D", "E", "empty", "html", "cut"];
-        let answers = [400, 403, 404, 409, 422, 429, 500, 502, 503, 504].into_iter().flat_map(|status| {
+        let responses = [400, 403, 404, 409, 422, 429, 500, 502, 503, 504].into_iter().flat_map(|status| {
             shapes.map(|shape| json!({"status": status, "shape": shape, "headers": {"retry-after": "0"}}))
         });
         let successes = shapes.map(|shape| json!({"status": 201, "shape": shape, "commit": true}));
         let closes = [json!({"close": "before_commit"}), json!({"close": "after_commit"})];
-        for action in answers.chain(successes).chain(closes) {
+        for action in responses.chain(successes).chain(closes) {
             inject(&emulator, json!([{"route": CREATE, "action": action}]));
-            // Where it does not succeed, what came back counts.
+            // If the creation fails, only the output matters.
             let _ = observed.create(&action.to_string()).await;
         }
 
@@ -211,7 +207,7 @@ async fn no_failure_of_the_flow_service_makes_a_secret_come_out() {
 }
 
 #[tokio::test]
-async fn no_failure_of_ims_makes_a_secret_come_out() {
+async fn no_failure_of_ims_leaks_a_secret() {
     for format in FORMATS {
         let wrong = Options { client_secret: "another".to_owned(), ..Options::default() };
         for (action, options) in [
@@ -227,7 +223,7 @@ async fn no_failure_of_ims_makes_a_secret_come_out() {
             if !action.is_null() {
                 inject(&emulator, json!([{"route": TOKEN, "count": 0, "action": action}]));
             }
-            let service = ServiceProcess::start(&emulator, &loud(format, &[HASTE])).await;
+            let service = ServiceProcess::start(&emulator, &verbose(format, &[SHORT_TIMEOUT])).await;
             let mut observed = Observed::new(service).await;
             observed.create(&action.to_string()).await.unwrap_err();
             observed.prints_text("no new Adobe access token").await;
@@ -241,11 +237,11 @@ async fn no_failure_of_ims_makes_a_secret_come_out() {
 }
 
 #[tokio::test]
-async fn a_ready_access_token_does_not_come_out() {
+async fn a_ready_access_token_does_not_leak() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
+        let emulator = start_canary_emulator().await;
         let settings = [("HCS_CLIENT_SECRET", ""), ("HCS_ACCESS_TOKEN", ADOBE_TOKEN)];
-        let service = ServiceProcess::start(&emulator, &loud(format, &settings)).await;
+        let service = ServiceProcess::start(&emulator, &verbose(format, &settings)).await;
         let mut observed = Observed::new(service).await;
         observed.create("a success").await.unwrap();
         inject(&emulator, json!([{"route": CREATE, "count": 2, "action": {"status": 401, "shape": "D"}}]));
@@ -257,7 +253,7 @@ async fn a_ready_access_token_does_not_come_out() {
 }
 
 #[tokio::test]
-async fn a_flow_service_that_repeats_what_it_is_told_is_not_quoted() {
+async fn a_flow_service_that_echoes_the_request_is_not_quoted() {
     for format in FORMATS {
         let hostile = Hostile::start(None, ADOBE_TOKEN).await;
         let upstream = hostile.settings();
@@ -265,37 +261,36 @@ async fn a_flow_service_that_repeats_what_it_is_told_is_not_quoted() {
         let export = collector.settings();
         let upstream = upstream.iter().map(|(name, value)| (*name, &**value));
         let export = export.iter().map(|(name, value)| (*name, &**value));
-        let settings: Vec<_> = upstream.chain(export).chain([HASTE]).collect();
-        let service = ServiceProcess::with(&loud(format, &settings)).await;
+        let settings: Vec<_> = upstream.chain(export).chain([SHORT_TIMEOUT]).collect();
+        let service = ServiceProcess::with(&verbose(format, &settings)).await;
         let mut observed = Observed::new(service).await.exporting_to(collector);
-        // The fields are read alike, whatever the status.
-        let everywhere = FIELDS.into_iter().flat_map(|field| REPEATS.map(|repeat| (400, field, repeat)));
+        // The fields are read in the same way for every status.
+        let everywhere = FIELDS.into_iter().flat_map(|field| ECHOES.map(|echo| (400, field, echo)));
         let other_statuses = [403, 404, 422, 429, 500, 503]
             .into_iter()
-            .flat_map(|status| ["headers", "message"].map(|field| (status, field, Repeat::Credentials)));
-        let encoded = ENCODED.into_iter().flat_map(|repeat| {
+            .flat_map(|status| ["headers", "message"].map(|field| (status, field, Echo::Credentials)));
+        let encoded = ENCODED.into_iter().flat_map(|echo| {
             [("errorMessage", 400), ("report.detailed-message", 422), ("headers", 400)]
-                .map(|(field, status)| (status, field, repeat))
+                .map(|(field, status)| (status, field, echo))
         });
-        for (status, field, repeat) in everywhere.chain(other_statuses).chain(encoded) {
-            hostile.answer_with(StatusCode::from_u16(status).unwrap(), field, repeat);
-            observed.create(&format!("{status} with {repeat:?} in {field}")).await.unwrap_err();
+        for (status, field, echo) in everywhere.chain(other_statuses).chain(encoded) {
+            hostile.respond_with(StatusCode::from_u16(status).unwrap(), field, echo);
+            observed.create(&format!("{status} with {echo:?} in {field}")).await.unwrap_err();
         }
-        for repeat in REPEATS {
-            hostile.answer_with(StatusCode::CREATED, "id and etag", repeat);
-            observed.create(&format!("201 with {repeat:?}")).await.unwrap_err();
+        for echo in ECHOES {
+            hostile.respond_with(StatusCode::CREATED, "id and etag", echo);
+            observed.create(&format!("201 with {echo:?}")).await.unwrap_err();
         }
         for field in ["etag", "message"] {
-            hostile.answer_with(StatusCode::CREATED, field, Repeat::Body);
+            hostile.respond_with(StatusCode::CREATED, field, Echo::Body);
             observed.create("201 with the body").await.unwrap_err();
         }
-        hostile.answer_with(StatusCode::UNAUTHORIZED, "message", Repeat::Authorization);
+        hostile.respond_with(StatusCode::UNAUTHORIZED, "message", Echo::Authorization);
         observed.create("401").await.unwrap_err();
 
-        // With an id of the caller the list comes first.
-        for (status, field, repeat) in [(400, "message", Repeat::Credentials), (403, "detail", Repeat::Parts)]
-        {
-            hostile.answer_with(StatusCode::from_u16(status).unwrap(), field, repeat);
+        // With a request id of the caller, a list comes first.
+        for (status, field, echo) in [(400, "message", Echo::Credentials), (403, "detail", Echo::Parts)] {
+            hostile.respond_with(StatusCode::from_u16(status).unwrap(), field, echo);
             let request_id = Uuid::new_v4().to_string();
             let request = proto::CreateHubSpotConnectionRequest { request_id, ..creation() };
             observed.send("a search that fails", request).await.unwrap_err();
@@ -309,16 +304,17 @@ async fn a_flow_service_that_repeats_what_it_is_told_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn an_ims_that_repeats_what_it_is_told_is_not_quoted() {
+async fn an_ims_that_echoes_the_request_is_not_quoted() {
     for format in FORMATS {
         for status in [200, 400, 401, 403, 429, 500].map(|status| StatusCode::from_u16(status).unwrap()) {
-            // Also a secret in the form of an error code.
+            // Also a secret that looks like an error code.
             for secret in [ADOBE_SECRET, "lower_case_and_underscores_only_as_oauth_error_codes_are"] {
                 let hostile = Hostile::start(Some(status), ADOBE_TOKEN).await;
                 let upstream = hostile.settings();
                 let mut settings: Vec<_> = upstream.iter().map(|(name, value)| (*name, &**value)).collect();
                 settings.push(("HCS_CLIENT_SECRET", secret));
-                let service = ServiceProcess::with(&loud(format, &[&settings[..], &[HASTE]].concat())).await;
+                let service =
+                    ServiceProcess::with(&verbose(format, &[&settings[..], &[SHORT_TIMEOUT]].concat())).await;
                 let mut observed = Observed::new(service).await;
                 observed.create(&format!("{status} of IMS")).await.unwrap_err();
                 observed.prints_text("no new Adobe access token").await;
@@ -333,7 +329,7 @@ async fn an_ims_that_repeats_what_it_is_told_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_refused_does_not_come_out() {
+async fn a_rejected_configuration_does_not_leak() {
     let spaced = format!("{ADOBE_SECRET} {ADOBE_TOKEN}");
     for settings in [
         &[("HCS_CLIENT_SECRET", ADOBE_SECRET), ("HCS_ACCESS_TOKEN", ADOBE_TOKEN)][..],

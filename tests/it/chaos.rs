@@ -1,5 +1,5 @@
 //! One request makes one connection: real processes over a real Redis, while a share of the requests
-//! upstream fails and one of the processes is killed over and over.
+//! upstream fails and one of the processes is killed repeatedly.
 
 mod callers;
 mod clock;
@@ -31,38 +31,38 @@ use tokio::time::{Instant, interval, timeout};
 use tonic::Code;
 
 use self::{
-    callers::{insist_on_all, naively_post_all, requests},
+    callers::{create_all, naively_post_all, requests},
     faults::Faults,
     redis::SharedRedis,
     replicas::Replicas,
 };
 use crate::{
     canary::search::Search,
-    support::{Failure, in_time, start_emulator, until},
+    support::{Failure, collector::hex, in_time, inject, start_emulator, until},
 };
 
 const FINGERPRINT_KEY: &str = "CANARY/FINGERPRINT-KEY+ZQXWVJKYPBGTMRHU";
 
-/// The longest that a run may take: several times as long as it takes.
+/// The time limit of a run: several times the usual duration.
 const LIMIT: Duration = Duration::from_secs(400);
 
-/// Keeps a run within its limit.
+/// Applies the time limit to a run.
 async fn bounded<T>(run: impl Future<Output = T>) -> T {
     timeout(LIMIT, Box::pin(run)).await.expect("it takes too long")
 }
 
-fn print(line: &str) {
+pub(crate) fn print(line: &str) {
     #![expect(clippy::print_stdout, reason = "the figures are a result of the test")]
     println!("{line}");
 }
 
-/// A source of faults, with the seed that makes the same faults again.
+/// A source of faults, with the seed that reproduces them.
 fn random() -> (u64, fastrand::Rng) {
     let seed = fastrand::u64(..);
     (seed, fastrand::Rng::with_seed(seed))
 }
 
-/// Has connections created amidst faults and kills, and checks the promise. Tells the ledger.
+/// Creates connections during faults and kills, and checks the promise. Returns the connections.
 async fn create_amidst_chaos(
     what: &str,
     emulator: &Emulator,
@@ -74,49 +74,48 @@ async fn create_amidst_chaos(
     let faults = Faults::shuffled(&mut random);
     faults.inject(emulator);
     let replicas = Replicas::over(emulator, redis);
-    let ((answers, refusals), killed) =
-        replicas.killed_over_and_over(insist_on_all(&replicas, requests)).await;
+    let ((responses, refusals), killed) = replicas.killed_repeatedly(create_all(&replicas, requests)).await;
     let kills = killed.times;
-    assert_eq!(killed.confessions, [""; 0]);
+    assert_eq!(killed.forbidden_lines, [""; 0]);
     let seconds = start.elapsed().as_secs_f64();
 
-    let toll = faults.toll(emulator);
-    until("what is still to arrive", || emulator.connections().len() >= toll.committed).await;
+    let counts = faults.counts(emulator);
+    until("the requests in transit", || emulator.connections().len() >= counts.committed).await;
     print(&format!(
-        "{what}: {} creations, {} of {} requests upstream struck by faults, {kills} kills, {} POSTs that \
-         reached the emulator, {} connections, {seconds:.1} s; calls repeated: {refusals:?}; seed {seed}",
+        "{what}: {} creations, {} of {} requests upstream with faults, {kills} kills, {} POSTs that \
+         reached the emulator, {} connections, {seconds:.1} s; calls retried: {refusals:?}; seed {seed}",
         requests.len(),
-        toll.struck,
-        toll.requests,
-        toll.posts,
+        counts.faulty,
+        counts.requests,
+        counts.posts,
         emulator.connections().len(),
     ));
     let ledger = emulator.connections();
-    assert_eq!((ledger.len(), toll.committed), (requests.len(), requests.len()), "{toll:?}");
+    assert_eq!((ledger.len(), counts.committed), (requests.len(), requests.len()), "{counts:?}");
     let by_name: BTreeMap<_, _> = ledger.iter().map(|entry| (&*entry.name, entry)).collect();
-    for (request, answer) in requests.iter().zip(&answers) {
+    for (request, response) in requests.iter().zip(&responses) {
         let own = by_name[&*request.name];
-        assert_eq!((&answer.id, &answer.etag), (&own.id, &own.etag), "{}", request.name);
-        assert_eq!(answer.request_id, request.request_id);
+        assert_eq!((&response.id, &response.etag), (&own.id, &own.etag), "{}", request.name);
+        assert_eq!(response.request_id, request.request_id);
     }
-    // A short run may be over before the first kill.
-    let is_chaos = toll.struck * 10 > toll.requests && (kills >= 2 || requests.len() < 100);
-    assert!(is_chaos, "there was no chaos: {kills} kills, {toll:?}");
+    // A short run may end before the first kill.
+    let is_chaos = counts.faulty * 10 > counts.requests && (kills >= 2 || requests.len() < 100);
+    assert!(is_chaos, "there was no chaos: {kills} kills, {counts:?}");
 
-    // Who asks once more, of a process that knows nothing but the store, gets the same again.
+    // A retry gets the same response from a process that knows nothing but the store.
     emulator.inject(Vec::new());
     let fresh = replicas.start().await;
     let mut client = fresh.client().await;
-    for (request, answer) in requests.iter().zip(&answers) {
-        let again = client.create_hub_spot_connection(request.clone()).await.unwrap().into_inner();
-        assert_eq!((&again.id, &again.etag, again.replayed), (&answer.id, &answer.etag, true));
+    for (request, response) in requests.iter().zip(&responses) {
+        let retried = client.create_hub_spot_connection(request.clone()).await.unwrap().into_inner();
+        assert_eq!((&retried.id, &retried.etag, retried.replayed), (&response.id, &response.etag, true));
     }
-    assert_eq!(faults.toll(emulator).posts, toll.posts);
+    assert_eq!(faults.counts(emulator).posts, counts.posts);
     ledger
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_that_repeat_their_request_id_get_one_connection_each_whatever_fails() {
+async fn callers_that_retry_with_their_request_id_get_one_connection_each() {
     let Some(redis) = SharedRedis::start().await else { return };
     let emulator = start_emulator(Options::default()).await;
     let requests = requests(100);
@@ -124,7 +123,7 @@ async fn callers_that_repeat_their_request_id_get_one_connection_each_whatever_f
 }
 
 #[tokio::test]
-async fn callers_that_repeat_their_post_make_duplicates_under_the_same_faults() {
+async fn callers_that_retry_the_post_create_duplicates_under_the_same_faults() {
     let emulator = start_emulator(Options::default()).await;
     let (seed, mut random) = random();
     let faults = Faults::shuffled(&mut random);
@@ -132,19 +131,19 @@ async fn callers_that_repeat_their_post_make_duplicates_under_the_same_faults() 
     let requests = requests(200);
     bounded(naively_post_all(&emulator, &requests)).await;
 
-    let toll = faults.toll(&emulator);
-    until("what is still to arrive", || emulator.connections().len() >= toll.committed).await;
+    let counts = faults.counts(&emulator);
+    until("the requests in transit", || emulator.connections().len() >= counts.committed).await;
     let ledger = emulator.connections();
     print(&format!(
-        "naive callers: {} creations, {} of {} POSTs struck by faults, {} connections; seed {seed}",
+        "naive callers: {} creations, {} of {} POSTs with faults, {} connections; seed {seed}",
         requests.len(),
-        toll.struck,
-        toll.posts,
+        counts.faulty,
+        counts.posts,
         ledger.len(),
     ));
     let names: BTreeSet<_> = ledger.iter().map(|entry| &entry.name).collect();
     assert_eq!(names.len(), requests.len());
-    assert!(ledger.len() > requests.len(), "no duplicates: {toll:?}");
+    assert!(ledger.len() > requests.len(), "no duplicates: {counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,9 +153,9 @@ async fn no_credential_is_in_redis_during_a_run_or_after_it() {
     emulator.settings(Settings { index_lag: Duration::from_millis(200), ..Settings::default() });
     let requests = requests(30);
 
-    // What is stored for a moment counts, too.
+    // Data that is stored only briefly counts, too.
     let mut stored = BTreeSet::new();
-    let keep_looking = async {
+    let scan_repeatedly = async {
         let mut ticks = interval(Duration::from_millis(20));
         loop {
             ticks.tick().await;
@@ -166,17 +165,17 @@ async fn no_credential_is_in_redis_during_a_run_or_after_it() {
     let ledger = bounded(async {
         tokio::select! {
             ledger = create_amidst_chaos("with an index that lags", &emulator, &redis, &requests) => ledger,
-            () = keep_looking => unreachable!("it has no end"),
+            () = scan_repeatedly => unreachable!("it has no end"),
         }
     })
     .await;
-    let left = redis.dump().await;
+    let remaining = redis.dump().await;
     let text = |stored: &[u8], values: &[Vec<u8>]| [stored, &values.join(&b"\n"[..])].join(&b"\n"[..]);
-    let after: Vec<u8> = left.iter().flat_map(|(key, values)| text(key, values)).collect();
+    let after: Vec<u8> = remaining.iter().flat_map(|(key, values)| text(key, values)).collect();
     for needle in ledger.iter().map(|entry| &entry.id).chain(requests.iter().map(|r| &r.request_id)) {
-        assert!(contains(&after, needle.as_bytes()), "no {needle} in what is left");
+        assert!(contains(&after, needle.as_bytes()), "no {needle} in the remaining records");
     }
-    stored.extend(left);
+    stored.extend(remaining);
     let all: Vec<u8> = stored.iter().flat_map(|(key, values)| text(key, values)).collect();
     for state in ["sending", "unknown", "done"] {
         assert!(contains(&all, state.as_bytes()), "nothing was ever {state}");
@@ -210,16 +209,12 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[tokio::test]
-async fn of_two_replicas_that_get_the_same_request_id_at_once_one_creates_and_the_other_says_so() {
+async fn of_two_replicas_with_the_same_request_id_at_once_one_creates_and_the_other_reports_it() {
     let Some(redis) = SharedRedis::start().await else { return };
     let emulator = start_emulator(Options::default()).await;
     let slow = json!([{"route": "POST /connections", "action": {"delay": "2s"}}]);
-    emulator.inject(serde_json::from_value(slow).unwrap());
+    inject(&emulator, slow);
     let replicas = Replicas::over(&emulator, &redis);
     let processes = [replicas.start().await, replicas.start().await];
     let mut clients = [processes[0].client().await, processes[1].client().await];
@@ -229,20 +224,20 @@ async fn of_two_replicas_that_get_the_same_request_id_at_once_one_creates_and_th
         let (mut client, request) = (client.clone(), request.clone());
         Box::pin(async move { client.create_hub_spot_connection(request).await })
     });
-    let (first, second) = match in_time("either answer", futures_util::future::select(one, other)).await {
-        futures_util::future::Either::Left((answer, other)) => ((0, answer), other),
-        futures_util::future::Either::Right((answer, one)) => ((1, answer), one),
+    let (first, second) = match in_time("either response", futures_util::future::select(one, other)).await {
+        futures_util::future::Either::Left((response, other)) => ((0, response), other),
+        futures_util::future::Either::Right((response, one)) => ((1, response), one),
     };
-    // The one that is slow has it; the other one says at once that it has not.
+    // The slow one holds the id; the other one reports at once that it does not.
     let (index, refused) = first;
     let failure = Failure::from(refused.unwrap_err());
     assert_eq!(failure.row(), (Code::Aborted, "REQUEST_IN_PROGRESS"));
     assert!(failure.retry_after.is_some_and(|delay| !delay.is_zero()));
 
-    let created = in_time("the other answer", second).await.unwrap().into_inner();
+    let created = in_time("the other response", second).await.unwrap().into_inner();
     assert!(!created.replayed);
-    let again = clients[index].create_hub_spot_connection(request).await.unwrap().into_inner();
-    assert_eq!((&again.id, &again.etag, again.replayed), (&created.id, &created.etag, true));
+    let retried = clients[index].create_hub_spot_connection(request).await.unwrap().into_inner();
+    assert_eq!((&retried.id, &retried.etag, retried.replayed), (&created.id, &created.etag, true));
     let ledger = emulator.connections();
     assert_eq!((ledger.len(), &ledger[0].id), (1, &created.id));
 }

@@ -1,4 +1,4 @@
-//! The configuration, as `check-config` of the real binary sees it.
+//! The configuration, as `check-config` of the real binary reports it.
 
 use std::{
     fs,
@@ -118,11 +118,11 @@ fn a_file_that_holds_no_secret_is_refused() {
         assert_eq!(outcome.status, 64, "{}", path.display());
         let problem = outcome.stderr.lines().nth(1).unwrap();
         assert!(problem.starts_with("  HCS_CLIENT_SECRET_FILE: "), "{problem}");
-        assert!(problem.contains(reason), "{problem} does not say {reason:?}");
+        assert!(problem.contains(reason), "{problem} does not contain {reason:?}");
     }
 }
 
-/// As editors and shells of Windows write it.
+/// As editors and shells of Windows write files.
 #[test]
 fn a_byte_order_mark_and_the_ends_of_lines_are_no_part_of_a_secret() {
     for (name, content) in [
@@ -171,7 +171,7 @@ fn a_file_that_can_hold_no_certificates_is_refused_and_not_waited_for() {
 }
 
 #[test]
-fn a_secret_set_where_its_path_belongs_is_not_repeated() {
+fn a_secret_set_instead_of_its_path_is_not_printed() {
     let outcome = check_config(&[("HCS_CLIENT_SECRET_FILE", "canary")], &[]);
     assert_eq!(outcome.status, 64);
     assert!(!outcome.stderr.contains("canary"), "{}", outcome.stderr);
@@ -189,7 +189,7 @@ fn a_secret_file_is_read_again_each_time() {
 }
 
 #[test]
-fn a_secret_on_the_command_line_is_explained_on_stderr_and_not_repeated() {
+fn a_secret_on_the_command_line_is_explained_on_stderr_and_not_printed() {
     for arguments in [
         &["--client-secret=canary"][..],
         &["serve", "--client-secret", "canary"],
@@ -233,7 +233,7 @@ struct Outcome {
     stderr: String,
 }
 
-/// Runs `check-config` with the good variables and these.
+/// Runs `check-config` with valid variables and these.
 fn check_config(variables: &[(&str, &str)], flags: &[&str]) -> Outcome {
     run(&[&GOOD, variables].concat(), &[&["check-config"], flags].concat())
 }
@@ -252,10 +252,10 @@ fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Outcome {
     }
 }
 
-/// A pipe that nobody writes to.
+/// A pipe without a writer.
 fn named_pipe(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // One of an earlier run may be there.
+    // A pipe of an earlier run may exist.
     let _ = fs::remove_file(&path);
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     path

@@ -1,5 +1,4 @@
-//! The life of a connection that exists: find, read, change and delete it, and what becomes of that when
-//! answers are lost.
+//! An existing connection: find, read, change and delete it, also when replies are lost.
 
 mod delete;
 mod get;
@@ -10,26 +9,26 @@ mod update;
 
 use http::Method;
 use hubspot_connection_service::{
-    emulator::{self, Emulator, LedgerEntry, ReceivedRequest},
+    emulator::{Emulator, LedgerEntry, ReceivedRequest},
     proto::{
         DeleteHubSpotConnectionRequest, GetHubSpotConnectionRequest, HubSpotConnection, HubSpotCredentials,
         ListHubSpotConnectionsRequest, ListHubSpotConnectionsResponse, UpdateHubSpotConnectionRequest,
     },
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tonic::Response;
 
-use crate::support::{Failure, TestService};
+use crate::support::{Failure, TestService, send_upstream};
 
 const GET: &str = "GET /connections/{id}";
 const LIST: &str = "GET /connections";
 const UPDATE: &str = "PATCH /connections/{id}";
 const DELETE: &str = "DELETE /connections/{id}";
 
-/// An ID that no connection has.
-const NOBODY: &str = "5b1ec3c3-0000-4000-8000-000000000000";
-/// The longest that a call takes which nothing answers.
-const HASTE: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "900ms");
+/// An ID of no connection.
+const MISSING_ID: &str = "5b1ec3c3-0000-4000-8000-000000000000";
+/// The time limit of a call without a response.
+const SHORT_TIMEOUT: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "900ms");
 
 async fn get(service: &TestService, id: &str) -> Result<HubSpotConnection, Failure> {
     get_in(service, id, "").await
@@ -37,25 +36,25 @@ async fn get(service: &TestService, id: &str) -> Result<HubSpotConnection, Failu
 
 async fn get_in(service: &TestService, id: &str, sandbox: &str) -> Result<HubSpotConnection, Failure> {
     let request = GetHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: sandbox.to_owned() };
-    let answer = service.client().await.get_hub_spot_connection(request).await;
-    answer.map(|answer| answer.into_inner().connection.unwrap()).map_err(Failure::from)
+    let response = service.client().await.get_hub_spot_connection(request).await;
+    response.map(|response| response.into_inner().connection.unwrap()).map_err(Failure::from)
 }
 
 async fn list(
     service: &TestService,
     request: ListHubSpotConnectionsRequest,
 ) -> Result<ListHubSpotConnectionsResponse, Failure> {
-    let answer = service.client().await.list_hub_spot_connections(request).await;
-    answer.map(Response::into_inner).map_err(Failure::from)
+    let response = service.client().await.list_hub_spot_connections(request).await;
+    response.map(Response::into_inner).map_err(Failure::from)
 }
 
-/// Changes a connection, and gives its new version.
+/// Changes a connection, and returns its new version.
 async fn update(service: &TestService, request: UpdateHubSpotConnectionRequest) -> Result<String, Failure> {
     let id = request.id.clone();
-    let answer = service.client().await.update_hub_spot_connection(request).await;
-    let answer = answer.map(Response::into_inner).map_err(Failure::from)?;
-    assert_eq!(answer.id, id);
-    Ok(answer.etag)
+    let response = service.client().await.update_hub_spot_connection(request).await;
+    let response = response.map(Response::into_inner).map_err(Failure::from)?;
+    assert_eq!(response.id, id);
+    Ok(response.etag)
 }
 
 async fn delete(service: &TestService, id: &str) -> Result<(), Failure> {
@@ -72,7 +71,7 @@ async fn send_delete(service: &TestService, request: DeleteHubSpotConnectionRequ
     service.client().await.delete_hub_spot_connection(request).await.map(drop).map_err(Failure::from)
 }
 
-/// Other credentials than those that connections are created with.
+/// Credentials that differ from those of created connections.
 fn other_credentials() -> HubSpotCredentials {
     HubSpotCredentials {
         client_id: "new-client-id".to_owned(),
@@ -82,62 +81,33 @@ fn other_credentials() -> HubSpotCredentials {
     }
 }
 
-/// Sends a request as another client of the Flow Service would, and gives what it answers.
-async fn elsewhere(emulator: &Emulator, method: Method, path: &str, body: Option<Value>) -> Value {
-    let mut request = reqwest::Client::new()
-        .request(method, format!("{}{path}", emulator.base_url()))
-        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
-        .header("x-api-key", emulator::CLIENT_ID)
-        .header("x-gw-ims-org-id", emulator::ORG_ID)
-        .header("x-sandbox-name", "prod");
-    if let Some(body) = body {
-        request = request.header("content-type", "application/json").body(body.to_string());
-    }
-    let answer = request.send().await.unwrap();
-    assert!(answer.status().is_success(), "{path}: {answer:?}");
-    serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
-}
-
-/// Creates a connection to another source, without the service, and gives its ID.
-async fn salesforce(emulator: &Emulator) -> String {
-    let body = json!({
-        "name": "Salesforce",
-        "auth": {"specName": "Basic Authentication", "params": {
-            "username": "u", "password": "sf-password", "securityToken": "sf-token",
-        }},
-        "connectionSpec": {"id": "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5", "version": "1.0"},
-    });
-    let created = elsewhere(emulator, Method::POST, "/connections", Some(body)).await;
-    created["id"].as_str().unwrap().to_owned()
-}
-
-/// The credentials that the Flow Service has of a connection.
+/// The credentials of a connection in the Flow Service.
 async fn stored_params(emulator: &Emulator, id: &str) -> Value {
-    let read = elsewhere(emulator, Method::GET, &format!("/connections/{id}"), None).await;
+    let read = send_upstream(emulator, Method::GET, &format!("/connections/{id}"), None).await;
     read["items"][0]["auth"]["params"].clone()
 }
 
-/// A connection as the Flow Service has it.
+/// A connection in the Flow Service.
 fn stored(service: &TestService, id: &str) -> Option<LedgerEntry> {
     service.emulator.connections().into_iter().find(|connection| connection.id == id)
 }
 
-/// The requests with this method that reached a single connection.
+/// The requests with this method for a single connection.
 fn requests(service: &TestService, method: &str, id: &str) -> Vec<ReceivedRequest> {
     let path_end = format!("/connections/{id}");
     let received = service.emulator.received().into_iter();
     received.filter(|request| request.method == method && request.path.ends_with(&path_end)).collect()
 }
 
-/// The answer to a call about a connection that is not there, or not HubSpot's.
+/// The error of a call about a connection that is missing, or not HubSpot's.
 fn assert_not_found(failure: &Failure, id: &str) {
     assert_eq!(failure.row(), (tonic::Code::NotFound, "CONNECTION_NOT_FOUND"), "{failure:?}");
     assert_eq!(failure.resource, Some(("connection".to_owned(), id.to_owned())));
     assert!(failure.message.contains("ListHubSpotConnections") && failure.forbids_retry, "{failure:?}");
 }
 
-/// Waits until so many requests with this method have reached a connection, at every turn of the test's
-/// only thread: nothing else comes between.
+/// Waits for this many requests with this method for a connection. Yields the only thread of the test, so
+/// that nothing else happens in between.
 async fn until_requested(service: &TestService, method: &str, id: &str, times: usize) {
     while requests(service, method, id).len() < times {
         tokio::task::yield_now().await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{TestService, request};
 
 #[tokio::test]
-async fn a_creation_answers_with_the_id_and_the_etag_of_the_flow_service() {
+async fn a_creation_returns_the_id_and_the_etag_of_the_flow_service() {
     let service = TestService::start().await;
     let response = service.create().await.unwrap();
 
@@ -71,7 +71,7 @@ async fn the_request_has_the_headers_and_the_body_that_adobe_documents() {
 }
 
 #[tokio::test]
-async fn what_is_sent_fits_the_schema_of_the_flow_service() {
+async fn the_request_matches_the_schema_of_the_flow_service() {
     let schema: Value =
         serde_json::from_str(include_str!("../fixtures/create_connection.schema.json")).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();

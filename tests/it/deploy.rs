@@ -1,6 +1,6 @@
-//! What is in `deploy/`: manifests, image, dashboards and alerts, held against the code.
+//! The files in `deploy/`, compared with the code: manifests, image, dashboards and alerts.
 //!
-//! `tests/tools/install.sh` installs what renders and checks them.
+//! `tests/tools/install.sh` installs the tools that render and check them.
 
 mod alerts;
 mod create_connection;
@@ -20,8 +20,8 @@ use std::{
 
 const README: &str = include_str!("../../deploy/README.md");
 
-/// Everything that can be rendered: the base with what it needs to start, each overlay, and each
-/// component that no overlay has.
+/// Every kustomization that can be rendered: the base with what it needs to start, each overlay, and each
+/// component that no overlay contains.
 const VARIANTS: [&str; 4] = ["demo", "production", "external-redis", "otel"];
 
 fn deploy() -> PathBuf {

@@ -1,13 +1,13 @@
-//! `TestHubSpotConnection`: what is found of each part of the way, and what makes it an error instead.
+//! `TestHubSpotConnection`: the finding of each check, and the failures that are errors instead.
 
 use hubspot_connection_service::{
     emulator::{self, Emulator},
     proto::{self, check::State},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tonic::Code;
 
-use crate::support::{Failure, TestService, credentials, listen, request};
+use crate::support::{Failure, TestService, credentials, listen, request, salesforce};
 
 const GET: &str = "GET /connections/{id}";
 const TEST: &str = "GET /connections/{id}/test";
@@ -16,7 +16,7 @@ const TOKEN: &str = "POST /ims/token/v3";
 
 const NAMES: [&str; 5] = ["adobe_token", "sandbox", "connection", "connection_test", "tables"];
 
-/// What the checks came to. Each says something, and those that failed say what to do.
+/// The states of the checks. Each check has a message, and failed ones tell what to do.
 #[track_caller]
 pub(crate) fn states(result: &proto::TestResult) -> [State; 5] {
     let names: Vec<_> = result.checks.iter().map(|check| &*check.name).collect();
@@ -50,32 +50,8 @@ pub(crate) async fn test(service: &TestService, id: &str) -> Result<proto::TestR
 
 async fn test_in(service: &TestService, id: &str, sandbox: &str) -> Result<proto::TestResult, Failure> {
     let request = proto::TestHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: sandbox.to_owned() };
-    let answer = service.client().await.test_hub_spot_connection(request).await;
-    answer.map(|answer| answer.into_inner().result.unwrap()).map_err(Failure::from)
-}
-
-/// Creates a connection to another source behind the service's back, in the sandbox `prod`.
-pub(crate) async fn salesforce(service: &TestService) -> String {
-    let body = json!({
-        "name": "Salesforce",
-        "auth": {"specName": "Basic Authentication", "params": {
-            "username": "u", "password": "p", "securityToken": "t", "environmentUrl": "login.salesforce.com",
-        }},
-        "connectionSpec": {"id": "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5", "version": "1.0"},
-    });
-    let created = reqwest::Client::new()
-        .post(format!("{}/connections", service.emulator.base_url()))
-        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
-        .header("x-api-key", emulator::CLIENT_ID)
-        .header("x-gw-ims-org-id", emulator::ORG_ID)
-        .header("x-sandbox-name", "prod")
-        .header("content-type", "application/json")
-        .body(body.to_string())
-        .send()
-        .await
-        .unwrap();
-    let created: Value = serde_json::from_slice(&created.bytes().await.unwrap()).unwrap();
-    created["id"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned()
+    let response = service.client().await.test_hub_spot_connection(request).await;
+    response.map(|response| response.into_inner().result.unwrap()).map_err(Failure::from)
 }
 
 #[tokio::test]
@@ -103,7 +79,7 @@ async fn a_connection_that_the_flow_service_finds_broken_fails_its_test_with_a_c
 }
 
 #[tokio::test]
-async fn what_adobe_refuses_to_give_this_service_is_a_finding_and_not_an_error() {
+async fn a_token_that_adobe_refuses_is_a_finding_and_not_an_error() {
     let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
     let result = test(&service, "any").await.unwrap();
     assert_eq!((states(&result), result.passed), (TOKEN_FAILED, false));
@@ -139,7 +115,7 @@ async fn a_sandbox_that_is_unknown_or_closed_to_this_service_is_a_finding() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_not_enabled_is_not_tried() {
+async fn a_connection_that_is_not_enabled_is_not_tested() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for (state, cure) in [
@@ -156,15 +132,15 @@ async fn a_connection_that_is_not_enabled_is_not_tried() {
     }
     assert_eq!(service.requests_to("GET", "/test"), 0);
 
-    // A state that nobody has heard of is for the Flow Service to judge.
+    // The Flow Service decides about an unknown state.
     assert!(service.emulator.set_state(&id, "hibernating"));
     assert!(test(&service, &id).await.unwrap().passed);
 }
 
 #[tokio::test]
-async fn what_is_no_hubspot_connection_is_not_found_and_never_tried() {
+async fn a_connection_that_is_not_hubspots_is_not_found_and_never_tested() {
     let service = TestService::start().await;
-    let salesforce = salesforce(&service).await;
+    let salesforce = salesforce(&service.emulator).await;
     let elsewhere = service
         .send(proto::CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..request() })
         .await
@@ -177,7 +153,7 @@ async fn what_is_no_hubspot_connection_is_not_found_and_never_tried() {
     assert_eq!(service.requests_to("GET", "/test") + service.requests_to("GET", "/explore"), 0);
     assert!(test_in(&service, &elsewhere.id, "dev").await.unwrap().passed);
 
-    // One that is deleted while it is tested is not found either.
+    // A connection that is deleted during its test is not found either.
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": TEST, "action": {"status": 404, "shape": "B"}}]));
     let failure = test(&service, &id).await.unwrap_err();
@@ -199,7 +175,7 @@ async fn bad_fields_and_forbidden_sandboxes_are_refused_before_anything_is_sent(
 }
 
 #[tokio::test]
-async fn a_test_that_fails_in_passing_is_made_again_and_one_that_lasts_is_unavailable() {
+async fn a_transient_failure_of_a_test_is_retried_and_a_lasting_one_is_unavailable() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let failing = |count| json!([{"route": TEST, "count": count, "action": {"status": 503, "shape": "A"}}]);
@@ -214,9 +190,9 @@ async fn a_test_that_fails_in_passing_is_made_again_and_one_that_lasts_is_unavai
 }
 
 #[tokio::test]
-async fn a_flow_service_that_cannot_be_asked_is_no_finding() {
+async fn an_unavailable_flow_service_is_not_a_finding() {
     let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 500, "shape": "D"}}]);
-    // Less than the pause before the next attempt at a token: the call does not wait for that one.
+    // Less than the pause before the next attempt to get a token: the call does not wait for that one.
     let service = TestService::with_faults(failing, [("HCS_REQUEST_TIMEOUT", "1s")]).await;
     let failure = test(&service, "any").await.unwrap_err();
     assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
@@ -224,7 +200,7 @@ async fn a_flow_service_that_cannot_be_asked_is_no_finding() {
 }
 
 #[tokio::test]
-async fn a_test_that_says_neither_yes_nor_no_cannot_be_read() {
+async fn a_test_without_a_verdict_is_undecodable() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for (shape, row) in [
@@ -239,31 +215,31 @@ async fn a_test_that_says_neither_yes_nor_no_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn a_refused_test_fails_with_what_the_flow_service_said() {
+async fn a_refused_test_fails_with_the_message_of_the_flow_service() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
-    for (code, status, says) in [("1308", 400, "check its credentials"), ("2120", 403, "Manage Sources")] {
+    for (code, status, words) in [("1308", 400, "check its credentials"), ("2120", 403, "Manage Sources")] {
         let action = json!({"status": status, "shape": "A", "code": code});
         service.inject(json!([{"route": TEST, "action": action}]));
         let result = test(&service, &id).await.unwrap();
         assert_eq!((states(&result), result.passed), (TEST_FAILED, false));
         let message = &result.checks[3].message;
-        assert!(message.contains(&format!("FLOW-{code}-{status}")) && message.contains(says), "{message}");
+        assert!(message.contains(&format!("FLOW-{code}-{status}")) && message.contains(words), "{message}");
     }
 }
 
 #[tokio::test]
-async fn tables_that_are_refused_are_a_finding_and_those_that_cannot_be_listed_now_are_none() {
+async fn refused_tables_are_a_finding_and_temporarily_unavailable_ones_are_not() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
-    for (action, says) in [
+    for (action, words) in [
         (json!({"status": 400, "shape": "A", "code": "1308"}), "scopes"),
         (json!({"status": 403, "shape": "A", "code": "1100"}), "operator"),
     ] {
         service.inject(json!([{"route": EXPLORE, "count": 0, "action": action}]));
         let result = test(&service, &id).await.unwrap();
         assert_eq!((states(&result), result.passed), (TABLES_FAILED, false), "{action}");
-        assert!(result.checks[4].message.contains(says), "{result:?}");
+        assert!(result.checks[4].message.contains(words), "{result:?}");
     }
     for action in [json!({"status": 503, "shape": "empty"}), json!({"status": 200, "shape": "html"})] {
         service.inject(json!([{"route": EXPLORE, "count": 0, "action": action}]));
@@ -282,7 +258,7 @@ async fn a_source_that_is_slow_with_its_tables_does_not_cost_the_rest_of_the_fin
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_with_testing_is_one() {
+async fn a_deadline_exceeded_while_testing_is_reported_as_one() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "500ms")]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": TEST, "count": 0, "action": {"delay": "30s"}}]));
@@ -292,7 +268,7 @@ async fn a_deadline_that_is_spent_with_testing_is_one() {
 }
 
 #[tokio::test]
-async fn no_answer_of_the_flow_service_puts_credentials_into_a_result() {
+async fn no_response_of_the_flow_service_puts_credentials_into_a_result() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let shown = format!("{:?}", test(&service, &id).await.unwrap());

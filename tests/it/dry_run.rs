@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{Failure, TestService, listen, request};
+use crate::support::{FINGERPRINT_KEY, Failure, TestService, listen, request};
 
 const LIST: &str = "GET /connections";
 const SPEC: &str = "GET /connectionSpecs/{id}";
@@ -32,7 +32,7 @@ async fn drift_metric(service: &TestService) -> String {
     line.unwrap_or_default().to_owned()
 }
 
-/// What the specification says about authentication, with a change.
+/// The authentication part of the specification, with a change.
 fn auth_spec(change: impl FnOnce(&mut Value)) -> Value {
     let text = json!({"type": "string"});
     let mut auth_spec = json!({"name": "Basic Authentication", "spec": {
@@ -47,8 +47,8 @@ fn auth_spec(change: impl FnOnce(&mut Value)) -> Value {
 #[tokio::test]
 async fn a_creation_that_would_succeed_is_only_checked() {
     let service = TestService::start().await;
-    let answer = service.send(dry_run()).await.unwrap();
-    assert_eq!(answer, CreateHubSpotConnectionResponse::default());
+    let response = service.send(dry_run()).await.unwrap();
+    assert_eq!(response, CreateHubSpotConnectionResponse::default());
     let received = service.emulator.received();
     let sent: Vec<_> = received.iter().map(|request| (request.method.as_str(), &*request.path)).collect();
     let base = emulator::BASE_PATH;
@@ -97,7 +97,7 @@ async fn bad_fields_are_found_like_those_of_a_creation() {
 }
 
 #[tokio::test]
-async fn what_an_operator_has_to_mend_is_found() {
+async fn problems_for_the_operator_are_found() {
     let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
     let failure = refused(&service).await;
     assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
@@ -128,7 +128,7 @@ async fn an_unknown_sandbox_is_found() {
 }
 
 #[tokio::test]
-async fn a_flow_service_that_fails_leaves_it_open() {
+async fn a_failing_flow_service_leaves_the_check_undecided() {
     let service = TestService::start().await;
     for route in [LIST, SPEC] {
         service.inject(json!([{"route": route, "count": 0, "action": {"status": 503, "shape": "A"}}]));
@@ -144,8 +144,8 @@ async fn a_flow_service_that_fails_leaves_it_open() {
 }
 
 #[tokio::test]
-async fn a_specification_that_has_drifted_is_told_and_creations_go_on() {
-    for (settings, says) in [
+async fn a_drifted_specification_is_reported_and_creations_continue() {
+    for (settings, words) in [
         (auth_spec(|auth| auth["name"] = json!("OAuth2 Refresh Code")), &["OAuth2 Refresh Code"][..]),
         (
             auth_spec(|auth| {
@@ -159,13 +159,13 @@ async fn a_specification_that_has_drifted_is_told_and_creations_go_on() {
         let service = TestService::start().await;
         service.set(settings.clone());
         service.create().await.unwrap();
-        assert_eq!(drift_metric(&service).await, "0", "nobody has looked");
+        assert_eq!(drift_metric(&service).await, "0", "not read yet");
 
         let failure = service.send(dry_run()).await.unwrap_err();
-        // Not the caller writes what has drifted.
+        // The drift is not caused by the caller.
         assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_REJECTED"), "{settings}");
-        for says in says {
-            assert!(failure.message.contains(says), "{failure:?}");
+        for word in words {
+            assert!(failure.message.contains(word), "{failure:?}");
         }
         assert_eq!(drift_metric(&service).await, "1");
         service.create().await.unwrap();
@@ -173,7 +173,7 @@ async fn a_specification_that_has_drifted_is_told_and_creations_go_on() {
     }
 }
 
-/// One stray 404 is enough for it.
+/// A single stray 404 can cause it.
 #[tokio::test]
 async fn a_drift_that_is_gone_fails_dry_runs_for_a_minute_at_most() {
     let service = TestService::start().await;
@@ -210,8 +210,8 @@ async fn a_parameter_that_may_be_left_out_is_no_drift() {
 async fn the_specification_is_read_once_for_all() {
     let service = TestService::start().await;
     let runs = (0..5).map(|_| service.send(dry_run()));
-    for answer in futures_util::future::join_all(runs).await {
-        answer.unwrap();
+    for response in futures_util::future::join_all(runs).await {
+        response.unwrap();
     }
     // It is the same in every sandbox.
     let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..dry_run() };
@@ -221,17 +221,17 @@ async fn the_specification_is_read_once_for_all() {
 }
 
 #[tokio::test]
-async fn a_request_id_is_not_used_up() {
+async fn a_request_id_is_not_consumed() {
     let service = TestService::start().await;
     let request_id = Uuid::new_v4().to_string();
     let checked = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..dry_run() };
-    let answer = service.send(checked.clone()).await.unwrap();
-    assert_eq!(answer, CreateHubSpotConnectionResponse::default());
+    let response = service.send(checked.clone()).await.unwrap();
+    assert_eq!(response, CreateHubSpotConnectionResponse::default());
 
     let other = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..request() };
     let created = service.send(other).await.unwrap();
     assert_eq!((created.request_id, created.replayed), (request_id, false));
-    // Nor does it matter to the check that the id has been used, for something else.
+    // The check ignores that the id has been used for another creation.
     assert_eq!(service.send(checked).await.unwrap(), CreateHubSpotConnectionResponse::default());
     assert_eq!(service.emulator.connections().len(), 1);
 }
@@ -240,7 +240,7 @@ async fn a_request_id_is_not_used_up() {
 async fn without_the_store_a_creation_can_still_be_checked() {
     let service = TestService::with([
         ("HCS_REDIS_URL", "redis://127.0.0.1:1"),
-        ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef"),
+        ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY),
     ])
     .await;
     service.send(dry_run()).await.unwrap();

@@ -8,19 +8,19 @@ use tonic::Code;
 
 use crate::{
     diagnosis,
-    support::{Failure, TestService},
+    support::{Failure, TestService, salesforce},
 };
 
 const TEST: &str = "GET /connections/{id}/test";
 const EXPLORE: &str = "GET /connections/{id}/explore";
 const CONTACTS: &str = "Hubspot.Contacts";
 /// Too short to wait for the end of a throttle.
-const HASTE: [(&str, &str); 1] = [("HCS_REQUEST_TIMEOUT", "5s")];
+const SHORT_TIMEOUT: [(&str, &str); 1] = [("HCS_REQUEST_TIMEOUT", "5s")];
 
 async fn tables(service: &TestService, id: &str) -> Result<Vec<proto::HubSpotTable>, Failure> {
     let request = proto::ListHubSpotTablesRequest { id: id.to_owned(), ..Default::default() };
-    let answer = service.client().await.list_hub_spot_tables(request).await;
-    answer.map(|answer| answer.into_inner().tables).map_err(Failure::from)
+    let response = service.client().await.list_hub_spot_tables(request).await;
+    response.map(|response| response.into_inner().tables).map_err(Failure::from)
 }
 
 async fn columns(service: &TestService, id: &str, table: &str) -> Result<Vec<proto::HubSpotColumn>, Failure> {
@@ -29,11 +29,11 @@ async fn columns(service: &TestService, id: &str, table: &str) -> Result<Vec<pro
         table: table.to_owned(),
         ..proto::GetHubSpotTableRequest::default()
     };
-    let answer = service.client().await.get_hub_spot_table(request).await;
-    answer.map(|answer| answer.into_inner().columns).map_err(Failure::from)
+    let response = service.client().await.get_hub_spot_table(request).await;
+    response.map(|response| response.into_inner().columns).map_err(Failure::from)
 }
 
-/// The requests to explore that arrived.
+/// The requests to explore that were received.
 fn explored(service: &TestService) -> Vec<ReceivedRequest> {
     let received = service.emulator.received();
     received.into_iter().filter(|request| request.path.ends_with("/explore")).collect()
@@ -58,7 +58,7 @@ async fn the_tables_of_a_connection_are_listed() {
         can_fetch_schema: true,
     };
     assert_eq!(tables[3], contacts);
-    // Documented in upper case, and used in lower case wherever it is used.
+    // The documentation has upper case, and all uses are lower case.
     assert_eq!(explored(&service)[0].query.as_deref(), Some("objectType=root"));
 }
 
@@ -84,7 +84,7 @@ async fn the_columns_of_a_table_are_listed_with_their_types() {
 }
 
 #[tokio::test]
-async fn a_path_arrives_as_it_is_whatever_is_in_it() {
+async fn a_path_arrives_unchanged_with_any_characters() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let path = " Größe & Co. / 100%+\u{1f680}?#object=x;y=\"'\\";
@@ -94,7 +94,7 @@ async fn a_path_arrives_as_it_is_whatever_is_in_it() {
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(pairs, [pair("objectType", "table"), pair("object", path)]);
-    // A `+` is a space to some and itself to others.
+    // Some servers decode a `+` as a space.
     assert!(!query.contains('+') && query.contains("%26%20Co."), "{query}");
 }
 
@@ -108,14 +108,14 @@ async fn an_unknown_table_is_named_and_its_connection_is_not_blamed() {
         assert_eq!(failure.resource, Some(("table".to_owned(), table.to_owned())));
         assert!(failure.message.contains("ListHubSpotTables") && failure.forbids_retry, "{failure:?}");
     }
-    // Nor does the longest path that is valid fill the headers in which an error travels.
+    // The longest valid path does not exceed the headers of an error either.
     let failure = columns(&service, &id, &"\u{1f680}".repeat(1024)).await.unwrap_err();
     assert_eq!(failure.row(), (Code::NotFound, "TABLE_NOT_FOUND"));
     assert!(failure.message.len() < 2000);
 }
 
 #[tokio::test]
-async fn a_table_that_exists_and_cannot_be_read_is_what_the_flow_service_says() {
+async fn an_existing_table_that_cannot_be_read_is_reported_as_by_the_flow_service() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for (action, row) in [
@@ -145,7 +145,7 @@ async fn a_table_that_exists_and_cannot_be_read_is_what_the_flow_service_says() 
 }
 
 #[tokio::test]
-async fn a_path_that_is_none_is_refused() {
+async fn an_invalid_path_is_refused() {
     let service = TestService::start().await;
     for table in ["", "  ", "a\nb", &"a".repeat(1025)] {
         let failure = columns(&service, "any", table).await.unwrap_err();
@@ -160,7 +160,7 @@ async fn a_path_that_is_none_is_refused() {
 #[tokio::test]
 async fn another_sources_connection_is_not_found_and_not_explored() {
     let service = TestService::start().await;
-    let salesforce = diagnosis::salesforce(&service).await;
+    let salesforce = salesforce(&service.emulator).await;
     for id in [&*salesforce, "unknown"] {
         for failure in
             [tables(&service, id).await.unwrap_err(), columns(&service, id, "Account").await.unwrap_err()]
@@ -186,7 +186,7 @@ async fn a_connection_that_was_proven_to_be_to_hubspot_is_not_read_again() {
     let status = service.client().await.list_hub_spot_tables(request).await.unwrap_err();
     assert_eq!(Failure::from(status).row(), (Code::NotFound, "CONNECTION_NOT_FOUND"));
 
-    // That it was one says nothing of whether it still exists.
+    // The proof does not show whether it still exists.
     service.emulator.reset();
     for failure in
         [tables(&service, &id).await.unwrap_err(), columns(&service, &id, CONTACTS).await.unwrap_err()]
@@ -196,7 +196,7 @@ async fn a_connection_that_was_proven_to_be_to_hubspot_is_not_read_again() {
 }
 
 #[tokio::test]
-async fn a_proof_that_could_not_be_had_is_not_remembered() {
+async fn a_failed_proof_is_not_remembered() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let failing = json!({"status": 500, "shape": "A"});
@@ -209,7 +209,7 @@ async fn a_proof_that_could_not_be_had_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn what_fails_at_hubspot_does_not_stop_creations() {
+async fn a_failure_of_hubspot_does_not_block_creations() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let failing = json!({"status": 500, "shape": "A"});
@@ -226,10 +226,10 @@ async fn what_fails_at_hubspot_does_not_stop_creations() {
 }
 
 #[tokio::test]
-async fn a_throttle_of_hubspots_concerns_nobody_else_and_one_of_adobes_everybody() {
+async fn a_throttle_by_hubspot_affects_one_call_and_one_by_adobe_affects_all() {
     for (shape, is_adobes) in [("A", false), ("B", false), ("D", true)] {
         for route in [TEST, EXPLORE] {
-            let service = TestService::with(HASTE).await;
+            let service = TestService::with(SHORT_TIMEOUT).await;
             let id = service.create().await.unwrap().id;
             let throttle = json!({"status": 429, "shape": shape, "headers": {"retry-after": "40"}});
             service.inject(json!([{"route": route, "count": 0, "action": throttle}]));
@@ -248,8 +248,8 @@ async fn a_throttle_of_hubspots_concerns_nobody_else_and_one_of_adobes_everybody
             }
         }
     }
-    // A code that says something else, whoever says it with this status.
-    let service = TestService::with(HASTE).await;
+    // A code with another meaning, with the same status from any source.
+    let service = TestService::with(SHORT_TIMEOUT).await;
     let id = service.create().await.unwrap().id;
     let throttle = json!({"status": 429, "shape": "D", "code": "429001", "headers": {"retry-after": "40"}});
     service.inject(json!([{"route": EXPLORE, "count": 0, "action": throttle}]));
@@ -258,7 +258,7 @@ async fn a_throttle_of_hubspots_concerns_nobody_else_and_one_of_adobes_everybody
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_with_exploring_is_one() {
+async fn a_deadline_exceeded_while_exploring_is_reported_as_one() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "500ms")]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": EXPLORE, "count": 0, "action": {"delay": "30s"}}]));

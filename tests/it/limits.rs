@@ -1,11 +1,10 @@
-//! Peers that cross a limit, each beside a client whose calls all succeed.
+//! Peers that exceed a limit, each beside a client whose calls all succeed.
 //!
-//! What takes time (no preface, no first call, no call any more) is tested with a paused clock, beside
-//! the limits.
+//! Timeouts (no preface, no first call, no further call) are tested with a paused clock, beside the
+//! limits.
 
 mod admin;
 mod opening;
-mod peer;
 mod streams;
 
 use std::time::Duration;
@@ -14,19 +13,22 @@ use hubspot_connection_service::proto::{CreateHubSpotConnectionRequest, ListHubS
 use tokio::{net::TcpStream, time::timeout};
 use tonic::Code;
 
-use self::peer::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, Peer, RST_STREAM, Received,
-    SETTINGS, WINDOW_UPDATE, call, frame,
+use crate::support::{
+    Failure, TestService, counted, framed,
+    peer::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, Peer, RST_STREAM, Received,
+        SETTINGS, WINDOW_UPDATE, call, frame,
+    },
+    request,
 };
-use crate::support::{Failure, TestService, counted, framed, request};
 
 const LIST: &str = "ListHubSpotConnections";
-/// The error code of a stream that was not begun (RFC 9113, section 7).
+/// The error code of a stream that was not started (RFC 9113, section 7).
 const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
-/// How a header block begins that has the status 200 (RFC 7541, appendix A); there is no such for 431.
+/// The first byte of a header block with status 200 (RFC 7541, appendix A); 431 has no such byte.
 const STATUS_200: u8 = 0x88;
 
-/// Attacks the service while another client calls it, and goes on with the same connection after.
+/// Attacks the service while another client calls it, and continues with the same connection afterwards.
 async fn beside<T>(service: &TestService, attack: impl Future<Output = T>) -> T {
     let mut client = service.client().await;
     let list = ListHubSpotConnectionsRequest::default();
@@ -43,14 +45,14 @@ async fn beside<T>(service: &TestService, attack: impl Future<Output = T>) -> T 
     result
 }
 
-/// How many connections were cut at a limit.
+/// The number of connections that were cut at a limit.
 async fn cut(service: &TestService, limit: &str) -> usize {
     let text = reqwest::get(format!("http://{}/metrics", service.admin)).await.unwrap().text().await.unwrap();
     let line = format!("hubspot_connection_connections_cut_total{{reason=\"{limit}\"}} ");
     text.lines().find_map(|l| l.strip_prefix(&line)).map_or(0, |number| number.parse().unwrap())
 }
 
-/// Waits for the answer to a call: its headers, which are all of it where it is refused.
+/// Waits for the response to a call: its headers, which are the whole response of a refused call.
 async fn end_of(peer: &mut Peer, stream: u32) -> Received {
     loop {
         let received = peer.receive().await.unwrap();
@@ -64,12 +66,12 @@ fn stream(number: u32) -> u32 {
     2 * number + 1
 }
 
-/// A call that has begun and whose message does not come.
-fn begun(number: u32) -> Vec<u8> {
+/// A call that has started and whose message never arrives.
+fn unfinished_call(number: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream(number), &call(LIST, &[]))
 }
 
-fn given_up(number: u32) -> Vec<u8> {
+fn cancel(number: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream(number), &[0, 0, 0, 8])
 }
 
@@ -86,31 +88,31 @@ async fn a_flood_of_frames_that_are_no_calls_is_cut() {
     for (number, (kind, least, hostile)) in floods.into_iter().enumerate() {
         let mut peer = Peer::connect(service.grpc).await;
         let sent = beside(&service, peer.flood(1000, 2 * least, |_| hostile.clone())).await.unwrap();
-        // The bytes are counted, and pings of the test are among them.
+        // The limit counts bytes, which include pings of the test.
         assert!(sent.abs_diff(least) <= least / 5, "{kind} {sent}");
         assert_eq!(cut(&service, "flood").await, number + 1, "{kind}");
     }
 }
 
 #[tokio::test]
-async fn calls_that_are_given_up_at_once_are_cut() {
+async fn connections_that_cancel_calls_at_once_are_cut() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
-    let both = |number| [begun(number), given_up(number)].concat();
+    let both = |number| [unfinished_call(number), cancel(number)].concat();
     let sent = beside(&service, peer.flood(100, 10_000, both)).await.unwrap();
     assert!(sent <= 1100, "{sent}");
 }
 
 #[tokio::test]
-async fn calls_that_are_given_up_once_they_are_under_way_are_cut() {
+async fn connections_that_cancel_calls_after_their_start_are_cut() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     let attack = async {
         for number in 0..10_000 {
-            if !peer.send(&begun(number)).await || !peer.is_served().await {
+            if !peer.send(&unfinished_call(number)).await || !peer.is_served().await {
                 return Some(number);
             }
-            peer.send(&given_up(number)).await;
+            peer.send(&cancel(number)).await;
         }
         None
     };
@@ -123,7 +125,7 @@ async fn calls_that_are_given_up_once_they_are_under_way_are_cut() {
 async fn data_without_data_is_cut() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
-    peer.send(&begun(0)).await;
+    peer.send(&unfinished_call(0)).await;
     let sent = beside(&service, peer.flood(10, 10_000, |_| frame(DATA, 0, 1, &[]))).await.unwrap();
     assert!(sent <= 1000, "{sent}");
 }
@@ -136,7 +138,7 @@ async fn headers_without_end_are_cut() {
         let attack = async {
             peer.send(&frame(HEADERS, 0, 1, &call(LIST, &[]))).await;
             let mut sent = 0_u32;
-            // Nothing may come between them, so that no ping tells whether they are read.
+            // No other frame may come between them, so that no ping shows whether they are read.
             while peer.send(&frame(CONTINUATION, 0, 1, part)).await {
                 sent += 1;
                 tokio::task::yield_now().await;
@@ -161,11 +163,11 @@ async fn a_call_with_too_large_metadata_is_refused_and_far_too_large_ones_are_cu
     };
     let mut peer = Peer::connect(service.grpc).await;
     beside(&service, async {
-        // The service refuses what is not far beyond its limit, HTTP/2 the rest.
+        // The service refuses a block a little beyond its limit; HTTP/2 refuses the rest.
         for (number, kib, is_call) in [(0, 15, true), (1, 17, true), (2, 60, true), (3, 65, false)] {
             assert!(peer.send(&with_headers(number, kib)).await);
-            let answer = end_of(&mut peer, stream(number)).await;
-            assert_eq!(answer.payload[0] == STATUS_200, is_call, "{kib} {answer:?}");
+            let response = end_of(&mut peer, stream(number)).await;
+            assert_eq!(response.payload[0] == STATUS_200, is_call, "{kib} {response:?}");
         }
         peer.send(&with_headers(4, 1024)).await;
         assert!(!peer.is_served().await);
@@ -184,9 +186,9 @@ async fn more_calls_at_once_than_one_client_may_have_are_refused_and_the_others_
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     beside(&service, async {
-        let calls: Vec<u8> = (0..300).flat_map(begun).collect();
+        let calls: Vec<u8> = (0..300).flat_map(unfinished_call).collect();
         assert!(peer.send(&calls).await);
-        // A ping can be answered before what was sent before it.
+        // A ping can be acknowledged before earlier frames are handled.
         while peer.received.len() < 300 - 256 {
             assert!(peer.is_served().await);
         }
@@ -197,8 +199,9 @@ async fn more_calls_at_once_than_one_client_may_have_are_refused_and_the_others_
     assert_eq!(refused.len(), 300 - 256);
     assert!(refused.iter().all(|refusal| refusal.payload == REFUSED_STREAM && refusal.stream > 2 * 256));
 
-    // Whoever goes on like this is cut.
-    let sent = beside(&service, peer.flood(100, 10_000, |number| begun(number + 300))).await.unwrap();
+    // A client that continues like this is cut.
+    let sent =
+        beside(&service, peer.flood(100, 10_000, |number| unfinished_call(number + 300))).await.unwrap();
     assert!(sent <= 1100, "{sent}");
 }
 
@@ -208,17 +211,17 @@ async fn a_message_that_is_too_large_is_refused_before_it_is_read() {
     let (_, failure) = beside(&service, service.post(&[], framed(&[0; 65_537]))).await;
     assert_eq!(failure.unwrap().row(), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
 
-    // The length alone is enough.
+    // The length alone is sufficient.
     let mut peer = Peer::connect(service.grpc).await;
     beside(&service, async {
-        peer.send(&[begun(0), frame(DATA, 0, 1, &[0, 0xff, 0xff, 0xff, 0xff])].concat()).await;
+        peer.send(&[unfinished_call(0), frame(DATA, 0, 1, &[0, 0xff, 0xff, 0xff, 0xff])].concat()).await;
         end_of(&mut peer, 1).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_client_whose_messages_are_far_too_large_is_told_so_each_time_and_keeps_its_connection() {
+async fn a_client_with_far_too_large_messages_gets_an_error_each_time_and_keeps_its_connection() {
     let service = TestService::start().await;
     let mut client = service.client().await;
     for _ in 0..8 {
@@ -230,21 +233,21 @@ async fn a_client_whose_messages_are_far_too_large_is_told_so_each_time_and_keep
 }
 
 #[tokio::test]
-async fn a_message_that_does_not_come_costs_its_deadline_and_no_more() {
+async fn a_missing_message_costs_its_deadline_and_no_more() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "900ms")]).await;
     let mut peer = Peer::connect(service.grpc).await;
     beside(&service, async {
-        // One has a deadline of its own, the other one sends a bit of its message.
+        // One has its own deadline; the other one sends a part of its message.
         peer.send(&frame(HEADERS, END_HEADERS, 1, &call(LIST, &[("grpc-timeout", "100m")]))).await;
         end_of(&mut peer, 1).await;
-        peer.send(&[begun(1), frame(DATA, 0, 3, &framed(&[0; 100])[..20])].concat()).await;
+        peer.send(&[unfinished_call(1), frame(DATA, 0, 3, &framed(&[0; 100])[..20])].concat()).await;
         end_of(&mut peer, 3).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn connections_that_do_nothing_keep_nobody_out() {
+async fn idle_connections_do_not_block_other_clients() {
     let service = TestService::start().await;
     let mut connections = Vec::new();
     for _ in 0..500 {
@@ -266,7 +269,7 @@ async fn connections_that_do_nothing_keep_nobody_out() {
 async fn a_client_with_many_calls_and_large_messages_is_never_cut() {
     let service = TestService::start().await;
     let client = service.client().await;
-    // The longest message that is looked at, and an answer that costs nothing.
+    // The longest message that is checked, and a response that costs nothing.
     let large = || ListHubSpotConnectionsRequest {
         page_token: "x".repeat(60 * 1024),
         ..ListHubSpotConnectionsRequest::default()
@@ -287,7 +290,7 @@ async fn a_client_with_many_calls_and_large_messages_is_never_cut() {
 }
 
 #[tokio::test]
-async fn small_messages_that_nobody_reads_are_no_flood() {
+async fn small_unread_messages_are_not_a_flood() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     let unread = |number| {

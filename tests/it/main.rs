@@ -1,6 +1,6 @@
 //! Tests of the service from the outside: over real sockets, on ports chosen by the kernel.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+#![allow(clippy::unwrap_used, reason = "a test panics on an unexpected error")]
 
 #[cfg(feature = "emulator")]
 mod altered_lists;
@@ -36,6 +36,7 @@ mod limits;
 mod metrics;
 #[cfg(feature = "emulator")]
 mod model;
+mod optional;
 #[cfg(feature = "emulator")]
 mod process;
 #[cfg(feature = "emulator")]

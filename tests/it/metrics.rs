@@ -1,4 +1,4 @@
-//! What `/metrics` says, and when.
+//! The content of `/metrics`.
 
 mod formats;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     server::health,
-    support::{TestService, counted, metrics, request, until_counted},
+    support::{TestService, counted, metrics, request, request_with_id, until_counted},
 };
 
 const CREATE: &str = "POST /connections";
@@ -19,7 +19,7 @@ const LIST: &str = "GET /connections";
 const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
-/// Every family, as an idle service shows it that speaks no TLS.
+/// Every metric family of an idle service without TLS.
 const FAMILIES: [(&str, &str); 43] = [
     ("rpc_server_call_duration_seconds", "histogram"),
     ("http_client_request_duration_seconds", "histogram"),
@@ -70,11 +70,7 @@ fn own(name: &str) -> String {
     format!("hubspot_connection_{name}")
 }
 
-fn with_id() -> CreateHubSpotConnectionRequest {
-    CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() }
-}
-
-/// The number of calls of a method that ended with a code.
+/// The number of calls of a method with this code.
 fn calls(method: &str, code: &str) -> String {
     let error =
         if ["INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN"].contains(&code) { code } else { "" };
@@ -84,7 +80,7 @@ fn calls(method: &str, code: &str) -> String {
     )
 }
 
-/// The number of requests to Adobe that ended so.
+/// The number of requests to Adobe with this outcome.
 fn requests(service: &TestService, [method, template, status, error]: [&str; 4]) -> String {
     let port = service.emulator.addr().port();
     format!(
@@ -121,7 +117,7 @@ async fn every_metric_is_there_from_the_start() {
 #[tokio::test]
 async fn a_creation_counts_as_call_claim_request_and_creation() {
     let service = TestService::start().await;
-    let request = with_id();
+    let request = request_with_id();
     service.send(request.clone()).await.unwrap();
     service.send(request.clone()).await.unwrap();
     let other = CreateHubSpotConnectionRequest { name: "another".to_owned(), ..request };
@@ -156,7 +152,7 @@ async fn a_creation_counts_as_call_claim_request_and_creation() {
 }
 
 #[tokio::test]
-async fn a_read_that_is_repeated_counts_with_its_failure() {
+async fn a_retried_read_is_counted_with_its_failure() {
     let service = TestService::start().await;
     let created = service.create().await.unwrap();
     service.inject(json!([
@@ -211,10 +207,12 @@ async fn an_open_breaker_shows_and_its_openings_count() {
 async fn a_lost_creation_counts_as_it_is_found_and_its_test_as_it_ends() {
     let service = TestService::start().await;
     service.inject(json!([{"route": CREATE, "action": {"close": "after_commit"}}]));
-    let lost = CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..with_id() };
+    let lost =
+        CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..request_with_id() };
     service.send(lost).await.unwrap();
     service.set(json!({"test_result": false}));
-    let failing = CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..with_id() };
+    let failing =
+        CreateHubSpotConnectionRequest { verification: Verification::Report.into(), ..request_with_id() };
     service.send(failing).await.unwrap();
     for (name, value) in [
         ("reconciliations_total{outcome=\"found\"}", 1),
@@ -228,7 +226,7 @@ async fn a_lost_creation_counts_as_it_is_found_and_its_test_as_it_ends() {
 }
 
 #[tokio::test]
-async fn calls_that_are_shed_given_up_or_unknown_count() {
+async fn calls_that_are_shed_cancelled_or_unknown_are_counted() {
     let service = TestService::with([("HCS_MAX_IN_FLIGHT", "1")]).await;
     service.inject(json!([{"route": CREATE, "action": {"delay": "30s"}}]));
     let mut client = service.client().await;
@@ -240,7 +238,7 @@ async fn calls_that_are_shed_given_up_or_unknown_count() {
     let method = format!("{METHOD}/CreateHubSpotConnection");
     until_counted(service.admin, &calls(&method, "CANCELLED"), 1).await;
     assert_eq!(counted(service.admin, &own("calls_in_flight")).await, 0);
-    // The creation goes on, and keeps its place.
+    // The creation continues, and keeps its permit.
     assert_eq!(service.create().await.unwrap_err().code, Code::ResourceExhausted);
     service.inject(json!([{"route": LIST, "action": {"delay": "30s"}}]));
     let mut client = service.client().await;
@@ -257,7 +255,7 @@ async fn calls_that_are_shed_given_up_or_unknown_count() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_does_not_count_as_one_that_failed() {
+async fn a_request_that_is_not_a_call_is_not_counted_as_a_failed_one() {
     let service = TestService::start().await;
     crate::support::post(service.grpc, &[("content-type", "text/plain")], Vec::new()).await;
     service.create().await.unwrap();

@@ -1,24 +1,23 @@
 //! One request makes one connection: faults at every step.
 //!
 //! The use case runs over a model of the Flow Service and the store in memory, on a paused clock and
-//! without sockets. Each call of a port is a step. A run that went well tells its steps; each of them is
-//! then struck by each fault that can strike it, and so are the steps of the runs that this makes. Seeds
-//! throw settings and faults on top of that. Replicas share the store, as over Redis, and can die at
-//! every step; callers insist with their request id until they have a connection, and ask once more
-//! long after.
+//! without sockets. Each call of a port is a step. A successful run records its steps; then each step is
+//! run with each fault that can affect it, and so are the steps of the resulting runs. In addition, seeds
+//! choose random settings and faults. Replicas share the store, as over Redis, and can die at every step;
+//! callers retry with their request id until they have a connection, and retry once more long after.
 //!
-//! What knows the service's traits is in `port`, `records` and `replica`.
+//! The modules `port`, `records` and `replica` know the service's traits.
 
 mod callers;
 mod campaign;
-mod dice;
 mod faults;
-mod holes;
 mod interleaving;
 mod ledger;
 mod listing;
 mod port;
+mod random;
 mod records;
+mod regressions;
 mod replica;
 mod setting;
 mod waiting;

@@ -14,10 +14,13 @@ use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tonic::Status;
 
 use crate::chaos::redis::SharedRedis;
-use crate::support::{Process, ServiceProcess, Signal, credentials, in_time, request, start_emulator, until};
+use crate::support::{
+    FINGERPRINT_KEY, Process, ServiceProcess, Signal, credentials, in_time, inject, request, start_emulator,
+    until,
+};
 
 const CREATE: &str = "POST /connections";
-/// With one, everything runs on the thread that waits for signals.
+/// With a single thread, everything runs on the one that waits for signals.
 const THREADS: [(&str, &str); 2] = [("HCS_WORKER_THREADS", "1"), ("HCS_WORKER_THREADS", "2")];
 
 async fn start(settings: &[(&str, &str)]) -> (Emulator, ServiceProcess) {
@@ -26,11 +29,7 @@ async fn start(settings: &[(&str, &str)]) -> (Emulator, ServiceProcess) {
     (emulator, service)
 }
 
-fn inject(emulator: &Emulator, faults: Value) {
-    emulator.inject(serde_json::from_value(faults).unwrap());
-}
-
-/// Starts a creation whose answer the emulator holds back, and waits until it has arrived there.
+/// Starts a creation whose reply the emulator delays, and waits until it has arrived there.
 async fn slow_creation(
     emulator: &Emulator,
     service: &ServiceProcess,
@@ -46,11 +45,11 @@ async fn slow_creation(
 }
 
 #[tokio::test]
-async fn a_service_answers_and_ends_with_0_on_either_signal() {
+async fn a_service_serves_and_exits_with_0_on_either_signal() {
     for signal in [Signal::TERM, Signal::INT] {
         let (emulator, service) = start(&[]).await;
-        let answer = service.client().await.create_hub_spot_connection(request()).await.unwrap();
-        assert_eq!(answer.into_inner().id, emulator.connections()[0].id);
+        let response = service.client().await.create_hub_spot_connection(request()).await.unwrap();
+        assert_eq!(response.into_inner().id, emulator.connections()[0].id);
         service.process.signal(signal);
         let (status, output) = service.process.wait().await;
         assert_eq!(status.code(), Some(0), "{output:?}");
@@ -58,20 +57,20 @@ async fn a_service_answers_and_ends_with_0_on_either_signal() {
     }
 }
 
-/// A dump would hold every secret.
+/// A core dump would contain every secret.
 #[tokio::test]
 async fn a_crash_leaves_no_dump_of_the_memory() {
     let (_emulator, service) = start(&[]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.process.id())).unwrap();
     let limit = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(limit.split_whitespace().skip(4).collect::<Vec<_>>(), ["0", "0", "bytes"]);
-    // Nor can another process of the same user look into it: what is there belongs to root.
+    // No other process of the same user can read its memory either: its files belong to root.
     let status = std::fs::metadata(format!("/proc/{}/environ", service.process.id())).unwrap();
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&status), 0);
 }
 
 #[tokio::test]
-async fn a_call_under_way_is_answered_before_the_end() {
+async fn a_running_call_is_completed_before_the_exit() {
     for threads in THREADS {
         let (emulator, service) = start(&[threads]).await;
         let call = slow_creation(&emulator, &service, "1s").await;
@@ -82,13 +81,13 @@ async fn a_call_under_way_is_answered_before_the_end() {
 }
 
 #[tokio::test]
-async fn a_creation_whose_caller_leaves_during_the_drain_is_finished_before_the_end() {
+async fn a_creation_that_is_abandoned_during_the_drain_is_finished_before_the_exit() {
     for threads in THREADS {
         let (emulator, service) = start(&[threads]).await;
         let call = slow_creation(&emulator, &service, "2s").await;
         service.process.signal(Signal::TERM);
         service.process.prints_text("finishing the calls under way").await;
-        // The connection goes with its only call.
+        // The connection ends with its only call.
         call.abort();
         let (status, output) = service.process.wait().await;
         assert_eq!(status.code(), Some(0), "{output:?}");
@@ -130,21 +129,20 @@ async fn a_drain_that_takes_too_long_ends_with_1() {
     }
 }
 
-/// What is waited for at the end must be there: a store that is down is not.
+/// The exit waits only for what is available: a store that is down is not.
 #[tokio::test]
-async fn a_store_that_is_down_does_not_hold_up_the_end() {
+async fn a_store_that_is_down_does_not_delay_the_exit() {
     for threads in THREADS {
         let Some(mut redis) = SharedRedis::start().await else { return };
         let url = redis.url().to_owned();
-        let settings =
-            [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef"), threads];
+        let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY), threads];
         let (emulator, service) = start(&settings).await;
         let call = slow_creation(&emulator, &service, "1s").await;
         redis.server().kill().await;
         // It is created, and cannot be recorded.
         let created = in_time("the creation", call).await.unwrap().unwrap();
         assert_eq!(created.id, emulator.connections()[0].id);
-        // Another one ends before it is sent, and leaves its lease.
+        // Another creation ends before it is sent, and leaves its lease.
         service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
         let started = Instant::now();
         let (status, output) = service.stop().await;
@@ -155,10 +153,10 @@ async fn a_store_that_is_down_does_not_hold_up_the_end() {
     }
 }
 
-/// Nor do the others: the collector of traces, the issuer of keys, Adobe.
+/// Neither do the others: the trace collector, the token issuer, Adobe.
 #[tokio::test]
-async fn nothing_else_that_is_down_holds_up_the_end() {
-    // What connects there waits in vain.
+async fn nothing_else_that_is_down_delays_the_exit() {
+    // Connections to it wait in vain.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = format!("http://{}", silent.local_addr().unwrap());
     for dead in [&*silent, "http://127.0.0.1:1"] {

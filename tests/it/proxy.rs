@@ -1,4 +1,4 @@
-//! What goes through the egress proxy, and what each setting about it leaves alone.
+//! The requests that use the egress proxy, and the limits of each proxy setting.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,8 @@ use crate::support::{
     unused_port,
 };
 
-/// A proxy that has every host at one of two addresses: those with the port of the second one there.
+/// A proxy that resolves every host to one of two addresses: the hosts with the port of the second one to
+/// that one.
 struct Proxy {
     url: String,
     asked_for: Arc<Mutex<BTreeSet<String>>>,
@@ -56,14 +57,14 @@ impl Proxy {
     }
 }
 
-/// Leads to this machine, and is not loopback by its number.
+/// Resolves to this machine, and is not a loopback address by its number.
 const ANY_ADDRESS: &str = "0.0.0.0";
 
 fn hosts<const N: usize>(hosts: [&str; N]) -> BTreeSet<String> {
     hosts.map(str::to_owned).into()
 }
 
-/// The hosts that a service with the keys at this host asks the proxy for.
+/// The hosts that a service with the keys at this host requests from the proxy.
 async fn proxied(keys_host: &str, no_proxy: &str) -> BTreeSet<String> {
     let key = TokenKey::es256("key");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
@@ -97,7 +98,7 @@ async fn keys_outside_the_cluster_are_read_through_the_proxy_like_adobe() {
     let expected = hosts([adobe[0], adobe[1], "keys.example.net"]);
     assert_eq!(proxied("keys.example.net", "").await, expected);
     assert_eq!(proxied("keys.example.net", "example.net:1,other.example").await, expected);
-    // An address says nothing about where it is.
+    // An address does not show its location.
     assert_eq!(proxied(ANY_ADDRESS, "").await, hosts([adobe[0], adobe[1], ANY_ADDRESS]));
 }
 
@@ -110,7 +111,7 @@ async fn keys_inside_the_cluster_and_hosts_that_are_listed_are_read_without_the_
 }
 
 #[test]
-fn plain_http_is_allowed_for_what_its_setting_is_named_for_and_nothing_else() {
+fn plain_http_is_allowed_only_for_the_host_of_its_setting() {
     let problems = |settings: &[(&str, &str)]| {
         let good = [
             ("HCS_ORG_ID", "1234@AdobeOrg"),
@@ -136,16 +137,16 @@ fn plain_http_is_allowed_for_what_its_setting_is_named_for_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn variables_about_proxies_that_are_not_this_services_own_mean_nothing() {
+async fn proxy_variables_of_other_programs_are_ignored() {
     let emulator = start_emulator(emulator::Options::default()).await;
-    let (nobody, _socket) = unused_port();
-    let elsewhere = format!("http://{nobody}");
+    let (closed, _socket) = unused_port();
+    let elsewhere = format!("http://{closed}");
     let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
         .map(|name| (name, &*elsewhere));
     let service = ServiceProcess::start(&emulator, &proxies).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap();
 
-    let proxy = Proxy::start(emulator.addr(), nobody).await;
+    let proxy = Proxy::start(emulator.addr(), closed).await;
     let exempt = [
         ("NO_PROXY", "*"),
         ("no_proxy", "*"),
@@ -158,8 +159,8 @@ async fn variables_about_proxies_that_are_not_this_services_own_mean_nothing() {
     service.client().await.create_hub_spot_connection(request()).await.unwrap();
     assert_eq!(proxy.asked_for(), hosts(["flow.example.com", "ims.example.com"]));
 
-    // Loopback is this machine for everybody but the proxy.
-    let proxy = Proxy::start(emulator.addr(), nobody).await;
+    // For everything but the proxy, loopback is this machine.
+    let proxy = Proxy::start(emulator.addr(), closed).await;
     let service = ServiceProcess::start(&emulator, &[("HCS_UPSTREAM_PROXY", &*proxy.url)]).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap();
     assert_eq!(proxy.asked_for(), hosts([]));

@@ -1,7 +1,7 @@
-//! Whose reply it is that is no success, and whose affair: Adobe's word about this service, a connector's about
-//! one connection, or that of somebody in Adobe's place.
+//! The origin of an error reply, and its scope: Adobe's verdict on this service, a connector's error
+//! about one connection, or the reply of an intermediary in Adobe's place.
 
-mod anybody;
+mod intermediary;
 mod own_request;
 mod source;
 
@@ -25,7 +25,7 @@ const TOKEN: &str = "POST /ims/token/v3";
 
 const UNRECOGNIZED: &str = "UPSTREAM_UNRECOGNIZED";
 
-/// Makes the call that ends with a request to this route, and another one beside it.
+/// Makes the call that ends with a request to this route, and a second one.
 async fn call(service: &TestService, route: &str, id: &str) -> Result<(), Failure> {
     let mut client = service.client().await;
     let id = id.to_owned();
@@ -70,8 +70,8 @@ async fn call(service: &TestService, route: &str, id: &str) -> Result<(), Failur
     }
 }
 
-/// Fails unless all calls share the state that they began with: one token, an open gate, a closed breaker and
-/// an untouched budget.
+/// Fails unless the state that all calls share is unchanged: one token, an open gate, a closed breaker
+/// and an untouched budget.
 async fn assert_nothing_is_shared(service: &TestService, id: &str, what: &str) {
     for route in [CREATE, LIST, GET, TEST, EXPLORE] {
         call(service, route, id).await.unwrap_or_else(|failure| panic!("{what} {route}: {failure:?}"));

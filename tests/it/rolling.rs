@@ -23,32 +23,27 @@ use uuid::Uuid;
 use self::{
     balancer::Balancer,
     load::{Call, Calls, Load, Worker},
-    replica::{Ports, answered, end, tell},
+    replica::{Ports, completed, end, stop},
 };
 use crate::{
-    chaos::redis::SharedRedis,
+    chaos::{print, redis::SharedRedis},
     support::{Output, ServiceProcess, request, start_emulator, until},
 };
 
-/// Who calls of each kind, in each way.
+/// The number of callers of each kind.
 const CALLERS: usize = 3;
-/// Between two calls of a caller, in seconds.
+/// The pause between two calls of a caller, in seconds.
 const PAUSE: f64 = 0.02;
-/// What a creation takes upstream for the most part, and while a replica is told to stop: longer than it
-/// goes on accepting.
+/// The usual duration of a creation upstream, and its duration while a replica is stopping: longer than
+/// the replica continues to accept.
 const CREATION: Duration = Duration::from_millis(300);
 const SLOW_CREATION: Duration = Duration::from_millis(2500);
-
-fn print(line: &str) {
-    #![expect(clippy::print_stdout, reason = "the figures are a result of the test")]
-    println!("{line}");
-}
 
 fn creations_take(emulator: &Emulator, time: Duration) {
     emulator.inject(vec![Fault { count: 0, ..Fault::once(Route::CreateConnection, Action::Delay(time)) }]);
 }
 
-/// Replicas, and callers who do not stop calling them.
+/// Replicas, and callers that call them continuously.
 struct Rollout {
     emulator: Emulator,
     redis: SharedRedis,
@@ -57,14 +52,14 @@ struct Rollout {
     balancer: Balancer,
     load: Load,
     settings: &'static [(&'static str, &'static str)],
-    /// What the processes that have ended have printed.
+    /// The output of the exited processes.
     ended: Vec<Output>,
-    /// How many of them had stopped accepting before the creation that was under way in them was over.
+    /// How many of them stopped accepting before the creation that was running in them was complete.
     outlasted: usize,
 }
 
 impl Rollout {
-    /// `None` where Redis or gRPC's client is missing and not required.
+    /// `None` if Redis or gRPC's client is missing and not required.
     async fn start(settings: &'static [(&'static str, &'static str)]) -> Option<Self> {
         let python = load::python()?;
         let redis = SharedRedis::start().await?;
@@ -103,7 +98,7 @@ impl Rollout {
         })
     }
 
-    /// Restarts a replica while a creation is under way in it, and waits until it is called again.
+    /// Restarts a replica while a creation is running in it, and waits until it is called again.
     async fn restart(&mut self, index: usize) {
         let ports = &self.ports[index];
         let stopping = &self.replicas[index];
@@ -114,21 +109,21 @@ impl Rollout {
         let slow = tokio::spawn(async move { client.create_hub_spot_connection(slow).await });
         until("the creation", || self.emulator.connections().iter().any(|entry| entry.name == name)).await;
 
-        let told = tell(&stopping.process);
+        let stopped_at = stop(&stopping.process);
         stopping.process.prints_text("finishing the calls under way").await;
         self.outlasted += usize::from(!slow.is_finished());
         creations_take(&self.emulator, CREATION);
         let replaced = self.replicas.remove(index);
-        self.ended.push(end(replaced.process, told).await);
+        self.ended.push(end(replaced.process, stopped_at).await);
         slow.await.unwrap().unwrap();
 
         let replica = ports.start(&self.emulator, &self.redis, self.settings).await;
         self.balancer.until_in_rotation(ports.grpc).await;
-        replica.process.prints("calls", |output| (answered(output).len() >= 10).then_some(())).await;
+        replica.process.prints("calls", |output| (completed(output).len() >= 10).then_some(())).await;
         self.replicas.insert(index, replica);
     }
 
-    /// Waits until each replica has ended so many connections for their age.
+    /// Waits until each replica has ended this many connections because of their age.
     async fn until_aged(&self, count: usize) {
         for replica in &self.replicas {
             let aged = |output: &Output| {
@@ -138,37 +133,37 @@ impl Rollout {
         }
     }
 
-    /// Stops the callers and then the replicas, and checks that no call has failed and none was carried
-    /// out twice.
+    /// Stops the callers and then the replicas, and checks that no call has failed and none was executed
+    /// twice.
     async fn check(self, what: &str, started: Instant) {
         let calls = self.load.stop().await;
         let mut outputs = self.ended;
         for replica in self.replicas {
-            let told = tell(&replica.process);
-            outputs.push(end(replica.process, told).await);
+            let stopped_at = stop(&replica.process);
+            outputs.push(end(replica.process, stopped_at).await);
         }
-        let answered: Vec<_> = outputs.iter().map(answered).collect();
+        let completed: Vec<_> = outputs.iter().map(completed).collect();
         print(&format!(
-            "{what}: {} calls in {:.1} s, the longest {}; {} processes answered {:?}, {:?}",
+            "{what}: {} calls in {:.1} s, the longest {}; {} processes completed {:?}, {:?}",
             calls.len(),
             started.elapsed().as_secs_f64(),
             longest(&calls),
-            answered.len(),
-            answered.iter().map(Vec::len).collect::<Vec<_>>(),
-            counted(answered.iter().flatten()),
+            completed.len(),
+            completed.iter().map(Vec::len).collect::<Vec<_>>(),
+            counted(completed.iter().flatten()),
         ));
         let failed: Vec<_> = calls.iter().filter(|call| call.code != "OK").collect();
         assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), calls.len());
-        assert!(answered.iter().all(|codes| !codes.is_empty()));
-        // No caller had to repeat one: nothing was refused, and nothing cut off.
+        assert!(completed.iter().all(|codes| !codes.is_empty()));
+        // No caller had to retry: nothing was refused, and nothing was cut off.
         let direct = self.emulator.connections().iter().filter(|entry| is_direct(entry)).count();
-        let codes = counted(answered.iter().flatten());
+        let codes = counted(completed.iter().flatten());
         assert_eq!(codes, BTreeMap::from([("OK", calls.len() + direct)]));
 
         let creates: Vec<_> = calls.iter().filter(|call| !call.name.is_empty()).collect();
         let ledger = self.emulator.connections();
         let by_name: BTreeMap<_, _> = ledger.iter().map(|entry| (&*entry.name, &*entry.id)).collect();
-        assert_eq!(by_name.len(), ledger.len(), "a creation was carried out twice");
+        assert_eq!(by_name.len(), ledger.len(), "a creation was executed twice");
         for call in &creates {
             assert_eq!(by_name.get(&*call.name), Some(&&*call.id), "{call:?}");
         }
@@ -178,7 +173,7 @@ impl Rollout {
     }
 }
 
-/// Whether a connection is none of the load's.
+/// Whether a connection was not created by the load.
 fn is_direct(entry: &LedgerEntry) -> bool {
     !entry.name.starts_with("caller ")
 }

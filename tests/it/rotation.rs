@@ -1,4 +1,4 @@
-//! Everything that can be rotated is, under load, and no call fails.
+//! Everything that can be rotated is rotated under load, and no call fails.
 
 mod client_secret;
 mod idempotency;
@@ -19,10 +19,10 @@ use crate::{
     tls::files,
 };
 
-/// Calls without end, each on a connection of its own where that is what `client` gives.
+/// Continuous calls, each on a new connection if `client` returns one.
 pub(crate) struct Load {
     ended: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
+    completed: Arc<AtomicUsize>,
     callers: Vec<JoinHandle<()>>,
 }
 
@@ -32,31 +32,31 @@ impl Load {
         F: Fn() -> C + Clone + Send + 'static,
         C: Future<Output = ()> + Send,
     {
-        let (ended, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (ended, completed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let callers = (0..4).map(|_| {
-            let (ended, answered, call) = (Arc::clone(&ended), Arc::clone(&answered), call.clone());
+            let (ended, completed, call) = (Arc::clone(&ended), Arc::clone(&completed), call.clone());
             tokio::spawn(async move {
                 while !ended.load(Ordering::Relaxed) {
                     call().await;
-                    answered.fetch_add(1, Ordering::Relaxed);
+                    completed.fetch_add(1, Ordering::Relaxed);
                 }
             })
         });
         let callers = callers.collect();
-        Self { ended, answered, callers }
+        Self { ended, completed, callers }
     }
 
-    /// Waits until some more calls have been answered.
+    /// Waits until some more calls have succeeded.
     pub(crate) async fn goes_on(&self) {
-        let enough = self.answered.load(Ordering::Relaxed) + 20;
+        let enough = self.completed.load(Ordering::Relaxed) + 20;
         let goes_on = || {
             assert!(self.callers.iter().all(|caller| !caller.is_finished()), "a call failed");
-            self.answered.load(Ordering::Relaxed) >= enough
+            self.completed.load(Ordering::Relaxed) >= enough
         };
         until("calls under load", goes_on).await;
     }
 
-    /// Ends, and fails if any call did.
+    /// Stops the calls, and fails if any of them failed.
     pub(crate) async fn end(self) {
         self.ended.store(true, Ordering::Relaxed);
         for caller in self.callers {
@@ -65,7 +65,7 @@ impl Load {
     }
 }
 
-/// A service with files of TLS, and whose they are.
+/// A service with TLS files, and their authorities.
 struct Rotating {
     service: TestService,
     servers: Authority,
@@ -92,7 +92,7 @@ impl Rotating {
         TlsClient::new(&self.servers, Some(&self.callers.client(&["crm"])))
     }
 
-    /// Calls over connections that are there, and over new ones.
+    /// Calls over existing connections, and over new ones.
     fn load(&self, client: &TlsClient) -> [Load; 2] {
         let (grpc, kept, fresh) = (self.service.grpc, client.client(self.service.grpc), client.clone());
         [
@@ -131,7 +131,7 @@ async fn a_new_certificate_of_the_server_is_used_by_new_connections_and_no_call_
         load.goes_on().await;
         load.end().await;
     }
-    // The old connection is there still.
+    // The old connection still exists.
     let mut byte = [0];
     let old = before.get_ref().0.try_read(&mut byte);
     assert!(!matches!(old, Ok(0)), "{old:?}");
@@ -145,7 +145,7 @@ async fn a_new_authority_of_callers_takes_over_and_no_call_fails() {
     let new = TlsClient::new(&tls.servers, Some(&next.client(&["crm"])));
     new.hears(tls.service.grpc).await.unwrap_err();
 
-    // As it is done: both for a while, then the new one alone.
+    // As operators do it: both for a while, then only the new one.
     let load = tls.load(&old);
     tls.files.replace(&files(&tls.server, &(tls.callers.pem.clone() + &next.pem)));
     tls.reloads(1).await;
@@ -163,7 +163,7 @@ async fn a_new_authority_of_callers_takes_over_and_no_call_fails() {
         load.end().await;
     }
     old.hears(tls.service.grpc).await.unwrap_err();
-    // What was connected before goes on until its age.
+    // Existing connections continue until their maximum age.
     kept.clone().create_hub_spot_connection(request()).await.unwrap();
 }
 

@@ -20,12 +20,12 @@ use tonic_reflection::pb::{
 
 use crate::support::{Failure, TestService, request};
 
-/// The status that a port tells for a name.
+/// The status that a port reports for a name.
 pub(crate) async fn health(address: SocketAddr, name: &str) -> Result<String, Code> {
     let mut client = HealthClient::new(channel(address).await);
     let request = HealthCheckRequest { service: name.to_owned() };
-    let answer = client.check(request).await.map_err(|status| status.code())?;
-    Ok(answer.into_inner().status().as_str_name().to_owned())
+    let response = client.check(request).await.map_err(|status| status.code())?;
+    Ok(response.into_inner().status().as_str_name().to_owned())
 }
 
 async fn channel(address: SocketAddr) -> Channel {
@@ -38,7 +38,7 @@ async fn get(address: SocketAddr, path: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn both_ports_tell_the_health_of_the_process_and_of_the_service() {
+async fn both_ports_report_the_health_of_the_process_and_of_the_service() {
     let service = TestService::start().await;
     for address in [service.grpc, service.admin] {
         for name in ["", SERVICE_NAME] {
@@ -65,7 +65,7 @@ async fn readiness_does_not_depend_on_adobe() {
 }
 
 #[tokio::test]
-async fn a_stopping_service_says_so_while_it_still_accepts() {
+async fn a_stopping_service_reports_it_while_it_still_accepts() {
     let service = TestService::with([("HCS_DRAIN_DELAY", "2s")]).await;
     let (grpc, admin) = (service.grpc, service.admin);
     let mut client = service.client().await;
@@ -106,7 +106,7 @@ async fn a_drain_finishes_calls_and_ends_watches_and_silent_connections() {
 }
 
 #[tokio::test]
-async fn streams_that_only_the_caller_would_end_do_not_hold_up_the_drain() {
+async fn streams_that_only_the_caller_would_end_do_not_delay_the_drain() {
     let service = TestService::with([("HCS_DRAIN_TIMEOUT", "600s")]).await;
     let channel = channel(service.grpc).await;
     let mut watch = HealthClient::new(channel.clone())
@@ -159,25 +159,25 @@ async fn health_and_reflection_take_no_larger_messages_than_the_service() {
     let admin = HealthClient::new(self::channel(service.admin).await).check(large()).await.unwrap_err();
     assert_eq!(admin.code(), Code::OutOfRange);
 
-    // A stream that cannot be read on ends with the same error, and others go on.
+    // A stream that cannot be read any further ends with the same error, and others continue.
     let ask = |host: String| ServerReflectionRequest {
         host,
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let mut client = ServerReflectionClient::new(channel);
     let requests = tokio_stream([ask("x".repeat(65_536))]).chain(stream::pending());
-    let mut answers = client.server_reflection_info(requests).await.unwrap().into_inner();
-    let failure = Failure::from(answers.message().await.unwrap_err());
+    let mut responses = client.server_reflection_info(requests).await.unwrap().into_inner();
+    let failure = Failure::from(responses.message().await.unwrap_err());
     assert_eq!(failure.row(), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
-    let mut answers =
+    let mut responses =
         client.server_reflection_info(tokio_stream([ask("x".repeat(65_000))])).await.unwrap().into_inner();
-    // A response does not repeat what no host is called.
-    let answer = answers.message().await.unwrap().unwrap();
-    assert!(answer.valid_host.len() < 253 && answer.original_request.unwrap().host.len() < 253);
+    // A response does not repeat an invalid host.
+    let response = responses.message().await.unwrap().unwrap();
+    assert!(response.valid_host.len() < 253 && response.original_request.unwrap().host.len() < 253);
 }
 
 #[tokio::test]
-async fn a_drain_waits_for_creations_whose_callers_have_left_and_no_longer_than_it_may() {
+async fn a_drain_waits_for_abandoned_creations_within_its_limit() {
     let service = TestService::start().await;
     let emulator = service.emulator.clone();
     service.inject(json!([{"route": "POST /connections", "action": {"delay": "1s"}}]));
@@ -208,15 +208,15 @@ async fn reflection_serves_the_service_with_its_options_and_comments() {
         MessageRequest::FileContainingSymbol("hubspot_connection.v1.ErrorReason".to_owned()),
     ]
     .map(ask);
-    let mut answers = client.server_reflection_info(tokio_stream(requests)).await.unwrap().into_inner();
+    let mut responses = client.server_reflection_info(tokio_stream(requests)).await.unwrap().into_inner();
 
-    let MessageResponse::ListServicesResponse(list) = next(&mut answers).await else { panic!() };
+    let MessageResponse::ListServicesResponse(list) = next(&mut responses).await else { panic!() };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     assert!(names.iter().any(|name| name == SERVICE_NAME), "{names:?}");
     assert!(names.iter().any(|name| name == "grpc.health.v1.Health"), "{names:?}");
 
-    let MessageResponse::FileDescriptorResponse(messages) = next(&mut answers).await else { panic!() };
-    let MessageResponse::FileDescriptorResponse(timestamp) = next(&mut answers).await else { panic!() };
+    let MessageResponse::FileDescriptorResponse(messages) = next(&mut responses).await else { panic!() };
+    let MessageResponse::FileDescriptorResponse(timestamp) = next(&mut responses).await else { panic!() };
     let mut pool = DescriptorPool::new();
     pool.decode_file_descriptor_proto(&*timestamp.file_descriptor_proto[0]).unwrap();
     pool.decode_file_descriptor_proto(&*messages.file_descriptor_proto[0]).unwrap();
@@ -232,14 +232,14 @@ async fn reflection_serves_the_service_with_its_options_and_comments() {
     let comments: Vec<_> = source.location.iter().filter_map(|l| l.leading_comments.as_deref()).collect();
     assert!(comments.iter().any(|comment| comment.contains("Required. The client secret")));
 
-    let MessageResponse::FileDescriptorResponse(_) = next(&mut answers).await else { panic!() };
-    let MessageResponse::FileDescriptorResponse(_) = next(&mut answers).await else { panic!() };
+    let MessageResponse::FileDescriptorResponse(_) = next(&mut responses).await else { panic!() };
+    let MessageResponse::FileDescriptorResponse(_) = next(&mut responses).await else { panic!() };
 }
 
 async fn next(
-    answers: &mut tonic::Streaming<tonic_reflection::pb::v1::ServerReflectionResponse>,
+    responses: &mut tonic::Streaming<tonic_reflection::pb::v1::ServerReflectionResponse>,
 ) -> MessageResponse {
-    answers.message().await.unwrap().unwrap().message_response.unwrap()
+    responses.message().await.unwrap().unwrap().message_response.unwrap()
 }
 
 fn tokio_stream<T: Send + 'static, const N: usize>(
@@ -248,7 +248,7 @@ fn tokio_stream<T: Send + 'static, const N: usize>(
     stream::iter(items)
 }
 
-/// What the response to each of these is: a file, or the code of an error.
+/// The expected response to each of these: a file, or the code of an error.
 fn outcome(response: MessageResponse) -> Result<usize, i32> {
     match response {
         MessageResponse::FileDescriptorResponse(files) => Ok(files.file_descriptor_proto.len()),
@@ -262,7 +262,7 @@ fn outcome(response: MessageResponse) -> Result<usize, i32> {
 }
 
 #[tokio::test]
-async fn what_reflection_does_not_find_is_a_response_and_the_stream_goes_on() {
+async fn an_unknown_symbol_is_an_error_response_and_the_reflection_stream_continues() {
     const NOT_FOUND: Result<usize, i32> = Err(5);
     const INVALID_ARGUMENT: Result<usize, i32> = Err(3);
     let extension = |containing_type: &str| ExtensionRequest {
@@ -291,28 +291,29 @@ async fn what_reflection_does_not_find_is_a_response_and_the_stream_goes_on() {
         message_request: message_request.clone(),
     });
     let mut client = ServerReflectionClient::new(channel.clone());
-    let mut answers = client.server_reflection_info(tokio_stream(asked.clone())).await.unwrap().into_inner();
+    let mut responses =
+        client.server_reflection_info(tokio_stream(asked.clone())).await.unwrap().into_inner();
     for (asked, (_, expected)) in asked.iter().zip(&requests) {
-        let answer = answers.message().await.unwrap().unwrap();
-        assert_eq!((&*answer.valid_host, answer.original_request.as_ref()), ("h", Some(asked)));
-        assert_eq!(outcome(answer.message_response.unwrap()), *expected, "{asked:?}");
+        let response = responses.message().await.unwrap().unwrap();
+        assert_eq!((&*response.valid_host, response.original_request.as_ref()), ("h", Some(asked)));
+        assert_eq!(outcome(response.message_response.unwrap()), *expected, "{asked:?}");
     }
-    assert_eq!(answers.message().await.unwrap(), None);
+    assert_eq!(responses.message().await.unwrap(), None);
 
     // The older version has the same messages.
     let asked = asked.map(|asked| v1alpha::ServerReflectionRequest::decode(&*asked.encode_to_vec()).unwrap());
     let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
-    let mut answers = client.server_reflection_info(tokio_stream(asked)).await.unwrap().into_inner();
+    let mut responses = client.server_reflection_info(tokio_stream(asked)).await.unwrap().into_inner();
     for (_, expected) in &requests {
-        let answer = answers.message().await.unwrap().unwrap();
-        let answer =
-            tonic_reflection::pb::v1::ServerReflectionResponse::decode(&*answer.encode_to_vec()).unwrap();
-        assert_eq!(outcome(answer.message_response.unwrap()), *expected);
+        let response = responses.message().await.unwrap().unwrap();
+        let response =
+            tonic_reflection::pb::v1::ServerReflectionResponse::decode(&*response.encode_to_vec()).unwrap();
+        assert_eq!(outcome(response.message_response.unwrap()), *expected);
     }
 }
 
 #[tokio::test]
-async fn the_older_reflection_service_answers_too_and_both_can_be_switched_off() {
+async fn the_older_reflection_service_works_too_and_both_can_be_disabled() {
     use v1alpha::{
         ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
         server_reflection_request::MessageRequest,
@@ -325,8 +326,8 @@ async fn the_older_reflection_service_answers_too_and_both_can_be_switched_off()
     };
     let service = TestService::start().await;
     let mut client = ServerReflectionClient::new(channel(service.grpc).await);
-    let mut answers = client.server_reflection_info(ask()).await.unwrap().into_inner();
-    assert!(answers.message().await.unwrap().is_some());
+    let mut responses = client.server_reflection_info(ask()).await.unwrap().into_inner();
+    assert!(responses.message().await.unwrap().is_some());
 
     let service = TestService::with([("HCS_REFLECTION", "false")]).await;
     let mut client = ServerReflectionClient::new(channel(service.grpc).await);
@@ -335,7 +336,7 @@ async fn the_older_reflection_service_answers_too_and_both_can_be_switched_off()
 }
 
 #[test]
-fn every_method_that_changes_nothing_says_so() {
+fn every_method_without_side_effects_declares_it() {
     let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
     let service = pool.get_service_by_name(SERVICE_NAME).unwrap();
     let levels: Vec<_> = service

@@ -1,5 +1,4 @@
-//! The idempotency stores: one suite of behaviours that holds for each of them, and what is special
-//! to one.
+//! The idempotency stores: one suite of behaviours for all of them, and the special behaviours of each.
 
 mod expect;
 mod memory;
@@ -73,7 +72,7 @@ suite! {
         nothing_is_resent_under_an_expired_lease
         an_interrupted_sending_is_unknown
         not_created_after_a_resend_is_unknown
-        what_was_not_created_is_fresh_to_the_next
+        a_record_that_created_nothing_is_fresh_to_the_next_holder
         a_late_release_changes_nothing_that_was_sent
         an_abandoned_record_keeps_its_state
         an_abandoned_claim_is_fresh_to_the_next
@@ -84,19 +83,19 @@ suite! {
         every_step_expects_a_state_and_a_holder
     }
     moments {
-        a_claim_says_for_how_long_the_store_remembers
-        moments_come_back_by_both_clocks
+        a_claim_reports_for_how_long_the_store_remembers
+        times_are_returned_by_both_clocks
         a_resend_keeps_the_first_sending_time
         an_attempt_after_not_created_is_a_first_sending
-        distrusted_clocks_leave_of_the_last_sending_the_time_of_the_store
-        a_moment_is_as_old_as_the_store_knows_whatever_the_wall_clock_says
+        distrusted_clocks_keep_only_the_store_time_of_the_last_sending
+        the_store_knows_the_age_of_a_sending_whatever_the_wall_clock_shows
     }
     outcomes {
-        a_done_record_answers_everybody
+        a_done_record_is_returned_to_every_caller
         the_first_outcome_stays
-        an_outcome_is_recorded_in_every_state_whoever_records_it
+        an_outcome_is_recorded_in_every_state_by_any_holder
         an_outcome_is_recorded_without_a_record
-        an_outcome_brings_the_content_that_was_sent
+        an_outcome_records_the_content_that_was_sent
         a_forgotten_outcome_leaves_no_record
         one_connection_may_be_the_outcome_of_two_ids
         an_outcome_is_forgotten_in_the_end
@@ -105,23 +104,23 @@ suite! {
         a_created_connection_waits_for_its_verdict
         no_verdict_is_recorded_where_none_was_asked_for
         the_first_definite_verdict_stays
-        what_failed_may_be_deleted
-        pending_is_no_news
-        of_many_verdicts_at_once_one_is_everybodys
+        a_failed_connection_may_be_deleted
+        a_pending_verdict_changes_nothing
+        of_many_concurrent_verdicts_one_is_kept
         a_repeated_outcome_keeps_the_verdict
         a_verdict_about_something_else_is_not_recorded
         a_verdict_is_a_change_and_prolongs_what_is_remembered
-        a_verdict_that_is_no_news_prolongs_nothing
-        a_report_comes_back_as_it_was
+        an_unchanged_verdict_prolongs_nothing
+        a_report_is_returned_unchanged
     }
 }
 
-/// What the credentials of a request hold: it must not turn up in any store.
+/// The credentials of a request: they must not appear in any store.
 const CANARY: &str = "canary-of-a-credential";
-/// The keys of the fingerprints.
+/// The fingerprint keys.
 const KEYS: [[u8; 32]; 2] = [*b"canary-of-the-first-fingerprint!", *b"canary-of-the-other-fingerprint!"];
 
-/// The fingerprints of a connection in this sandbox and of this description.
+/// The fingerprints of a connection in this sandbox and with this description.
 fn fingerprints(keys: &FingerprintKeys, sandbox: &str, description: &str) -> Fingerprints {
     let credential = || Credential::parse(CANARY).unwrap();
     let connection = NewConnection {
@@ -148,7 +147,7 @@ fn lease() -> Lease {
     Lease { request_id: RequestId::generate(), fingerprints, holder: Holder::generate() }
 }
 
-/// Another attempt at the same creation.
+/// Another attempt of the same creation.
 fn retry(lease: &Lease) -> Lease {
     Lease { holder: Holder::generate(), ..lease.clone() }
 }
@@ -170,7 +169,7 @@ fn outcome(id: &str) -> Outcome {
     Outcome { connection: connection(id), origin: Origin::Reply, verdict: None }
 }
 
-/// A report that says this, and is told from others by it.
+/// A report with this message, which distinguishes it from others.
 fn report(message: &str) -> TestReport {
     let check = |name, state| Check { name, state, message: message.to_owned() };
     let tables = check(CheckName::Tables, CheckState::Skipped);

@@ -1,4 +1,4 @@
-//! What several tests need: the service under test, its client, and readable errors.
+//! Code that several tests use: the service under test, its client, and readable errors.
 
 pub(crate) mod alteration;
 mod altering_proxy;
@@ -7,6 +7,7 @@ pub(crate) mod collector;
 mod failure;
 mod metrics;
 mod mount;
+pub(crate) mod peer;
 mod process;
 mod service;
 pub(crate) mod tokens;
@@ -18,4 +19,7 @@ pub(crate) use mount::Mount;
 pub(crate) use process::{
     Output, Process, ServiceProcess, Signal, in_time, start_emulator, until, unused_port,
 };
-pub(crate) use service::{TestService, credentials, framed, listen, post, post_upstream, request};
+pub(crate) use service::{
+    FINGERPRINT_KEY, SETTLES_FAST, TestService, credentials, framed, inject, listen, post, post_upstream,
+    request, request_upstream, request_with_id, salesforce, send_upstream,
+};

@@ -1,4 +1,4 @@
-//! The traces: what a collector gets, and what it costs where there is none.
+//! The traces: the spans that a collector receives, and their cost without a collector.
 
 mod configuration;
 mod outage;
@@ -16,7 +16,7 @@ use crate::{
     support::{
         ServiceProcess,
         collector::{Collector, Seen},
-        request, start_emulator,
+        inject, request, start_emulator,
     },
 };
 
@@ -26,11 +26,7 @@ const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService/CreateHubSp
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
 
-fn inject(emulator: &Emulator, faults: Value) {
-    emulator.inject(serde_json::from_value(faults).unwrap());
-}
-
-/// A creation by a caller that is a part of a trace itself.
+/// A creation by a caller that is itself part of a trace.
 fn traced() -> Request<CreateHubSpotConnectionRequest> {
     let mut request = Request::new(request());
     let parent = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-01");
@@ -50,7 +46,7 @@ async fn exporting(faults: Value, settings: &[(&str, &str)]) -> (Emulator, Colle
     (emulator, collector, service)
 }
 
-/// What the requests of this kind say of the trace that they belong to.
+/// The trace context of the requests of this kind.
 fn parents(emulator: &Emulator, path_end: &str) -> Vec<Option<String>> {
     let received = emulator.received();
     let requests =
@@ -75,7 +71,7 @@ async fn a_collector_receives_the_spans_of_a_creation_below_that_of_its_caller()
     let refused = json!([{"route": CREATE, "action": {"status": 401, "shape": "D"}}]);
     let (emulator, collector, service) = exporting(refused, &[]).await;
     health(service.grpc, "").await.unwrap();
-    let answer = service.client().await.create_hub_spot_connection(traced()).await.unwrap().into_inner();
+    let response = service.client().await.create_hub_spot_connection(traced()).await.unwrap().into_inner();
 
     let server = collector.span(METHOD).await;
     assert_eq!((&*server.trace, &*server.parent), (CALLERS_TRACE, CALLERS_SPAN));
@@ -86,8 +82,8 @@ async fn a_collector_receives_the_spans_of_a_creation_below_that_of_its_caller()
             ("rpc.system.name", "grpc"),
             ("rpc.method", METHOD),
             ("rpc.response.status_code", "OK"),
-            ("hubspot_connection.request_id", &answer.request_id),
-            ("hubspot_connection.connection_id", &answer.id),
+            ("hubspot_connection.request_id", &response.request_id),
+            ("hubspot_connection.connection_id", &response.id),
         ],
     );
 
@@ -119,12 +115,11 @@ async fn a_collector_receives_the_spans_of_a_creation_below_that_of_its_caller()
     }
     assert_attributes(first, &[("error.type", "401")]);
     assert_attributes(second, &[("http.request.resend_count", "1")]);
-    // The wait for it has a span as well, where there was one. Health checks have none, nor has what is
-    // exported itself.
+    // The wait for it has a span as well, if there was one. Health checks and exports have none.
     let others = all.iter().filter(|span| ![METHOD, CREATE, TOKEN, "adobe_token"].contains(&&*span.name));
     assert_eq!(others.count(), 0, "{all:#?}");
 
-    // Adobe is told which span each request is.
+    // Each request to Adobe names its span.
     assert_eq!(parents(&emulator, "/connections"), [parent_of(first), parent_of(second)]);
     assert_eq!(parents(&emulator, "/token/v3").last(), Some(&parent_of(token)));
 }
@@ -140,7 +135,7 @@ async fn a_creation_that_waits_for_a_token_has_a_span_of_the_wait() {
     let wait = collector.span("adobe_token").await;
     let server = collector.span(METHOD).await;
     assert_eq!((wait.kind, &wait.parent, &*wait.trace), (SpanKind::Internal, &server.id, CALLERS_TRACE));
-    // Nobody's call has asked for the first token.
+    // No call has requested the first token.
     let spans = collector.spans();
     let mut tokens = spans.iter().filter(|span| span.name == TOKEN);
     assert!(tokens.any(|token| token.parent.is_empty() && token.trace != CALLERS_TRACE), "{spans:#?}");
@@ -170,10 +165,10 @@ async fn lines_of_the_log_name_the_trace_of_the_call() {
     let (_, output) = service.stop().await;
     let calls: Vec<_> = output.log_lines().into_iter().filter(|line| line["message"] == "call").collect();
     assert_eq!(calls[0]["span"]["trace_id"], CALLERS_TRACE, "{calls:#?}");
-    // Without a trace there is none to name.
+    // Without a trace there is no name to log.
     assert_eq!(calls[1]["span"].get("trace_id"), None, "{calls:#?}");
 
-    // Adobe gets the context of the caller, as it came.
+    // Adobe receives the context of the caller unchanged.
     let expected = format!("00-{CALLERS_TRACE}-{CALLERS_SPAN}-01");
     assert_eq!(parents(&emulator, "/connections"), [Some(expected), None]);
     assert_eq!(parents(&emulator, "/token/v3"), [None]);

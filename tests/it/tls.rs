@@ -18,14 +18,14 @@ use crate::{
     },
 };
 
-/// A service that speaks TLS, and the authority of its certificate.
+/// A service with TLS, and the authority of its certificate.
 struct WithTls {
     service: TestService,
     authority: Authority,
     _files: Mount,
 }
 
-/// The files of TLS as a Secret has them.
+/// The TLS files of a Secret.
 pub(crate) fn files<'a>(server: &'a Pair, client_ca: &'a str) -> [(&'static str, &'a str); 3] {
     [("tls.crt", &server.certificate_pem), ("tls.key", &server.key_pem), ("ca.crt", client_ca)]
 }
@@ -46,7 +46,7 @@ pub(crate) fn failures(reason: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_metrics_say_when_the_certificate_expires() {
+async fn the_metrics_report_when_the_certificate_expires() {
     let tls = WithTls::start().await;
     let expiry = "hubspot_connection_tls_certificate_expiry_timestamp_seconds{certificate=\"server\"}";
     // The beginning of the year 2200.
@@ -58,8 +58,8 @@ async fn either_version_of_tls_is_spoken() {
     let tls = WithTls::start().await;
     for version in [&TLS12, &TLS13] {
         let client = TlsClient::speaking(&[version], &["h2"], &tls.authority, None);
-        let answer = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
-        assert!(!answer.unwrap().into_inner().id.is_empty(), "{version:?}");
+        let response = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
+        assert!(!response.unwrap().into_inner().id.is_empty(), "{version:?}");
         let stream = client.hears(tls.service.grpc).await.unwrap();
         let (_, session) = stream.get_ref();
         assert_eq!(session.protocol_version(), Some(version.version));
@@ -75,14 +75,14 @@ async fn a_client_without_tls_gets_nothing() {
     let mut stream = TcpStream::connect(tls.service.grpc).await.unwrap();
     stream.write_all(HELLO).await.unwrap();
     let mut heard = Vec::new();
-    // An alert of TLS at most: the connection may also be reset.
+    // At most a TLS alert: the connection may also be reset.
     let _ = in_time("the end of the connection", stream.read_to_end(&mut heard)).await;
     assert!(heard.len() <= 7 && heard.first().is_none_or(|kind| *kind == 0x15), "{heard:?}");
     until_counted(tls.service.admin, &failures("not_tls"), 1).await;
 }
 
 #[tokio::test]
-async fn a_client_of_http_1_alone_is_told_that_this_is_grpc() {
+async fn a_client_with_only_http_1_gets_a_response_that_explains_grpc() {
     let tls = WithTls::start().await;
     let client = TlsClient::speaking(&[&TLS13], &["http/1.1"], &tls.authority, None);
     let mut stream = client.connect(tls.service.grpc).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_client_of_http_1_alone_is_told_that_this_is_grpc() {
 }
 
 #[tokio::test]
-async fn a_client_of_another_protocol_alone_is_refused() {
+async fn a_client_with_only_another_protocol_is_refused() {
     let tls = WithTls::start().await;
     let client = TlsClient::speaking(&[&TLS13], &["spdy/3"], &tls.authority, None);
     client.hears(tls.service.grpc).await.unwrap_err();
@@ -119,7 +119,7 @@ async fn a_client_that_does_not_trust_the_certificate_is_counted() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_during_the_handshake_is_counted() {
+async fn a_client_that_disconnects_during_the_handshake_is_counted() {
     let tls = WithTls::start().await;
     let mut stream = TcpStream::connect(tls.service.grpc).await.unwrap();
     stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.unwrap();
@@ -129,13 +129,13 @@ async fn a_client_that_leaves_during_the_handshake_is_counted() {
 
 /// Load balancers do it every few seconds.
 #[tokio::test]
-async fn a_look_whether_the_port_is_open_is_no_failed_handshake() {
+async fn a_port_check_is_not_a_failed_handshake() {
     let tls = WithTls::start().await;
     drop(TcpStream::connect(tls.service.grpc).await.unwrap());
     let reset = TcpStream::connect(tls.service.grpc).await.unwrap();
     reset.set_zero_linger().unwrap();
     drop(reset);
-    // One that looks at the certificate, too.
+    // Also one that reads the certificate.
     drop(TlsClient::new(&tls.authority, None).connect(tls.service.grpc).await.unwrap());
     let probes = "hubspot_connection_connections_idle_total{reason=\"probe\"}";
     until_counted(tls.service.admin, probes, 3).await;
@@ -145,7 +145,7 @@ async fn a_look_whether_the_port_is_open_is_no_failed_handshake() {
 }
 
 #[tokio::test]
-async fn stalled_handshakes_keep_nobody_waiting() {
+async fn stalled_handshakes_do_not_block_other_clients() {
     let tls = WithTls::start().await;
     let mut stalled = Vec::new();
     for started in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00"].into_iter().cycle().take(100) {
@@ -154,9 +154,9 @@ async fn stalled_handshakes_keep_nobody_waiting() {
         stalled.push(stream);
     }
     let client = TlsClient::new(&tls.authority, None);
-    let answer = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
-    answer.unwrap();
-    // They are still there.
+    let response = client.client(tls.service.grpc).create_hub_spot_connection(request()).await;
+    response.unwrap();
+    // The stalled connections are still open.
     for stream in &stalled {
         let mut byte = [0];
         assert_eq!(stream.try_read(&mut byte).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
@@ -164,7 +164,7 @@ async fn stalled_handshakes_keep_nobody_waiting() {
     assert_eq!(counted(tls.service.admin, &failures("timeout")).await, 0);
 }
 
-/// The clock stands still while anything is under way, and jumps to the next timer otherwise.
+/// The clock stops while anything is running, and otherwise jumps to the next timer.
 #[tokio::test(start_paused = true)]
 async fn a_stalled_handshake_is_cut_after_ten_seconds() {
     let tls = WithTls::start().await;
@@ -173,7 +173,7 @@ async fn a_stalled_handshake_is_cut_after_ten_seconds() {
     stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.unwrap();
     let mut heard = Vec::new();
     let _ = stream.read_to_end(&mut heard).await;
-    // A jump may come before the connection is accepted.
+    // The clock may jump before the connection is accepted.
     let waited = begin.elapsed().as_secs();
     assert!((10..=12).contains(&waited) && heard.is_empty(), "{waited} {heard:?}");
     tokio::time::resume();

@@ -1,17 +1,20 @@
-//! Adobe access tokens: how many are fetched, with what, and when.
+//! Adobe access tokens: their number, their form, and when they are fetched.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use futures_util::future::join_all;
 use hubspot_connection_service::{
     emulator::{self, Options, ReceivedRequest, Settings},
-    proto,
+    proto::{
+        self, CreateHubSpotConnectionResponse,
+        hub_spot_connection_service_client::HubSpotConnectionServiceClient,
+    },
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
-use tonic::Code;
+use tonic::{Code, Response, Status, transport::Channel};
 
-use crate::support::{ServiceProcess, TestService, in_time, request, start_emulator};
+use crate::support::{ServiceProcess, TestService, in_time, inject, request, start_emulator};
 
 const CREATE: &str = "POST /connections";
 const TOKEN: &str = "POST /ims/token/v3";
@@ -27,17 +30,24 @@ fn tokens_used(service: &TestService) -> Vec<String> {
     creations.iter().map(|request| request.headers["authorization"].to_str().unwrap().to_owned()).collect()
 }
 
+/// Makes this many creations at the same time.
+async fn create_at_once(
+    client: HubSpotConnectionServiceClient<Channel>,
+    number: usize,
+) -> Vec<Result<Response<CreateHubSpotConnectionResponse>, Status>> {
+    let creations = (0..number).map(|_| {
+        let mut client = client.clone();
+        async move { client.create_hub_spot_connection(request()).await }
+    });
+    in_time("the creations", join_all(creations)).await
+}
+
 #[tokio::test]
 async fn fifty_first_creations_at_once_need_one_token() {
     let slow_token = json!([{"route": TOKEN, "action": {"delay": "300ms"}}]);
     let service = TestService::with_faults(slow_token, []).await;
-    let client = service.client().await;
-    let creations = (0..50).map(|_| {
-        let mut client = client.clone();
-        async move { client.create_hub_spot_connection(request()).await }
-    });
-    for answer in in_time("the creations", join_all(creations)).await {
-        answer.unwrap();
+    for result in create_at_once(service.client().await, 50).await {
+        result.unwrap();
     }
     assert_eq!(service.requests_to("POST", "/ims/token/v3"), 1);
     assert_eq!(service.emulator.connections().len(), 50);
@@ -45,7 +55,7 @@ async fn fifty_first_creations_at_once_need_one_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_replaced_and_the_creation_sent_once_more() {
+async fn a_refused_token_is_replaced_and_the_creation_is_retried() {
     for action in [
         json!({"status": 401, "shape": "D", "code": "401013"}),
         json!({"status": 401, "shape": "D", "code": 401_013}),
@@ -64,7 +74,7 @@ async fn a_token_that_is_refused_is_replaced_and_the_creation_sent_once_more() {
 }
 
 #[tokio::test]
-async fn two_refused_tokens_in_a_row_are_unavailable_and_say_when_to_try_again() {
+async fn two_refused_tokens_in_a_row_are_unavailable_and_report_when_to_retry() {
     for action in
         [json!({"status": 401, "shape": "D", "code": "401013"}), json!({"status": 400, "code": "2115"})]
     {
@@ -81,7 +91,7 @@ async fn two_refused_tokens_in_a_row_are_unavailable_and_say_when_to_try_again()
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_with_the_form_that_adobe_documents() {
+async fn a_token_is_requested_with_the_form_that_adobe_documents() {
     let service = TestService::start().await;
     service.create().await.unwrap();
     let requests = received(&service, "/ims/token/v3");
@@ -155,7 +165,7 @@ async fn a_ready_token_that_is_accepted_again_is_used_again_within_seconds() {
     assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
     assert!(failure.retry_after <= Some(Duration::from_secs(60)), "{failure:?}");
     assert!(failure.message.contains("HCS_ACCESS_TOKEN"), "{failure:?}");
-    // The next ones wait for the token, and the last one finds it accepted.
+    // The next calls wait for the token, and the last one finds it accepted.
     let mut ticks = interval(Duration::from_millis(50));
     in_time("a creation", async {
         while let Err(failure) = service.create().await {
@@ -185,13 +195,8 @@ async fn a_fresh_token_that_comes_too_late_is_unavailable_and_no_fault_of_the_cr
 async fn calls_wait_for_a_token_that_ims_issues_later() {
     let failing = json!([{"route": TOKEN, "count": 2, "action": {"status": 503, "shape": "empty"}}]);
     let service = TestService::with_faults(failing, []).await;
-    let client = service.client().await;
-    let creations = (0..50).map(|_| {
-        let mut client = client.clone();
-        async move { client.create_hub_spot_connection(request()).await }
-    });
-    for answer in in_time("the creations", join_all(creations)).await {
-        answer.unwrap();
+    for result in create_at_once(service.client().await, 50).await {
+        result.unwrap();
     }
     assert_eq!(service.requests_to("POST", "/ims/token/v3"), 3);
     assert_eq!(service.emulator.connections().len(), 50);
@@ -206,16 +211,11 @@ fn warnings(lines: &[Value]) -> Vec<&Value> {
 async fn calls_that_fail_together_have_a_line_each_and_few_are_warnings() {
     let emulator = start_emulator(Options::default()).await;
     let failing = json!([{"route": TOKEN, "count": 0, "action": {"status": 503, "shape": "empty"}}]);
-    emulator.inject(serde_json::from_value(failing).unwrap());
+    inject(&emulator, failing);
     let settings = [("HCS_LOG_FORMAT", "json"), ("HCS_REQUEST_TIMEOUT", "500ms")];
     let service = ServiceProcess::start(&emulator, &settings).await;
-    let client = service.client().await;
-    let creations = (0..100).map(|_| {
-        let mut client = client.clone();
-        async move { client.create_hub_spot_connection(request()).await }
-    });
-    for answer in in_time("the creations", join_all(creations)).await {
-        assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    for result in create_at_once(service.client().await, 100).await {
+        assert_eq!(result.unwrap_err().code(), Code::Unavailable);
     }
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
@@ -229,15 +229,10 @@ async fn calls_that_fail_together_have_a_line_each_and_few_are_warnings() {
 async fn a_failing_start_does_not_fill_the_log() {
     let emulator = start_emulator(Options::default()).await;
     let failing = json!([{"route": TOKEN, "count": 3, "action": {"status": 503, "shape": "empty"}}]);
-    emulator.inject(serde_json::from_value(failing).unwrap());
+    inject(&emulator, failing);
     let service = ServiceProcess::start(&emulator, &[("HCS_LOG_FORMAT", "json")]).await;
-    let client = service.client().await;
-    let creations = (0..100).map(|_| {
-        let mut client = client.clone();
-        async move { client.create_hub_spot_connection(request()).await }
-    });
-    for answer in in_time("the creations", join_all(creations)).await {
-        answer.unwrap();
+    for result in create_at_once(service.client().await, 100).await {
+        result.unwrap();
     }
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
@@ -248,7 +243,7 @@ async fn a_failing_start_does_not_fill_the_log() {
 }
 
 #[tokio::test]
-async fn tokens_that_live_shortly_are_renewed_without_a_failure() {
+async fn short_lived_tokens_are_renewed_without_a_failure() {
     let emulator = start_emulator(Options::default()).await;
     emulator.settings(Settings { token_ttl: Duration::from_secs(2), ..Settings::default() });
     let service = TestService::against(emulator, []).await;

@@ -41,12 +41,12 @@ impl Upstream {
         Self::with(client(), emulator::CLIENT_ID, TIMEOUTS).await
     }
 
-    /// Starts with another HTTP client, client ID and other timeouts.
+    /// Starts with another HTTP client and client ID, and other timeouts.
     async fn with(client: Client, client_id: &str, timeouts: Timeouts) -> Self {
         Self::over(client, client_id, timeouts, json!([])).await
     }
 
-    /// Starts with faults that meet the first request for a token, too.
+    /// Starts with faults that also affect the first request for a token.
     async fn with_faults(faults: Value) -> Self {
         Self::over(client(), emulator::CLIENT_ID, TIMEOUTS, faults).await
     }
@@ -79,7 +79,7 @@ impl Upstream {
         self.flow_service.create_connection(pass, &connection, None, in_time(), &self.progress).await
     }
 
-    /// Creates a connection that these faults, in the form of the emulator's control route, hit.
+    /// Creates a connection under these faults, which have the form of the emulator's control route.
     async fn create_hit_by(&self, action: Value) -> CreateError {
         self.inject(CREATE, 1, action);
         self.create("HubSpot").await.unwrap_err()
@@ -120,7 +120,7 @@ fn flow_service(
     HttpFlowService::new(client, &Url::parse(base).unwrap(), identity, tokens, timeouts).unwrap()
 }
 
-/// The client under test, of another server than the emulator.
+/// The client under test, against another server than the emulator.
 fn client_of(address: SocketAddr) -> HttpFlowService {
     let tokens = TokenSource::start(ReadyToken(secret(emulator::DEMO_ACCESS_TOKEN)));
     flow_service(client(), &format!("http://{address}"), emulator::CLIENT_ID, tokens, TIMEOUTS)

@@ -1,4 +1,4 @@
-//! A creation whose caller wants to know whether the connection works, or does not want it otherwise.
+//! A creation whose caller wants to know whether the connection works, or wants only a working one.
 
 mod left_behind;
 mod replicas;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     diagnosis::{self, ALL_PASSED, TEST_FAILED, states},
-    support::{Failure, TestService, in_time, request, until},
+    support::{Failure, SETTLES_FAST, TestService, in_time, request, until},
 };
 
 const GET: &str = "GET /connections/{id}";
@@ -25,12 +25,12 @@ fn with_id(verification: Verification) -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..verified(verification) }
 }
 
-/// A test that cannot be made.
+/// A test that fails to run.
 fn no_test() -> Value {
     json!([{"route": TEST, "count": 0, "action": {"status": 503, "shape": "A"}}])
 }
 
-/// The number of requests that arrived.
+/// The number of requests received.
 fn arrived(service: &TestService) -> usize {
     service.emulator.received().len()
 }
@@ -39,7 +39,7 @@ fn posts(service: &TestService) -> usize {
     service.requests_to("POST", "/connections")
 }
 
-/// Waits until a connection is there that nobody was told of, and tells its ID.
+/// Waits for a connection whose creation no caller knows of, and returns its ID.
 async fn created(service: &TestService) -> String {
     until("a connection", || !service.emulator.connections().is_empty()).await;
     service.emulator.connections()[0].id.clone()
@@ -57,7 +57,7 @@ fn assert_verification_failed(failure: &Failure, left_behind: &str) {
     assert!(failure.message.contains("request_id") && failure.forbids_retry, "{failure:?}");
 }
 
-/// Checks that nobody can tell yet whether the connection works.
+/// Checks that it is still undecided whether the connection works.
 #[track_caller]
 fn assert_pending(failure: &Failure, code: Code, id: &str) {
     assert_eq!(failure.row(), (code, "OUTCOME_UNKNOWN"), "{failure:?}");
@@ -85,12 +85,12 @@ async fn a_connection_that_works_comes_with_its_test() {
         assert_eq!((states(&test), test.passed, first.replayed), (ALL_PASSED, true, false));
         assert_eq!(service.emulator.connections()[0].id, first.id);
 
-        // What was found is remembered, whatever would be found now.
+        // The finding is remembered, whatever a new test would find.
         let sent = arrived(&service);
         service.set(json!({"test_result": false}));
-        let again = service.send(request).await.unwrap();
-        assert_eq!((&again.id, &again.etag, again.replayed), (&first.id, &first.etag, true));
-        assert_eq!((again.test, arrived(&service)), (Some(test), sent));
+        let retried = service.send(request).await.unwrap();
+        assert_eq!((&retried.id, &retried.etag, retried.replayed), (&first.id, &first.etag, true));
+        assert_eq!((retried.test, arrived(&service)), (Some(test), sent));
     }
 }
 
@@ -103,8 +103,8 @@ async fn a_report_that_a_connection_does_not_work_comes_with_the_connection() {
     let test = first.test.clone().unwrap();
     assert_eq!((states(&test), test.passed), (TEST_FAILED, false));
     let sent = arrived(&service);
-    let again = service.send(request).await.unwrap();
-    assert_eq!((&again.id, again.test, arrived(&service)), (&first.id, Some(test), sent));
+    let retried = service.send(request).await.unwrap();
+    assert_eq!((&retried.id, retried.test, arrived(&service)), (&first.id, Some(test), sent));
     assert_eq!(service.emulator.connections()[0].id, first.id);
     assert_eq!(service.requests_to("DELETE", ""), 0);
 }
@@ -119,10 +119,10 @@ async fn a_report_that_cannot_be_made_does_not_fail_the_creation() {
     assert!(!test.passed && test.checks.iter().all(|check| check.state() != diagnosis::FAILED), "{test:?}");
     assert_eq!(service.emulator.connections()[0].id, first.id);
 
-    // Nothing definite was found: whoever asks again gets another look.
+    // No definite result was found: a retry tests again.
     service.inject(json!([]));
-    let again = service.send(request).await.unwrap();
-    assert_eq!((again.id, again.replayed, again.test.unwrap().passed), (first.id, true, true));
+    let retried = service.send(request).await.unwrap();
+    assert_eq!((retried.id, retried.replayed, retried.test.unwrap().passed), (first.id, true, true));
     assert_eq!(posts(&service), 1);
 }
 
@@ -138,15 +138,16 @@ async fn a_connection_that_is_required_to_work_and_does_not_is_deleted_again() {
         assert_eq!(failure.metadata("request_id"), request.request_id);
         assert_eq!(service.emulator.connections().len(), 0);
 
-        // The verdict stays, also when the same credentials would work by now.
+        // The verdict stays, even if the same credentials would work by then.
         let sent = arrived(&service);
         service.set(json!({}));
-        let again = service.send(request.clone()).await.unwrap_err();
-        assert_verification_failed(&again, "");
-        assert_eq!((again.message, arrived(&service)), (failure.message, sent));
+        let retried = service.send(request.clone()).await.unwrap_err();
+        assert_verification_failed(&retried, "");
+        assert_eq!((retried.message, arrived(&service)), (failure.message, sent));
 
-        let anew = CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request };
-        let created = service.send(anew).await.unwrap();
+        let new_request =
+            CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request };
+        let created = service.send(new_request).await.unwrap();
         assert!(created.test.unwrap().passed && !created.replayed);
         assert_eq!((posts(&service), service.emulator.connections().len()), (2, 1));
     }
@@ -164,10 +165,10 @@ async fn a_connection_that_cannot_be_deleted_again_is_named_until_it_is() {
     assert!(failure.message.contains(&id) && failure.message.contains("DeleteHubSpotConnection"));
 
     service.inject(json!([]));
-    let again = service.send(request.clone()).await.unwrap_err();
-    assert_verification_failed(&again, "");
+    let retried = service.send(request.clone()).await.unwrap_err();
+    assert_verification_failed(&retried, "");
     assert_eq!(service.emulator.connections().len(), 0);
-    // Only one that still does not work is deleted.
+    // Only a connection that still does not work is deleted.
     assert_eq!((posts(&service), service.requests_to("GET", "/test")), (1, 2));
 
     let sent = arrived(&service);
@@ -180,25 +181,25 @@ async fn a_connection_that_is_in_use_already_is_not_deleted_again() {
     let service = TestService::with(SETTLES_FAST).await;
     service.set(json!({"initial_state": "initializing", "test_result": false}));
     let request = with_id(Verification::Require);
-    let (answer, id) = tokio::join!(service.send(request.clone()), async {
+    let (response, id) = tokio::join!(service.send(request.clone()), async {
         let id = created(&service).await;
         let flow = "84224def-1e2a-4d95-9ea2-132d697ed2aa";
         service.set(json!({"test_result": false, "flows": {id.as_str(): [flow]}}));
         assert!(service.emulator.set_state(&id, "enabled"));
         id
     });
-    assert_verification_failed(&answer.unwrap_err(), &id);
+    assert_verification_failed(&response.unwrap_err(), &id);
 
-    // Whoever deletes it by hand has done what was left to do.
+    // An operator who deletes it has completed the task.
     service.emulator.reset();
-    // While it need not be visible everywhere yet, that it is not found proves nothing.
+    // While it may still be invisible, a 404 proves nothing.
     let pending = service.send(request.clone()).await.unwrap_err();
     assert_pending(&pending, Code::Unavailable, &id);
     assert_verification_failed(&decided(&service, &request).await, "");
 }
 
 #[tokio::test]
-async fn a_lost_deletion_is_not_taken_for_a_failed_one() {
+async fn a_lost_deletion_is_not_mistaken_for_a_failed_one() {
     for action in [json!({"close": "after_commit"}), json!({"status": 503, "shape": "A", "commit": true})] {
         let service = TestService::with(SETTLES_FAST).await;
         service.set(json!({"test_result": false}));
@@ -225,7 +226,7 @@ async fn a_deletion_that_a_lagging_node_does_not_know_of_is_not_done() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_not_seen_for_a_while_and_works_is_not_deleted() {
+async fn a_connection_that_is_invisible_for_a_while_and_works_is_not_deleted() {
     let service = TestService::with(SETTLES_FAST).await;
     service.inject(json!([{"route": GET, "count": 0, "action": {"status": 404, "shape": "A"}}]));
     let request = with_id(Verification::Require);
@@ -236,10 +237,7 @@ async fn a_connection_that_is_not_seen_for_a_while_and_works_is_not_deleted() {
     assert_eq!(service.requests_to("DELETE", ""), 0);
 }
 
-/// A connection is certainly visible after seven seconds.
-const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];
-
-/// Repeats a request whose outcome is known in the end.
+/// Retries a request whose outcome is known in the end.
 async fn decided(service: &TestService, request: &CreateHubSpotConnectionRequest) -> Failure {
     in_time("the outcome", async {
         loop {
@@ -253,7 +251,7 @@ async fn decided(service: &TestService, request: &CreateHubSpotConnectionRequest
 }
 
 #[tokio::test]
-async fn a_required_test_that_cannot_be_made_is_resumed_by_a_repetition() {
+async fn a_required_test_that_cannot_be_made_is_resumed_by_a_retry() {
     for action in [
         json!({"status": 503, "shape": "A"}),
         json!({"status": 400, "shape": "A", "code": "1308"}),
@@ -284,11 +282,11 @@ async fn without_an_id_of_its_own_the_caller_gets_one_to_resume_with() {
     let failure = service.send(request.clone()).await.unwrap_err();
     assert_pending(&failure, Code::Unknown, &service.emulator.connections()[0].id);
     let request_id = failure.metadata("request_id").to_owned();
-    let again = CreateHubSpotConnectionRequest { request_id, ..request };
+    let retried = CreateHubSpotConnectionRequest { request_id, ..request };
 
     service.inject(json!([]));
     service.set(json!({"test_result": false}));
-    assert_verification_failed(&service.send(again).await.unwrap_err(), "");
+    assert_verification_failed(&service.send(retried).await.unwrap_err(), "");
     assert_eq!((posts(&service), service.emulator.connections().len()), (1, 0));
 }
 
@@ -297,18 +295,18 @@ async fn a_connection_is_waited_for_until_it_is_established() {
     for verification in [Verification::Report, Verification::Require] {
         let service = TestService::start().await;
         service.set(json!({"initial_state": "initializing"}));
-        let (answer, ()) = tokio::join!(service.send(verified(verification)), async {
+        let (response, ()) = tokio::join!(service.send(verified(verification)), async {
             let id = created(&service).await;
             let path = format!("/connections/{id}");
-            until("a look at it", || service.requests_to("GET", &path) > 0).await;
+            until("a request for it", || service.requests_to("GET", &path) > 0).await;
             assert!(service.emulator.set_state(&id, "enabled"));
         });
-        assert_eq!(states(&answer.unwrap().test.unwrap()), ALL_PASSED);
+        assert_eq!(states(&response.unwrap().test.unwrap()), ALL_PASSED);
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_is_not_seen_at_once_is_waited_for() {
+async fn a_connection_that_is_not_visible_at_once_is_waited_for() {
     let service = TestService::start().await;
     service.inject(json!([{"route": GET, "count": 2, "action": {"status": 404, "shape": "B"}}]));
     let created = service.send(verified(Verification::Require)).await.unwrap();
@@ -326,7 +324,7 @@ async fn a_report_on_a_connection_that_is_not_established_in_time_comes_in_time(
 }
 
 #[tokio::test]
-async fn a_required_connection_that_is_not_established_in_time_is_kept_for_a_repetition() {
+async fn a_required_connection_that_is_not_established_in_time_is_kept_for_a_retry() {
     let service = TestService::start().await;
     service.set(json!({"initial_state": "initializing"}));
     let request = with_id(Verification::Require);
@@ -342,7 +340,7 @@ async fn a_required_connection_that_is_not_established_in_time_is_kept_for_a_rep
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_while_a_connection_is_tested_finds_the_verdict_later() {
+async fn a_caller_that_disconnects_during_a_test_finds_the_verdict_later() {
     let service = TestService::start().await;
     service.inject(json!([{"route": TEST, "action": {"delay": "700ms"}}]));
     service.set(json!({"test_result": false}));
@@ -377,23 +375,24 @@ async fn the_same_id_with_another_verification_is_another_request() {
 }
 
 #[tokio::test]
-async fn the_same_request_twice_at_once_gets_one_verdict_for_both() {
+async fn concurrent_calls_with_one_request_id_get_one_verdict() {
     for test_result in [true, false] {
         let service = TestService::start().await;
         service.set(json!({"test_result": test_result}));
         service.inject(json!([{"route": TEST, "action": {"delay": "500ms"}}]));
         let request = with_id(Verification::Require);
         let calls = (0..5).map(|_| service.send(request.clone()));
-        let answers = futures_util::future::join_all(calls).await;
-        let replayed = answers.iter().filter(|answer| answer.as_ref().is_ok_and(|a| a.replayed)).count();
+        let responses = futures_util::future::join_all(calls).await;
+        let replayed =
+            responses.iter().filter(|response| response.as_ref().is_ok_and(|a| a.replayed)).count();
         assert_eq!(replayed, if test_result { 4 } else { 0 });
-        for answer in &answers {
-            match answer {
+        for response in &responses {
+            match response {
                 Ok(created) => assert_eq!(states(created.test.as_ref().unwrap()), ALL_PASSED),
                 Err(failure) => assert_verification_failed(failure, ""),
             }
         }
-        assert!(answers.iter().all(|answer| answer.is_ok() == test_result));
+        assert!(responses.iter().all(|response| response.is_ok() == test_result));
         assert_eq!((posts(&service), service.requests_to("GET", "/test")), (1, 1));
         assert_eq!(service.emulator.connections().len(), usize::from(test_result));
     }

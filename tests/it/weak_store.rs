@@ -1,4 +1,4 @@
-//! What a service reports of a store that may forget, or cannot be used.
+//! How a service reports a store that may forget, or cannot be used.
 
 use hubspot_connection_service::exactly_once::store::Weakness;
 use tonic::Code;
@@ -17,14 +17,14 @@ fn series(weakness: &str) -> String {
     format!("hubspot_connection_idempotency_store_weakness{{weakness=\"{weakness}\"}}")
 }
 
-/// Waits until the metrics of a service have these weaknesses and no other.
+/// Waits until the metrics of a service report exactly these weaknesses.
 async fn until_weaknesses(service: &TestService, expected: &[&str]) {
     for name in Weakness::NAMES {
         until_counted(service.admin, &series(name), expected.contains(&name).into()).await;
     }
 }
 
-/// What `/readyz` says after `ok`; the service is ready.
+/// The lines of `/readyz` after `ok`; the service is ready.
 async fn readyz(service: &TestService) -> Vec<String> {
     let response = reqwest::get(format!("http://{}/readyz", service.admin)).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -43,19 +43,19 @@ async fn a_service_with_its_ids_in_memory_reports_that_it_forgets_them() {
 }
 
 #[tokio::test]
-async fn what_weakens_redis_is_reported_and_no_longer_once_it_is_corrected() {
+async fn a_weakness_of_redis_is_reported_until_it_is_corrected() {
     let Some(redis) =
         SharedRedis::start_with(&["--maxmemory", "20mb", "--maxmemory-policy", "volatile-lru"]).await
     else {
         return;
     };
     let service = TestService::with([("HCS_REDIS_URL", redis.url()), FINGERPRINT_KEY]).await;
-    // Before anybody creates something.
+    // Before anything is created.
     until_weaknesses(&service, &["evicts", "not_persistent"]).await;
     let lines = readyz(&service).await;
     assert!(lines[0].starts_with("idempotency store: evicts: Redis may evict"), "{lines:?}");
     assert!(lines[1].starts_with("idempotency store: not_persistent: Redis forgets"), "{lines:?}");
-    // A weakness is no outage.
+    // A weakness is not an outage.
     service.create().await.unwrap();
     assert_eq!(counted(service.admin, "hubspot_connection_idempotency_store_up").await, 1);
 
@@ -69,7 +69,7 @@ async fn what_weakens_redis_is_reported_and_no_longer_once_it_is_corrected() {
 }
 
 #[tokio::test]
-async fn with_a_redis_cluster_nothing_is_created_and_everything_says_why() {
+async fn with_a_redis_cluster_nothing_is_created_and_every_report_names_the_cause() {
     let arguments = cluster_node_arguments().await;
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let Some(redis) = SharedRedis::start_with(&arguments).await else { return };
@@ -92,7 +92,7 @@ async fn with_a_redis_cluster_nothing_is_created_and_everything_says_why() {
     assert!(errors[0].contains("a single primary (with replicas) is needed"), "{errors:?}");
 }
 
-/// The causes of an outage of which the metrics of a service say that they are there.
+/// The causes of an outage that the metrics of a service report.
 async fn outages(service: &TestService) -> Vec<String> {
     let metrics = metrics(service.admin).await;
     let causes = metrics.lines().filter_map(|line| {
@@ -102,7 +102,8 @@ async fn outages(service: &TestService) -> Vec<String> {
     causes.collect()
 }
 
-/// A failover within the minute between two inspections: the connection stays, and takes no writes.
+/// A failover within the minute between two inspections: the connection stays open, and accepts no
+/// writes.
 #[tokio::test]
 async fn a_server_that_turns_read_only_is_down_and_the_same_service_uses_it_again_as_a_primary() {
     const UP: &str = "hubspot_connection_idempotency_store_up";
@@ -163,12 +164,12 @@ async fn the_log_has_a_warning_for_each_weakness_and_a_line_when_it_is_gone() {
 
     let (_, output) = service.stop().await;
     let lines = output.log_lines();
-    let said = |level: &str, weakness: &str| {
+    let count = |level: &str, weakness: &str| {
         let is_it = |line: &&serde_json::Value| line["level"] == level && line["weakness"] == weakness;
         lines.iter().filter(is_it).count()
     };
-    assert_eq!((said("WARN", "is_replica"), said("INFO", "is_replica")), (1, 1), "{output:?}");
-    assert_eq!((said("WARN", "not_persistent"), said("INFO", "not_persistent")), (1, 0), "{output:?}");
+    assert_eq!((count("WARN", "is_replica"), count("INFO", "is_replica")), (1, 1), "{output:?}");
+    assert_eq!((count("WARN", "not_persistent"), count("INFO", "not_persistent")), (1, 0), "{output:?}");
     let down = "the idempotency store is down";
     let down = lines.iter().find(|line| line.to_string().contains(down)).unwrap().to_string();
     assert!(down.contains("HCS_REDIS_URL names a read-only replica (role:slave)"), "{down}");

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs below target/test-tools what the tests need beside Rust and Redis: gRPC's own client,
-# kubernetes-validate, checkov and a parser of PromQL from PyPI, kustomize where kubectl does not have it,
-# and Prometheus's promtool. What is there already is left alone.
+# Installs below target/test-tools the tools of the tests besides Rust and Redis: gRPC's own client,
+# kubernetes-validate, checkov and a PromQL parser from PyPI, kustomize where kubectl does not have it,
+# and Prometheus's promtool. Existing tools are kept.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -10,18 +10,18 @@ readonly TOOLS="$PWD/target/test-tools"
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
-# python NAME: what NAME-requirements.txt lists, in an environment of that name.
+# python NAME: installs the packages of NAME-requirements.txt in an environment of that name.
 python() {
   local requirements="tests/tools/$1-requirements.txt" environment="$TOOLS/$1"
   cmp -s "$requirements" "$environment/installed" && return
-  # Debian's python3 has the module and not what it needs.
+  # Debian's python3 has the module without its dependencies.
   if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     as_root apt-get update -q
     as_root apt-get install -qy --no-install-recommends python3 python3-venv
   fi
   python3 -m venv --clear "$environment"
   "$environment/bin/pip" install --quiet --disable-pip-version-check --prefer-binary -r "$requirements"
-  # Last, so that one that was interrupted is not taken for a whole one.
+  # Last, so that an interrupted installation is not mistaken for a complete one.
   cp "$requirements" "$environment/installed"
 }
 

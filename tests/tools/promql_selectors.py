@@ -1,5 +1,5 @@
 """Reads a JSON array of PromQL queries from stdin. Prints an array with the selectors of each: their
-metric and their matchers, as [label, operator, value]. A query that is none ends it with an error."""
+metric and their matchers, as [label, operator, value]. An invalid query ends it with an error."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-//! What many remembered request ids cost.
+//! The cost of many remembered request ids.
 
 use hubspot_connection_service::exactly_once::store::CAPACITY;
 
@@ -11,7 +11,7 @@ use crate::{
     scenarios::{peak, workloads::Figures},
 };
 
-/// The store in memory holds no more.
+/// The capacity of the store in memory.
 const MANY: usize = CAPACITY;
 const FEW: usize = 1_000;
 const SECONDS: f64 = 0.4;
@@ -29,9 +29,9 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     let many = bench.server(Contender::Service, setup, Workload::Create).await;
     create(&many, first).await;
     let before = many.process.rss_kib();
-    // Those that are created while it is measured are remembered as well.
-    let room = (rate * SECONDS * (ROUNDS + 1) as f64) as usize;
-    let created = bench.arguments.count((MANY - FEW).saturating_sub(room), 100);
+    // The ids that are created during the measurement are remembered as well.
+    let margin = (rate * SECONDS * (ROUNDS + 1) as f64) as usize;
+    let created = bench.arguments.count((MANY - FEW).saturating_sub(margin), 100);
     create(&many, created).await;
     let bytes = (many.process.rss_kib() - before) * 1024.0 / created as f64;
     report.figure("request ids remembered", Spread::of([(created + first) as f64]));

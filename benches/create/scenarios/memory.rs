@@ -1,4 +1,4 @@
-//! Memory: of a process that waits for calls, and of calls that wait for the upstream.
+//! Memory: of an idle process, and of calls that wait for the upstream.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::{
     report::{Limit, Spread},
 };
 
-/// Longer than it takes to have all calls under way, and shorter than any of them may take.
+/// Longer than it takes until all calls are running, and shorter than the limit of a call.
 const DELAY_MS: u64 = 30_000;
-/// Of 256 calls each.
+/// With 256 calls each.
 const CONNECTIONS: usize = 64;
-/// The calls start in this many groups, each when the one before has reached the upstream.
+/// The calls start in this many groups, each after the previous one has reached the upstream.
 const GROUPS: usize = 50;
 
 pub(super) async fn run(bench: &Bench, report: &mut Report) {
@@ -27,7 +27,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     for contender in [Contender::Service, Contender::Bare] {
         let process = bench.process(contender, setup).await;
         let target = bench.connect(&process, setup, CONNECTIONS, Workload::Health).await;
-        // So that what is measured is calls, and not connections.
+        // So that the difference is due to calls and not to connections.
         for _ in 0..CONNECTIONS {
             target.call().await;
         }

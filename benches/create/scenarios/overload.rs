@@ -1,4 +1,4 @@
-//! Ten times as many calls as there is room for.
+//! Ten times as many calls as the limit permits.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use crate::{
     Bench, Report,
     calls::Workload,
     contender::{Contender, Setup, assert_all_good},
-    drive::{self, Answer},
+    drive::{self, CallResult},
     report::{Limit, Spread, ratio},
 };
 
-const ROOM: usize = 64;
+const LIMIT: usize = 64;
 const DELAY_MS: u64 = 200;
 const OFFERED: f64 = 3200.0;
 
 pub(super) async fn run(bench: &Bench, report: &mut Report) {
-    println!("HCS_MAX_IN_FLIGHT={ROOM}, upstream at {DELAY_MS} ms, {OFFERED}/s offered");
+    println!("HCS_MAX_IN_FLIGHT={LIMIT}, upstream at {DELAY_MS} ms, {OFFERED}/s offered");
     let upstream = bench.upstream(DELAY_MS).await;
     let settings = [("HCS_MAX_IN_FLIGHT", "64")];
     let setup = Setup { settings: &settings, ..Setup::plain(&upstream) };
@@ -27,17 +27,17 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     let (mut goodput, mut accepted, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.arguments.rounds().min(5) {
         let called = target.clone();
-        let run = drive::closed(ROOM.try_into().unwrap(), time, move || called.call()).await;
+        let run = drive::closed(LIMIT.try_into().unwrap(), time, move || called.call()).await;
         assert_all_good(&run);
-        peak.push(run.rate(ROOM));
-        at_peak.push(run.latency(Answer::Ok, 0.99));
+        peak.push(run.rate(LIMIT));
+        at_peak.push(run.latency(CallResult::Ok, 0.99));
 
         let run = drive::open(OFFERED, time, || target.call()).await;
-        let failed = run.count(Answer::Failed);
+        let failed = run.count(CallResult::Failed);
         assert_eq!(failed, 0, "calls that are neither accepted nor refused");
-        goodput.push(run.rate(ROOM));
-        accepted.push(run.latency(Answer::Ok, 0.99));
-        refused.push(run.latency(Answer::Refused, 0.99) / 1e3);
+        goodput.push(run.rate(LIMIT));
+        accepted.push(run.latency(CallResult::Ok, 0.99));
+        refused.push(run.latency(CallResult::Refused, 0.99) / 1e3);
     }
     report.figure("peak, per second", Spread::of(peak.clone()));
     report.figure("p99 at peak, µs", Spread::of(at_peak.clone()));

@@ -1,4 +1,4 @@
-//! How many creations there are in a second.
+//! The peak throughput of creations.
 
 use crate::{
     Bench, Report,
@@ -9,12 +9,11 @@ use crate::{
     scenarios::workloads::SHORT,
 };
 
-/// One round.
 struct Round {
     /// Creations per second.
     rate: f64,
-    /// How much of its core the server has used: where that is less than all of it, something else was
-    /// the limit.
+    /// The share of its core that the server has used: if it is less than all, something else was the
+    /// limit.
     busy: f64,
     cpu_us: f64,
 }
@@ -33,7 +32,7 @@ async fn round(bench: &Bench, server: &Server) -> Round {
     }
 }
 
-/// The rate at which a server is half busy: that of its calls in a closed loop, halved.
+/// The rate at which a server is half busy: half the rate of its calls in a closed loop.
 pub(super) async fn half(bench: &Bench, server: &Server) -> f64 {
     if bench.arguments.quick {
         return 200.0;

@@ -1,5 +1,5 @@
-//! What a search for each request id costs before it is sent: a store has to that has only just begun to
-//! remember them.
+//! The cost of a search for each request id before its creation is sent: a store that has only just
+//! started to remember ids requires one.
 
 use crate::{
     Bench, Report,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 const ROUNDS: usize = 15;
-/// Calls per second to an upstream that takes its time.
+/// Calls per second to a slow upstream.
 const SLOW_RATE: f64 = 500.0;
 
 pub(super) async fn run(bench: &Bench, report: &mut Report) {

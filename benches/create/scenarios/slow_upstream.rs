@@ -1,4 +1,4 @@
-//! What a slow upstream leaves of the throughput.
+//! The throughput that remains with a slow upstream.
 
 use crate::{
     Bench, Report,
@@ -21,7 +21,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     for _ in 0..bench.arguments.rounds().min(5) {
         for (server, reached) in servers.iter().zip(&mut reached) {
             let target = server.target.clone();
-            // Also in little time: some bursts are needed to tell a rate.
+            // Also in a quick run: a rate needs several bursts.
             let time = bench.arguments.time(3.0).max(std::time::Duration::from_millis(700));
             let run = drive::closed(in_flight.try_into().unwrap(), time, move || target.call()).await;
             assert_all_good(&run);

@@ -8,7 +8,7 @@ use crate::{
     Bench, Report,
     calls::Workload,
     contender::{Contender, Setup},
-    drive::{self, Answer},
+    drive::{self, CallResult},
     report::{Limit, Spread},
     scenarios::peak,
 };
@@ -32,10 +32,10 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     };
     let mut failed = 0;
     let calls = async {
-        // A minute at a time: what each call took is not kept for longer.
+        // One minute at a time, so that the latencies of the calls are not kept for longer.
         for _ in 0..10 {
             let run = drive::open(rate, whole / 10, || server.target.call()).await;
-            failed += run.calls() - run.count(Answer::Ok);
+            failed += run.calls() - run.count(CallResult::Ok);
         }
     };
     tokio::select! {

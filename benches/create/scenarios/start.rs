@@ -6,7 +6,7 @@ use crate::{
     Bench, Report,
     calls::Workload,
     contender::{Contender, Setup},
-    drive::Answer,
+    drive::CallResult,
     report::{Limit, Spread, ratio},
 };
 
@@ -21,7 +21,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
             let began = Instant::now();
             let process = bench.process(*contender, setup).await;
             let target = bench.connect(&process, setup, 1, Workload::Health).await;
-            assert_eq!(target.call().await, Answer::Ok, "{contender} is not SERVING");
+            assert_eq!(target.call().await, CallResult::Ok, "{contender} is not SERVING");
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
     }

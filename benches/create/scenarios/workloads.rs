@@ -7,16 +7,16 @@ use crate::{
     calls::Workload,
     contender::{Contender, Server, Setup, assert_all_good},
     direct,
-    drive::{self, Answer},
+    drive::{self, CallResult},
     report::{Limit, Spread, ratio},
     scenarios::peak,
     upstream::Upstream,
 };
 
-/// Seconds of a round: short, so that a moment at which the machine stands still spoils few of many.
+/// Seconds of a round: short, so that a pause of the machine spoils few rounds of many.
 pub(super) const SHORT: f64 = 0.4;
 
-/// What a contender was measured at, round by round.
+/// The figures of a contender, round by round.
 #[derive(Default)]
 pub(super) struct Figures {
     pub(super) cpu_us: Vec<f64>,
@@ -32,8 +32,8 @@ impl Figures {
         let used = server.process.cpu() - before;
         assert_all_good(&run);
         self.cpu_us.push(used.as_secs_f64() * 1e6 / run.calls() as f64);
-        self.p50_us.push(run.latency(Answer::Ok, 0.5));
-        self.p99_us.push(run.latency(Answer::Ok, 0.99));
+        self.p50_us.push(run.latency(CallResult::Ok, 0.5));
+        self.p99_us.push(run.latency(CallResult::Ok, 0.99));
         run.calls()
     }
 
@@ -64,7 +64,7 @@ pub(super) async fn run(bench: &Bench, report: &mut Report) {
     redis(bench, report, plain, rate).await;
 }
 
-/// The comparison that has targets, with everyone in it. Returns the rate.
+/// The comparison that has targets, with every contender. Returns the rate.
 async fn creations(bench: &Bench, report: &mut Report, upstream: &Upstream) -> f64 {
     println!("create, plaintext, store in memory, upstream at 0 ms");
     let contenders = [Contender::Service, Contender::Bare, Contender::Go];

@@ -13,7 +13,7 @@ use tonic::Code;
 
 use super::{events, fields};
 use crate::support::{
-    ServiceProcess, framed, listen, post, request, start_emulator,
+    FINGERPRINT_KEY, ServiceProcess, framed, inject, listen, post, request, start_emulator,
     tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, bearing, claims, in_seconds},
     until, unused_port,
 };
@@ -50,7 +50,7 @@ async fn a_write_that_is_rejected_is_logged_with_its_caller_and_the_cause() {
         client.create_hub_spot_connection(bearing(&key.sign(&claims), request())).await.unwrap_err();
     }
     let token = key.sign(&claims("writer"));
-    // What is in the wrong place is a secret more often than not.
+    // A value in the wrong field is often a secret.
     let misplaced = CreateHubSpotConnectionRequest {
         name: "canary\u{7}".to_owned(),
         request_id: "canary".to_owned(),
@@ -92,7 +92,7 @@ async fn a_write_that_is_rejected_is_logged_with_its_caller_and_the_cause() {
             "name, credentials.client_id, credentials.client_secret, credentials.access_token, credentials.refresh_token, request_id",
         ],
         ["jwt:writer", "SANDBOX_NOT_ALLOWED", "sandbox_name is not in HCS_ALLOWED_SANDBOXES"],
-        // Nobody has looked at its caller by then.
+        // The caller has not been identified at this point.
         ["", "INVALID_REQUEST", "grpc-timeout"],
         ["", "REQUEST_TOO_LARGE", "the metadata is too large"],
         ["", "INVALID_REQUEST", "the grpc-encoding is not supported"],
@@ -115,7 +115,7 @@ async fn a_write_that_is_rejected_is_logged_with_its_caller_and_the_cause() {
 async fn a_write_that_is_shed_is_in_the_audit_trail() {
     let emulator = start_emulator(Options::default()).await;
     let stuck = json!([{"route": "GET /connections", "action": {"delay": "60s"}}]);
-    emulator.inject(serde_json::from_value(stuck).unwrap());
+    inject(&emulator, stuck);
     let settings = [("HCS_MAX_IN_FLIGHT", "1"), ("HCS_DRAIN_TIMEOUT", "100ms")];
     let service = ServiceProcess::start(&emulator, &settings).await;
     let mut client = service.client().await;
@@ -145,7 +145,7 @@ async fn a_write_without_a_store_is_in_the_audit_trail() {
     let emulator = start_emulator(Options::default()).await;
     let (address, _socket) = unused_port();
     let url = format!("redis://{address}");
-    let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef")];
+    let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY)];
     let service = ServiceProcess::start(&emulator, &settings).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
     let event = service

@@ -1,4 +1,4 @@
-//! Callers that show a certificate and send a token.
+//! Callers that present a certificate and send a token.
 
 use super::{NOT_ALLOWED, UNAUTHENTICATED, create, list, tokens::CALLERS};
 use crate::{
@@ -32,23 +32,23 @@ async fn both_are_needed_and_the_token_names_the_caller() {
     .await;
     let token = key.sign(&claims(WRITER));
 
-    // Whatever the certificate is called.
+    // The name in the certificate does not matter.
     let stranger = callers.client(&["spiffe://prod/stranger"]);
     let mut client = TlsClient::new(&servers, Some(&stranger)).client(service.grpc);
     create(&mut client, Some(&token)).await.unwrap();
 
-    // A token without a certificate ends in the handshake.
+    // A token without a certificate fails in the handshake.
     let without = TlsClient::new(&servers, None);
     without.hears(service.grpc).await.unwrap_err();
     until_counted(service.admin, &failures("no_certificate"), 1).await;
     create(&mut without.client(service.grpc), Some(&token)).await.unwrap_err();
     assert_eq!(service.emulator.connections().len(), 1);
 
-    // A certificate with the name of an allowed subject is no token of it.
+    // The name of an allowed subject in a certificate does not replace its token.
     let posing = callers.client(&["system:serviceaccount:crm:onboarding"]);
     let mut client = TlsClient::new(&servers, Some(&posing)).client(service.grpc);
     service.assert_refuses(UNAUTHENTICATED, "no_token", create(&mut client, None)).await;
-    // And does not help the token of another one.
+    // It does not extend the permissions of another token either.
     let other = key.sign(&claims("system:serviceaccount:crm:other"));
     service.assert_refuses(NOT_ALLOWED, "not_allowed", list(&mut client, Some(&other))).await;
 }

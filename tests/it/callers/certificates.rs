@@ -1,4 +1,4 @@
-//! Callers that show a certificate.
+//! Callers that present a certificate.
 
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -17,7 +17,7 @@ use crate::{
     tls::{failures, files},
 };
 
-/// A service that asks for certificates, and the authorities.
+/// A service that requires certificates, and the authorities.
 struct WithCallers {
     service: TestService,
     servers: Authority,
@@ -52,7 +52,7 @@ impl WithCallers {
     async fn assert_no_handshake(&self, client: TlsClient, reason: &str) {
         client.hears(self.service.grpc).await.unwrap_err();
         until_counted(self.service.admin, &failures(reason), 1).await;
-        // Nor does a call go anywhere.
+        // A call on such a connection fails as well.
         let status = create(&mut client.client(self.service.grpc), None).await.unwrap_err();
         assert_ne!(status.code(), Code::PermissionDenied, "{status:?}");
         assert_eq!(self.service.requests_to("POST", "/connections"), 0);
@@ -119,8 +119,8 @@ async fn without_a_list_every_certificate_may_do_everything() {
     for names in [&["crm.example.com"][..], &["spiffe://prod/crm"], &[]] {
         let mut client = tls.caller(names).client(tls.service.grpc);
         let id = create(&mut client, None).await.unwrap();
-        for (method, answer) in write_all(&mut client, None, &id).await {
-            answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
+        for (method, response) in write_all(&mut client, None, &id).await {
+            response.unwrap_or_else(|status| panic!("{method}: {status:?}"));
         }
     }
 }
@@ -141,12 +141,12 @@ async fn a_caller_that_is_not_on_the_list_is_refused() {
 }
 
 #[tokio::test]
-async fn the_common_name_does_not_count() {
-    // Every certificate here has it.
+async fn the_common_name_is_ignored() {
+    // Every certificate here has this common name.
     let tls = WithCallers::start("cert:common-name=write,cert:CN/common-name=write").await;
     let mut client = tls.caller(&[]).client(tls.service.grpc);
     let refused = tls.service.assert_refuses(NOT_ALLOWED, "not_allowed", create(&mut client, None)).await;
-    // Nor has the certificate any other name: it is told by its fingerprint.
+    // The certificate has no other name either: the log identifies it by its fingerprint.
     assert!(refused.contains("cert:sha256:"), "{refused}");
 }
 
@@ -192,14 +192,14 @@ async fn a_caller_that_may_read_does_not_write() {
     let mut reader = tls.caller(&["reader"]).client(tls.service.grpc);
     list(&mut reader, None).await.unwrap();
     let sent = tls.service.sent();
-    for (method, answer) in write_all(&mut reader, None, &id).await {
-        let refused = Failure::from(answer.unwrap_err());
+    for (method, response) in write_all(&mut reader, None, &id).await {
+        let refused = Failure::from(response.unwrap_err());
         assert_eq!(refused.row(), NOT_ALLOWED, "{method}");
         assert!(refused.forbids_retry && refused.message.contains("cert:reader may read"), "{refused:?}");
     }
     assert_eq!(tls.service.sent(), sent);
     until_counted(tls.service.admin, &super::refused("read_only"), 3).await;
-    // The most that one of its names may do counts.
+    // The name with the most permissions counts.
     let mut both = tls.caller(&["reader", "writer"]).client(tls.service.grpc);
     create(&mut both, None).await.unwrap();
 }
@@ -214,19 +214,19 @@ async fn health_is_open_to_every_certificate_and_reflection_is_not() {
             host: String::new(),
             message_request: Some(MessageRequest::ListServices(String::new())),
         };
-        let answer = ServerReflectionClient::new(channel)
+        let response = ServerReflectionClient::new(channel)
             .server_reflection_info(futures_util::stream::iter([request]))
             .await;
         assert_eq!(
-            answer.map_err(|status| Failure::from(status).row().0).err(),
+            response.map_err(|status| Failure::from(status).row().0).err(),
             (!allowed).then_some(NOT_ALLOWED.0)
         );
     }
 }
 
-/// A session that is resumed would bring back what an earlier handshake has checked.
+/// A resumed session would reuse the checks of an earlier handshake.
 #[tokio::test]
-async fn every_connection_shows_its_certificate_anew() {
+async fn every_new_connection_presents_its_certificate_again() {
     let tls = WithCallers::start("").await;
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let own = tls.callers.client(&["crm"]);

@@ -1,8 +1,8 @@
-//! Tokens and keys as the JOSE standards have them, and as they must not be.
+//! Tokens and keys according to the JOSE standards, and violations of them.
 
 use serde_json::{Value, json};
 
-use super::{UNAUTHENTICATED, list, tokens::CALLERS};
+use super::{UNAUTHENTICATED, list, tokens::with_keys_at};
 use crate::support::{
     ServiceProcess, TestService, listen, start_emulator,
     tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, claims, in_seconds},
@@ -10,15 +10,6 @@ use crate::support::{
 };
 
 const READER: &str = "system:serviceaccount:crm:reader";
-
-fn with_keys_at(url: &str) -> [(&str, &str); 4] {
-    [
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_URL", url),
-        ("HCS_CALLERS", CALLERS),
-    ]
-}
 
 /// A service and the one key that it knows.
 struct Signed {
@@ -39,12 +30,12 @@ impl Signed {
         list(&mut self.service.client().await, Some(token)).await.unwrap();
     }
 
-    /// Fails unless a token is refused with a sentence that has these words.
+    /// Fails unless a token is refused with a message that contains these words.
     async fn refuses(&self, token: &str, reason: &str, words: &str) {
         let mut client = self.service.client().await;
         let refused =
             self.service.assert_refuses(UNAUTHENTICATED, reason, list(&mut client, Some(token))).await;
-        assert!(refused.contains(words), "{refused:?} does not say {words:?}");
+        assert!(refused.contains(words), "{refused:?} does not contain {words:?}");
     }
 
     fn with_header(&self, member: &str, value: Value) -> String {
@@ -81,7 +72,7 @@ async fn ed25519_by_either_name_and_es512_are_accepted() {
         list(&mut client, Some(&es.sign(&claims(READER)))).await.unwrap();
         let token = TokenKey::es512("es").sign(&claims(READER));
         service.assert_refuses(UNAUTHENTICATED, "token_signature", list(&mut client, Some(&token))).await;
-        // Names that only look alike, and keys of another kind.
+        // Names that are only similar, and keys of another kind.
         for (algorithm, kid) in
             [("ed25519", "ed"), ("Ed448", "ed"), ("ES512", "ed"), ("ES256", "es"), ("Ed25519", "es")]
         {
@@ -105,10 +96,10 @@ async fn a_key_that_is_published_without_a_name_verifies_tokens_that_have_one() 
     };
     let keys = [signed.key.jwk(), without_name(&nameless)];
     signed.keys.respond(200, json!({"keys": keys}).to_string());
-    // Unknown at first, so that the keys are read again.
+    // Unknown at first, so that the keys are fetched again.
     signed.accepts(&nameless.sign(&claims(READER))).await;
     signed.accepts(&signed.key.sign(&claims(READER))).await;
-    // One that names a key which is not published is not called badly signed for it.
+    // A token that names an unpublished key is not reported as badly signed.
     signed.refuses(&stranger.sign(&claims(READER)), "unknown_key", "does not publish").await;
     let posing = stranger.sign_with_header(&json!({"alg": "ES256", "kid": "key"}), &claims(READER));
     signed.refuses(&posing, "token_signature", "signature").await;
@@ -161,7 +152,7 @@ async fn claims_of_another_type_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_missing_end_an_end_in_the_past_and_a_begin_in_the_future_are_told_apart() {
+async fn a_missing_end_an_end_in_the_past_and_a_begin_in_the_future_are_distinguished() {
     let signed = Signed::start().await;
     let mut endless = claims(READER);
     endless.as_object_mut().unwrap().remove("exp");
@@ -174,7 +165,7 @@ async fn a_missing_end_an_end_in_the_past_and_a_begin_in_the_future_are_told_apa
 }
 
 #[tokio::test]
-async fn what_two_readers_could_read_in_two_ways_is_no_token() {
+async fn a_token_that_two_parsers_could_read_differently_is_refused() {
     let signed = Signed::start().await;
     let header = r#"{"alg":"ES256","kid":"key"}"#;
     let good = claims(READER).to_string();
@@ -196,7 +187,7 @@ async fn what_two_readers_could_read_in_two_ways_is_no_token() {
     ] {
         signed.refuses(&signed.key.sign_text(header, claims), "malformed_token", words).await;
     }
-    // One token has one spelling.
+    // A token has exactly one valid encoding.
     let token = signed.key.sign_text(header, &good);
     let (rest, signature) = token.rsplit_once('.').unwrap();
     for other in
@@ -206,9 +197,9 @@ async fn what_two_readers_could_read_in_two_ways_is_no_token() {
     }
 }
 
-/// A token that does not fit makes nobody look for its key: such tokens cost nothing.
+/// A token with other claims does not cause a fetch of its key: such tokens cost nothing.
 #[tokio::test]
-async fn a_token_of_another_issuer_does_not_make_the_keys_be_read() {
+async fn a_token_of_another_issuer_does_not_fetch_the_keys() {
     let signed = Signed::start().await;
     signed.accepts(&signed.key.sign(&claims(READER))).await;
     let before = signed.keys.requests();
@@ -238,7 +229,7 @@ async fn a_published_key_that_is_not_used_is_logged_once_by_its_name() {
     list(&mut client, Some(&good.sign(&claims(READER)))).await.unwrap();
     let before = endpoint.requests();
     list(&mut client, Some(&TokenKey::es256("stranger").sign(&claims(READER)))).await.unwrap_err();
-    until("another look at the keys", || endpoint.requests() > before).await;
+    until("another fetch of the keys", || endpoint.requests() > before).await;
     let (_, output) = service.stop().await;
     let lines: Vec<_> = output
         .log_lines()

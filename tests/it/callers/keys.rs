@@ -1,4 +1,4 @@
-//! The endpoint where the issuer of tokens publishes its keys: it changes, and it is away.
+//! The endpoint where the token issuer publishes its keys: it changes, and it is down.
 
 use std::{future::IntoFuture as _, time::Duration};
 
@@ -7,29 +7,23 @@ use hubspot_connection_service::proto::hub_spot_connection_service_client::HubSp
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Channel;
 
-use super::{UNAUTHENTICATED, list, tokens::CALLERS};
+use super::{UNAUTHENTICATED, list, tokens::with_keys_at};
 use crate::support::{
     TestService, counted, in_time, listen,
-    tokens::{self, AUDIENCE, ISSUER, KeyEndpoint, TokenKey, claims},
+    tokens::{self, KeyEndpoint, TokenKey, claims},
     until, unused_port,
 };
 
 const READER: &str = "system:serviceaccount:crm:reader";
 
 async fn start(url: &str) -> TestService {
-    TestService::with([
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_URL", url),
-        ("HCS_CALLERS", CALLERS),
-    ])
-    .await
+    TestService::with(with_keys_at(url)).await
 }
 
-/// Calls until it is answered.
-async fn until_answered(client: &mut HubSpotConnectionServiceClient<Channel>, token: &str) {
+/// Calls until a call succeeds.
+async fn until_accepted(client: &mut HubSpotConnectionServiceClient<Channel>, token: &str) {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
-    in_time("an answer", async {
+    in_time("a successful call", async {
         while list(client, Some(token)).await.is_err() {
             ticks.tick().await;
         }
@@ -38,7 +32,7 @@ async fn until_answered(client: &mut HubSpotConnectionServiceClient<Channel>, to
 }
 
 #[tokio::test]
-async fn a_new_key_counts_at_once() {
+async fn a_new_key_is_accepted_at_once() {
     let (old, new) = (TokenKey::rs256("old"), TokenKey::es256("new"));
     let keys = KeyEndpoint::start(listen().await, &[&old]);
     let service = start(&keys.url).await;
@@ -52,7 +46,7 @@ async fn a_new_key_counts_at_once() {
 }
 
 #[tokio::test]
-async fn tokens_with_an_unknown_key_do_not_each_ask_for_the_keys() {
+async fn tokens_with_an_unknown_key_do_not_each_fetch_the_keys() {
     let key = TokenKey::es256("known");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
     let service = start(&keys.url).await;
@@ -77,7 +71,7 @@ async fn tokens_with_an_unknown_key_do_not_each_ask_for_the_keys() {
 }
 
 #[tokio::test]
-async fn calls_that_are_given_up_do_not_each_ask_for_the_keys_either() {
+async fn cancelled_calls_do_not_each_fetch_the_keys() {
     let key = TokenKey::es256("known");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
     let service = start(&keys.url).await;
@@ -87,16 +81,16 @@ async fn calls_that_are_given_up_do_not_each_ask_for_the_keys_either() {
     let stranger = TokenKey::es256("unknown").sign(&claims(READER));
     for _ in 0..50 {
         let mut client = client.clone();
-        // It is of no interest how far each of them comes.
+        // It does not matter how far each of these calls gets.
         let _ = tokio::time::timeout(Duration::from_millis(1), list(&mut client, Some(&stranger))).await;
     }
-    // One that waits is answered after those before it.
+    // A call that waits is handled after the calls before it.
     list(&mut client.clone(), Some(&stranger)).await.unwrap_err();
     assert!(keys.requests() <= before + 2, "{before} {}", keys.requests());
 }
 
 #[tokio::test]
-async fn known_keys_go_on_while_the_endpoint_is_out_of_order() {
+async fn known_keys_stay_valid_while_the_endpoint_is_down() {
     let (known, unknown) = (TokenKey::rs256("known"), TokenKey::es256("unknown"));
     let keys = KeyEndpoint::start(listen().await, &[&known]);
     let service = start(&keys.url).await;
@@ -105,22 +99,22 @@ async fn known_keys_go_on_while_the_endpoint_is_out_of_order() {
     list(&mut client, Some(&valid)).await.unwrap();
     keys.publish(None);
     let stranger = unknown.sign(&claims(READER));
-    // Its key may be a new one: that nobody can find out is no fault of the caller.
+    // Its key may be new: that the service cannot check this is not the caller's fault.
     service.assert_cannot_check(list(&mut client, Some(&stranger))).await;
     list(&mut client, Some(&valid)).await.unwrap();
     assert_eq!(counted(service.admin, "hubspot_connection_jwks_failures_total").await, 1);
-    // And where it publishes what is no key set.
+    // The same where the endpoint publishes something that is not a key set.
     keys.publish(Some(&[]));
     service.assert_cannot_check(list(&mut client, Some(&stranger))).await;
     list(&mut client, Some(&valid)).await.unwrap();
-    // What is wrong with a token in itself is still the caller's fault.
+    // An invalid token is still the caller's fault.
     let forged = TokenKey::rs256("known").sign(&claims(READER));
     service.assert_refuses(UNAUTHENTICATED, "token_signature", list(&mut client, Some(&forged))).await;
     service.assert_refuses(UNAUTHENTICATED, "malformed_token", list(&mut client, Some("a.b.c"))).await;
 }
 
 #[tokio::test]
-async fn a_service_that_starts_before_the_endpoint_accepts_nobody_until_then() {
+async fn a_service_that_starts_before_the_endpoint_refuses_every_caller_until_then() {
     let (address, socket) = unused_port();
     let key = TokenKey::es256("key");
     let service = start(&tokens::url(address)).await;
@@ -128,12 +122,12 @@ async fn a_service_that_starts_before_the_endpoint_accepts_nobody_until_then() {
     let token = key.sign(&claims(READER));
     service.assert_cannot_check(list(&mut client, Some(&token))).await;
     let _keys = KeyEndpoint::start(socket.listen(16).unwrap(), &[&key]);
-    until_answered(&mut client, &token).await;
+    until_accepted(&mut client, &token).await;
 }
 
-/// Without a call that asks for them: the first one after an outage should not have to wait.
+/// So that the first call after an outage need not wait.
 #[tokio::test(start_paused = true)]
-async fn the_keys_are_read_without_a_call_as_well() {
+async fn the_keys_are_also_fetched_without_a_call() {
     let key = TokenKey::es256("key");
     let keys = KeyEndpoint::start(listen().await, &[&key]);
     keys.publish(None);
@@ -143,7 +137,7 @@ async fn the_keys_are_read_without_a_call_as_well() {
     until("another attempt", || keys.requests() > 1).await;
 }
 
-/// A redirect could lead to keys of somebody else.
+/// A redirect could lead to the keys of another issuer.
 #[tokio::test]
 async fn a_redirect_to_other_keys_is_not_followed() {
     let key = TokenKey::es256("key");

@@ -1,4 +1,4 @@
-//! A pod is ready once everything that each call needs has been available.
+//! A pod is ready once every dependency of a call has been available.
 
 use std::net::SocketAddr;
 
@@ -9,12 +9,15 @@ use hubspot_connection_service::{
 };
 use serde_json::{Value, json};
 
-use super::{list, tokens::CALLERS};
+use super::{
+    list,
+    tokens::{with_keys_at, with_keys_in},
+};
 use crate::{
     server::health,
     support::{
-        Mount, Process, ServiceProcess, TestService, in_time, listen, start_emulator,
-        tokens::{AUDIENCE, ISSUER, KeyEndpoint, TokenKey, claims, key_set},
+        Mount, Process, ServiceProcess, TestService, in_time, inject, listen, start_emulator,
+        tokens::{KeyEndpoint, TokenKey, claims, key_set},
         until,
     },
 };
@@ -22,23 +25,14 @@ use crate::{
 const READER: &str = "system:serviceaccount:crm:reader";
 const TOKEN: &str = "POST /ims/token/v3";
 
-fn with_keys_at(url: &str) -> [(&str, &str); 4] {
-    [
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_URL", url),
-        ("HCS_CALLERS", CALLERS),
-    ]
-}
-
 async fn readyz(admin: SocketAddr) -> (u16, String) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let response = client.get(format!("http://{admin}/readyz")).send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-/// Fails unless every way to ask says that the service is not ready, the text names this setting, and the
-/// process is alive all the same.
+/// Fails unless every health check reports that the service is not ready, the text names this setting,
+/// and the process still runs.
 async fn assert_waits_for(service: &TestService, setting: &str) {
     for address in [service.grpc, service.admin] {
         for name in ["", SERVICE_NAME] {
@@ -67,7 +61,7 @@ async fn until_ready(service: &TestService) {
 async fn with_token_fault(action: Value) -> Emulator {
     let emulator = start_emulator(emulator::Options::default()).await;
     let faults = json!([{"route": TOKEN, "count": 0, "action": action}]);
-    emulator.inject(serde_json::from_value(faults).unwrap());
+    inject(&emulator, faults);
     emulator
 }
 
@@ -100,7 +94,7 @@ async fn nothing_but_a_complete_key_set_with_status_200_makes_a_service_ready() 
         keys.publish(Some(&[&key]));
         until_ready(&service).await;
         list(&mut client, Some(&token)).await.unwrap();
-        // A later outage meets every replica.
+        // A later outage affects every replica alike.
         keys.publish(None);
         let stranger = TokenKey::es256("stranger").sign(&claims(READER));
         list(&mut client, Some(&stranger)).await.unwrap_err();
@@ -125,16 +119,10 @@ async fn neither_a_silent_endpoint_nor_one_without_tls_makes_a_service_ready() {
 }
 
 #[tokio::test]
-async fn keys_in_a_file_that_becomes_unusable_stay_and_so_does_readiness() {
+async fn keys_and_readiness_stay_when_the_key_file_becomes_unusable() {
     let (known, new) = (TokenKey::es256("known"), TokenKey::es256("new"));
     let files = Mount::new(&[("jwks.json", &key_set(&[&known]).to_string())]);
-    let service = TestService::with([
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_FILE", &*files.path("jwks.json")),
-        ("HCS_CALLERS", CALLERS),
-    ])
-    .await;
+    let service = with_keys_in(&files).await;
     let mut client = service.client().await;
     until_ready(&service).await;
     for content in ["", "{\"keys\":[]}"] {
@@ -155,7 +143,7 @@ async fn a_service_whose_credential_ims_rejects_does_not_become_ready_until_it_i
     until_ready(&service).await;
 }
 
-/// IMS throttles those who ask again and again with wrong credentials.
+/// IMS throttles clients that retry with wrong credentials.
 #[tokio::test]
 async fn a_rejected_credential_stays_rejected_when_the_next_attempts_fail_otherwise() {
     let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
@@ -170,9 +158,9 @@ async fn a_rejected_credential_stays_rejected_when_the_next_attempts_fail_otherw
     assert_waits_for(&service, "HCS_CLIENT_SECRET").await;
 }
 
-/// An outage of IMS meets every replica: those that start need not wait for its end.
+/// An outage of IMS affects every replica: a new one need not wait for its end.
 #[tokio::test]
-async fn an_ims_that_fails_or_throttles_keeps_no_service_from_becoming_ready() {
+async fn a_failing_or_throttling_ims_does_not_block_readiness() {
     for action in [json!({"status": 503}), json!({"status": 429}), json!({"close": "before_commit"})] {
         let service = TestService::against(with_token_fault(action).await, []).await;
         until_ready(&service).await;
@@ -180,7 +168,7 @@ async fn an_ims_that_fails_or_throttles_keeps_no_service_from_becoming_ready() {
 }
 
 #[tokio::test]
-async fn a_credential_that_is_rejected_later_changes_no_readiness() {
+async fn a_credential_that_is_rejected_later_does_not_change_readiness() {
     let service = TestService::start().await;
     until_ready(&service).await;
     service.inject(json!([
@@ -191,7 +179,7 @@ async fn a_credential_that_is_rejected_later_changes_no_readiness() {
     until_ready(&service).await;
 }
 
-/// The state of a service that stops before it was ready is the same as that of any other.
+/// A service that stops before it was ready reports the same state as any other.
 #[tokio::test]
 async fn a_service_that_is_not_ready_yet_can_be_stopped() {
     let keys = KeyEndpoint::start(listen().await, &[]);
@@ -201,14 +189,14 @@ async fn a_service_that_is_not_ready_yet_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn what_a_service_waits_for_is_logged_once_with_its_cause_and_shown_by_check_config() {
+async fn a_missing_dependency_is_logged_once_with_its_cause_and_shown_by_check_config() {
     let keys = KeyEndpoint::start(listen().await, &[]);
     keys.respond(302, String::new());
     let emulator = start_emulator(emulator::Options::default()).await;
     let settings = with_keys_at(&keys.url);
     let service = ServiceProcess::start(&emulator, &settings).await;
     service.process.prints_text("not ready").await;
-    // Three attempts are one error.
+    // Three attempts are logged as one error.
     until("another attempt", || keys.requests() > 2).await;
     keys.publish(Some(&[&TokenKey::es256("key")]));
     service.process.prints_text("ready: SERVING from now on").await;

@@ -16,11 +16,32 @@ use crate::support::{
 
 const WRITER: &str = "system:serviceaccount:crm:onboarding";
 const READER: &str = "system:serviceaccount:crm:reader";
-/// These may call.
+/// The allowed callers.
 pub(super) const CALLERS: &str =
     "jwt:system:serviceaccount:crm:onboarding=write,jwt:system:serviceaccount:crm:reader=read";
 
-/// A service that asks for tokens, and the keys of their issuer.
+/// The settings of a service that fetches the keys of the issuer from this URL.
+pub(super) fn with_keys_at(url: &str) -> [(&str, &str); 4] {
+    [
+        ("HCS_JWT_ISSUER", ISSUER),
+        ("HCS_JWT_AUDIENCE", AUDIENCE),
+        ("HCS_JWT_JWKS_URL", url),
+        ("HCS_CALLERS", CALLERS),
+    ]
+}
+
+/// A service that reads the keys of the issuer from `jwks.json`.
+pub(super) async fn with_keys_in(files: &Mount) -> TestService {
+    TestService::with([
+        ("HCS_JWT_ISSUER", ISSUER),
+        ("HCS_JWT_AUDIENCE", AUDIENCE),
+        ("HCS_JWT_JWKS_FILE", &*files.path("jwks.json")),
+        ("HCS_CALLERS", CALLERS),
+    ])
+    .await
+}
+
+/// A service that requires tokens, and the keys of their issuer.
 struct WithTokens {
     service: TestService,
     rsa: TokenKey,
@@ -32,13 +53,7 @@ impl WithTokens {
     async fn start() -> Self {
         let (rsa, ec) = (TokenKey::rs256("rsa-1"), TokenKey::es256("ec-1"));
         let keys = KeyEndpoint::start(listen().await, &[&rsa, &ec]);
-        let service = TestService::with([
-            ("HCS_JWT_ISSUER", ISSUER),
-            ("HCS_JWT_AUDIENCE", AUDIENCE),
-            ("HCS_JWT_JWKS_URL", &*keys.url),
-            ("HCS_CALLERS", CALLERS),
-        ])
-        .await;
+        let service = TestService::with(with_keys_at(&keys.url)).await;
         Self { service, rsa, ec, _keys: keys }
     }
 
@@ -52,7 +67,7 @@ impl WithTokens {
     }
 }
 
-/// Claims of which one is another one, or none.
+/// Claims of which one is replaced or missing.
 fn claims_but(name: &str, value: Value) -> Value {
     let mut claims = claims(WRITER);
     if value.is_null() {
@@ -70,8 +85,8 @@ async fn tokens_of_either_key_name_the_caller() {
     for key in [&jwt.rsa, &jwt.ec] {
         let writer = key.sign(&claims(WRITER));
         let id = create(&mut client, Some(&writer)).await.unwrap();
-        for (method, answer) in write_all(&mut client, Some(&writer), &id).await {
-            answer.unwrap_or_else(|status| panic!("{method}: {status:?}"));
+        for (method, response) in write_all(&mut client, Some(&writer), &id).await {
+            response.unwrap_or_else(|status| panic!("{method}: {status:?}"));
         }
     }
 }
@@ -85,8 +100,8 @@ async fn a_subject_that_may_read_does_not_write_and_another_may_nothing() {
     let reader = jwt.ec.sign(&claims(READER));
     list(&mut client, Some(&reader)).await.unwrap();
     let sent = jwt.service.sent();
-    for (method, answer) in write_all(&mut client, Some(&reader), &id).await {
-        assert_eq!(Failure::from(answer.unwrap_err()).row(), NOT_ALLOWED, "{method}");
+    for (method, response) in write_all(&mut client, Some(&reader), &id).await {
+        assert_eq!(Failure::from(response.unwrap_err()).row(), NOT_ALLOWED, "{method}");
     }
     assert_eq!(jwt.service.sent(), sent);
     until_counted(jwt.service.admin, &super::refused("read_only"), 3).await;
@@ -135,7 +150,7 @@ async fn a_call_without_a_token_is_refused() {
     let mut client = jwt.service.client().await;
     jwt.service.assert_refuses(UNAUTHENTICATED, "no_token", list(&mut client, None)).await;
     jwt.service.assert_refuses(UNAUTHENTICATED, "no_token", create(&mut client, None)).await;
-    // Before anything of the request is looked at.
+    // Before anything else of the request is checked.
     let token = jwt.rsa.sign(&claims(WRITER));
     let body = framed(&request().encode_to_vec());
     let bearer = format!("Bearer {token}");
@@ -181,23 +196,23 @@ async fn a_call_with_two_tokens_is_refused() {
         .header(header.0, header.1)
         .header(header.0, header.1)
         .body(body.clone());
-    let answer = twice.send().await.unwrap();
-    let failure = Failure::from(tonic::Status::from_header_map(answer.headers()).unwrap());
+    let response = twice.send().await.unwrap();
+    let failure = Failure::from(tonic::Status::from_header_map(response.headers()).unwrap());
     assert_eq!(failure.row(), UNAUTHENTICATED);
     until_counted(jwt.service.admin, &super::refused("no_token"), 1).await;
     assert!(jwt.service.emulator.connections().is_empty());
-    // Any spelling of the scheme will do, once.
+    // Any spelling of the scheme is accepted, but only once.
     let lower = bearer.replacen("Bearer", "bearer", 1);
-    let answer = post(jwt.service.grpc, &[("authorization", &lower)], body).await;
+    let response = post(jwt.service.grpc, &[("authorization", &lower)], body).await;
     assert!(
-        tonic::Status::from_header_map(answer.headers())
+        tonic::Status::from_header_map(response.headers())
             .is_none_or(|status| status.code() == tonic::Code::Ok)
     );
     assert_eq!(jwt.service.emulator.connections().len(), 1);
 }
 
 #[tokio::test]
-async fn what_is_no_token_is_refused() {
+async fn text_that_is_not_a_token_is_refused() {
     let jwt = WithTokens::start().await;
     let valid = jwt.rsa.sign(&claims(WRITER));
     let (signed, signature) = valid.rsplit_once('.').unwrap();
@@ -224,7 +239,7 @@ async fn what_is_no_token_is_refused() {
 }
 
 #[tokio::test]
-async fn the_claims_must_fit() {
+async fn the_claims_must_match() {
     let jwt = WithTokens::start().await;
     for (claims, reason) in [
         (claims_but("iss", json!("https://other")), "token_issuer"),
@@ -252,7 +267,7 @@ async fn the_signature_must_be_that_of_the_key() {
         (TokenKey::rs256("rsa-1"), "token_signature"),
         (TokenKey::es256("ec-1"), "token_signature"),
         (TokenKey::rs256("rsa-9"), "unknown_key"),
-        // An RS256 token that names the EC key, and the other way round.
+        // An RS256 token that names the EC key, and vice versa.
         (TokenKey::rs256("ec-1"), "token_algorithm"),
         (TokenKey::es256("rsa-1"), "token_algorithm"),
     ] {
@@ -286,7 +301,7 @@ async fn a_token_that_names_no_key_is_tried_with_each() {
 }
 
 #[tokio::test]
-async fn neither_no_algorithm_nor_a_shared_secret_counts() {
+async fn tokens_without_a_signature_or_with_a_shared_secret_are_refused() {
     let jwt = WithTokens::start().await;
     let valid = claims(WRITER);
     for key in ["rsa-1", "ec-1"] {
@@ -307,16 +322,10 @@ async fn neither_no_algorithm_nor_a_shared_secret_counts() {
 }
 
 #[tokio::test]
-async fn keys_in_a_file_count_and_are_read_again() {
+async fn keys_in_a_file_are_used_and_reloaded() {
     let (old, new) = (TokenKey::rs256("old"), TokenKey::es256("new"));
     let files = Mount::new(&[("jwks.json", &key_set(&[&old]).to_string())]);
-    let service = TestService::with([
-        ("HCS_JWT_ISSUER", ISSUER),
-        ("HCS_JWT_AUDIENCE", AUDIENCE),
-        ("HCS_JWT_JWKS_FILE", &*files.path("jwks.json")),
-        ("HCS_CALLERS", CALLERS),
-    ])
-    .await;
+    let service = with_keys_in(&files).await;
     let mut client = service.client().await;
     let (old, new) = (old.sign(&claims(WRITER)), {
         let token = new.sign(&claims(WRITER));
@@ -325,7 +334,7 @@ async fn keys_in_a_file_count_and_are_read_again() {
         files.replace(&[("jwks.json", &key_set(&[&new]).to_string())]);
         token
     });
-    // The withdrawn key ends with the next look, and the new one begins with it.
+    // The next fetch drops the withdrawn key and adds the new one.
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
     crate::support::in_time("the new key", async {
         while list(&mut client, Some(&new)).await.is_err() {
@@ -336,9 +345,9 @@ async fn keys_in_a_file_count_and_are_read_again() {
     service.assert_refuses(UNAUTHENTICATED, "unknown_key", list(&mut client, Some(&old))).await;
 }
 
-/// Whoever is named in a token is not whoever is named in a certificate.
+/// The subject of a token and the name in a certificate are different identities.
 #[tokio::test]
-async fn a_subject_that_looks_like_a_name_of_a_certificate_is_no_such_name() {
+async fn a_token_subject_never_matches_a_rule_for_certificates() {
     let jwt = WithTokens::start().await;
     let mut client = jwt.service.client().await;
     for subject in

@@ -1,10 +1,10 @@
-//! What callers send to be let in, and the keys of TLS.
+//! The tokens of callers, and the key of TLS.
 
 use hubspot_connection_service::proto::ListHubSpotConnectionsRequest;
 use serde_json::json;
 use tonic::Status;
 
-use super::{FORMATS, knowing_emulator, loud, search::Search};
+use super::{FORMATS, search::Search, start_canary_emulator, verbose};
 use crate::{
     support::{
         Mount, ServiceProcess,
@@ -17,9 +17,9 @@ use crate::{
 };
 
 #[tokio::test]
-async fn neither_the_tokens_of_callers_nor_the_key_of_tls_come_out() {
+async fn neither_the_tokens_of_callers_nor_the_tls_key_leak() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
+        let emulator = start_canary_emulator().await;
         let (servers, callers) = (Authority::new("servers"), Authority::new("callers"));
         let (server, next) = (servers.server(1), servers.server(2));
         let mount = Mount::new(&files(&server, &callers.pem));
@@ -34,7 +34,7 @@ async fn neither_the_tokens_of_callers_nor_the_key_of_tls_come_out() {
             ("HCS_JWT_JWKS_URL", &keys.url),
             ("HCS_CALLERS", "jwt:allowed=write"),
         ];
-        let service = ServiceProcess::start(&emulator, &loud(format, &settings)).await;
+        let service = ServiceProcess::start(&emulator, &verbose(format, &settings)).await;
         let own = callers.client(&["crm"]);
         let mut client = TlsClient::new(&servers, Some(&own)).client(service.grpc);
 
@@ -67,7 +67,7 @@ async fn neither_the_tokens_of_callers_nor_the_key_of_tls_come_out() {
         }
         assert_eq!(refusals.len(), tokens.len() - 1, "{refusals:?}");
 
-        // Files in each other's place.
+        // The files are swapped.
         mount.replace(&[("tls.crt", &next.key_pem), ("tls.key", &next.key_pem), ("ca.crt", &next.key_pem)]);
         until_counted(service.admin, "hubspot_connection_tls_reload_failures_total", 1).await;
         mount.replace(&files(&next, &callers.pem));
@@ -81,7 +81,7 @@ async fn neither_the_tokens_of_callers_nor_the_key_of_tls_come_out() {
         let secrets = parts.map(str::to_owned).chain(pems).chain(tokens.clone());
         let search = Search::new(secrets);
         for status in &refusals {
-            search.assert_absent("a refusal", format!("{status:?} {}", told(status)).as_bytes());
+            search.assert_absent("a refusal", format!("{status:?} {}", text_of(status)).as_bytes());
         }
         search.assert_absent("/metrics", metrics(service.admin).await.as_bytes());
         drop(client);
@@ -94,6 +94,6 @@ async fn neither_the_tokens_of_callers_nor_the_key_of_tls_come_out() {
     }
 }
 
-fn told(status: &Status) -> String {
+fn text_of(status: &Status) -> String {
     format!("{} {}", status.message(), String::from_utf8_lossy(status.details()))
 }

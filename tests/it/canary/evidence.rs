@@ -1,4 +1,4 @@
-//! Everything that came out of the service.
+//! All output of the service.
 
 use hubspot_connection_service::proto::{
     CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
@@ -22,7 +22,7 @@ pub(super) const CREDENTIALS: [&str; 4] = [
     r#"hsat-Jg2/"nV\5yT+8=h%22-wP4kD9xB1sL6rQ3-cM7iE0uO"#,
     r#"hsrt-Bn8+=fK%4"c\H2/6-jS9zW3dT5vX1pR7-qY0aI4gU"#,
 ];
-/// Those by which an update replaces them.
+/// The credentials that replace them in an update.
 pub(super) const OTHER_CREDENTIALS: [&str; 4] = [
     r#"hsid-Mf4"yB\2/uK+9=s%2E-zN7tQ1gX6cV-3wL8eJ5rH"#,
     r#"hscs-Dp9\"eG3/xT+5z=U%7D-vY2kR8nB4qM1-jC6aW0lS"#,
@@ -41,30 +41,30 @@ pub(super) fn creation() -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest { credentials: Some(credentials(CREDENTIALS)), ..request() }
 }
 
-/// A service, and what its callers got.
+/// A service, and the responses that its callers received.
 pub(super) struct Observed {
     service: ServiceProcess,
     client: HubSpotConnectionServiceClient<Channel>,
-    answers: Vec<(String, Vec<u8>)>,
-    /// Where its spans go.
+    responses: Vec<(String, Vec<u8>)>,
+    /// The collector of its spans.
     collector: Option<Collector>,
 }
 
 impl Observed {
     pub(super) async fn new(service: ServiceProcess) -> Self {
         let client = service.client().await;
-        // A call whose line is below `info`: it shows that the log holds all that it can. Where IMS rejects the
-        // credential, the service is not ready.
+        // A call whose line is below `info`: it shows that the log contains everything. Where IMS rejects
+        // the credential, the service is not ready.
         health(service.grpc, "").await.unwrap();
-        Self { service, client, answers: Vec::new(), collector: None }
+        Self { service, client, responses: Vec::new(), collector: None }
     }
 
-    /// Looks at the spans as well, which the service sends to this collector.
+    /// Also checks the spans, which the service sends to this collector.
     pub(super) fn exporting_to(self, collector: Collector) -> Self {
         Self { collector: Some(collector), ..self }
     }
 
-    /// The way to the service for calls whose answers [`Observed::note`] gets.
+    /// A client for calls whose responses are passed to [`Observed::note`].
     pub(super) fn client(&self) -> HubSpotConnectionServiceClient<Channel> {
         self.client.clone()
     }
@@ -80,17 +80,17 @@ impl Observed {
         request: impl tonic::IntoRequest<CreateHubSpotConnectionRequest>,
     ) -> Result<CreateHubSpotConnectionResponse, Status> {
         let request: Request<_> = request.into_request();
-        let answer = self.client.create_hub_spot_connection(request).await;
-        self.note(what, answer)
+        let response = self.client.create_hub_spot_connection(request).await;
+        self.note(what, response)
     }
 
-    /// Notes the answer to a call.
+    /// Records the response to a call.
     pub(super) fn note<T: std::fmt::Debug>(
         &mut self,
         what: &str,
-        answer: Result<tonic::Response<T>, Status>,
+        response: Result<tonic::Response<T>, Status>,
     ) -> Result<T, Status> {
-        let text = match &answer {
+        let text = match &response {
             Ok(response) => [format!("{response:?}").into_bytes(), metadata(response.metadata())].concat(),
             Err(status) => [
                 format!("{status:?} {:?} ", status.get_error_details()).as_bytes(),
@@ -100,11 +100,11 @@ impl Observed {
             ]
             .concat(),
         };
-        self.answers.push((what.to_owned(), text));
-        answer.map(tonic::Response::into_inner)
+        self.responses.push((what.to_owned(), text));
+        response.map(tonic::Response::into_inner)
     }
 
-    /// Posts a body as no generated client would, and notes the answer.
+    /// Posts a body that no generated client would send, and records the response.
     pub(super) async fn post(&mut self, what: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Option<Code> {
         let response = post(self.service.grpc, headers, body).await;
         let code = Status::from_header_map(response.headers()).map(|status| {
@@ -114,13 +114,13 @@ impl Observed {
         });
         let mut text = format!("{:?}", response.headers()).into_bytes();
         text.extend(response.bytes().await.unwrap_or_default());
-        self.answers.push((what.to_owned(), text));
+        self.responses.push((what.to_owned(), text));
         code
     }
 
-    /// Ends the service, and fails if any of these secrets is in its output or in an answer.
+    /// Stops the service, and fails if its output or a response contains any of these secrets.
     pub(super) async fn end_without<S: AsRef<str>>(self, secrets: impl IntoIterator<Item = S>) {
-        let Self { service, client, answers, collector } = self;
+        let Self { service, client, responses, collector } = self;
         drop(client);
         let metrics = reqwest::get(format!("http://{}/metrics", service.admin)).await.unwrap();
         let metrics = metrics.bytes().await.unwrap();
@@ -129,11 +129,11 @@ impl Observed {
         let search = Search::new(secrets.into_iter().map(|secret| secret.as_ref().to_owned()));
         search.assert_absent("the metrics", &metrics);
         if let Some(collector) = collector {
-            assert!(collector.spans().len() > answers.len(), "{:#?}", collector.spans());
+            assert!(collector.spans().len() > responses.len(), "{:#?}", collector.spans());
             search.assert_absent("the spans", &collector.bytes());
         }
-        for (what, text) in answers {
-            search.assert_absent(&format!("the answer to {what}"), &text);
+        for (what, text) in responses {
+            search.assert_absent(&format!("the response to {what}"), &text);
         }
         for line in output.bytes().split(|byte| *byte == b'\n') {
             search.assert_absent("the output", line);
@@ -141,13 +141,13 @@ impl Observed {
         assert!(output.stdout().contains("DEBUG"), "{output:?}");
     }
 
-    /// Waits until the output has this text in it.
+    /// Waits until the output contains this text.
     pub(super) async fn prints_text(&self, text: &str) {
         self.service.process.prints_text(text).await;
     }
 }
 
-/// Names and values, those in binary decoded.
+/// Names and values; binary values are decoded.
 fn metadata(metadata: &MetadataMap) -> Vec<u8> {
     let mut text = Vec::new();
     for entry in metadata.iter() {

@@ -1,4 +1,4 @@
-//! An upstream that repeats everything it is told, wherever it can.
+//! An upstream that echoes everything that it receives, wherever it can.
 
 use std::{
     net::SocketAddr,
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::evidence::CREDENTIALS;
 use crate::support::listen;
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Clone)]
 pub(super) struct Arrived {
     pub(super) path: String,
@@ -30,34 +30,34 @@ pub(super) struct Arrived {
     pub(super) body: String,
 }
 
-/// What the next answers are.
+/// The next responses.
 #[derive(Clone, Default)]
 struct Script {
     /// The status of IMS, or a token.
     ims: Option<StatusCode>,
-    /// The status of the Flow Service, the field that repeats, and what it repeats.
-    flow: (StatusCode, &'static str, Repeat),
+    /// The status of the Flow Service, the field with the echo, and the echo.
+    flow: (StatusCode, &'static str, Echo),
     arrived: Vec<Arrived>,
 }
 
-/// What is repeated of a request.
+/// The part of a request that is echoed, and its encoding.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) enum Repeat {
-    /// The body as it came: credentials escaped once.
+pub(super) enum Echo {
+    /// The received body: credentials are escaped once.
     #[default]
     Body,
-    /// The body as a JSON string: escaped twice.
+    /// The body as a JSON string: credentials are escaped twice.
     Quoted,
     /// The header with the token.
     Authorization,
     /// Each credential, not escaped.
     Credentials,
-    /// The last two thirds of each.
+    /// The last two thirds of each credential.
     Parts,
     /// Each credential in another case.
     UpperCase,
     LowerCase,
-    /// In base64.
+    /// Each credential in base64.
     Base64,
     /// In base64 for URLs, as a pair with another text before it.
     Pairs,
@@ -67,34 +67,34 @@ pub(super) enum Repeat {
     HexWithColons,
     /// Each character percent-encoded.
     Percent,
-    /// Twice.
+    /// Percent-encoded twice.
     PercentTwice,
-    /// As entities of HTML.
+    /// As HTML entities.
     Entities,
     NumericEntities,
-    /// Escaped as JSON can.
+    /// With JSON escapes.
     Unicode,
 }
 
-pub(super) const REPEATS: [Repeat; 5] =
-    [Repeat::Body, Repeat::Quoted, Repeat::Authorization, Repeat::Credentials, Repeat::Parts];
+pub(super) const ECHOES: [Echo; 5] =
+    [Echo::Body, Echo::Quoted, Echo::Authorization, Echo::Credentials, Echo::Parts];
 
-/// Each credential in an encoding of its own.
-pub(super) const ENCODED: [Repeat; 11] = [
-    Repeat::UpperCase,
-    Repeat::LowerCase,
-    Repeat::Base64,
-    Repeat::Pairs,
-    Repeat::Hex,
-    Repeat::HexWithColons,
-    Repeat::Percent,
-    Repeat::PercentTwice,
-    Repeat::Entities,
-    Repeat::NumericEntities,
-    Repeat::Unicode,
+/// Each credential in a different encoding.
+pub(super) const ENCODED: [Echo; 11] = [
+    Echo::UpperCase,
+    Echo::LowerCase,
+    Echo::Base64,
+    Echo::Pairs,
+    Echo::Hex,
+    Echo::HexWithColons,
+    Echo::Percent,
+    Echo::PercentTwice,
+    Echo::Entities,
+    Echo::NumericEntities,
+    Echo::Unicode,
 ];
 
-/// Where it is repeated: `headers`, or a member of the body.
+/// The field with the echo: `headers`, or a member of the body.
 pub(super) const FIELDS: [&str; 10] = [
     "headers",
     "report.detailed-message",
@@ -108,14 +108,14 @@ pub(super) const FIELDS: [&str; 10] = [
     "error_code",
 ];
 
-impl Repeat {
+impl Echo {
     fn of(self, request: &Arrived) -> String {
         let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         let token = request.authorization.trim_start_matches("Bearer ");
         let of_changes = || body.as_array()?.iter().find_map(|change| change["value"].as_object());
         let params = body["auth"]["params"].as_object().or_else(of_changes);
         let params = params.into_iter().flatten();
-        // A list repeats what was sent before.
+        // A list echoes earlier requests.
         let is_list = request.body.is_empty() && request.path.ends_with("/connections");
         let earlier = if is_list { &CREDENTIALS[..] } else { &[] };
         let secrets =
@@ -151,27 +151,27 @@ pub(super) struct Hostile {
 }
 
 impl Hostile {
-    /// Starts with IMS answering with this status, or else with this token.
+    /// Starts with an IMS that responds with this status, or else with this token.
     pub(super) async fn start(ims: Option<StatusCode>, token: &'static str) -> Self {
         let script = Arc::new(Mutex::new(Script { ims, ..Script::default() }));
         let listener = listen().await;
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(answer).with_state((Arc::clone(&script), token));
+        let router = Router::new().fallback(respond).with_state((Arc::clone(&script), token));
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { address, script }
     }
 
-    /// Sets what the Flow Service answers.
-    pub(super) fn answer_with(&self, status: StatusCode, field: &'static str, repeat: Repeat) {
-        self.script.lock().unwrap().flow = (status, field, repeat);
+    /// Sets the response of the Flow Service.
+    pub(super) fn respond_with(&self, status: StatusCode, field: &'static str, echo: Echo) {
+        self.script.lock().unwrap().flow = (status, field, echo);
     }
 
-    /// What arrived.
+    /// The received requests.
     pub(super) fn arrived(&self) -> Vec<Arrived> {
         self.script.lock().unwrap().arrived.clone()
     }
 
-    /// The settings with which a service calls it.
+    /// The settings of a service that uses this upstream.
     pub(super) fn settings(&self) -> [(&'static str, String); 2] {
         [
             ("HCS_FLOW_SERVICE_URL", format!("http://{}{BASE_PATH}", self.address)),
@@ -180,7 +180,7 @@ impl Hostile {
     }
 }
 
-async fn answer(
+async fn respond(
     State((script, token)): State<(Arc<Mutex<Script>>, &'static str)>,
     request: Request,
 ) -> Response {
@@ -220,19 +220,19 @@ fn of_ims(request: &Arrived, status: Option<StatusCode>, token: &str) -> Respons
     json_response(status, &body, Some(&secret))
 }
 
-pub(super) fn of_flow(request: &Arrived, (status, field, repeat): (StatusCode, &str, Repeat)) -> Response {
-    let repeated = repeat.of(request);
+pub(super) fn of_flow(request: &Arrived, (status, field, echo): (StatusCode, &str, Echo)) -> Response {
+    let echoed = echo.of(request);
     let body = match field {
         "headers" => json!({}),
-        "id and etag" => json!({"id": repeated, "etag": repeated}),
-        "etag" => json!({"id": "c-1", "etag": repeated}),
-        "type" => json!({"type": format!("https://ns.adobe.com/aep/errors/{repeated}")}),
+        "id and etag" => json!({"id": echoed, "etag": echoed}),
+        "etag" => json!({"id": "c-1", "etag": echoed}),
+        "type" => json!({"type": format!("https://ns.adobe.com/aep/errors/{echoed}")}),
         _ => match field.split_once('.') {
-            Some((report, name)) => json!({report: {name: repeated}}),
-            None => json!({field: repeated}),
+            Some((report, name)) => json!({report: {name: echoed}}),
+            None => json!({field: echoed}),
         },
     };
-    json_response(status, &body, (field == "headers").then_some(&repeated))
+    json_response(status, &body, (field == "headers").then_some(&echoed))
 }
 
 pub(super) fn json_response(status: StatusCode, body: &Value, in_headers: Option<&str>) -> Response {

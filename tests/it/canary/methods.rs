@@ -9,51 +9,57 @@ use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
 use super::{
-    FORMATS, HASTE, assert_sent,
+    FORMATS, SHORT_TIMEOUT, assert_sent,
     evidence::{ADOBE_SECRET, CREDENTIALS, OTHER_CREDENTIALS, Observed, creation, credentials},
-    inject, knowing_emulator, loud, malformed, tokens,
+    malformed, start_canary_emulator, tokens, verbose,
 };
-use crate::support::ServiceProcess;
+use crate::support::{ServiceProcess, inject};
 
-/// Takes out the one credential that is shown on purpose, where it is shown.
+/// Removes the one credential that is shown on purpose.
 fn shown(connection: &mut proto::HubSpotConnection) {
     let client_id = std::mem::take(&mut connection.client_id);
     assert!([CREDENTIALS[0], OTHER_CREDENTIALS[0]].contains(&&*client_id), "{client_id}");
     assert!(connection.client_secret_set && connection.access_token_set && connection.refresh_token_set);
 }
 
-/// What a call comes to.
-fn code<T>(answer: &Result<T, Status>) -> Code {
-    answer.as_ref().map_or_else(Status::code, |_| Code::Ok)
+/// The code of a result.
+fn code<T>(response: &Result<T, Status>) -> Code {
+    response.as_ref().map_or_else(Status::code, |_| Code::Ok)
 }
 
-/// Calls of every method, whose answers are noted.
+/// A client that calls every method and records the responses.
 struct Caller {
     observed: Observed,
     what: String,
 }
 
 impl Caller {
-    fn note<T: std::fmt::Debug>(&mut self, method: &str, answer: Result<Response<T>, Status>) -> Code {
+    /// A client of a new service.
+    async fn start(emulator: &Emulator, format: &str, settings: &[(&str, &str)]) -> Self {
+        let service = ServiceProcess::start(emulator, &verbose(format, settings)).await;
+        Self { observed: Observed::new(service).await, what: String::new() }
+    }
+
+    fn note<T: std::fmt::Debug>(&mut self, method: &str, response: Result<Response<T>, Status>) -> Code {
         let what = format!("{method} with {}", self.what);
-        code(&self.observed.note(&what, answer))
+        code(&self.observed.note(&what, response))
     }
 
     async fn get(&mut self, id: &str) -> Code {
         let request = proto::GetHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: String::new() };
-        let mut answer = self.observed.client().get_hub_spot_connection(request).await;
-        if let Ok(answer) = &mut answer {
-            answer.get_mut().connection.iter_mut().for_each(shown);
+        let mut response = self.observed.client().get_hub_spot_connection(request).await;
+        if let Ok(response) = &mut response {
+            response.get_mut().connection.iter_mut().for_each(shown);
         }
-        self.note("get", answer)
+        self.note("get", response)
     }
 
     async fn list(&mut self, request: proto::ListHubSpotConnectionsRequest) -> Code {
-        let mut answer = self.observed.client().list_hub_spot_connections(request).await;
-        if let Ok(answer) = &mut answer {
-            answer.get_mut().connections.iter_mut().for_each(shown);
+        let mut response = self.observed.client().list_hub_spot_connections(request).await;
+        if let Ok(response) = &mut response {
+            response.get_mut().connections.iter_mut().for_each(shown);
         }
-        self.note("list", answer)
+        self.note("list", response)
     }
 
     async fn list_all(&mut self) -> Code {
@@ -61,26 +67,26 @@ impl Caller {
     }
 
     async fn update(&mut self, request: proto::UpdateHubSpotConnectionRequest) -> Code {
-        let answer = self.observed.client().update_hub_spot_connection(request).await;
-        self.note("update", answer)
+        let response = self.observed.client().update_hub_spot_connection(request).await;
+        self.note("update", response)
     }
 
     async fn delete(&mut self, id: &str) -> Code {
         let request = proto::DeleteHubSpotConnectionRequest { id: id.to_owned(), ..Default::default() };
-        let answer = self.observed.client().delete_hub_spot_connection(request).await;
-        self.note("delete", answer)
+        let response = self.observed.client().delete_hub_spot_connection(request).await;
+        self.note("delete", response)
     }
 
     async fn test(&mut self, id: &str) -> Code {
         let request = proto::TestHubSpotConnectionRequest { id: id.to_owned(), sandbox_name: String::new() };
-        let answer = self.observed.client().test_hub_spot_connection(request).await;
-        self.note("test", answer)
+        let response = self.observed.client().test_hub_spot_connection(request).await;
+        self.note("test", response)
     }
 
     async fn tables(&mut self, id: &str) -> Code {
         let request = proto::ListHubSpotTablesRequest { id: id.to_owned(), sandbox_name: String::new() };
-        let answer = self.observed.client().list_hub_spot_tables(request).await;
-        self.note("tables", answer)
+        let response = self.observed.client().list_hub_spot_tables(request).await;
+        self.note("tables", response)
     }
 
     async fn table(&mut self, id: &str, table: &str) -> Code {
@@ -89,16 +95,16 @@ impl Caller {
             table: table.to_owned(),
             sandbox_name: String::new(),
         };
-        let answer = self.observed.client().get_hub_spot_table(request).await;
-        self.note("table", answer)
+        let response = self.observed.client().get_hub_spot_table(request).await;
+        self.note("table", response)
     }
 
     async fn create(&mut self, request: CreateHubSpotConnectionRequest) -> Code {
-        let answer = self.observed.client().create_hub_spot_connection(request).await;
-        self.note("create", answer)
+        let response = self.observed.client().create_hub_spot_connection(request).await;
+        self.note("create", response)
     }
 
-    /// What each method comes to that needs no more than a connection and leaves it there.
+    /// The code of each method that needs only a connection and does not change it.
     async fn reads(&mut self, id: &str) -> [Code; 7] {
         let count = proto::ListHubSpotConnectionsRequest { count_only: true, ..Default::default() };
         [
@@ -135,7 +141,7 @@ fn set(emulator: &Emulator, settings: Value) {
     emulator.settings(serde_json::from_value(settings).unwrap());
 }
 
-/// Fails unless the Flow Service has returned credentials and got the other ones.
+/// Fails unless the Flow Service has returned credentials and received the other ones.
 fn assert_returned(emulator: &Emulator, id: &str) {
     let received = emulator.received();
     assert_sent(received.iter().map(|request| &request.body));
@@ -152,13 +158,11 @@ fn all_secrets(emulator: &Emulator) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_method_gives_away_what_the_flow_service_returns() {
+async fn no_method_leaks_credentials_that_the_flow_service_returns() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let mut observed = Observed::new(service).await;
-        let id = observed.create("a success").await.unwrap().id;
-        let mut caller = Caller { observed, what: String::new() };
+        let emulator = start_canary_emulator().await;
+        let mut caller = Caller::start(&emulator, format, &[]).await;
+        let id = caller.observed.create("a success").await.unwrap().id;
 
         assert_eq!(caller.now("success").reads(&id).await, [Code::Ok; 7]);
         assert_eq!(caller.update(rotation(&id)).await, Code::Ok);
@@ -189,7 +193,7 @@ async fn no_method_gives_away_what_the_flow_service_returns() {
 
         caller.now("drift");
         set(&emulator, json!({"auth_spec": []}));
-        // What it said before is still fresh.
+        // The cached specification is still fresh.
         assert_eq!(caller.reads(&id).await, [Code::Ok; 7]);
         set(&emulator, json!({}));
         assert_eq!(caller.now("success").delete(&id).await, Code::Ok);
@@ -200,12 +204,10 @@ async fn no_method_gives_away_what_the_flow_service_returns() {
 }
 
 #[tokio::test]
-async fn no_verification_gives_away_credentials() {
+async fn no_verification_leaks_credentials() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let observed = Observed::new(service).await;
-        let mut caller = Caller { observed, what: String::new() };
+        let emulator = start_canary_emulator().await;
+        let mut caller = Caller::start(&emulator, format, &[]).await;
 
         let with_id = |verification| CreateHubSpotConnectionRequest {
             request_id: Uuid::new_v4().to_string(),
@@ -250,13 +252,11 @@ async fn no_verification_gives_away_credentials() {
 }
 
 #[tokio::test]
-async fn no_failure_of_the_flow_service_makes_any_method_give_credentials_away() {
+async fn no_failure_of_the_flow_service_makes_a_method_leak_credentials() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let mut observed = Observed::new(service).await;
-        let id = observed.create("a success").await.unwrap().id;
-        let mut caller = Caller { observed, what: String::new() };
+        let emulator = start_canary_emulator().await;
+        let mut caller = Caller::start(&emulator, format, &[]).await;
+        let id = caller.observed.create("a success").await.unwrap().id;
 
         for action in [
             json!({"status": 400, "shape": "A"}),
@@ -264,7 +264,7 @@ async fn no_failure_of_the_flow_service_makes_any_method_give_credentials_away()
             json!({"status": 404, "shape": "B"}),
             json!({"status": 500, "shape": "html"}),
             json!({"status": 200, "shape": "html"}),
-            // Half of what the route itself answers, with credentials.
+            // The first half of the route's own response, with credentials.
             json!({"status": 200, "shape": "cut", "commit": true}),
             json!({"status": 500, "shape": "cut", "commit": true}),
             json!({"close": "after_commit"}),
@@ -293,15 +293,13 @@ async fn no_failure_of_the_flow_service_makes_any_method_give_credentials_away()
 }
 
 #[tokio::test]
-async fn no_spent_deadline_gives_credentials_away() {
+async fn no_exceeded_deadline_leaks_credentials() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let mut patient = Observed::new(service).await;
-        let id = patient.create("a success").await.unwrap().id;
-
-        let service = ServiceProcess::start(&emulator, &loud(format, &[HASTE])).await;
-        let mut caller = Caller { observed: Observed::new(service).await, what: "a deadline".to_owned() };
+        let emulator = start_canary_emulator().await;
+        let mut other = Caller::start(&emulator, format, &[]).await.observed;
+        let id = other.create("a success").await.unwrap().id;
+        let mut caller = Caller::start(&emulator, format, &[SHORT_TIMEOUT]).await;
+        caller.now("a deadline");
         let slow = ["POST /connections", "GET /connections", "GET /connections/{id}"]
             .map(|route| json!({"route": route, "count": 0, "action": {"delay": "1s"}}));
         inject(&emulator, json!(slow));
@@ -318,18 +316,17 @@ async fn no_spent_deadline_gives_credentials_away() {
 
         let secrets = all_secrets(&emulator);
         caller.observed.end_without(&secrets).await;
-        patient.end_without(&secrets).await;
+        other.end_without(&secrets).await;
     }
 }
 
 #[tokio::test]
-async fn credentials_in_the_wrong_place_do_not_come_back() {
+async fn credentials_in_the_wrong_field_are_not_echoed() {
     for format in FORMATS {
-        let emulator = knowing_emulator().await;
-        let service = ServiceProcess::start(&emulator, &loud(format, &[])).await;
-        let mut observed = Observed::new(service).await;
-        let id = observed.create("a success").await.unwrap().id;
-        let mut caller = Caller { observed, what: "credentials as something else".to_owned() };
+        let emulator = start_canary_emulator().await;
+        let mut caller = Caller::start(&emulator, format, &[]).await;
+        let id = caller.observed.create("a success").await.unwrap().id;
+        caller.now("credentials as something else");
         let secret = || CREDENTIALS[1].to_owned();
 
         assert_eq!(caller.get(CREDENTIALS[1]).await, Code::InvalidArgument);

@@ -1,4 +1,4 @@
-//! Finds secrets in what came out, in whatever disguise.
+//! Finds secrets in the output, in any encoding.
 
 use std::collections::HashSet;
 
@@ -8,13 +8,13 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-/// So many characters of a secret in a row are a leak.
+/// This many consecutive characters of a secret are a leak.
 const RUN: usize = 12;
 
-/// Knows the secrets that must not come out.
+/// Knows the secrets that must not leak.
 pub(crate) struct Search {
     runs: HashSet<Vec<u8>>,
-    /// Whether a run starts with these two bytes: rules out most places in a text.
+    /// Whether a run starts with these two bytes: excludes most positions in a text.
     starts: Vec<bool>,
 }
 
@@ -23,7 +23,7 @@ impl Search {
         let mut runs = HashSet::new();
         for secret in secrets {
             let secret = secret.as_ref().to_ascii_lowercase();
-            assert!(secret.len() >= 2 * RUN, "too short to be told from chance: {secret}");
+            assert!(secret.len() >= 2 * RUN, "too short to be distinguished from chance: {secret}");
             runs.extend(secret.as_bytes().windows(RUN).map(<[u8]>::to_vec));
         }
         let mut starts = vec![false; 1 << 16];
@@ -33,7 +33,7 @@ impl Search {
         Self { runs, starts }
     }
 
-    /// Fails if a text holds a part of a secret.
+    /// Fails if a text contains a part of a secret.
     pub(crate) fn assert_absent(&self, what: &str, text: &[u8]) {
         if let Some(run) = self.find(text) {
             panic!("{what} gives {run:?} away:\n{}", String::from_utf8_lossy(text));
@@ -62,7 +62,7 @@ fn start(run: &[u8]) -> usize {
     usize::from(u16::from_le_bytes([run[0], run[1]]))
 }
 
-/// Without the percent-encoding of URLs and forms.
+/// Removes the percent-encoding of URLs and forms.
 fn percent_decoded(text: &[u8], plus: u8) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -82,7 +82,7 @@ fn percent_decoded(text: &[u8], plus: u8) -> Vec<u8> {
     decoded
 }
 
-/// Without one layer of the escapes of JSON and of Rust's `Debug`.
+/// Removes one layer of the escapes of JSON and of Rust's `Debug`.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -104,12 +104,12 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Without one layer of the entities of HTML.
+/// Removes one layer of HTML entities.
 fn without_entities(text: &[u8]) -> Vec<u8> {
     htmlize::unescape(String::from_utf8_lossy(text)).into_owned().into_bytes()
 }
 
-/// What may be hexadecimal digits, with or without something between each pair of them.
+/// Possible hexadecimal digits, with or without a separator between each pair.
 fn hex_decoded(text: &[u8]) -> Vec<Vec<u8>> {
     let is_between = |byte: &u8| b" :,-".contains(byte);
     let decoded = |digits: &[u8]| {
@@ -122,7 +122,7 @@ fn hex_decoded(text: &[u8]) -> Vec<Vec<u8>> {
     words.flat_map(|word| [decoded(&word), decoded(&word[1..])]).collect()
 }
 
-/// What may be base64, decoded at each of the four places where a group of it can start.
+/// Possible base64, decoded at each of the four offsets at which a group can start.
 fn base64_decoded(text: &[u8]) -> Vec<Vec<u8>> {
     const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -141,7 +141,7 @@ fn base64_decoded(text: &[u8]) -> Vec<Vec<u8>> {
     words
         .flat_map(|word| (0..4).map(move |start| &word[start..]))
         .filter_map(|word| {
-            // One character alone is no group.
+            // A single character is not a group.
             let length = if word.len() % 4 == 1 { word.len() - 1 } else { word.len() };
             engine.decode(&word[..length]).ok()
         })
@@ -149,7 +149,7 @@ fn base64_decoded(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_secret_is_found_in_every_disguise() {
+fn a_secret_is_found_in_every_encoding() {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
     let secret = r#"a1"b2\c3/d4+e5=f6%g7-h8?i9&j0<k1>l2~m3"#;

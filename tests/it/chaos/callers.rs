@@ -1,4 +1,4 @@
-//! Those who want connections: patient ones, and naive ones.
+//! Callers that want connections: patient ones and naive ones.
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
@@ -16,20 +16,20 @@ use uuid::Uuid;
 use super::replicas::Replicas;
 use crate::support::{Failure, post_upstream, request};
 
-/// So many call at once.
+/// The number of concurrent calls.
 const CALLERS: usize = 20;
-/// The longest that one call may take.
+/// The time limit of one call.
 const CALL: Duration = Duration::from_secs(5);
-/// The longest pause between two calls, whatever the answer asks for, …
+/// The longest pause between two calls, whatever the response asks for, …
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// … and the pause where there was no answer.
+/// … and the pause after a call without a response.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
-/// What a caller who repeats its request id may be told meanwhile.
-pub(super) const TRY_AGAIN: [&str; 8] = [
+/// The reasons that a caller with a request id may receive in the meantime.
+pub(super) const RETRYABLE: [&str; 8] = [
     "BREAKER_OPEN",
     "DEADLINE_EXCEEDED",
     "OUTCOME_UNKNOWN",
-    // The one answer here that forbids a repetition: two tokens in a row were refused.
+    // The only response here that forbids a retry: two tokens in a row were refused.
     "PLATFORM_CREDENTIALS_REJECTED",
     "REQUEST_IN_PROGRESS",
     "STORE_UNAVAILABLE",
@@ -37,10 +37,10 @@ pub(super) const TRY_AGAIN: [&str; 8] = [
     "UPSTREAM_UNAVAILABLE",
 ];
 
-/// What the calls that failed were told.
+/// The reasons of the failed calls.
 pub(super) type Refusals = Mutex<BTreeMap<String, usize>>;
 
-/// Requests, each with an id, a name and credentials of its own.
+/// Requests, each with its own id, name and credentials.
 pub(super) fn requests(count: usize) -> Vec<CreateHubSpotConnectionRequest> {
     let canary = |kind: &str| format!("CANARY/{kind}+{:X}", Uuid::new_v4().simple());
     let requests = (0..count).map(|_| CreateHubSpotConnectionRequest {
@@ -56,9 +56,9 @@ pub(super) fn requests(count: usize) -> Vec<CreateHubSpotConnectionRequest> {
     requests.collect()
 }
 
-/// Has all of them created, each by a caller that repeats its id until it has a connection. Tells the
-/// answers, and what the calls that failed were told.
-pub(super) async fn insist_on_all(
+/// Creates all of them, each by a caller that retries with its id until it has a connection. Returns the
+/// responses, and the reasons of the failed calls.
+pub(super) async fn create_all(
     replicas: &Replicas<'_>,
     requests: &[CreateHubSpotConnectionRequest],
 ) -> (Vec<CreateHubSpotConnectionResponse>, BTreeMap<String, usize>) {
@@ -66,22 +66,22 @@ pub(super) async fn insist_on_all(
     let calls = requests
         .iter()
         .enumerate()
-        .map(async |(index, request)| (index, insist(replicas, request, &refusals).await));
-    let mut answers: Vec<_> = stream::iter(calls).buffer_unordered(CALLERS).collect().await;
-    answers.sort_by_key(|(index, _)| *index);
-    let answers = answers.into_iter().map(|(_, answer)| answer).collect();
-    (answers, refusals.into_inner().unwrap())
+        .map(async |(index, request)| (index, create(replicas, request, &refusals).await));
+    let mut responses: Vec<_> = stream::iter(calls).buffer_unordered(CALLERS).collect().await;
+    responses.sort_by_key(|(index, _)| *index);
+    let responses = responses.into_iter().map(|(_, response)| response).collect();
+    (responses, refusals.into_inner().unwrap())
 }
 
-async fn insist(
+async fn create(
     replicas: &Replicas<'_>,
     request: &CreateHubSpotConnectionRequest,
     refusals: &Refusals,
 ) -> CreateHubSpotConnectionResponse {
     loop {
         let (reason, pause) = match call(replicas, request).await {
-            Some(Ok(answer)) => return answer,
-            Some(Err(status)) => told(status),
+            Some(Ok(response)) => return response,
+            Some(Err(status)) => reason_and_pause(status),
             None => ("NO_REPLICA".to_owned(), PAUSE),
         };
         *refusals.lock().unwrap().entry(reason).or_default() += 1;
@@ -89,7 +89,7 @@ async fn insist(
     }
 }
 
-/// Calls one of the replicas, if there is one.
+/// Calls one of the replicas, if any is running.
 pub(super) async fn call(
     replicas: &Replicas<'_>,
     request: &CreateHubSpotConnectionRequest,
@@ -97,24 +97,25 @@ pub(super) async fn call(
     let mut client = replicas.any()?;
     let mut call = tonic::Request::new(request.clone());
     call.set_timeout(CALL);
-    let answer = timeout(CALL * 2, client.create_hub_spot_connection(call)).await;
-    let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("nobody watches the deadline")));
-    Some(answer.map(tonic::Response::into_inner))
+    let response = timeout(CALL * 2, client.create_hub_spot_connection(call)).await;
+    let response = response
+        .unwrap_or_else(|_| Err(Status::deadline_exceeded("the client does not enforce the deadline")));
+    Some(response.map(tonic::Response::into_inner))
 }
 
-/// What an error says, and how long to wait for the next call.
-fn told(status: Status) -> (String, Duration) {
+/// The reason of an error, and the pause before the next call.
+fn reason_and_pause(status: Status) -> (String, Duration) {
     if status.get_error_details().error_info().is_none() {
-        // The service says nothing without a reason: the call did not get through.
+        // Every error of the service has a reason: this call did not reach it.
         return (format!("transport: {:?}", status.code()), PAUSE);
     }
     let failure = Failure::from(status);
-    assert!(TRY_AGAIN.contains(&&*failure.reason), "{failure:?}");
+    assert!(RETRYABLE.contains(&&*failure.reason), "{failure:?}");
     let pause = failure.retry_after.unwrap_or(PAUSE).clamp(PAUSE, LONGEST_PAUSE);
     (failure.reason, pause)
 }
 
-/// Has all of them created by callers of the Flow Service that repeat the POST until one succeeds.
+/// Creates all of them by callers of the Flow Service that retry the POST until one succeeds.
 pub(super) async fn naively_post_all(emulator: &Emulator, requests: &[CreateHubSpotConnectionRequest]) {
     let client = reqwest::Client::builder().timeout(CALL).no_proxy().build().unwrap();
     let client = &client;
@@ -131,9 +132,9 @@ async fn naively_post(
     emulator: &Emulator,
     request: &CreateHubSpotConnectionRequest,
 ) -> bool {
-    let Ok(answer) = post_upstream(client, emulator, request).await else { return false };
-    let is_success = answer.status().is_success();
-    let body = answer.bytes().await.unwrap_or_default();
+    let Ok(response) = post_upstream(client, emulator, request).await else { return false };
+    let is_success = response.status().is_success();
+    let body = response.bytes().await.unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     is_success && body["id"].is_string()
 }

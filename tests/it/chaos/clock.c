@@ -1,4 +1,4 @@
-/* Shifts the time of day of the process that loads it by as many milliseconds as a file says. */
+/* Shifts the time of day of the process that loads it by the number of milliseconds in a file. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -21,7 +21,7 @@ __attribute__((constructor)) static void map_offset(void) {
   close(file);
 }
 
-/* Asks the kernel itself: what this library stands in for cannot be asked. */
+/* Uses the system call, because this function replaces that of the C library. */
 int clock_gettime(clockid_t clock, struct timespec *time) {
   int result = (int)syscall(SYS_clock_gettime, clock, time);
   if (result == 0 && offset && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {

@@ -1,19 +1,21 @@
-//! A Redis whose clock is set, as that of another server is after a failover.
+//! A Redis whose clock is changed, like that of another server after a failover.
 
 use std::{
     env,
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     os::unix::fs::FileExt as _,
     path::PathBuf,
     process::Command,
-    sync::Once,
     time::Duration,
 };
 
 use tokio::time::sleep;
 
-use crate::store::redis_server::{RedisServer, Setup};
+use crate::{
+    optional::skip,
+    store::redis_server::{RedisServer, Setup},
+};
 
 const SOURCE: &str = include_str!("clock.c");
 
@@ -30,7 +32,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// `None`, and a word about it, where there is no C compiler and none is required.
+    /// `None`, after a message, if there is no C compiler and none is required.
     pub(super) fn new() -> Option<Self> {
         let directory = env::temp_dir().join(format!("hcs-clock-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&directory).unwrap();
@@ -52,16 +54,7 @@ impl Clock {
             }
             Err(error) => {
                 assert_eq!(error.kind(), io::ErrorKind::NotFound, "cc: {error}");
-                assert!(
-                    env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
-                    "HCS_TEST_TOOLS=required, and there is no cc to run"
-                );
-                static SAID: Once = Once::new();
-                SAID.call_once(|| {
-                    // Past the capture of the test harness, which hides what passing tests print.
-                    let _ =
-                        writeln!(io::stderr(), "SKIPPED: the tests with a clock that is set; there is no cc");
-                });
+                skip("HCS_TEST_TOOLS", "the tests with a changed clock", "there is no cc");
                 false
             }
         }
@@ -71,7 +64,7 @@ impl Clock {
         self.directory.join("clock.so")
     }
 
-    /// What makes a server take its time from here.
+    /// The environment that makes a server take its time from here.
     pub(super) fn setup(&self) -> Setup {
         Setup {
             arguments: Vec::new(),
@@ -92,8 +85,8 @@ impl Clock {
         self.set(self.offset);
     }
 
-    /// Sets the clock again and again, and counts it. Every step is taken back, so that a lease from then
-    /// does not last for ever.
+    /// Changes the clock repeatedly, and counts the steps. Every step is reversed, so that a lease from
+    /// that time does not last for ever.
     pub(super) async fn go_on(&mut self, random: &mut fastrand::Rng, steps: &mut usize) {
         loop {
             sleep(Duration::from_millis(random.u64(300..3000))).await;

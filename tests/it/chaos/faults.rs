@@ -1,4 +1,5 @@
-//! A share of the requests upstream fails: decks of faults, dealt from in the order of arrival.
+//! A share of the requests upstream fails: each route has a shuffled list of faults, used in the order of
+//! arrival.
 
 use std::time::Duration;
 
@@ -7,17 +8,17 @@ use hubspot_connection_service::emulator::{
     Action, Answer, BASE_PATH, Emulator, Fault, IMS_PATH, Moment, Route, Shape,
 };
 
-/// Of a hundred requests, so many are faulted.
+/// The number of faults per hundred requests.
 const SHARE: usize = 30;
-/// More hundreds than a run of 100 creations needs; that none runs out is checked.
+/// More hundreds than a run of 100 creations needs; the test checks that none runs out.
 const HUNDREDS: usize = 10;
-/// What an entry says that is no fault.
+/// An entry without a fault.
 const NO_FAULT: Action = Action::Delay(Duration::ZERO);
 
-/// The fate of each request, by route.
-pub(super) struct Faults([Deck; 3]);
+/// The faults of the requests, by route.
+pub(super) struct Faults([Sequence; 3]);
 
-struct Deck {
+struct Sequence {
     route: Route,
     path: String,
     actions: Vec<Action>,
@@ -33,7 +34,7 @@ impl Faults {
         Self::with(Size::slow(requests), creations, random)
     }
 
-    /// The same, except that a creation arrives at once or not at all.
+    /// The same, except that a creation arrives at once or never.
     pub(super) fn slow_and_never_late(requests: usize, random: &mut fastrand::Rng) -> Self {
         Self::with(Size::slow(requests), creations_on_time, random)
     }
@@ -41,30 +42,30 @@ impl Faults {
     fn with(size: Size, creations: fn(u64) -> Vec<Action>, random: &mut fastrand::Rng) -> Self {
         let connections = format!("{BASE_PATH}/connections");
         Self([
-            Deck::shuffled(Route::CreateConnection, &connections, creations, size, random),
-            Deck::shuffled(Route::ListConnections, &connections, lists, size, random),
-            Deck::shuffled(Route::IssueToken, IMS_PATH, tokens, size, random),
+            Sequence::shuffled(Route::CreateConnection, &connections, creations, size, random),
+            Sequence::shuffled(Route::ListConnections, &connections, lists, size, random),
+            Sequence::shuffled(Route::IssueToken, IMS_PATH, tokens, size, random),
         ])
     }
 
     pub(super) fn inject(&self, emulator: &Emulator) {
-        let faults = |deck: &Deck| -> Vec<_> {
-            deck.actions.iter().map(|action| Fault::once(deck.route, action.clone())).collect()
+        let faults = |sequence: &Sequence| -> Vec<_> {
+            sequence.actions.iter().map(|action| Fault::once(sequence.route, action.clone())).collect()
         };
         emulator.inject(self.0.iter().flat_map(faults).collect());
     }
 
-    /// What has become of the requests up to now.
-    pub(super) fn toll(&self, emulator: &Emulator) -> Toll {
-        let [creations, lists, tokens] = self.0.each_ref().map(|deck| deck.dealt(emulator));
+    /// The counts up to this point.
+    pub(super) fn counts(&self, emulator: &Emulator) -> Counts {
+        let [creations, lists, tokens] = self.0.each_ref().map(|sequence| sequence.used(emulator));
         let requests = creations.len() + lists.len() + tokens.len();
-        let struck = [creations, lists, tokens].concat().iter().filter(|action| **action != NO_FAULT).count();
+        let faulty = [creations, lists, tokens].concat().iter().filter(|action| **action != NO_FAULT).count();
         let committed = creations.iter().filter(|action| commits(action)).count();
-        Toll { requests, struck, posts: creations.len(), committed }
+        Counts { requests, faulty, posts: creations.len(), committed }
     }
 }
 
-/// How many faults there are, and how slow the slow ones.
+/// The number of faults, and the delay of the slow ones.
 #[derive(Clone, Copy)]
 struct Size {
     hundreds: usize,
@@ -77,19 +78,19 @@ impl Size {
     }
 }
 
-/// What has become of the requests upstream.
+/// The counts of the requests upstream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Toll {
+pub(super) struct Counts {
     pub(super) requests: usize,
-    /// How many of them a fault has struck.
-    pub(super) struck: usize,
-    /// How many creations have arrived.
+    /// The number of requests with a fault.
+    pub(super) faulty: usize,
+    /// The number of creations that have arrived.
     pub(super) posts: usize,
-    /// How many of those have made a connection, or will, late.
+    /// The number of those that have made a connection, or will make one late.
     pub(super) committed: usize,
 }
 
-impl Deck {
+impl Sequence {
     fn shuffled(
         route: Route,
         path: &str,
@@ -99,7 +100,7 @@ impl Deck {
     ) -> Self {
         let mut actions = Vec::new();
         for hundred in 0..size.hundreds {
-            // Times that vary from one hundred to the next.
+            // The delays vary between hundreds.
             let faults = faults(size.slowness * (100 + 90 * u64::try_from(hundred % HUNDREDS).unwrap()));
             assert_eq!(faults.len(), SHARE);
             actions.extend(faults);
@@ -109,8 +110,8 @@ impl Deck {
         Self { route, path: path.to_owned(), actions }
     }
 
-    /// The entries that were dealt.
-    fn dealt(&self, emulator: &Emulator) -> &[Action] {
+    /// The entries that were used.
+    fn used(&self, emulator: &Emulator) -> &[Action] {
         let (method, _) = self.route.as_str().split_once(' ').unwrap();
         let received = emulator.received();
         let requests = received.iter().filter(|r| r.method == method && r.path == self.path).count();
@@ -123,7 +124,7 @@ impl Deck {
     }
 }
 
-/// Whether a creation with this fate makes a connection.
+/// Whether a creation with this fault makes a connection.
 fn commits(action: &Action) -> bool {
     match action {
         Action::Answer(answer) => answer.commit,
@@ -133,7 +134,7 @@ fn commits(action: &Action) -> bool {
 }
 
 fn creations(milliseconds: u64) -> Vec<Action> {
-    deal([
+    repeated([
         (5, Action::Close(Moment::BeforeCommit)),
         (5, Action::Close(Moment::AfterCommit)),
         (4, Action::CommitAfter(Duration::from_millis(milliseconds))),
@@ -156,7 +157,7 @@ fn creations_on_time(milliseconds: u64) -> Vec<Action> {
 }
 
 fn lists(milliseconds: u64) -> Vec<Action> {
-    deal([
+    repeated([
         (10, Action::Close(Moment::BeforeCommit)),
         (8, answer(StatusCode::SERVICE_UNAVAILABLE, Shape::Html, false)),
         (3, throttle("0")),
@@ -166,9 +167,9 @@ fn lists(milliseconds: u64) -> Vec<Action> {
     ])
 }
 
-/// Without a 401: as an answer of IMS it says that the client's own secret is wrong.
+/// Without a 401: from IMS it means that the client's own secret is wrong.
 fn tokens(milliseconds: u64) -> Vec<Action> {
-    deal([
+    repeated([
         (10, Action::Close(Moment::BeforeCommit)),
         (5, Action::Close(Moment::AfterCommit)),
         (8, answer(StatusCode::SERVICE_UNAVAILABLE, Shape::Html, false)),
@@ -178,7 +179,7 @@ fn tokens(milliseconds: u64) -> Vec<Action> {
     ])
 }
 
-fn deal<const N: usize>(counts: [(usize, Action); N]) -> Vec<Action> {
+fn repeated<const N: usize>(counts: [(usize, Action); N]) -> Vec<Action> {
     counts.into_iter().flat_map(|(count, action)| vec![action; count]).collect()
 }
 

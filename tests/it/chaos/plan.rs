@@ -1,23 +1,23 @@
-//! What goes wrong in a run, beside the requests upstream that fail and the replicas that are killed.
+//! The disturbances of a run, in addition to failing requests upstream and killed replicas.
 
 use std::{env, time::Duration};
 
 use super::replicas::Kills;
 
-/// One kind of trouble.
+/// One kind of disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// No more than that.
+    /// No further disturbance.
     None,
-    /// Redis stops for a while, again and again.
+    /// Redis stops for a while, repeatedly.
     Stalls,
-    /// Redis does what it is asked, and its reply is lost or late.
+    /// Redis executes a command, and its reply is lost or late.
     Replies,
-    /// The clock of Redis is set.
+    /// The clock of Redis changes.
     Clock,
     /// Redis evicts keys, and is replaced by an empty one.
     Forgetting,
-    /// Lists lag, and alter what they show.
+    /// Lists lag, and alter the connections that they show.
     Lists,
     /// There is no Redis, and one replica.
     Memory,
@@ -41,9 +41,9 @@ impl Trouble {
         !matches!(self, Self::Memory | Self::LateWithMemory)
     }
 
-    /// Whether what was sent may arrive when its sender is long gone, and is listed later still. A store
-    /// that has forgotten a creation sends it again where the list does not show it yet, unless it is told
-    /// to wait.
+    /// Whether a request may arrive long after its sender has died, and may be listed even later. A store
+    /// that has forgotten a creation retries it if the list does not show it yet, unless a setting makes
+    /// it wait.
     pub(super) fn is_late(self) -> bool {
         !matches!(self, Self::Forgetting | Self::Memory)
     }
@@ -58,10 +58,10 @@ impl Trouble {
         }
     }
 
-    /// Settings beyond those of every run.
+    /// Settings in addition to those of every run.
     fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            // It has to wait for the settle window.
+            // It must wait for the settle window.
             Self::LateWithMemory => &[("HCS_SEARCH_FIRST", "strict")],
             Self::None
             | Self::Stalls
@@ -83,7 +83,7 @@ impl Trouble {
     }
 }
 
-/// What a run is like. The environment makes it larger, or another one:
+/// The size and kind of a run. The environment can change them:
 ///
 /// - `HCS_CHAOS_REQUESTS`: the number of requests for each trouble;
 /// - `HCS_CHAOS_SEED`: the seed of the faults;
@@ -118,14 +118,14 @@ impl Plan {
         }
     }
 
-    /// How long the callers insist: far longer than it takes.
-    pub(super) fn patience(&self) -> Duration {
+    /// How long the callers retry: far longer than necessary.
+    pub(super) fn time_limit(&self) -> Duration {
         Duration::from_secs(180) + Duration::from_secs(2) * u32::try_from(self.requests).unwrap()
     }
 
     /// The settings of the service in this trouble, without its addresses.
     pub(super) fn settings(&self, trouble: Trouble) -> Vec<(&str, String)> {
-        // What was sent arrives within three seconds, or never, and a lag comes on top of it.
+        // A request arrives within three seconds or never, and is listed after an additional lag.
         let all = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s"), ("HCS_LOG_FORMAT", "json")];
         let own = all.iter().chain(trouble.settings()).map(|(name, value)| (*name, (*value).to_owned()));
         own.chain(self.settings.iter().map(|(name, value)| (&**name, value.clone()))).collect()

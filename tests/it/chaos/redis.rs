@@ -1,4 +1,4 @@
-//! A Redis server that services can reach, and all that it holds.
+//! A Redis server that services can reach, and its content.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -15,8 +15,8 @@ use crate::{
     support::listen,
 };
 
-/// A real server. Services take no URL of a Unix socket, and Redis lets no kernel choose its port:
-/// each connection to a port of this process is passed on to the server's socket.
+/// A real server. Services accept no URL of a Unix socket, and Redis cannot let the kernel choose its
+/// port: each connection to a port of this process is forwarded to the server's socket.
 pub(crate) struct SharedRedis {
     server: RedisServer,
     url: String,
@@ -35,7 +35,7 @@ impl SharedRedis {
         Self::with(Setup { arguments, ..Setup::default() }, None).await
     }
 
-    /// The same with a server that is run like this, some of whose replies are lost or late.
+    /// The same with a server that is run in this way, some of whose replies are lost or late.
     pub(super) async fn with(setup: Setup, replies: Option<Arc<Replies>>) -> Option<Self> {
         let server = RedisServer::with(setup).await?;
         let listener = listen().await;
@@ -45,7 +45,7 @@ impl SharedRedis {
         Some(Self { server, url, relay })
     }
 
-    /// The server, to be killed and run again.
+    /// The server, to be killed and started again.
     pub(crate) fn server(&mut self) -> &mut RedisServer {
         &mut self.server
     }
@@ -54,13 +54,12 @@ impl SharedRedis {
         &self.url
     }
 
-    /// Runs a command.
     pub(crate) async fn run(&self, words: &[&str]) {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]).exec_async(&mut self.server.connection().await).await.unwrap();
     }
 
-    /// Every key with what it holds: the fields of a hash one after the other.
+    /// Every key with its value: the fields of a hash one after the other.
     pub(crate) async fn dump(&self) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
         let mut connection = self.server.connection().await;
         let connection = &mut connection;
@@ -102,11 +101,11 @@ async fn relay(listener: &TcpListener, socket: &Path, replies: Option<Arc<Replie
     let mut connections = JoinSet::new();
     while let Ok((mut caller, _)) = listener.accept().await {
         caller.set_nodelay(true).unwrap();
-        // Without a server the caller finds the connection closed.
+        // Without a server the caller sees a closed connection.
         let Ok(mut server) = UnixStream::connect(socket).await else { continue };
         match replies.clone() {
             Some(replies) => connections.spawn(async move { replies.relay(caller, server).await }),
-            // It ends with an error where the process at one of its ends was killed.
+            // Forwarding ends with an error if one of the two processes was killed.
             None => connections.spawn(async move {
                 let _ = copy_bidirectional(&mut caller, &mut server).await;
             }),

@@ -1,4 +1,4 @@
-//! Replicas of the service, of which one is killed over and over.
+//! Replicas of the service, one of which is killed repeatedly.
 
 use std::{
     future::Future,
@@ -17,32 +17,32 @@ use tonic::transport::Channel;
 use super::redis::SharedRedis;
 use crate::support::{Process, ServiceProcess, Signal};
 
-/// When the next replica is killed.
+/// The time of the next kill.
 #[derive(Clone)]
 pub(super) enum Kills {
-    /// After so many milliseconds: long enough at times to finish with a lost creation, since each one
-    /// that is cut off holds its record for a lease.
+    /// After this many milliseconds: sometimes long enough to finish a lost creation, since each killed
+    /// creation holds its record for a lease.
     Every(Range<u64>),
-    /// While connections are being created, straight after so many more; else after so many
+    /// While connections are being created: right after this many more, or else after this many
     /// milliseconds.
     Amidst { connections: Range<usize>, or_after: Range<u64> },
 }
 
-/// What came of killing replicas.
+/// The result of the kills.
 pub(super) struct Killed {
     pub(super) times: usize,
-    /// What their logs say that must not be.
-    pub(super) confessions: Vec<String>,
+    /// Forbidden lines in their logs.
+    pub(super) forbidden_lines: Vec<String>,
 }
 
 pub(super) type Client = HubSpotConnectionServiceClient<Channel>;
 
-/// What the replicas share.
+/// The settings that the replicas share.
 pub(super) struct Replicas<'a> {
     emulator: &'a Emulator,
     settings: Vec<(&'a str, String)>,
     kills: Kills,
-    /// The way to each replica, while there is a process.
+    /// The client of each replica, while a process is running.
     clients: Mutex<Vec<Option<Client>>>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Replicas<'a> {
         Self::with(emulator, settings, 2, Kills::Every(3000..12_000))
     }
 
-    /// So many replicas with these settings.
+    /// Starts this many replicas with these settings.
     pub(super) fn with(
         emulator: &'a Emulator,
         settings: Vec<(&'a str, String)>,
@@ -75,7 +75,7 @@ impl<'a> Replicas<'a> {
         ServiceProcess::start(self.emulator, &settings).await
     }
 
-    /// The way to one of the replicas that run.
+    /// The client of one of the running replicas.
     pub(super) fn any(&self) -> Option<Client> {
         let clients = self.clients();
         let first = fastrand::usize(..clients.len());
@@ -88,8 +88,8 @@ impl<'a> Replicas<'a> {
         self.run_during(work, None).await
     }
 
-    /// Runs the replicas until the work is done, and kills one of them again and again.
-    pub(super) async fn killed_over_and_over<T>(&self, work: impl Future<Output = T>) -> (T, Killed) {
+    /// Runs the replicas until the work is done, and kills one of them repeatedly.
+    pub(super) async fn killed_repeatedly<T>(&self, work: impl Future<Output = T>) -> (T, Killed) {
         self.run_during(work, Some(&self.kills)).await
     }
 
@@ -106,19 +106,19 @@ impl<'a> Replicas<'a> {
             outcome
         };
         let kill = async {
-            let mut killed = Killed { times: 0, confessions: Vec::new() };
+            let mut killed = Killed { times: 0, forbidden_lines: Vec::new() };
             while is_done.run_until_cancelled(self.next_kill(kills)).await.is_some() {
                 let index = killed.times % number;
                 killed.times += 1;
                 self.clients()[index] = None;
                 processes[index].process.signal(Signal::KILL);
                 let ended = std::mem::replace(&mut processes[index], self.run(index).await);
-                killed.confessions.extend(end(ended.process).await);
+                killed.forbidden_lines.extend(end(ended.process).await);
             }
             self.clients().fill(None);
             for ServiceProcess { process, .. } in processes {
                 process.signal(Signal::TERM);
-                killed.confessions.extend(end(process).await);
+                killed.forbidden_lines.extend(end(process).await);
             }
             killed
         };
@@ -154,14 +154,14 @@ impl<'a> Replicas<'a> {
     }
 }
 
-/// Waits for the end of a process that was killed or told to stop, and reads what it has to confess.
+/// Waits for the exit of a process that was killed or stopped, and searches its log for forbidden lines.
 async fn end(process: Process) -> Vec<String> {
     let (_, output) = process.wait().await;
     assert_eq!(output.stderr(), "");
     let broken = ["a request made two connections", "several connections refer to one request", "panic"];
-    let is_confession = |line: &serde_json::Value| {
+    let is_forbidden = |line: &serde_json::Value| {
         let message = line["message"].as_str().unwrap_or_default();
         broken.iter().any(|broken| message.contains(broken))
     };
-    output.log_lines().iter().filter(|line| is_confession(line)).map(ToString::to_string).collect()
+    output.log_lines().iter().filter(|line| is_forbidden(line)).map(ToString::to_string).collect()
 }

@@ -1,4 +1,4 @@
-//! Replies of Redis that are lost or late: what was asked for has happened.
+//! Replies of Redis that are lost or late: the command was executed.
 
 use std::{
     io,
@@ -15,18 +15,18 @@ use tokio::{
     time::sleep,
 };
 
-/// Of a hundred replies, so many are lost, and so many are late.
+/// The number of lost and of late replies per hundred.
 const LOST: u32 = 3;
 const LATE: u32 = 5;
 
-/// What happens to replies.
+/// The possible effects on replies.
 pub(super) struct Replies {
     random: Mutex<fastrand::Rng>,
     lost: AtomicUsize,
     late: AtomicUsize,
 }
 
-enum Fate {
+enum Effect {
     Arrives,
     ArrivesAfter(Duration),
     IsLost,
@@ -37,13 +37,13 @@ impl Replies {
         Self { random: Mutex::new(random), lost: AtomicUsize::new(0), late: AtomicUsize::new(0) }
     }
 
-    /// What has happened, in words.
-    pub(super) fn toll(&self) -> String {
+    /// A summary.
+    pub(super) fn counts(&self) -> String {
         let [lost, late] = [&self.lost, &self.late].map(|count| count.load(Ordering::Relaxed));
         format!("{lost} replies of Redis lost and {late} late")
     }
 
-    /// Connects the two until one of them goes or a reply is lost.
+    /// Connects the two until one of them disconnects or a reply is lost.
     pub(super) async fn relay(&self, caller: TcpStream, server: UnixStream) {
         let (mut from_caller, mut to_caller) = caller.into_split();
         let (mut from_server, mut to_server) = server.into_split();
@@ -53,9 +53,9 @@ impl Replies {
                 let length = from_server.read(&mut chunk).await?;
                 match self.next() {
                     _ if length == 0 => return Ok(()),
-                    Fate::Arrives => {}
-                    Fate::ArrivesAfter(delay) => sleep(delay).await,
-                    Fate::IsLost => return Ok(()),
+                    Effect::Arrives => {}
+                    Effect::ArrivesAfter(delay) => sleep(delay).await,
+                    Effect::IsLost => return Ok(()),
                 }
                 to_caller.write_all(&chunk[..length]).await?;
             }
@@ -66,18 +66,18 @@ impl Replies {
         };
     }
 
-    fn next(&self) -> Fate {
+    fn next(&self) -> Effect {
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         match random.u32(..100) {
             number if number < LOST => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
-                Fate::IsLost
+                Effect::IsLost
             }
             number if number < LOST + LATE => {
                 self.late.fetch_add(1, Ordering::Relaxed);
-                Fate::ArrivesAfter(Duration::from_millis(random.u64(300..1500)))
+                Effect::ArrivesAfter(Duration::from_millis(random.u64(300..1500)))
             }
-            _ => Fate::Arrives,
+            _ => Effect::Arrives,
         }
     }
 }

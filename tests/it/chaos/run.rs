@@ -1,4 +1,4 @@
-//! One request makes one connection, whatever the store and the lists do.
+//! One request makes one connection, regardless of the store and the lists.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -11,23 +11,24 @@ use tokio::time::{Instant, sleep};
 use tonic_types::StatusExt as _;
 
 use super::{
-    callers::{self, LONGEST_PAUSE, PAUSE, TRY_AGAIN},
+    callers::{self, LONGEST_PAUSE, PAUSE, RETRYABLE},
     faults::Faults,
     plan::{Plan, Trouble},
     print,
     replicas::Replicas,
     surroundings::Surroundings,
-    tally::{Tally, Told, names_of_duplicates},
+    tally::{CallerResult, Tally, names_of_duplicates},
 };
 use crate::support::{Failure, start_emulator};
 
-/// So many call at once.
+/// The number of concurrent calls.
 const CALLERS: usize = 12;
-/// So often a caller asks again who is told that several connections could be its own.
+/// How often a caller retries after an ambiguous outcome.
 const MOST_AMBIGUOUS: usize = 5;
-/// Longer than anything takes that was sent and is still to arrive.
+/// Longer than the delay of any request that still has to arrive.
 const ARRIVAL: Duration = Duration::from_secs(3);
-/// Where the call has sent nothing: unless they say that something may exist, nothing does.
+/// The reasons after which nothing was sent: unless the error reports that something may exist, nothing
+/// does.
 const NOTHING_WAS_SENT: [&str; 5] = [
     "BREAKER_OPEN",
     "PLATFORM_CREDENTIALS_REJECTED",
@@ -50,7 +51,7 @@ struct Report {
     words: String,
 }
 
-/// `None` where there is not all that it takes.
+/// `None` if something that it needs is missing.
 async fn run(plan: &Plan, trouble: Trouble) -> Option<Report> {
     let start = Instant::now();
     let mut random = fastrand::Rng::with_seed(plan.seed.wrapping_add(trouble as u64));
@@ -64,48 +65,48 @@ async fn run(plan: &Plan, trouble: Trouble) -> Option<Report> {
     let replicas = Replicas::with(&emulator, settings, number, trouble.kills());
     let requests = requests(plan.requests);
 
-    let give_up = start + plan.patience();
-    let work = insist_on_all(&replicas, &emulator, &requests, give_up);
-    let (told, killed) = tokio::select! {
-        done = replicas.killed_over_and_over(work) => done,
+    let give_up = start + plan.time_limit();
+    let work = create_all(&replicas, &emulator, &requests, give_up);
+    let (results, killed) = tokio::select! {
+        done = replicas.killed_repeatedly(work) => done,
         () = surroundings.go_on() => unreachable!("it has no end"),
     };
     sleep(ARRIVAL).await;
     let ledger = emulator.connections();
-    let tally = Tally::of(&requests, &told, &ledger);
+    let tally = Tally::of(&requests, &results, &ledger);
     let mut words = format!(
         "{trouble:?}: {} requests, {} connections, {} kills, {:.0} s; {}\n  {tally}",
         requests.len(),
         ledger.len(),
         killed.times,
         start.elapsed().as_secs_f64(),
-        surroundings.toll(),
+        surroundings.counts(),
     );
 
-    // Those with an answer ask once more, as if they had lost it, of processes that know nothing but the
+    // Callers with a response retry, as if they had lost it, at processes that know nothing but the
     // store.
     emulator.inject(Vec::new());
     surroundings.end().await;
-    let answered = requests.into_iter().zip(told).filter(|(_, told)| told.answer.is_some());
-    let (requests, told): (Vec<_>, Vec<_>) = answered.unzip();
-    let give_up = Instant::now() + plan.patience();
-    let (again, ended) = replicas.alive(insist_on_all(&replicas, &emulator, &requests, give_up)).await;
+    let created = requests.into_iter().zip(results).filter(|(_, result)| result.response.is_some());
+    let (requests, results): (Vec<_>, Vec<_>) = created.unzip();
+    let give_up = Instant::now() + plan.time_limit();
+    let (again, ended) = replicas.alive(create_all(&replicas, &emulator, &requests, give_up)).await;
     let ledger = emulator.connections();
-    let asked_again = Tally::of(&requests, &again, &ledger);
-    let changed = Tally::changed(&told, &again);
-    let confessions = [killed.confessions, ended.confessions].concat();
-    let is_kept = tally.is_clean() && asked_again.is_clean() && changed == 0 && confessions.is_empty();
-    let _ = write!(words, "\n  asked again: {changed} with another ID; {asked_again}");
+    let retried = Tally::of(&requests, &again, &ledger);
+    let changed = Tally::changed(&results, &again);
+    let forbidden_lines = [killed.forbidden_lines, ended.forbidden_lines].concat();
+    let is_kept = tally.is_clean() && retried.is_clean() && changed == 0 && forbidden_lines.is_empty();
+    let _ = write!(words, "\n  retried: {changed} with another ID; {retried}");
     let _ = write!(words, "\n  {:.0} s in all", start.elapsed().as_secs_f64());
     if !is_kept {
         let duplicates = names_of_duplicates(&ledger);
-        let _ = write!(words, "\n  duplicates: {duplicates:?}; confessions: {confessions:?}");
+        let _ = write!(words, "\n  duplicates: {duplicates:?}; forbidden_lines: {forbidden_lines:?}");
     }
     print(&format!("{words}\n  seed {}", plan.seed));
     Some(Report { is_kept, words })
 }
 
-/// Requests, each with an id and a name of its own, and with text that can be shown in many ways.
+/// Requests, each with its own id and name, and with text that can be shown in many ways.
 fn requests(count: usize) -> Vec<CreateHubSpotConnectionRequest> {
     let requests = callers::requests(count).into_iter().map(|request| CreateHubSpotConnectionRequest {
         name: format!("Zürich  & <Söhne> {}", request.name),
@@ -115,55 +116,55 @@ fn requests(count: usize) -> Vec<CreateHubSpotConnectionRequest> {
     requests.collect()
 }
 
-/// Has all of them created, each by a caller that repeats its id until it has a connection, or gives up.
-async fn insist_on_all(
+/// Creates all of them, each by a caller that retries with its id until it has a connection, or gives up.
+async fn create_all(
     replicas: &Replicas<'_>,
     emulator: &Emulator,
     requests: &[CreateHubSpotConnectionRequest],
     give_up: Instant,
-) -> Vec<Told> {
+) -> Vec<CallerResult> {
     let calls = requests
         .iter()
         .enumerate()
-        .map(async |(index, request)| (index, insist(replicas, emulator, request, give_up).await));
-    let mut told: Vec<_> = stream::iter(calls).buffer_unordered(CALLERS).collect().await;
-    told.sort_by_key(|(index, _)| *index);
-    told.into_iter().map(|(_, told)| told).collect()
+        .map(async |(index, request)| (index, create_one(replicas, emulator, request, give_up).await));
+    let mut results: Vec<_> = stream::iter(calls).buffer_unordered(CALLERS).collect().await;
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
-async fn insist(
+async fn create_one(
     replicas: &Replicas<'_>,
     emulator: &Emulator,
     request: &CreateHubSpotConnectionRequest,
     give_up: Instant,
-) -> Told {
-    let mut told = Told::default();
+) -> CallerResult {
+    let mut result = CallerResult::default();
     let mut ambiguous = 0;
     while Instant::now() < give_up {
         let pause = match callers::call(replicas, request).await {
             None => PAUSE,
-            Some(Ok(answer)) => {
-                told.answer = Some(answer);
+            Some(Ok(response)) => {
+                result.response = Some(response);
                 break;
             }
-            // The service says nothing without a reason: the call did not get through.
+            // Every error of the service has a reason: this call did not reach it.
             Some(Err(status)) if status.get_error_details().error_info().is_none() => {
-                told.reasons.push(format!("transport: {:?}", status.code()));
+                result.reasons.push(format!("transport: {:?}", status.code()));
                 PAUSE
             }
             Some(Err(status)) => {
                 let failure = Failure::from(status);
                 let exists = || emulator.connections().iter().any(|entry| entry.name == request.name);
-                if says_nothing_was_created(&failure) && exists() {
-                    told.nothing += 1;
-                    told.reasons.push(format!("{}, and there is one", failure.reason));
+                if claims_nothing_was_created(&failure) && exists() {
+                    result.nothing += 1;
+                    result.reasons.push(format!("{}, and there is one", failure.reason));
                 } else {
-                    told.reasons.push(failure.reason.clone());
+                    result.reasons.push(failure.reason.clone());
                 }
                 ambiguous += usize::from(failure.reason == "OUTCOME_AMBIGUOUS");
-                told.ambiguous = ambiguous > 0;
-                let may_repeat = failure.retry_after.is_some() || TRY_AGAIN.contains(&&*failure.reason);
-                if ambiguous == MOST_AMBIGUOUS || (!told.ambiguous && !may_repeat) {
+                result.ambiguous = ambiguous > 0;
+                let may_retry = failure.retry_after.is_some() || RETRYABLE.contains(&&*failure.reason);
+                if ambiguous == MOST_AMBIGUOUS || (!result.ambiguous && !may_retry) {
                     break;
                 }
                 failure.retry_after.unwrap_or(PAUSE).clamp(PAUSE, LONGEST_PAUSE)
@@ -171,12 +172,12 @@ async fn insist(
         };
         sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
     }
-    told
+    result
 }
 
-/// Whether an error means that its request has created nothing: it says so, or it is one of those after
-/// which nothing was sent and does not say otherwise.
-fn says_nothing_was_created(failure: &Failure) -> bool {
+/// Whether an error means that its request has created nothing: it reports that, or it has one of the
+/// reasons after which nothing was sent and does not report otherwise.
+fn claims_nothing_was_created(failure: &Failure) -> bool {
     match failure.metadata("may_exist") {
         "" => NOTHING_WAS_SENT.contains(&&*failure.reason) || failure.message.contains("nothing was created"),
         may_exist => may_exist == "false",

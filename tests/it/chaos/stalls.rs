@@ -1,4 +1,4 @@
-//! A Redis that stops for a while, as it does when it forks.
+//! A Redis that pauses for a while, as it does when it forks.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::{store::redis_server::RedisServer, support::Signal};
 
-/// Stalls the server again and again, and counts it.
+/// Pauses the server repeatedly, and counts the pauses.
 pub(super) async fn go_on(server: &RedisServer, random: &mut fastrand::Rng, stalls: &mut usize) {
     loop {
         sleep(Duration::from_millis(random.u64(200..2500))).await;
@@ -16,7 +16,7 @@ pub(super) async fn go_on(server: &RedisServer, random: &mut fastrand::Rng, stal
     }
 }
 
-/// It goes on when this is dropped.
+/// The server continues when this is dropped.
 struct Stopped<'a>(&'a RedisServer);
 
 impl<'a> Stopped<'a> {

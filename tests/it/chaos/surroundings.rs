@@ -1,4 +1,4 @@
-//! A store and lists that make trouble.
+//! The disturbances of the store and the lists.
 
 use std::{future::pending, sync::Arc};
 
@@ -29,7 +29,7 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
-    /// `None` where there is not all that it takes.
+    /// `None` if something that it needs is missing.
     pub(super) async fn set(
         trouble: Trouble,
         emulator: &Emulator,
@@ -66,7 +66,7 @@ impl Surroundings {
         settings
     }
 
-    /// Makes trouble, for as long as this is polled.
+    /// Causes the disturbance for as long as this is polled.
     pub(super) async fn go_on(&mut self) {
         let Self { random, times, forgotten, .. } = self;
         match (&mut self.redis, &mut self.clock) {
@@ -77,12 +77,12 @@ impl Surroundings {
                 forgetting::go_on(redis.server(), random, forgotten).await;
             }
             (_, Some(clock)) => clock.go_on(random, times).await,
-            // What replies and lists do is done on their way.
+            // Replies and lists are disturbed in transit.
             _ => pending().await,
         }
     }
 
-    /// Makes all the trouble that is left for those who ask again: a store that forgets has forgotten
+    /// Causes the rest of the disturbance before the final retries: a store that forgets has forgotten
     /// everything.
     pub(super) async fn end(&mut self) {
         if let (Some(redis), Trouble::Forgetting) = (&mut self.redis, self.trouble) {
@@ -90,12 +90,12 @@ impl Surroundings {
         }
     }
 
-    /// What has happened, in words.
-    pub(super) fn toll(&self) -> String {
+    /// A summary.
+    pub(super) fn counts(&self) -> String {
         let Self { times, forgotten: Forgotten { keys, restarts }, .. } = self;
         match self.trouble {
             Trouble::Stalls => format!("{times} stalls"),
-            Trouble::Replies => self.replies.as_ref().map(|replies| replies.toll()).unwrap_or_default(),
+            Trouble::Replies => self.replies.as_ref().map(|replies| replies.counts()).unwrap_or_default(),
             Trouble::Clock => format!("{times} steps of the clock"),
             Trouble::Forgetting => format!("{keys} keys forgotten, and all of them {restarts} times"),
             Trouble::None | Trouble::Lists | Trouble::Memory | Trouble::LateWithMemory => {

@@ -1,4 +1,4 @@
-//! Deleting a connection, whatever becomes of the answer.
+//! Deleting a connection, also when the reply is lost.
 
 use http::StatusCode;
 use hubspot_connection_service::{
@@ -9,10 +9,10 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{
-    DELETE, GET, HASTE, NOBODY, assert_not_found, delete, delete_allowing_missing, get, requests, salesforce,
+    DELETE, GET, MISSING_ID, SHORT_TIMEOUT, assert_not_found, delete, delete_allowing_missing, get, requests,
     send_delete, stored,
 };
-use crate::support::{TestService, in_time, request};
+use crate::support::{SETTLES_FAST, TestService, in_time, request, salesforce};
 
 #[tokio::test]
 async fn a_deleted_connection_is_gone_and_no_other() {
@@ -23,21 +23,21 @@ async fn a_deleted_connection_is_gone_and_no_other() {
         let id = service.create().await.unwrap().id;
         delete(&service, &id).await.unwrap();
         assert_not_found(&get(&service, &id).await.unwrap_err(), &id);
-        let left: Vec<_> = service.emulator.connections().into_iter().map(|c| c.id).collect();
-        assert_eq!((left, requests(&service, "DELETE", &id).len()), (vec![kept], 1));
+        let remaining: Vec<_> = service.emulator.connections().into_iter().map(|c| c.id).collect();
+        assert_eq!((remaining, requests(&service, "DELETE", &id).len()), (vec![kept], 1));
     }
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found_unless_it_may_be_missing() {
+async fn a_missing_connection_is_not_found_unless_allow_missing_is_set() {
     let service = TestService::start().await;
     let gone = service.create().await.unwrap().id;
     delete(&service, &gone).await.unwrap();
-    for id in [NOBODY, &gone] {
+    for id in [MISSING_ID, &gone] {
         assert_not_found(&delete(&service, id).await.unwrap_err(), id);
         delete_allowing_missing(&service, id).await.unwrap();
     }
-    // What there is is deleted with it, too.
+    // With it, an existing connection is deleted, too.
     let there = service.create().await.unwrap().id;
     delete_allowing_missing(&service, &there).await.unwrap();
     assert_eq!(service.emulator.connections(), []);
@@ -48,7 +48,7 @@ async fn a_connection_to_another_source_is_never_touched() {
     let service = TestService::start().await;
     let id = salesforce(&service.emulator).await;
     assert_not_found(&delete(&service, &id).await.unwrap_err(), &id);
-    // It is not missing, and no connection of this service.
+    // It is not missing; it belongs to another source.
     assert_not_found(&delete_allowing_missing(&service, &id).await.unwrap_err(), &id);
     assert!(stored(&service, &id).is_some());
     assert_eq!(requests(&service, "DELETE", &id).len(), 0);
@@ -59,7 +59,7 @@ async fn a_connection_of_another_sandbox_is_never_touched() {
     let service = TestService::start().await;
     let in_dev = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..request() };
     let id = service.send(in_dev).await.unwrap().id;
-    // Known to be HubSpot's there is not known to be here.
+    // The proof that it is HubSpot's in one sandbox does not count for another.
     let request = |sandbox: &str| DeleteHubSpotConnectionRequest {
         id: id.clone(),
         sandbox_name: sandbox.to_owned(),
@@ -73,7 +73,7 @@ async fn a_connection_of_another_sandbox_is_never_touched() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_meant_is_refused_before_anything_is_sent() {
+async fn an_invalid_request_is_refused_before_anything_is_sent() {
     let service = TestService::start().await;
     let request = DeleteHubSpotConnectionRequest {
         id: "../flows".to_owned(),
@@ -84,8 +84,11 @@ async fn a_request_that_cannot_be_meant_is_refused_before_anything_is_sent() {
     assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
     let fields: Vec<_> = failure.violations.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(fields, ["id", "sandbox_name"]);
-    let elsewhere =
-        DeleteHubSpotConnectionRequest { id: NOBODY.to_owned(), sandbox_name: "qa".to_owned(), ..request };
+    let elsewhere = DeleteHubSpotConnectionRequest {
+        id: MISSING_ID.to_owned(),
+        sandbox_name: "qa".to_owned(),
+        ..request
+    };
     let failure = send_delete(&service, elsewhere).await.unwrap_err();
     assert_eq!(failure.row(), (Code::PermissionDenied, "SANDBOX_NOT_ALLOWED"));
     assert!(service.emulator.received().iter().all(|request| request.method == "POST"));
@@ -107,8 +110,9 @@ async fn a_connection_in_use_stays_and_its_dataflows_are_named() {
                 DeleteHubSpotConnectionRequest { id: id.clone(), allow_missing, ..Default::default() };
             let failure = send_delete(&service, request).await.unwrap_err();
             assert_eq!(failure.row(), (Code::FailedPrecondition, "CONNECTION_IN_USE"));
-            let told: Vec<_> = failure.preconditions.iter().map(|(_, subject, _)| subject.clone()).collect();
-            assert_eq!(told, subjects);
+            let subjects_named: Vec<_> =
+                failure.preconditions.iter().map(|(_, subject, _)| subject.clone()).collect();
+            assert_eq!(subjects_named, subjects);
             for (kind, _, description) in &failure.preconditions {
                 assert_eq!(kind, "CONNECTION_IN_USE");
                 assert!(description.contains("delete those dataflows first"), "{description}");
@@ -150,7 +154,7 @@ async fn a_connection_that_is_being_deleted_need_not_be_deleted_again() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_made_good() {
+async fn a_lost_reply_is_recovered() {
     for (action, deletions) in [
         (json!({"close": "before_commit"}), 2),
         (json!({"close": "after_commit"}), 1),
@@ -159,7 +163,7 @@ async fn a_lost_answer_is_made_good() {
         (json!({"status": 504, "shape": "empty", "commit": true}), 1),
         (json!({"status": 200, "shape": "cut", "commit": true}), 1),
         (json!({"status": 204, "shape": "empty", "commit": true}), 1),
-        // No refusal of theirs: somebody on the way has given up.
+        // Not a refusal of the Flow Service: an intermediary has given up.
         (json!({"status": 409, "shape": "empty"}), 2),
         (json!({"status": 425, "shape": "html", "commit": true}), 1),
         (json!({"status": 499, "shape": "empty", "commit": true}), 1),
@@ -167,22 +171,22 @@ async fn a_lost_answer_is_made_good() {
         for is_known in [false, true] {
             let service = TestService::start().await;
             let others = [service.create().await.unwrap().id, service.create().await.unwrap().id];
-            // One that was not created here, a moment ago.
+            // A connection that this service has not created itself just before.
             let id = service.create_behind_its_back(&request()).await;
             if is_known {
                 get(&service, &id).await.unwrap();
             }
             service.inject(json!([{"route": DELETE, "action": action}]));
             delete(&service, &id).await.unwrap_or_else(|failure| panic!("{action}: {failure:?}"));
-            let left: Vec<_> = service.emulator.connections().into_iter().map(|c| c.id).collect();
-            assert_eq!(left, others, "{action}");
+            let remaining: Vec<_> = service.emulator.connections().into_iter().map(|c| c.id).collect();
+            assert_eq!(remaining, others, "{action}");
             assert_eq!(requests(&service, "DELETE", &id).len(), deletions, "{action}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_deletion_that_nobody_can_tell_of_is_safe_to_repeat() {
+async fn a_deletion_with_an_unknown_outcome_is_safe_to_retry() {
     let service = TestService::start().await;
     let id = service.create_behind_its_back(&request()).await;
     get(&service, &id).await.unwrap();
@@ -199,7 +203,7 @@ async fn a_deletion_that_nobody_can_tell_of_is_safe_to_repeat() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_keeps_failing_comes_to_an_end() {
+async fn a_deletion_that_keeps_failing_is_given_up() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": DELETE, "count": 0, "action": {"status": 503}}]));
@@ -211,7 +215,7 @@ async fn a_deletion_that_keeps_failing_comes_to_an_end() {
 }
 
 #[tokio::test]
-async fn a_refusal_deletes_nothing_and_says_so() {
+async fn a_refusal_deletes_nothing_and_reports_it() {
     for (action, row) in [
         (json!({"status": 403, "code": "2121"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         (json!({"status": 404, "shape": "D"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
@@ -248,8 +252,8 @@ async fn without_a_proof_nothing_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_while_deleting_says_so() {
-    let service = TestService::with([HASTE]).await;
+async fn an_exceeded_deadline_reports_that_the_connection_may_be_deleted() {
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": DELETE, "count": 0, "action": {"delay": "30s"}}]));
     let failure = delete(&service, &id).await.unwrap_err();
@@ -260,7 +264,7 @@ async fn a_deadline_that_is_spent_while_deleting_says_so() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_just_created_is_not_taken_for_a_missing_one() {
+async fn a_connection_that_was_just_created_is_not_considered_missing() {
     let service = TestService::with(SETTLES_FAST).await;
     let id = service.create().await.unwrap().id;
     // A node that does not know it yet.
@@ -282,10 +286,10 @@ async fn a_connection_that_was_just_created_is_not_taken_for_a_missing_one() {
     service.inject(json!([]));
     delete_allowing_missing(&service, &id).await.unwrap();
     assert!(stored(&service, &id).is_none());
-    // What is deleted is missing from then on.
+    // A deleted connection is missing from then on.
     assert_not_found(&delete(&service, &id).await.unwrap_err(), &id);
 
-    // What was created long ago, and is not found, is missing.
+    // A connection that was created long ago and is not found is missing.
     let id = service.create().await.unwrap().id;
     service.inject(lagging);
     in_time("the end of the settle window", async {
@@ -293,6 +297,3 @@ async fn a_connection_that_was_just_created_is_not_taken_for_a_missing_one() {
     })
     .await;
 }
-
-/// A connection is certainly visible after seven seconds.
-const SETTLES_FAST: [(&str, &str); 2] = [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];

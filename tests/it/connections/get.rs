@@ -14,13 +14,13 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{
-    GET, HASTE, NOBODY, assert_not_found, delete_allowing_missing, get, get_in, requests, salesforce, stored,
+    GET, MISSING_ID, SHORT_TIMEOUT, assert_not_found, delete_allowing_missing, get, get_in, requests, stored,
 };
-use crate::support::{Failure, TestService, listen, request};
+use crate::support::{Failure, TestService, listen, request, salesforce};
 
-/// Creates a connection and reads it while these faults last.
+/// Creates a connection and reads it under these faults.
 async fn get_with_fault(action: serde_json::Value) -> (TestService, String, Failure) {
-    let service = TestService::with([HASTE]).await;
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": GET, "count": 0, "action": action}]));
     let failure = get(&service, &id).await.unwrap_err();
@@ -33,7 +33,7 @@ fn time(unix_ms: u64) -> Option<Timestamp> {
 }
 
 #[tokio::test]
-async fn a_connection_is_told_in_full_and_without_its_secrets() {
+async fn a_connection_is_returned_in_full_without_its_secrets() {
     for mask_auth_params in [false, true] {
         let service = TestService::start().await;
         service.emulator.settings(Settings { mask_auth_params, ..Settings::default() });
@@ -68,11 +68,11 @@ async fn a_connection_is_told_in_full_and_without_its_secrets() {
 }
 
 #[tokio::test]
-async fn a_state_is_told_where_it_is_known() {
+async fn a_known_state_is_returned() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let before = get(&service, &id).await.unwrap();
-    for (state, told) in [
+    for (state, expected) in [
         ("initializing", ConnectionState::Initializing),
         ("disabled", ConnectionState::Disabled),
         ("draft", ConnectionState::Draft),
@@ -84,7 +84,7 @@ async fn a_state_is_told_where_it_is_known() {
     ] {
         assert!(service.emulator.set_state(&id, state));
         let connection = get(&service, &id).await.unwrap();
-        assert_eq!(connection.state(), told, "{state}");
+        assert_eq!(connection.state(), expected, "{state}");
         assert_ne!(connection.etag, before.etag);
         assert_eq!(connection.create_time, before.create_time);
         let seconds = |time: Option<Timestamp>| time.map(|time| (time.seconds, time.nanos));
@@ -106,9 +106,9 @@ async fn a_connection_is_found_in_its_own_sandbox_alone() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_not_hubspots_is_not_found() {
+async fn a_connection_that_is_missing_or_not_hubspots_is_not_found() {
     let service = TestService::start().await;
-    for id in [NOBODY.to_owned(), salesforce(&service.emulator).await] {
+    for id in [MISSING_ID.to_owned(), salesforce(&service.emulator).await] {
         assert_not_found(&get(&service, &id).await.unwrap_err(), &id);
     }
 }
@@ -126,14 +126,14 @@ async fn an_id_that_cannot_be_one_is_refused_before_anything_is_sent() {
     let fields: Vec<_> = failure.violations.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(fields, ["id", "sandbox_name"]);
 
-    let failure = get_in(&service, NOBODY, "qa").await.unwrap_err();
+    let failure = get_in(&service, MISSING_ID, "qa").await.unwrap_err();
     assert_eq!(failure.row(), (Code::PermissionDenied, "SANDBOX_NOT_ALLOWED"));
     assert!(service.emulator.received().iter().all(|request| request.method != "GET"));
 }
 
 #[tokio::test]
-async fn somebody_on_the_way_does_not_know_that_there_is_no_such_connection() {
-    // A page, no body, a bare message; the gateway, which knows the routes at most.
+async fn a_404_from_an_intermediary_does_not_prove_that_the_connection_is_missing() {
+    // An HTML page, an empty body, a plain message, or a gateway that only knows the routes.
     for (shape, reason) in [
         ("html", "UPSTREAM_UNRECOGNIZED"),
         ("empty", "UPSTREAM_UNRECOGNIZED"),
@@ -153,20 +153,20 @@ async fn somebody_on_the_way_does_not_know_that_there_is_no_such_connection() {
     ] {
         let listener = listen().await;
         let url = format!("http://{}{}", listener.local_addr().unwrap(), BASE_PATH);
-        let told = body.to_string();
-        let app = Router::new().fallback(async move || (StatusCode::NOT_FOUND, told));
+        let text = body.to_string();
+        let app = Router::new().fallback(async move || (StatusCode::NOT_FOUND, text));
         tokio::spawn(axum::serve(listener, app).into_future());
         let emulator = TestService::start().await.emulator;
         let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
-        let deleted = delete_allowing_missing(&service, NOBODY).await;
-        for failure in [get(&service, NOBODY).await.unwrap_err(), deleted.unwrap_err()] {
+        let deleted = delete_allowing_missing(&service, MISSING_ID).await;
+        for failure in [get(&service, MISSING_ID).await.unwrap_err(), deleted.unwrap_err()] {
             assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_UNRECOGNIZED"), "{body}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_repeated() {
+async fn a_failed_read_is_retried() {
     for action in [
         json!({"status": 503}),
         json!({"status": 504, "shape": "empty"}),
@@ -194,7 +194,7 @@ async fn a_flow_service_that_keeps_failing_is_unavailable() {
 }
 
 #[tokio::test]
-async fn an_answer_that_makes_no_sense_is_an_internal_error_without_internals() {
+async fn a_malformed_response_is_an_internal_error_without_internals() {
     let (service, id, failure) = get_with_fault(json!({"status": 200, "shape": "A"})).await;
     assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"));
     assert!(failure.message.contains("the log") && !failure.message.contains("html"), "{failure:?}");
@@ -202,7 +202,7 @@ async fn an_answer_that_makes_no_sense_is_an_internal_error_without_internals() 
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_while_reading_says_so() {
+async fn a_deadline_exceeded_while_reading_reports_that_nothing_was_done() {
     let (_service, _, failure) = get_with_fault(json!({"delay": "30s"})).await;
     assert_eq!(failure.row(), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
     assert_eq!((failure.metadata("stage"), failure.metadata("may_exist")), ("read", "false"));
@@ -210,12 +210,12 @@ async fn a_deadline_that_is_spent_while_reading_says_so() {
 }
 
 #[tokio::test]
-async fn a_throttle_tells_when_to_come_back() {
+async fn a_throttle_reports_when_to_retry() {
     let throttle = json!({"status": 429, "shape": "D", "headers": {"retry-after": "30"}});
     let (service, id, failure) = get_with_fault(throttle).await;
     assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
     assert_eq!(failure.retry_after, Some(Duration::from_secs(30)));
-    // Nor does another call get through until then.
+    // Until then, other calls fail as well.
     let failure = get(&service, &id).await.unwrap_err();
     assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
     assert!(failure.retry_after.unwrap() > Duration::from_secs(20), "{failure:?}");
@@ -231,7 +231,7 @@ async fn refused_tokens_may_be_accepted_later() {
 }
 
 #[tokio::test]
-async fn who_has_to_change_what_is_told_apart() {
+async fn errors_for_the_caller_and_for_the_operator_are_distinguished() {
     for (action, row) in [
         (json!({"status": 403, "code": "2120"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         (

@@ -1,33 +1,24 @@
 //! Finding connections, page by page.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+mod upstream;
 
-use axum::{Router, extract::RawQuery, routing::get as route_get};
+use std::collections::BTreeMap;
+
 use http::Method;
-use hubspot_connection_service::{
-    emulator::BASE_PATH,
-    proto::{CreateHubSpotConnectionRequest, ListHubSpotConnectionsRequest, ListHubSpotConnectionsResponse},
+use hubspot_connection_service::proto::{
+    CreateHubSpotConnectionRequest, ListHubSpotConnectionsRequest, ListHubSpotConnectionsResponse,
 };
 use serde_json::json;
 use tonic::Code;
 
-use super::{HASTE, LIST, delete, elsewhere, list, salesforce};
-use crate::support::{TestService, listen, request};
-
-/// The path of a list.
-const CONNECTIONS: &str = "/data/foundation/flowservice/connections";
+use super::{LIST, SHORT_TIMEOUT, delete, list};
+use crate::support::{TestService, request, salesforce, send_upstream};
 
 fn ids(page: &ListHubSpotConnectionsResponse) -> Vec<&str> {
     page.connections.iter().map(|connection| connection.id.as_str()).collect()
 }
 
-/// Creates connections and gives their IDs, the newest first.
+/// Creates connections and returns their IDs, the newest first.
 async fn create(service: &TestService, number: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..number {
@@ -53,7 +44,7 @@ async fn the_hubspot_connections_of_a_sandbox_are_listed_newest_first() {
     let page = list(&service, page_of(0, "")).await.unwrap();
     assert_eq!(ids(&page), created);
     assert_eq!((page.next_page_token.as_str(), page.total_size), ("", 0));
-    // The same as a single read tells, and no more.
+    // The same fields as a single read.
     for connection in page.connections {
         assert_eq!(super::get(&service, &connection.id).await.unwrap(), connection);
     }
@@ -80,7 +71,7 @@ async fn a_page_is_as_large_as_asked_for() {
 }
 
 #[tokio::test]
-async fn a_token_goes_on_where_its_page_ended_on_any_replica_and_with_any_size() {
+async fn a_page_token_continues_on_any_replica_and_with_any_page_size() {
     let service = TestService::start().await;
     let replica = TestService::against(service.emulator.clone(), []).await;
     let created = create(&service, 6).await;
@@ -89,7 +80,7 @@ async fn a_token_goes_on_where_its_page_ended_on_any_replica_and_with_any_size()
     let third = list(&service, page_of(0, &second.next_page_token)).await.unwrap();
     assert_eq!([ids(&first), ids(&second), ids(&third)].concat(), created);
     assert_eq!(third.next_page_token, "");
-    // A page can be asked for again.
+    // A page can be requested again.
     assert_eq!(list(&service, page_of(3, &first.next_page_token)).await.unwrap(), second);
 }
 
@@ -143,13 +134,13 @@ async fn every_bad_field_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn what_exists_all_the_time_is_seen_once_while_others_come_and_go() {
+async fn a_lasting_connection_is_listed_once_while_others_are_created_and_deleted() {
     let service = TestService::start().await;
-    let (mut kept, mut doomed) = (Vec::new(), Vec::new());
+    let (mut kept, mut temporary) = (Vec::new(), Vec::new());
     for number in 0..250 {
         kept.push(service.create().await.unwrap().id);
         if number % 20 == 0 {
-            doomed.push(service.create().await.unwrap().id);
+            temporary.push(service.create().await.unwrap().id);
         }
     }
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -166,13 +157,15 @@ async fn what_exists_all_the_time_is_seen_once_while_others_come_and_go() {
             break;
         }
         service.create().await.unwrap();
-        // Both what was seen already, at the end of a page even, and what was not.
+        // Connections that were already listed, even as the last one of a page, and others that were not.
         let last = page.connections.last().unwrap().id.clone();
-        if doomed.contains(&last) {
-            doomed.retain(|id| *id != last);
+        if temporary.contains(&last) {
+            temporary.retain(|id| *id != last);
             delete(&service, &last).await.unwrap();
         }
-        for id in [doomed.pop(), (!doomed.is_empty()).then(|| doomed.remove(0))].into_iter().flatten() {
+        for id in
+            [temporary.pop(), (!temporary.is_empty()).then(|| temporary.remove(0))].into_iter().flatten()
+        {
             delete(&service, &id).await.unwrap();
         }
     }
@@ -184,7 +177,7 @@ async fn what_exists_all_the_time_is_seen_once_while_others_come_and_go() {
 }
 
 #[tokio::test]
-async fn connections_are_counted_instead_of_listed_where_only_their_number_is_asked_for() {
+async fn count_only_counts_connections_instead_of_listing_them() {
     let service = TestService::start().await;
     salesforce(&service.emulator).await;
     let twins = request();
@@ -216,7 +209,7 @@ async fn connections_are_counted_instead_of_listed_where_only_their_number_is_as
 }
 
 #[tokio::test]
-async fn more_connections_of_a_name_than_fit_on_a_page_are_counted_all() {
+async fn all_connections_of_a_name_are_counted_across_pages() {
     let service = TestService::start().await;
     let odd = CreateHubSpotConnectionRequest { name: "one, two".to_owned(), ..request() };
     for _ in 0..130 {
@@ -236,13 +229,13 @@ async fn a_list_fails_as_a_read_does() {
         (json!({"status": 403, "code": "2120"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         (json!({"status": 400, "code": "1452"}), (Code::FailedPrecondition, "UPSTREAM_REJECTED")),
         (json!({"status": 400, "code": "1999"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
-        // Nobody asked for one connection.
+        // No single connection was requested.
         (json!({"status": 404, "shape": "A"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
         (json!({"status": 404, "shape": "B"}), (Code::InvalidArgument, "UPSTREAM_REJECTED")),
         (json!({"delay": "30s"}), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")),
     ] {
         for count_only in [false, true] {
-            let service = TestService::with([HASTE]).await;
+            let service = TestService::with([SHORT_TIMEOUT]).await;
             service.inject(json!([{"route": LIST, "count": 0, "action": action}]));
             let query = ListHubSpotConnectionsRequest { count_only, ..Default::default() };
             let failure = list(&service, query).await.unwrap_err();
@@ -253,139 +246,7 @@ async fn a_list_fails_as_a_read_does() {
 }
 
 #[tokio::test]
-async fn the_filter_goes_upstream_and_the_link_to_the_next_page_is_not_followed() {
-    let evil = listen().await;
-    let href = format!("http://{}/steal?x=1&continuationToken=YWJj%2BZA==&y=2", evil.local_addr().unwrap());
-    let listener = listen().await;
-    let url = format!("http://{}{BASE_PATH}", listener.local_addr().unwrap());
-    let spec = "cc6a4487-9e91-433e-a3a3-9cf6626c1806";
-    let answer = async move |RawQuery(query): RawQuery| {
-        let query = query.unwrap_or_default();
-        let filter = format!("property=connectionSpec.id%3D%3D{spec}");
-        let is_filtered = query.starts_with(&filter) && query.contains("orderby=-createdAt&limit=3");
-        let (name, links) = match query.split_once("&continuationToken=") {
-            _ if !is_filtered => ("no filter", json!({})),
-            None => ("first", json!({"next": {"href": href}})),
-            Some((_, "YWJj%2BZA%3D%3D")) => ("second", json!({})),
-            Some(_) => ("another token", json!({})),
-        };
-        // One to another source is not believed to be there, whatever the filter.
-        let item = |name: &str, spec: &str| json!({"id": "a-1", "etag": "\"1\"", "name": name, "createdAt": 1, "connectionSpec": {"id": spec}});
-        json!({"items": [item("Salesforce", "another"), item(name, spec)], "_links": links}).to_string()
-    };
-    tokio::spawn(axum::serve(listener, Router::new().route(CONNECTIONS, route_get(answer))).into_future());
-
-    let emulator = TestService::start().await.emulator;
-    let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
-    let first = list(&service, page_of(3, "")).await.unwrap();
-    let second = list(&service, page_of(3, &first.next_page_token)).await.unwrap();
-    let names: Vec<_> =
-        [first, second].into_iter().flat_map(|page| page.connections).map(|c| c.name).collect();
-    assert_eq!(names, ["first", "second"]);
-    let knock = tokio::time::timeout(std::time::Duration::ZERO, evil.accept()).await;
-    assert!(knock.is_err(), "the link was followed");
-}
-
-#[tokio::test]
-async fn a_page_that_names_itself_as_the_next_one_is_not_followed_for_ever() {
-    let listener = listen().await;
-    let url = format!("http://{}{BASE_PATH}", listener.local_addr().unwrap());
-    let page = json!({
-        "items": [{"id": "a-1", "etag": "\"1\"", "name": "HubSpot EU", "createdAt": 1}],
-        "_links": {"next": {"href": "/connections?continuationToken=again"}},
-    });
-    let answer = async move || page.to_string();
-    tokio::spawn(axum::serve(listener, Router::new().route(CONNECTIONS, route_get(answer))).into_future());
-
-    let emulator = TestService::start().await.emulator;
-    let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
-    // Of the first page nobody knows how it would be named.
-    let first = list(&service, page_of(1, "")).await.unwrap();
-    let named = |count_only| ListHubSpotConnectionsRequest {
-        name: "HubSpot".to_owned(),
-        count_only,
-        ..Default::default()
-    };
-    for query in [page_of(1, &first.next_page_token), named(false), named(true)] {
-        let failure = list(&service, query.clone()).await.unwrap_err();
-        assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"), "{query:?}");
-    }
-}
-
-#[tokio::test]
-async fn pages_that_lead_back_are_not_followed_for_ever() {
-    type Pages = fn(&str, usize) -> (String, String);
-    let pages: [(&str, Pages); 4] = [
-        ("two that name each other", |page, _| match page {
-            "a" => ("2".to_owned(), "b".to_owned()),
-            "b" => ("3".to_owned(), "a".to_owned()),
-            _ => ("1".to_owned(), "a".to_owned()),
-        }),
-        ("three that name each other", |page, _| match page {
-            "a" => ("2".to_owned(), "b".to_owned()),
-            "b" => ("3".to_owned(), "c".to_owned()),
-            "c" => ("4".to_owned(), "a".to_owned()),
-            _ => ("1".to_owned(), "a".to_owned()),
-        }),
-        ("one under ever new names", |_, number| ("1".to_owned(), format!("t{number}"))),
-        ("one without a readable ID under ever new names", |_, number| {
-            ("../".to_owned(), format!("t{number}"))
-        }),
-    ];
-    for (what, pages) in pages {
-        let listener = listen().await;
-        let url = format!("http://{}{BASE_PATH}", listener.local_addr().unwrap());
-        let requests = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&requests);
-        let answer = async move |RawQuery(query): RawQuery| {
-            let query = query.unwrap_or_default();
-            let page = query.split_once("&continuationToken=").map_or("", |(_, token)| token);
-            let (id, next) = pages(page, counter.fetch_add(1, Ordering::Relaxed));
-            json!({
-                "items": [{"id": id, "etag": "1", "name": "HubSpot EU", "createdAt": 1}],
-                "_links": {"next": {"href": format!("/connections?continuationToken={next}")}},
-            })
-            .to_string()
-        };
-        let router = Router::new().route(CONNECTIONS, route_get(answer));
-        tokio::spawn(axum::serve(listener, router).into_future());
-        let emulator = TestService::start().await.emulator;
-        let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
-        for count_only in [false, true] {
-            requests.store(0, Ordering::Relaxed);
-            let query = ListHubSpotConnectionsRequest {
-                name: "HubSpot".to_owned(),
-                count_only,
-                ..Default::default()
-            };
-            let failure = list(&service, query).await.unwrap_err();
-            assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"), "{what}");
-            assert!(requests.load(Ordering::Relaxed) <= 5, "{what}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_item_that_cannot_be_used_is_not_listed_and_hides_no_other() {
-    let listener = listen().await;
-    let url = format!("http://{}{BASE_PATH}", listener.local_addr().unwrap());
-    let fine = json!({"id": "a-1", "etag": "1", "name": "HubSpot EU", "createdAt": 1});
-    let page = json!({"items": [null, "x", [], {"id": "a-2", "etag": "1", "name": "HubSpot EU"}, fine]});
-    let answer = async move || page.to_string();
-    tokio::spawn(axum::serve(listener, Router::new().route(CONNECTIONS, route_get(answer))).into_future());
-    let emulator = TestService::start().await.emulator;
-    let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
-    for query in
-        [page_of(0, ""), ListHubSpotConnectionsRequest { name: "HubSpot EU".to_owned(), ..page_of(0, "") }]
-    {
-        let ids: Vec<_> =
-            list(&service, query).await.unwrap().connections.into_iter().map(|c| c.id).collect();
-        assert_eq!(ids, ["a-1"]);
-    }
-}
-
-#[tokio::test]
-async fn what_other_clients_create_is_listed_with_what_is_known_of_it() {
+async fn connections_of_other_clients_are_listed_with_their_known_fields() {
     let service = TestService::start().await;
     let body = json!({
         "name": "\u{1f389} by hand ",
@@ -394,7 +255,7 @@ async fn what_other_clients_create_is_listed_with_what_is_known_of_it() {
         }},
         "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
     });
-    elsewhere(&service.emulator, Method::POST, "/connections", Some(body)).await;
+    send_upstream(&service.emulator, Method::POST, "/connections", Some(body)).await;
     let page = list(&service, page_of(0, "")).await.unwrap();
     let connection = &page.connections[0];
     assert_eq!((connection.name.as_str(), connection.description.as_str()), ("\u{1f389} by hand ", ""));

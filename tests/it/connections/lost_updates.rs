@@ -1,4 +1,4 @@
-//! Changes whose answer is lost.
+//! Updates whose reply is lost.
 
 use hubspot_connection_service::proto::UpdateHubSpotConnectionRequest;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tonic::Code;
 use super::{GET, UPDATE, get, other_credentials, requests, stored, stored_params, until_requested, update};
 use crate::support::{Failure, TestService};
 
-/// What is changed.
+/// The kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     Name,
@@ -35,7 +35,7 @@ impl Change {
         matches!(self, Self::Credentials | Self::NameAndCredentials)
     }
 
-    /// Whether it is made.
+    /// Whether the connection shows the change.
     async fn is_made(self, service: &TestService, id: &str) -> bool {
         let connection = get(service, id).await.unwrap();
         let has_new_name = connection.name == "HubSpot US";
@@ -50,7 +50,7 @@ impl Change {
     }
 }
 
-/// How an answer is lost, and whether the change is made.
+/// How a reply is lost, and whether the change is made.
 fn losses() -> [(Value, bool); 10] {
     [
         (json!({"close": "before_commit"}), false),
@@ -66,7 +66,7 @@ fn losses() -> [(Value, bool); 10] {
     ]
 }
 
-/// Creates a connection, changes it while these faults last, and tells the number of changes sent.
+/// Creates a connection, changes it under these faults, and returns the number of changes sent.
 async fn change(
     change: Change,
     with_etag: bool,
@@ -76,22 +76,22 @@ async fn change(
     let created = service.create().await.unwrap();
     service.inject(faults);
     let request = change.request(&created.id, with_etag.then_some(&*created.etag));
-    let answer = update(&service, request).await;
+    let response = update(&service, request).await;
     let sent = requests(&service, "PATCH", &created.id).len();
-    (service, created.id, answer, sent)
+    (service, created.id, response, sent)
 }
 
 #[tokio::test]
-async fn without_an_etag_a_lost_answer_is_made_good() {
+async fn without_an_etag_a_lost_reply_is_recovered() {
     for (action, is_committed) in losses() {
         for what in Change::ALL {
             let case = format!("{what:?} {action}");
-            let (service, id, answer, sent) =
+            let (service, id, response, sent) =
                 change(what, false, json!([{"route": UPDATE, "action": action}])).await;
-            let etag = answer.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
+            let etag = response.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
             assert_eq!(etag, stored(&service, &id).unwrap().etag, "{case}");
             assert!(what.is_made(&service, &id).await, "{case}");
-            // What can be read need not be sent again.
+            // A readable change need not be retried.
             let is_seen = is_committed && !what.has_credentials();
             assert_eq!(sent, if is_seen { 1 } else { 2 }, "{case}");
         }
@@ -99,22 +99,22 @@ async fn without_an_etag_a_lost_answer_is_made_good() {
 }
 
 #[tokio::test]
-async fn with_an_etag_a_lost_answer_is_made_good_where_the_change_can_be_seen() {
+async fn with_an_etag_a_lost_reply_is_recovered_if_the_change_is_visible() {
     for (action, is_committed) in losses() {
         for what in Change::ALL {
             let case = format!("{what:?} {action}");
-            let (service, id, answer, sent) =
+            let (service, id, response, sent) =
                 change(what, true, json!([{"route": UPDATE, "action": action}])).await;
             assert_eq!(sent, if is_committed { 1 } else { 2 }, "{case}");
             assert!(what.is_made(&service, &id).await, "{case}");
             if what == Change::Credentials && is_committed {
-                let failure = answer.unwrap_err();
+                let failure = response.unwrap_err();
                 assert_eq!(failure.row(), (Code::Unknown, "OUTCOME_UNKNOWN"), "{case}");
                 assert!(failure.forbids_retry && failure.retry_after.is_none(), "{failure:?}");
                 assert!(failure.message.contains("its current etag or without one"), "{failure:?}");
                 assert_eq!(failure.metadata("stage"), "update");
             } else {
-                let etag = answer.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
+                let etag = response.unwrap_or_else(|failure| panic!("{case}: {failure:?}"));
                 assert_eq!(etag, stored(&service, &id).unwrap().etag, "{case}");
             }
         }
@@ -122,13 +122,13 @@ async fn with_an_etag_a_lost_answer_is_made_good_where_the_change_can_be_seen() 
 }
 
 #[tokio::test]
-async fn several_answers_in_a_row_may_be_lost() {
+async fn several_replies_in_a_row_may_be_lost() {
     for with_etag in [false, true] {
         for what in Change::ALL {
             let lost = json!({"close": "before_commit"});
-            let (service, id, answer, sent) =
+            let (service, id, response, sent) =
                 change(what, with_etag, json!([{"route": UPDATE, "count": 3, "action": lost}])).await;
-            answer.unwrap_or_else(|failure| panic!("{what:?}: {failure:?}"));
+            response.unwrap_or_else(|failure| panic!("{what:?}: {failure:?}"));
             assert!(what.is_made(&service, &id).await);
             assert_eq!(sent, 4);
         }
@@ -136,12 +136,12 @@ async fn several_answers_in_a_row_may_be_lost() {
 }
 
 #[tokio::test]
-async fn a_change_that_keeps_failing_comes_to_an_end() {
+async fn a_change_that_keeps_failing_is_given_up() {
     for with_etag in [false, true] {
         let lost = json!({"status": 503});
         let faults = json!([{"route": UPDATE, "count": 0, "action": lost}]);
-        let (service, id, answer, sent) = change(Change::Credentials, with_etag, faults).await;
-        let failure = answer.unwrap_err();
+        let (service, id, response, sent) = change(Change::Credentials, with_etag, faults).await;
+        let failure = response.unwrap_err();
         let code = if with_etag { Code::Unknown } else { Code::Unavailable };
         assert_eq!((failure.row(), sent), ((code, "OUTCOME_UNKNOWN"), 4));
         assert_eq!(failure.metadata("upstream_status"), "503");
@@ -150,17 +150,17 @@ async fn a_change_that_keeps_failing_comes_to_an_end() {
 }
 
 #[tokio::test]
-async fn where_the_connection_cannot_be_read_again_the_outcome_is_not_known() {
+async fn the_outcome_is_unknown_if_the_connection_cannot_be_read_again() {
     for (with_etag, code) in [(false, Code::Unavailable), (true, Code::Unknown)] {
         for moment in ["before_commit", "after_commit"] {
             let faults = json!([
                 {"route": UPDATE, "action": {"close": moment}},
-                // The first read, before the change, is as ever.
+                // The first read, before the change, succeeds.
                 {"route": GET, "action": {"delay": "0s"}},
                 {"route": GET, "count": 0, "action": {"status": 503, "shape": "empty"}},
             ]);
-            let (_service, _, answer, sent) = change(Change::Name, with_etag, faults).await;
-            let failure = answer.unwrap_err();
+            let (_service, _, response, sent) = change(Change::Name, with_etag, faults).await;
+            let failure = response.unwrap_err();
             assert_eq!((failure.row(), sent), ((code, "OUTCOME_UNKNOWN"), 1), "{failure:?}");
             assert_eq!(failure.retry_after.is_some(), !with_etag);
             assert!(failure.message.contains("may have been carried out"), "{failure:?}");
@@ -169,7 +169,7 @@ async fn where_the_connection_cannot_be_read_again_the_outcome_is_not_known() {
 }
 
 #[tokio::test]
-async fn a_change_by_somebody_else_is_not_taken_for_the_lost_one() {
+async fn a_change_by_another_client_is_not_mistaken_for_the_lost_one() {
     let service = TestService::start().await;
     let created = service.create().await.unwrap();
     service.inject(json!([
@@ -182,23 +182,23 @@ async fn a_change_by_somebody_else_is_not_taken_for_the_lost_one() {
         until_requested(&service, "PATCH", &created.id, 1).await;
         service.emulator.set_state(&created.id, "disabled");
     };
-    let (answer, ()) = tokio::join!(update(&service, request), meanwhile);
-    assert_eq!(answer.unwrap_err().row(), (Code::Aborted, "ETAG_MISMATCH"));
+    let (response, ()) = tokio::join!(update(&service, request), meanwhile);
+    assert_eq!(response.unwrap_err().row(), (Code::Aborted, "ETAG_MISMATCH"));
     assert_eq!(requests(&service, "PATCH", &created.id).len(), 1);
     assert_ne!(get(&service, &created.id).await.unwrap().name, "HubSpot US");
 }
 
 #[tokio::test]
 async fn a_change_that_arrives_late_is_not_made_twice() {
-    // It arrives just before it is sent again.
+    // It arrives just before it is retried.
     for with_etag in [false, true] {
         let arrived = json!({"status": 412, "shape": "B", "commit": true});
         let faults = json!([
             {"route": UPDATE, "action": {"close": "before_commit"}},
             {"route": UPDATE, "action": arrived},
         ]);
-        let (service, id, answer, sent) = change(Change::Name, with_etag, faults).await;
-        assert_eq!(answer.unwrap(), stored(&service, &id).unwrap().etag);
+        let (service, id, response, sent) = change(Change::Name, with_etag, faults).await;
+        assert_eq!(response.unwrap(), stored(&service, &id).unwrap().etag);
         assert!(Change::Name.is_made(&service, &id).await);
         assert_eq!(sent, 2);
     }

@@ -1,4 +1,4 @@
-//! Finding connections by their name.
+//! Finding connections by name.
 
 use hubspot_connection_service::proto::{CreateHubSpotConnectionRequest, ListHubSpotConnectionsRequest};
 use proptest::prelude::*;
@@ -35,9 +35,9 @@ fn named(name: &str) -> CreateHubSpotConnectionRequest {
 }
 
 #[tokio::test]
-async fn a_name_finds_what_has_exactly_this_name() {
+async fn a_name_filter_matches_exactly_this_name() {
     let service = TestService::start().await;
-    // By another client: this service would trim some of them.
+    // By another client: this service would trim some of the names.
     let names = [
         "HubSpot",
         "hubspot",
@@ -85,7 +85,7 @@ async fn a_name_finds_what_has_exactly_this_name() {
 }
 
 #[tokio::test]
-async fn a_name_that_looks_like_another_value_than_a_text_is_found_without_a_filter() {
+async fn a_name_that_looks_like_another_type_is_found_without_a_filter() {
     let service = TestService::start().await;
     let filtered = || {
         let received = service.emulator.received().into_iter();
@@ -135,7 +135,7 @@ async fn several_of_one_name_are_found_over_pages() {
     }
 }
 
-/// Any text, and texts of what filters are made of.
+/// Arbitrary text, and text that resembles filters.
 fn any_name() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -152,7 +152,7 @@ fn any_name_that_a_creation_accepts_is_found_again() {
     let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(name in any_name())| {
         runtime.block_on(async {
-            // Of names that are refused another test speaks.
+            // Another test covers names that are refused.
             let Ok(created) = service.send(named(&name)).await else {
                 let is_refusable = name.trim().is_empty()
                     || name.trim().chars().count() > 255

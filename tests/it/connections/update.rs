@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    HASTE, NOBODY, UPDATE, assert_not_found, get, other_credentials, requests, salesforce, stored,
+    MISSING_ID, SHORT_TIMEOUT, UPDATE, assert_not_found, get, other_credentials, requests, stored,
     stored_params, until_requested, update,
 };
-use crate::support::{TestService, credentials, request};
+use crate::support::{TestService, credentials, request, salesforce};
 
 fn rename(id: &str, name: &str) -> UpdateHubSpotConnectionRequest {
     UpdateHubSpotConnectionRequest {
@@ -40,12 +40,12 @@ fn rotate(id: &str) -> UpdateHubSpotConnectionRequest {
     }
 }
 
-/// A description as the Flow Service has it.
+/// A description in the Flow Service.
 fn stored_description(description: &str, request_id: &str) -> String {
     format!("{description} [request {request_id}]")
 }
 
-/// Credentials as the Flow Service names them.
+/// Credentials with the field names of the Flow Service.
 fn params(credentials: HubSpotCredentials) -> Value {
     let HubSpotCredentials { client_id, client_secret, access_token, refresh_token } = credentials;
     json!({
@@ -99,7 +99,7 @@ async fn everything_is_changed_by_one_request_in_the_form_that_adobe_documents()
 }
 
 #[tokio::test]
-async fn what_is_not_named_stays_as_it_is() {
+async fn fields_that_are_not_named_stay_unchanged() {
     let service = TestService::start().await;
     let CreateHubSpotConnectionResponse { id, request_id, .. } = service.create().await.unwrap();
     update(&service, rename(&id, "HubSpot US")).await.unwrap();
@@ -141,7 +141,7 @@ async fn the_description_of_a_connection_without_a_reference_can_be_removed() {
 }
 
 #[tokio::test]
-async fn what_is_so_already_is_not_sent() {
+async fn an_unchanged_value_is_not_sent() {
     let service = TestService::start().await;
     let created = service.create().await.unwrap();
     let before = stored(&service, &created.id).unwrap();
@@ -197,7 +197,7 @@ async fn an_etag_of_an_earlier_version_changes_nothing() {
 }
 
 #[tokio::test]
-async fn with_an_etag_a_change_that_comes_between_is_not_overwritten() {
+async fn with_an_etag_a_concurrent_change_is_not_overwritten() {
     let service = TestService::start().await;
     let created = service.create().await.unwrap();
     let request = UpdateHubSpotConnectionRequest { etag: created.etag, ..rotate(&created.id) };
@@ -205,14 +205,14 @@ async fn with_an_etag_a_change_that_comes_between_is_not_overwritten() {
         until_requested(&service, "GET", &created.id, 1).await;
         service.emulator.set_state(&created.id, "disabled");
     };
-    let (answer, ()) = tokio::join!(update(&service, request), meanwhile);
-    assert_eq!(answer.unwrap_err().row(), (Code::Aborted, "ETAG_MISMATCH"));
+    let (response, ()) = tokio::join!(update(&service, request), meanwhile);
+    assert_eq!(response.unwrap_err().row(), (Code::Aborted, "ETAG_MISMATCH"));
     assert_eq!(requests(&service, "PATCH", &created.id).len(), 1);
     assert_eq!(stored_params(&service.emulator, &created.id).await, params(credentials()));
 }
 
 #[tokio::test]
-async fn without_an_etag_a_change_is_repeated_on_what_came_between() {
+async fn without_an_etag_an_update_is_retried_after_a_concurrent_change() {
     let service = TestService::start().await;
     for request in [rename("", "HubSpot US"), rotate("")] {
         let created = service.create().await.unwrap();
@@ -222,9 +222,9 @@ async fn without_an_etag_a_change_is_repeated_on_what_came_between() {
             service.emulator.set_state(&created.id, "disabled");
             stored(&service, &created.id).unwrap().etag
         };
-        let (answer, etag_between) = tokio::join!(update(&service, request), meanwhile);
+        let (response, etag_between) = tokio::join!(update(&service, request), meanwhile);
         let after = stored(&service, &created.id).unwrap();
-        assert_eq!((answer.unwrap(), after.state.as_str()), (after.etag, "disabled"));
+        assert_eq!((response.unwrap(), after.state.as_str()), (after.etag, "disabled"));
         let sent = requests(&service, "PATCH", &created.id);
         let meant_for: Vec<_> = sent.iter().map(if_match).collect();
         assert_eq!(meant_for, [created.etag, etag_between]);
@@ -232,7 +232,7 @@ async fn without_an_etag_a_change_is_repeated_on_what_came_between() {
 }
 
 #[tokio::test]
-async fn changes_at_the_same_time_are_all_made() {
+async fn concurrent_changes_are_all_made() {
     let service = TestService::start().await;
     let CreateHubSpotConnectionResponse { id, request_id, .. } = service.create().await.unwrap();
     let (renamed, described, rotated) = tokio::join!(
@@ -251,7 +251,7 @@ async fn changes_at_the_same_time_are_all_made() {
 }
 
 #[tokio::test]
-async fn a_connection_that_changes_all_the_time_is_given_up() {
+async fn an_update_of_a_constantly_changing_connection_is_given_up() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": UPDATE, "count": 0, "action": {"status": 412, "shape": "B"}}]));
@@ -261,7 +261,7 @@ async fn a_connection_that_changes_all_the_time_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_update_changes_something_and_nothing_halfway() {
+async fn an_empty_or_incomplete_update_is_refused() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let incomplete = HubSpotCredentials { client_id: String::new(), ..other_credentials() };
@@ -290,8 +290,8 @@ async fn an_update_changes_something_and_nothing_halfway() {
     ] {
         let failure = update(&service, request).await.unwrap_err();
         assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
-        let told: Vec<_> = failure.violations.iter().map(|(field, _)| field.as_str()).collect();
-        assert_eq!(told, fields, "{failure:?}");
+        let reported: Vec<_> = failure.violations.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(reported, fields, "{failure:?}");
     }
     let elsewhere =
         UpdateHubSpotConnectionRequest { sandbox_name: "qa".to_owned(), ..rename(&id, "HubSpot US") };
@@ -301,9 +301,9 @@ async fn an_update_changes_something_and_nothing_halfway() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_or_not_hubspots_is_never_changed() {
+async fn a_connection_that_is_missing_or_not_hubspots_is_never_changed() {
     let service = TestService::start().await;
-    for id in [NOBODY.to_owned(), salesforce(&service.emulator).await] {
+    for id in [MISSING_ID.to_owned(), salesforce(&service.emulator).await] {
         let before = stored(&service, &id);
         for request in [rename(&id, "HubSpot US"), rotate(&id)] {
             assert_not_found(&update(&service, request).await.unwrap_err(), &id);
@@ -321,8 +321,8 @@ async fn a_connection_that_is_deleted_meanwhile_is_not_found() {
         until_requested(&service, "GET", &id, 1).await;
         service.emulator.reset();
     };
-    let (answer, ()) = tokio::join!(update(&service, rename(&id, "HubSpot US")), meanwhile);
-    assert_not_found(&answer.unwrap_err(), &id);
+    let (response, ()) = tokio::join!(update(&service, rename(&id, "HubSpot US")), meanwhile);
+    assert_not_found(&response.unwrap_err(), &id);
 }
 
 #[tokio::test]
@@ -342,7 +342,7 @@ async fn a_state_that_does_not_allow_it_is_a_precondition() {
 }
 
 #[tokio::test]
-async fn a_refusal_changes_nothing_and_says_so() {
+async fn a_refusal_changes_nothing_and_reports_it() {
     for (action, row) in [
         (json!({"status": 403, "code": "2121"}), (Code::FailedPrecondition, "PLATFORM_PERMISSION_MISSING")),
         // The feature is not enabled.
@@ -361,8 +361,8 @@ async fn a_refusal_changes_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_is_spent_while_changing_says_so() {
-    let service = TestService::with([HASTE]).await;
+async fn an_exceeded_deadline_reports_that_the_connection_may_be_changed() {
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     let id = service.create().await.unwrap().id;
     service.inject(json!([{"route": UPDATE, "count": 0, "action": {"delay": "30s"}}]));
     let failure = update(&service, rename(&id, "HubSpot US")).await.unwrap_err();
@@ -372,7 +372,7 @@ async fn a_deadline_that_is_spent_while_changing_says_so() {
 }
 
 #[tokio::test]
-async fn a_name_that_this_service_would_not_give_does_not_keep_the_rest_from_changing() {
+async fn an_invalid_existing_name_does_not_block_other_changes() {
     let service = TestService::start().await;
     let odd = CreateHubSpotConnectionRequest { name: " \n".to_owned(), ..request() };
     service.create_behind_its_back(&odd).await;

@@ -1,4 +1,4 @@
-//! When alerts fire, and when not.
+//! When alerts fire, and when they do not.
 
 use std::{env, fs, io, process::Command};
 
@@ -8,7 +8,7 @@ use super::deploy;
 fn alerts_need_more_than_a_quiet_replica_or_a_single_event() {
     let manifest = fs::read_to_string(deploy().join("components/monitoring/prometheus-rule.yaml")).unwrap();
     let (_, groups) = manifest.split_once("\nspec:\n").unwrap();
-    // Prometheus itself reads what the resource wraps.
+    // Prometheus reads the content of the resource.
     let rules: String =
         groups.lines().flat_map(|line| [line.strip_prefix("  ").unwrap_or(line), "\n"]).collect();
     let directory = env::temp_dir().join(format!("hcs-alerts-{}", uuid::Uuid::new_v4()));

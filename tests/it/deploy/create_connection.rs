@@ -65,7 +65,7 @@ fn the_job_names_the_service_and_its_own_id() {
     );
     let label = text(&container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"]);
     assert_eq!(label, "metadata.labels['batch.kubernetes.io/controller-uid']");
-    // Only callers get to the service.
+    // Only callers can reach the service.
     let policy = demo.get("NetworkPolicy", "hubspot-connection-service");
     let callers = policy["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"].as_object().unwrap();
     assert!(callers.iter().all(|(name, value)| pod["metadata"]["labels"][name] == *value));

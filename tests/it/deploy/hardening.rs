@@ -1,4 +1,4 @@
-//! What every pod has to be: as little as it needs.
+//! Every pod has as few privileges as it needs.
 
 use serde_json::{Value, json};
 
@@ -138,7 +138,7 @@ fn several_replicas_share_a_store_and_one_that_shares_none_is_alone() {
             continue;
         }
         assert!(shares, "{}", manifests.name);
-        assert_eq!(deployment["spec"]["replicas"], Value::Null, "that is for the autoscaler to say");
+        assert_eq!(deployment["spec"]["replicas"], Value::Null, "the autoscaler sets it");
         let strategy = &deployment["spec"]["strategy"];
         assert_eq!(strategy["rollingUpdate"], json!({"maxUnavailable": 0, "maxSurge": 1}));
         let scaler = manifests.get("HorizontalPodAutoscaler", "hubspot-connection-service");

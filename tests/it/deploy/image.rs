@@ -1,4 +1,4 @@
-//! What the Dockerfile promises.
+//! The guarantees of the Dockerfile.
 
 use std::fs;
 

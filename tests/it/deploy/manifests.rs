@@ -19,7 +19,7 @@ pub(super) struct Manifests {
     pub(super) documents: Vec<Value>,
 }
 
-/// A pod, and what it is a part of.
+/// A pod and its owner.
 pub(super) struct Pod<'a> {
     /// Such as `Deployment/flow-service-emulator`.
     pub(super) owner: String,
@@ -28,7 +28,7 @@ pub(super) struct Pod<'a> {
 }
 
 impl Pod<'_> {
-    /// Every container, those that run first as well.
+    /// Every container, including the init containers.
     pub(super) fn containers(&self) -> impl Iterator<Item = &Value> {
         let lists = ["containers", "initContainers", "ephemeralContainers"];
         lists.into_iter().filter_map(|list| self.spec[list].as_array()).flatten()
@@ -36,7 +36,7 @@ impl Pod<'_> {
 }
 
 impl Manifests {
-    /// Every variant; none where the tools are not installed.
+    /// Every variant; none if the tools are not installed.
     pub(super) fn all() -> Vec<Self> {
         if !tools::are_installed() {
             return Vec::new();
@@ -44,14 +44,14 @@ impl Manifests {
         VARIANTS.into_iter().map(Self::rendered).collect()
     }
 
-    /// One of them.
+    /// One variant.
     pub(super) fn of(variant: &'static str) -> Option<Self> {
         tools::are_installed().then(|| Self::rendered(variant))
     }
 
     fn rendered(variant: &'static str) -> Self {
         static RENDERED: Mutex<BTreeMap<&str, Manifests>> = Mutex::new(BTreeMap::new());
-        // A test that failed while it rendered is no reason for the others to.
+        // A test that failed while it rendered must not fail the others.
         let mut rendered = RENDERED.lock().unwrap_or_else(PoisonError::into_inner);
         rendered.entry(variant).or_insert_with(|| Self::render(variant)).clone()
     }
@@ -70,7 +70,7 @@ impl Manifests {
         self.documents.iter().filter(|document| document["kind"] == kind).collect()
     }
 
-    /// The only one of a kind with this name.
+    /// The only document of a kind with this name.
     pub(super) fn get(&self, kind: &str, name: &str) -> &Value {
         let found: Vec<_> =
             self.of_kind(kind).into_iter().filter(|document| document["metadata"]["name"] == name).collect();
@@ -119,11 +119,11 @@ impl Manifests {
     }
 }
 
-/// A kustomization of the base and one component, as somebody would write it.
+/// A kustomization of the base and one component, as an operator would write it.
 fn with_component(component: &str) -> PathBuf {
     let here = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kustomize").join(component);
     fs::create_dir_all(&here).unwrap();
-    // Kustomize takes relative paths alone.
+    // Kustomize accepts only relative paths.
     let up = "../".repeat(here.canonicalize().unwrap().components().count() - 1);
     let deploy = deploy().canonicalize().unwrap();
     let deploy = format!("{up}{}", deploy.strip_prefix("/").unwrap().display());

@@ -1,4 +1,4 @@
-//! What Prometheus and Grafana get.
+//! The configuration of Prometheus and Grafana.
 
 use std::{collections::BTreeSet, fs};
 
@@ -29,7 +29,7 @@ pub(super) fn dashboard(production: &Manifests) -> Value {
 }
 
 #[test]
-fn every_alert_says_what_it_means_and_where_to_read_on() {
+fn every_alert_has_a_meaning_and_a_link_to_the_runbook() {
     let Some(production) = Manifests::of("production") else { return };
     let runbook = fs::read_to_string(deploy().join("runbook.md")).unwrap();
     let headings = runbook.lines().filter_map(|line| line.strip_prefix("## HubSpot"));
@@ -39,7 +39,7 @@ fn every_alert_says_what_it_means_and_where_to_read_on() {
     let mut alerts_by_name = BTreeSet::new();
     for alert in alerts(&production) {
         let name = text(&alert["alert"]);
-        assert!(alerts_by_name.insert(name.to_owned()), "{name} is there twice");
+        assert!(alerts_by_name.insert(name.to_owned()), "{name} exists twice");
         assert!(["critical", "warning"].contains(&text(&alert["labels"]["severity"])), "{name}");
         for annotation in ["summary", "description"] {
             assert!(text(&alert["annotations"][annotation]).ends_with('.'), "{name}: {annotation}");
@@ -54,7 +54,7 @@ fn every_alert_says_what_it_means_and_where_to_read_on() {
 }
 
 #[test]
-fn the_runbook_says_what_to_do_about_every_weakness_of_the_store() {
+fn the_runbook_has_advice_for_every_weakness_of_the_store() {
     let entry = runbook_entry("StoreMayForget");
     let named = entry.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next());
     let named: BTreeSet<_> = named.collect();
@@ -62,14 +62,14 @@ fn the_runbook_says_what_to_do_about_every_weakness_of_the_store() {
 }
 
 #[test]
-fn the_runbook_says_what_to_do_about_every_outage_of_the_store() {
+fn the_runbook_has_advice_for_every_outage_of_the_store() {
     let entry = runbook_entry("StoreDown");
     let missing: Vec<_> =
         Outage::ALL.iter().filter(|outage| !entry.contains(&format!("`{}`", outage.name()))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// What the runbook says about an alert.
+/// The section of the runbook about an alert.
 fn runbook_entry(alert: &str) -> String {
     let runbook = fs::read_to_string(deploy().join("runbook.md")).unwrap();
     let (_, entry) = runbook.split_once(&format!("## HubSpotConnectionService{alert}\n")).unwrap();
@@ -84,7 +84,7 @@ fn a_duplicate_is_for_now_and_a_clock_that_is_off_for_working_hours() {
     {
         let (_, rule) = rules.split_once(&format!("alert: HubSpotConnectionService{name}\n")).unwrap();
         let rule = rule.split("- alert: ").next().unwrap();
-        // The first one counts, and at once.
+        // A single event fires the alert, without a delay.
         let expression =
             format!("expr: sum by (namespace) (increase(hubspot_connection_{metric}_total[1h])) > 0\n");
         assert!(rule.contains(&expression) && !rule.contains("for: "), "{rule}");

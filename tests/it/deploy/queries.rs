@@ -1,4 +1,4 @@
-//! Every query of a dashboard or an alert is about something that the service exports.
+//! Every query of a dashboard or an alert uses metrics that the service exports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,13 +16,13 @@ use crate::support::{
     metrics, request, start_emulator,
 };
 
-/// Prometheus adds it to everything that it scrapes in a cluster.
+/// Prometheus adds these labels to everything that it scrapes in a cluster.
 const ADDED: &str = "namespace";
 
 /// Metric → label → values, as the service exports them.
 type Exported = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// What a service with everything switched on exports after one creation.
+/// The metrics of a service with every feature enabled, after one creation.
 async fn exported() -> Exported {
     let authority = Authority::new("authority");
     let server = authority.server(1);
@@ -61,7 +61,7 @@ fn parse(scraped: &str) -> Exported {
     exported
 }
 
-/// Every query, by where it is from.
+/// Every query, by its origin.
 fn queries(production: &Manifests) -> Vec<(String, String)> {
     let alerts = alerts(production);
     let alerts =
@@ -81,7 +81,7 @@ fn queries(production: &Manifests) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn every_query_is_about_what_the_service_exports() {
+async fn every_query_uses_only_exported_metrics_and_labels() {
     let Some(production) = Manifests::of("production") else { return };
     let exported = exported().await;
     let queries = queries(&production);
@@ -107,7 +107,8 @@ async fn every_query_is_about_what_the_service_exports() {
                     }
                     continue;
                 };
-                // What is counted by outcome is there from the start; a status only once it was answered.
+                // A counter with an outcome exists from the start; a counter with a status only after
+                // such a response.
                 if metric.starts_with("hubspot_connection_") && ["Equal", "Re"].contains(&operator) {
                     for value in value.split('|').filter(|value| !values.contains(*value)) {
                         unknown.insert(format!("{origin}: {metric} with {label} {value}"));

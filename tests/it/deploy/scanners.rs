@@ -1,4 +1,4 @@
-//! What tools that others wrote say about the manifests and the Dockerfile.
+//! The findings of external tools about the manifests and the Dockerfile.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -10,7 +10,7 @@ use super::{
     tools,
 };
 
-/// Kinds whose schemas come with an operator and not with Kubernetes.
+/// Kinds whose schemas belong to an operator and not to Kubernetes.
 const CUSTOM: [&str; 4] = [
     "Certificate with api version cert-manager.io/v1 ",
     "Issuer with api version cert-manager.io/v1 ",
@@ -18,7 +18,7 @@ const CUSTOM: [&str; 4] = [
     "ServiceMonitor with api version monitoring.coreos.com/v1 ",
 ];
 
-/// Findings that stay.
+/// Accepted findings.
 const ACCEPTED: [(&str, &str); 5] = [
     ("CKV_K8S_15", "always pulling ties each start of a pod to the registry; a tag is never used twice"),
     ("CKV_K8S_21", "the namespace is chosen with kubectl -n or in an overlay of one's own"),
@@ -35,10 +35,10 @@ fn every_manifest_fits_the_schemas_of_kubernetes_strictly() {
     for manifests in Manifests::all() {
         let file = manifests.file.to_str().unwrap();
         let output = tools::run("kubernetes-validate", &["--strict", "-k", "1.36", file]);
-        let said = tools::text(&output.stdout) + &tools::text(&output.stderr);
-        assert!(output.status.success(), "{said}");
+        let printed = tools::text(&output.stdout) + &tools::text(&output.stderr);
+        assert!(output.status.success(), "{printed}");
         let mut passed = 0;
-        for line in said.lines() {
+        for line in printed.lines() {
             if line.starts_with("INFO ") && line.contains(" passed ") {
                 passed += 1;
             } else {
@@ -50,7 +50,7 @@ fn every_manifest_fits_the_schemas_of_kubernetes_strictly() {
         let custom = manifests.documents.iter().filter(|document| {
             ["cert-manager.io/v1", "monitoring.coreos.com/v1"].contains(&text(&document["apiVersion"]))
         });
-        assert_eq!(passed + custom.count(), manifests.documents.len(), "{said}");
+        assert_eq!(passed + custom.count(), manifests.documents.len(), "{printed}");
     }
 }
 
@@ -65,11 +65,11 @@ fn a_policy_scanner_finds_nothing_that_is_not_accepted_with_a_reason() {
     let accepted: BTreeSet<_> = ACCEPTED.iter().map(|(check, _)| (*check).to_owned()).collect();
     let checks: BTreeSet<_> =
         findings.iter().map(|finding| finding.split(' ').next().unwrap().to_owned()).collect();
-    // An exception that is not needed goes.
+    // An unnecessary exception must be removed.
     assert_eq!(checks, accepted, "{findings:#?}");
 }
 
-/// The checks that fail, each with what it is about. All files at once: it takes seconds to start.
+/// The failed checks, each with its resource. All files at once, because a start takes seconds.
 fn scan(framework: &str, files: Vec<PathBuf>) -> Vec<String> {
     let mut arguments =
         vec!["--framework", framework, "-o", "json", "--compact", "--quiet", "--skip-download", "-f"];

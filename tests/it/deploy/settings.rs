@@ -1,4 +1,4 @@
-//! Settings, files, ports and probes, held against the code.
+//! Settings, files, ports and probes, compared with the code.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn every_variable_is_a_setting_and_no_secret_is_given_as_it_is() {
             let is_setting = SETTINGS.iter().any(|setting| {
                 (setting.name == name && !setting.secret) || setting.file_variable().as_ref() == Some(name)
             });
-            // Variables that other ones refer to.
+            // Variables that others refer to.
             let is_referred_to = environment.values().any(|value| value.contains(&format!("$({name})")));
             assert!(
                 is_setting || STANDARD.contains(&&**name) || is_referred_to,
@@ -32,7 +32,7 @@ fn every_variable_is_a_setting_and_no_secret_is_given_as_it_is() {
     }
 }
 
-/// A directory of the service's files: where it is mounted, and what can be in it.
+/// A directory of the service's files: its mount path and its possible files.
 fn mounted(manifests: &Manifests) -> BTreeMap<String, Vec<&'static str>> {
     let pod = manifests.service_pod();
     let volumes = pod.spec["volumes"].as_array().unwrap();
@@ -42,7 +42,7 @@ fn mounted(manifests: &Manifests) -> BTreeMap<String, Vec<&'static str>> {
             let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
             let files = match text(&volume["secret"]["secretName"]) {
                 "hubspot-connection-service" => vec!["client-secret", "fingerprint-key", "redis-url"],
-                // What cert-manager writes.
+                // The files that cert-manager writes.
                 "hubspot-connection-service-tls" => vec!["tls.crt", "tls.key", "ca.crt"],
                 other => panic!("{other}"),
             };
@@ -67,8 +67,8 @@ fn every_file_of_a_setting_is_in_a_mounted_secret() {
     }
 }
 
-/// Exit status and errors of `check-config` with the environment of the manifests and files like those
-/// that are mounted.
+/// Exit status and errors of `check-config` with the environment of the manifests and files like the
+/// mounted ones.
 async fn check_config(environment: &BTreeMap<String, String>) -> (Option<i32>, String) {
     let authority = Authority::new("authority");
     let server = authority.server(1);
@@ -98,9 +98,9 @@ async fn the_service_takes_the_configuration_of_every_overlay() {
     }
 }
 
-/// What an overlay forgets keeps the service from starting, and does not open it to everybody.
+/// A setting that an overlay lacks prevents the start, instead of leaving the service open to everyone.
 #[tokio::test]
-async fn without_tls_or_a_word_about_it_the_service_does_not_start() {
+async fn without_tls_or_an_explicit_setting_the_service_does_not_start() {
     let Some(demo) = Manifests::of("demo") else { return };
     let mut environment = demo.environment();
     environment.remove("HCS_INSECURE");

@@ -2,36 +2,28 @@
 
 use std::{
     env,
-    io::{self, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::Once,
 };
 
-/// Where they are installed.
+use crate::optional::skip;
+
+/// Their directory.
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools")
 }
 
-/// Whether they are there; where they are not and must not be, a word about it.
+/// Whether they are installed; prints a message if they are not and need not be.
 pub(super) fn are_installed() -> bool {
     let installed =
         ["render", "manifests/installed", "promtool"].iter().all(|file| directory().join(file).exists());
     if !installed {
-        assert!(
-            env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
-            "HCS_TEST_TOOLS=required, and what tests/tools/install.sh installs is not there"
-        );
-        static SAID: Once = Once::new();
-        SAID.call_once(|| {
-            // Past the capture of the test harness, which hides what passing tests print.
-            let _ = writeln!(io::stderr(), "SKIPPED: the tests of manifests; their tools are not installed");
-        });
+        skip("HCS_TEST_TOOLS", "the tests of manifests", "the tools of tests/tools/install.sh are missing");
     }
     installed
 }
 
-/// Renders a kustomization.
 pub(super) fn render(kustomization: &Path) -> String {
     let output = Command::new(directory().join("render")).arg(kustomization).output().unwrap();
     assert!(output.status.success(), "{}: {}", kustomization.display(), text(&output.stderr));
@@ -46,7 +38,7 @@ pub(super) fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// Runs a script of `tests/tools` with this on stdin; its output comes back.
+/// Runs a script of `tests/tools` with this stdin, and returns its output.
 pub(super) fn script(name: &str, stdin: &str) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name);
     let mut python = Command::new(directory().join("manifests/bin/python"));
@@ -55,17 +47,17 @@ pub(super) fn script(name: &str, stdin: &str) -> String {
     text(&output.stdout)
 }
 
-/// Runs promtool, which must find nothing wrong.
+/// Runs promtool, which must report nothing.
 pub(super) fn promtool(arguments: &[&str], stdin: &str) {
     let output = fed(Command::new(directory().join("promtool")).args(arguments), stdin);
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success() && printed.is_empty(), "{printed}");
 }
 
 fn fed(command: &mut Command, stdin: &str) -> Output {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
-    // Each of them reads everything before it writes anything.
+    // Each script reads all input before it writes.
     child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }

@@ -1,4 +1,4 @@
-//! `INVALID_REQUEST`: each bad field, with its reason and how to write it.
+//! `INVALID_REQUEST`: each bad field, with its reason and how to correct it.
 
 use hubspot_connection_service::proto;
 use tonic::{Code, Status};
@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use crate::support::{Failure, TestService, credentials, request};
 
 #[tokio::test]
-async fn bad_fields_are_all_reported_with_their_paths_and_the_cure() {
+async fn bad_fields_are_all_reported_with_their_paths_and_the_fix() {
     let service = TestService::start().await;
     let failure = service
         .send(proto::CreateHubSpotConnectionRequest {
@@ -36,9 +36,9 @@ async fn bad_fields_are_all_reported_with_their_paths_and_the_cure() {
         ("request_id", "MALFORMED", "must be a UUID"),
     ];
     assert_eq!(failure.violations.len(), expected.len(), "{failure:?}");
-    for ((field, violation), (expected_field, reason, says)) in failure.violations.iter().zip(expected) {
+    for ((field, violation), (expected_field, reason, words)) in failure.violations.iter().zip(expected) {
         assert_eq!((&**field, &*violation.reason), (expected_field, reason));
-        assert!(violation.description.contains(says), "{field}: {violation:?}");
+        assert!(violation.description.contains(words), "{field}: {violation:?}");
         assert!(failure.message.contains(expected_field));
     }
     assert!(!format!("{failure:?}").contains("canary"));
@@ -93,13 +93,13 @@ async fn the_reason_of_a_creations_bad_field_matches_the_mistake() {
 }
 
 #[tokio::test]
-async fn what_can_never_be_a_credential_is_rejected_without_being_quoted() {
+async fn an_impossible_credential_is_rejected_without_being_quoted() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     let mut client = service.client().await;
     let secret =
         |secret: &str| proto::HubSpotCredentials { client_secret: secret.to_owned(), ..credentials() };
-    for (value, reason, says) in [
+    for (value, reason, words) in [
         ("pat-na1-c4n4ry", "NOT_ALLOWED", "private app"),
         ("{CLIENT_SECRET_C4N4RY}", "MALFORMED", "placeholder"),
         ("<c4n4ry>", "MALFORMED", "placeholder"),
@@ -119,12 +119,12 @@ async fn what_can_never_be_a_credential_is_rejected_without_being_quoted() {
         };
         let created = client.create_hub_spot_connection(create).await.map(|_| ());
         let updated = client.update_hub_spot_connection(update).await.map(|_| ());
-        for answer in [created, updated] {
-            let failure = Failure::from(answer.unwrap_err());
+        for response in [created, updated] {
+            let failure = Failure::from(response.unwrap_err());
             assert_eq!(failure.row(), (Code::InvalidArgument, "INVALID_REQUEST"));
             let [(field, violation)] = &failure.violations[..] else { panic!("{value}: {failure:?}") };
             assert_eq!((&**field, &*violation.reason), ("credentials.client_secret", reason), "{value}");
-            assert!(violation.description.contains(says), "{value}: {failure:?}");
+            assert!(violation.description.contains(words), "{value}: {failure:?}");
             assert!(!format!("{failure:?}").to_lowercase().contains("c4n4ry"), "{failure:?}");
         }
     }

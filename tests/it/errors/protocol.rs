@@ -1,4 +1,4 @@
-//! What gRPC itself asks of a server: methods, media types, compression.
+//! The requirements of gRPC: methods, media types, compression.
 
 use std::process::Stdio;
 
@@ -16,7 +16,7 @@ use crate::support::{Failure, TestService, counted, framed, post, request};
 
 const CREATE: &str = "CreateHubSpotConnection";
 
-/// A message that says that it is compressed.
+/// A message with the flag for compression.
 fn compressed(message: &[u8]) -> Vec<u8> {
     let mut framed = framed(message);
     framed[0] = 1;
@@ -60,13 +60,13 @@ async fn a_compressed_request_is_no_larger_than_any_other_once_it_is_read() {
         let (_, failure) = service.post(&[("grpc-encoding", "gzip")], compressed(broken)).await;
         assert_eq!(failure.unwrap().row(), (Code::InvalidArgument, "INVALID_REQUEST"), "{broken:?}");
     }
-    // It may be left out for a message.
+    // A message of a compressed call may be uncompressed.
     let message = framed(&request().encode_to_vec());
     assert!(service.post(&[("grpc-encoding", "gzip")], message).await.1.is_none());
 }
 
 #[tokio::test]
-async fn other_compressions_are_refused_with_those_there_are() {
+async fn other_compressions_are_refused_with_a_list_of_the_supported_ones() {
     let service = TestService::start().await;
     for encoding in ["deflate", "zstd", "snappy", "br", "GZIP", "gzip,identity", ""] {
         let body = compressed(&request().encode_to_vec());
@@ -91,7 +91,7 @@ async fn a_message_that_is_compressed_by_no_known_means_is_an_error_of_the_proto
         assert_eq!(failure.row(), (Code::Internal, "INVALID_REQUEST"));
         assert!(failure.message.contains("grpc-encoding"), "{failure:?}");
     }
-    // A flag that is none at all.
+    // An invalid flag.
     let mut body = framed(&request().encode_to_vec());
     body[0] = 7;
     let (_, failure) = service.post(&[], body).await;
@@ -115,7 +115,7 @@ async fn media_types_ignore_case_and_space() {
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_told_which_services_there_are() {
+async fn an_unknown_method_is_refused_with_a_list_of_the_services() {
     let service = TestService::start().await;
     let without_reflection = TestService::with([("HCS_REFLECTION", "false")]).await;
     let long = format!("/{}/Method", "a".repeat(5000));

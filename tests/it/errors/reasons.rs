@@ -37,7 +37,7 @@ fn values(reasons: &EnumDescriptor) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn every_reason_has_a_comment_that_says_what_happened_and_what_to_do() {
+fn every_reason_has_a_comment_about_its_cause_and_what_to_do() {
     let pool = pool();
     for name in ["hubspot_connection.v1.ErrorReason", "hubspot_connection.v1.ViolationReason"] {
         for (reason, comment) in comments(&pool.get_enum_by_name(name).unwrap()) {

@@ -1,4 +1,4 @@
-//! Errors travel in headers, which clients limit to 8 KiB and some proxies to 4.
+//! Errors travel in headers, which clients limit to 8 KiB and some proxies to 4 KiB.
 
 use hubspot_connection_service::proto::{
     CreateHubSpotConnectionRequest, HubSpotCredentials, ListHubSpotConnectionsRequest,
@@ -10,12 +10,12 @@ use tonic::Status;
 
 use crate::support::{Failure, TestService, framed, post, request};
 
-/// What all headers of an answer take.
+/// The size of all headers of a response.
 fn size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// The error of a creation, which is small enough.
+/// The error of a creation, which must be small enough.
 async fn error(service: &TestService, request: &CreateHubSpotConnectionRequest) -> Failure {
     let response = post(service.grpc, &[], framed(&request.encode_to_vec())).await;
     let size = size(response.headers());

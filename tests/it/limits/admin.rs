@@ -1,4 +1,4 @@
-//! The admin port: whatever connects to it, probes get through and calls go on.
+//! The admin port: other connections to it block neither probes nor calls.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::{
 };
 
 #[tokio::test]
-async fn silent_connections_to_the_admin_port_keep_out_neither_probes_nor_calls() {
+async fn silent_connections_to_the_admin_port_block_neither_probes_nor_calls() {
     let service = TestService::start().await;
     let mut silent = Vec::new();
     for number in 0..300 {
         let mut stream = TcpStream::connect(service.admin).await.unwrap();
         // Some stop in the middle of a request.
-        let begun = [&b""[..], b"GET /livez HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"][number % 3];
-        stream.write_all(begun).await.unwrap();
+        let partial = [&b""[..], b"GET /livez HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"][number % 3];
+        stream.write_all(partial).await.unwrap();
         silent.push(stream);
     }
     beside(&service, async {
@@ -32,27 +32,27 @@ async fn silent_connections_to_the_admin_port_keep_out_neither_probes_nor_calls(
         }
         assert_eq!(health(service.admin, "").await.unwrap(), "SERVING");
         assert_eq!(health(service.grpc, "").await.unwrap(), "SERVING");
-        // The first ones had to go.
+        // The oldest ones were closed.
         for stream in &mut silent[..200] {
-            // HTTP/2 begins with its settings; a reset is an end, too.
+            // HTTP/2 starts with its settings; a reset also ends a connection.
             let _ = in_time("the end of a connection", stream.read_to_end(&mut Vec::new())).await;
         }
     })
     .await;
 }
 
-/// The clock jumps to the next timer where nothing is under way.
+/// The clock jumps to the next timer when nothing is running.
 #[tokio::test(start_paused = true)]
 async fn a_connection_to_the_admin_port_without_a_request_is_ended() {
     let service = TestService::start().await;
     let begin = Instant::now();
-    for begun in [&b""[..], b"GET /livez HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+    for partial in [&b""[..], b"GET /livez HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut stream = TcpStream::connect(service.admin).await.unwrap();
-        stream.write_all(begun).await.unwrap();
+        stream.write_all(partial).await.unwrap();
         let mut heard = Vec::new();
         let _ = stream.read_to_end(&mut heard).await;
     }
-    // One whose request is over may wait for the next one for longer.
+    // After a request, a connection may wait longer for the next one.
     let mut stream = TcpStream::connect(service.admin).await.unwrap();
     stream.write_all(b"GET /livez HTTP/1.1\r\nhost: service\r\n\r\n").await.unwrap();
     let mut heard = Vec::new();

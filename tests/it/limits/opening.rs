@@ -10,7 +10,7 @@ use tokio::{
 use super::beside;
 use crate::support::{TestService, counted, in_time, until_counted};
 
-/// What comes back for these bytes, until the end.
+/// The response to these bytes, until the end of the connection.
 async fn response_to(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -24,7 +24,7 @@ fn refused(reason: &str) -> String {
 }
 
 #[tokio::test]
-async fn http_1_is_told_that_this_is_grpc() {
+async fn an_http_1_client_gets_a_response_that_explains_grpc() {
     let service = TestService::start().await;
     for request in [
         "GET / HTTP/1.1\r\nhost: service\r\n\r\n",
@@ -43,14 +43,14 @@ async fn http_1_is_told_that_this_is_grpc() {
     assert!(head.starts_with("HTTP/1.1 400 ") && head.ends_with("\r\n\r\n"), "{head}");
     assert_eq!(counted(service.admin, &refused("http1")).await, 5);
 
-    // A client that reads it as such, too.
+    // Also a client that parses it as HTTP.
     let response = reqwest::get(format!("http://{}/", service.grpc)).await.unwrap();
     assert_eq!(response.status(), 400);
     assert!(response.text().await.unwrap().contains("gRPC"));
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_cut_and_counted() {
+async fn a_client_that_does_not_speak_http_is_cut_and_counted() {
     let service = TestService::start().await;
     for bytes in [&b"\x16\x03\x01\x02\0\x01\0"[..], b"\0\0\0\0", b"SSH-2.0-OpenSSH_9.2\r\n"] {
         assert_eq!(beside(&service, response_to(service.grpc, bytes)).await, "");
@@ -59,7 +59,7 @@ async fn what_is_no_http_is_cut_and_counted() {
 }
 
 #[tokio::test]
-async fn a_look_whether_the_port_is_open_is_no_event() {
+async fn a_port_check_is_not_an_event() {
     let service = TestService::start().await;
     drop(TcpStream::connect(service.grpc).await.unwrap());
     let reset = TcpStream::connect(service.grpc).await.unwrap();

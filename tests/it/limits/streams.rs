@@ -1,4 +1,4 @@
-//! Streams, and answers that nobody reads: none of them has an end of its own.
+//! Streams, and unread responses: none of them ends by itself.
 
 use std::{fs, net::SocketAddr, time::Duration};
 
@@ -9,13 +9,14 @@ use tonic::{Code, Status, Streaming, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient};
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
-use super::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, LIST, SETTINGS, beside, call, cut, frame,
-    peer::{Peer, call_to, get},
-};
+use super::{LIST, beside, cut};
 use crate::{
     server::health,
-    support::{Failure, ServiceProcess, TestService, counted, framed, start_emulator, until_counted},
+    support::{
+        Failure, ServiceProcess, TestService, counted, framed,
+        peer::{DATA, END_HEADERS, END_STREAM, HEADERS, Peer, SETTINGS, call, call_to, frame, get},
+        start_emulator, until_counted,
+    },
 };
 
 const PER_CONNECTION: usize = 32;
@@ -25,7 +26,7 @@ const REFLECTION_PER_ADDRESS: usize = 16;
 const PER_ADDRESS: usize = 1024;
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
-/// SETTINGS_INITIAL_WINDOW_SIZE of zero: nothing of an answer but its headers may be sent.
+/// SETTINGS_INITIAL_WINDOW_SIZE of zero: nothing of a response but its headers may be sent.
 const NO_WINDOW: &[u8] = &[0, 4, 0, 0, 0, 0];
 const SHED: &str = "hubspot_connection_calls_shed_total{reason=\"max_streams\"}";
 
@@ -81,7 +82,7 @@ async fn the_streams_of_one_address_are_limited_over_all_its_connections() {
     let another = channel(service.grpc).await;
     let refusal = watch(&another).await.map(drop).unwrap_err();
     assert_eq!(Failure::from(refusal).row(), (Code::ResourceExhausted, "OVERLOADED"));
-    // Reflection has fewer of its own, since its responses are larger.
+    // Reflection has a lower limit, since its responses are larger.
     let mut reflections = Vec::new();
     for channel in &channels[..REFLECTION_PER_ADDRESS / REFLECTION_PER_CONNECTION] {
         let mut client = ServerReflectionClient::new(channel.clone());
@@ -102,7 +103,7 @@ async fn the_streams_of_one_address_are_limited_over_all_its_connections() {
 }
 
 #[tokio::test]
-async fn no_number_of_watches_takes_the_memory() {
+async fn many_watches_cannot_exhaust_the_memory() {
     const CONNECTIONS: usize = 100;
     let emulator = start_emulator(Default::default()).await;
     let service =
@@ -121,15 +122,15 @@ async fn no_number_of_watches_takes_the_memory() {
         peers.push(peer);
     }
     let each = (memory() - before) / CONNECTIONS;
-    // A connection has 32 watches of some 9 KiB, until those of the address are over.
+    // A connection has 32 watches of some 9 KiB each, up to the limit of the address.
     // HTTP/2 itself keeps some 600 KiB of a connection that has had 256 calls at once.
     assert!(each < 1500, "{each} KiB for each connection");
     assert_eq!(health(service.grpc, "").await.unwrap(), "SERVING");
 }
 
-/// The clock jumps to the next timer where nothing is under way.
+/// The clock jumps to the next timer when nothing is running.
 #[tokio::test(start_paused = true)]
-async fn a_reflection_stream_on_which_nothing_is_asked_is_ended() {
+async fn an_idle_reflection_stream_is_ended() {
     let service = TestService::start().await;
     let begin = Instant::now();
     let mut client = ServerReflectionClient::new(channel(service.grpc).await);
@@ -139,7 +140,7 @@ async fn a_reflection_stream_on_which_nothing_is_asked_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_whose_message_does_not_come_is_ended() {
+async fn a_watch_without_a_message_is_ended() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     let begin = Instant::now();
@@ -152,14 +153,14 @@ async fn a_watch_whose_message_does_not_come_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_no_answers_is_cut() {
+async fn a_peer_that_reads_no_responses_is_cut() {
     let service = TestService::start().await;
     let list = [frame(HEADERS, END_HEADERS, 1, &call(LIST, &[])), frame(DATA, END_STREAM, 1, &framed(&[]))];
     for request in [list.concat(), whole(1, CHECK)] {
         let mut peer = Peer::connect_with(service.grpc, NO_WINDOW).await;
         let begin = Instant::now();
         assert!(peer.send(&request).await);
-        // It does all else that keeps a connection.
+        // It does everything else that keeps a connection alive.
         while let Some(received) = peer.receive().await {
             if received.kind == super::PING && received.flags == 0 {
                 peer.send(&frame(super::PING, 1, 0, &received.payload)).await;
@@ -172,11 +173,11 @@ async fn a_peer_that_takes_no_answers_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_no_responses_of_the_admin_port_is_cut() {
+async fn a_peer_that_reads_no_responses_of_the_admin_port_is_cut() {
     let service = TestService::start().await;
     let mut peer = Peer::connect_with(service.admin, NO_WINDOW).await;
     let begin = Instant::now();
-    // A watch alone would keep the connection.
+    // A watch alone would keep the connection alive.
     let metrics = frame(HEADERS, END_HEADERS | END_STREAM, 3, &get("/metrics"));
     assert!(peer.send(&[whole(1, WATCH), metrics].concat()).await);
     while let Some(received) = peer.receive().await {
@@ -206,10 +207,10 @@ async fn streams_end_with_a_status_when_their_connection_reaches_its_age() {
 }
 
 #[tokio::test]
-async fn peers_that_are_gone_or_take_nothing_do_not_hold_up_the_drain() {
+async fn peers_that_are_gone_or_read_nothing_do_not_delay_the_drain() {
     let service = TestService::with([("HCS_DRAIN_TIMEOUT", "600s")]).await;
     let mut peers = Vec::new();
-    // None of them answers the ping with which HTTP/2 ends a connection.
+    // None of them acknowledges the ping with which HTTP/2 ends a connection.
     for setting in [&b""[..], NO_WINDOW] {
         let mut peer = Peer::connect_with(service.grpc, setting).await;
         assert!(peer.send(&[whole(1, WATCH), frame(SETTINGS, 1, 0, &[])].concat()).await);
@@ -222,7 +223,7 @@ async fn peers_that_are_gone_or_take_nothing_do_not_hold_up_the_drain() {
 }
 
 #[tokio::test]
-async fn a_stream_gives_its_place_back_however_it_ends() {
+async fn a_stream_returns_its_permit_however_it_ends() {
     let service = TestService::start().await;
     let mut peer = Peer::connect(service.grpc).await;
     for round in 0..3_u32 {

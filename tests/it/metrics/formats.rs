@@ -1,4 +1,4 @@
-//! The formats of `/metrics`, and how a scraper gets the one that it reads.
+//! The formats of `/metrics`, and how a scraper chooses one.
 
 use std::{io::Read as _, time::SystemTime};
 
@@ -107,7 +107,7 @@ async fn metrics_are_read_and_nothing_else() {
     }
 }
 
-/// That of a process of its own, which has protected its memory.
+/// The metrics of a separate process, which has protected its memory.
 #[tokio::test]
 async fn the_process_is_measured_as_the_kernel_sees_it() {
     let emulator = start_emulator(Options::default()).await;
@@ -118,7 +118,7 @@ async fn the_process_is_measured_as_the_kernel_sees_it() {
         value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
-    // The clock of the kernel has seconds at most.
+    // The clock of the kernel has a resolution of at most seconds.
     assert!((now - value("process_start_time_seconds")).abs() < 120.0, "{text}");
     assert!(value("process_cpu_seconds_total") < 60.0, "{text}");
     assert!(value("process_resident_memory_bytes") > 1e6, "{text}");

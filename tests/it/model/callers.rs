@@ -1,4 +1,4 @@
-//! Callers, who insist until they have their connection.
+//! Callers that retry until they have their connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,61 +8,61 @@ use tokio::time::{Instant, sleep};
 
 use super::{replica::Request, setting::Callers, world::World};
 
-/// What a caller is told.
+/// The response to a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Response {
     /// The ID of its connection.
     Created(String),
-    /// It was created, did not work, and was deleted again.
+    /// The connection did not work, and was deleted again.
     Rejected,
-    /// It was created, does not work, and was not deleted.
+    /// The connection does not work, and was not deleted.
     LeftBehind(String),
-    /// It may exist: repeat the call with this request id.
+    /// The connection may exist: retry with this request id.
     MayExist,
     /// Nothing was created, and why.
     NothingCreated { why: &'static str, retry_after: Option<Duration> },
-    /// It is under way elsewhere.
+    /// The creation is running elsewhere.
     InProgress { retry_after: Duration },
-    /// The request id is that of other content.
+    /// The request id belongs to other content.
     OtherContent,
     /// The record cannot be used.
     Unreadable,
     /// Each of several connections could be it.
     Ambiguous,
-    /// No answer, or one that says nothing.
+    /// No response, or one without information.
     Nothing,
 }
 
-/// How it ended for a caller.
+/// The end of a caller.
 #[derive(Clone, Debug)]
 pub(super) struct End {
     pub(super) caller: usize,
     pub(super) request_id: Option<RequestId>,
-    /// The last answer: if it is none that ends a creation, the caller has given up.
-    pub(super) answer: Answer,
+    /// The last response: unless it ends a creation, the caller has given up.
+    pub(super) response: Response,
 }
 
-/// One who calls.
+/// A caller.
 struct Caller {
     number: usize,
     request_id: Option<RequestId>,
     begins_after: Duration,
     replica: fn(usize) -> usize,
-    /// The first one, where it is another than that of the setting.
+    /// The first deadline, if it differs from that of the setting.
     first_deadline: Option<Duration>,
     request: fn(usize, Option<RequestId>) -> Request,
 }
 
-/// The longest that a caller insists: a lost creation settles within minutes, and each fault can cost
-/// that once.
-const PATIENCE: Duration = Duration::from_secs(1500);
-/// The same, where it can stay open what became of a creation.
-const LITTLE_PATIENCE: Duration = Duration::from_secs(400);
-/// How many attempts follow one another quickly.
+/// The longest time that a caller retries: a lost creation settles within minutes, and each fault can
+/// cost that once.
+const TIME_LIMIT: Duration = Duration::from_secs(1500);
+/// The same where the outcome of a creation may stay unknown.
+const SHORT_TIME_LIMIT: Duration = Duration::from_secs(400);
+/// The number of attempts in quick succession.
 const QUICK: usize = 40;
-/// How often a caller asks again that was told that several connections could be its own.
+/// How often a caller retries after an ambiguous outcome.
 const MOST_AMBIGUOUS: usize = 6;
-/// The same of one that was told that its connection could not be deleted.
+/// How often a caller retries after its connection could not be deleted.
 const MOST_LEFT_BEHIND: usize = 20;
 
 impl Caller {
@@ -85,9 +85,9 @@ impl Caller {
         Self { request, ..self }
     }
 
-    /// Calls until there is a connection: with the request id that it has, or else the one that it was
-    /// told to repeat the call with.
-    async fn insist(self, world: &Arc<World>) -> End {
+    /// Calls until there is a connection: with its own request id, or else with the one that an error
+    /// asked it to retry with.
+    async fn retry(self, world: &Arc<World>) -> End {
         let Self { number, mut request_id, begins_after, replica, first_deadline, request } = self;
         sleep(begins_after).await;
         let began = Instant::now();
@@ -96,36 +96,37 @@ impl Caller {
             let asked = request(attempt, request_id);
             let deadline = first_deadline.filter(|_| attempt == 0).unwrap_or(world.setting.deadline);
             let until = Instant::now() + deadline;
-            let (about, answer) = world.replica(replica(attempt)).create(asked, until).await;
-            world.tell(number, about, &answer);
+            let (about, response) = world.replica(replica(attempt)).create(asked, until).await;
+            world.record_response(number, about, &response);
             let mut pause = if attempt < QUICK { Duration::from_secs(1) } else { Duration::from_secs(7) };
-            match &answer {
-                Answer::Created(_) | Answer::Rejected | Answer::OtherContent | Answer::Unreadable => {
-                    return End { caller: number, request_id: about, answer };
+            match &response {
+                Response::Created(_) | Response::Rejected | Response::OtherContent | Response::Unreadable => {
+                    return End { caller: number, request_id: about, response };
                 }
-                Answer::Ambiguous => {
+                Response::Ambiguous => {
                     ambiguous += 1;
                     pause = Duration::from_secs(10);
                 }
-                Answer::LeftBehind(_) => {
+                Response::LeftBehind(_) => {
                     request_id = about;
                     left_behind += 1;
                     pause = Duration::from_secs(10);
                 }
-                Answer::MayExist => request_id = about,
-                Answer::InProgress { retry_after }
-                | Answer::NothingCreated { retry_after: Some(retry_after), .. } => {
+                Response::MayExist => request_id = about,
+                Response::InProgress { retry_after }
+                | Response::NothingCreated { retry_after: Some(retry_after), .. } => {
                     if world.setting.backs_off {
                         pause = pause.max(*retry_after + Duration::from_millis(1));
                     }
                 }
-                Answer::NothingCreated { retry_after: None, .. } | Answer::Nothing => {}
+                Response::NothingCreated { retry_after: None, .. } | Response::Nothing => {}
             }
             let may_stay_open =
                 world.setting.lists.has_no_end() || world.setting.may_stay_open(&world.fired());
-            let patience = if may_stay_open { LITTLE_PATIENCE } else { PATIENCE };
-            if began.elapsed() > patience || ambiguous >= MOST_AMBIGUOUS || left_behind >= MOST_LEFT_BEHIND {
-                return End { caller: number, request_id: request_id.or(about), answer };
+            let time_limit = if may_stay_open { SHORT_TIME_LIMIT } else { TIME_LIMIT };
+            if began.elapsed() > time_limit || ambiguous >= MOST_AMBIGUOUS || left_behind >= MOST_LEFT_BEHIND
+            {
+                return End { caller: number, request_id: request_id.or(about), response };
             }
             sleep(pause).await;
         }
@@ -133,7 +134,7 @@ impl Caller {
     }
 }
 
-/// Lets the callers of the setting call, all to their ends.
+/// Runs all callers of the setting to their ends.
 pub(super) async fn call(world: &Arc<World>) -> Vec<End> {
     let id = Some(RequestId::generate());
     let callers = match world.setting.callers {
@@ -147,7 +148,7 @@ pub(super) async fn call(world: &Arc<World>) -> Vec<End> {
         Callers::TwoOfOneName => {
             vec![Caller::new(0, id), Caller::new(1, Some(RequestId::generate())).at(|_| 1)]
         }
-        Callers::OneIsInAHurry => {
+        Callers::OneHasAShortDeadline => {
             let first_deadline = Some(Duration::from_millis(500));
             vec![Caller { first_deadline, ..Caller::new(0, id) }, Caller::new(1, id)]
         }
@@ -159,11 +160,11 @@ pub(super) async fn call(world: &Arc<World>) -> Vec<End> {
         }
         Callers::OneInAnotherSandbox => vec![Caller::new(0, id).asking(in_another_sandbox)],
     };
-    join_all(callers.into_iter().map(|caller| caller.insist(world))).await
+    join_all(callers.into_iter().map(|caller| caller.retry(world))).await
 }
 
-/// Repeats the calls, long after: what was answered once is answered again. A caller without an id of
-/// its own has no reason to.
+/// Retries the calls long after: a recorded response is returned again. A caller without an id has no
+/// reason to retry.
 pub(super) async fn call_again(world: &Arc<World>, ends: &[End]) -> Vec<End> {
     let has_id = world.setting.callers != Callers::OneWithoutId;
     let callers = ends.iter().filter(|end| has_id && end.request_id.is_some()).map(|end| {
@@ -176,7 +177,7 @@ pub(super) async fn call_again(world: &Arc<World>, ends: &[End]) -> Vec<End> {
         } else {
             caller
         };
-        caller.insist(world)
+        caller.retry(world)
     });
     join_all(callers).await
 }

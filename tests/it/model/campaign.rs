@@ -1,29 +1,29 @@
-//! Many interleavings: every fault at every step, two at a time, or as many as a seed throws.
+//! Many interleavings: every fault at every step, pairs of faults, and random ones.
 
 use std::{collections::BTreeMap, env, fmt::Write as _};
 
 use super::{
-    dice::{Dice, Throws},
     faults::{Fault, Script, StepKind},
     interleaving::{Broken, Run, run},
+    random::{Random, RandomFaults},
     setting::Setting,
     world::Faults,
 };
 
-/// How many of the steps after the last fault are struck. Callers wait as long as they are told to,
-/// so that this gets past the end of a lease and of a settle window.
+/// The number of steps after the last fault that get a fault. Callers wait as long as they are asked to,
+/// so that this covers the end of a lease and of a settle window.
 const DEPTH: usize = 30;
 
-/// How many broken promises of one setting are enough to know it.
+/// This many broken promises of one setting are enough to diagnose it.
 const ENOUGH: usize = 20;
 
-/// What was found.
+/// The findings.
 #[derive(Default)]
 pub(super) struct Findings {
     runs: usize,
-    /// Those that broke more of the promise than what callers are told.
+    /// Those that broke more of the promise than the responses to the callers.
     broken: usize,
-    /// By what is broken, and the faults that it takes.
+    /// By the broken part and the necessary faults.
     found: BTreeMap<(Broken, String), (usize, String)>,
 }
 
@@ -43,7 +43,7 @@ impl Findings {
         }
     }
 
-    /// Tells the number of interleavings; fails where one of them broke the promise.
+    /// Returns the number of interleavings; fails if one of them broke the promise.
     #[expect(clippy::print_stdout, reason = "the number of runs is a result of the test")]
     pub(super) fn none_of(self, at_least: usize) {
         let Self { runs, found, .. } = self;
@@ -77,13 +77,13 @@ impl Findings {
         run.steps
     }
 
-    /// Strikes every step of a run that goes well with every fault.
+    /// Runs every step of a successful run with every fault.
     pub(super) fn singles(&mut self, setting: Setting) {
         self.pairs(setting, 0, |_| true);
     }
 
-    /// The same, and strikes the steps of the runs that this makes: one in so many of them, where the
-    /// first fault is of this kind. With 0 it strikes none of them.
+    /// The same, and also adds a fault to the steps of the resulting runs: one in this many of them,
+    /// where the first fault is of this kind. With 0 to none of them.
     pub(super) fn pairs(&mut self, setting: Setting, sample: usize, is_first: fn(Fault) -> bool) {
         let before = self.broken;
         let steps = self.script(setting, &Script::new());
@@ -102,14 +102,14 @@ impl Findings {
         }
     }
 
-    /// Lets seeds throw a setting, and up to so many faults each.
-    pub(super) fn thrown(
+    /// Lets seeds choose a setting, and up to this many faults each.
+    pub(super) fn random(
         &mut self,
         seeds: std::ops::Range<u64>,
         faults: usize,
-        setting: fn(&mut Dice) -> Setting,
+        setting: fn(&mut Random) -> Setting,
     ) {
-        // To repeat one, or to try more.
+        // To reproduce one, or to try more.
         let number = |name| env::var(name).ok().and_then(|number| number.parse().ok());
         let seeds = match (number("MODEL_SEED"), number("MODEL_SEEDS")) {
             (Some(seed), _) => seed..seed + 1,
@@ -117,15 +117,15 @@ impl Findings {
             (None, None) => seeds,
         };
         for seed in seeds {
-            let mut dice = Dice::new(seed);
-            let setting = setting(&mut dice);
-            let faults = 1 + dice.below(faults);
-            let thrown = run(setting, Faults::Thrown(Throws::new(dice, faults)));
+            let mut random = Random::new(seed);
+            let setting = setting(&mut random);
+            let faults = 1 + random.below(faults);
+            let found = run(setting, Faults::Random(RandomFaults::new(random, faults)));
             let source = format!("MODEL_SEED={seed} ");
-            if thrown.broken.is_empty() {
-                self.of(setting, &source, &thrown);
+            if found.broken.is_empty() {
+                self.of(setting, &source, &found);
             } else {
-                let simplest = simplified(setting, thrown);
+                let simplest = simplified(setting, found);
                 self.of(setting, &source, &simplest);
             }
         }
@@ -133,24 +133,24 @@ impl Findings {
 }
 
 /// A run that breaks the same with fewer faults, if there is one.
-fn simplified(setting: Setting, thrown: Run) -> Run {
-    for index in thrown.fired.keys() {
-        let mut script = thrown.fired.clone();
+fn simplified(setting: Setting, found: Run) -> Run {
+    for index in found.fired.keys() {
+        let mut script = found.fired.clone();
         script.remove(index);
         let fewer = run(setting, Faults::Script(script));
-        if fewer.broken.iter().any(|(broken, _)| thrown.broken.iter().any(|(other, _)| broken == other)) {
+        if fewer.broken.iter().any(|(broken, _)| found.broken.iter().any(|(other, _)| broken == other)) {
             return simplified(setting, fewer);
         }
     }
-    thrown
+    found
 }
 
-/// Adds one more fault to a script, in every way.
+/// Adds one more fault to a script, in every possible way.
 fn extended(setting: Setting, script: &Script, steps: &[StepKind]) -> Vec<Script> {
     let first = script.keys().last().map_or(0, |last| last + 1);
     let mut scripts = Vec::new();
     for (index, kind) in steps.iter().enumerate().skip(first).take(DEPTH) {
-        for fault in kind.faults(setting.weather) {
+        for fault in kind.faults(setting.optional_faults) {
             let mut script = script.clone();
             script.insert(index, fault);
             scripts.push(script);

@@ -1,62 +1,62 @@
-//! What can fail, and where.
+//! The faults, and the steps that they affect.
 
 use std::collections::BTreeMap;
 
-/// What happens at which step.
+/// The faults by step.
 pub(super) type Script = BTreeMap<usize, Fault>;
 
-/// What can fail in a step.
+/// A fault of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     /// The request is not sent.
     NotSent,
-    /// There is no leave to send for so many milliseconds.
+    /// The permission to send takes this many milliseconds.
     SlowPass(u64),
-    /// The request is refused for its rate.
+    /// The request is refused because of its rate.
     Throttled,
-    /// The request is refused for its token.
+    /// The request is refused because of its token.
     TokenRefused,
-    /// The answer is lost, and so was the request.
+    /// The reply and the request are lost.
     LostBeforeCommit,
-    /// The answer is lost.
+    /// The reply is lost.
     LostAfterCommit,
-    /// The answer is lost, and the request arrives so many seconds later.
+    /// The reply is lost, and the request arrives this many seconds later.
     LateCommit(u64),
-    /// The answer is lost so many seconds after it was carried out.
+    /// The reply is lost this many seconds after the request was executed.
     LostSlowly(u64),
-    /// It is carried out so many seconds later, and then the answer is lost.
+    /// The request is executed this many seconds later, and then the reply is lost.
     LostLate(u64),
-    /// The answer takes so many milliseconds.
-    SlowAnswer(u64),
-    /// Nothing can be read.
+    /// The reply takes this many milliseconds.
+    SlowReply(u64),
+    /// The reply is unreadable.
     ReadFails,
-    /// What is there is said not to be.
+    /// An existing item is reported missing.
     NotFound,
     /// The store is down.
     StoreDown,
-    /// The store does it, and its answer is lost.
-    StoreAnswerLost,
-    /// The store seems to be down, and does it so many milliseconds later.
+    /// The store executes the step, and its reply is lost.
+    StoreReplyLost,
+    /// The store seems to be down, and executes the step this many milliseconds later.
     StoreLate(u64),
-    /// The store does nothing for so many milliseconds, and then everything in turn.
+    /// The store does nothing for this many milliseconds, and then everything in order.
     StoreStalls(u64),
-    /// The store forgets everything, just before.
+    /// The store forgets everything, just before the step.
     Forgets,
-    /// The store forgets the record, just before, and does not know that it forgets.
+    /// The store forgets the record, just before the step, and does not know that it forgets.
     Evicts,
-    /// The store's clock steps by so many seconds, just before.
+    /// The store's clock steps by this many seconds, just before the step.
     ClockSteps(i64),
-    /// Somebody else creates a connection of the same name, just before.
-    Foreign(Foreigner),
+    /// Another client creates a connection of the same name, just before the step.
+    Foreign(ForeignConnection),
     /// The process dies before the step.
     DeathBefore,
-    /// The process dies after the step, before it has the answer.
+    /// The process dies after the step, before it gets the reply.
     DeathAfter,
 }
 
-/// A connection of the same name that is somebody else's.
+/// A connection of the same name that belongs to another client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Foreigner {
+pub(super) enum ForeignConnection {
     /// It has no description, and its client ID is masked.
     WithoutDescription,
     /// It has the caller's description, and its client ID is masked.
@@ -67,12 +67,12 @@ pub(super) enum Foreigner {
     OfTheInterface,
 }
 
-/// Which faults there are besides those that always are.
+/// The optional faults, in addition to those that are always possible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Weather {
+pub(super) struct OptionalFaults {
     pub(super) clocks: bool,
     pub(super) forgets: bool,
-    pub(super) foreigners: bool,
+    pub(super) foreign_connections: bool,
     pub(super) not_found: bool,
 }
 
@@ -81,8 +81,8 @@ impl Fault {
         matches!(self, Self::DeathBefore | Self::DeathAfter)
     }
 
-    /// Whether it happens around the step, which then goes on.
-    pub(super) fn is_weather(self) -> bool {
+    /// Whether the fault happens around the step, which then continues.
+    pub(super) fn lets_the_step_continue(self) -> bool {
         matches!(self, Self::Forgets | Self::Evicts | Self::ClockSteps(_) | Self::Foreign(_))
     }
 
@@ -90,9 +90,9 @@ impl Fault {
         matches!(self, Self::Forgets | Self::Evicts)
     }
 
-    /// Whether nobody can tell another's connection from the caller's: then nothing may be done.
+    /// Whether another connection is indistinguishable from the caller's: then nothing may be done.
     pub(super) fn is_misleading(self) -> bool {
-        use Foreigner::{WithTheDescription, WithoutDescription};
+        use ForeignConnection::{WithTheDescription, WithoutDescription};
         matches!(self, Self::Foreign(WithoutDescription | WithTheDescription))
     }
 }
@@ -110,8 +110,8 @@ pub(super) enum StepKind {
 }
 
 impl StepKind {
-    /// The faults that can strike it.
-    pub(super) fn faults(self, weather: Weather) -> Vec<Fault> {
+    /// The faults that can affect it.
+    pub(super) fn faults(self, optional_faults: OptionalFaults) -> Vec<Fault> {
         use Fault::*;
         let mut faults = match self {
             Self::Pass => vec![NotSent, SlowPass(2000), DeathBefore],
@@ -126,10 +126,10 @@ impl StepKind {
                 LateCommit(84),
                 LostSlowly(60),
                 LostLate(60),
-                SlowAnswer(3000),
+                SlowReply(3000),
                 // Between a caller's deadline and its next call, and beyond both.
-                SlowAnswer(20_400),
-                SlowAnswer(30_000),
+                SlowReply(20_400),
+                SlowReply(30_000),
                 DeathBefore,
                 DeathAfter,
             ],
@@ -137,7 +137,7 @@ impl StepKind {
             Self::Delete => vec![NotSent, LostBeforeCommit, LostAfterCommit, DeathBefore, DeathAfter],
             Self::Store(_) => vec![
                 StoreDown,
-                StoreAnswerLost,
+                StoreReplyLost,
                 StoreLate(550),
                 StoreLate(1500),
                 StoreStalls(400),
@@ -146,19 +146,20 @@ impl StepKind {
                 DeathAfter,
             ],
         };
-        if weather.not_found && matches!(self, Self::Get | Self::Test | Self::Delete) {
+        if optional_faults.not_found && matches!(self, Self::Get | Self::Test | Self::Delete) {
             faults.push(NotFound);
         }
-        if weather.forgets && matches!(self, Self::Store(_)) {
+        if optional_faults.forgets && matches!(self, Self::Store(_)) {
             faults.extend([Forgets, Evicts]);
         }
-        if weather.clocks && matches!(self, Self::Store(_)) {
+        if optional_faults.clocks && matches!(self, Self::Store(_)) {
             faults.extend([ClockSteps(100), ClockSteps(-8), ClockSteps(-100)]);
         }
-        if weather.foreigners && self == Self::List {
-            use Foreigner::*;
-            let foreigners = [WithoutDescription, WithTheDescription, WithAnotherDescription, OfTheInterface];
-            faults.extend(foreigners.map(Foreign));
+        if optional_faults.foreign_connections && self == Self::List {
+            use ForeignConnection::*;
+            let foreign_connections =
+                [WithoutDescription, WithTheDescription, WithAnotherDescription, OfTheInterface];
+            faults.extend(foreign_connections.map(Foreign));
         }
         faults
     }

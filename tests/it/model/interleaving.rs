@@ -1,4 +1,4 @@
-//! One interleaving: what happens in it, and whether the promise is kept.
+//! One interleaving: its events, and whether the promise is kept.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,51 +10,51 @@ use hubspot_connection_service::domain::Verification;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    callers::{Answer, End, call, call_again},
+    callers::{End, Response, call, call_again},
     faults::{Fault, Script, StepKind},
     ledger::Made,
     setting::{Callers, Setting},
     world::{Faults, World},
 };
 
-/// How a promise is broken.
+/// The broken part of a promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Broken {
     /// One request made two connections.
     Duplicate,
-    /// A caller got a connection that is not its own.
+    /// A caller got the connection of another.
     Foreign,
-    /// A caller was told that nothing was created, and something was.
+    /// An error claimed that nothing was created, and something was.
     Denied,
-    /// A connection that works was deleted, or a caller got one that is.
+    /// A connection that works was deleted, or a caller got a deleted one.
     Deleted,
-    /// A connection that does not work was left, and its caller told that it was not.
+    /// A connection that does not work was left, and its caller got a response that denied it.
     LeftBehind,
-    /// A caller that insists gets no connection.
+    /// A caller that keeps retrying gets no connection.
     Stuck,
-    /// A caller that repeats its call is told that it asks for something else.
+    /// A caller that retries is rejected because of other content.
     Rejected,
-    /// A caller got no connection, within its deadline, for the sake of another's.
+    /// A caller got no connection within its deadline because of another caller's deadline.
     CutShort,
-    /// Lists are asked for without end.
+    /// Lists are requested without end.
     Flood,
-    /// Something that cannot be.
+    /// An impossible event.
     Panic,
 }
 
-/// What came of an interleaving.
+/// The result of an interleaving.
 pub(super) struct Run {
     pub(super) steps: Vec<StepKind>,
-    /// The faults that struck.
+    /// The faults that occurred.
     pub(super) fired: Script,
     pub(super) broken: Vec<(Broken, String)>,
-    /// What happened, where a promise is broken.
+    /// The events, if a promise is broken.
     pub(super) trace: String,
 }
 
-/// How long after the last call everything has arrived that will.
+/// The time after the last call by which every request has arrived.
 const LONG_AFTER: Duration = Duration::from_secs(200);
-/// How many lists in a second are too many: a scan of what there is takes three.
+/// This many lists per second are too many: a scan of all connections takes three.
 const FLOOD: usize = 30;
 
 /// Runs one interleaving.
@@ -67,19 +67,19 @@ pub(super) fn run(setting: Setting, faults: Faults) -> Run {
         let mut broken = Vec::new();
         let script = async {
             let ends = call(&world).await;
-            // What is still on its way arrives.
+            // Requests in transit arrive.
             sleep(LONG_AFTER).await;
             let again = call_again(&world, &ends).await;
             (ends, again)
         };
         match CatchUnwind(Box::pin(timeout(Duration::from_secs(20_000), script))).await {
             Ok(Ok((ends, again))) => {
-                let mut judge = Judge { world: &world, broken: &mut broken };
-                judge.look_at(&ends);
-                judge.look_at(&again);
-                judge.look_at_the_whole();
+                let mut checker = Checker { world: &world, broken: &mut broken };
+                checker.check_ends(&ends);
+                checker.check_ends(&again);
+                checker.check_overall();
             }
-            Ok(Err(_)) => broken.push((Broken::Stuck, "nobody got an answer".to_owned())),
+            Ok(Err(_)) => broken.push((Broken::Stuck, "no caller got a response".to_owned())),
             Err(panic) => broken.push((Broken::Panic, panic)),
         }
         broken.dedup();
@@ -88,7 +88,7 @@ pub(super) fn run(setting: Setting, faults: Faults) -> Run {
     })
 }
 
-/// A future whose panic is a result.
+/// A future that returns a panic as a result.
 struct CatchUnwind<F>(F);
 
 impl<F: Future + Unpin> Future for CatchUnwind<F> {
@@ -108,59 +108,65 @@ impl<F: Future + Unpin> Future for CatchUnwind<F> {
     }
 }
 
-struct Judge<'a> {
+struct Checker<'a> {
     world: &'a Arc<World>,
     broken: &'a mut Vec<(Broken, String)>,
 }
 
-impl Judge<'_> {
-    fn says(&mut self, broken: Broken, why: impl Into<String>) {
+impl Checker<'_> {
+    fn report(&mut self, broken: Broken, why: impl Into<String>) {
         let finding = (broken, why.into());
         if !self.broken.contains(&finding) {
             self.broken.push(finding);
         }
     }
 
-    /// How it ended for each caller.
-    fn look_at(&mut self, ends: &[End]) {
-        for End { caller, request_id, answer } in ends {
+    /// The end of each caller.
+    fn check_ends(&mut self, ends: &[End]) {
+        for End { caller, request_id, response } in ends {
             let setting = self.world.setting;
             let own: Vec<Made> = self.all().into_iter().filter(|made| made.by == *request_id).collect();
-            match answer {
-                Answer::Created(id) => match own.iter().find(|made| made.id == *id) {
-                    None => self.says(Broken::Foreign, format!("caller {caller} got another's connection")),
+            match response {
+                Response::Created(id) => match own.iter().find(|made| made.id == *id) {
+                    None => self.report(Broken::Foreign, format!("caller {caller} got another's connection")),
                     Some(made) if made.is_removed => {
-                        self.says(
+                        self.report(
                             Broken::Deleted,
                             format!("caller {caller} got a connection that is deleted"),
                         );
                     }
                     Some(_) if !setting.works && setting.verification == Verification::Require => {
-                        self.says(Broken::LeftBehind, format!("caller {caller} got one that does not work"));
+                        self.report(
+                            Broken::LeftBehind,
+                            format!("caller {caller} got one that does not work"),
+                        );
                     }
                     Some(_) => {}
                 },
-                Answer::Rejected => {
+                Response::Rejected => {
                     if own.iter().any(|made| !made.is_removed) {
-                        self.says(Broken::LeftBehind, "a rejected connection is left behind");
+                        self.report(Broken::LeftBehind, "a rejected connection is left behind");
                     }
                     if setting.works || setting.verification != Verification::Require {
-                        self.says(Broken::Deleted, "a connection that works is rejected");
+                        self.report(Broken::Deleted, "a connection that works is rejected");
                     }
                 }
-                Answer::OtherContent => self.other_content(*caller),
-                Answer::Unreadable if setting.callers == Callers::UntilTheOldKeyIsGone => {}
-                Answer::LeftBehind(_)
-                | Answer::MayExist
-                | Answer::NothingCreated { .. }
-                | Answer::InProgress { .. }
-                | Answer::Ambiguous
-                | Answer::Unreadable
-                | Answer::Nothing => {
-                    // In a list without an end it can be found, if it is there.
+                Response::OtherContent => self.other_content(*caller),
+                Response::Unreadable if setting.callers == Callers::UntilTheOldKeyIsGone => {}
+                Response::LeftBehind(_)
+                | Response::MayExist
+                | Response::NothingCreated { .. }
+                | Response::InProgress { .. }
+                | Response::Ambiguous
+                | Response::Unreadable
+                | Response::Nothing => {
+                    // In a list without an end it can be found if it exists.
                     let is_lost_for_good = own.is_empty() && setting.lists.has_no_end();
                     if !is_lost_for_good && !setting.may_stay_open(&self.world.fired()) {
-                        self.says(Broken::Stuck, format!("caller {caller} has no connection: {answer:?}"));
+                        self.report(
+                            Broken::Stuck,
+                            format!("caller {caller} has no connection: {response:?}"),
+                        );
                     }
                 }
             }
@@ -169,7 +175,7 @@ impl Judge<'_> {
 
     fn other_content(&mut self, caller: usize) {
         if self.world.setting.callers != Callers::OneInAnotherSandbox {
-            self.says(Broken::Rejected, format!("caller {caller} is told that it asks for something else"));
+            self.report(Broken::Rejected, format!("caller {caller} is rejected because of other content"));
         }
     }
 
@@ -177,8 +183,8 @@ impl Judge<'_> {
         self.world.ledger.lock().unwrap().all().to_vec()
     }
 
-    /// What must hold whatever each caller was told.
-    fn look_at_the_whole(&mut self) {
+    /// The conditions that hold whatever each caller got.
+    fn check_overall(&mut self) {
         let setting = self.world.setting;
         let (fired, all) = (self.world.fired(), self.all());
         let own: Vec<&Made> = all.iter().filter(|made| made.by.is_some()).collect();
@@ -189,46 +195,49 @@ impl Judge<'_> {
             if let Some(first) = own[..number].iter().find(of_the_same)
                 && !self.may_not_have_been_seen(first, made)
             {
-                self.says(Broken::Duplicate, "one request made two connections");
+                self.report(Broken::Duplicate, "one request made two connections");
             }
         }
         if own.iter().any(|made| made.is_removed) && setting.works {
-            self.says(Broken::Deleted, "a connection that works is deleted");
+            self.report(Broken::Deleted, "a connection that works is deleted");
         }
 
         let mut denied = Vec::new();
-        self.world.for_all_told(|told| {
+        self.world.for_each_response(|received| {
             let is_false =
-                |made: &&&Made| made.by == told.about && made.sent <= told.moment && !made.is_removed;
-            if let Answer::NothingCreated { why, .. } = told.answer
+                |made: &&&Made| made.by == received.about && made.sent <= received.moment && !made.is_removed;
+            if let Response::NothingCreated { why, .. } = received.response
                 && own.iter().any(|made| is_false(&made))
             {
-                denied.push((told.caller, why));
+                denied.push((received.caller, why));
             }
         });
         for (caller, why) in denied {
-            self.says(Broken::Denied, format!("caller {caller} is told that nothing was created: {why}"));
+            self.report(
+                Broken::Denied,
+                format!("caller {caller} got an error that claims that nothing was created: {why}"),
+            );
         }
 
-        if setting.callers == Callers::OneIsInAHurry && is_survivable(&fired) {
+        if setting.callers == Callers::OneHasAShortDeadline && is_survivable(&fired) {
             let mut first = None;
-            self.world.for_all_told(|told| {
-                if told.caller == 1 && first.is_none() {
-                    first = Some(told.answer.clone());
+            self.world.for_each_response(|received| {
+                if received.caller == 1 && first.is_none() {
+                    first = Some(received.response.clone());
                 }
             });
-            if matches!(first, Some(Answer::NothingCreated { .. })) {
-                self.says(Broken::CutShort, format!("who has time is told {first:?}"));
+            if matches!(first, Some(Response::NothingCreated { .. })) {
+                self.report(Broken::CutShort, format!("the caller with time got {first:?}"));
             }
         }
         let most = self.world.most_lists_in_a_second();
         if most > FLOOD {
-            self.says(Broken::Flood, "there are too many lists in a second");
+            self.report(Broken::Flood, "there are too many lists in a second");
         }
     }
 
-    /// Whether a store that forgot could not have known better: the retry came before Adobe's list
-    /// showed the first connection.
+    /// Whether a store that forgot could not have known: the retry came before Adobe's list showed the
+    /// first connection.
     fn may_not_have_been_seen(&self, first: &Made, second: &Made) -> bool {
         let setting = self.world.setting;
         let forgets = setting.records_die || self.world.fired().values().any(|fault| fault.forgets());
@@ -242,7 +251,7 @@ fn is_survivable(fired: &Script) -> bool {
     let is_repeated =
         |fault: &&Fault| matches!(fault, Fault::Throttled | Fault::NotSent | Fault::TokenRefused);
     let is_slow = |fault: &Fault| {
-        matches!(fault, Fault::SlowPass(_) | Fault::SlowAnswer(..10_000)) || is_repeated(&fault)
+        matches!(fault, Fault::SlowPass(_) | Fault::SlowReply(..10_000)) || is_repeated(&fault)
     };
     fired.values().filter(is_repeated).count() <= 1 && fired.len() <= 2 && fired.values().all(is_slow)
 }

@@ -1,4 +1,4 @@
-//! The connections that there are, and how each came about.
+//! The existing connections, and the origin of each.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    faults::Foreigner,
-    listing::{Crowd, Shown},
+    faults::ForeignConnection,
+    listing::{OtherConnections, Shown},
 };
 
-/// What the callers ask for. Each part has something that can be shown otherwise.
+/// The content of the requests. Each part has something that lists can alter.
 pub(super) const NAME: &str = "HubSpot  R&D Märkte";
 pub(super) const DESCRIPTION: &str = "Sales & Märkte <EU>\n100% live, for the ";
 pub(super) const CLIENT_ID: &str = "0f3a9c1e-7b2d-4e5f-8a6b-1c2d3e4f5a6b";
@@ -21,7 +21,7 @@ pub(super) const CLIENT_ID: &str = "0f3a9c1e-7b2d-4e5f-8a6b-1c2d3e4f5a6b";
 pub(super) struct Content {
     pub(super) sandbox: String,
     pub(super) name: String,
-    /// As it is stored.
+    /// The stored form.
     pub(super) description: Option<String>,
     pub(super) client_id: String,
 }
@@ -34,9 +34,9 @@ pub(super) struct Made {
     pub(super) content: Content,
     created_client: &'static str,
     state: String,
-    /// The request that made it; `None` where it is somebody else's.
+    /// The request that made it; `None` for another client's.
     pub(super) by: Option<RequestId>,
-    /// How many steps there were when it was sent.
+    /// The number of steps when it was sent.
     pub(super) sent: usize,
     pub(super) sent_at: Instant,
     pub(super) made_at: Instant,
@@ -51,10 +51,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(crowd: Crowd) -> Self {
+    pub(super) fn new(others: OtherConnections) -> Self {
         let time_of_day = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let mut ledger = Self { made: Vec::new(), began: (time_of_day, Instant::now()) };
-        let ages: &[i64] = if crowd == Crowd::Nobody { &[] } else { &[63_000_000, 2_600_000, 600, 10] };
+        let ages: &[i64] =
+            if others == OtherConnections::None { &[] } else { &[63_000_000, 2_600_000, 600, 10] };
         for age in ages {
             let content = Content {
                 sandbox: "prod".to_owned(),
@@ -99,7 +100,7 @@ impl Ledger {
         self.made.len() - 1
     }
 
-    /// What a request makes.
+    /// The content of a request.
     pub(super) fn create(
         &mut self,
         content: Content,
@@ -112,12 +113,12 @@ impl Ledger {
         &self.made[index]
     }
 
-    /// What somebody else makes.
-    pub(super) fn intrude(&mut self, foreigner: Foreigner) {
-        let description = match foreigner {
-            Foreigner::WithoutDescription => None,
-            Foreigner::WithTheDescription | Foreigner::OfTheInterface => Some(DESCRIPTION),
-            Foreigner::WithAnotherDescription => Some("another"),
+    /// The content of another client's connection.
+    pub(super) fn create_foreign(&mut self, foreign: ForeignConnection) {
+        let description = match foreign {
+            ForeignConnection::WithoutDescription => None,
+            ForeignConnection::WithTheDescription | ForeignConnection::OfTheInterface => Some(DESCRIPTION),
+            ForeignConnection::WithAnotherDescription => Some("another"),
         };
         let content = Content {
             sandbox: "prod".to_owned(),
@@ -125,11 +126,11 @@ impl Ledger {
             description: description.map(str::to_owned),
             client_id: "**********".to_owned(),
         };
-        let is_of_interface = foreigner == Foreigner::OfTheInterface;
+        let is_of_interface = foreign == ForeignConnection::OfTheInterface;
         self.add(content, if is_of_interface { "exc_app" } else { "demo-client" }, None, 0, Instant::now());
     }
 
-    /// Those that there are in a sandbox, newest first.
+    /// The existing connections of a sandbox, newest first.
     pub(super) fn present(&self, sandbox: &str) -> impl Iterator<Item = &Made> {
         self.made.iter().rev().filter(move |made| !made.is_removed && made.content.sandbox == sandbox)
     }
@@ -138,13 +139,13 @@ impl Ledger {
         self.present(sandbox).find(|made| made.id == id)
     }
 
-    /// Deletes one; `None` where there is none.
+    /// Deletes a connection; `None` if it does not exist.
     pub(super) fn remove(&mut self, sandbox: &str, id: &str) -> Option<()> {
         let is_it = |made: &&mut Made| !made.is_removed && made.content.sandbox == sandbox && made.id == id;
         self.made.iter_mut().find(is_it).map(|made| made.is_removed = true)
     }
 
-    /// Everything that was ever made, oldest first.
+    /// Every connection that was ever made, oldest first.
     pub(super) fn all(&self) -> &[Made] {
         &self.made
     }
@@ -159,7 +160,7 @@ impl Ledger {
 }
 
 impl Made {
-    /// It, as it was sent.
+    /// The connection as it was sent.
     pub(super) fn shown(&self) -> Shown {
         Shown {
             id: self.id.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A connection as it is shown: whatever of it is.
+/// A connection with the fields that are shown.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
     pub(super) id: String,
@@ -15,7 +15,7 @@ pub(super) struct Shown {
     pub(super) created_client: String,
 }
 
-/// How a connection is shown otherwise than it was sent.
+/// The ways in which a list alters a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Alteration {
     #[default]
@@ -64,7 +64,7 @@ impl Alteration {
         Self::ClientIdMasked,
     ];
 
-    /// Whether nothing that is left can tell whose it is, or in which version.
+    /// Whether the remaining fields show neither its creator nor its version.
     fn hides(self) -> bool {
         matches!(self, Self::DescriptionMissing | Self::DescriptionCut | Self::EtagMissing)
     }
@@ -96,7 +96,7 @@ impl Alteration {
             Self::CreatedAtMissing => shown.created_at_ms = None,
             Self::EtagMissing => shown.etag = None,
             Self::ClientIdInCapitals => shown.client_id = shown.client_id.map(|id| id.to_uppercase()),
-            // To its length, by what looks like an ID.
+            // Cut to its length, by something that looks like an ID.
             Self::ClientIdMasked => {
                 let masked =
                     |id: String| id.chars().map(|c| if c == '-' { '-' } else { '0' }).collect::<String>();
@@ -128,7 +128,6 @@ fn decomposed(text: &str) -> String {
 /// How lists are cut into pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Pages {
-    /// One page.
     #[default]
     One,
     /// Two connections each, newest first.
@@ -141,29 +140,29 @@ pub(super) enum Pages {
     Repeating,
 }
 
-/// What else is there.
+/// The other connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Crowd {
+pub(super) enum OtherConnections {
     /// Nothing.
     #[default]
-    Nobody,
-    /// Others of other names, from seconds to years old.
-    Others,
-    /// The same, and at the end of the list one of which nothing can be read.
-    OthersAndAnUnreadableOne,
+    None,
+    /// Connections with other names, from seconds to years old.
+    Many,
+    /// The same, with a completely unreadable connection at the end of the list.
+    ManyAndAnUnreadableOne,
 }
 
-/// What lists show.
+/// The behaviour of lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lists {
-    /// How long a new connection is not listed.
+    /// The time until a new connection is listed.
     pub(super) lag: Duration,
     pub(super) alteration: Alteration,
-    /// Whether a connection that is read by its ID is altered, too.
+    /// Whether a connection is also altered when it is read by its ID.
     pub(super) is_read_altered: bool,
     pub(super) pages: Pages,
-    pub(super) crowd: Crowd,
-    /// By how many seconds the `Date` of an answer is ahead of what is in it.
+    pub(super) others: OtherConnections,
+    /// The number of seconds by which the `Date` of a response is ahead of its content.
     pub(super) date_ahead: u64,
 }
 
@@ -172,27 +171,27 @@ impl Lists {
         Self { alteration, is_read_altered, ..Self::default() }
     }
 
-    pub(super) fn paged(pages: Pages, crowd: Crowd) -> Self {
-        Self { pages, crowd, ..Self::default() }
+    pub(super) fn paged(pages: Pages, others: OtherConnections) -> Self {
+        Self { pages, others, ..Self::default() }
     }
 
-    /// Whether what a list shows can leave open what became of a creation.
+    /// Whether a list can leave the outcome of a creation unknown.
     pub(super) fn can_hide_it(&self) -> bool {
         self.alteration.hides() && self.is_read_altered
     }
 
-    /// Whether nothing can be absent.
+    /// Whether no connection can be absent.
     pub(super) fn has_no_end(&self) -> bool {
         matches!(self.pages, Pages::InALoop | Pages::Repeating)
     }
 
-    /// Whether a connection cannot be read by its ID: so it cannot be verified either.
-    pub(super) fn can_keep_it_from_being_read(&self) -> bool {
+    /// Whether a connection cannot be read by its ID, so that it cannot be verified either.
+    pub(super) fn can_prevent_reading(&self) -> bool {
         use Alteration::{CreatedAtMissing, EtagMissing, NameMissing};
         self.is_read_altered && matches!(self.alteration, NameMissing | CreatedAtMissing | EtagMissing)
     }
 
-    /// One page of what there is, newest first, with the name of the next page.
+    /// One page of the connections, newest first, with the name of the next page.
     pub(super) fn page(&self, mut all: Vec<Shown>, page: Option<&str>) -> (Vec<Shown>, Option<String>) {
         if self.pages == Pages::OldestFirst {
             all.reverse();

@@ -1,4 +1,4 @@
-//! The Flow Service, each of whose steps can fail.
+//! The Flow Service, with faults at each step.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use super::{
     world::Process,
 };
 
-/// The Flow Service as a replica sees it.
+/// The Flow Service from the point of view of a replica.
 pub(super) struct Port(pub(super) Process);
 
 const BACKOFF: Duration = Duration::from_millis(300);
@@ -63,7 +63,7 @@ impl FlowService for Port {
         let (world, sent, content) =
             (Arc::clone(&process.world), process.world.moment(), stored(connection, reference));
         let commit = move || created(&world.commit(content, request_id, sent));
-        // The way there and back.
+        // The time in transit, there and back.
         sleep(Duration::from_millis(50)).await;
         match fault {
             Some(Fault::NotSent) => Err(CreateError::Unreachable("refused".into())),
@@ -83,7 +83,7 @@ impl FlowService for Port {
                 Err(lost())
             }
             Some(Fault::LostLate(seconds)) => {
-                // It arrives, whoever still waits for it.
+                // It arrives whether or not a caller still waits for it.
                 let arrival = tokio::spawn(async move {
                     sleep(Duration::from_secs(seconds)).await;
                     commit();
@@ -91,7 +91,7 @@ impl FlowService for Port {
                 let _ = arrival.await;
                 Err(lost())
             }
-            Some(Fault::SlowAnswer(milliseconds)) => {
+            Some(Fault::SlowReply(milliseconds)) => {
                 let created = commit();
                 sleep(Duration::from_millis(milliseconds)).await;
                 Ok(created)
@@ -134,21 +134,21 @@ impl FlowService for Port {
             None => Ok(None),
             Some(shown) => match listed(&shown).readable() {
                 Some(connection) => Ok(Some(connection)),
-                None => Err(CallError::Undecodable("too little is told".into())),
+                None => Err(CallError::Undecodable("too few fields are shown".into())),
             },
         }
     }
 
     async fn test_connection(&self, at: &ConnectionRef, _: Instant) -> Result<bool, CallError> {
         let presence = self.read(StepKind::Test).await?;
-        if presence == Presence::Told && self.0.world.has(at.sandbox.as_str(), at.id.as_str()) {
+        if presence == Presence::Reported && self.0.world.has(at.sandbox.as_str(), at.id.as_str()) {
             Ok(self.0.world.setting.works)
         } else {
             Err(not_found())
         }
     }
 
-    /// Not a step: nothing is decided by it.
+    /// Not a step: no decision depends on it.
     async fn list_tables(&self, _: &ConnectionRef, _: Instant) -> Result<Vec<Table>, CallError> {
         let name = || "Hubspot.Contacts".to_owned();
         Ok(vec![Table { name: name(), path: name(), can_preview: true, can_fetch_schema: true }])
@@ -206,10 +206,10 @@ impl FlowService for Port {
 
 const NO_PART: &str = "no part of a creation";
 
-/// Whether what is there is told.
+/// Whether a connection is reported.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Presence {
-    Told,
+    Reported,
     Denied,
 }
 
@@ -228,7 +228,7 @@ impl Port {
             Some(Fault::DeathAfter) => process.die().await,
             _ => {}
         }
-        Ok(Presence::Told)
+        Ok(Presence::Reported)
     }
 }
 
@@ -236,7 +236,7 @@ fn not_found() -> CallError {
     CallError::Refused { refusal: Refusal::NotFound, problem: Problem::default() }
 }
 
-/// What is stored of a connection that is sent.
+/// The stored form of a connection that is sent.
 fn stored(connection: &NewConnection, reference: Option<RequestId>) -> Content {
     Content {
         sandbox: connection.sandbox.as_str().to_owned(),

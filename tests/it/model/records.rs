@@ -1,5 +1,4 @@
-//! The store, each of whose steps can fail. Here and in `port` and `replica` is all that knows the
-//! service's traits.
+//! The store, with faults at each step. Only this module, `port` and `replica` know the service's traits.
 
 use std::{
     collections::HashMap,
@@ -31,38 +30,38 @@ pub(super) const RETENTION: Retention = Retention {
     lease: LEASE,
 };
 
-/// How long a replica waits for the store.
+/// The time that a replica waits for the store.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// For how long the store has forgotten nothing.
+/// The age of the store's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Memory {
-    /// For longer than ids are remembered.
+    /// Longer than ids are remembered.
     Old,
-    /// Since the process began.
+    /// Since the start of the process.
     OfTheProcess,
-    /// It may forget at any time.
+    /// The store may forget at any time.
     Evicting,
 }
 
-/// What is behind the store's port: the same for all replicas.
+/// The state behind the store's port: the same for all replicas.
 pub(super) struct Backend {
     memory: Mutex<Arc<MemoryStore>>,
     age: Memory,
-    /// A step that has it keeps all others waiting, which come in turn.
+    /// A step that holds it blocks all others, which follow in order.
     gate: Arc<FairMutex<()>>,
     clock: Mutex<Clock>,
 }
 
-/// How the clock of the store has stepped. The store in memory has no clock that could step, so that its
-/// replies are corrected here.
+/// The steps of the store's clock. The store in memory has no clock that could step, so that its replies
+/// are corrected here.
 #[derive(Default)]
 struct Clock {
     ahead_ms: i64,
-    /// By how much it was ahead when a creation was first and last sent, or recorded.
+    /// How far the clock was ahead when a creation was first and last sent, or recorded.
     sent: HashMap<RequestId, (i64, i64)>,
     done: HashMap<RequestId, i64>,
-    /// Who holds what.
+    /// The lease holders.
     held: HashMap<RequestId, Lease>,
 }
 
@@ -72,13 +71,12 @@ impl Backend {
         Self { memory, age, gate: Arc::default(), clock: Mutex::default() }
     }
 
-    /// Forgets everything.
     pub(super) fn forget(&self) {
         *self.memory.lock().unwrap() = Arc::new(empty());
     }
 
-    /// Steps the clock. A step forward ends the leases that there are; one back makes them last
-    /// longer, which is not modelled: nothing is decided by it.
+    /// Steps the clock. A step forward ends the existing leases; a step back makes them last longer,
+    /// which is not modelled, because no decision depends on it.
     pub(super) fn step_clock(&self, seconds: i64) {
         let mut clock = self.clock.lock().unwrap();
         clock.ahead_ms += seconds * 1000;
@@ -97,7 +95,7 @@ impl Backend {
         Arc::clone(&self.memory.lock().unwrap())
     }
 
-    /// What a claim says by a clock that has stepped.
+    /// The times of a claim by a clock that has stepped.
     fn claimed(&self, lease: &Lease, claim: Claim) -> Claim {
         let mut clock = self.clock.lock().unwrap();
         let (request_id, now) = (lease.request_id, clock.ahead_ms);
@@ -145,7 +143,7 @@ fn empty() -> MemoryStore {
     MemoryStore::new(RETENTION, CAPACITY)
 }
 
-/// The store as a replica sees it.
+/// The store from the point of view of a replica.
 pub(super) struct Records(pub(super) Process);
 
 fn down<T>() -> Result<T, StoreError> {
@@ -161,7 +159,7 @@ impl Records {
         let Self(process) = self;
         match process.step(StepKind::Store(name)).await {
             Some(Fault::StoreDown) => down(),
-            Some(Fault::StoreAnswerLost) => {
+            Some(Fault::StoreReplyLost) => {
                 let _ = self.in_turn(step).await;
                 down()
             }
@@ -191,7 +189,7 @@ impl Records {
         }
     }
 
-    /// Takes a step when it is its turn, whether or not anybody still waits for it.
+    /// Takes a step in its turn, whether or not a caller still waits for it.
     async fn in_turn<T: Send + 'static>(
         &self,
         step: impl Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -205,7 +203,7 @@ impl Records {
             step.await
         });
         match timeout(RESPONSE_TIMEOUT, task).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(response)) => response,
             Ok(Err(_)) | Err(_) => down(),
         }
     }
@@ -222,7 +220,7 @@ impl Store for Records {
         self.step("claim", step).await
     }
 
-    /// Not a step: it happens all the time, and where it fails nothing is decided.
+    /// Not a step: it happens all the time, and no decision depends on its failure.
     async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
         let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
         self.in_turn(async move { world.backend.memory().renew(&lease).await }).await

@@ -1,4 +1,4 @@
-//! A replica of the service, and its answers in the words of the model.
+//! A replica of the service, with its responses translated into the model.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -13,14 +13,14 @@ use hubspot_connection_service::{
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use super::{
-    callers::Answer,
+    callers::Response,
     ledger::{CLIENT_ID, DESCRIPTION, NAME},
     port::Port,
     records::{RETENTION, Records},
     world::{Process, World},
 };
 
-/// What a caller asks for.
+/// The request of a caller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub(super) request_id: Option<RequestId>,
@@ -78,11 +78,11 @@ impl Keys {
 }
 
 thread_local! {
-    /// What the wall clock said, and when that was.
+    /// A reading of the wall clock, and its time.
     static WALL_CLOCK: Cell<Option<(i64, Instant)>> = const { Cell::new(None) };
 }
 
-/// Sets the wall clock of all replicas, which goes on by tokio's clock.
+/// Sets the wall clock of all replicas, which advances by tokio's clock.
 pub(super) fn set_wall_clock(now_ms: i64) {
     WALL_CLOCK.set(Some((now_ms, Instant::now())));
 }
@@ -120,7 +120,7 @@ impl Replica {
         &self.process
     }
 
-    /// One call, by a caller that leaves at its deadline.
+    /// One call, by a caller that disconnects at its deadline.
     pub(super) async fn send(
         &self,
         request: Request,
@@ -135,26 +135,26 @@ impl Replica {
         timeout_at(deadline, self.service.create_hubspot_connection(command, deadline, progress)).await
     }
 
-    /// The same, in the words of the model, with the creation that the answer is about.
-    pub(super) async fn create(&self, request: Request, deadline: Instant) -> (Option<RequestId>, Answer) {
+    /// The same, translated into the model, with the creation that the response is about.
+    pub(super) async fn create(&self, request: Request, deadline: Instant) -> (Option<RequestId>, Response) {
         let progress = CallProgress::default();
-        let answer = tokio::select! {
+        let response = tokio::select! {
             biased;
-            () = self.process.dead.cancelled() => return (request.request_id, Answer::Nothing),
-            answer = self.send(request, deadline, &progress) => answer,
+            () = self.process.dead.cancelled() => return (request.request_id, Response::Nothing),
+            response = self.send(request, deadline, &progress) => response,
         };
-        match answer {
+        match response {
             Ok(Ok(created)) => {
                 let test = created.test.as_ref().map(TestReport::passed);
                 let setting = &self.process.world.setting;
-                // A report can also say that nothing is known.
+                // A report can also be undecided.
                 assert!(test != Some(true) || setting.works);
                 assert_eq!(test.is_some(), setting.verification != Verification::None);
-                (Some(created.request_id), Answer::Created(created.connection.id.as_str().to_owned()))
+                (Some(created.request_id), Response::Created(created.connection.id.as_str().to_owned()))
             }
             Ok(Err(error)) => (Some(error.request_id), in_words(&error.failure)),
             Err(_) => match progress.creation() {
-                Some(creation) if creation.may_exist() => (Some(creation.request_id()), Answer::MayExist),
+                Some(creation) if creation.may_exist() => (Some(creation.request_id()), Response::MayExist),
                 Some(creation) => (Some(creation.request_id()), nothing_created("deadline")),
                 None => (request.request_id, nothing_created("deadline")),
             },
@@ -162,31 +162,31 @@ impl Replica {
     }
 }
 
-fn nothing_created(why: &'static str) -> Answer {
-    Answer::NothingCreated { why, retry_after: None }
+fn nothing_created(why: &'static str) -> Response {
+    Response::NothingCreated { why, retry_after: None }
 }
 
-/// What a failure says, by what the gRPC layer makes of it.
-fn in_words(failure: &Failure) -> Answer {
+/// The response for a failure, according to the gRPC layer.
+fn in_words(failure: &Failure) -> Response {
     match failure {
         Failure::OutcomeUnknown { .. } | Failure::Crashed | Failure::VerificationPending { .. } => {
-            Answer::MayExist
+            Response::MayExist
         }
-        Failure::VerificationFailed { left_behind: None, .. } => Answer::Rejected,
+        Failure::VerificationFailed { left_behind: None, .. } => Response::Rejected,
         Failure::VerificationFailed { left_behind: Some(id), .. } => {
-            Answer::LeftBehind(id.as_str().to_owned())
+            Response::LeftBehind(id.as_str().to_owned())
         }
-        Failure::RequestIdReused { .. } => Answer::OtherContent,
-        Failure::RecordUnreadable { .. } => Answer::Unreadable,
-        Failure::Ambiguous(_) => Answer::Ambiguous,
-        Failure::RequestInProgress { retry_after } => Answer::InProgress { retry_after: *retry_after },
+        Failure::RequestIdReused { .. } => Response::OtherContent,
+        Failure::RecordUnreadable { .. } => Response::Unreadable,
+        Failure::Ambiguous(_) => Response::Ambiguous,
+        Failure::RequestInProgress { retry_after } => Response::InProgress { retry_after: *retry_after },
         Failure::NotCreated { may_exist: false, .. } => nothing_created("refused"),
-        // It says nothing about what was.
+        // It contains no information about the outcome.
         Failure::Store { may_exist: true, .. }
         | Failure::TooMany { may_exist: true }
         | Failure::Abandoned { may_exist: true }
         | Failure::NotCreated { may_exist: true, .. }
-        | Failure::NotSearched(_) => Answer::Nothing,
+        | Failure::NotSearched(_) => Response::Nothing,
         Failure::Store { may_exist: false, .. } => nothing_created("store"),
         Failure::Abandoned { may_exist: false } => nothing_created("abandoned"),
         Failure::TooMany { may_exist: false } => nothing_created("too many"),

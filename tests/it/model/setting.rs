@@ -1,23 +1,23 @@
-//! What surrounds the callers.
+//! The environment of the callers.
 
 use std::time::Duration;
 
 use hubspot_connection_service::domain::Verification;
 
 use super::{
-    faults::{Script, Weather},
-    listing::{Alteration, Crowd, Lists, Pages},
+    faults::{OptionalFaults, Script},
+    listing::{Alteration, Lists, OtherConnections, Pages},
     records::Memory,
 };
 
-/// Who calls, and where.
+/// The callers and their replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Callers {
     /// One, always at the same replica.
     One,
     /// One, at another replica each time.
     OneThatMoves,
-    /// One that has no request id of its own.
+    /// One without a request id.
     OneWithoutId,
     /// Two with the same request id at once, at the same replica.
     TwoTogether,
@@ -26,37 +26,37 @@ pub(super) enum Callers {
     /// Two with different request ids and the same name at once, at two replicas.
     TwoOfOneName,
     /// Two with the same request id at once, at the same replica. The first has half a second.
-    OneIsInAHurry,
-    /// One that has a fresh access token at each repetition.
+    OneHasAShortDeadline,
+    /// One with a fresh access token at each retry.
     OneWithFreshTokens,
     /// Two with the same request id, one of them later, while the fingerprint keys are rotated.
     WhileKeysRotate,
     /// The same, until the old key is gone.
     UntilTheOldKeyIsGone,
-    /// One that names another sandbox when it repeats the call.
+    /// One that names another sandbox when it retries.
     OneInAnotherSandbox,
 }
 
-/// What a run happens in.
+/// The environment of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Setting {
     pub(super) callers: Callers,
-    /// Whether a caller waits for as long as it is told to when its creation is under way elsewhere,
-    /// and not a second each time.
+    /// Whether a caller waits for as long as it is asked to when its creation is running elsewhere, and
+    /// not a second each time.
     pub(super) backs_off: bool,
-    /// How long a caller waits for an answer.
+    /// The time that a caller waits for a response.
     pub(super) deadline: Duration,
     pub(super) verification: Verification,
     /// Whether connections work.
     pub(super) works: bool,
     pub(super) lists: Lists,
-    /// How long a new connection cannot be read by its ID.
+    /// The time until a new connection can be read by its ID.
     pub(super) get_lag: Duration,
-    /// How long a new connection cannot be deleted.
+    /// The time until a new connection can be deleted.
     pub(super) delete_lag: Duration,
     /// Whether the records are in the memory of the process.
     pub(super) records_die: bool,
-    pub(super) weather: Weather,
+    pub(super) optional_faults: OptionalFaults,
 }
 
 impl Setting {
@@ -71,11 +71,11 @@ impl Setting {
             get_lag: Duration::ZERO,
             delete_lag: Duration::ZERO,
             records_die: false,
-            weather: Weather::default(),
+            optional_faults: OptionalFaults::default(),
         }
     }
 
-    /// What is new is not listed for so many seconds, nor read by its ID.
+    /// A new connection is not listed for this many seconds, nor found by its ID.
     pub(super) fn lagging(mut self, seconds: u64) -> Self {
         self.lists.lag = Duration::from_secs(seconds);
         self.get_lag = self.lists.lag;
@@ -90,13 +90,13 @@ impl Setting {
         Self { lists, ..self }
     }
 
-    pub(super) fn in_weather(self, weather: Weather) -> Self {
-        Self { weather, ..self }
+    pub(super) fn with_optional_faults(self, optional_faults: OptionalFaults) -> Self {
+        Self { optional_faults, ..self }
     }
 
-    /// How the store remembers.
+    /// The age of the store's memory.
     pub(super) fn memory(&self) -> Memory {
-        if self.weather.forgets {
+        if self.optional_faults.forgets {
             Memory::Evicting
         } else if self.records_die {
             Memory::OfTheProcess
@@ -105,14 +105,14 @@ impl Setting {
         }
     }
 
-    /// Whether it can stay open what became of a creation, and nothing may be done then.
+    /// Whether the outcome of a creation can stay unknown, so that nothing may be done.
     pub(super) fn may_stay_open(&self, fired: &Script) -> bool {
         self.lists.can_hide_it()
-            || self.verification == Verification::Require && self.lists.can_keep_it_from_being_read()
+            || self.verification == Verification::Require && self.lists.can_prevent_reading()
             || fired.values().any(|fault| fault.is_misleading())
     }
 
-    /// What is special about it, for a person.
+    /// A description of the special parts, for people.
     pub(super) fn summary(&self) -> String {
         let Self { callers, verification, works, lists, get_lag, delete_lag, .. } = self;
         let mut summary = format!("{callers:?}");
@@ -126,7 +126,7 @@ impl Setting {
         add(lists.alteration != Alteration::None, format!("{:?}", lists.alteration));
         add(lists.is_read_altered, "read so, too".to_owned());
         add(lists.pages != Pages::One, format!("{:?}", lists.pages));
-        add(lists.crowd != Crowd::Nobody, format!("{:?}", lists.crowd));
+        add(lists.others != OtherConnections::None, format!("{:?}", lists.others));
         add(lists.date_ahead > 0, format!("Date {} s ahead", lists.date_ahead));
         add(!get_lag.is_zero() && *get_lag != lists.lag, format!("GET lags {get_lag:?}"));
         add(!delete_lag.is_zero(), format!("DELETE lags {delete_lag:?}"));

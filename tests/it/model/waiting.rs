@@ -1,4 +1,4 @@
-//! Who waits how long for a connection to be established and tested, on a paused clock.
+//! How long callers wait for a connection to be established and tested, on a paused clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,22 +30,22 @@ fn world(fault: Option<(usize, Fault)>, index_lag: Duration, verification: Verif
     World::new(setting, Faults::Script(fault.into_iter().collect()))
 }
 
-/// Calls a replica; `None` where the deadline was spent before there was an answer.
+/// Calls a replica; `None` if the deadline was exceeded before the response.
 async fn call(world: &Arc<World>, id: RequestId, within: Duration) -> Option<Result<Created, Error>> {
     let deadline = Instant::now() + within;
     world.replica(0).send(Request::of(Some(id)), deadline, &CallProgress::default()).await.ok()
 }
 
 #[track_caller]
-fn assert_tested(answer: Option<Result<Created, Error>>, world: &World) {
-    let test = answer.unwrap().unwrap().test;
+fn assert_tested(response: Option<Result<Created, Error>>, world: &World) {
+    let test = response.unwrap().unwrap().test;
     assert!(test.as_ref().is_some_and(TestReport::passed), "{test:?}\n{}", world.trace());
 }
 
-/// Checks that nobody can tell yet whether the connection works.
+/// Checks that it is still undecided whether the connection works.
 #[track_caller]
-fn assert_pending(answer: Option<Result<Created, Error>>, world: &World) {
-    let error = answer.unwrap().unwrap_err();
+fn assert_pending(response: Option<Result<Created, Error>>, world: &World) {
+    let error = response.unwrap().unwrap_err();
     let Failure::VerificationPending { connection, .. } = &*error.failure else {
         panic!("{error:?}\n{}", world.trace())
     };
@@ -53,17 +53,17 @@ fn assert_pending(answer: Option<Result<Created, Error>>, world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_lost_connection_that_is_found_waits_for_its_test_as_long_as_for_any() {
+async fn the_test_of_a_found_connection_may_take_as_long_as_any_other() {
     for (lag, established_after) in [(0, 15), (0, 28), (3, 25)] {
         for verification in [Verification::Report, Verification::Require] {
             let world = world(Some((CREATE, Fault::LostAfterCommit)), seconds(lag), verification);
             world.begin_in("initializing");
             let began = Instant::now();
-            let (answer, ()) = tokio::join!(call(&world, RequestId::generate(), seconds(60)), async {
+            let (response, ()) = tokio::join!(call(&world, RequestId::generate(), seconds(60)), async {
                 sleep(seconds(established_after)).await;
                 world.set_state("enabled");
             });
-            assert_tested(answer, &world);
+            assert_tested(response, &world);
             assert!(began.elapsed() >= seconds(established_after));
             let steps = world.steps();
             assert!(steps[CREATE] == StepKind::Create && steps.contains(&StepKind::List));
@@ -72,22 +72,22 @@ async fn who_waits_for_a_lost_connection_that_is_found_waits_for_its_test_as_lon
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_a_creation_whose_first_caller_has_left_gets_a_tested_connection() {
-    let world = world(Some((CREATE, Fault::SlowAnswer(20_400))), NO_LAG, Verification::Require);
+async fn a_caller_that_joins_an_abandoned_creation_gets_a_tested_connection() {
+    let world = world(Some((CREATE, Fault::SlowReply(20_400))), NO_LAG, Verification::Require);
     world.begin_in("initializing");
     let id = RequestId::generate();
     assert!(call(&world, id, seconds(20)).await.is_none());
-    // Longer than a connection is tested for nobody.
-    let (answer, ()) = tokio::join!(call(&world, id, seconds(60)), async {
+    // Longer than a connection is tested without a caller.
+    let (response, ()) = tokio::join!(call(&world, id, seconds(60)), async {
         sleep(seconds(28)).await;
         world.set_state("enabled");
     });
-    assert_tested(answer, &world);
+    assert_tested(response, &world);
     assert_eq!(world.made().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_while_a_connection_is_tested_is_not_cut_short_by_an_earlier_deadline() {
+async fn a_caller_that_joins_during_a_test_is_not_cut_short_by_an_earlier_deadline() {
     for left_at in [5, 20] {
         let world = world(None, NO_LAG, Verification::Require);
         world.begin_in("initializing");
@@ -110,27 +110,27 @@ async fn who_joins_while_a_connection_is_tested_is_not_cut_short_by_an_earlier_d
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_alone_is_told_in_time_that_nobody_can_tell() {
+async fn a_lone_caller_gets_an_undecided_report_in_time() {
     let world = world(None, NO_LAG, Verification::Require);
     world.begin_in("initializing");
     let (id, began) = (RequestId::generate(), Instant::now());
     assert_pending(call(&world, id, seconds(5)).await, &world);
     assert!(began.elapsed() < seconds(5));
-    // Nor does anybody wait for ever.
+    // The wait is bounded.
     let began = Instant::now();
     assert_pending(call(&world, id, seconds(120)).await, &world);
     assert!((seconds(28)..=seconds(30)).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_of_an_earlier_call_that_is_gone_does_not_work_once_it_was_waited_for() {
+async fn a_connection_that_is_still_missing_after_the_wait_does_not_work() {
     let world = world(Some((FIRST_GET, Fault::ReadFails)), NO_LAG, Verification::Require);
     let id = RequestId::generate();
     assert_pending(call(&world, id, seconds(60)).await, &world);
     assert_eq!(world.steps()[FIRST_GET], StepKind::Get);
     world.clear();
 
-    // It may only not be seen at the moment.
+    // It may only be invisible at the moment.
     assert_pending(call(&world, id, seconds(20)).await, &world);
     assert_pending(call(&world, id, seconds(60)).await, &world);
     // From here on it is certainly visible, if it exists.
@@ -147,7 +147,7 @@ async fn a_connection_of_an_earlier_call_that_is_gone_does_not_work_once_it_was_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_was_just_made_and_is_not_seen_is_not_taken_for_one_that_is_gone() {
+async fn a_new_connection_that_is_not_visible_is_not_considered_deleted() {
     let world = world(None, seconds(100), Verification::Require);
     let (id, began) = (RequestId::generate(), Instant::now());
     assert_pending(call(&world, id, seconds(60)).await, &world);

@@ -1,5 +1,5 @@
-//! The world around the use case: a Flow Service and a store in which every step can fail, and
-//! replicas that can die.
+//! The environment of the use case: a Flow Service and a store with faults at every step, and replicas
+//! that can die.
 
 use std::{
     collections::HashMap,
@@ -16,41 +16,41 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    callers::Answer,
-    dice::Throws,
+    callers::Response,
     faults::{Fault, Script, StepKind},
     ledger::{Content, Ledger, Made},
-    listing::{Crowd, Shown},
+    listing::{OtherConnections, Shown},
+    random::RandomFaults,
     records::Backend,
     replica::{self, Keys, Replica},
     setting::{Callers, Setting},
 };
 
-/// Where faults come from.
+/// The source of faults.
 pub(super) enum Faults {
     Script(Script),
-    Thrown(Throws),
+    Random(RandomFaults),
 }
 
-/// A call of a port, and what happened to it.
+/// A call of a port, and its fault.
 struct Step {
     at: Instant,
     replica: usize,
     kind: StepKind,
 }
 
-/// Something that a caller was told.
-pub(super) struct Told {
+/// A response to a caller.
+pub(super) struct Received {
     at: Instant,
-    /// How many steps there were.
+    /// The number of steps at that time.
     pub(super) moment: usize,
     pub(super) caller: usize,
-    /// The creation that it is about, where that is known.
+    /// The creation that the response is about, if known.
     pub(super) about: Option<RequestId>,
-    pub(super) answer: Answer,
+    pub(super) response: Response,
 }
 
-/// Everything outside of the replicas, and the replicas.
+/// The replicas, and everything outside of them.
 pub(super) struct World {
     pub(super) setting: Setting,
     pub(super) ledger: Mutex<Ledger>,
@@ -61,14 +61,14 @@ pub(super) struct World {
     faults: Mutex<Faults>,
     fired: Mutex<Script>,
     steps: Mutex<Vec<Step>>,
-    told: Mutex<Vec<Told>>,
+    received: Mutex<Vec<Received>>,
     replicas: Mutex<HashMap<usize, Arc<Replica>>>,
     began: Instant,
 }
 
 impl World {
     pub(super) fn new(setting: Setting, faults: Faults) -> Arc<Self> {
-        let ledger = Ledger::new(setting.lists.crowd);
+        let ledger = Ledger::new(setting.lists.others);
         replica::set_wall_clock(ledger.now_ms());
         Arc::new(Self {
             setting,
@@ -79,13 +79,13 @@ impl World {
             faults: Mutex::new(faults),
             fired: Mutex::default(),
             steps: Mutex::default(),
-            told: Mutex::default(),
+            received: Mutex::default(),
             replicas: Mutex::default(),
             began: Instant::now(),
         })
     }
 
-    /// The replica of this number: a new process where the last one has died.
+    /// The replica of this number: a new process if the last one has died.
     pub(super) fn replica(self: &Arc<Self>, number: usize) -> Arc<Replica> {
         let mut replicas = self.replicas.lock().unwrap();
         let replica = replicas.entry(number).or_insert_with(|| Replica::start(self, number));
@@ -98,24 +98,24 @@ impl World {
         Arc::clone(replica)
     }
 
-    /// The connections that requests made, with those requests.
+    /// The connections made by requests, with those requests.
     pub(super) fn made(&self) -> Vec<(RequestId, ConnectionId)> {
         let ledger = self.ledger.lock().unwrap();
         let made = ledger.all().iter().filter_map(|made| Some((made.by?, &made.id)));
         made.map(|(by, id)| (by, ConnectionId::parse(id).unwrap())).collect()
     }
 
-    /// Makes connections begin in another state than `enabled`.
+    /// Makes connections start in another state than `enabled`.
     pub(super) fn begin_in(&self, state: &'static str) {
         *self.initial_state.lock().unwrap() = state;
     }
 
-    /// Changes the state of every connection that there is.
+    /// Changes the state of every existing connection.
     pub(super) fn set_state(&self, state: &str) {
         self.ledger.lock().unwrap().set_states(state);
     }
 
-    /// Deletes every connection, as somebody else would.
+    /// Deletes every connection, as another client would.
     pub(super) fn clear(&self) {
         self.ledger.lock().unwrap().clear();
     }
@@ -124,17 +124,17 @@ impl World {
         self.steps.lock().unwrap().iter().map(|step| step.kind).collect()
     }
 
-    /// The faults that struck.
+    /// The faults that occurred.
     pub(super) fn fired(&self) -> Script {
         self.fired.lock().unwrap().clone()
     }
 
-    /// How many steps there were so far, and the time.
+    /// The number of steps so far, and the time.
     pub(super) fn moment(&self) -> (usize, Instant) {
         (self.steps.lock().unwrap().len(), Instant::now())
     }
 
-    /// The most lists that were asked for within a second.
+    /// The largest number of lists requested within a second.
     pub(super) fn most_lists_in_a_second(&self) -> usize {
         let steps = self.steps.lock().unwrap();
         let lists: Vec<_> = steps.iter().filter(|step| step.kind == StepKind::List).collect();
@@ -147,33 +147,35 @@ impl World {
         (0..lists.len()).map(since).max().unwrap_or(0)
     }
 
-    pub(super) fn tell(&self, caller: usize, about: Option<RequestId>, answer: &Answer) {
+    pub(super) fn record_response(&self, caller: usize, about: Option<RequestId>, response: &Response) {
         let (moment, at) = self.moment();
-        let answer = answer.clone();
-        self.told.lock().unwrap().push(Told { at, moment, caller, about, answer });
+        let response = response.clone();
+        self.received.lock().unwrap().push(Received { at, moment, caller, about, response });
     }
 
-    /// Looks at everything that callers were told.
-    pub(super) fn for_all_told(&self, look: impl FnMut(&Told)) {
-        self.told.lock().unwrap().iter().for_each(look);
+    /// Visits all responses to callers.
+    pub(super) fn for_each_response(&self, visit: impl FnMut(&Received)) {
+        self.received.lock().unwrap().iter().for_each(visit);
     }
 
-    /// What happened, for a person.
+    /// The events, for people.
     pub(super) fn trace(&self) -> String {
-        let (steps, told, fired) =
-            (self.steps.lock().unwrap(), self.told.lock().unwrap(), self.fired.lock().unwrap());
+        let (steps, received, fired) =
+            (self.steps.lock().unwrap(), self.received.lock().unwrap(), self.fired.lock().unwrap());
         let mut trace = String::new();
-        let mut told = told.iter().peekable();
+        let mut received = received.iter().peekable();
         for (index, Step { at, replica, kind }) in steps.iter().enumerate() {
-            while let Some(Told { at, caller, answer, .. }) = told.next_if(|told| told.moment <= index) {
-                let _ = writeln!(trace, "     {:>9.3?} caller {caller} is told {answer:?}", *at - self.began);
+            while let Some(Received { at, caller, response, .. }) =
+                received.next_if(|received| received.moment <= index)
+            {
+                let _ = writeln!(trace, "     {:>9.3?} caller {caller} got {response:?}", *at - self.began);
             }
             let fault = fired.get(&index).map(|fault| format!(" ✗ {fault:?}")).unwrap_or_default();
             let _ =
                 writeln!(trace, "{index:4} {:>9.3?} replica {replica}: {kind:?}{fault}", *at - self.began);
         }
-        for Told { at, caller, answer, .. } in told {
-            let _ = writeln!(trace, "     {:>9.3?} caller {caller} is told {answer:?}", *at - self.began);
+        for Received { at, caller, response, .. } in received {
+            let _ = writeln!(trace, "     {:>9.3?} caller {caller} got {response:?}", *at - self.began);
         }
         trace
     }
@@ -184,7 +186,7 @@ impl World {
         self.ledger.lock().unwrap().create(content, state, by, sent).clone()
     }
 
-    /// One page of what a list shows of a sandbox.
+    /// One page of the list of a sandbox.
     pub(super) fn list(&self, sandbox: &str, page: Option<&str>) -> (Vec<Shown>, Option<String>) {
         let lists = &self.setting.lists;
         let ledger = self.ledger.lock().unwrap();
@@ -192,7 +194,7 @@ impl World {
         let mut all: Vec<_> = listed
             .map(|made| if made.by.is_some() { lists.alteration.apply(made.shown()) } else { made.shown() })
             .collect();
-        if lists.crowd == Crowd::OthersAndAnUnreadableOne
+        if lists.others == OtherConnections::ManyAndAnUnreadableOne
             && let Some(oldest) = all.last().cloned()
         {
             let id = "00000000-0000-4000-8000-000000000000".to_owned();
@@ -201,7 +203,7 @@ impl World {
         lists.page(all, page)
     }
 
-    /// What reading a connection by its ID shows.
+    /// The result of reading a connection by its ID.
     pub(super) fn get(&self, sandbox: &str, id: &str) -> Option<Shown> {
         let Setting { lists, get_lag, .. } = &self.setting;
         let ledger = self.ledger.lock().unwrap();
@@ -209,39 +211,39 @@ impl World {
         Some(if lists.is_read_altered { lists.alteration.apply(made.shown()) } else { made.shown() })
     }
 
-    /// Deletes a connection; `None` where there seems to be none.
+    /// Deletes a connection; `None` if it seems to be missing.
     pub(super) fn delete(&self, sandbox: &str, id: &str) -> Option<()> {
         let mut ledger = self.ledger.lock().unwrap();
         ledger.get(sandbox, id).filter(|made| made.made_at.elapsed() >= self.setting.delete_lag)?;
         ledger.remove(sandbox, id)
     }
 
-    /// Whether there is a connection of this ID, whoever can see it.
+    /// Whether a connection with this ID exists, visible or not.
     pub(super) fn has(&self, sandbox: &str, id: &str) -> bool {
         self.ledger.lock().unwrap().get(sandbox, id).is_some()
     }
 
-    /// The fault that strikes a step of a replica.
-    fn strike(&self, replica: usize, kind: StepKind) -> Option<Fault> {
+    /// The fault at a step of a replica.
+    fn fault_at(&self, replica: usize, kind: StepKind) -> Option<Fault> {
         let index = {
             let mut steps = self.steps.lock().unwrap();
             steps.push(Step { at: Instant::now(), replica, kind });
             steps.len() - 1
         };
-        // Who dies cannot tell its caller under which name to ask again.
+        // A replica that dies cannot give its caller the request id for a retry.
         let is_mortal = self.setting.callers != Callers::OneWithoutId;
-        let mut possible = kind.faults(self.setting.weather);
+        let mut possible = kind.faults(self.setting.optional_faults);
         possible.retain(|fault| is_mortal || !fault.kills());
         let fault = match &mut *self.faults.lock().unwrap() {
             Faults::Script(script) => script.get(&index).copied().filter(|fault| possible.contains(fault)),
-            Faults::Thrown(throws) => throws.strike(&possible),
+            Faults::Random(faults) => faults.next_fault(&possible),
         };
         match fault {
             Some(Fault::Forgets) => self.backend.forget(),
             // It does not know that it forgets, only that it may.
             Some(Fault::Evicts) => self.backend.forget(),
             Some(Fault::ClockSteps(seconds)) => self.backend.step_clock(seconds),
-            Some(Fault::Foreign(foreigner)) => self.ledger.lock().unwrap().intrude(foreigner),
+            Some(Fault::Foreign(foreign)) => self.ledger.lock().unwrap().create_foreign(foreign),
             _ => {}
         }
         if let Some(fault) = fault {
@@ -251,7 +253,7 @@ impl World {
     }
 }
 
-/// What makes a process die.
+/// The process of a replica, which can die at every step.
 #[derive(Clone)]
 pub(super) struct Process {
     pub(super) world: Arc<World>,
@@ -266,13 +268,13 @@ impl Process {
         Self { world: Arc::clone(world), number, background, dead }
     }
 
-    /// Takes a step: tells the fault that strikes it, and never returns where that is death.
+    /// Takes a step: returns its fault, and never returns if that is the death of the process.
     pub(super) async fn step(&self, kind: StepKind) -> Option<Fault> {
-        let fault = self.world.strike(self.number, kind);
+        let fault = self.world.fault_at(self.number, kind);
         if fault == Some(Fault::DeathBefore) {
             self.die().await;
         }
-        fault.filter(|fault| !fault.is_weather())
+        fault.filter(|fault| !fault.lets_the_step_continue())
     }
 
     pub(super) async fn die(&self) {

@@ -1,4 +1,4 @@
-//! The subcommands beside `serve`.
+//! The subcommands other than `serve`.
 
 use crate::support::{Process, ServiceProcess, Signal, request, unused_port};
 
@@ -9,13 +9,13 @@ async fn health(address: impl std::fmt::Display) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn health_tells_what_the_service_says_and_ends_with_0_only_for_serving() {
+async fn health_prints_the_status_and_exits_with_0_only_for_serving() {
     let (_emulator, service) = super::start(&[("HCS_DRAIN_DELAY", "60s")]).await;
     assert_eq!(health(service.admin).await, (Some(0), "SERVING".to_owned()));
     assert_eq!(health(service.grpc).await, (Some(0), "SERVING".to_owned()));
     service.process.signal(Signal::TERM);
     service.process.prints_text("NOT_SERVING, still accepting").await;
-    // The line comes before the health changes.
+    // The log line comes before the health changes.
     let not_serving = (Some(1), "NOT_SERVING".to_owned());
     crate::support::in_time("NOT_SERVING", async { while health(service.admin).await != not_serving {} })
         .await;
@@ -23,7 +23,7 @@ async fn health_tells_what_the_service_says_and_ends_with_0_only_for_serving() {
 }
 
 #[tokio::test]
-async fn health_ends_with_1_where_nobody_listens() {
+async fn health_exits_with_1_where_nothing_listens() {
     let (address, _socket) = unused_port();
     let (status, output) = Process::run(&["health", "--address", &format!("http://{address}")], &[]).await;
     assert_eq!((status.code(), &*output.stdout()), (Some(1), ""));
@@ -33,7 +33,7 @@ async fn health_ends_with_1_where_nobody_listens() {
 }
 
 #[tokio::test]
-async fn an_emulator_that_cannot_listen_says_where() {
+async fn an_emulator_that_cannot_listen_names_the_address() {
     let (address, _socket) = unused_port();
     let _taken = tokio::net::TcpListener::bind(address).await;
     let (status, output) = Process::run(&["emulator", "--listen", &address.to_string()], &[]).await;
@@ -42,7 +42,7 @@ async fn an_emulator_that_cannot_listen_says_where() {
 }
 
 #[tokio::test]
-async fn a_demo_once_prints_the_answer_and_ends() {
+async fn a_demo_once_prints_the_response_and_exits() {
     let (status, output) = Process::run(&["demo", "--once"], &[]).await;
     assert_eq!(status.code(), Some(0), "{output:?}");
     let stdout = output.stdout();
@@ -72,7 +72,7 @@ async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
     let method = "hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
     assert!(target.starts_with(&format!("{grpc} {method}\n")), "{target}");
 
-    // What is printed works.
+    // The printed calls work.
     assert_eq!(health(grpc).await, (Some(0), "SERVING".to_owned()));
     demo.signal(Signal::INT);
     let (status, output) = demo.wait().await;
@@ -100,8 +100,8 @@ async fn an_emulator_prints_the_settings_with_which_a_service_works() {
         .collect();
     assert_eq!(settings.len(), 5, "{stdout}");
     let service = ServiceProcess::with(&settings).await;
-    let answer = service.client().await.create_hub_spot_connection(request()).await.unwrap();
-    assert!(!answer.into_inner().id.is_empty());
+    let response = service.client().await.create_hub_spot_connection(request()).await.unwrap();
+    assert!(!response.into_inner().id.is_empty());
     assert_eq!(service.stop().await.0.code(), Some(0));
     emulator.signal(Signal::TERM);
     let (status, output) = emulator.wait().await;

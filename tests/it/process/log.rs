@@ -2,28 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::{CREATE, inject, start};
+use super::{CREATE, start};
 use crate::{
     server,
-    support::{Process, request},
+    support::{Process, inject, request},
 };
 
-/// The lines about calls, as the process has printed them until its end.
+/// The lines about calls that the process has printed until its exit.
 fn calls(lines: Vec<Value>) -> Vec<Value> {
     lines.into_iter().filter(|line| line["message"] == "call").collect()
 }
 
-/// A field of a line, wherever it stands.
+/// A field of a line, wherever it is.
 fn field<'a>(line: &'a Value, name: &str) -> &'a Value {
     line["span"].get(name).unwrap_or_else(|| &line[name])
 }
 
 #[tokio::test]
-async fn a_call_has_one_line_which_says_how_it_ended() {
+async fn a_call_has_one_line_with_its_outcome() {
     let (_emulator, service) = start(&[]).await;
     let mut client = service.client().await;
-    let answer = client.create_hub_spot_connection(request()).await.unwrap().into_inner();
-    // Health checks are not worth a line.
+    let response = client.create_hub_spot_connection(request()).await.unwrap().into_inner();
+    // Health checks are not logged.
     server::health(service.grpc, "").await.unwrap();
     let (_, output) = service.stop().await;
 
@@ -39,8 +39,8 @@ async fn a_call_has_one_line_which_says_how_it_ended() {
     assert!(duration.as_f64().is_some_and(|ms| ms > 0.0), "{line}");
     let decimals = duration.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len());
     assert!(decimals <= 3, "{line}");
-    assert_eq!(field(line, "request_id"), &json!(answer.request_id), "{line}");
-    assert_eq!(field(line, "connection_id"), &json!(answer.id));
+    assert_eq!(field(line, "request_id"), &json!(response.request_id), "{line}");
+    assert_eq!(field(line, "connection_id"), &json!(response.id));
     assert_eq!((field(line, "reason"), field(line, "cause")), (&Value::Null, &Value::Null));
 }
 
@@ -67,12 +67,12 @@ async fn the_line_of_a_failed_call_has_the_reason_and_the_cause() {
     assert_eq!(field(lost, "request_id").as_str().map(str::len), Some(36), "{lost}");
     assert_eq!((&refused["level"], field(refused, "code")), (&json!("INFO"), &json!("INVALID_ARGUMENT")));
     assert_eq!(field(refused, "reason"), "INVALID_REQUEST");
-    // The fields, and no values.
+    // The names of the fields, without values.
     assert_eq!(field(refused, "cause"), "name, credentials");
 }
 
 #[tokio::test]
-async fn the_first_line_and_the_version_tell_what_runs() {
+async fn the_first_line_and_the_version_identify_the_build() {
     let (_emulator, service) = start(&[("OTEL_SDK_DISABLED", "unknown")]).await;
     let (_, output) = service.stop().await;
     let first = output.log_lines().remove(0);

@@ -1,11 +1,11 @@
-//! What the Flow Service refuses of what this service itself writes: no fault of the caller.
+//! Refusals by the Flow Service of content that this service generates: not the caller's fault.
 
 use hubspot_connection_service::{emulator::Options, proto::ListHubSpotConnectionsRequest};
 use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{CREATE, DELETE, EXPLORE, GET, LIST, SPEC, TEST, UPDATE, call};
-use crate::support::{ServiceProcess, TestService, metrics, start_emulator};
+use crate::support::{ServiceProcess, TestService, inject, metrics, start_emulator};
 
 const ROUTES: [&str; 8] = [CREATE, LIST, GET, TEST, EXPLORE, UPDATE, DELETE, SPEC];
 
@@ -34,7 +34,7 @@ fn refusals() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_this_service_writes_is_for_its_operator() {
+async fn a_refusal_of_generated_content_is_for_the_operator() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for action in refusals() {
@@ -50,7 +50,7 @@ async fn what_this_service_writes_is_for_its_operator() {
 }
 
 #[tokio::test]
-async fn on_every_route_it_shows_until_such_a_request_is_accepted() {
+async fn a_refusal_of_generated_content_is_reported_until_a_request_is_accepted() {
     let service = TestService::start().await;
     let id = service.create().await.unwrap().id;
     for route in ROUTES {
@@ -61,7 +61,7 @@ async fn on_every_route_it_shows_until_such_a_request_is_accepted() {
         assert_eq!(failure.metadata("upstream_code"), "FLOW-2105-400", "{route}");
         assert!(has_drifted(&service).await, "{route}");
         service.inject(json!([]));
-        // The last one deletes it.
+        // The last call deletes it.
         let another = service.create().await.unwrap().id;
         call(&service, route, if route == DELETE { &another } else { &id }).await.unwrap();
         assert!(!has_drifted(&service).await, "{route}");
@@ -69,11 +69,11 @@ async fn on_every_route_it_shows_until_such_a_request_is_accepted() {
 }
 
 #[tokio::test]
-async fn it_is_logged_as_an_error() {
+async fn a_refusal_of_generated_content_is_logged_as_an_error() {
     let emulator = start_emulator(Options::default()).await;
     let service = ServiceProcess::start(&emulator, &[("HCS_LOG_FORMAT", "json")]).await;
     let action = json!({"status": 400, "code": "1451"});
-    emulator.inject(serde_json::from_value(json!([{"route": LIST, "action": action}])).unwrap());
+    inject(&emulator, json!([{"route": LIST, "action": action}]));
     let list = ListHubSpotConnectionsRequest::default();
     service.client().await.list_hub_spot_connections(list).await.unwrap_err();
     let (_, output) = service.stop().await;

@@ -1,4 +1,4 @@
-//! What the source behind one connection says: it is about that connection and nothing else.
+//! Errors of the source behind one connection: they affect only that connection.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::{
     support::{TestService, request},
 };
 
-/// The routes about one connection that exists.
+/// The routes about one existing connection.
 const ROUTES: [&str; 5] = [GET, TEST, EXPLORE, UPDATE, DELETE];
 
-/// Too short to wait for what a source asks for.
-const HASTE: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "5s");
+/// Too short to wait as long as a source asks for.
+const SHORT_TIMEOUT: (&str, &str) = ("HCS_REQUEST_TIMEOUT", "5s");
 
-fn said(status: u16, code: &str) -> Value {
+fn source_error(status: u16, code: &str) -> Value {
     json!({"status": status, "code": code, "headers": {"retry-after": "40"}})
 }
 
 #[tokio::test]
-async fn whatever_a_source_says_no_other_call_notices() {
+async fn no_reply_of_a_source_affects_other_calls() {
     let replies = [
         (401, "CONN-1105"),
         (401, "CONNECTOR-2000"),
@@ -37,10 +37,10 @@ async fn whatever_a_source_says_no_other_call_notices() {
         (504, "CONNECTOR-1012"),
     ];
     for route in ROUTES {
-        let service = TestService::with([HASTE]).await;
+        let service = TestService::with([SHORT_TIMEOUT]).await;
         let id = service.create().await.unwrap().id;
         for (status, code) in replies {
-            service.inject(json!([{"route": route, "count": 0, "action": said(status, code)}]));
+            service.inject(json!([{"route": route, "count": 0, "action": source_error(status, code)}]));
             for _ in 0..2 {
                 let _ = call(&service, route, &id).await;
             }
@@ -83,11 +83,11 @@ async fn a_slow_source_opens_no_breaker() {
 }
 
 #[tokio::test]
-async fn the_caller_reads_that_it_is_the_source_and_what_to_do() {
+async fn the_error_names_the_source_and_what_to_do() {
     let rejected = (Code::InvalidArgument, "UPSTREAM_REJECTED");
     let throttled = (Code::ResourceExhausted, "UPSTREAM_THROTTLED");
     let failing = (Code::Unavailable, "UPSTREAM_UNAVAILABLE");
-    let service = TestService::with([HASTE]).await;
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     let id = service.create().await.unwrap().id;
     for route in [GET, EXPLORE, UPDATE, DELETE] {
         let is_change = route == UPDATE || route == DELETE;
@@ -99,7 +99,7 @@ async fn the_caller_reads_that_it_is_the_source_and_what_to_do() {
             (429, throttled),
             (503, if is_change { (Code::Unavailable, "OUTCOME_UNKNOWN") } else { failing }),
         ] {
-            let action = said(status, "CONN-1105");
+            let action = source_error(status, "CONN-1105");
             service.inject(json!([{"route": route, "count": 0, "action": action}]));
             let failure = call(&service, route, &id).await.unwrap_err();
             assert_eq!(failure.row(), row, "{route} {status}");
@@ -120,12 +120,12 @@ async fn the_caller_reads_that_it_is_the_source_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_test_finds_what_the_source_says() {
-    let service = TestService::with([HASTE]).await;
+async fn a_test_reports_the_error_of_the_source() {
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     let id = service.create().await.unwrap().id;
     for (route, check) in [(GET, 2), (TEST, 3), (EXPLORE, 4)] {
         for status in [400, 401, 403, 500, 503] {
-            let action = said(status, "CONN-1105");
+            let action = source_error(status, "CONN-1105");
             service.inject(json!([{"route": route, "count": 0, "action": action}]));
             let result = diagnosis::test(&service, &id).await.unwrap();
             let states = states(&result);
@@ -135,8 +135,8 @@ async fn a_test_finds_what_the_source_says() {
             assert!(message.contains(&format!("CONN-1105-{status}")), "{message}");
             assert!(message.contains("UpdateHubSpotConnection"), "{message}");
         }
-        // That it is throttled says nothing about it.
-        let action = said(429, "CONN-1105");
+        // A throttle is no verdict on the connection.
+        let action = source_error(429, "CONN-1105");
         service.inject(json!([{"route": route, "count": 0, "action": action}]));
         match diagnosis::test(&service, &id).await {
             Err(failure) => assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED")),
@@ -147,15 +147,15 @@ async fn a_test_finds_what_the_source_says() {
 
 #[tokio::test]
 async fn a_source_that_refuses_a_new_connection_fails_its_verification() {
-    let service = TestService::with([HASTE]).await;
-    service.inject(json!([{"route": TEST, "count": 0, "action": said(401, "CONN-1105")}]));
+    let service = TestService::with([SHORT_TIMEOUT]).await;
+    service.inject(json!([{"route": TEST, "count": 0, "action": source_error(401, "CONN-1105")}]));
     let required = CreateHubSpotConnectionRequest { verification: Verification::Require.into(), ..request() };
     let failure = service.send(required.clone()).await.unwrap_err();
     assert_eq!(failure.row(), (Code::FailedPrecondition, "VERIFICATION_FAILED"));
     assert_eq!(service.emulator.connections().len(), 0);
 
-    // One that fails may work a moment later: nothing is deleted for that.
-    service.inject(json!([{"route": TEST, "count": 0, "action": said(503, "CONN-1103")}]));
+    // A failing source may work a moment later: nothing is deleted because of it.
+    service.inject(json!([{"route": TEST, "count": 0, "action": source_error(503, "CONN-1103")}]));
     let failure = service.send(required).await.unwrap_err();
     assert_eq!(failure.reason, "OUTCOME_UNKNOWN");
     assert_eq!(service.emulator.connections().len(), 1);
@@ -163,16 +163,16 @@ async fn a_source_that_refuses_a_new_connection_fails_its_verification() {
 
 #[tokio::test]
 async fn a_creation_that_the_source_refuses_created_nothing() {
-    let service = TestService::with([HASTE]).await;
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     for status in [400, 401, 403, 404] {
-        service.inject(json!([{"route": CREATE, "count": 0, "action": said(status, "CONN-1105")}]));
+        service.inject(json!([{"route": CREATE, "count": 0, "action": source_error(status, "CONN-1105")}]));
         let failure = service.create().await.unwrap_err();
         assert_eq!(failure.row(), (Code::InvalidArgument, "UPSTREAM_REJECTED"), "{status}");
         assert_eq!(failure.metadata("may_exist"), "false");
         assert!(failure.message.contains("correct the credentials"), "{failure:?}");
         assert!(failure.message.contains("nothing was created"), "{failure:?}");
     }
-    service.inject(json!([{"route": CREATE, "count": 0, "action": said(429, "CONN-1105")}]));
+    service.inject(json!([{"route": CREATE, "count": 0, "action": source_error(429, "CONN-1105")}]));
     let failure = service.create().await.unwrap_err();
     assert_eq!(failure.row(), (Code::ResourceExhausted, "UPSTREAM_THROTTLED"));
     assert_eq!(failure.retry_after, Some(Duration::from_secs(40)));
@@ -184,10 +184,10 @@ async fn a_creation_that_the_source_refuses_created_nothing() {
 }
 
 #[tokio::test]
-async fn a_creation_during_which_the_source_fails_is_looked_for() {
-    let service = TestService::with([HASTE]).await;
+async fn a_creation_during_which_the_source_fails_is_searched_for() {
+    let service = TestService::with([SHORT_TIMEOUT]).await;
     for status in [500, 503, 504] {
-        let mut action = said(status, "CONN-1103");
+        let mut action = source_error(status, "CONN-1103");
         action["commit"] = json!(true);
         service.inject(json!([{"route": CREATE, "action": action}]));
         service.create().await.unwrap();
@@ -195,7 +195,7 @@ async fn a_creation_during_which_the_source_fails_is_looked_for() {
     let made = service.emulator.connections();
     assert_eq!((made.len(), service.requests_to("POST", "/connections")), (3, 3));
     for _ in 0..4 {
-        service.inject(json!([{"route": CREATE, "count": 0, "action": said(503, "CONN-1103")}]));
+        service.inject(json!([{"route": CREATE, "count": 0, "action": source_error(503, "CONN-1103")}]));
         let failure = service.create_within("300m").await;
         assert_eq!(failure.metadata("may_exist"), "true", "{failure:?}");
     }

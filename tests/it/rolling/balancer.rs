@@ -1,5 +1,5 @@
-//! A TCP balancer that treats replicas as Kubernetes does: each new connection goes to the next one
-//! that was ready a moment ago, and a connection stays where it is until one of its ends closes it.
+//! A TCP balancer that treats replicas as Kubernetes does: each new connection goes to the next replica
+//! that was ready a moment ago, and a connection stays there until one of its ends closes it.
 
 use std::{
     collections::BTreeSet,
@@ -21,9 +21,9 @@ use tokio::{
 use super::replica::{self, Ports};
 use crate::support::{listen, until};
 
-/// How often readiness is asked for.
+/// The interval of the readiness probes.
 const PROBE: Duration = Duration::from_millis(50);
-/// How long it takes until what was found reaches the balancer: most of the delay of a drain.
+/// The delay until the balancer uses a probe's result: most of the delay of a drain.
 const LAG: Duration = Duration::from_millis(300);
 
 pub(super) struct Balancer {
@@ -73,7 +73,7 @@ impl Rotation {
     }
 }
 
-/// Takes a replica in and out of the rotation, late.
+/// Adds a replica to the rotation and removes it, with a delay.
 async fn follow(grpc: SocketAddr, admin: SocketAddr, rotation: Arc<Rotation>) {
     let mut ticks = interval(PROBE);
     loop {
@@ -109,8 +109,8 @@ async fn balance(listener: TcpListener, rotation: Arc<Rotation>) {
     }
 }
 
-/// Passes on what comes until its end. An error is an end, of this direction alone: what is on its way
-/// in the other one still arrives.
+/// Forwards data until its end. An error ends only this direction: data in the other direction still
+/// arrives.
 async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
     let _ = copy(&mut from, &mut to).await;
     let _ = to.shutdown().await;

@@ -1,27 +1,23 @@
-//! What a replica has not finished when its time is over is left to another one.
+//! A creation that a replica has not finished at the end of its drain is left to another replica.
 
 use std::time::Duration;
 
-use hubspot_connection_service::{
-    emulator::{Action, Fault, Options, Route},
-    proto::CreateHubSpotConnectionRequest,
-};
+use hubspot_connection_service::emulator::{Action, Fault, Options, Route};
 use tokio::time::interval;
-use uuid::Uuid;
 
-use super::replica::{Ports, tell};
+use super::replica::{Ports, stop};
 use crate::{
     chaos::redis::SharedRedis,
-    support::{Failure, in_time, request, start_emulator, until},
+    support::{Failure, in_time, request_with_id, start_emulator, until},
 };
 
-/// What the upstream takes for the creation: longer than any drain.
+/// The duration of the creation upstream: longer than any drain.
 const FOR_EVER: Duration = Duration::from_secs(600);
-/// What Kubernetes gives a pod beyond the drain, with the delay that it has by default.
+/// The time that Kubernetes gives a pod beyond the drain, with the default delay.
 const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn a_creation_that_outlasts_the_drain_is_brought_to_its_end_by_another_replica() {
+async fn a_creation_that_outlasts_the_drain_is_finished_by_another_replica() {
     let Some(redis) = SharedRedis::start().await else { return };
     let emulator = start_emulator(Options::default()).await;
     let (one, other) = (Ports::hold(), Ports::hold());
@@ -29,31 +25,31 @@ async fn a_creation_that_outlasts_the_drain_is_brought_to_its_end_by_another_rep
     let other = other.start(&emulator, &redis, &[]).await;
     emulator.inject(vec![Fault::once(Route::CreateConnection, Action::Delay(FOR_EVER))]);
 
-    let request = CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() };
+    let request = request_with_id();
     let (mut client, sent) = (one.client().await, request.clone());
     let call = tokio::spawn(async move { client.create_hub_spot_connection(sent).await });
     until("the creation", || !emulator.connections().is_empty()).await;
-    let told = tell(&one.process);
+    let stopped_at = stop(&one.process);
     let (status, output) = one.process.wait().await;
-    assert!(told.elapsed() < GRACE, "{:?}", told.elapsed());
+    assert!(stopped_at.elapsed() < GRACE, "{:?}", stopped_at.elapsed());
     assert_eq!(status.code(), Some(1), "{output:?}");
     call.await.unwrap().unwrap_err();
 
-    // It is known to be under way until nobody can be at it any more, and then it is looked for.
+    // The creation counts as running until its lease has ended, and then it is searched for.
     let mut client = other.client().await;
     let mut ticks = interval(Duration::from_millis(200));
-    let answer = in_time("the connection", async {
+    let response = in_time("the connection", async {
         loop {
             ticks.tick().await;
             match client.create_hub_spot_connection(request.clone()).await {
-                Ok(answer) => return answer.into_inner(),
+                Ok(response) => return response.into_inner(),
                 Err(status) => assert_eq!(Failure::from(status).reason, "REQUEST_IN_PROGRESS"),
             }
         }
     })
     .await;
     let connections = emulator.connections();
-    assert_eq!((connections.len(), &connections[0].id), (1, &answer.id));
+    assert_eq!((connections.len(), &connections[0].id), (1, &response.id));
     assert_eq!(
         emulator
             .received()

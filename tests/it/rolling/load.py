@@ -1,4 +1,4 @@
-"""Calls a service over and over through gRPC's own client, until the standard input ends.
+"""Calls a service repeatedly through gRPC's own client, until the standard input ends.
 
 The first line of the input is the plan, in JSON:
 
@@ -97,8 +97,8 @@ def work(stub, requests, pause, stop, begun, calls):
         started = time.monotonic()
         call = {"method": method, "name": getattr(request, "name", ""), "code": "OK", "message": ""}
         try:
-            answer = getattr(stub, method)(request)
-            call["id"] = getattr(answer, "id", "")
+            response = getattr(stub, method)(request)
+            call["id"] = getattr(response, "id", "")
         except grpc.RpcError as error:
             call["code"], call["message"] = error.code().name, error.details()
         call["seconds"] = time.monotonic() - started

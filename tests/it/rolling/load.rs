@@ -1,11 +1,9 @@
-//! Callers in a process of their own: gRPC's client for Python, which knows service configs.
+//! Callers in a separate process: gRPC's client for Python, which supports service configs.
 
 use std::{
     env,
-    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Once,
 };
 
 use serde::Deserialize;
@@ -15,31 +13,31 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-use crate::support::in_time;
+use crate::{optional::skip, support::in_time};
 
-/// The service config for callers whose creations have no request id, and for those whose have one.
+/// The service config for callers without request ids, and for those with them.
 pub(super) const READS: &str = include_str!("../../../deploy/clients/service-config-reads.json");
 pub(super) const REQUEST_IDS: &str = include_str!("../../../deploy/clients/service-config-request-ids.json");
 
-/// What callers do over and over.
+/// The repeated calls of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Calls {
     Creates,
     Reads,
 }
 
-/// A caller with connections of its own.
+/// A caller with its own connections.
 pub(super) struct Worker {
     pub(super) calls: Calls,
     pub(super) target: String,
 }
 
-/// A call as its caller saw it.
+/// A call from the point of view of its caller.
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "the message is for those who read why a test fails")]
+#[expect(dead_code, reason = "the message appears in the output of a failed test")]
 pub(super) struct Call {
     pub(super) method: String,
-    /// That of the connection to be created.
+    /// The name of the connection to be created.
     pub(super) name: String,
     pub(super) code: String,
     pub(super) message: String,
@@ -48,35 +46,27 @@ pub(super) struct Call {
     pub(super) seconds: f64,
 }
 
-/// The callers, who go on until they are told to stop.
+/// The callers, which continue until they are stopped.
 pub(super) struct Load {
     process: Child,
     plan: ChildStdin,
     results: Lines<BufReader<ChildStdout>>,
 }
 
-/// The interpreter that `tests/run.sh` installs gRPC for. `None`, and a word about it, where it is not
-/// there and not required.
+/// The interpreter for which `tests/run.sh` installs gRPC. `None`, after a message, if it is missing and
+/// not required.
 pub(super) fn python() -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/grpc/bin/python");
     if python.exists() {
         return Some(python);
     }
-    assert!(
-        env::var_os("HCS_TEST_TOOLS").is_none_or(|value| value != "required"),
-        "HCS_TEST_TOOLS=required, and there is no {}",
-        python.display()
-    );
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
-        // Past the capture of the test harness, which hides what passing tests print.
-        let _ = writeln!(io::stderr(), "SKIPPED: the tests with gRPC's own client; tests/run.sh installs it");
-    });
+    let cause = format!("there is no {}, which tests/run.sh installs", python.display());
+    skip("HCS_TEST_TOOLS", "the tests with gRPC's own client", &cause);
     None
 }
 
 impl Load {
-    /// Starts callers, and waits until each of them has had an answer.
+    /// Starts callers, and waits until each of them has had a response.
     pub(super) async fn start(python: &Path, workers: &[Worker], connection: &str, pause: f64) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut process = Command::new(python)
@@ -110,7 +100,7 @@ impl Load {
         Self { process, plan: stdin, results }
     }
 
-    /// Tells the callers to stop, and waits for their last calls.
+    /// Stops the callers, and waits for their last calls.
     pub(super) async fn stop(self) -> Vec<Call> {
         let Self { mut process, plan, mut results } = self;
         drop(plan);

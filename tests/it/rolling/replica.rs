@@ -12,14 +12,13 @@ use tonic_health::{
 
 use crate::{
     chaos::redis::SharedRedis,
-    support::{Output, Process, ServiceProcess, Signal},
+    support::{FINGERPRINT_KEY, Output, Process, ServiceProcess, Signal},
 };
 
-const FINGERPRINT_KEY: &str = "0123456789abcdef0123456789abcdef";
 pub(super) const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The ports of a replica, which nobody else gets between two of its processes.
+/// The ports of a replica, which no other process gets between two of its processes.
 pub(super) struct Ports {
     pub(super) grpc: SocketAddr,
     pub(super) admin: SocketAddr,
@@ -32,7 +31,7 @@ impl Ports {
         Self { grpc, admin, _held: [one, other] }
     }
 
-    /// Starts a process on them.
+    /// Starts a process on these ports.
     pub(super) async fn start(
         &self,
         emulator: &Emulator,
@@ -55,7 +54,7 @@ impl Ports {
     }
 }
 
-/// A port that this process has and does not listen on, so that another one can.
+/// A port that this process owns and does not listen on, so that another one can.
 fn hold() -> (SocketAddr, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
@@ -63,27 +62,27 @@ fn hold() -> (SocketAddr, TcpSocket) {
     (socket.local_addr().unwrap(), socket)
 }
 
-/// What the probe for readiness finds.
+/// The result of the readiness probe.
 pub(super) async fn is_serving(admin: SocketAddr) -> bool {
     let endpoint = Channel::from_shared(format!("http://{admin}")).unwrap();
     let Ok(channel) = endpoint.connect().await else { return false };
     let question = HealthCheckRequest { service: SERVICE_NAME.to_owned() };
-    let answer = HealthClient::new(channel).check(question).await;
-    answer.is_ok_and(|answer| answer.get_ref().status == ServingStatus::Serving as i32)
+    let response = HealthClient::new(channel).check(question).await;
+    response.is_ok_and(|response| response.get_ref().status == ServingStatus::Serving as i32)
 }
 
-/// Waits for the end of a process that was told to stop, which has to come before it is killed for it,
-/// with nothing left undone.
-pub(super) async fn end(process: Process, told: Instant) -> Output {
+/// Waits for the exit of a stopped process, which must come before Kubernetes would kill it, with nothing
+/// left undone.
+pub(super) async fn end(process: Process, stopped_at: Instant) -> Output {
     let (status, output) = process.wait().await;
-    assert!(told.elapsed() < DRAIN_DELAY + DRAIN_TIMEOUT, "{:?}", told.elapsed());
+    assert!(stopped_at.elapsed() < DRAIN_DELAY + DRAIN_TIMEOUT, "{:?}", stopped_at.elapsed());
     assert_eq!(status.code(), Some(0), "{output:?}");
     assert_eq!(output.stderr(), "");
     output
 }
 
-/// The codes of the calls of the service that a process has answered.
-pub(super) fn answered(output: &Output) -> Vec<String> {
+/// The codes of the calls that a process has completed.
+pub(super) fn completed(output: &Output) -> Vec<String> {
     let lines = output.log_lines().into_iter().filter(|line| line["message"] == "call");
     let own = lines.filter(|line| {
         line["span"]["method"].as_str().is_some_and(|method| method.starts_with(&format!("/{SERVICE_NAME}/")))
@@ -91,8 +90,8 @@ pub(super) fn answered(output: &Output) -> Vec<String> {
     own.map(|line| line["code"].as_str().unwrap_or("none").to_owned()).collect()
 }
 
-/// Tells a process to stop.
-pub(super) fn tell(process: &Process) -> Instant {
+/// Signals a process to stop.
+pub(super) fn stop(process: &Process) -> Instant {
     process.signal(Signal::TERM);
     Instant::now()
 }

@@ -1,4 +1,4 @@
-//! The service configs that callers are given, compared with what they are about.
+//! The service configs for callers, compared with the service.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,9 +11,9 @@ use super::load::{READS, REQUEST_IDS};
 use crate::errors::reasons::{codes, comments};
 
 const CREATE: &str = "CreateHubSpotConnection";
-/// The most attempts that clients of gRPC make, whatever a service config asks for.
+/// The maximum number of attempts of gRPC clients, whatever a service config requests.
 const MOST_ATTEMPTS: u32 = 5;
-/// Of `HCS_REQUEST_TIMEOUT`.
+/// The default of `HCS_REQUEST_TIMEOUT`.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The part of gRPC's service config that is used here; anything else is a mistake.
@@ -65,16 +65,16 @@ fn methods() -> Vec<MethodDescriptor> {
     pool.get_service_by_name(SERVICE_NAME).unwrap().methods().collect()
 }
 
-/// The methods that are repeated, each with the codes that it is repeated after.
-fn repeated(config: &ServiceConfig) -> Vec<(&str, &BTreeSet<String>)> {
-    let mut repeated = Vec::new();
+/// The methods with retries, each with the codes that cause a retry.
+fn retried(config: &ServiceConfig) -> Vec<(&str, &BTreeSet<String>)> {
+    let mut retried = Vec::new();
     for MethodConfig { name, retry_policy, .. } in &config.method_config {
         let Some(policy) = retry_policy else { continue };
-        // Without the name of a method it would be about every one.
+        // Without the name of a method it would apply to all.
         let methods = name.iter().map(|name| name.method.as_deref().unwrap());
-        repeated.extend(methods.map(|method| (method, &policy.retryable_status_codes)));
+        retried.extend(methods.map(|method| (method, &policy.retryable_status_codes)));
     }
-    repeated
+    retried
 }
 
 /// The reasons that come with a code, according to `error_reason.proto`.
@@ -96,7 +96,7 @@ fn every_method_in_a_service_config_exists_and_what_clients_limit_is_within_thei
         assert!(throttling["tokenRatio"].as_f64().unwrap() > 0.0, "{throttling}");
         let mut named = BTreeSet::new();
         for MethodConfig { name, wait_for_ready, timeout, retry_policy } in &config.method_config {
-            // A replica that is being replaced is no reason to fail.
+            // The replacement of a replica must not fail a call.
             assert!(wait_for_ready);
             assert!(!seconds(timeout).is_zero());
             for Name { service, method } in name {
@@ -104,7 +104,8 @@ fn every_method_in_a_service_config_exists_and_what_clients_limit_is_within_thei
                 let exists = |method: &String| methods.iter().any(|descriptor| descriptor.name() == method);
                 assert!(method.as_ref().is_none_or(exists), "{method:?}");
                 assert!(named.insert(method.clone()), "{method:?} twice");
-                // Where the time is over, what writes says itself whether anything may have happened.
+                // After the deadline, the error of a write itself reports whether it may have been
+                // executed.
                 let is_read = method.as_ref().is_some_and(|method| method != CREATE);
                 assert!(is_read || seconds(timeout) > REQUEST_TIMEOUT, "{method:?}");
             }
@@ -118,7 +119,7 @@ fn every_method_in_a_service_config_exists_and_what_clients_limit_is_within_thei
 }
 
 #[test]
-fn callers_without_request_ids_repeat_what_has_no_side_effects_and_those_with_them_creations_too() {
+fn callers_without_request_ids_retry_reads_and_those_with_them_retry_creations_too() {
     const NO_SIDE_EFFECTS: i32 = 1;
     let methods = methods();
     let changes_nothing = |method: &&MethodDescriptor| {
@@ -130,7 +131,7 @@ fn callers_without_request_ids_repeat_what_has_no_side_effects_and_those_with_th
         methods.iter().filter(changes_nothing).map(MethodDescriptor::name).collect();
     assert_eq!(repeatable.len(), 5);
     let names = |config: &ServiceConfig| {
-        repeated(config).into_iter().map(|(method, _)| method.to_owned()).collect::<BTreeSet<_>>()
+        retried(config).into_iter().map(|(method, _)| method.to_owned()).collect::<BTreeSet<_>>()
     };
     assert!(names(&parse(READS)).iter().eq(&repeatable));
     repeatable.insert(CREATE);
@@ -138,12 +139,12 @@ fn callers_without_request_ids_repeat_what_has_no_side_effects_and_those_with_th
 }
 
 #[test]
-fn calls_are_repeated_after_errors_that_ask_for_it_and_no_others() {
-    for (method, codes) in [READS, REQUEST_IDS].map(parse).iter().flat_map(repeated) {
+fn calls_are_retried_only_after_errors_that_ask_for_it() {
+    for (method, codes) in [READS, REQUEST_IDS].map(parse).iter().flat_map(retried) {
         let expected: &[_] = if method == CREATE { &["ABORTED", "UNAVAILABLE"] } else { &["UNAVAILABLE"] };
         assert!(codes.iter().eq(expected), "{method}: {codes:?}");
     }
-    // Each of these has a RetryInfo, ETAG_MISMATCH aside, which is no answer to a creation.
+    // Each of these has a RetryInfo, except ETAG_MISMATCH, which is not an error of a creation.
     let unavailable = [
         "BREAKER_OPEN",
         "CALLER_KEYS_UNAVAILABLE",

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Load;
 use crate::support::{Mount, TestService, listen, request, start_emulator, until};
 
-/// An IMS that knows several secrets, as it does while one is replaced.
+/// An IMS that accepts several secrets, as it does while one is replaced.
 struct Ims {
     url: String,
     known: Arc<Mutex<BTreeSet<&'static str>>>,
@@ -27,7 +27,7 @@ impl Ims {
         let known = Arc::new(Mutex::new(BTreeSet::from(["old-secret", "new-secret"])));
         let used = Arc::new(Mutex::new(Vec::new()));
         let (is_known, uses, ims_url) = (Arc::clone(&known), Arc::clone(&used), before.ims_url());
-        let answer = move |body: Bytes| async move {
+        let response = move |body: Bytes| async move {
             let mut form: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
             let secret = form.iter_mut().find(|(name, _)| name == "client_secret").unwrap();
             uses.lock().unwrap().push(secret.1.clone());
@@ -36,12 +36,12 @@ impl Ims {
             }
             secret.1 = emulator::CLIENT_SECRET.to_owned();
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let answer = client.post(ims_url).form(&form).send().await.unwrap();
-            (answer.status(), answer.text().await.unwrap())
+            let response = client.post(ims_url).form(&form).send().await.unwrap();
+            (response.status(), response.text().await.unwrap())
         };
         let listener = listen().await;
         let url = format!("http://{}{}", listener.local_addr().unwrap(), emulator::IMS_PATH);
-        let router = Router::new().route(emulator::IMS_PATH, post(answer));
+        let router = Router::new().route(emulator::IMS_PATH, post(response));
         let serving = AbortOnDropHandle::new(tokio::spawn(axum::serve(listener, router).into_future()));
         Self { url, known, used, _serving: serving }
     }
@@ -74,7 +74,7 @@ async fn a_new_client_secret_is_taken_from_the_file_and_no_call_fails() {
     until("the new secret", || ims.last_used().as_deref() == Some("new-secret")).await;
     ims.known.lock().unwrap().remove("old-secret");
     load.goes_on().await;
-    // And the next token as well.
+    // The next token uses it, too.
     let uses = ims.used.lock().unwrap().len();
     until("another token", || ims.used.lock().unwrap().len() > uses).await;
     load.goes_on().await;

@@ -1,4 +1,4 @@
-//! The password of Redis, and the key of fingerprints.
+//! The password of Redis, and the fingerprint keys.
 
 use std::net::SocketAddr;
 
@@ -25,7 +25,7 @@ async fn configure(server: &RedisServer, words: &[&str], password: Option<&str>)
     redis::cmd(words[0]).arg(&words[1..]).exec_async(&mut connection).await.unwrap();
 }
 
-/// A port that leads to the socket of the server: the service wants a host.
+/// A port that forwards to the socket of the server: the service needs a host.
 async fn port_of(server: &RedisServer) -> (SocketAddr, AbortOnDropHandle<()>) {
     let listener = listen().await;
     let (address, socket) = (listener.local_addr().unwrap(), server.socket());
@@ -66,7 +66,7 @@ async fn a_new_password_of_redis_is_taken_from_the_file_and_no_call_fails() {
     load.goes_on().await;
     load.end().await;
 
-    // The next connection needs the new password. One that is cut costs the call that finds it so.
+    // The next connection needs the new password. A connection that is cut costs the call that uses it.
     configure(&server, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"], Some("two-of-redis")).await;
     let mut client = client;
     let _ = client.create_hub_spot_connection(request()).await;
@@ -111,8 +111,8 @@ async fn a_new_key_of_fingerprints_takes_over_and_every_replay_works() {
         let replayed = client.create_hub_spot_connection(first.clone()).await.unwrap().into_inner();
         assert_eq!(replayed.id, created.id);
     }
-    // What the old key has written cannot be compared any more afterwards: that is why both are kept for
-    // as long as request ids are remembered.
+    // Fingerprints of the old key cannot be compared any more afterwards: that is why both keys are kept
+    // for as long as request ids are remembered.
     load.end().await;
     let second = with_id();
     let created = client.create_hub_spot_connection(second.clone()).await.unwrap().into_inner();
@@ -138,9 +138,9 @@ async fn keys_of_fingerprints_that_cannot_be_used_leave_the_last_good_ones_in_us
     let mut client = service.client().await;
     let first = CreateHubSpotConnectionRequest { request_id: uuid::Uuid::new_v4().to_string(), ..request() };
     let created = client.create_hub_spot_connection(first.clone()).await.unwrap().into_inner();
-    for (broken, says) in [(&[("key", "short")][..], "cannot use"), (&[], "cannot read")] {
+    for (broken, message) in [(&[("key", "short")][..], "cannot use"), (&[], "cannot read")] {
         files.replace(broken);
-        service.process.prints_text(&format!("{says} HCS_FINGERPRINT_KEY_FILE")).await;
+        service.process.prints_text(&format!("{message} HCS_FINGERPRINT_KEY_FILE")).await;
         let replayed = client.create_hub_spot_connection(first.clone()).await.unwrap().into_inner();
         assert!(replayed.replayed && replayed.id == created.id, "{replayed:?}");
     }

@@ -1,4 +1,4 @@
-//! What is expected of the replies of a store, where they hold times.
+//! The expected replies of a store, if they contain times.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use hubspot_connection_service::exactly_once::{
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
-/// How much a slow machine may add where the clock is a real one.
+/// The tolerance for a slow machine where the clock is a real one.
 const TOLERANCE_MS: u128 = 5000;
 
 #[track_caller]
@@ -48,9 +48,9 @@ pub(super) fn assert_remembers(claim: Claim, expected: Duration) {
 }
 
 #[track_caller]
-pub(super) fn assert_in_progress(claim: Claim, left: Duration) {
+pub(super) fn assert_in_progress(claim: Claim, remaining: Duration) {
     let Claim::InProgress { retry_after } = claim else { panic!("{claim:?}") };
-    assert_about(retry_after, left);
+    assert_about(retry_after, remaining);
 }
 
 #[track_caller]

@@ -1,4 +1,4 @@
-//! What is special to the store in memory.
+//! The special behaviours of the store in memory.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn a_full_store_refuses_new_ids_and_keeps_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_released_or_forgotten_takes_no_space() {
+async fn released_and_forgotten_ids_take_no_space() {
     let store = MemoryStore::new(RETENTION, 1);
     for n in 0..100 {
         let held = lease();
@@ -60,7 +60,7 @@ async fn what_is_released_or_forgotten_takes_no_space() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_remembers_since_it_began_whatever_the_wall_clock_says() {
+async fn the_memory_starts_with_the_store_whatever_the_wall_clock_shows() {
     let store = MemoryStore::new(RETENTION, 10);
     tokio::time::advance(100 * SECOND).await;
     for wall_ms in [BEGIN_MS, 0, BEGIN_MS + 3_600_000] {

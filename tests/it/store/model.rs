@@ -1,4 +1,4 @@
-//! Whatever is done to them, and in whatever order: the stores give the same replies.
+//! The stores give the same replies to any steps in any order.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The times end in 3 and 7 seconds and pass in tens, so that no moment falls on a boundary, and the real
-/// time that Redis spends does not move it across one.
+/// time that Redis needs does not move it across one.
 const RETENTION: Retention = Retention {
     request_id: Duration::from_secs(1007),
     create_timeout: Duration::from_secs(60),
@@ -26,9 +26,9 @@ const TOLERANCE: Duration = Duration::from_millis(2500);
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// So many seconds pass.
+    /// This many seconds pass.
     Pass(u64),
-    /// One of the leases, by its place, takes a step.
+    /// A step of one of the leases, by its index.
     Step(usize, Step),
 }
 
@@ -36,7 +36,7 @@ const CONNECTIONS: [&str; 3] = ["c-1", "c-2", "c-3"];
 const ORIGINS: [Origin; 3] = [Origin::Reply, Origin::Search, Origin::Unrecorded];
 const KEEPS: [Keep; 3] = [Keep::Forget, Keep::Remember, Keep::RememberUnverified];
 
-/// Two ids; of the first, three holders and another content.
+/// Two ids; for the first one, three holders and other content.
 fn leases() -> Vec<Lease> {
     let (one, two) = (lease(), lease());
     vec![retry(&one), retry(&one), other_content(&one), one, retry(&two), two]
@@ -90,7 +90,7 @@ fn agree(one: &Reply, other: &Reply) -> bool {
 
 #[test]
 fn the_stores_agree() {
-    // The store in memory lives on a clock of its own.
+    // The store in memory has its own clock.
     let real = Builder::new_current_thread().enable_all().build().unwrap();
     let paused = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let Some(server) = real.block_on(RedisServer::start()) else { return };
@@ -108,8 +108,8 @@ fn the_stores_agree() {
         real.block_on(in_redis.claim(&lease(), wall_ms)).unwrap();
 
         let leases = leases();
-        for (place, event) in events.into_iter().enumerate() {
-            // Each step has a time of its own, and so has each moment that comes back.
+        for (index, event) in events.into_iter().enumerate() {
+            // Each step has its own time, and so does each returned moment.
             wall_ms += 1;
             match event {
                 Event::Pass(seconds) => {
@@ -123,7 +123,7 @@ fn the_stores_agree() {
                     let redis = real.block_on(step.take(&in_redis, &leases[lease], wall_ms));
                     prop_assert!(
                         agree(&memory, &redis),
-                        "event {place}, {event:?}: in memory {memory:?}, in Redis {redis:?}"
+                        "event {index}, {event:?}: in memory {memory:?}, in Redis {redis:?}"
                     );
                 }
             }

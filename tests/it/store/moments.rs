@@ -1,4 +1,4 @@
-//! What every store knows about times.
+//! The times that every store records.
 
 use std::time::Duration;
 
@@ -11,27 +11,27 @@ use super::{
     subject::{BEGIN_MS, RETENTION},
 };
 
-/// When it was first and last sent.
+/// The times of the first and the last sending.
 async fn sent(subject: &Subject, lease: &Lease) -> (Moment, Moment) {
     let claim = subject.claim(lease).await;
     let Claim::Unknown { first_sent, last_sent } = claim else { panic!("{claim:?}") };
     (first_sent, last_sent)
 }
 
-pub(super) async fn a_claim_says_for_how_long_the_store_remembers(subject: Subject) {
+pub(super) async fn a_claim_reports_for_how_long_the_store_remembers(subject: Subject) {
     let held = lease();
     assert_remembers(subject.claim(&held).await, Duration::ZERO);
     subject.pass(HOUR).await;
     assert_remembers(subject.claim(&lease()).await, HOUR);
-    // The one that was there when the store began, too.
+    // This also holds for the id that existed when the store started.
     assert_remembers(subject.claim(&retry(&held)).await, HOUR);
     // No record is that old, and the store still counts.
     subject.pass(2 * RETENTION.request_id).await;
     assert_remembers(subject.claim(&held).await, HOUR + 2 * RETENTION.request_id);
 }
 
-pub(super) async fn moments_come_back_by_both_clocks(subject: Subject) {
-    // The clocks of the senders say what they like.
+pub(super) async fn times_are_returned_by_both_clocks(subject: Subject) {
+    // The clocks of the senders are arbitrary.
     for (first_ms, last_ms, done_ms) in
         [(BEGIN_MS, BEGIN_MS + 1, BEGIN_MS + 2), (0, 0, 0), (-1, 999_999_999_999_999, -2)]
     {
@@ -83,18 +83,18 @@ pub(super) async fn an_attempt_after_not_created_is_a_first_sending(subject: Sub
     assert_unknown(subject.claim(&retry(&held)).await, 20 * SECOND, 20 * SECOND);
 }
 
-pub(super) async fn distrusted_clocks_leave_of_the_last_sending_the_time_of_the_store(subject: Subject) {
+pub(super) async fn distrusted_clocks_keep_only_the_store_time_of_the_last_sending(subject: Subject) {
     let held = lease();
     subject.send_twice(&held).await;
     subject.store.outcome_unknown(&held).await.unwrap();
     subject.pass(10 * SECOND).await;
     subject.store.distrust_clocks(&held).await.unwrap();
     subject.pass(20 * SECOND).await;
-    // Still held when it was done, and the next one knows no more than the holder.
+    // It was still held when it was done, and the next holder knows no more than the previous one.
     let next = retry(&held);
     let (first, last) = sent(&subject, &next).await;
     let first_wall_ms = first.wall_ms;
-    // The greater age of the first one counts: its time does no harm.
+    // The greater age of the first sending counts: its time does no harm.
     assert!(first_wall_ms.is_some() && last.wall_ms.is_none(), "{first:?} {last:?}");
     assert_ago(first, 30 * SECOND);
     assert_ago(last, 20 * SECOND);
@@ -112,7 +112,7 @@ pub(super) async fn distrusted_clocks_leave_of_the_last_sending_the_time_of_the_
     sent(&subject, &next).await;
 }
 
-pub(super) async fn a_moment_is_as_old_as_the_store_knows_whatever_the_wall_clock_says(subject: Subject) {
+pub(super) async fn the_store_knows_the_age_of_a_sending_whatever_the_wall_clock_shows(subject: Subject) {
     let held = lease();
     subject.send(&held).await;
     subject.pass(20 * SECOND).await;

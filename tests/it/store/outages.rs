@@ -1,4 +1,4 @@
-//! What the check of a Redis server finds where a creation would fail, and that it disturbs nothing.
+//! The check of a Redis server finds the problems that would fail a creation, and disturbs nothing.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use super::{
     weaknesses::{cluster_node_arguments, run},
 };
 
-/// A user of whom the server reports nothing about itself, so that only the check can find out.
+/// A user without permission to inspect the server, so that only the check can find a problem.
 const BLIND: &[&str] = &["ACL", "SETUSER", "blind", "on", ">pass", "~*", "+@all", "-info"];
 
 fn store(url: String) -> RedisStore {
@@ -37,13 +37,13 @@ async fn blind(server: &RedisServer) -> RedisStore {
     store(server.url_of("blind", "pass"))
 }
 
-/// Checks, and expects that a claim fails for the same cause, which its error names.
+/// Checks the server, and expects that a claim fails for the same cause, which its error names.
 async fn assert_down(store: &RedisStore, outage: Outage) -> String {
     store.check().await;
     assert_eq!(store.outage(), Some(outage));
     let error = store.claim(&lease(), BEGIN_MS).await.unwrap_err();
     let StoreError::Unavailable(cause) = error else { panic!("{error:?}") };
-    // Nor does the claim make it look better.
+    // The claim does not hide the problem.
     assert_eq!(store.outage(), Some(outage));
     cause.to_string()
 }
@@ -83,7 +83,7 @@ async fn a_failover_behind_one_address_is_followed_without_a_restart() {
             connections.spawn(async move { copy_bidirectional(&mut client, &mut server).await });
         }
     }));
-    // One notices by a check, the other one by a call.
+    // One service notices by a check, the other one by a call.
     let (checked, called) = (store(url.clone()), store(url));
     assert_up(&checked).await;
     assert_up(&called).await;
@@ -91,7 +91,7 @@ async fn a_failover_behind_one_address_is_followed_without_a_restart() {
     primary.send(other.socket()).unwrap();
     checked.check().await;
     assert_eq!(checked.outage(), Some(Outage::ReadOnly));
-    // It has the address, although the connection is not a new one.
+    // The cause contains the address, although the connection is not a new one.
     let failure = checked.failure().unwrap();
     assert!(failure.starts_with(&address), "{failure}");
     assert_up(&checked).await;
@@ -110,7 +110,7 @@ async fn a_replica_that_has_lost_its_primary_is_found() {
 }
 
 #[tokio::test]
-async fn a_full_server_is_found_and_still_answers_what_is_done() {
+async fn a_full_server_is_found_and_still_returns_recorded_outcomes() {
     let Some(server) = RedisServer::start().await else { return };
     let (store, done) = (server.store(RETENTION), lease());
     assert_up(&store).await;
@@ -138,7 +138,7 @@ async fn a_server_that_cannot_write_its_file_is_found() {
     let Some(server) = RedisServer::start().await else { return };
     let store = server.store(RETENTION);
     assert_up(&store).await;
-    // Its snapshot would take the place of a directory.
+    // A directory blocks the path of its snapshot.
     std::fs::create_dir(server.directory().join("dump.rdb")).unwrap();
     run(&server, &["CONFIG", "SET", "save", "3600 1"]).await;
     run(&server, &["BGSAVE"]).await;
@@ -157,7 +157,7 @@ async fn a_server_that_cannot_write_its_file_is_found() {
 
 #[tokio::test]
 async fn a_server_that_loads_its_data_is_found() {
-    // Ten seconds in all, with a look at its clients every tenth of one.
+    // Ten seconds in all, with a look at its clients every tenth of a second.
     let slowly = ["--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"];
     let Some(mut server) = RedisServer::start_with(&slowly).await else { return };
     let store = server.store(RETENTION);
@@ -197,7 +197,7 @@ async fn a_node_of_a_cluster_that_hides_it_is_found() {
 }
 
 #[tokio::test]
-async fn a_missing_and_a_wrong_password_are_told_apart() {
+async fn a_missing_and_a_wrong_password_are_distinguished() {
     let Some(server) = RedisServer::start().await else { return };
     run(&server, &["CONFIG", "SET", "requirepass", "right"]).await;
     assert_down(&store(server.url()), Outage::NoPassword).await;
@@ -208,7 +208,7 @@ async fn a_missing_and_a_wrong_password_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_and_one_that_is_silent_are_told_apart() {
+async fn a_missing_and_a_silent_server_are_distinguished() {
     assert_down(&store("redis://127.0.0.1:1".to_owned()), Outage::Refused).await;
     assert_down(&store("redis://no-such-host.invalid".to_owned()), Outage::Unreachable).await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -247,19 +247,19 @@ async fn a_server_with_too_many_clients_closes_the_connection_and_the_cause_name
     let store = store(server.url());
     let mut one = server.connection().await;
     redis::cmd("CONFIG").arg("SET").arg("maxclients").arg(1).exec_async(&mut one).await.unwrap();
-    // What it says before it closes comes before the first question.
+    // Its error before it closes the connection comes before the first request.
     let cause = assert_down(&store, Outage::Closed).await;
     assert!(cause.contains("maxclients"), "{cause}");
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_found() {
+async fn a_missing_database_is_found() {
     let Some(server) = RedisServer::start_with(&["--databases", "2"]).await else { return };
     assert_up(&store(format!("{}/1", server.url()))).await;
     assert_down(&store(format!("{}/2", server.url())), Outage::NoDatabase).await;
 }
 
-/// The parser of the configuration takes them, so they have to work.
+/// The parser of the configuration accepts them, so they must work.
 #[tokio::test]
 async fn a_percent_encoded_password_is_the_password() {
     let Some(server) = RedisServer::start().await else { return };

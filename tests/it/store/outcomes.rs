@@ -1,4 +1,4 @@
-//! What every store does with the outcome of a creation.
+//! How every store handles the outcome of a creation.
 
 use hubspot_connection_service::exactly_once::store::{Keep, Origin, Outcome, Recorded, Verdict};
 
@@ -11,7 +11,7 @@ use super::{
 
 const KEEPS: [Keep; 3] = [Keep::Remember, Keep::RememberUnverified, Keep::Forget];
 
-pub(super) async fn a_done_record_answers_everybody(subject: Subject) {
+pub(super) async fn a_done_record_is_returned_to_every_caller(subject: Subject) {
     for origin in [Origin::Reply, Origin::Search, Origin::Unrecorded] {
         for (keep, verdict) in [(Keep::Remember, None), (Keep::RememberUnverified, Some(Verdict::Pending))] {
             let held = lease();
@@ -41,7 +41,7 @@ pub(super) async fn the_first_outcome_stays(subject: Subject) {
     assert_eq!(subject.outcome(&retry(&held)).await, outcome("c-1"));
 }
 
-pub(super) async fn an_outcome_is_recorded_in_every_state_whoever_records_it(subject: Subject) {
+pub(super) async fn an_outcome_is_recorded_in_every_state_by_any_holder(subject: Subject) {
     for by_the_holder in [true, false] {
         let leases = [lease(), lease(), lease(), lease(), lease()];
         let [claimed, sending, unknown, resent, abandoned] = &leases;
@@ -60,7 +60,7 @@ pub(super) async fn an_outcome_is_recorded_in_every_state_whoever_records_it(sub
         }
     }
 
-    // The holder was given up, and its successor has sent again.
+    // The holder has lost the record, and its successor has sent again.
     let late = lease();
     subject.send(&late).await;
     subject.pass(RETENTION.lease + SECOND).await;
@@ -84,8 +84,8 @@ pub(super) async fn an_outcome_is_recorded_without_a_record(subject: Subject) {
     );
 }
 
-pub(super) async fn an_outcome_brings_the_content_that_was_sent(subject: Subject) {
-    // The id was forgotten, and taken for another content.
+pub(super) async fn an_outcome_records_the_content_that_was_sent(subject: Subject) {
+    // The id was forgotten, and used for other content.
     let forgotten = lease();
     let other = other_content(&forgotten);
     assert_fresh(subject.claim(&other).await);
@@ -119,11 +119,11 @@ pub(super) async fn an_outcome_is_forgotten_in_the_end(subject: Subject) {
     let done = lease();
     subject.send(&done).await;
     subject.pass(HOUR).await;
-    // The time counts from the last change.
+    // The time starts with the last change.
     subject.done(&done, "c-1", Keep::Remember).await;
     subject.pass(RETENTION.request_id - HOUR).await;
     assert_eq!(subject.outcome(&retry(&done)).await, outcome("c-1"));
-    // A reply changes nothing.
+    // A replay changes nothing.
     assert_eq!(subject.done(&done, "c-2", Keep::Remember).await, Recorded::Already(outcome("c-1")));
     subject.pass(HOUR + SECOND).await;
     assert_fresh(subject.claim(&other_content(&done)).await);

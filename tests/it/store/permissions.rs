@@ -1,5 +1,5 @@
-//! The user that deploy/README.md shows: it may do what the service needs, and nothing else. The whole suite
-//! runs as this user.
+//! The user in deploy/README.md may do what the service needs, and nothing else. The whole suite runs as
+//! this user.
 
 use std::mem::discriminant;
 
@@ -29,7 +29,7 @@ async fn the_documented_user_may_do_all_that_is_needed_and_no_more() {
     let url = server.documented_url().await;
     let store = store(&url);
     every_step(&store).await;
-    // It was never refused anything, not even what does not matter.
+    // Redis has refused it nothing, not even unimportant commands.
     let mut redis = server.connection().await;
     let refused: Vec<redis::Value> = redis::cmd("ACL").arg("LOG").query_async(&mut redis).await.unwrap();
     assert!(refused.is_empty(), "{refused:?}");
@@ -53,14 +53,14 @@ async fn the_documented_user_may_do_all_that_is_needed_and_no_more() {
     }
 }
 
-/// Without any one of the commands the store is down, and says which one it is.
+/// Without any one of the commands the store is down, and names the missing one.
 #[tokio::test]
 async fn each_permission_is_needed_and_named_where_it_is_missing() {
     let commands = documented_user().into_iter().filter_map(|rule| rule.strip_prefix('+'));
     let commands: Vec<_> = commands.filter(|command| *command != "info").collect();
     assert!(commands.len() > 8, "{commands:?}");
     for command in commands {
-        // Another server each time: it knows no script yet.
+        // A new server each time: it does not know any script yet.
         let Some(server) = RedisServer::start().await else { return };
         let url = server.documented_url().await;
         run(&server, &["ACL", "SETUSER", "documented", &format!("-{command}")]).await;
@@ -70,7 +70,7 @@ async fn each_permission_is_needed_and_named_where_it_is_missing() {
         store.check().await;
         assert_eq!(store.outage(), Some(Outage::NoPermission), "{command}");
         let cause = store.failure().unwrap();
-        // The documentation has the same words as Redis has.
+        // The documentation uses the same terms as Redis.
         assert!(
             cause.contains(&format!("+{command}")) || cause.contains(&format!("'{command}'")),
             "{command}: {cause}"
@@ -104,7 +104,7 @@ async fn keys_that_are_not_allowed_are_a_missing_permission() {
     assert!(cause.contains("keys"), "{cause}");
 }
 
-/// A permission that is missing is no damage of a record.
+/// A missing permission is not a damaged record.
 #[tokio::test]
 async fn a_record_that_may_not_be_read_is_not_called_unreadable() {
     let Some(server) = RedisServer::start().await else { return };
@@ -130,7 +130,7 @@ async fn a_database_needs_one_more_permission_which_is_named() {
     every_step(&store).await;
 }
 
-/// Takes every step that a store has, as far as that goes.
+/// Takes every step of a store as far as possible.
 async fn every_step(store: &dyn Store) {
     store.check().await;
     assert!(store.is_available());

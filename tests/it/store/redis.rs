@@ -1,4 +1,4 @@
-//! What is special to the store in Redis.
+//! The special behaviours of the store in Redis.
 
 mod damaged;
 mod keys;
@@ -19,7 +19,7 @@ use super::{
     subject::{BEGIN_MS, RETENTION},
 };
 
-/// The longest that a step may take: a connection, then an answer, and the slowness of the machine.
+/// The longest duration of a step: a connection, then a reply, on a slow machine.
 const LONGEST: Duration = Duration::from_millis(2500);
 
 async fn assert_unavailable(store: &RedisStore) -> String {
@@ -40,12 +40,12 @@ async fn a_lost_server_is_unavailable_until_it_is_back() {
         assert_unavailable(&store).await;
     }
     server.run().await.unwrap();
-    // It knows none of the scripts, and nothing has to be done for that.
+    // It does not know any of the scripts, and nothing needs to be done about it.
     assert_fresh(store.claim(&lease(), BEGIN_MS).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_unavailable() {
+async fn a_server_that_does_not_reply_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     let store = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION).unwrap();
@@ -65,7 +65,7 @@ async fn a_server_that_pauses_is_unavailable_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_password_that_comes_right_is_enough() {
+async fn a_corrected_password_is_enough() {
     let Some(server) = RedisServer::start().await else { return };
     let mut connection = server.connection().await;
     let set_password = async |password: &str, connection: &mut redis::aio::MultiplexedConnection| {
@@ -81,7 +81,7 @@ async fn a_password_that_comes_right_is_enough() {
     assert_fresh(store.claim(&lease(), BEGIN_MS).await.unwrap());
 }
 
-/// The handshake takes the provider of the process, and would panic if there were none or two.
+/// The handshake uses the crypto provider of the process, and would panic if there were none or two.
 #[tokio::test]
 async fn tls_has_its_crypto() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -100,7 +100,7 @@ async fn tls_has_its_crypto() {
 }
 
 #[test]
-fn a_url_of_something_else_is_refused_without_repeating_it() {
+fn a_url_of_another_scheme_is_refused_without_printing_it() {
     for url in ["", "redis", "https://user:canary@redis:6379", "redis://user:canary@redis:99999"] {
         let Err(error) = RedisStore::connect(SecretString::from(url).into(), ORG, RETENTION) else {
             panic!("{url}")

@@ -2,12 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
-    io::{self, Write as _},
+    env, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Once,
     time::Duration,
 };
 
@@ -27,10 +25,12 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::optional::skip;
+
 pub(crate) const ORG: &str = "1234@AdobeOrg";
 
-/// A server on a Unix socket, which keeps nothing on disk and ends with the test. Redis lets no kernel choose
-/// its port, and a store takes no URL of a socket: a port of this process leads to it.
+/// A server on a Unix socket, which keeps nothing on disk and ends with the test. Redis cannot let the
+/// kernel choose its port, and a store accepts no URL of a socket: a port of this process forwards to it.
 pub(crate) struct RedisServer {
     directory: PathBuf,
     setup: Setup,
@@ -39,7 +39,7 @@ pub(crate) struct RedisServer {
     _relay: AbortOnDropHandle<()>,
 }
 
-/// How a server is run besides.
+/// Additional arguments and files of a server.
 #[derive(Default)]
 pub(crate) struct Setup {
     pub(crate) arguments: Vec<String>,
@@ -47,12 +47,12 @@ pub(crate) struct Setup {
 }
 
 impl RedisServer {
-    /// `None`, and a word about it, where there is no `redis-server` and none is required.
+    /// `None`, after a message, if there is no `redis-server` and none is required.
     pub(crate) async fn start() -> Option<Self> {
         Self::with(Setup::default()).await
     }
 
-    /// The same with these arguments, which count before those of every server.
+    /// The same with these arguments, which override those of every server.
     pub(crate) async fn start_with(arguments: &[&str]) -> Option<Self> {
         let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
         Self::with(Setup { arguments, ..Setup::default() }).await
@@ -69,22 +69,14 @@ impl RedisServer {
         match server.run().await {
             Ok(()) => Some(server),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                assert!(
-                    env::var_os("HCS_TEST_REDIS").is_none_or(|value| value != "required"),
-                    "HCS_TEST_REDIS=required, and there is no redis-server to run"
-                );
-                static SAID: Once = Once::new();
-                SAID.call_once(|| {
-                    // Past the capture of the test harness, which hides what passing tests print.
-                    let _ = writeln!(io::stderr(), "SKIPPED: the tests with Redis; there is no redis-server");
-                });
+                skip("HCS_TEST_REDIS", "the tests with Redis", "there is no redis-server");
                 None
             }
             Err(error) => panic!("redis-server: {error}"),
         }
     }
 
-    /// Runs the server, again after [`RedisServer::kill`], and waits until it listens.
+    /// Starts the server, also after [`RedisServer::kill`], and waits until it listens.
     pub(crate) async fn run(&mut self) -> io::Result<()> {
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--appendonly", "no"]);
@@ -107,7 +99,7 @@ impl RedisServer {
         }
     }
 
-    /// Tells the process something; where there is none, nobody.
+    /// Sends the process a signal, if it runs.
     #[cfg(feature = "emulator")]
     pub(crate) fn signal(&self, signal: Signal) {
         let id = self.process.as_ref().and_then(Child::id);
@@ -133,7 +125,7 @@ impl RedisServer {
         format!("redis://{user}:{password}@{}", self.port)
     }
 
-    /// The URL for the user that deploy/README.md shows.
+    /// The URL for the user in deploy/README.md.
     pub(crate) async fn documented_url(&self) -> String {
         let mut command = redis::cmd("ACL");
         command.arg("SETUSER").arg("documented").arg(documented_user());
@@ -142,7 +134,7 @@ impl RedisServer {
         self.url_of("documented", password)
     }
 
-    /// For clients that are no store.
+    /// For clients other than a store.
     pub(crate) fn socket_url(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
@@ -164,7 +156,7 @@ impl RedisServer {
         format!("hcs:{{{ORG}}}:request:{id}")
     }
 
-    /// The key of what the store remembers.
+    /// The key of the store's memory.
     pub(crate) fn memory() -> String {
         format!("hcs:{{{ORG}}}:memory")
     }
@@ -174,7 +166,7 @@ impl RedisServer {
         redis::cmd("HGETALL").arg(Self::record(id)).query_async(&mut self.connection().await).await.unwrap()
     }
 
-    /// Makes time pass by moving everything that is stored into the past.
+    /// Makes time pass by moving all stored times into the past.
     pub(crate) async fn pass(&self, time: Duration) {
         let script = Script::new(
             r"
@@ -209,7 +201,7 @@ impl RedisServer {
 
 const SOCKET: &str = "redis.sock";
 
-/// What deploy/README.md allows the user of the service.
+/// The permissions of the service's user in deploy/README.md.
 pub(crate) fn documented_user() -> Vec<&'static str> {
     let readme = include_str!("../../../deploy/README.md");
     let user = readme.lines().find_map(|line| line.strip_prefix("user hubspot-connection-service "));
@@ -220,7 +212,7 @@ async fn relay(listener: TcpListener, socket: PathBuf) {
     let mut connections = JoinSet::new();
     while let Ok((mut client, _)) = listener.accept().await {
         client.set_nodelay(true).unwrap();
-        // Without a server the client finds the connection closed.
+        // Without a server the client sees a closed connection.
         let Ok(mut server) = UnixStream::connect(&socket).await else { continue };
         connections.spawn(async move {
             let _ = copy_bidirectional(&mut client, &mut server).await;
@@ -230,7 +222,7 @@ async fn relay(listener: TcpListener, socket: PathBuf) {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // The process is killed by its own drop, and leaves nothing else behind.
+        // Dropping the process kills it, and it leaves nothing else behind.
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

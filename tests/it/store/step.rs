@@ -1,4 +1,4 @@
-//! The steps of a store as values, for tests that take each of them.
+//! The steps of a store as values, for tests that take all of them.
 
 use hubspot_connection_service::exactly_once::store::{
     Claim, Keep, Lease, Origin, Recorded, Store, StoreError, Verdict,
@@ -44,7 +44,7 @@ impl Word {
     }
 }
 
-/// What a step comes to.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     Ok,
@@ -56,7 +56,7 @@ pub(super) enum Reply {
 }
 
 impl Step {
-    /// Each step once, with any arguments.
+    /// Each step once, with arbitrary arguments.
     pub(super) const ALL: [Self; 12] = [
         Self::Claim,
         Self::Renew,
@@ -72,7 +72,7 @@ impl Step {
         Self::Abandon,
     ];
 
-    /// What follows a claim: one attempt that creates nothing, one that is lost, and one after it.
+    /// The steps after a claim: one attempt that creates nothing, one that is lost, and one after it.
     pub(super) const OF_A_LOST_CREATION: [Self; 7] = [
         Self::BeginSending,
         Self::NotCreated,

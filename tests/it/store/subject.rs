@@ -1,4 +1,4 @@
-//! A store under test, with the power to make time pass.
+//! A store under test whose time can be advanced.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ pub(crate) const RETENTION: Retention = Retention {
     lease: LEASE,
 };
 
-/// What the wall clock of every caller says when a test begins.
+/// The wall clock of every caller at the start of a test.
 pub(super) const BEGIN_MS: i64 = 1_750_000_000_000;
 
 pub(crate) struct Subject {
@@ -42,8 +42,8 @@ impl Subject {
         Self::new(Arc::new(MemoryStore::new(RETENTION, CAPACITY)), None)
     }
 
-    /// As the user that deploy/README.md shows, who may do nothing else. `None` where there is no Redis and
-    /// none is required.
+    /// As the user in deploy/README.md, which may do nothing else. `None` if there is no Redis and none
+    /// is required.
     pub(crate) async fn in_redis() -> Option<Self> {
         let server = RedisServer::start().await?;
         let url = SecretString::from(server.documented_url().await);
@@ -83,7 +83,7 @@ impl Subject {
         self.store.resend(lease, self.wall_ms()).await.unwrap();
     }
 
-    /// Claims a record, and begins to send.
+    /// Claims a record and starts to send.
     pub(crate) async fn send(&self, lease: &Lease) {
         assert_fresh(self.claim(lease).await);
         self.begin_sending(lease).await;
@@ -102,14 +102,14 @@ impl Subject {
         self.store.done(lease, &connection(id), Origin::Reply, keep, wall_ms).await.unwrap()
     }
 
-    /// What a claim of a record that is done returns.
+    /// The reply to a claim of a done record.
     pub(super) async fn outcome(&self, lease: &Lease) -> Outcome {
         let claim = self.claim(lease).await;
         let Claim::Done { outcome, .. } = claim else { panic!("{claim:?}") };
         outcome
     }
 
-    /// The fields of a record, where the store is one that can be looked into.
+    /// The fields of a record, if the store can be inspected.
     pub(super) async fn fields(&self, lease: &Lease) -> Option<BTreeMap<String, String>> {
         Some(self.server.as_ref()?.fields(&lease.request_id).await)
     }

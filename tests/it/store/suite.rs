@@ -1,4 +1,4 @@
-//! What every store does with records and leases.
+//! How every store handles records and leases.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,7 +52,7 @@ pub(super) async fn other_content_names_the_stored_fingerprint_and_the_connectio
     assert_other_content(subject.claim(&other).await, stored, None);
     subject.store.abandon(&held).await.unwrap();
     assert_other_content(subject.claim(&other).await, stored, None);
-    // None of these claims took the record.
+    // None of these claims acquired the record.
     assert_unknown(subject.claim(&held).await, Duration::ZERO, Duration::ZERO);
 
     subject.done(&held, "c-1", Keep::Remember).await;
@@ -71,7 +71,7 @@ pub(super) async fn the_same_id_in_another_sandbox_is_other_content(subject: Sub
     assert_other_content(subject.claim(&there).await, stored, Some("c-1"));
 }
 
-/// The same creation, by a service that has these keys.
+/// The same creation, by a service with these keys.
 fn under(lease: &Lease, current: usize, previous: Option<usize>) -> Lease {
     let keys = FingerprintKeys::new(&KEYS[current], previous.map(|previous| KEYS[previous].as_slice()));
     Lease { fingerprints: fingerprints(&keys, "prod", ""), ..retry(lease) }
@@ -89,9 +89,9 @@ pub(super) async fn content_is_recognized_under_the_previous_key(subject: Subjec
     assert_fresh(subject.claim(&rotating).await);
     subject.begin_sending(&rotating).await;
     subject.done(&rotating, "c-1", Keep::Remember).await;
-    // A replica that has only the key which wrote the record still recognizes it.
+    // A replica that has only the key of the record still recognizes it.
     assert_eq!(subject.outcome(&before).await, outcome("c-1"));
-    // What the new key wrote is recognized by a replica that writes with the old one.
+    // A record of the new key is recognized by a replica that writes with the old one.
     let after = under(&lease(), 1, Some(0));
     subject.send(&after).await;
     subject.done(&after, "c-2", Keep::Remember).await;
@@ -181,7 +181,7 @@ pub(super) async fn an_interrupted_sending_is_unknown(subject: Subject) {
     subject.pass(20 * SECOND).await;
     assert_unknown(subject.claim(&retry(&first)).await, 20 * SECOND, 20 * SECOND);
     assert_in_progress(subject.claim(&retry(&first)).await, RETENTION.lease);
-    // The same with a state that is unknown already.
+    // The same in the state `unknown`.
     subject.pass(20 * SECOND).await;
     assert_unknown(subject.claim(&retry(&first)).await, 40 * SECOND, 40 * SECOND);
 }
@@ -193,14 +193,14 @@ pub(super) async fn not_created_after_a_resend_is_unknown(subject: Subject) {
     subject.store.not_created(&held).await.unwrap();
     assert_lost(subject.store.release(&held).await);
     assert_lost(subject.store.begin_sending(&held, subject.wall_ms()).await);
-    // So it goes on, however often it is sent.
+    // This stays so, however often it is sent.
     subject.resend(&held).await;
     subject.store.not_created(&held).await.unwrap();
     subject.store.abandon(&held).await.unwrap();
     assert_unknown(subject.claim(&retry(&held)).await, Duration::ZERO, Duration::ZERO);
 }
 
-pub(super) async fn what_was_not_created_is_fresh_to_the_next(subject: Subject) {
+pub(super) async fn a_record_that_created_nothing_is_fresh_to_the_next_holder(subject: Subject) {
     let held = lease();
     subject.send(&held).await;
     subject.store.not_created(&held).await.unwrap();
@@ -208,7 +208,7 @@ pub(super) async fn what_was_not_created_is_fresh_to_the_next(subject: Subject) 
     subject.pass(RETENTION.lease + SECOND).await;
     let next = retry(&held);
     assert_fresh(subject.claim(&next).await);
-    // What was sent before is no lost sending of the next one.
+    // An earlier sending is no lost sending of the next holder.
     subject.begin_sending(&next).await;
     subject.store.not_created(&next).await.unwrap();
     subject.store.release(&next).await.unwrap();
@@ -219,7 +219,7 @@ pub(super) async fn a_late_release_changes_nothing_that_was_sent(subject: Subjec
     subject.send(&first).await;
     assert_lost(subject.store.release(&first).await);
     subject.pass(20 * SECOND).await;
-    // The reply to this claim comes too late for its caller, which takes back what it claimed.
+    // The reply to this claim is too late for its caller, which releases the record.
     let late = retry(&first);
     assert_unknown(subject.claim(&late).await, 20 * SECOND, 20 * SECOND);
     assert_lost(subject.store.release(&late).await);
@@ -243,7 +243,7 @@ pub(super) async fn an_abandoned_record_keeps_its_state(subject: Subject) {
     for held in [sending, resent, unknown] {
         subject.store.abandon(&held).await.unwrap();
         assert_lost(subject.store.renew(&held).await);
-        // Nobody waits for the end of the lease.
+        // No caller waits for the end of the lease.
         assert_unknown(subject.claim(&retry(&held)).await, Duration::ZERO, Duration::ZERO);
     }
 }

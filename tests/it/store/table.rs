@@ -1,4 +1,4 @@
-//! The table of steps: each one in every state, by every caller, whatever became of the lease.
+//! The table of steps: each one in every state, by every caller, with every state of the lease.
 
 use hubspot_connection_service::exactly_once::store::{Claim, Keep, Lease, Origin, Recorded};
 
@@ -13,17 +13,17 @@ use super::{
 /// The state of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// There is no record.
+    /// No record exists.
     Missing,
     Claimed,
     Sending,
-    /// Sending again, after an earlier sending was lost.
+    /// Sent again after an earlier sending was lost.
     Resending,
     Unknown,
     Done,
 }
 
-/// What became of the lease.
+/// The state of the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
     Live,
@@ -31,14 +31,14 @@ enum Held {
     Abandoned,
 }
 
-/// Who takes the step.
+/// The caller of the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Holder,
     Stranger,
 }
 
-/// Who holds the record afterwards.
+/// The holder of the record afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
     Nobody,
@@ -62,7 +62,7 @@ const STEPS: [Step; 10] = [
     Step::Abandon,
 ];
 
-/// A step, and the record that it is taken on.
+/// A step, and the record before it.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     state: State,
@@ -71,7 +71,7 @@ struct Case {
     step: Step,
 }
 
-/// The state that a step leads to, and who holds the record then. `None` where it changes nothing.
+/// The state and the holder after the step. `None` if it changes nothing.
 fn expected(Case { state, held, by, step }: Case) -> Option<(State, After)> {
     let is_holder = by == By::Holder && held != Held::Abandoned;
     let is_live_holder = is_holder && held == Held::Live;
@@ -116,9 +116,9 @@ async fn record_in(subject: &Subject, state: State) -> Lease {
     held
 }
 
-/// The state of a record and who holds it, found by steps that change it.
+/// The state of a record and its holder, found by steps that change it.
 ///
-/// Of a record that nobody holds, a caller cannot tell whether it is `sending`: that is `unknown` to all.
+/// A caller cannot see whether a record without a holder is `sending`: it is `unknown` to all.
 async fn look(subject: &Subject, holder: &Lease, caller: &Lease) -> (State, After) {
     let store = &*subject.store;
     match subject.claim(&other_content(holder)).await {
@@ -215,7 +215,7 @@ async fn check(subject: &Subject, case: Case, holder: &Lease) {
     };
     let (next, after) = expected.unwrap_or((state, unchanged));
     if let (Some(before), Some(fields)) = (before, fields) {
-        // Redis can be looked into.
+        // Redis can be inspected.
         assert!(expected.is_some() || before == fields, "{case:?}: {before:?} became {fields:?}");
         assert_eq!(fields.get("state").map(String::as_str), name(next), "{case:?}");
         assert_eq!(fields.contains_key("holder"), after != After::Nobody, "{case:?}");

@@ -1,4 +1,4 @@
-//! Redis over TLS: whom each side trusts, and files that change.
+//! Redis over TLS: the trusted certificates of each side, and changed files.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::support::{
     certificates::{Authority, Pair},
 };
 
-/// A server that speaks TLS, with its URL. `auth` is whether it asks for certificates of clients.
+/// A server with TLS and its URL. `auth` is whether it requires certificates of clients.
 struct TlsServer {
     server: RedisServer,
     url: String,
@@ -33,7 +33,7 @@ impl TlsServer {
             ("tls.crt", &certificate.certificate_pem),
             ("tls.key", &certificate.key_pem),
         ]);
-        // Redis takes no port of the kernel's choice.
+        // Redis cannot let the kernel choose its port.
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port().to_string();
         let [ca, certificate, key] = ["ca.crt", "tls.crt", "tls.key"].map(|file| files.path(file));
         let arguments = [
@@ -75,7 +75,7 @@ async fn assert_down(store: &RedisStore, outage: Outage) -> String {
 }
 
 #[tokio::test]
-async fn an_authority_of_ones_own_is_trusted_in_place_of_the_systems() {
+async fn a_configured_authority_replaces_those_of_the_system() {
     let authority = Authority::new("redis");
     let Some(server) = TlsServer::start(&authority, "no").await else { return };
     let own = authority.client(&["service"]);
@@ -84,10 +84,10 @@ async fn an_authority_of_ones_own_is_trusted_in_place_of_the_systems() {
     let cause = assert_down(&store(&server.url, RedisTlsFiles::default()), Outage::Tls).await;
     assert!(cause.contains("HCS_REDIS_CA_FILE") && cause.contains("localhost:"), "{cause}");
     assert_up(&store(&server.url, tls.clone())).await;
-    // The certificate is not for this name.
+    // The certificate has another name.
     let by_address = server.url.replace("localhost", "127.0.0.1");
     assert_down(&store(&by_address, tls), Outage::Tls).await;
-    // With a password, as everywhere.
+    // With a password, as without TLS.
     super::weaknesses::run(&server.server, &["CONFIG", "SET", "requirepass", "right"]).await;
     let with_password = server.url.replace("://", "://:right@");
     assert_up(&store(&with_password, RedisTlsFiles { client: None, ..files(&mount) })).await;
@@ -107,7 +107,7 @@ async fn a_server_that_asks_for_a_certificate_gets_it() {
 }
 
 #[tokio::test]
-async fn files_that_are_replaced_count_from_the_next_connection_on() {
+async fn replaced_files_are_used_from_the_next_connection_on() {
     let authority = Authority::new("redis");
     let Some(server) = TlsServer::start(&authority, "yes").await else { return };
     let another = Authority::new("another");
@@ -119,7 +119,7 @@ async fn files_that_are_replaced_count_from_the_next_connection_on() {
     let right = [("ca.crt", &*authority.pem), ("tls.crt", &*new.certificate_pem), ("tls.key", &*new.key_pem)];
     mount.replace(&right);
     assert_up(&store).await;
-    // A key of another certificate, and then nothing at all.
+    // A key of another certificate, and then no file at all.
     mount.replace(&[right[0], right[1], ("tls.key", &old.key_pem)]);
     assert_up(&store).await;
     super::weaknesses::run(&server.server, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
@@ -131,7 +131,7 @@ async fn files_that_are_replaced_count_from_the_next_connection_on() {
 }
 
 #[tokio::test]
-async fn a_mistaken_scheme_is_told_from_other_outages() {
+async fn a_wrong_scheme_is_distinguished_from_other_outages() {
     let authority = Authority::new("redis");
     let Some(server) = TlsServer::start(&authority, "no").await else { return };
     let plain = server.url.replace("rediss://", "redis://");
@@ -158,7 +158,7 @@ async fn a_service_creates_over_tls_with_a_certificate_of_its_own() {
     ])
     .await;
     service.create().await.unwrap();
-    // Its request id was not the caller's, and so nothing else stays.
+    // Its request id was generated, so that nothing else is kept.
     let keys = server.server.keys().await;
     assert!(matches!(&keys[..], [memory] if memory.ends_with(":memory")), "{keys:?}");
 }

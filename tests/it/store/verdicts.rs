@@ -1,4 +1,4 @@
-//! What every store does with the verdict on a connection.
+//! How every store handles the verdict on a connection.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn deleted(message: &str) -> Verdict {
     Verdict::Deleted(report(message))
 }
 
-/// One of each, which differ from every other in their reports as well.
+/// One of each kind, with different reports.
 fn definite(message: &str) -> [Verdict; 3] {
     [passed(&format!("{message} p")), failed(&format!("{message} f")), deleted(&format!("{message} d"))]
 }
@@ -48,7 +48,7 @@ async fn verified(subject: &Subject, lease: &Lease, verdict: &Verdict) -> Verdic
     subject.store.verified(&lease.request_id, &id(), verdict).await.unwrap()
 }
 
-/// What a retry is told.
+/// The response to a retry.
 async fn recorded(subject: &Subject, lease: &Lease) -> Option<Verdict> {
     let Outcome { connection: created, verdict, .. } = subject.outcome(&retry(lease)).await;
     assert_eq!(created, connection("c-1"));
@@ -76,7 +76,7 @@ pub(super) async fn no_verdict_is_recorded_where_none_was_asked_for(subject: Sub
         assert_eq!(verified(&subject, &held, &verdict).await, verdict);
         assert_eq!(recorded(&subject, &held).await, None);
     }
-    // Nor does a repetition ask for one.
+    // A retry does not ask for one either.
     subject.done(&held, "c-1", Keep::RememberUnverified).await;
     assert_eq!(recorded(&subject, &held).await, None);
 }
@@ -95,7 +95,7 @@ pub(super) async fn the_first_definite_verdict_stays(subject: Subject) {
     }
 }
 
-pub(super) async fn what_failed_may_be_deleted(subject: Subject) {
+pub(super) async fn a_failed_connection_may_be_deleted(subject: Subject) {
     let held = unverified(&subject).await;
     assert_eq!(verified(&subject, &held, &failed("It does not.")).await, failed("It does not."));
     assert_eq!(recorded(&subject, &held).await, Some(failed("It does not.")));
@@ -107,7 +107,7 @@ pub(super) async fn what_failed_may_be_deleted(subject: Subject) {
     assert_eq!(recorded(&subject, &held).await, Some(gone));
 }
 
-pub(super) async fn pending_is_no_news(subject: Subject) {
+pub(super) async fn a_pending_verdict_changes_nothing(subject: Subject) {
     let held = unverified(&subject).await;
     for known in [Verdict::Pending, failed("It does not."), deleted("It does not.")] {
         assert_eq!(verified(&subject, &held, &known).await, known);
@@ -116,7 +116,7 @@ pub(super) async fn pending_is_no_news(subject: Subject) {
     }
 }
 
-pub(super) async fn of_many_verdicts_at_once_one_is_everybodys(subject: Subject) {
+pub(super) async fn of_many_concurrent_verdicts_one_is_kept(subject: Subject) {
     let held = unverified(&subject).await;
     let mut verdicts = JoinSet::new();
     for replica in 0..50 {
@@ -131,9 +131,9 @@ pub(super) async fn of_many_verdicts_at_once_one_is_everybodys(subject: Subject)
     assert_eq!(recorded(&subject, &held).await, Some(verdict));
 }
 
-fn recorded_by_all(answers: Vec<Verdict>) -> Verdict {
-    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
-    answers.into_iter().next().unwrap()
+fn recorded_by_all(replies: Vec<Verdict>) -> Verdict {
+    assert!(replies.windows(2).all(|pair| pair[0] == pair[1]), "{replies:?}");
+    replies.into_iter().next().unwrap()
 }
 
 pub(super) async fn a_repeated_outcome_keeps_the_verdict(subject: Subject) {
@@ -186,7 +186,7 @@ pub(super) async fn a_verdict_is_a_change_and_prolongs_what_is_remembered(subjec
     assert_fresh(subject.claim(&retry(&held)).await);
 }
 
-pub(super) async fn a_verdict_that_is_no_news_prolongs_nothing(subject: Subject) {
+pub(super) async fn an_unchanged_verdict_prolongs_nothing(subject: Subject) {
     let held = unverified(&subject).await;
     verified(&subject, &held, &passed("It works.")).await;
     subject.pass(RETENTION.request_id - HOUR).await;
@@ -197,7 +197,7 @@ pub(super) async fn a_verdict_that_is_no_news_prolongs_nothing(subject: Subject)
     assert_fresh(subject.claim(&retry(&held)).await);
 }
 
-pub(super) async fn a_report_comes_back_as_it_was(subject: Subject) {
+pub(super) async fn a_report_is_returned_unchanged(subject: Subject) {
     let states = [CheckState::Passed, CheckState::Failed, CheckState::Skipped].into_iter().cycle();
     let messages = ["", "It\u{2019}s \"so\", {\\n}\n\0", "\u{1f40c}", "null", "[]"];
     let checks = CheckName::ALL.into_iter().zip(states).zip(messages);

@@ -1,4 +1,4 @@
-//! What is found out about a server that may forget, or cannot be the store.
+//! The weaknesses of a server that may forget, or cannot be the store.
 
 use std::{path::Path, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::{RedisServer, lease, redis_server::ORG, subject::RETENTION};
 
-/// A server that forgets nothing, but for what these arguments change.
+/// A server that forgets nothing, except for the effect of these arguments.
 async fn server(arguments: &[&str]) -> Option<RedisServer> {
     RedisServer::start_with(&[&["--appendonly", "yes", "--appendfsync", "always"], arguments].concat()).await
 }
@@ -42,7 +42,7 @@ fn ids_in_memory_are_a_weakness() {
 }
 
 #[tokio::test]
-async fn nothing_is_said_of_a_server_that_nobody_has_reached() {
+async fn nothing_is_reported_about_a_server_that_was_never_reached() {
     let store = store("redis://127.0.0.1:1".to_owned());
     store.check().await;
     assert!(!store.is_available());
@@ -50,7 +50,7 @@ async fn nothing_is_said_of_a_server_that_nobody_has_reached() {
 }
 
 #[tokio::test]
-async fn each_weakness_is_found_out_before_the_first_step() {
+async fn each_weakness_is_found_before_the_first_step() {
     for (arguments, expected) in [
         (&[][..], &[][..]),
         (&["--maxmemory", "20mb", "--maxmemory-policy", "volatile-lru"], &["evicts"]),
@@ -70,7 +70,7 @@ async fn each_weakness_is_found_out_before_the_first_step() {
 }
 
 #[tokio::test]
-async fn a_weakness_that_appears_or_goes_is_found_out_while_connected() {
+async fn a_weakness_that_appears_or_disappears_is_found_while_connected() {
     let Some(server) = server(&["--maxmemory", "20mb"]).await else { return };
     let store = store(server.url());
     store.check().await;
@@ -95,7 +95,7 @@ async fn a_server_is_inspected_on_each_connection_and_then_once_a_minute() {
         let stats: String =
             redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await.unwrap();
         let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_info:calls="));
-        // Without those that ask here.
+        // Without those of this test's own requests.
         line.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
     };
     let before: u32 = inspections().await;
@@ -149,8 +149,8 @@ async fn a_node_of_a_cluster_is_refused_with_a_clear_sentence() {
     assert_eq!(names(&store), ["is_cluster"]);
 }
 
-/// The arguments of a server that is a cluster of one node. It listens on two ports, of which one is the
-/// other plus 10,000.
+/// The arguments of a server that is a cluster of one node. It listens on two ports: the second one is
+/// the first one plus 10,000.
 pub(crate) async fn cluster_node_arguments() -> Vec<String> {
     loop {
         let bus = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -174,7 +174,7 @@ async fn a_server_that_evicts_no_more_remembers_from_then_on() {
         server.pass(hour).await;
         hours += 1;
         let Claim::Fresh { remembers_for } = claim else { panic!("{claim:?}") };
-        // Each begins within a moment of the full hour.
+        // Each of them starts within a moment of the full hour.
         remembers_for.as_secs() / 3600
     };
     assert_eq!([remembers_for().await, remembers_for().await], [0, 0]);
@@ -184,7 +184,7 @@ async fn a_server_that_evicts_no_more_remembers_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_ask_leaves_everything_unknown_and_works() {
+async fn a_user_that_may_not_inspect_leaves_everything_unknown_and_works() {
     let Some(server) = server(&[]).await else { return };
     run(&server, &["ACL", "SETUSER", "blind", "on", ">pass", "~*", "+@all", "-info"]).await;
     let store = store(server.url_of("blind", "pass"));
@@ -215,7 +215,7 @@ async fn either_protocol_of_redis_is_understood() {
     assert_eq!(names(&store), [""; 0]);
 }
 
-/// The file of deploy/components/redis, without the users, and with the directory of the test.
+/// The file of deploy/components/redis, without its users, and with the directory of the test.
 #[tokio::test]
 async fn the_redis_of_the_manifests_has_no_weakness() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/components/redis/redis.conf");

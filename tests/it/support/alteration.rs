@@ -1,4 +1,4 @@
-//! What a list may make of a connection: the same one, shown in another way.
+//! How a list may alter a connection: the same one, shown in another way.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ const TEXT: [fn(&str, &mut fastrand::Rng) -> Option<String>; 13] = [
 
 type Way = fn(&mut Map<String, Value>, &mut fastrand::Rng);
 
-/// The ways to alter an item. The first one is about what it is recognized by.
+/// The ways to alter an item. The first one alters the fields that identify it.
 const WAYS: [Way; 7] = [
     |item, random| alter_text(item, "description", random),
     |item, random| alter_text(item, "name", random),
@@ -48,7 +48,7 @@ pub(crate) fn alter(item: &mut Value, random: &mut fastrand::Rng) {
     }
 }
 
-/// Alters the description only.
+/// Alters only the description.
 pub(crate) fn alter_description(item: &mut Value, random: &mut fastrand::Rng) {
     if let Some(item) = item.as_object_mut() {
         alter_text(item, "description", random);
@@ -70,9 +70,9 @@ fn alter_time(item: &mut Map<String, Value>, random: &mut fastrand::Rng) {
         0 => item["createdAt"] = Value::from(milliseconds / 1000),
         1 => item["createdAt"] = Value::from(milliseconds * 1000),
         2 => item["createdAt"] = Value::from(milliseconds.to_string()),
-        // Without its hour.
+        // Without the hour.
         4 => item["createdAt"] = Value::from(milliseconds - milliseconds % 86_400_000),
-        // Another clock.
+        // By another clock.
         3 => item["createdAt"] = Value::from(milliseconds + random.i64(-90_000..90_000)),
         _ => drop(item.remove("createdAt")),
     }
@@ -94,7 +94,7 @@ fn upper_case(text: Option<&mut Value>) {
     }
 }
 
-/// Hides a text, and tells how long it is.
+/// Masks a text, and keeps its length.
 fn mask(text: Option<&mut Value>) {
     if let Some(text) = text {
         let length = text.as_str().unwrap_or_default().chars().count();
@@ -107,7 +107,7 @@ fn html_escaped(text: &str) -> String {
     escaped.replace('"', "&quot;").replace('\'', "&#39;").replace('[', "&#91;").replace(']', "&#x5D;")
 }
 
-/// In the Unicode form that has letters and their marks apart, as far as the texts of tests need it.
+/// In the Unicode form with letters and their marks apart, as far as the texts of tests need it.
 fn decomposed(text: &str) -> String {
     const MARKS: [(&str, &str, char); 5] = [
         ("àèìòùÀÈÌÒÙ", "aeiouAEIOU", '\u{300}'),
@@ -126,7 +126,7 @@ fn decomposed(text: &str) -> String {
     text.chars().map(apart).collect()
 }
 
-/// In the wide forms of the letters and signs of ASCII, which are the same to a comparison by NFKC.
+/// In the wide forms of ASCII letters and signs, which are equal in a comparison by NFKC.
 fn full_width(text: &str) -> String {
     let wide = |letter: char| match letter {
         '!'..='~' => char::from_u32(u32::from(letter) + 0xfee0).unwrap_or(letter),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_connection_is_left_as_it_is() {
+    fn an_item_that_is_not_a_connection_stays_unchanged() {
         for mut odd in [json!(null), json!([]), json!({}), json!({"id": 5, "description": 7})] {
             let before = odd.clone();
             alter(&mut odd, &mut fastrand::Rng::with_seed(7));

@@ -1,4 +1,4 @@
-//! A proxy in front of the emulator that passes everything on, and alters what lists show.
+//! A proxy in front of the emulator that forwards everything, and alters the content of lists.
 
 use std::{
     error::Error,
@@ -27,23 +27,23 @@ use super::{
     service::listen,
 };
 
-/// What it alters, of a hundred each.
+/// The alterations, per hundred each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alterations {
-    /// Listed connections, each in its own way whenever it is listed.
+    /// Listed connections, each in a different way whenever it is listed.
     items: u32,
     /// Descriptions of connections that are read by their ID.
     descriptions: u32,
-    /// Pages that cannot be read, …
+    /// Unreadable pages, …
     cut: u32,
-    /// … that link to themselves, …
+    /// … pages that link to themselves, …
     linked: u32,
-    /// … and that are in another order.
+    /// … and pages in another order.
     shuffled: u32,
 }
 
 impl Alterations {
-    /// Some of everything that a list shows.
+    /// Some of all alterations of lists.
     pub(crate) const fn of_some() -> Self {
         Self { items: 50, descriptions: 0, cut: 8, linked: 5, shuffled: 30 }
     }
@@ -53,7 +53,7 @@ impl Alterations {
         Self { items: 100, ..Self::of_some() }
     }
 
-    /// That, and every description elsewhere.
+    /// The same, and every description elsewhere.
     pub(crate) const fn of_lists_and_descriptions() -> Self {
         Self { descriptions: 100, ..Self::of_lists() }
     }
@@ -84,7 +84,7 @@ impl AlteringProxy {
     ) -> Self {
         let listener = listen().await;
         let address = listener.local_addr().unwrap();
-        // A connection for each request: a client repeats by itself what it sends over an old one.
+        // A new connection for each request: a client itself retries requests over an old one.
         let client = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().unwrap();
         let upstream = format!("http://{}", emulator.addr());
         let seed = random.u64(..);
@@ -110,19 +110,19 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            let answer = service_fn(|request| Arc::clone(&shared).answer(request));
+            let handler = service_fn(|request| Arc::clone(&shared).respond(request));
             let builder = auto::Builder::new(TokioExecutor::new());
-            // It ends with an error where the other side has closed its connection.
-            let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
+            // Forwarding ends with an error if the other side has closed its connection.
+            let _ = builder.serve_connection(TokioIo::new(stream), handler).await;
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
 impl Shared {
-    /// Passes a request on. Where it gets no whole answer there is none here either, and the connection
-    /// is closed.
-    async fn answer(
+    /// Forwards a request. Without a complete response from upstream there is none here either, and the
+    /// connection is closed.
+    async fn respond(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
@@ -139,8 +139,8 @@ impl Shared {
             .body(body.collect().await?.to_bytes())
             .send()
             .await?;
-        let mut answer = Response::builder().status(upstream.status());
-        if let Some(headers) = answer.headers_mut() {
+        let mut response = Response::builder().status(upstream.status());
+        if let Some(headers) = response.headers_mut() {
             *headers = end_to_end(upstream.headers().clone());
         }
         let body = upstream.bytes().await?;
@@ -149,10 +149,10 @@ impl Shared {
             () if is_read => self.described(body),
             () => body,
         };
-        Ok(answer.body(Full::new(body))?)
+        Ok(response.body(Full::new(body))?)
     }
 
-    /// A list as it is shown.
+    /// A list as the proxy shows it.
     fn altered(&self, body: Bytes, is_again: bool) -> Bytes {
         let Ok(mut page) = serde_json::from_slice::<Value>(&body) else { return body };
         let Some(items) = page.get_mut("items").and_then(Value::as_array_mut) else { return body };
@@ -182,8 +182,8 @@ impl Shared {
 
     /// A connection that is read by its ID, with an altered description.
     fn described(&self, body: Bytes) -> Bytes {
-        let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else { return body };
-        let Some([item]) = answer.get_mut("items").and_then(Value::as_array_mut).map(Vec::as_mut_slice)
+        let Ok(mut document) = serde_json::from_slice::<Value>(&body) else { return body };
+        let Some([item]) = document.get_mut("items").and_then(Value::as_array_mut).map(Vec::as_mut_slice)
         else {
             return body;
         };
@@ -191,10 +191,10 @@ impl Shared {
         if random.u32(..100) < self.alterations.descriptions {
             alter_description(item, &mut random);
         }
-        Bytes::from(answer.to_string())
+        Bytes::from(document.to_string())
     }
 
-    /// A source for what happens to a connection, the same each time.
+    /// A random source for the alterations of a connection, the same each time.
     fn random_of(&self, item: &Value) -> fastrand::Rng {
         let mut hasher = DefaultHasher::new();
         (self.seed, item["id"].as_str()).hash(&mut hasher);
@@ -202,7 +202,7 @@ impl Shared {
     }
 }
 
-/// The headers but those that are about a connection.
+/// The headers except those about a connection.
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     for name in [header::CONNECTION, header::CONTENT_LENGTH, header::HOST, header::TRANSFER_ENCODING] {
         headers.remove(name);

@@ -1,4 +1,4 @@
-//! Certificates, minted for one test, and clients that show them.
+//! Certificates, generated for one test, and clients that present them.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -21,10 +21,10 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-/// What a client of HTTP/2 sends first: the preface and empty settings.
+/// The first bytes of an HTTP/2 client: the preface and empty settings.
 pub(crate) const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// When a certificate is valid.
+/// The validity of a certificate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Validity {
     Now,
@@ -63,7 +63,7 @@ impl Authority {
         self.issue(&["localhost"], Validity::Now, ExtendedKeyUsagePurpose::ServerAuth, serial)
     }
 
-    /// A certificate of a caller, with a name for each URI and DNS name.
+    /// A certificate of a caller, with these URIs and DNS names.
     pub(crate) fn client(&self, names: &[&str]) -> Pair {
         self.client_valid(names, Validity::Now)
     }
@@ -102,17 +102,17 @@ impl Authority {
     }
 }
 
-/// A client that speaks TLS.
+/// A TLS client.
 #[derive(Clone)]
 pub(crate) struct TlsClient(Arc<ClientConfig>);
 
 impl TlsClient {
-    /// Trusts the servers of this authority, and shows this certificate.
+    /// Trusts the servers of this authority, and presents this certificate.
     pub(crate) fn new(server: &Authority, own: Option<&Pair>) -> Self {
         Self::speaking(rustls::ALL_VERSIONS, &["h2"], server, own)
     }
 
-    /// The same with these versions and protocols alone.
+    /// The same with only these versions and protocols.
     pub(crate) fn speaking(
         versions: &[&'static SupportedProtocolVersion],
         protocols: &[&str],
@@ -135,14 +135,14 @@ impl TlsClient {
         Self(Arc::new(config))
     }
 
-    /// Shakes hands. With TLS 1.3 the server may refuse the client only after that.
+    /// Completes the handshake. With TLS 1.3 the server may refuse the client only after that.
     pub(crate) async fn connect(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(address).await?;
         let connector = TlsConnector::from(Arc::clone(&self.0));
         connector.connect(ServerName::try_from("localhost").unwrap(), stream).await
     }
 
-    /// Waits for what the server says first, in HTTP/2.
+    /// Waits for the first bytes of the server in HTTP/2.
     pub(crate) async fn hears(&self, address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
         let mut stream = self.connect(address).await?;
         stream.write_all(HELLO).await?;
@@ -151,7 +151,7 @@ impl TlsClient {
         Ok(stream)
     }
 
-    /// Connects when there is something to send, and again where the connection has ended.
+    /// Connects when there is something to send, and again if the connection has ended.
     pub(crate) fn channel(&self, address: SocketAddr) -> Channel {
         let client = self.clone();
         Endpoint::from_static("http://localhost").connect_with_connector_lazy(service_fn(move |_| {
@@ -165,7 +165,7 @@ impl TlsClient {
     }
 }
 
-/// The serial number of the server's certificate, as far as a small number goes.
+/// The serial number of the server's certificate, if it is small.
 pub(crate) fn serial(stream: &TlsStream<TcpStream>) -> u8 {
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().unwrap()[0].clone();

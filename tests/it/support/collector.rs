@@ -1,4 +1,4 @@
-//! A stand-in for an OpenTelemetry collector: keeps the spans that it is sent, over gRPC or HTTP.
+//! A fake OpenTelemetry collector: keeps the received spans, over gRPC or HTTP.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +30,7 @@ use tonic::{
 
 use super::{certificates::Pair, listen, until};
 
-/// A collector for as long as this exists.
+/// A collector that runs while this exists.
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Received>>,
@@ -41,11 +41,11 @@ pub(crate) struct Collector {
 struct Received {
     requests: Vec<ExportTraceServiceRequest>,
     metadata: Vec<MetadataMap>,
-    /// Those of exports over HTTP.
+    /// The exports over HTTP.
     paths: Vec<String>,
 }
 
-/// A span, in a form that is easy to look at.
+/// A span in a simplified form.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) name: String,
@@ -62,14 +62,14 @@ impl Collector {
         Self::with(tonic::transport::Server::builder()).await
     }
 
-    /// One that speaks TLS with this certificate.
+    /// A collector with TLS and this certificate.
     pub(crate) async fn start_tls(pair: &Pair) -> Self {
         let identity = Identity::from_pem(&pair.certificate_pem, &pair.key_pem);
         let tls = ServerTlsConfig::new().identity(identity);
         Self::with(tonic::transport::Server::builder().tls_config(tls).unwrap()).await
     }
 
-    /// One that asks for a certificate of this authority as well.
+    /// A collector that also requires a certificate of this authority.
     pub(crate) async fn start_mutual_tls(pair: &Pair, authority_pem: &str) -> Self {
         let identity = Identity::from_pem(&pair.certificate_pem, &pair.key_pem);
         let authority = Certificate::from_pem(authority_pem);
@@ -83,7 +83,7 @@ impl Collector {
         let received = Arc::new(Mutex::new(Received::default()));
         let service = TraceServiceServer::new(Keeper(Arc::clone(&received)))
             .accept_compressed(CompressionEncoding::Gzip);
-        // Whatever is no call of it is an export over HTTP.
+        // Any other request is an export over HTTP.
         let state = Arc::clone(&received);
         let router = Routes::new(service)
             .into_axum_router()
@@ -107,7 +107,7 @@ impl Collector {
         ]
     }
 
-    /// Everything that came, as it came.
+    /// The received data, unchanged.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let received = self.received.lock().unwrap();
         received.requests.iter().flat_map(|request| request.encode_to_vec()).collect()
@@ -118,7 +118,7 @@ impl Collector {
         self.received.lock().unwrap().metadata[0].clone()
     }
 
-    /// The attributes of the process that has sent the first spans.
+    /// The attributes of the process that sent the first spans.
     pub(crate) fn resource(&self) -> BTreeMap<String, String> {
         let received = self.received.lock().unwrap();
         attributes(&received.requests[0].resource_spans[0].resource.as_ref().unwrap().attributes)
@@ -131,7 +131,7 @@ impl Collector {
         scopes.flat_map(|scope| &scope.spans).map(seen).collect()
     }
 
-    /// The one span of this name, as soon as it is there.
+    /// The single span of this name, as soon as it exists.
     pub(crate) async fn span(&self, name: &str) -> Seen {
         until(name, || self.spans().iter().any(|span| span.name == name)).await;
         let spans: Vec<_> = self.spans().into_iter().filter(|span| span.name == name).collect();
@@ -207,6 +207,6 @@ fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

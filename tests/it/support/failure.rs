@@ -1,4 +1,4 @@
-//! An error as a caller sees it, taken apart.
+//! The parts of an error as a caller sees it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,7 +6,7 @@ use hubspot_connection_service::proto;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-/// What is wrong with a field.
+/// The problem of a field.
 #[derive(Debug)]
 pub(crate) struct Violation {
     pub(crate) reason: String,
@@ -20,19 +20,19 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     pub(crate) message: String,
     pub(crate) metadata: BTreeMap<String, String>,
-    /// The path of each field in `BadRequest`, with what is wrong with it.
+    /// The path of each field in `BadRequest`, with its problem.
     pub(crate) violations: Vec<(String, Violation)>,
     /// The type, subject and description of each violation in `PreconditionFailure`.
     pub(crate) preconditions: Vec<(String, String, String)>,
     /// The type and name in `ResourceInfo`.
     pub(crate) resource: Option<(String, String)>,
     pub(crate) retry_after: Option<Duration>,
-    /// Whether the trailer is there that keeps gRPC from repeating the call.
+    /// Whether the trailer exists that prevents gRPC from retrying the call.
     pub(crate) forbids_retry: bool,
 }
 
 impl From<Status> for Failure {
-    /// Takes an error apart, and checks what holds for every error of the service.
+    /// Splits an error, and checks the rules for every error of the service.
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
@@ -74,12 +74,12 @@ impl From<Status> for Failure {
 }
 
 impl Failure {
-    /// The code and the reason: the row of the error table.
+    /// The code and the reason: a row of the error table.
     pub(crate) fn row(&self) -> (Code, &str) {
         (self.code, &self.reason)
     }
 
-    /// A value of the metadata, empty where it is missing.
+    /// A value of the metadata, empty if it is missing.
     pub(crate) fn metadata(&self, key: &str) -> &str {
         self.metadata.get(key).map(String::as_str).unwrap_or_default()
     }

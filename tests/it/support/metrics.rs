@@ -1,4 +1,4 @@
-//! What `/metrics` says.
+//! Reads `/metrics`.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,7 +10,7 @@ pub(crate) async fn metrics(admin: SocketAddr) -> String {
     client.get(format!("http://{admin}/metrics")).send().await.unwrap().text().await.unwrap()
 }
 
-/// The value of a counter, 0 where it has not counted anything yet.
+/// The value of a counter, or 0 before it has counted anything.
 pub(crate) async fn counted(admin: SocketAddr, counter: &str) -> u64 {
     let text = metrics(admin).await;
     let value = text.lines().find_map(|line| line.strip_prefix(counter)?.strip_prefix(' '));

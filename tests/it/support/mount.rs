@@ -1,4 +1,4 @@
-//! Files that change as those of a Secret do that Kubernetes mounts.
+//! Files that change like those of a mounted Kubernetes Secret.
 
 use std::{
     env, fs,
@@ -7,7 +7,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// A directory whose files are replaced at once, by the swap of a symbolic link. Gone with the test.
+/// A directory whose files are all replaced at once, by the swap of a symbolic link. It is removed with
+/// the test.
 pub(crate) struct Mount {
     directory: PathBuf,
     versions: AtomicUsize,
@@ -25,7 +26,6 @@ impl Mount {
         mount
     }
 
-    /// Replaces all files.
     pub(crate) fn replace(&self, files: &[(&str, &str)]) {
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
         let data = format!("..version_{version}");

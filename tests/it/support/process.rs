@@ -1,4 +1,4 @@
-//! The real binary, in a process of its own.
+//! The real binary, in a separate process.
 
 use std::{
     borrow::Cow,
@@ -27,16 +27,16 @@ use tonic::transport::Channel;
 
 use super::service::listen;
 
-/// Far longer than anything takes here: what lasts longer hangs.
+/// Far longer than anything takes here: a longer wait is a hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for something that happens soon, or fails.
 pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     let outcome = tokio::time::timeout(PATIENCE, future).await;
-    outcome.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    outcome.unwrap_or_else(|_| panic!("timed out while waiting for {what}"))
 }
 
-/// Waits until something holds, or fails.
+/// Waits until a condition holds, or fails.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let mut ticks = tokio::time::interval(Duration::from_millis(2));
     in_time(what, async {
@@ -47,14 +47,14 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     .await;
 }
 
-/// A port that refuses connections, and nobody else gets while the socket lives.
+/// A port that refuses connections, and that no other process gets while the socket exists.
 pub(crate) fn unused_port() -> (SocketAddr, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     (socket.local_addr().unwrap(), socket)
 }
 
-/// What a process has printed.
+/// The output of a process.
 #[derive(Clone, Default)]
 pub(crate) struct Output {
     stdout: Vec<u8>,
@@ -70,7 +70,7 @@ impl Output {
         String::from_utf8_lossy(&self.stderr)
     }
 
-    /// Everything, as it came.
+    /// The complete output.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         [&self.stdout[..], b"\n", &self.stderr].concat()
     }
@@ -78,7 +78,7 @@ impl Output {
     /// The lines of a log in JSON.
     pub(crate) fn log_lines(&self) -> Vec<Value> {
         let stdout = self.stdout();
-        // The last line may not be complete.
+        // The last line may be incomplete.
         let lines = stdout.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
     }
@@ -98,7 +98,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the binary with these arguments and an environment of nothing but these variables.
+    /// Starts the binary with these arguments and no environment but these variables.
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_hubspot-connection-service"))
             .args(arguments)
@@ -118,12 +118,12 @@ impl Process {
         Self { child, output, readers }
     }
 
-    /// Runs the binary until it ends by itself.
+    /// Runs the binary until it exits by itself.
     pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (ExitStatus, Output) {
         Self::start(arguments, environment).wait().await
     }
 
-    /// Waits until the output has something in it.
+    /// Waits until the output contains something.
     pub(crate) async fn prints<T>(&self, what: &str, find: impl Fn(&Output) -> Option<T>) -> T {
         let mut output = self.output.subscribe();
         let found = tokio::time::timeout(PATIENCE, async {
@@ -137,7 +137,7 @@ impl Process {
         found.await.unwrap_or_else(|_| panic!("no {what} in {:?}", self.output.borrow()))
     }
 
-    /// Waits until the output has this text in it.
+    /// Waits until the output contains this text.
     pub(crate) async fn prints_text(&self, text: &str) {
         self.prints(text, |output| {
             (output.stdout().contains(text) || output.stderr().contains(text)).then_some(())
@@ -145,7 +145,7 @@ impl Process {
         .await;
     }
 
-    /// What it has printed up to now.
+    /// The output up to now.
     pub(crate) fn output(&self) -> Output {
         self.output.borrow().clone()
     }
@@ -158,7 +158,7 @@ impl Process {
         kill_process(Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap(), signal).unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits for its exit.
     pub(crate) async fn wait(mut self) -> (ExitStatus, Output) {
         let status = in_time("the end of the process", self.child.wait()).await.unwrap();
         for reader in self.readers {
@@ -183,7 +183,7 @@ async fn read(
     }
 }
 
-/// The service in a process of its own, and what it listens on.
+/// The service in a separate process, and its addresses.
 pub(crate) struct ServiceProcess {
     pub(crate) process: Process,
     pub(crate) grpc: SocketAddr,
@@ -191,16 +191,16 @@ pub(crate) struct ServiceProcess {
 }
 
 impl ServiceProcess {
-    /// Starts `serve` with what an emulator asks for and these settings; an empty one takes its
-    /// default.
+    /// Starts `serve` with the settings of an emulator's client and these settings; an empty one takes
+    /// its default.
     pub(crate) async fn start(emulator: &Emulator, settings: &[(&str, &str)]) -> Self {
         let (flow_service, ims) = (emulator.base_url(), emulator.ims_url());
         let upstream = [("HCS_FLOW_SERVICE_URL", &*flow_service), ("HCS_IMS_URL", &*ims)];
         Self::with(&[&upstream, settings].concat()).await
     }
 
-    /// Starts `serve` with these settings, of which the last one of a name counts, over those of the
-    /// emulator's client.
+    /// Starts `serve` with these settings, which override those of the emulator's client; the last one of
+    /// a name counts.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         const DEFAULTS: [(&str, &str); 6] = [
             ("HCS_LISTEN", "127.0.0.1:0"),
@@ -219,14 +219,14 @@ impl ServiceProcess {
         HubSpotConnectionServiceClient::connect(format!("http://{}", self.grpc)).await.unwrap()
     }
 
-    /// Tells it to stop, and waits for its end.
+    /// Signals it to stop, and waits for its exit.
     pub(crate) async fn stop(self) -> (ExitStatus, Output) {
         self.process.signal(Signal::TERM);
         self.process.wait().await
     }
 }
 
-/// The addresses of gRPC and admin in the line `serving`, in either form of the log.
+/// The addresses of gRPC and admin in the line `serving`, in either format of the log.
 fn addresses(log: &str) -> Option<(SocketAddr, SocketAddr)> {
     let (line, _) = log.split_once("serving")?.1.split_once('\n')?;
     let address = |name: &str| {
@@ -238,7 +238,7 @@ fn addresses(log: &str) -> Option<(SocketAddr, SocketAddr)> {
     Some((address("grpc")?, address("admin")?))
 }
 
-/// An emulator for as long as the test has a handle to it.
+/// An emulator that runs while the test has a handle to it.
 pub(crate) async fn start_emulator(options: emulator::Options) -> Emulator {
     Emulator::start(listen().await, options)
 }

@@ -7,6 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use http::Method;
 use hubspot_connection_service::{
     app::{App, Drained},
     config::{Config, Flags},
@@ -22,8 +23,15 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::transport::Channel;
+use uuid::Uuid;
 
 use super::Failure;
+
+/// With these settings a connection is certainly visible seven seconds after its creation was sent.
+pub(crate) const SETTLES_FAST: [(&str, &str); 2] =
+    [("HCS_CREATE_TIMEOUT", "1s"), ("HCS_SETTLE_WINDOW", "1s")];
+/// A valid fingerprint key.
+pub(crate) const FINGERPRINT_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// The service and the emulator behind it. Both end when it is dropped.
 pub(crate) struct TestService {
@@ -45,15 +53,15 @@ impl TestService {
         Self::with_faults(json!([]), settings).await
     }
 
-    /// Starts with these settings over an emulator that has these faults from the beginning, so that
-    /// they meet the first token request, too.
+    /// Starts with these settings over an emulator with these faults from the beginning, so that they
+    /// also affect the first token request.
     pub(crate) async fn with_faults<const N: usize>(faults: Value, settings: [(&str, &str); N]) -> Self {
         let emulator = Emulator::start(listen().await, emulator::Options::default());
-        emulator.inject(serde_json::from_value(faults).unwrap());
+        inject(&emulator, faults);
         Self::against(emulator, settings).await
     }
 
-    /// Starts with these settings over an emulator that is prepared already.
+    /// Starts with these settings over a prepared emulator.
     pub(crate) async fn against<const N: usize>(emulator: Emulator, settings: [(&str, &str); N]) -> Self {
         let mut environment = BTreeMap::from([
             ("HCS_FLOW_SERVICE_URL", emulator.base_url()),
@@ -90,23 +98,23 @@ impl TestService {
         &self,
         request: impl tonic::IntoRequest<CreateHubSpotConnectionRequest>,
     ) -> Result<CreateHubSpotConnectionResponse, Failure> {
-        let answer = self.client().await.create_hub_spot_connection(request).await;
-        answer.map(tonic::Response::into_inner).map_err(Failure::from)
+        let response = self.client().await.create_hub_spot_connection(request).await;
+        response.map(tonic::Response::into_inner).map_err(Failure::from)
     }
 
-    /// Creates the connection of [`request`], which the next requests upstream make fail.
+    /// Creates the connection of [`request`] while the next requests upstream fail.
     pub(crate) async fn create_with_faults(&self, faults: Value) -> Failure {
         self.inject(faults);
         self.create().await.unwrap_err()
     }
 
     /// Creates the connection of [`request`] with a deadline in the form of the `grpc-timeout` header,
-    /// which this client, unlike a generated one, does not watch itself.
+    /// which this client, unlike a generated one, does not enforce itself.
     pub(crate) async fn create_within(&self, timeout: &str) -> Failure {
         self.send_within(&request(), timeout).await
     }
 
-    /// The same with a request of one's own.
+    /// The same with another request.
     pub(crate) async fn send_within(
         &self,
         request: &CreateHubSpotConnectionRequest,
@@ -116,7 +124,7 @@ impl TestService {
         failure.unwrap()
     }
 
-    /// Posts a body to the method for creations, as no generated client would.
+    /// Posts a body to the method for creations that no generated client would send.
     pub(crate) async fn post(&self, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Option<Failure>) {
         let response = post(self.grpc, headers, body).await;
         let status = tonic::Status::from_header_map(response.headers());
@@ -125,15 +133,15 @@ impl TestService {
 
     /// Creates a connection of the same name without the service, and returns its ID.
     pub(crate) async fn create_behind_its_back(&self, request: &CreateHubSpotConnectionRequest) -> String {
-        let answer = post_upstream(&reqwest::Client::new(), &self.emulator, request).await.unwrap();
-        assert_eq!(answer.status(), 201);
-        let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        let response = post_upstream(&reqwest::Client::new(), &self.emulator, request).await.unwrap();
+        assert_eq!(response.status(), 201);
+        let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
         body["id"].as_str().unwrap().to_owned()
     }
 
     /// Replaces the faults of the emulator, in the form of its control route.
     pub(crate) fn inject(&self, faults: Value) {
-        self.emulator.inject(serde_json::from_value(faults).unwrap());
+        inject(&self.emulator, faults);
     }
 
     /// Replaces the settings of the emulator, in the form of its control route.
@@ -141,25 +149,30 @@ impl TestService {
         self.emulator.settings(serde_json::from_value(settings).unwrap());
     }
 
-    /// The number of requests that reached a path of the emulator.
+    /// The number of requests to a path of the emulator.
     pub(crate) fn requests_to(&self, method: &str, path_end: &str) -> usize {
         let received = self.emulator.received();
         received.iter().filter(|r| r.method == method && r.path.ends_with(path_end)).count()
     }
 
-    /// Tells the service to stop and waits for its end.
+    /// Stops the service, and waits for its end.
     pub(crate) async fn stop(self) -> Drained {
         self.begin_to_stop().await.unwrap()
     }
 
-    /// Tells the service to stop.
+    /// Signals the service to stop.
     pub(crate) fn begin_to_stop(self) -> JoinHandle<Drained> {
         let _ = self.stop.send(());
         self.running
     }
 }
 
-/// Posts a body to the method for creations, as no generated client would.
+/// Replaces the faults of an emulator, in the form of its control route.
+pub(crate) fn inject(emulator: &Emulator, faults: Value) {
+    emulator.inject(serde_json::from_value(faults).unwrap());
+}
+
+/// Posts a body to the method for creations that no generated client would send.
 pub(crate) async fn post(grpc: SocketAddr, headers: &[(&str, &str)], body: Vec<u8>) -> reqwest::Response {
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
     let url = format!("http://{grpc}/{SERVICE_NAME}/CreateHubSpotConnection");
@@ -188,29 +201,72 @@ pub(crate) async fn post_upstream(
         }},
         "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
     });
-    client
-        .post(format!("{}/connections", emulator.base_url()))
+    let post = request_upstream(client, emulator, Method::POST, "/connections", Some(&body));
+    post.send().await
+}
+
+/// A request to the emulator as another client of the Flow Service would send it, for the sandbox `prod`.
+pub(crate) fn request_upstream(
+    client: &reqwest::Client,
+    emulator: &Emulator,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> reqwest::RequestBuilder {
+    let request = client
+        .request(method, format!("{}{path}", emulator.base_url()))
         .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
         .header("x-api-key", emulator::CLIENT_ID)
         .header("x-gw-ims-org-id", emulator::ORG_ID)
-        .header("x-sandbox-name", "prod")
-        .header("content-type", "application/json")
-        .body(body.to_string())
-        .send()
-        .await
+        .header("x-sandbox-name", "prod");
+    match body {
+        Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+        None => request,
+    }
+}
+
+/// Sends a request as another client of the Flow Service would, and returns the body of the response.
+pub(crate) async fn send_upstream(
+    emulator: &Emulator,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Value {
+    let request = request_upstream(&reqwest::Client::new(), emulator, method, path, body.as_ref());
+    let response = request.send().await.unwrap();
+    assert!(response.status().is_success(), "{path}: {response:?}");
+    serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+}
+
+/// Creates a connection to another source, without the service, and returns its ID.
+pub(crate) async fn salesforce(emulator: &Emulator) -> String {
+    let body = json!({
+        "name": "Salesforce",
+        "auth": {"specName": "Basic Authentication", "params": {
+            "username": "u", "password": "sf-password", "securityToken": "sf-token",
+            "environmentUrl": "login.salesforce.com",
+        }},
+        "connectionSpec": {"id": "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5", "version": "1.0"},
+    });
+    let client = reqwest::Client::new();
+    let post = request_upstream(&client, emulator, Method::POST, "/connections", Some(&body));
+    let response = post.send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    let created: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    created["id"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned()
 }
 
 pub(crate) async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// A message as gRPC frames it.
+/// A message in a gRPC frame.
 pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap();
     [&[0], &length.to_be_bytes()[..], message].concat()
 }
 
-/// A valid request, with a name of its own.
+/// A valid request with a unique name.
 pub(crate) fn request() -> CreateHubSpotConnectionRequest {
     static NUMBER: AtomicUsize = AtomicUsize::new(1);
     CreateHubSpotConnectionRequest {
@@ -221,7 +277,11 @@ pub(crate) fn request() -> CreateHubSpotConnectionRequest {
     }
 }
 
-/// Valid credentials.
+/// The same with a request id.
+pub(crate) fn request_with_id() -> CreateHubSpotConnectionRequest {
+    CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() }
+}
+
 pub(crate) fn credentials() -> HubSpotCredentials {
     HubSpotCredentials {
         client_id: "hs-client-id".to_owned(),

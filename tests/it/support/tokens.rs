@@ -65,7 +65,7 @@ impl TokenKey {
         }
     }
 
-    /// The public key in the form of a JWKS, as Kubernetes and others publish it.
+    /// The public key as a JWKS, as Kubernetes and others publish it.
     pub(crate) fn jwk(&self) -> Value {
         let mut key = match &self.pair {
             KeyPair::Rsa(pair) => {
@@ -92,7 +92,7 @@ impl TokenKey {
         key
     }
 
-    /// The public key as bytes, as whoever confuses algorithms takes it for a shared secret.
+    /// The public key as bytes, which an algorithm confusion attack uses as a shared secret.
     pub(crate) fn public_bytes(&self) -> &[u8] {
         match &self.pair {
             KeyPair::Rsa(pair) => pair.public_key().as_ref(),
@@ -109,7 +109,7 @@ impl TokenKey {
         self.sign_text(&header.to_string(), &claims.to_string())
     }
 
-    /// Signs what is no JSON, or JSON that no writer makes.
+    /// Signs arbitrary bytes, such as invalid or unusual JSON.
     pub(crate) fn sign_text(&self, header: &str, claims: &str) -> String {
         let text = format!("{}.{}", encoded(header.as_bytes()), encoded(claims.as_bytes()));
         let signature = match &self.pair {
@@ -144,7 +144,7 @@ fn encoded(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Seconds since 1970, so many from now.
+/// This many seconds from now, in seconds since 1970.
 pub(crate) fn in_seconds(seconds: i64) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     i64::try_from(now).unwrap() + seconds
@@ -155,19 +155,19 @@ pub(crate) fn claims(subject: &str) -> Value {
     json!({"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "exp": in_seconds(600), "nbf": in_seconds(-10)})
 }
 
-/// A message with a token.
+/// A request with a token.
 pub(crate) fn bearing<T>(token: &str, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     request
 }
 
-/// Keys in the form of a JWKS.
+/// A JWKS of these keys.
 pub(crate) fn key_set(keys: &[&TokenKey]) -> Value {
     json!({"keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>()})
 }
 
-/// Where an issuer publishes its keys.
+/// The endpoint where an issuer publishes its keys.
 pub(crate) struct KeyEndpoint {
     pub(crate) url: String,
     state: Arc<State>,
@@ -187,17 +187,17 @@ impl KeyEndpoint {
             requests: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&state);
-        let answer = move || {
+        let handler = move || {
             shared.requests.fetch_add(1, Ordering::SeqCst);
             let response = shared.response.lock().unwrap().clone();
             async move { response }
         };
-        let router = Router::new().route("/openid/v1/jwks", get(answer));
+        let router = Router::new().route("/openid/v1/jwks", get(handler));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, state, serving }
     }
 
-    /// Publishes these keys; none means that it is out of order.
+    /// Publishes these keys; none means that the endpoint is down.
     pub(crate) fn publish(&self, keys: Option<&[&TokenKey]>) {
         match keys {
             Some(keys) => self.respond(200, key_set(keys).to_string()),
@@ -205,12 +205,12 @@ impl KeyEndpoint {
         }
     }
 
-    /// Responds with this from now on.
+    /// Sends this response from now on.
     pub(crate) fn respond(&self, status: u16, body: String) {
         *self.state.response.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), body);
     }
 
-    /// How often the keys were asked for.
+    /// The number of requests for the keys.
     pub(crate) fn requests(&self) -> usize {
         self.state.requests.load(Ordering::SeqCst)
     }

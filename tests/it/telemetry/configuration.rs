@@ -11,9 +11,9 @@ use crate::support::{
 const ADOBE: [(&str, &str); 3] =
     [("HCS_ORG_ID", "1234@AdobeOrg"), ("HCS_CLIENT_ID", "client"), ("HCS_CLIENT_SECRET", "canary")];
 
-/// Whatever a cluster injects.
+/// Variables that a cluster may inject.
 #[tokio::test]
-async fn variables_that_do_not_fit_are_ignored_with_a_warning() {
+async fn invalid_variables_are_ignored_with_a_warning() {
     let injected = [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
@@ -49,7 +49,7 @@ async fn variables_that_do_not_fit_are_ignored_with_a_warning() {
     service.client().await.create_hub_spot_connection(traced()).await.unwrap();
     let (status, output) = service.stop().await;
     assert_eq!(status.code(), Some(0), "{output:?}");
-    // Those that count for something are as good as ever.
+    // The valid variables still take effect.
     assert_eq!(collector.span(METHOD).await.trace, CALLERS_TRACE);
     let parent = parents(&emulator, "/connections")[0].clone().unwrap();
     assert!(parent.contains(CALLERS_TRACE), "{parent}");
@@ -84,7 +84,7 @@ async fn a_collector_that_takes_http_gets_the_spans_at_the_path_of_traces() {
             ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
             ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", ""),
             ("OTEL_BSP_SCHEDULE_DELAY", "20"),
-            // One thread must do for the calls and for the exports.
+            // A single thread must suffice for the calls and for the exports.
             ("HCS_WORKER_THREADS", "1"),
             secret,
         ];
@@ -114,8 +114,8 @@ async fn exports_over_grpc_are_compressed_where_the_environment_asks_for_it() {
 }
 
 #[tokio::test]
-async fn a_filter_of_the_log_that_is_none_is_a_problem() {
-    for filter in ["warning", "info,verbose", "hyper=loud", "info;audit=off"] {
+async fn an_invalid_log_filter_is_a_problem() {
+    for filter in ["warning", "info,verbose", "hyper=verbose", "info;audit=off"] {
         for command in ["serve", "check-config"] {
             let (status, output) =
                 Process::run(&[command], &[&ADOBE[..], &[("HCS_LOG", filter)]].concat()).await;
@@ -138,7 +138,7 @@ async fn check_config_shows_the_endpoint_and_never_the_headers() {
 }
 
 #[tokio::test]
-async fn the_variables_that_the_sdk_reads_count() {
+async fn the_variables_that_the_sdk_reads_take_effect() {
     let settings = [
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20collectors-token"),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
@@ -193,7 +193,7 @@ async fn a_collector_with_tls_needs_a_certificate_of_an_authority_of_the_system(
 }
 
 #[tokio::test]
-async fn a_collector_is_trusted_and_shown_a_certificate_as_the_variables_of_tls_say() {
+async fn the_tls_variables_define_the_trust_and_the_certificate_for_a_collector() {
     let authority = Authority::new("collectors");
     let caller = authority.client(&["service.example.com"]);
     let files = Mount::new(&[
@@ -221,9 +221,9 @@ async fn a_collector_is_trusted_and_shown_a_certificate_as_the_variables_of_tls_
     }
 }
 
-/// Telemetry is no reason not to serve.
+/// A problem with telemetry must not prevent the start.
 #[tokio::test]
-async fn a_service_starts_although_the_files_for_its_collector_are_of_no_use() {
+async fn a_service_starts_although_the_files_for_its_collector_are_unusable() {
     let files = Mount::new(&[("tls.crt", "no certificate"), ("tls.key", "no key")]);
     let [certificate, key] = ["tls.crt", "tls.key"].map(|file| files.path(file));
     for protocol in ["grpc", "http/protobuf"] {
@@ -246,7 +246,7 @@ async fn a_service_starts_although_the_files_for_its_collector_are_of_no_use() {
 }
 
 #[tokio::test]
-async fn nothing_is_exported_where_the_environment_says_no() {
+async fn nothing_is_exported_where_the_environment_disables_it() {
     for no in [
         ("OTEL_SDK_DISABLED", "true"),
         ("OTEL_TRACES_EXPORTER", "none"),

@@ -1,4 +1,4 @@
-//! A collector that is not there.
+//! A collector that is down.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{ServiceProcess, listen, metrics, request, start_emulator, u
 
 const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
 
-/// Calls go on and the process ends within its drain, although spans go nowhere.
+/// Calls continue and the process exits within its drain, although spans are not exported.
 async fn goes_on_with(collector: &str, protocol: &str) {
     let emulator = start_emulator(Options::default()).await;
     let settings = [
@@ -19,7 +19,7 @@ async fn goes_on_with(collector: &str, protocol: &str) {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
         ("OTEL_BSP_SCHEDULE_DELAY", "20"),
         ("HCS_DRAIN_TIMEOUT", "10s"),
-        // One thread must do for the calls and for the last export.
+        // A single thread must suffice for the calls and for the last export.
         ("HCS_WORKER_THREADS", "1"),
     ];
     let service = ServiceProcess::start(&emulator, &settings).await;
@@ -35,7 +35,7 @@ async fn goes_on_with(collector: &str, protocol: &str) {
     let lines = output.log_lines();
     let failed = lines.iter().find(|line| line["message"] == "spans cannot be exported and are lost");
     if let Some(line) = failed {
-        // Who reads it knows where to look.
+        // The log names the address.
         assert!(line["collector"].as_str().unwrap().starts_with(collector), "{line}");
         assert!(line.to_string().matches("tcp connect error").count() <= 1, "{line}");
     } else {
@@ -53,7 +53,7 @@ async fn a_collector_that_is_down_costs_nothing_but_spans() {
 
 #[tokio::test]
 async fn a_collector_that_hangs_costs_nothing_but_spans() {
-    // It takes connections and never says a word.
+    // It accepts connections and never sends anything.
     let silent = listen().await;
     for protocol in PROTOCOLS {
         goes_on_with(&format!("http://{}", silent.local_addr().unwrap()), protocol).await;
@@ -61,7 +61,7 @@ async fn a_collector_that_hangs_costs_nothing_but_spans() {
 }
 
 #[tokio::test]
-async fn an_export_ends_although_the_collector_never_answers_the_handshake() {
+async fn an_export_ends_although_the_collector_never_completes_the_handshake() {
     let silent = listen().await;
     let endpoint = format!("https://{}", silent.local_addr().unwrap());
     let emulator = start_emulator(Options::default()).await;
@@ -74,12 +74,12 @@ async fn an_export_ends_although_the_collector_never_answers_the_handshake() {
     let mut client = service.client().await;
     client.create_hub_spot_connection(request()).await.unwrap();
     service.process.prints_text("spans cannot be exported").await;
-    // An export of its own, whether the spans before came in one or in two.
+    // A separate export, whether the earlier spans were sent in one export or in two.
     client.create_hub_spot_connection(request()).await.unwrap();
     let lost = metrics(service.admin).await;
     let lost = lost.lines().find_map(|line| line.strip_prefix("hubspot_connection_spans_lost_total "));
     assert!(lost.unwrap().parse::<u32>().unwrap() > 0, "{lost:?}");
-    // The connection that came to nothing is not the only one.
+    // The failed connection is not the only one.
     let connection = async || timeout(Duration::from_secs(10), silent.accept()).await.unwrap().unwrap();
     connection().await;
     connection().await;
@@ -90,7 +90,7 @@ async fn an_export_ends_although_the_collector_never_answers_the_handshake() {
 #[tokio::test]
 async fn the_spans_of_a_call_that_is_ended_with_the_process_are_exported() {
     let slow = json!([{"route": CREATE, "action": {"delay": "60s"}}]);
-    // Nothing is exported before the end.
+    // Nothing is exported before the exit.
     let settings = [("HCS_DRAIN_TIMEOUT", "100ms"), ("OTEL_BSP_SCHEDULE_DELAY", "60000")];
     let (emulator, collector, service) = exporting(slow, &settings).await;
     let mut client = service.client().await;

@@ -1,11 +1,11 @@
-//! The files of TLS, as `check-config` sees them.
+//! The TLS files, as `check-config` reports them.
 
 use crate::support::{
     Mount, Process,
     certificates::{Authority, Pair},
 };
 
-/// The exit status of `check-config` with these files, and what it says.
+/// The exit status of `check-config` with these files, and its errors.
 async fn check(files: &Mount, settings: &[(&str, &str)]) -> (Option<i32>, String) {
     let is_file = |value: &str| [".crt", ".key", ".pem"].iter().any(|end| value.ends_with(end));
     let path = |value: &str| if is_file(value) { files.path(value) } else { value.to_owned() };
@@ -41,7 +41,6 @@ async fn good_files_are_accepted() {
     let tls = [(CERTIFICATE, "tls.crt"), (KEY, "tls.key")];
     assert_eq!(check(&files, &tls).await, (Some(0), String::new()));
     let with_client_ca = [&tls[..], &[(CLIENT_CA, "ca.crt"), ("HCS_CALLERS", "cert:crm=write")]].concat();
-    // The dot makes a path of it.
     let with_client_ca: Vec<_> = with_client_ca.into_iter().collect();
     assert_eq!(check(&files, &with_client_ca).await, (Some(0), String::new()));
 }
@@ -64,26 +63,26 @@ async fn each_bad_file_is_reported_under_its_own_variable() {
         ("tls.crt", "tls.key", "tls.key", CLIENT_CA),
     ] {
         let tls = [(CERTIFICATE, certificate), (KEY, key), (CLIENT_CA, client_ca)];
-        let (status, said) = check(&files, &tls).await;
-        assert_eq!(status, Some(64), "{tls:?} {said}");
-        assert!(said.contains(variable) && !said.contains("canary"), "{tls:?} {said}");
+        let (status, errors) = check(&files, &tls).await;
+        assert_eq!(status, Some(64), "{tls:?} {errors}");
+        assert!(errors.contains(variable) && !errors.contains("canary"), "{tls:?} {errors}");
         for other in [CERTIFICATE, KEY, CLIENT_CA].iter().filter(|other| **other != variable) {
-            assert!(!said.lines().any(|line| line.trim_start().starts_with(other)), "{tls:?} {said}");
+            assert!(!errors.lines().any(|line| line.trim_start().starts_with(other)), "{tls:?} {errors}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_key_of_another_certificate_is_refused() {
-    let (status, said) = check(&mount(), &[(CERTIFICATE, "tls.crt"), (KEY, "other.key")]).await;
+    let (status, errors) = check(&mount(), &[(CERTIFICATE, "tls.crt"), (KEY, "other.key")]).await;
     assert_eq!(status, Some(64));
-    assert!(said.contains(CERTIFICATE) && said.contains("cannot be used together"), "{said}");
+    assert!(errors.contains(CERTIFICATE) && errors.contains("cannot be used together"), "{errors}");
 }
 
 #[tokio::test]
 async fn files_that_need_others_are_refused_without_them() {
     let files = mount();
-    for (settings, says) in [
+    for (settings, words) in [
         (&[(CERTIFICATE, "tls.crt")][..], KEY),
         (&[(KEY, "tls.key")], CERTIFICATE),
         (&[(CLIENT_CA, "ca.crt")], "set HCS_TLS_CERT_FILE and HCS_TLS_KEY_FILE"),
@@ -92,24 +91,24 @@ async fn files_that_need_others_are_refused_without_them() {
             "HCS_TLS_CLIENT_CA_FILE",
         ),
     ] {
-        let (status, said) = check(&files, settings).await;
-        assert_eq!(status, Some(64), "{settings:?} {said}");
-        assert!(said.contains(says), "{settings:?} {said}");
+        let (status, errors) = check(&files, settings).await;
+        assert_eq!(status, Some(64), "{settings:?} {errors}");
+        assert!(errors.contains(words), "{settings:?} {errors}");
     }
 }
 
 #[tokio::test]
-async fn a_port_for_everybody_needs_tls_and_a_check_of_callers() {
+async fn a_public_port_needs_tls_and_a_check_of_callers() {
     let files = mount();
     let everywhere = ("HCS_LISTEN", "[::]:50051");
     let tls = [(CERTIFICATE, "tls.crt"), (KEY, "tls.key")];
     for (settings, lacks) in [(&[][..], "no TLS and no check"), (&tls, "no check of callers")] {
-        let (status, said) = check(&files, &[&[everywhere], settings].concat()).await;
+        let (status, errors) = check(&files, &[&[everywhere], settings].concat()).await;
         assert_eq!(status, Some(64), "{settings:?}");
         for part in
             ["HCS_LISTEN", lacks, "127.0.0.1", "HCS_TLS_CLIENT_CA_FILE", "HCS_JWT_ISSUER", "HCS_INSECURE"]
         {
-            assert!(said.contains(part), "{settings:?} {part} {said}");
+            assert!(errors.contains(part), "{settings:?} {part} {errors}");
         }
     }
     for settings in [&[&tls[..], &[(CLIENT_CA, "ca.crt")]].concat()[..], &[("HCS_INSECURE", "true")]] {
@@ -127,8 +126,8 @@ async fn a_list_of_callers_must_fit_the_way_in_which_they_are_checked() {
         ("HCS_JWT_JWKS_URL", "http://127.0.0.1:1/jwks"),
     ];
     let both = [tls, jwt].concat();
-    for (settings, callers, says) in [
-        // A name in a certificate must not be mistaken for a subject, nor the other way round.
+    for (settings, callers, words) in [
+        // A name in a certificate must not be mistaken for a subject, and vice versa.
         (&both[..], "cert:crm=write", "the token names the caller"),
         (&both, "jwt:crm=write,cert:crm=read", "the token names the caller"),
         (&jwt, "cert:crm=write", "the token names the caller"),
@@ -136,10 +135,10 @@ async fn a_list_of_callers_must_fit_the_way_in_which_they_are_checked() {
         (&tls, "jwt:crm=write", "needs HCS_JWT_ISSUER"),
         (&tls, "crm=write", "must be IDENTITY=read"),
     ] {
-        let (status, said) = check(&files, &[settings, &[("HCS_CALLERS", callers)]].concat()).await;
-        assert_eq!(status, Some(64), "{callers} {said}");
-        assert!(said.contains("HCS_CALLERS") && said.contains(says), "{callers} {said}");
+        let (status, errors) = check(&files, &[settings, &[("HCS_CALLERS", callers)]].concat()).await;
+        assert_eq!(status, Some(64), "{callers} {errors}");
+        assert!(errors.contains("HCS_CALLERS") && errors.contains(words), "{callers} {errors}");
     }
-    let (status, said) = check(&files, &[&both[..], &[("HCS_CALLERS", "jwt:crm=write")]].concat()).await;
-    assert_eq!((status, &*said), (Some(0), ""));
+    let (status, errors) = check(&files, &[&both[..], &[("HCS_CALLERS", "jwt:crm=write")]].concat()).await;
+    assert_eq!((status, &*errors), (Some(0), ""));
 }

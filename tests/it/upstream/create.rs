@@ -1,4 +1,4 @@
-//! One creation, one request.
+//! One creation sends one request.
 
 use http::{Version, header};
 use hubspot_connection_service::{
@@ -34,7 +34,7 @@ async fn the_body_is_sent_in_one_piece_with_its_length() {
 }
 
 #[tokio::test]
-async fn what_cannot_leave_in_time_is_not_sent() {
+async fn a_creation_that_cannot_start_in_time_is_not_sent() {
     for client in [client(), http2_client()] {
         let upstream = with_client(client).await;
         let pass = upstream.pass().await;
@@ -50,7 +50,7 @@ async fn what_cannot_leave_in_time_is_not_sent() {
             .await;
         assert!(matches!(created, Err(CreateError::TooLate)), "{created:?}");
         assert!(!upstream.progress.may_exist());
-        // The next one goes over the same client, and is the first to arrive.
+        // The next one uses the same client, and is the first to arrive.
         upstream.create("HubSpot").await.unwrap();
         assert_eq!((upstream.requests("POST"), upstream.emulator.connections().len()), (1, 1));
     }
@@ -82,7 +82,7 @@ async fn a_connection_that_is_lost_once_the_body_was_sent_leaves_the_outcome_unk
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_leaves_the_outcome_unknown() {
+async fn a_reply_that_never_arrives_leaves_the_outcome_unknown() {
     let timeouts = Timeouts { create: SECOND / 5, ..TIMEOUTS };
     let upstream = Upstream::with(client(), emulator::CLIENT_ID, timeouts).await;
     let error = upstream.create_hit_by(json!({"delay": "30s"})).await;
@@ -101,7 +101,7 @@ async fn a_refusal_is_certain() {
         (json!({"status": 400, "shape": "B"}), Refusal::Request),
         (json!({"status": 422, "shape": "C"}), Refusal::Request),
         (json!({"status": 415, "shape": "E"}), Refusal::OwnRequest),
-        // There is no connection yet that it could be about.
+        // No connection exists yet that it could be about.
         (json!({"status": 412, "shape": "B"}), Refusal::OwnRequest),
         (json!({"status": 404, "code": "1439"}), Refusal::OwnRequest),
     ] {
@@ -113,23 +113,23 @@ async fn a_refusal_is_certain() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_refusal_of_theirs_leaves_the_outcome_unknown() {
-    // A status that neither the Flow Service nor its gateway refuses by, in whichever shape.
+async fn a_reply_that_is_not_adobes_refusal_leaves_the_outcome_unknown() {
+    // A status that neither the Flow Service nor its gateway uses for a refusal, in any shape.
     let statuses = [402, 405, 406, 407, 408, 409, 410, 411, 413, 414, 416, 417, 418, 421, 423, 424, 425, 426];
     let statuses = statuses.into_iter().chain([428, 431, 444, 451, 460, 499, 500, 502, 503, 504, 520, 599]);
     let statuses = statuses.chain([300, 302, 307, 308]);
     let others = statuses.flat_map(|status| ["A", "empty"].map(|shape| (status, shape)));
-    // A status that they do refuse by, from somebody on the way.
+    // A status of a refusal, from an intermediary.
     let refusals = [400, 401, 403, 404, 412, 415, 422, 429];
     let anybodys = refusals.into_iter().flat_map(|s| ["html", "empty", "cut"].map(|shape| (s, shape)));
     // A success without a connection in it.
     let successes =
         [200, 201, 202].into_iter().flat_map(|s| ["html", "empty", "cut"].map(|shape| (s, shape)));
-    let answers: Vec<_> = others.chain(anybodys).chain(successes).collect();
+    let replies: Vec<_> = others.chain(anybodys).chain(successes).collect();
     // More failures in a row would open the circuit breaker.
-    for answers in answers.chunks(4) {
+    for replies in replies.chunks(4) {
         let upstream = Upstream::start().await;
-        for (status, shape) in answers {
+        for (status, shape) in replies {
             let error = upstream.create_hit_by(json!({"status": status, "shape": shape})).await;
             assert_eq!(error.next_step(), NextStep::LookFor, "{status} {shape}");
             let CreateError::OutcomeUnknown { problem: Some(problem), .. } = error else {
@@ -141,7 +141,7 @@ async fn an_answer_that_is_no_refusal_of_theirs_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test]
-async fn what_somebody_on_the_way_refuses_does_not_open_the_breaker() {
+async fn a_refusal_by_an_intermediary_does_not_open_the_breaker() {
     let upstream = Upstream::start().await;
     for _ in 0..25 {
         upstream.create_hit_by(json!({"status": 403, "shape": "html"})).await;
@@ -150,7 +150,7 @@ async fn what_somebody_on_the_way_refuses_does_not_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_for_the_next_pass() {
+async fn a_refused_token_is_replaced_for_the_next_call() {
     for action in [
         json!({"status": 401, "shape": "D"}),
         json!({"status": 400, "code": "2114"}),

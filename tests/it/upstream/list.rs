@@ -102,7 +102,7 @@ async fn connections_of_other_sandboxes_and_kinds_are_not_listed() {
 }
 
 #[tokio::test]
-async fn a_connection_is_told_with_what_helps_to_recognize_it() {
+async fn a_listed_connection_has_the_fields_that_identify_it() {
     let upstream = Upstream::with(client(), "exc_app", TIMEOUTS).await;
     let created = upstream.create("HubSpot").await.unwrap();
     let page = first_page(&upstream.flow_service).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_connection_is_told_with_what_helps_to_recognize_it() {
 }
 
 #[tokio::test]
-async fn a_read_that_fails_is_repeated() {
+async fn a_failed_read_is_retried() {
     for action in [
         json!({"status": 503}),
         json!({"status": 500, "shape": "html"}),
@@ -147,7 +147,7 @@ async fn a_read_that_fails_is_repeated() {
 }
 
 #[tokio::test]
-async fn a_read_is_not_repeated_for_ever() {
+async fn a_read_is_not_retried_for_ever() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 0, json!({"status": 503}));
     let error = first_page(&upstream.flow_service).await.unwrap_err();
@@ -156,7 +156,7 @@ async fn a_read_is_not_repeated_for_ever() {
 }
 
 #[tokio::test]
-async fn a_refused_read_is_not_repeated() {
+async fn a_refused_read_is_not_retried() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 1, json!({"status": 403, "code": "2120"}));
     let error = first_page(&upstream.flow_service).await.unwrap_err();
@@ -197,12 +197,12 @@ async fn a_read_ends_with_its_deadline_and_its_attempt() {
     first_page(&upstream.flow_service).await.unwrap();
 }
 
-/// A server that answers to every request for a list with this, and with the date where one is given.
+/// A server that sends this response to every request for a list, with a date if one is given.
 async fn scripted(body: impl Fn(String) -> String + Clone + Send + Sync + 'static) -> HttpFlowService {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let answer = async move |RawQuery(query): RawQuery| body(query.unwrap_or_default());
-    let router = Router::new().route("/connections", get(answer));
+    let reply = async move |RawQuery(query): RawQuery| body(query.unwrap_or_default());
+    let router = Router::new().route("/connections", get(reply));
     tokio::spawn(axum::serve(listener, router).into_future());
     client_of(address)
 }
@@ -213,9 +213,11 @@ fn page_with_next(href: &Value) -> String {
 
 #[tokio::test]
 async fn the_link_to_the_next_page_is_not_followed() {
-    let evil = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let href =
-        json!(format!("http://{}/steal?x=1&continuationToken=YWJj%2BZA==&y=2", evil.local_addr().unwrap()));
+    let link_target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let href = json!(format!(
+        "http://{}/steal?x=1&continuationToken=YWJj%2BZA==&y=2",
+        link_target.local_addr().unwrap()
+    ));
     let flow_service = scripted(move |query| match query.split_once("continuationToken=") {
         None => page_with_next(&href),
         Some((_, token)) => {
@@ -231,8 +233,8 @@ async fn the_link_to_the_next_page_is_not_followed() {
         .await
         .unwrap();
     assert_eq!(page.next, None);
-    let knock = tokio::time::timeout(SECOND / 10, evil.accept()).await;
-    assert!(knock.is_err(), "the link was followed");
+    let connection = tokio::time::timeout(SECOND / 10, link_target.accept()).await;
+    assert!(connection.is_err(), "the link was followed");
 }
 
 #[tokio::test]
@@ -246,7 +248,7 @@ async fn a_token_cannot_change_the_query() {
     })
     .await;
     let next = first_page(&flow_service).await.unwrap().next.unwrap();
-    // The page names itself as its next one, and it is the caller who follows.
+    // The page names itself as its next one, and the caller would follow.
     let page = flow_service
         .list_connections(&ListQuery::all(&sandbox("prod")), Some(&next), in_time())
         .await
@@ -255,7 +257,7 @@ async fn a_token_cannot_change_the_query() {
 }
 
 #[tokio::test]
-async fn an_answer_that_would_hide_connections_is_an_error() {
+async fn a_response_that_would_hide_connections_is_an_error() {
     for body in [
         "<html></html>".to_owned(),
         "{}".to_owned(),
@@ -285,7 +287,7 @@ async fn a_list_needs_no_date() {
     let flow_service = client_of(listener.local_addr().unwrap());
     let peer = tokio::spawn(async move {
         let mut seen = Vec::new();
-        // Without a date, and with those that no clock shows.
+        // Without a date, and with impossible ones.
         for date in ["", "date: yesterday\r\n", "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"] {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 4096];
@@ -294,10 +296,10 @@ async fn a_list_needs_no_date() {
             let (body, count) = (r#"{"items":[null]}"#, r#"{"count":1}"#);
             let body = if seen.len() == 3 { count } else { body };
             let length = body.len();
-            let answer = format!(
+            let reply = format!(
                 "HTTP/1.1 200 OK\r\n{date}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
             );
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.write_all(reply.as_bytes()).await.unwrap();
         }
         seen
     });

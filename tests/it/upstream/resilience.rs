@@ -1,6 +1,6 @@
-//! What calls do to one another: the throttle gate, the circuit breaker and the retry budget.
+//! The effects of calls on each other: the throttle gate, the circuit breaker and the retry budget.
 //!
-//! Where time has to pass, the clock of the process is moved and not waited for.
+//! The tests advance the clock of the process instead of waiting.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{self, Instant};
 
 use super::{CREATE, LIST, SECOND, Upstream, in_time, sandbox};
 
-/// Moves the clock while nothing is on its way.
+/// Advances the clock while no request is running.
 async fn pass_time(duration: Duration) {
     time::pause();
     time::advance(duration).await;
@@ -18,7 +18,7 @@ async fn pass_time(duration: Duration) {
 }
 
 #[tokio::test]
-async fn after_a_throttle_no_call_goes_out_before_its_time() {
+async fn after_a_throttle_no_call_is_sent_before_its_time() {
     let upstream = Upstream::start().await;
     let early_pass = upstream.pass().await;
     let throttle = json!({"status": 429, "shape": "D", "headers": {"retry-after": "30"}});
@@ -26,7 +26,7 @@ async fn after_a_throttle_no_call_goes_out_before_its_time() {
     let CreateError::Throttled { retry_after, problem: Some(problem) } = &error else { panic!("{error:?}") };
     assert_eq!((*retry_after, problem.status), (Some(30 * SECOND), 429));
 
-    // Creations, those that have their pass already, and reads: none is sent, and none waits in vain.
+    // Creations, those that already have their pass, and reads: none is sent, and none waits in vain.
     let start = Instant::now();
     let refused = upstream.flow_service.pass(in_time()).await.unwrap_err();
     let too_early = upstream.create_with(&early_pass, "HubSpot").await.unwrap_err();
@@ -49,7 +49,7 @@ async fn after_a_throttle_no_call_goes_out_before_its_time() {
 #[tokio::test]
 async fn a_throttle_that_ends_before_the_deadline_is_waited_for() {
     let upstream = Upstream::start().await;
-    // Without a time of its own it is a second.
+    // Without a retry time it is a second.
     upstream.create_hit_by(json!({"status": 429, "shape": "D"})).await;
     let start = Instant::now();
     upstream.create("HubSpot").await.unwrap();
@@ -79,7 +79,7 @@ async fn the_breaker_opens_after_failures_and_a_later_success_closes_it() {
 }
 
 #[tokio::test]
-async fn a_probe_that_is_given_up_makes_room_for_the_next() {
+async fn an_abandoned_probe_permits_the_next_one() {
     let upstream = Upstream::start().await;
     upstream.inject(LIST, 5, json!({"status": 503}));
     for _ in 0..2 {
@@ -112,7 +112,7 @@ async fn refusals_and_throttles_do_not_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn a_late_token_is_called_one() {
+async fn a_late_token_is_reported_as_one() {
     let slow = json!({"delay": "30s"});
     let upstream = Upstream::with_faults(json!([{"route": "POST /ims/token/v3", "action": slow}])).await;
     let soon = || Instant::now() + SECOND / 10;
@@ -139,7 +139,7 @@ async fn an_impatient_caller_does_not_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn repetitions_end_with_the_budget_and_the_deadline() {
+async fn retries_end_with_the_budget_and_the_deadline() {
     let upstream = Upstream::start().await;
     let retry_in =
         |attempt, asked, limit| upstream.flow_service.retry_in(attempt, asked, Instant::now() + limit);
@@ -147,7 +147,7 @@ async fn repetitions_end_with_the_budget_and_the_deadline() {
     let wait = retry_in(1, Some(10 * SECOND), 11 * SECOND).unwrap();
     assert!((10 * SECOND..=10 * SECOND + SECOND / 10).contains(&wait), "{wait:?}");
 
-    let repetitions = (0..100).filter(|_| retry_in(1, None, SECOND).is_some()).count();
-    assert!((9..=11).contains(&repetitions), "{repetitions}");
+    let retries = (0..100).filter(|_| retry_in(1, None, SECOND).is_some()).count();
+    assert!((9..=11).contains(&retries), "{retries}");
     assert_eq!(retry_in(1, None, SECOND), None);
 }

@@ -1,4 +1,4 @@
-//! What the kernel is told about the connections to Adobe.
+//! The socket options of the connections to Adobe.
 
 use std::{fs, net::SocketAddr, os::fd::OwnedFd};
 
@@ -15,7 +15,7 @@ fn connected_to(address: SocketAddr) -> Vec<OwnedFd> {
     let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
     let numbers = fs::read_dir("/proc/self/fd").unwrap();
     let numbers = numbers.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    // Some are closed meanwhile, by other tests.
+    // Other tests close some in the meantime.
     let files = numbers.filter_map(|number| pidfd_getfd(&this, number, PidfdGetfdFlags::empty()).ok());
     let peer = |file: &OwnedFd| SocketAddr::try_from(getpeername(file).ok()??).ok();
     files.filter(|file| peer(file) == Some(address)).collect()

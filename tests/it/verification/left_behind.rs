@@ -1,10 +1,12 @@
-//! What is deleted again: a connection that is certainly this creation's, and still does not work.
+//! Which connection is deleted again: one that certainly belongs to this creation, and still does not
+//! work.
 
-use hubspot_connection_service::{emulator, proto::Verification};
+use http::Method;
+use hubspot_connection_service::proto::Verification;
 use serde_json::json;
 
 use super::{DELETE, assert_verification_failed, posts, with_id};
-use crate::support::{TestService, until};
+use crate::support::{TestService, request_upstream, until};
 
 fn ids(service: &TestService) -> Vec<String> {
     service.emulator.connections().into_iter().map(|connection| connection.id).collect()
@@ -15,14 +17,14 @@ async fn a_connection_whose_reference_is_gone_is_not_deleted() {
     let service = TestService::start().await;
     service.set(json!({"initial_state": "initializing", "test_result": false}));
     let request = with_id(Verification::Require);
-    let (answer, id) = tokio::join!(service.send(request.clone()), async {
+    let (response, id) = tokio::join!(service.send(request.clone()), async {
         until("its creation", || posts(&service) > 0 && !ids(&service).is_empty()).await;
         let id = ids(&service).remove(0);
         describe(&service, &id, "somebody else's by now").await;
         assert!(service.emulator.set_state(&id, "enabled"));
         id
     });
-    assert_verification_failed(&answer.unwrap_err(), &id);
+    assert_verification_failed(&response.unwrap_err(), &id);
     assert_verification_failed(&service.send(request).await.unwrap_err(), &id);
     assert_eq!((ids(&service), service.requests_to("DELETE", "")), (vec![id], 0));
 }
@@ -46,19 +48,14 @@ async fn a_connection_that_was_found_without_a_record_is_not_deleted() {
 /// Replaces the whole description, as a person can in Adobe's user interface.
 async fn describe(service: &TestService, id: &str, description: &str) {
     let connection = service.emulator.connections().remove(0);
+    let path = format!("/connections/{id}");
     let change = json!([{"op": "add", "path": "/description", "value": description}]);
-    let response = reqwest::Client::new()
-        .patch(format!("{}/connections/{id}", service.emulator.base_url()))
-        .bearer_auth(emulator::DEMO_ACCESS_TOKEN)
-        .header("x-api-key", emulator::CLIENT_ID)
-        .header("x-gw-ims-org-id", emulator::ORG_ID)
-        .header("x-sandbox-name", "prod")
-        .header("content-type", "application/json")
-        .header("if-match", connection.etag)
-        .body(change.to_string())
-        .send()
-        .await
-        .unwrap();
+    let response =
+        request_upstream(&reqwest::Client::new(), &service.emulator, Method::PATCH, &path, Some(&change))
+            .header("if-match", connection.etag)
+            .send()
+            .await
+            .unwrap();
     assert_eq!(response.status(), 200);
 }
 
@@ -72,7 +69,7 @@ async fn a_lost_connection_that_is_found_and_does_not_work_is_deleted_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_somebody_has_repaired_is_not_deleted_by_a_repetition() {
+async fn a_repaired_connection_is_not_deleted_by_a_retry() {
     let service = TestService::start().await;
     service.set(json!({"test_result": false}));
     service.inject(json!([{"route": DELETE, "count": 0, "action": {"status": 500, "shape": "A"}}]));
@@ -93,7 +90,7 @@ async fn a_connection_that_somebody_has_repaired_is_not_deleted_by_a_repetition(
             (failure.message.clone(), failure.preconditions.clone())
         );
     }
-    // Nor one of which nobody can tell.
+    // An undecided one is not deleted either.
     service.inject(json!([{"route": super::TEST, "count": 0, "action": {"status": 503, "shape": "A"}}]));
     assert_verification_failed(&service.send(request.clone()).await.unwrap_err(), &id);
     assert_eq!((ids(&service), service.requests_to("DELETE", "")), (vec![id], deletions));

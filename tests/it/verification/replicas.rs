@@ -1,4 +1,4 @@
-//! What one replica has begun, another one ends.
+//! A verification that one replica starts and another one finishes.
 
 use hubspot_connection_service::{
     emulator::{self, Emulator},
@@ -10,17 +10,16 @@ use tonic::Code;
 use super::{assert_pending, assert_verification_failed, created, no_test, posts, with_id};
 use crate::{
     chaos::redis::SharedRedis,
-    support::{TestService, listen, until},
+    support::{FINGERPRINT_KEY, TestService, listen, until},
 };
 
-/// Two replicas with one store, where there is a Redis.
+/// Two replicas with one store, if there is a Redis.
 async fn replicas() -> Option<(SharedRedis, [TestService; 2])> {
     let redis = SharedRedis::start().await?;
     let emulator = Emulator::start(listen().await, emulator::Options::default());
     let url = redis.url().to_owned();
     let start = || {
-        let settings =
-            [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef")];
+        let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY)];
         TestService::against(emulator.clone(), settings)
     };
     let both = [start().await, start().await];
@@ -41,8 +40,8 @@ async fn a_verification_that_one_replica_could_not_make_is_resumed_by_another() 
     assert_eq!((&created.id, created.replayed, posts(&other)), (&id, true, 1));
     let test = created.test.unwrap();
     assert!(test.passed);
-    let again = one.send(request).await.unwrap();
-    assert_eq!((again.test, one.requests_to("GET", "/explore")), (Some(test), 1));
+    let retried = one.send(request).await.unwrap();
+    assert_eq!((retried.test, one.requests_to("GET", "/explore")), (Some(test), 1));
 }
 
 #[tokio::test]
@@ -54,14 +53,14 @@ async fn a_verdict_is_the_same_on_every_replica() {
     assert_verification_failed(&failure, "");
     one.set(json!({}));
     let sent = one.emulator.received().len();
-    let again = other.send(request).await.unwrap_err();
-    assert_verification_failed(&again, "");
-    assert_eq!((again.message, again.preconditions), (failure.message, failure.preconditions));
+    let retried = other.send(request).await.unwrap_err();
+    assert_verification_failed(&retried, "");
+    assert_eq!((retried.message, retried.preconditions), (failure.message, failure.preconditions));
     assert_eq!(other.emulator.received().len(), sent);
 }
 
 #[tokio::test]
-async fn a_replica_that_stops_while_it_waits_says_so_and_another_goes_on() {
+async fn a_replica_that_stops_while_it_waits_reports_it_and_another_continues() {
     let Some((_redis, [one, other])) = replicas().await else { return };
     one.set(json!({"initial_state": "initializing"}));
     let request = with_id(Verification::Require);
@@ -70,7 +69,7 @@ async fn a_replica_that_stops_while_it_waits_says_so_and_another_goes_on() {
     let call = tokio::spawn(async move { client.create_hub_spot_connection(sent).await });
     let id = created(&other).await;
     let path = format!("/connections/{id}");
-    until("a look at it", || other.requests_to("GET", &path) > 0).await;
+    until("a request for it", || other.requests_to("GET", &path) > 0).await;
     one.stop().await;
     let status = call.await.unwrap().unwrap_err();
     assert_pending(&status.into(), Code::Unavailable, &id);

@@ -11,19 +11,19 @@ use crate::store::{
     subject::{BEGIN_MS, RETENTION},
 };
 
-/// Everything about a record: its type, its fields and their order.
+/// A complete record: its type, its fields and their order.
 async fn bytes(redis: &mut MultiplexedConnection, lease: &Lease) -> Vec<u8> {
     redis::cmd("DUMP").arg(RedisServer::record(&lease.request_id)).query_async(redis).await.unwrap()
 }
 
-/// Changes a record behind the store's back.
+/// Changes a record without the store.
 async fn edit(redis: &mut MultiplexedConnection, lease: &Lease, edit: &[&str]) {
     let mut command = redis::cmd(edit[0]);
     command.arg(RedisServer::record(&lease.request_id)).arg(&edit[1..]);
     command.exec_async(redis).await.unwrap();
 }
 
-/// Records in every state but done, each with its holder.
+/// Records in every state except done, each with its holder.
 async fn records(store: &RedisStore) -> [Lease; 4] {
     let leases = [lease(), lease(), lease(), lease()];
     let [_, sending, unknown, resent] = &leases;
@@ -40,7 +40,7 @@ async fn records(store: &RedisStore) -> [Lease; 4] {
     leases
 }
 
-/// A record that is done and waits for its verdict.
+/// A done record that waits for its verdict.
 async fn done(store: &RedisStore) -> Lease {
     let done = lease();
     let (created, keep) = (connection("c-1"), Keep::RememberUnverified);
@@ -48,7 +48,7 @@ async fn done(store: &RedisStore) -> Lease {
     done
 }
 
-/// Every step, by the holder and by a stranger, finds the record unreadable and leaves it as it is.
+/// Every step, by the holder and by another replica, finds the record unreadable and leaves it unchanged.
 async fn assert_stays(store: &RedisStore, redis: &mut MultiplexedConnection, lease: &Lease, case: &str) {
     let before = bytes(redis, lease).await;
     for step in Step::ALL {
@@ -68,7 +68,7 @@ async fn a_record_of_the_next_version_is_unreadable_to_every_step_and_stays() {
         edit(&mut redis, &record, &["HSET", "version", "2"]).await;
         assert_stays(&store, &mut redis, &record, "version 2").await;
     }
-    // One that has nothing else in common with this version.
+    // A version that has nothing else in common with this one.
     let future = lease();
     edit(&mut redis, &future, &["HSET", "version", "2", "phase", "sent"]).await;
     assert_stays(&store, &mut redis, &future, "a record of the future").await;
@@ -103,7 +103,7 @@ async fn a_damaged_record_is_unreadable_to_every_step_and_stays() {
             assert_stays(&store, &mut redis, &record, &format!("{change:?}")).await;
         }
     }
-    // Something was sent, and nobody knows when.
+    // Something was sent at an unknown time.
     for field in ["first_sent", "last_sent"] {
         let [claimed, sent @ ..] = records(&store).await;
         store.release(&claimed).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_damaged_outcome_is_unreadable_to_every_step_and_stays() {
     assert_stays(&store, &mut redis, &record, "a report without a verdict").await;
 }
 
-/// The script leaves these to the service.
+/// The script leaves these values to the service.
 #[tokio::test]
 async fn a_value_that_the_service_cannot_read_makes_the_record_unreadable() {
     let Some(server) = RedisServer::start().await else { return };
@@ -195,7 +195,7 @@ async fn a_value_that_the_service_cannot_read_makes_the_record_unreadable() {
     }
 }
 
-/// What a newer replica of the same version wrote is not lost.
+/// Fields that a newer replica of the same version wrote are not lost.
 #[tokio::test]
 async fn every_step_preserves_the_fields_that_it_does_not_know() {
     let Some(server) = RedisServer::start().await else { return };

@@ -1,4 +1,4 @@
-//! The keys in Redis, and what is in them.
+//! The keys in Redis, and their content.
 
 use hubspot_connection_service::exactly_once::store::{
     Keep, Lease, Origin, Recorded, RedisStore, Store, Verdict,
@@ -14,8 +14,7 @@ use crate::store::{
     subject::{BEGIN_MS, RETENTION},
 };
 
-/// A store in which something is in every state: one record for each lease, but for the one that is
-/// forgotten.
+/// A store with something in every state: one record for each lease, except the one that is forgotten.
 async fn filled() -> Option<(RedisServer, RedisStore)> {
     let server = RedisServer::start().await?;
     let store = server.store(RETENTION);
@@ -57,7 +56,7 @@ async fn every_key_has_the_hash_tag_and_every_record_an_expiry() {
         assert_eq!(tag, ORG, "{key}");
         let expires =
             matches!(connection.pttl(&key).await.unwrap(), redis::IntegerReplyOrNoOp::IntegerReply(_));
-        // What the store remembers must not be evicted with the keys that expire.
+        // The store's memory must not be evicted with the keys that expire.
         assert_eq!(expires, key != RedisServer::memory(), "{key}");
     }
 }
@@ -83,7 +82,7 @@ async fn no_credential_and_no_key_is_in_redis() {
     }
 }
 
-/// Later versions have to read them.
+/// Later versions must be able to read them.
 #[tokio::test]
 async fn a_record_has_the_fields_that_it_always_had() {
     let Some(server) = RedisServer::start().await else { return };

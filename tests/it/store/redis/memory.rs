@@ -1,4 +1,4 @@
-//! Since when a Redis server has forgotten nothing.
+//! The time since which a Redis server has forgotten nothing.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::store::{
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// A server that has remembered for an hour, by the clock of the store and by that of the callers.
+/// A server that has remembered for an hour, by the clocks of the store and of the callers.
 struct Remembering {
     server: RedisServer,
     store: RedisStore,
@@ -38,14 +38,14 @@ impl Remembering {
         self.store.claim(&lease(), self.wall_ms).await.unwrap()
     }
 
-    /// Moves the clock of the server by moving what it wrote the other way.
+    /// Moves the clock of the server by moving its data the other way.
     async fn step_clock(&mut self, by_ms: i64) {
         self.redis.hincr(RedisServer::memory(), "since", -by_ms).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_flush_begins_the_memory_anew() {
+async fn a_flush_restarts_the_memory() {
     let Some(mut subject) = Remembering::start().await else { return };
     redis::cmd("FLUSHALL").exec_async(&mut subject.redis).await.unwrap();
     assert_remembers(subject.claim().await, Duration::ZERO);
@@ -55,7 +55,7 @@ async fn a_flush_begins_the_memory_anew() {
 }
 
 #[tokio::test]
-async fn a_lost_or_damaged_memory_begins_anew() {
+async fn a_lost_or_damaged_memory_restarts() {
     let memory = RedisServer::memory();
     let edits: [&[&str]; 8] = [
         &["DEL", &memory],
@@ -75,7 +75,7 @@ async fn a_lost_or_damaged_memory_begins_anew() {
 }
 
 #[tokio::test]
-async fn another_server_begins_the_memory_anew() {
+async fn another_server_restarts_the_memory() {
     let Some(mut subject) = Remembering::start().await else { return };
     subject.redis.hset(RedisServer::memory(), "server", "another").await.unwrap();
     assert_remembers(subject.claim().await, Duration::ZERO);
@@ -97,7 +97,7 @@ async fn a_clock_that_steps_forward_makes_the_memory_no_older() {
 }
 
 #[tokio::test]
-async fn a_server_whose_clock_steps_far_forward_has_forgotten_and_begins_its_memory_anew() {
+async fn a_server_whose_clock_steps_far_forward_has_forgotten_and_restarts_its_memory() {
     let Some(mut subject) = Remembering::start().await else { return };
     subject.server.pass(47 * HOUR).await;
     subject.wall_ms += 47 * HOUR_MS;
@@ -108,13 +108,13 @@ async fn a_server_whose_clock_steps_far_forward_has_forgotten_and_begins_its_mem
     subject.server.pass(RETENTION.request_id + SECOND).await;
     let claim = subject.store.claim(&retry(&sent), subject.wall_ms).await.unwrap();
     assert_remembers(claim, Duration::ZERO);
-    // It does not come back with the right time.
+    // It does not return when the clock is right again.
     subject.step_clock(-24 * HOUR_MS).await;
     assert_remembers(subject.claim().await, Duration::ZERO);
 }
 
 #[tokio::test]
-async fn callers_whose_clocks_differ_leave_the_memory_alone_in_the_end() {
+async fn callers_whose_clocks_differ_stop_changing_the_memory_in_the_end() {
     let Some(mut subject) = Remembering::start().await else { return };
     let behind_ms = 60_000;
     subject.wall_ms -= behind_ms;
@@ -130,14 +130,14 @@ async fn callers_whose_clocks_differ_leave_the_memory_alone_in_the_end() {
 
 #[tokio::test]
 async fn a_clock_that_steps_back_makes_the_memory_no_older() {
-    // Half an hour of the hour is left by both clocks.
+    // Half an hour remains of the hour by both clocks.
     let Some(mut subject) = Remembering::start().await else { return };
     subject.step_clock(-HOUR_MS / 2).await;
     assert_remembers(subject.claim().await, HOUR / 2);
     subject.wall_ms -= HOUR_MS / 2;
     assert_remembers(subject.claim().await, HOUR / 2);
 
-    // Before it began, it begins anew, and stays so when the clock is right again.
+    // A time before the start of the memory restarts it, which stays so when the clock is right again.
     let Some(mut subject) = Remembering::start().await else { return };
     subject.step_clock(-2 * HOUR_MS).await;
     assert_remembers(subject.claim().await, Duration::ZERO);
@@ -158,7 +158,7 @@ const CLAIM: &str = concat!(
     include_str!("../../../../src/exactly_once/store/redis/claim.lua"),
 );
 
-/// A claim by way of this server, for how long it remembers.
+/// The duration that a claim at this server reports as remembered.
 async fn remembers(subject: &Remembering, server: &str, may_forget: bool) -> i64 {
     let lease = lease();
     let mut redis = subject.redis.clone();
@@ -187,7 +187,7 @@ async fn a_server_that_may_forget_at_any_time_remembers_nothing() {
     subject.server.pass(HOUR).await;
     subject.wall_ms += HOUR_MS;
     assert_eq!(remembers(&subject, "a", true).await, 0);
-    // Once it is well configured, it begins anew: what it has forgotten before does not come back.
+    // Once the server is configured correctly, the memory restarts: forgotten records do not return.
     assert_eq!(remembers(&subject, "a", false).await, 0);
     subject.server.pass(HOUR).await;
     subject.wall_ms += HOUR_MS;

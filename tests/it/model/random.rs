@@ -1,9 +1,9 @@
-//! Chance that can be repeated: the same seed gives the same throws.
+//! Reproducible random numbers: the same seed gives the same sequence.
 
 /// A pseudo-random sequence (`SplitMix64`).
-pub(super) struct Dice(u64);
+pub(super) struct Random(u64);
 
-impl Dice {
+impl Random {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -31,36 +31,36 @@ impl Dice {
 }
 
 /// Faults at random steps, up to a number of them.
-pub(super) struct Throws {
-    dice: Dice,
-    left: usize,
-    /// How many more steps there are before the next one.
+pub(super) struct RandomFaults {
+    random: Random,
+    remaining: usize,
+    /// The number of further steps before the next one.
     pause: usize,
 }
 
-impl Throws {
-    pub(super) fn new(mut dice: Dice, faults: usize) -> Self {
-        let pause = Self::pause(&mut dice);
-        Self { dice, left: faults, pause }
+impl RandomFaults {
+    pub(super) fn new(mut random: Random, faults: usize) -> Self {
+        let pause = Self::pause(&mut random);
+        Self { random, remaining: faults, pause }
     }
 
-    /// Close to the last fault most of the time, and now and then far away.
-    fn pause(dice: &mut Dice) -> usize {
-        let limit = dice.one_of(&[2, 4, 8, 8, 16, 40]);
-        dice.below(limit)
+    /// Close to the last fault most of the time, and occasionally far away.
+    fn pause(random: &mut Random) -> usize {
+        let limit = random.one_of(&[2, 4, 8, 8, 16, 40]);
+        random.below(limit)
     }
 
-    /// The fault that strikes this step, of those that can.
-    pub(super) fn strike<T: Copy>(&mut self, faults: &[T]) -> Option<T> {
-        if self.left == 0 || faults.is_empty() {
+    /// The fault at this step, of those that can affect it.
+    pub(super) fn next_fault<T: Copy>(&mut self, faults: &[T]) -> Option<T> {
+        if self.remaining == 0 || faults.is_empty() {
             return None;
         }
         if self.pause > 0 {
             self.pause -= 1;
             return None;
         }
-        self.left -= 1;
-        self.pause = Self::pause(&mut self.dice);
-        Some(self.dice.one_of(faults))
+        self.remaining -= 1;
+        self.pause = Self::pause(&mut self.random);
+        Some(self.random.one_of(faults))
     }
 }

@@ -1,4 +1,4 @@
-//! What comes from somebody in Adobe's place: a proxy, a CDN, a firewall, a portal.
+//! Replies of an intermediary in Adobe's place: a proxy, a CDN, a firewall, a portal.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const HTML: &str = "<html><body><h1>Access denied</h1></body></html>";
 /// A status, a content type and a body.
 type Reply = (u16, &'static str, &'static str);
 
-/// What such replies look like, with those that may pass by themselves.
+/// Examples of such replies, and whether they may be transient.
 const REPLIES: [(Reply, bool); 22] = [
     ((200, "text/html", HTML), false),
     ((200, "application/json", r#"{"status":"ok"}"#), false),
@@ -48,7 +48,7 @@ const REPLIES: [(Reply, bool); 22] = [
     ((504, "", ""), true),
 ];
 
-/// The base URL of a server that has one reply to everything.
+/// The base URL of a server that sends the same reply to every request.
 async fn replying((status, content_type, body): Reply) -> String {
     let listener = listen().await;
     let address = listener.local_addr().unwrap();
@@ -82,14 +82,14 @@ fn assert_unrecognized(failure: &Failure, reply: Reply, may_pass: bool, setting:
 }
 
 #[tokio::test]
-async fn what_is_not_adobes_is_nobodys_verdict_on_a_read() {
+async fn a_reply_of_an_intermediary_is_no_verdict_on_a_read() {
     for (reply, may_pass) in REPLIES {
         let emulator = start_emulator(Options::default()).await;
         let url = format!("{}/data/foundation/flowservice", replying(reply).await);
         let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
         for route in [LIST, GET, TEST, EXPLORE, UPDATE, DELETE, SPEC] {
             let failure = call(&service, route, "a-1").await.unwrap_err();
-            // The gateway of a failing Adobe looks the same: the breaker heeds it.
+            // The gateway of a failing Adobe looks the same: the breaker counts it.
             if failure.reason != "BREAKER_OPEN" {
                 assert_unrecognized(&failure, reply, may_pass, "HCS_FLOW_SERVICE_URL");
             }
@@ -99,7 +99,7 @@ async fn what_is_not_adobes_is_nobodys_verdict_on_a_read() {
 }
 
 #[tokio::test]
-async fn on_each_route_it_is_recognized() {
+async fn a_reply_of_an_intermediary_is_recognized_on_each_route() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "5s")]).await;
     let id = service.create().await.unwrap().id;
     for route in [LIST, GET, TEST, EXPLORE, UPDATE, DELETE, SPEC] {
@@ -133,7 +133,7 @@ async fn on_each_route_it_is_recognized() {
 }
 
 #[tokio::test]
-async fn it_takes_no_token_out_of_use_and_closes_no_gate() {
+async fn a_reply_of_an_intermediary_invalidates_no_token_and_closes_no_gate() {
     for route in [LIST, GET, TEST, EXPLORE] {
         let service = TestService::with([("HCS_REQUEST_TIMEOUT", "5s")]).await;
         let id = service.create().await.unwrap().id;
@@ -150,7 +150,7 @@ async fn it_takes_no_token_out_of_use_and_closes_no_gate() {
 }
 
 #[tokio::test]
-async fn a_creation_is_looked_for_whoever_has_replied() {
+async fn a_creation_is_searched_for_after_any_reply_of_an_intermediary() {
     for (status, shape) in
         [(200, "html"), (401, "html"), (403, "C"), (404, "C"), (407, "html"), (429, "C"), (302, "empty")]
     {
@@ -168,7 +168,7 @@ async fn a_creation_is_looked_for_whoever_has_replied() {
 async fn a_deletion_counts_when_the_connection_is_gone() {
     for (status, shape) in [(200, "html"), (404, "html"), (404, "C"), (403, "empty")] {
         let service = TestService::start().await;
-        // One that was not created here, a moment ago.
+        // A connection that this service has not created itself just before.
         let id = service.create_behind_its_back(&request()).await;
         let action = |commit| json!({"status": status, "shape": shape, "commit": commit});
         service.inject(json!([{"route": DELETE, "count": 0, "action": action(false)}]));
@@ -185,7 +185,7 @@ async fn a_deletion_counts_when_the_connection_is_gone() {
 }
 
 #[tokio::test]
-async fn in_the_place_of_ims_it_is_no_verdict_on_the_credentials() {
+async fn a_reply_in_the_place_of_ims_is_no_verdict_on_the_credentials() {
     for (reply, may_pass) in REPLIES {
         let url = format!("{}/ims/token/v3", replying(reply).await);
         let settings = [("HCS_IMS_URL", &*url), ("HCS_REQUEST_TIMEOUT", "900ms")];
@@ -208,7 +208,7 @@ async fn in_the_place_of_ims_it_is_no_verdict_on_the_credentials() {
 }
 
 #[tokio::test]
-async fn only_an_oauth_error_is_the_word_of_ims() {
+async fn only_an_oauth_error_is_a_verdict_of_ims() {
     for (body, reason) in [
         (r#"{"error":"invalid_client"}"#, "PLATFORM_CREDENTIALS_REJECTED"),
         (r#"{"error":"unheard_of","error_description":"x"}"#, "PLATFORM_CREDENTIALS_REJECTED"),
@@ -221,7 +221,7 @@ async fn only_an_oauth_error_is_the_word_of_ims() {
         let failure = call(&service, CREATE, "").await.unwrap_err();
         assert_eq!(failure.row(), (Code::FailedPrecondition, reason), "{body}");
     }
-    // The route of the token in the emulator knows the same replies.
+    // The token route of the emulator sends the same replies.
     let faults = json!([{"route": TOKEN, "count": 0, "action": {"status": 404, "shape": "html"}}]);
     let service = TestService::with_faults(faults, []).await;
     let failure = call(&service, CREATE, "").await.unwrap_err();

@@ -1,4 +1,4 @@
-//! An upstream that works, remembers the credentials that it was told, and repeats them where it fails.
+//! An upstream that works, remembers the credentials that it received, and echoes them when it fails.
 
 use std::{
     net::SocketAddr,
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    FORMATS, HASTE,
+    FORMATS, SHORT_TIMEOUT,
     evidence::{ADOBE_SECRET, ADOBE_TOKEN, CREDENTIALS, OTHER_CREDENTIALS, Observed, creation, credentials},
-    hostile::{Arrived, FIELDS, REPEATS, Repeat, json_response, of_flow},
-    loud,
+    hostile::{Arrived, ECHOES, Echo, FIELDS, json_response, of_flow},
+    verbose,
 };
 use crate::support::{ServiceProcess, listen};
 
@@ -30,8 +30,8 @@ const EXPLORE: &str = "GET explore";
 const PATCH: &str = "PATCH {id}";
 const DELETE: &str = "DELETE {id}";
 
-/// A way to fail: the status, the field that repeats, and what it repeats.
-type Failing = (u16, &'static str, Repeat);
+/// A kind of failure: the status, the field with the echo, and the echo.
+type Failing = (u16, &'static str, Echo);
 
 #[derive(Default)]
 struct Script {
@@ -40,34 +40,34 @@ struct Script {
     how: Failing,
     test_result: bool,
     /// The last body with credentials.
-    told: String,
-    /// How many connections were created.
+    received: String,
+    /// The number of created connections.
     created: usize,
-    /// How often something failed.
+    /// The number of failures.
     failures: usize,
 }
 
 /// The upstream. It runs until the test ends.
-struct Resentful {
+struct EchoOnFailure {
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
 }
 
-impl Resentful {
+impl EchoOnFailure {
     async fn start() -> Self {
         let script = Arc::<Mutex<Script>>::default();
         let listener = listen().await;
         let address = listener.local_addr().unwrap();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&script));
+        let router = Router::new().fallback(respond).with_state(Arc::clone(&script));
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { address, script }
     }
 
-    /// A service that has this upstream.
+    /// A service that uses this upstream.
     async fn service(&self, format: &str, settings: &[(&str, &str)]) -> ServiceProcess {
         let [flow, ims] = [BASE_PATH, IMS_PATH].map(|path| format!("http://{}{path}", self.address));
         let upstream = [("HCS_FLOW_SERVICE_URL", &*flow), ("HCS_IMS_URL", &*ims)];
-        ServiceProcess::with(&loud(format, &[&upstream, settings].concat())).await
+        ServiceProcess::with(&verbose(format, &[&upstream, settings].concat())).await
     }
 
     fn fail(&self, routes: &'static [&'static str], how: Failing) {
@@ -75,14 +75,14 @@ impl Resentful {
         (script.routes, script.how, script.test_result) = (routes, how, false);
     }
 
-    /// Fails if nothing has failed since the last time.
+    /// Fails if no request has failed since the last check.
     fn assert_failed(&self, what: &str) {
         let failures = std::mem::take(&mut self.script.lock().unwrap().failures);
-        assert!(failures > 0, "{what}: nothing was repeated");
+        assert!(failures > 0, "{what}: nothing was echoed");
     }
 }
 
-async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response {
+async fn respond(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     if parts.uri.path() == IMS_PATH {
@@ -91,7 +91,7 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
     }
     let mut script = script.lock().unwrap();
     if matches!(parts.method, Method::POST | Method::PATCH) {
-        script.told = String::from_utf8(body.to_vec()).unwrap();
+        script.received = String::from_utf8(body.to_vec()).unwrap();
     }
     let last = parts.uri.path().rsplit('/').next().unwrap();
     let is_id = last.starts_with("c-");
@@ -102,17 +102,17 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
         let request = Arrived {
             path: parts.uri.path().to_owned(),
             authorization: String::from_utf8_lossy(authorization.unwrap_or_default()).into_owned(),
-            body: script.told.clone(),
+            body: script.received.clone(),
         };
-        let (status, field, repeat) = script.how;
-        return of_flow(&request, (StatusCode::from_u16(status).unwrap(), field, repeat));
+        let (status, field, echo) = script.how;
+        return of_flow(&request, (StatusCode::from_u16(status).unwrap(), field, echo));
     }
     let (status, body) = match &*route {
         POST => {
             script.created += 1;
             (StatusCode::CREATED, json!({"id": format!("c-{}", script.created), "etag": "\"1\""}))
         }
-        GET => (StatusCode::OK, json!({"items": [connection(last, &script.told)]})),
+        GET => (StatusCode::OK, json!({"items": [connection(last, &script.received)]})),
         LIST => (StatusCode::OK, json!({"items": []})),
         TEST => (StatusCode::OK, json!({"result": script.test_result})),
         EXPLORE => (StatusCode::OK, json!([])),
@@ -123,23 +123,23 @@ async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> R
     json_response(status, &body, None)
 }
 
-/// The connection, with the credentials in every text of it that the service does not show.
-fn connection(id: &str, told: &str) -> Value {
-    let body: Value = serde_json::from_str(told).unwrap_or_default();
+/// The connection, with the credentials in each of its texts that the service does not show.
+fn connection(id: &str, received: &str) -> Value {
+    let body: Value = serde_json::from_str(received).unwrap_or_default();
     json!({
         "id": id, "etag": "\"1\"", "version": "\"1\"", "name": "HubSpot", "state": "enabled",
-        "description": body["description"], "createdAt": 1_597_973_312_000_i64, "createdClient": told, "createdBy": told,
+        "description": body["description"], "createdAt": 1_597_973_312_000_i64, "createdClient": received, "createdBy": received,
         "connectionSpec": {"id": "cc6a4487-9e91-433e-a3a3-9cf6626c1806", "version": "1.0"},
-        "auth": {"specName": "Basic Authentication", "params": body["auth"]["params"], "other": told},
-        "other": told,
+        "auth": {"specName": "Basic Authentication", "params": body["auth"]["params"], "other": received},
+        "other": received,
     })
 }
 
-/// Ways to fail: every field with everything in it, and other statuses.
+/// Failures with every echo in every field, and with other statuses.
 fn failings() -> impl Iterator<Item = Failing> {
-    let everywhere = FIELDS.into_iter().flat_map(|field| REPEATS.map(|repeat| (400, field, repeat)));
+    let everywhere = FIELDS.into_iter().flat_map(|field| ECHOES.map(|echo| (400, field, echo)));
     let other_statuses = [403, 404, 412, 422, 500].into_iter().flat_map(|status| {
-        ["headers", "report.detailed-message"].map(|field| (status, field, Repeat::Credentials))
+        ["headers", "report.detailed-message"].map(|field| (status, field, Echo::Credentials))
     });
     everywhere.chain(other_statuses)
 }
@@ -153,9 +153,9 @@ fn all_secrets() -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn what_is_repeated_while_a_connection_is_verified_is_not_quoted() {
+async fn credentials_echoed_during_a_verification_are_not_quoted() {
     for format in FORMATS {
-        let upstream = Resentful::start().await;
+        let upstream = EchoOnFailure::start().await;
         let mut observed = Observed::new(upstream.service(format, &[]).await).await;
         for how in failings() {
             upstream.fail(&[TEST], how);
@@ -165,7 +165,7 @@ async fn what_is_repeated_while_a_connection_is_verified_is_not_quoted() {
             upstream.assert_failed(&what);
         }
         for field in FIELDS {
-            let how = (400, field, Repeat::Credentials);
+            let how = (400, field, Echo::Credentials);
             for (routes, code) in [
                 (&[TEST][..], Code::Unknown),
                 (&[GET], Code::Unknown),
@@ -187,14 +187,14 @@ async fn what_is_repeated_while_a_connection_is_verified_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn what_is_repeated_of_an_update_is_not_quoted() {
+async fn credentials_echoed_by_an_update_are_not_quoted() {
     for format in FORMATS {
-        let upstream = Resentful::start().await;
+        let upstream = EchoOnFailure::start().await;
         let mut observed = Observed::new(upstream.service(format, &[]).await).await;
         observed.create("a success").await.unwrap();
         let ways = failings().map(|how| (&[PATCH][..], how)).chain(
-            // A new version that is none.
-            REPEATS.map(|repeat| (&[PATCH][..], (200, "etag", repeat))),
+            // An invalid new version.
+            ECHOES.map(|echo| (&[PATCH][..], (200, "etag", echo))),
         );
         for (routes, how) in ways {
             upstream.fail(routes, how);
@@ -205,8 +205,8 @@ async fn what_is_repeated_of_an_update_is_not_quoted() {
                 credentials: Some(new),
                 ..proto::UpdateHubSpotConnectionRequest::default()
             };
-            let answer = observed.client().update_hub_spot_connection(request).await;
-            observed.note(&what, answer).unwrap_err();
+            let response = observed.client().update_hub_spot_connection(request).await;
+            observed.note(&what, response).unwrap_err();
             upstream.assert_failed(&what);
         }
         observed.end_without(all_secrets()).await;
@@ -214,11 +214,11 @@ async fn what_is_repeated_of_an_update_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn what_is_repeated_while_a_lost_connection_is_searched_for_is_not_quoted() {
+async fn credentials_echoed_during_a_search_are_not_quoted() {
     for format in FORMATS {
-        let upstream = Resentful::start().await;
-        let mut observed = Observed::new(upstream.service(format, &[HASTE]).await).await;
-        upstream.fail(&[POST, LIST], (503, "report.detailed-message", Repeat::Credentials));
+        let upstream = EchoOnFailure::start().await;
+        let mut observed = Observed::new(upstream.service(format, &[SHORT_TIMEOUT]).await).await;
+        upstream.fail(&[POST, LIST], (503, "report.detailed-message", Echo::Credentials));
         let status = observed.create("a lost one").await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
         observed.prints_text("a search for an earlier creation learned nothing").await;

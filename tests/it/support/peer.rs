@@ -1,4 +1,4 @@
-//! A peer that speaks HTTP/2 frame by frame, and so can do what no client does.
+//! A peer that speaks HTTP/2 frame by frame, so that it can do what no client does.
 
 use std::net::SocketAddr;
 
@@ -8,40 +8,40 @@ use tokio::{
     net::TcpStream,
 };
 
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const PRIORITY: u8 = 2;
-pub(super) const RST_STREAM: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const PING: u8 = 6;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-pub(super) const WINDOW_UPDATE: u8 = 8;
-pub(super) const CONTINUATION: u8 = 9;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
 /// A frame (RFC 9113, section 4.1).
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The header block of a call, every field a literal (RFC 7541, section 6.2.2).
-pub(super) fn call(method: &str, more: &[(&str, &str)]) -> Vec<u8> {
+/// The header block of a call, with every field a literal (RFC 7541, section 6.2.2).
+pub(crate) fn call(method: &str, more: &[(&str, &str)]) -> Vec<u8> {
     call_to(&format!("/{SERVICE_NAME}/{method}"), more)
 }
 
-/// The same of another service.
-pub(super) fn call_to(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
+/// The same for another service.
+pub(crate) fn call_to(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "service")];
     let fields = fields.iter().chain(&[("content-type", "application/grpc"), ("te", "trailers")]).chain(more);
     block(fields)
 }
 
 /// The header block of a request without a body.
-pub(super) fn get(path: &str) -> Vec<u8> {
+pub(crate) fn get(path: &str) -> Vec<u8> {
     block([(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "service")].iter())
 }
 
@@ -67,29 +67,29 @@ fn literal(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What the service sent: the kind of a frame, its flags, its stream and its payload.
+/// The received frames: their kind, flags, stream and payload.
 #[derive(Debug)]
-pub(super) struct Received {
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Received {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
-pub(super) struct Peer {
+pub(crate) struct Peer {
     stream: TcpStream,
     pings: u64,
-    /// What came while a ping was waited for, but for pings and settings.
-    pub(super) received: Vec<Received>,
+    /// The frames that arrived while a ping was waited for, except pings and settings.
+    pub(crate) received: Vec<Received>,
 }
 
 impl Peer {
-    pub(super) async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::connect_with(address, &[]).await
     }
 
     /// The same with a setting.
-    pub(super) async fn connect_with(address: SocketAddr, setting: &[u8]) -> Self {
+    pub(crate) async fn connect_with(address: SocketAddr, setting: &[u8]) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -97,13 +97,13 @@ impl Peer {
         Self { stream, pings: 0, received: Vec::new() }
     }
 
-    /// Sends something; whether it could be sent.
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
+    /// Sends frames; returns whether that was possible.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).await.is_ok()
     }
 
-    /// Whether the service still answers: it has read everything that was sent before.
-    pub(super) async fn is_served(&mut self) -> bool {
+    /// Whether the service still responds: it has read everything that was sent before.
+    pub(crate) async fn is_served(&mut self) -> bool {
         self.pings += 1;
         let payload = self.pings.to_be_bytes();
         if !self.send(&frame(PING, 0, 0, &payload)).await {
@@ -121,7 +121,7 @@ impl Peer {
     }
 
     /// The next frame, or `None` at the end.
-    pub(super) async fn receive(&mut self) -> Option<Received> {
+    pub(crate) async fn receive(&mut self) -> Option<Received> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).await.ok()?;
         let [a, b, c, kind, flags, stream @ ..] = head;
@@ -130,9 +130,9 @@ impl Peer {
         Some(Received { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
 
-    /// Sends what `frames` makes of each number from 0, so many at once, until it is cut off; the number
-    /// of those that were sent. It gives up after `most`.
-    pub(super) async fn flood(
+    /// Sends the frames that `frames` makes of each number from 0, this many at once, until the
+    /// connection is cut; returns how many were sent. It gives up after `most`.
+    pub(crate) async fn flood(
         &mut self,
         at_once: u32,
         most: u32,

@@ -1,4 +1,4 @@
-//! A test for each class of holes that there was once: what fails, and what must not come of it.
+//! Regression tests, one for each class of former bugs: the faults, and what must not follow.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,14 +6,14 @@ use hubspot_connection_service::domain::Verification;
 
 use super::{
     campaign::Findings,
-    dice::Dice,
-    faults::{Fault, Weather},
-    listing::{Alteration, Crowd, Lists, Pages},
+    faults::{Fault, OptionalFaults},
+    listing::{Alteration, Lists, OtherConnections, Pages},
+    random::Random,
     setting::{Callers, Setting},
 };
 
-/// By these the connection has to be looked for.
-fn loses_the_answer(fault: Fault) -> bool {
+/// The faults after which the service must search for the connection.
+fn loses_the_reply(fault: Fault) -> bool {
     matches!(
         fault,
         Fault::LostAfterCommit
@@ -21,12 +21,12 @@ fn loses_the_answer(fault: Fault) -> bool {
             | Fault::LostLate(_)
             | Fault::LateCommit(_)
             | Fault::DeathAfter
-            | Fault::SlowAnswer(_)
+            | Fault::SlowReply(_)
     )
 }
 
 #[test]
-fn a_step_whose_answer_is_lost_or_late_undoes_no_more_than_it_did() {
+fn a_step_whose_reply_is_lost_or_late_undoes_no_more_than_it_did() {
     let mut findings = Findings::default();
     for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoApart] {
         let setting = Setting { backs_off: false, ..Setting::of(callers) };
@@ -36,7 +36,7 @@ fn a_step_whose_answer_is_lost_or_late_undoes_no_more_than_it_did() {
 }
 
 #[test]
-fn what_a_list_shows_otherwise_is_not_absent() {
+fn a_connection_that_a_list_alters_is_not_absent() {
     let mut findings = Findings::default();
     for alteration in Alteration::ALL {
         for is_read_altered in [false, true] {
@@ -53,11 +53,11 @@ fn what_a_list_shows_otherwise_is_not_absent() {
 }
 
 #[test]
-fn what_a_list_shows_otherwise_is_verified_like_any() {
+fn a_connection_that_a_list_alters_is_verified_like_any() {
     let mut findings = Findings::default();
     for alteration in Alteration::ALL {
         let lists = Lists::altered(alteration, true);
-        if !lists.can_keep_it_from_being_read() {
+        if !lists.can_prevent_reading() {
             findings.singles(Setting::of(Callers::One).verified(Verification::Require, false).showing(lists));
         }
     }
@@ -67,27 +67,27 @@ fn what_a_list_shows_otherwise_is_verified_like_any() {
 #[test]
 fn a_clock_that_steps_proves_nothing() {
     let mut findings = Findings::default();
-    let weather = Weather { clocks: true, ..Weather::default() };
+    let optional_faults = OptionalFaults { clocks: true, ..OptionalFaults::default() };
     for seconds in [-8, 100] {
         let script = BTreeMap::from([(3, Fault::DeathAfter), (4, Fault::ClockSteps(seconds))]);
-        findings.script(Setting::of(Callers::One).in_weather(weather), &script);
+        findings.script(Setting::of(Callers::One).with_optional_faults(optional_faults), &script);
     }
     for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoApart] {
         for lag in [0, 5] {
-            let setting = Setting::of(callers).lagging(lag).in_weather(weather);
+            let setting = Setting::of(callers).lagging(lag).with_optional_faults(optional_faults);
             findings
-                .pairs(setting, 5, |fault| loses_the_answer(fault) || matches!(fault, Fault::ClockSteps(_)));
+                .pairs(setting, 5, |fault| loses_the_reply(fault) || matches!(fault, Fault::ClockSteps(_)));
         }
     }
     findings.none_of(1000);
 }
 
 #[test]
-fn what_cannot_be_seen_yet_is_not_absent() {
+fn a_connection_that_is_not_visible_yet_is_not_absent() {
     let mut findings = Findings::default();
     for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoApart] {
         for lag in [35, 60] {
-            findings.pairs(Setting::of(callers).lagging(lag), 40, loses_the_answer);
+            findings.pairs(Setting::of(callers).lagging(lag), 40, loses_the_reply);
         }
     }
     findings.none_of(500);
@@ -98,18 +98,18 @@ fn a_list_without_an_end_proves_nothing_and_one_that_has_an_end_is_enough() {
     let mut findings = Findings::default();
     for callers in [Callers::One, Callers::OneThatMoves] {
         for pages in [Pages::OfTwo, Pages::OldestFirst] {
-            for crowd in [Crowd::Nobody, Crowd::Others] {
-                findings.singles(Setting::of(callers).showing(Lists::paged(pages, crowd)));
+            for others in [OtherConnections::None, OtherConnections::Many] {
+                findings.singles(Setting::of(callers).showing(Lists::paged(pages, others)));
             }
         }
         for pages in [Pages::One, Pages::OfTwo] {
-            let lists = Lists::paged(pages, Crowd::OthersAndAnUnreadableOne);
+            let lists = Lists::paged(pages, OtherConnections::ManyAndAnUnreadableOne);
             findings.singles(Setting::of(callers).showing(lists));
         }
     }
     for pages in [Pages::InALoop, Pages::Repeating] {
-        for crowd in [Crowd::Nobody, Crowd::Others] {
-            findings.singles(Setting::of(Callers::One).showing(Lists::paged(pages, crowd)));
+        for others in [OtherConnections::None, OtherConnections::Many] {
+            findings.singles(Setting::of(Callers::One).showing(Lists::paged(pages, others)));
         }
     }
     findings.none_of(500);
@@ -118,7 +118,7 @@ fn a_list_without_an_end_proves_nothing_and_one_that_has_an_end_is_enough() {
 #[test]
 fn not_found_is_no_proof_where_the_service_knows_better() {
     let mut findings = Findings::default();
-    let weather = Weather { not_found: true, ..Weather::default() };
+    let optional_faults = OptionalFaults { not_found: true, ..OptionalFaults::default() };
     for works in [false, true] {
         for (get_lag, delete_lag) in [(0, 0), (45, 0), (80, 0), (0, 20), (0, 80), (45, 45)] {
             for callers in [Callers::One, Callers::OneThatMoves] {
@@ -126,7 +126,9 @@ fn not_found_is_no_proof_where_the_service_knows_better() {
                     deadline: Duration::from_secs(60),
                     get_lag: Duration::from_secs(get_lag),
                     delete_lag: Duration::from_secs(delete_lag),
-                    ..Setting::of(callers).verified(Verification::Require, works).in_weather(weather)
+                    ..Setting::of(callers)
+                        .verified(Verification::Require, works)
+                        .with_optional_faults(optional_faults)
                 };
                 findings.pairs(setting, 40, |_| true);
             }
@@ -136,11 +138,11 @@ fn not_found_is_no_proof_where_the_service_knows_better() {
 }
 
 #[test]
-fn a_store_that_forgot_is_not_believed() {
+fn a_store_that_forgot_is_not_trusted() {
     let mut findings = Findings::default();
-    let weather = Weather { forgets: true, ..Weather::default() };
+    let optional_faults = OptionalFaults { forgets: true, ..OptionalFaults::default() };
     for callers in [Callers::One, Callers::OneThatMoves, Callers::TwoTogether, Callers::TwoApart] {
-        findings.pairs(Setting::of(callers).in_weather(weather), 12, |fault| {
+        findings.pairs(Setting::of(callers).with_optional_faults(optional_faults), 12, |fault| {
             fault.forgets() || fault.kills() || fault == Fault::LostAfterCommit
         });
     }
@@ -156,14 +158,14 @@ fn a_store_that_forgot_is_not_believed() {
 fn a_retry_while_the_fingerprint_keys_rotate_is_recognized() {
     let mut findings = Findings::default();
     let setting = Setting::of(Callers::WhileKeysRotate);
-    // Who comes later joins the creation that is under way.
-    findings.script(setting, &BTreeMap::from([(3, Fault::SlowAnswer(20_400))]));
+    // A later caller joins the running creation.
+    findings.script(setting, &BTreeMap::from([(3, Fault::SlowReply(20_400))]));
     findings.pairs(setting, 20, |_| true);
     findings.none_of(100);
 }
 
 #[test]
-fn a_retry_under_a_key_that_is_gone_is_not_said_to_be_something_else() {
+fn a_retry_under_a_removed_key_is_not_reported_as_other_content() {
     let mut findings = Findings::default();
     findings.singles(Setting::of(Callers::UntilTheOldKeyIsGone));
     findings.none_of(50);
@@ -187,14 +189,14 @@ fn a_request_id_names_one_creation_in_all_sandboxes() {
 }
 
 #[test]
-fn who_shares_a_creation_has_its_own_deadline() {
+fn a_caller_that_shares_a_creation_has_its_own_deadline() {
     let mut findings = Findings::default();
-    findings.pairs(Setting::of(Callers::OneIsInAHurry), 20, |_| true);
+    findings.pairs(Setting::of(Callers::OneHasAShortDeadline), 20, |_| true);
     findings.none_of(100);
 }
 
 #[test]
-fn nobody_is_told_that_nothing_was_created_of_what_was() {
+fn no_error_claims_that_nothing_was_created_when_something_was() {
     let mut findings = Findings::default();
     let script = BTreeMap::from([(4, Fault::DeathBefore), (5, Fault::StoreDown)]);
     findings.script(Setting::of(Callers::One), &script);
@@ -203,12 +205,12 @@ fn nobody_is_told_that_nothing_was_created_of_what_was() {
 }
 
 #[test]
-fn nobody_gets_somebody_elses_connection() {
+fn no_caller_gets_the_connection_of_another() {
     let mut findings = Findings::default();
-    let weather = Weather { foreigners: true, ..Weather::default() };
+    let optional_faults = OptionalFaults { foreign_connections: true, ..OptionalFaults::default() };
     for callers in [Callers::One, Callers::OneThatMoves] {
         for lag in [0, 5] {
-            let setting = Setting::of(callers).lagging(lag).in_weather(weather);
+            let setting = Setting::of(callers).lagging(lag).with_optional_faults(optional_faults);
             findings.pairs(setting, 3, |fault| {
                 matches!(fault, Fault::LostBeforeCommit | Fault::LostAfterCommit | Fault::LateCommit(_))
             });
@@ -217,9 +219,9 @@ fn nobody_gets_somebody_elses_connection() {
     findings.none_of(300);
 }
 
-/// A setting of any kind that keeps within what is promised.
-fn any_setting(dice: &mut Dice) -> Setting {
-    let callers = dice.one_of(&[
+/// A setting of any kind within the limits of the promise.
+fn any_setting(random: &mut Random) -> Setting {
+    let callers = random.one_of(&[
         Callers::One,
         Callers::OneThatMoves,
         Callers::OneThatMoves,
@@ -227,11 +229,11 @@ fn any_setting(dice: &mut Dice) -> Setting {
         Callers::TwoTogether,
         Callers::TwoApart,
         Callers::TwoApart,
-        Callers::OneIsInAHurry,
+        Callers::OneHasAShortDeadline,
         Callers::OneWithFreshTokens,
         Callers::WhileKeysRotate,
     ]);
-    let (verification, works) = dice.one_of(&[
+    let (verification, works) = random.one_of(&[
         (Verification::None, true),
         (Verification::None, true),
         (Verification::Report, false),
@@ -239,29 +241,30 @@ fn any_setting(dice: &mut Dice) -> Setting {
         (Verification::Require, true),
     ]);
     let mut setting = Setting::of(callers).verified(verification, works);
-    if dice.one_in(3) {
-        setting = setting.lagging(dice.one_of(&[1, 5, 35]));
+    if random.one_in(3) {
+        setting = setting.lagging(random.one_of(&[1, 5, 35]));
     }
-    if dice.one_in(3) {
-        setting.lists.alteration = dice.one_of(&Alteration::ALL);
-        setting.lists.is_read_altered = dice.one_in(4);
+    if random.one_in(3) {
+        setting.lists.alteration = random.one_of(&Alteration::ALL);
+        setting.lists.is_read_altered = random.one_in(4);
     }
-    if dice.one_in(6) {
-        setting.lists.crowd = dice.one_of(&[Crowd::Others, Crowd::OthersAndAnUnreadableOne]);
-        setting.lists.pages = dice.one_of(&[Pages::One, Pages::OfTwo, Pages::InALoop, Pages::Repeating]);
+    if random.one_in(6) {
+        setting.lists.others =
+            random.one_of(&[OtherConnections::Many, OtherConnections::ManyAndAnUnreadableOne]);
+        setting.lists.pages = random.one_of(&[Pages::One, Pages::OfTwo, Pages::InALoop, Pages::Repeating]);
     }
-    if dice.one_in(4) {
-        setting.delete_lag = Duration::from_secs(dice.one_of(&[2, 30]) as u64);
+    if random.one_in(4) {
+        setting.delete_lag = Duration::from_secs(random.one_of(&[2, 30]) as u64);
     }
-    setting.backs_off = !dice.one_in(3);
-    setting.weather = Weather {
-        clocks: dice.one_in(4),
-        // What a store forgot can only be found where lists show it.
-        forgets: dice.one_in(4)
+    setting.backs_off = !random.one_in(3);
+    setting.optional_faults = OptionalFaults {
+        clocks: random.one_in(4),
+        // A creation that a store forgot can only be found if lists show it.
+        forgets: random.one_in(4)
             && setting.lists.alteration == Alteration::None
             && verification == Verification::None,
-        foreigners: dice.one_in(6),
-        not_found: dice.one_in(4),
+        foreign_connections: random.one_in(6),
+        not_found: random.one_in(4),
     };
     setting
 }
@@ -269,11 +272,11 @@ fn any_setting(dice: &mut Dice) -> Setting {
 #[test]
 fn no_three_faults_anywhere_break_a_promise() {
     let mut findings = Findings::default();
-    findings.thrown(0..2000, 3, |dice| {
-        let setting = any_setting(dice);
+    findings.random(0..2000, 3, |random| {
+        let setting = any_setting(random);
         Setting {
             lists: Lists { lag: setting.lists.lag, ..Lists::default() },
-            weather: Weather::default(),
+            optional_faults: OptionalFaults::default(),
             ..setting
         }
     });
@@ -281,8 +284,8 @@ fn no_three_faults_anywhere_break_a_promise() {
 }
 
 #[test]
-fn no_three_faults_anywhere_break_a_promise_whatever_lists_show_and_clocks_say() {
+fn no_three_faults_break_a_promise_with_altered_lists_and_stepping_clocks() {
     let mut findings = Findings::default();
-    findings.thrown(0..3000, 3, any_setting);
+    findings.random(0..3000, 3, any_setting);
     findings.none_of(1);
 }
