@@ -1,7 +1,7 @@
-//! A signed JSON Web Token, read without a key: the compact form of RFC 7515 and the claims of RFC 7519.
+//! A signed JSON Web Token: the compact form of RFC 7515 and the claims of RFC 7519.
 //!
-//! No derived code reads it, since that takes an array for an object and the last of two members of the same
-//! name: what was signed would be read in two ways.
+//! Derived deserializers do not suffice: they accept an array as an object, and of two members of the same name
+//! the last one, so that another parser could read the same token differently.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,18 +10,18 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::{BadToken, algorithm::Algorithm};
 use crate::json::Object;
 
-/// By how much the clocks of the issuer and of this service may differ.
+/// How far the clocks of the issuer and of this service may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
-/// Longer ones do not fit into a header anyway.
+/// Longer ones hardly fit into a header.
 const LONGEST_SUBJECT: usize = 1024;
 
-/// A token whose signature is not checked yet.
+/// A token whose signature has not been verified.
 pub(super) struct Token<'a> {
-    /// What is signed.
+    /// The signed part.
     pub(super) signed: &'a [u8],
     pub(super) signature: Vec<u8>,
     pub(super) algorithm: Algorithm,
-    /// The name of its key.
+    /// The `kid` of its header.
     pub(super) key_id: Option<String>,
     claims: Vec<u8>,
 }
@@ -30,12 +30,12 @@ impl<'a> Token<'a> {
     pub(super) fn parse(token: &'a str) -> Result<Self, BadToken> {
         let (signed, signature) = token.rsplit_once('.').ok_or(BadToken::Malformed)?;
         let (header, claims) = signed.split_once('.').ok_or(BadToken::Malformed)?;
-        // A dot is no character of it: neither is a token of five parts one.
+        // Base64url has no dot, so this also rejects tokens of more parts.
         let decoded = |part| URL_SAFE_NO_PAD.decode(part).map_err(|_| BadToken::Malformed);
         let (header, claims, signature) = (decoded(header)?, decoded(claims)?, decoded(signature)?);
         let header = object(&header)?;
-        // What is critical has to be understood, and nothing of it is here; an empty list is not allowed
-        // either. Without it, b64 means nothing to others and the opposite of what it says to some.
+        // Critical extensions must be understood, and none is; an empty list is not allowed either. Without crit,
+        // parsers disagree about the meaning of b64.
         if header.names("crit") || (header.names("b64") && header.flag("b64") != Some(true)) {
             return Err(BadToken::Extension);
         }
@@ -45,7 +45,7 @@ impl<'a> Token<'a> {
         Ok(Self { signed: signed.as_bytes(), signature, algorithm, key_id, claims })
     }
 
-    /// The subject, where every claim fits. It counts only once the signature is verified.
+    /// The subject, if every claim is valid. To be trusted only after the signature has been verified.
     pub(super) fn subject(&self, issuer: &str, audience: &str) -> Result<String, BadToken> {
         let claims = object(&self.claims)?;
         if text(&claims, "iss", BadToken::ClaimType("iss"))?.as_deref() != Some(issuer) {
@@ -64,7 +64,7 @@ impl<'a> Token<'a> {
         if time(&claims, "nbf")?.is_some_and(|begin| begin > now + leeway) {
             return Err(BadToken::NotYetValid);
         }
-        // No rule says that a token issued in the future is not valid: nbf is there for that.
+        // A token that was issued in the future is not invalid for that: nbf has this purpose.
         time(&claims, "iat")?;
         text(&claims, "sub", BadToken::Subject)?.filter(|subject| is_name(subject)).ok_or(BadToken::Subject)
     }
@@ -75,7 +75,7 @@ fn object(json: &[u8]) -> Result<Object<'_>, BadToken> {
     if object.has_duplicates() { Err(BadToken::Duplicate) } else { Ok(object) }
 }
 
-/// A member that is a string where it is there.
+/// A member that must be a string if it is present.
 fn text(object: &Object<'_>, name: &str, error: BadToken) -> Result<Option<String>, BadToken> {
     if !object.names(name) {
         return Ok(None);
@@ -96,7 +96,7 @@ fn audiences(claims: &Object<'_>) -> Result<Vec<String>, BadToken> {
     texts.collect::<Result<_, _>>().map_err(|_| BadToken::ClaimType("aud"))
 }
 
-/// Seconds since 1970 where they are there, which may have a fraction, and may not be written as a string.
+/// A member that must be seconds since 1970 if it is present: a number, also with a fraction, and not a string.
 fn time(claims: &Object<'_>, name: &'static str) -> Result<Option<f64>, BadToken> {
     if !claims.names(name) {
         return Ok(None);
@@ -105,7 +105,7 @@ fn time(claims: &Object<'_>, name: &'static str) -> Result<Option<f64>, BadToken
     seconds.filter(|seconds| seconds.is_finite()).map(Some).ok_or(BadToken::ClaimTime(name))
 }
 
-/// Whether a subject can be told in a line of the log.
+/// Whether a subject fits into a line of the log.
 fn is_name(subject: &str) -> bool {
     (1..=LONGEST_SUBJECT).contains(&subject.len()) && !subject.contains(char::is_control)
 }
