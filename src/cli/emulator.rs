@@ -7,17 +7,14 @@ use std::{
     process::ExitCode,
 };
 
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::net::TcpListener;
 
-use super::{failed, serve::StopSignals};
+use super::{block_on, serve::StopSignals};
 use crate::emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, ORG_ID, Options};
 
 /// Runs the emulator until Ctrl-C.
-pub fn run(listen: SocketAddr) -> ExitCode {
-    match Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(emulate(listen))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&*error),
-    }
+pub(super) fn run(listen: SocketAddr) -> ExitCode {
+    block_on(emulate(listen))
 }
 
 async fn emulate(listen: SocketAddr) -> Result<(), Box<dyn Error>> {

@@ -1,4 +1,4 @@
-//! `health`: asks a running service whether it takes calls.
+//! `health`: asks a running service for its health.
 
 use std::{
     error::Error,
@@ -19,7 +19,6 @@ use super::failed;
 /// A service that takes longer is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why there is no status.
 #[derive(Debug, thiserror::Error)]
 #[error("no health from {address}")]
 struct NoHealth {
@@ -28,7 +27,7 @@ struct NoHealth {
 }
 
 /// Prints the status. The exit status is 0 for SERVING, and 1 for anything else.
-pub fn run(address: Uri) -> ExitCode {
+pub(super) fn run(address: Uri) -> ExitCode {
     match check(address.clone()).map_err(|source| NoHealth { address, source }) {
         Ok(ServingStatus::Serving) => ExitCode::SUCCESS,
         Ok(ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown) => {
@@ -42,7 +41,7 @@ fn check(address: Uri) -> Result<ServingStatus, Box<dyn Error>> {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let channel = Channel::builder(address).connect_timeout(TIMEOUT).timeout(TIMEOUT).connect().await?;
         let response = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
-        // In full it has every header of the response.
+        // Printing the whole status would print every header of the response.
         let response = response.map_err(|status| format!("{}: {}", status.code(), status.message()))?;
         let status = response.into_inner().status();
         writeln!(io::stdout(), "{}", status.as_str_name())?;

@@ -165,7 +165,7 @@ fn rsa(
     let keys = RSA.iter().filter(|(algorithm, _)| meant.is_none_or(|meant| meant == *algorithm));
     let keys = keys.map(|(algorithm, parameters)| {
         let key = components.to_parsed_public_key(*parameters).map_err(|_| UNREADABLE)?;
-        Ok((*algorithm, key))
+        Ok::<_, &'static str>((*algorithm, key))
     });
     let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
     if keys.is_empty() { Err(OTHER_ALG) } else { Ok(keys) }

@@ -4,7 +4,7 @@
 use super::tour::TABLE;
 use crate::{domain::RequestId, grpc::SERVICE_NAME};
 
-/// The request ids of the creations: a line that is pasted twice creates one connection.
+/// The request ids of the creations, so that a line that is pasted twice creates one connection.
 pub(super) struct RequestIds {
     /// That of [`create`].
     pub(super) first: RequestId,
@@ -13,7 +13,7 @@ pub(super) struct RequestIds {
 }
 
 impl RequestIds {
-    /// New ones for each start: the demo forgets everything when it ends.
+    /// New ones for each start, because the demo forgets everything when it ends.
     pub(super) fn generate() -> Self {
         Self { first: RequestId::generate(), tested: RequestId::generate() }
     }
@@ -25,7 +25,7 @@ pub(super) const CREDENTIALS: &str = concat!(
     r#""accessToken": "demo-hubspot-access-token", "refreshToken": "demo-hubspot-refresh-token"}"#
 );
 
-/// Creates a connection. It is the first call, and meant to be read.
+/// Creates a connection, in a form for reading.
 pub(super) fn create(grpc: &str, ids: &RequestIds) -> String {
     let request_id = ids.first;
     let json = format!(
@@ -43,8 +43,8 @@ pub(super) fn create(grpc: &str, ids: &RequestIds) -> String {
     call(grpc, "CreateHubSpotConnection", &json)
 }
 
-/// A line for each of the other methods, and for what else a creation can do. The last one deletes
-/// the connection. `id` and `credentials` are put between single quotes of a shell.
+/// One line for each of the other methods, and for the options of a creation. The last one deletes the connection.
+/// `id` and `credentials` are inserted between single quotes of a shell.
 pub(super) fn others(grpc: &str, id: &str, credentials: &str, ids: &RequestIds) -> Vec<String> {
     let one = format!(r#"{{"id": "{id}"}}"#);
     let dry_run =

@@ -1,5 +1,5 @@
-//! What the demo shows: a connection is created, listed, explored and tested, as any caller would,
-//! through a socket and with the generated client.
+//! The calls of the demo: it creates, lists, explores and tests a connection through a socket, with the generated
+//! client, as any caller would.
 
 use std::{
     error::Error,
@@ -23,7 +23,7 @@ pub(super) type Client = HubSpotConnectionServiceClient<Channel>;
 /// A table that HubSpot has.
 pub(super) const TABLE: &str = "Hubspot.Contacts";
 
-/// Makes the calls and prints what they answer. The ID of the connection comes back.
+/// Makes the calls and prints the responses. Returns the ID of the connection.
 pub(super) async fn tour(grpc: SocketAddr) -> Result<String, Box<dyn Error>> {
     let mut client = Client::connect(format!("http://{grpc}")).await?;
     let id = create(&mut client).await?;
@@ -40,7 +40,6 @@ async fn create(client: &mut Client) -> Result<String, Box<dyn Error>> {
     Ok(response.id)
 }
 
-/// The request of the creation.
 pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest {
         request_id: request_id.to_string(),
@@ -55,13 +54,12 @@ pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest 
     }
 }
 
-/// Prints its answer.
 pub(super) fn show_created(response: &CreateHubSpotConnectionResponse) -> io::Result<()> {
     let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _ } = response;
     write!(
         io::stdout(),
         "\
-CreateHubSpotConnection answered:
+CreateHubSpotConnection returned:
   id         {id}
   etag       {etag}
   request_id {request_id}
@@ -73,7 +71,7 @@ async fn list(client: &mut Client) -> Result<(), Box<dyn Error>> {
     let request = ListHubSpotConnectionsRequest::default();
     let listed = client.list_hub_spot_connections(request).await?.into_inner();
     let mut out = io::stdout().lock();
-    writeln!(out, "ListHubSpotConnections answered:")?;
+    writeln!(out, "ListHubSpotConnections returned:")?;
     for connection in listed.connections {
         let state = short(connection.state().as_str_name(), "CONNECTION_STATE_");
         writeln!(out, "  {} {state} {:?}", connection.id, connection.name)?;
@@ -96,9 +94,9 @@ async fn explore(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
     write!(
         io::stdout(),
         "\
-ListHubSpotTables answered:
+ListHubSpotTables returned:
   {}
-GetHubSpotTable answered for {TABLE}:
+GetHubSpotTable returned for {TABLE}:
   {}
 ",
         tables.join(", "),
@@ -112,7 +110,7 @@ async fn test(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
         TestHubSpotConnectionRequest { id: id.to_owned(), ..TestHubSpotConnectionRequest::default() };
     let tested = client.test_hub_spot_connection(request).await?.into_inner();
     let mut out = io::stdout().lock();
-    writeln!(out, "TestHubSpotConnection answered:")?;
+    writeln!(out, "TestHubSpotConnection returned:")?;
     for check in tested.result.unwrap_or_default().checks {
         let state = short(check.state().as_str_name(), "STATE_");
         writeln!(out, "  {state} {:15} {}", check.name, check.message)?;
@@ -120,7 +118,7 @@ async fn test(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A value of an enum without what all its values begin with.
+/// An enum value in lower case, without the prefix of its enum.
 fn short(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
 }
