@@ -22,8 +22,6 @@ use clap::{
 };
 use http::Uri;
 
-#[cfg(feature = "emulator")]
-use crate::domain::RequestId;
 use crate::{
     config::{Config, Fallback, Flags, Loaded, SETTINGS, Setting, secret_meant_by},
     error::error_chain,
@@ -37,72 +35,31 @@ pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
-    match parse(arguments) {
-        Ok(Command::Serve(flags)) => serve::run(environment, flags),
-        Ok(Command::CheckConfig(flags)) => check_config::run(environment, flags),
-        Ok(Command::Health { address }) => health::run(address),
-        #[cfg(feature = "emulator")]
-        Ok(Command::Demo { once }) => demo::run(once),
-        #[cfg(feature = "emulator")]
-        Ok(Command::DemoAt { address, request_id }) => demo::run_at(address, request_id),
-        #[cfg(feature = "emulator")]
-        Ok(Command::Emulator { listen }) => emulator::run(listen),
+    let matches = match parse(arguments) {
+        Ok(matches) => matches,
         Err(error) => {
             // If printing fails, no output is left to report it on.
             let _ = error.print();
             // Help and the version are errors of clap, too.
-            if error.use_stderr() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS }
+            return if error.use_stderr() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS };
         }
+    };
+    match matches.subcommand() {
+        Some(("check-config", matches)) => check_config::run(environment, flags(matches)),
+        Some(("health", matches)) => health::run(matches),
+        #[cfg(feature = "emulator")]
+        Some(("demo", matches)) => demo::run(matches),
+        #[cfg(feature = "emulator")]
+        Some(("emulator", matches)) => emulator::run(matches),
+        Some((_, matches)) => serve::run(environment, flags(matches)),
+        None => serve::run(environment, flags(&matches)),
     }
 }
 
-#[derive(Debug)]
-enum Command {
-    Serve(Flags),
-    CheckConfig(Flags),
-    Health {
-        /// The URL of the admin port.
-        address: Uri,
-    },
-    #[cfg(feature = "emulator")]
-    Demo {
-        /// Whether to end after the last response.
-        once: bool,
-    },
-    /// Creates a connection through a running service.
-    #[cfg(feature = "emulator")]
-    DemoAt {
-        /// The URL of its gRPC port, in plaintext.
-        address: Uri,
-        request_id: RequestId,
-    },
-    #[cfg(feature = "emulator")]
-    Emulator {
-        listen: std::net::SocketAddr,
-    },
-}
-
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, clap::Error> {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    let matches = command()
-        .try_get_matches_from(&arguments)
-        .map_err(|error| misplaced_secret(&arguments, &error).unwrap_or(error))?;
-    Ok(match matches.subcommand() {
-        Some(("check-config", matches)) => Command::CheckConfig(flags(matches)),
-        Some(("health", matches)) => Command::Health { address: value(matches, ADDRESS) },
-        #[cfg(feature = "emulator")]
-        Some(("demo", matches)) => match matches.get_one::<Uri>(ADDRESS) {
-            None => Command::Demo { once: matches.get_flag(ONCE) },
-            Some(address) => {
-                let request_id = matches.get_one(REQUEST_ID).copied().unwrap_or_else(RequestId::generate);
-                Command::DemoAt { address: address.clone(), request_id }
-            }
-        },
-        #[cfg(feature = "emulator")]
-        Some(("emulator", matches)) => Command::Emulator { listen: value(matches, LISTEN) },
-        Some((_, matches)) => Command::Serve(flags(matches)),
-        None => Command::Serve(flags(&matches)),
-    })
+    let matches = command().try_get_matches_from(&arguments);
+    matches.map_err(|error| misplaced_secret(&arguments, &error).unwrap_or(error))
 }
 
 /// The error about a secret among the arguments, if there is one. It replaces the error of clap, which suggests a
@@ -164,56 +121,22 @@ fn block_on(subcommand: impl Future<Output = Result<(), Box<dyn Error>>>) -> Exi
     }
 }
 
-const ADDRESS: &str = "address";
-#[cfg(feature = "emulator")]
-const ONCE: &str = "once";
-#[cfg(feature = "emulator")]
-const REQUEST_ID: &str = "request-id";
-#[cfg(feature = "emulator")]
-const LISTEN: &str = "listen";
-
 fn command() -> clap::Command {
-    let health = clap::Command::new("health").about("Exit with 0 if a running service is SERVING").arg(
-        option(ADDRESS, "URL", "URL of the admin port")
-            .value_parser(http_url)
-            .default_value("http://127.0.0.1:9090"),
-    );
-    let check_config =
-        clap::Command::new("check-config").about("Check the configuration and print it without its secrets");
+    let about = "Check the configuration and print it without its secrets";
     let command = with_settings(clap::Command::new(env!("CARGO_PKG_NAME")))
         .version(VERSION_AND_REVISION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .args_conflicts_with_subcommands(true)
         .subcommand(with_settings(clap::Command::new("serve").about("Run the service (the default)")))
-        .subcommand(with_settings(check_config))
-        .subcommand(health);
+        .subcommand(with_settings(clap::Command::new("check-config").about(about)))
+        .subcommand(health::command());
     #[cfg(feature = "emulator")]
-    let command = command.subcommands(with_emulator());
+    let command = command.subcommands([demo::command(), emulator::command()]);
     command
 }
 
 fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).help(help)
-}
-
-#[cfg(feature = "emulator")]
-fn with_emulator() -> [clap::Command; 2] {
-    let once = Arg::new(ONCE).long(ONCE).action(clap::ArgAction::SetTrue).help("End after the last response");
-    let address = "Only create a connection, through the service with this plaintext gRPC port; wait for it";
-    let address = option(ADDRESS, "URL", address).value_parser(http_url).conflicts_with(ONCE);
-    let request_id = "Request id of that creation: the same one makes the same connection";
-    let request_id = option(REQUEST_ID, "UUID", request_id).value_parser(RequestId::parse).requires(ADDRESS);
-    let listen = option(LISTEN, "ADDR", "IP address and port of the emulator")
-        .value_parser(value_parser!(std::net::SocketAddr))
-        .default_value("127.0.0.1:8080");
-    [
-        clap::Command::new("demo")
-            .about(
-                "Run the service against an emulator; create, find, explore and test a connection; stay up",
-            )
-            .args([once, address, request_id]),
-        clap::Command::new("emulator").about("Run the Flow Service emulator alone").arg(listen),
-    ]
 }
 
 fn secrets() -> impl Iterator<Item = &'static Setting> {
@@ -266,7 +189,7 @@ fn http_url(text: &str) -> Result<Uri, &'static str> {
 mod tests {
     use super::*;
 
-    fn parse_words(words: &str) -> Result<Command, clap::Error> {
+    fn parse_words(words: &str) -> Result<ArgMatches, clap::Error> {
         parse(["hubspot-connection-service"].into_iter().chain(words.split_whitespace()).map(OsString::from))
     }
 
@@ -285,10 +208,8 @@ mod tests {
             let expected = Flags::from_iter([(setting.name, OsString::from("x"))]);
             for subcommand in ["", "serve", "check-config"] {
                 let parsed = parse_words(&format!("{subcommand} --{flag}=x")).unwrap();
-                let (Command::Serve(flags) | Command::CheckConfig(flags)) = parsed else {
-                    panic!("{parsed:?}")
-                };
-                assert_eq!(flags, expected);
+                let (name, matches) = parsed.subcommand().unwrap_or(("", &parsed));
+                assert_eq!((name, flags(matches)), (subcommand, expected.clone()));
             }
         }
     }
@@ -306,9 +227,15 @@ mod tests {
 
     #[test]
     fn serve_is_the_default() {
-        assert!(matches!(parse_words(""), Ok(Command::Serve(_))));
-        assert!(matches!(parse_words("serve"), Ok(Command::Serve(_))));
+        assert_eq!(parse_words("").unwrap().subcommand_name(), None);
+        assert_eq!(parse_words("serve").unwrap().subcommand_name(), Some("serve"));
         assert!(parse_words("--org-id=x check-config").is_err());
+    }
+
+    /// The value of an option of a subcommand.
+    fn value_of<T: Clone + Send + Sync + 'static>(words: &str, option: &str) -> Option<T> {
+        let matches = parse_words(words).unwrap();
+        matches.subcommand().unwrap().1.get_one::<T>(option).cloned()
     }
 
     #[test]
@@ -316,8 +243,7 @@ mod tests {
         for (words, expected) in
             [("health", "http://127.0.0.1:9090/"), ("health --address http://a:1", "http://a:1/")]
         {
-            let parsed = parse_words(words).unwrap();
-            assert!(matches!(&parsed, Command::Health { address } if address == expected), "{parsed:?}");
+            assert_eq!(value_of::<Uri>(words, "address").unwrap(), expected);
         }
         for not_http in ["127.0.0.1:9090", "https://127.0.0.1:9090"] {
             assert!(parse_words(&format!("health --address {not_http}")).is_err(), "{not_http}");
@@ -327,9 +253,11 @@ mod tests {
     #[cfg(feature = "emulator")]
     #[test]
     fn the_emulator_has_its_own_subcommands() {
-        assert!(matches!(parse_words("demo --once"), Ok(Command::Demo { once: true })));
-        let at = "demo --address http://a:1 --request-id 6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
-        assert!(matches!(parse_words(at), Ok(Command::DemoAt { address, .. }) if address == "http://a:1/"));
+        assert_eq!(value_of("demo --once", "once"), Some(true));
+        let id = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
+        let at = format!("demo --address http://a:1 --request-id {id}");
+        assert_eq!(value_of::<Uri>(&at, "address").unwrap(), "http://a:1/");
+        assert_eq!(value_of::<crate::domain::RequestId>(&at, "request-id").unwrap().to_string(), id);
         for words in [
             "demo --address a:1",
             "demo --address http://a:1 --once",
@@ -337,10 +265,8 @@ mod tests {
         ] {
             assert!(parse_words(words).is_err(), "{words}");
         }
-        let listen = "127.0.0.1:8080".parse().unwrap();
-        assert!(
-            matches!(parse_words("emulator"), Ok(Command::Emulator { listen: given }) if given == listen)
-        );
+        let listen = value_of::<std::net::SocketAddr>("emulator", "listen").unwrap();
+        assert_eq!(listen.to_string(), "127.0.0.1:8080");
     }
 
     #[test]

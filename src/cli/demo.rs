@@ -13,10 +13,11 @@ use std::{
     process::ExitCode,
 };
 
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::Uri;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use super::{block_on, serve::StopSignals};
+use super::{block_on, http_url, option, serve::StopSignals};
 use crate::{
     app::App,
     config::{Config, Flags},
@@ -29,17 +30,27 @@ const GRPC_PORT: u16 = 50051;
 const ADMIN_PORT: u16 = 9090;
 const EMULATOR_PORT: u16 = 8080;
 
-/// Runs the demo until Ctrl-C, or with `once` until the last response. The exit status is 0 if every call
-/// succeeded.
-pub(super) fn run(once: bool) -> ExitCode {
-    let status = block_on(demo(once));
-    telemetry::finish();
-    status
+pub(super) fn command() -> Command {
+    let once = Arg::new("once").long("once").action(ArgAction::SetTrue).help("End after the last response");
+    let address = "Only create a connection, through the service with this plaintext gRPC port; wait for it";
+    let address = option("address", "URL", address).value_parser(http_url).conflicts_with("once");
+    let request_id = "Request id of that creation: the same one makes the same connection";
+    let request_id = option("request-id", "UUID", request_id).value_parser(RequestId::parse);
+    Command::new("demo")
+        .about("Run the service against an emulator; create, find, explore and test a connection; stay up")
+        .args([once, address, request_id.requires("address")])
 }
 
-/// Waits for a service and creates a connection through it. The exit status is 0 if the response has an ID.
-pub(super) fn run_at(address: Uri, request_id: RequestId) -> ExitCode {
-    block_on(elsewhere::create(address, request_id))
+/// Runs the demo until Ctrl-C, or with `--once` until the last response; or with `--address` waits for a service and
+/// creates a connection through it. The exit status is 0 if every call succeeded.
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    if let Some(address) = matches.get_one::<Uri>("address") {
+        let request_id = matches.get_one("request-id").copied().unwrap_or_else(RequestId::generate);
+        return block_on(elsewhere::create(address.clone(), request_id));
+    }
+    let status = block_on(demo(matches.get_flag("once")));
+    telemetry::finish();
+    status
 }
 
 async fn demo(once: bool) -> Result<(), Box<dyn Error>> {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use clap::{ArgMatches, Command};
 use http::Uri;
 use tokio::runtime::Builder;
 use tonic::transport::Channel;
@@ -14,7 +15,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::failed;
+use super::{failed, http_url, option, value};
 
 /// A service that takes longer is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,8 +27,16 @@ struct NoHealth {
     source: Box<dyn Error>,
 }
 
+pub(super) fn command() -> Command {
+    let address = option("address", "URL", "URL of the admin port").value_parser(http_url);
+    Command::new("health")
+        .about("Exit with 0 if a running service is SERVING")
+        .arg(address.default_value("http://127.0.0.1:9090"))
+}
+
 /// Prints the status. The exit status is 0 for SERVING, and 1 for anything else.
-pub(super) fn run(address: Uri) -> ExitCode {
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    let address: Uri = value(matches, "address");
     match check(address.clone()).map_err(|source| NoHealth { address, source }) {
         Ok(ServingStatus::Serving) => ExitCode::SUCCESS,
         Ok(ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown) => {
