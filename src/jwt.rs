@@ -10,7 +10,7 @@ mod key_set;
 mod keys;
 mod token;
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use self::token::Token;
 pub use self::{
@@ -34,6 +34,7 @@ pub enum JwksSource {
     File(PathBuf),
 }
 
+#[derive(Debug)]
 pub struct TokenCheck {
     issuer: String,
     audience: String,
@@ -144,14 +145,5 @@ impl TokenCheck {
             }
         }
         Err(failure)
-    }
-}
-
-impl fmt::Debug for TokenCheck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCheck")
-            .field("issuer", &self.issuer)
-            .field("audience", &self.audience)
-            .finish_non_exhaustive()
     }
 }

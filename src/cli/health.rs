@@ -15,17 +15,11 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::{failed, http_url, option, value};
+use super::{http_url, option, value};
+use crate::error::error_chain;
 
 /// A service that takes longer is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(5);
-
-#[derive(Debug, thiserror::Error)]
-#[error("no health from {address}")]
-struct NoHealth {
-    address: Uri,
-    source: Box<dyn Error>,
-}
 
 pub(super) fn command() -> Command {
     let address = option("address", "URL", "URL of the admin port").value_parser(http_url);
@@ -37,12 +31,15 @@ pub(super) fn command() -> Command {
 /// Prints the status. The exit status is 0 for SERVING, and 1 for anything else.
 pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let address: Uri = value(matches, "address");
-    match check(address.clone()).map_err(|source| NoHealth { address, source }) {
+    match check(address.clone()) {
         Ok(ServingStatus::Serving) => ExitCode::SUCCESS,
         Ok(ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown) => {
             ExitCode::FAILURE
         }
-        Err(error) => failed(&error),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: no health from {address}: {}", error_chain(&*error));
+            ExitCode::FAILURE
+        }
     }
 }
 

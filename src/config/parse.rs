@@ -9,7 +9,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 pub(super) use self::{
     file::{ca_file, jwks_file, path, pem_file},
-    url::{flow_service_url, ims_url, is_exposed, url},
+    url::{flow_service_url, ims_url, is_exposed, server_url, url},
 };
 use crate::{
     domain::{AllowedSandboxes, Invalid, SandboxName},
@@ -27,28 +27,22 @@ pub(super) fn boolean(text: &str) -> Result<bool, Invalid> {
 }
 
 pub(super) fn search_first(text: &str) -> Result<SearchFirst, Invalid> {
-    match text {
-        "auto" => Ok(SearchFirst::Auto),
-        "strict" => Ok(SearchFirst::Strict),
-        "never" => Ok(SearchFirst::Never),
-        _ => Err("must be auto, strict or never".into()),
-    }
+    let choices =
+        [("auto", SearchFirst::Auto), ("strict", SearchFirst::Strict), ("never", SearchFirst::Never)];
+    choice(text, &choices, "must be auto, strict or never")
 }
 
 pub(super) fn upstream_http(text: &str) -> Result<HttpVersion, Invalid> {
-    match text {
-        "http1" => Ok(HttpVersion::Http1),
-        "http2" => Ok(HttpVersion::Http2),
-        _ => Err("must be http1 or http2".into()),
-    }
+    choice(text, &[("http1", HttpVersion::Http1), ("http2", HttpVersion::Http2)], "must be http1 or http2")
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, Invalid> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("must be text or json".into()),
-    }
+    choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)], "must be text or json")
+}
+
+fn choice<T: Copy>(text: &str, choices: &[(&str, T)], problem: &str) -> Result<T, Invalid> {
+    let chosen = choices.iter().find(|(name, _)| *name == text);
+    chosen.map(|(_, value)| *value).ok_or_else(|| problem.into())
 }
 
 pub(super) fn count(text: &str, most: usize) -> Result<NonZeroUsize, Invalid> {

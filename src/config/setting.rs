@@ -84,7 +84,7 @@ settings! {
     HCS_SANDBOX: SandboxName = plain(SandboxName::parse, Text("prod"));
     /// Sandboxes that callers may name, comma separated; * allows any.
     HCS_ALLOWED_SANDBOXES: AllowedSandboxes = plain(parse::allowed_sandboxes, Derived("the default sandbox"));
-    /// URL of the shared idempotency store; where it is not set, memory is used.
+    /// URL of the shared idempotency store; if it is not set, memory is used.
     HCS_REDIS_URL: RedisUrl = secret(RedisUrl::parse);
     /// Path of a PEM file with the authority of a rediss:// server, in place of the system's.
     HCS_REDIS_CA_FILE: PathBuf = plain(parse::path, Unset);
@@ -97,14 +97,14 @@ settings! {
     /// How long a request id is remembered, as a duration.
     HCS_REQUEST_ID_TTL: Duration = plain(parse::timeout, Text("24h"));
     /// How long a connection may stay invisible after the last moment at which it may have been created, as
-    /// a duration; a lost creation is not sent again before.
+    /// a duration; a lost creation is not sent again earlier.
     HCS_SETTLE_WINDOW: Duration = plain(parse::timeout, Text("90s"));
     /// Stores the request id at the end of the description, which recognizes a lost creation: true or
     /// false.
     HCS_DESCRIPTION_REFERENCE: bool = plain(parse::boolean, Text("true"));
     /// Searches before sending where the store may have forgotten a request id: auto, strict or never.
     HCS_SEARCH_FIRST: SearchFirst = plain(parse::search_first, Text("auto"));
-    /// Longest time that a caller waits, as a duration; its own deadline counts where shorter.
+    /// Longest time that a caller waits, as a duration; a shorter deadline of its own counts instead.
     HCS_REQUEST_TIMEOUT: Duration = plain(parse::timeout, Text("60s"));
     /// Longest time that one upstream attempt of anything but a creation may take, as a duration.
     HCS_ATTEMPT_TIMEOUT: Duration = plain(parse::timeout, Text("20s"));
@@ -143,16 +143,16 @@ settings! {
     HCS_INSECURE: bool = plain(parse::boolean, Text("false"));
     /// Whether server reflection is served: true or false.
     HCS_REFLECTION: bool = plain(parse::boolean, Text("true"));
-    /// Number of calls that may be under way at once; those beyond it are shed.
+    /// Number of concurrent calls to Adobe: this many creations, and this many other calls; more are rejected.
     HCS_MAX_IN_FLIGHT: NonZeroUsize = plain(|text| parse::count(text, MOST_IN_FLIGHT), Text("1024"));
     /// Age at which a caller's connection is ended gracefully, as a duration, at least 1s.
     HCS_MAX_CONNECTION_AGE: Duration = plain(parse::connection_age, Text("30m"));
     /// Number of worker threads. With 1, everything runs on one thread.
     HCS_WORKER_THREADS: NonZeroUsize =
         plain(|text| parse::count(text, MOST_THREADS), Derived("the CPU limit"));
-    /// Time for which a stopping service says NOT_SERVING but still accepts, as a duration.
+    /// Time for which a stopping service reports NOT_SERVING but still accepts calls, as a duration.
     HCS_DRAIN_DELAY: Duration = plain(parse::duration, Text("5s"));
-    /// Longest time that finishing the calls under way may take after that, as a duration.
+    /// Longest time that finishing the calls in progress may take after that, as a duration.
     HCS_DRAIN_TIMEOUT: Duration = plain(parse::timeout, Text("25s"));
     /// Log filter: a level, or target=level, comma separated.
     HCS_LOG: String = plain(parse::log_filter, Text("info"));

@@ -45,6 +45,7 @@ macro_rules! all_of {
 pub(super) use all_of;
 
 /// The settings as they were given, what was read of them, and every problem.
+#[derive(Default)]
 pub(super) struct Source {
     variables: BTreeMap<String, OsString>,
     flags: BTreeMap<&'static str, OsString>,
@@ -64,9 +65,7 @@ impl Source {
         Self {
             variables,
             flags: flags.0.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
-            problems: Vec::new(),
-            warnings: Vec::new(),
-            effective: Effective::default(),
+            ..Self::default()
         }
     }
 

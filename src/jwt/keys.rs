@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     JwksSource,
-    key_set::{InvalidKeySet, KeySet, LeftOut},
+    key_set::{KeySet, LeftOut},
 };
 use crate::{
     error::{Cause, error_chain},
@@ -188,12 +188,15 @@ impl Keys {
         let response = response.map_err(reqwest::Error::without_url)?;
         // Any other status is an error even with a key set in the body: a redirect could lead to the keys of
         // somebody else, and a proxy or a partial response could hold anything.
-        if response.status() != StatusCode::OK {
-            return Err(UnexpectedStatus(response.status()).into());
+        let status = response.status();
+        if status != StatusCode::OK {
+            let hint = if status.is_redirection() { ": redirects are not followed" } else { "" };
+            return Err(format!("the server responds with HTTP {status}{hint}").into());
         }
         let content_type = content_type(&response);
         let body = read_body(response, MOST_BYTES).await?;
-        KeySet::parse(&body).map_err(|source| NoKeySet { content_type, source }.into())
+        KeySet::parse(&body)
+            .map_err(|error| format!("the response has the content type {content_type}: {error}").into())
     }
 }
 
@@ -208,19 +211,6 @@ impl JwksSource {
             }
         }
     }
-}
-
-/// The response has no key set.
-#[derive(Debug, thiserror::Error)]
-#[error("the server responds with HTTP {0}{hint}", hint = if .0.is_redirection() { ": redirects are not followed" } else { "" })]
-struct UnexpectedStatus(StatusCode);
-
-/// The body is something else.
-#[derive(Debug, thiserror::Error)]
-#[error("the response has the content type {content_type}")]
-struct NoKeySet {
-    content_type: String,
-    source: InvalidKeySet,
 }
 
 fn content_type(response: &reqwest::Response) -> String {

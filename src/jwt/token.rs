@@ -18,19 +18,26 @@ const LONGEST_SUBJECT: usize = 1024;
 const NOT_A_TOKEN: BadToken = BadToken::Malformed(
     "the bearer token is not a signed JSON Web Token: three parts in base64url, the first two JSON objects",
 );
-
-/// The error for a member of the header or a claim, by its name.
-macro_rules! bad {
-    (header $name:literal) => {
-        BadToken::Malformed(concat!("the header of the bearer token must have ", $name, " as a string"))
-    };
-    (claim $name:literal $problem:literal) => {
-        BadToken::Malformed(concat!("the claim ", $name, " of the bearer token ", $problem))
-    };
-    (time $name:literal) => {
-        bad!(claim $name "is not a number of seconds since 1970")
-    };
-}
+const DUPLICATE: BadToken =
+    BadToken::Malformed("the header or the claims of the bearer token name a member twice");
+const EXTENSION: BadToken = BadToken::Malformed(
+    "the bearer token needs an extension that this service does not have: its header has crit or b64",
+);
+const HEADER_TYPE: BadToken = BadToken::Malformed(
+    "the header of the bearer token must have alg, and kid if it is present, as a string",
+);
+const CLAIM_TYPE: BadToken = BadToken::Malformed(
+    "a claim of the bearer token has the wrong type: iss must be a string, and aud a string or a list of strings",
+);
+const CLAIM_TIME: BadToken = BadToken::Malformed(
+    "the claims exp, nbf and iat of the bearer token must be numbers of seconds since 1970",
+);
+const NO_EXPIRY: BadToken = BadToken::Malformed(
+    "the bearer token has no claim exp, and one that never expires is not accepted: have its issuer set it",
+);
+const SUBJECT: BadToken = BadToken::Malformed(
+    "the claim sub of the bearer token must be a string of 1 to 1024 bytes without control characters",
+);
 
 /// A token whose signature has not been verified.
 pub(super) struct Token<'a> {
@@ -54,20 +61,18 @@ impl<'a> Token<'a> {
         // Critical extensions must be understood, and none is; an empty list is not allowed either. Without crit,
         // parsers disagree about the meaning of b64.
         if header.names("crit") || (header.names("b64") && header.flag("b64") != Some(true)) {
-            return Err(BadToken::Malformed(
-                "the bearer token needs an extension that this service does not have: its header has crit or b64",
-            ));
+            return Err(EXTENSION);
         }
-        let algorithm = header.text("alg").ok_or(bad!(header "alg"))?;
+        let algorithm = header.text("alg").ok_or(HEADER_TYPE)?;
         let algorithm = Algorithm::named(&algorithm).ok_or(BadToken::Algorithm)?;
-        let key_id = text(&header, "kid", bad!(header "kid"))?;
+        let key_id = text(&header, "kid", HEADER_TYPE)?;
         Ok(Self { signed: signed.as_bytes(), signature, algorithm, key_id, claims })
     }
 
     /// The subject, if every claim is valid. To be trusted only after the signature has been verified.
     pub(super) fn subject(&self, issuer: &str, audience: &str) -> Result<String, BadToken> {
         let claims = object(&self.claims)?;
-        if text(&claims, "iss", bad!(claim "iss" "must be a string"))?.as_deref() != Some(issuer) {
+        if text(&claims, "iss", CLAIM_TYPE)?.as_deref() != Some(issuer) {
             return Err(BadToken::Issuer);
         }
         if !audiences(&claims)?.iter().any(|name| name == audience) {
@@ -75,28 +80,19 @@ impl<'a> Token<'a> {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let leeway = LEEWAY.as_secs_f64();
-        match time(&claims, "exp", bad!(time "exp"))? {
-            None => {
-                return Err(BadToken::Malformed(
-                    "the bearer token has no claim exp, and one that never expires is not accepted: have its issuer \
-                     set it",
-                ));
-            }
+        match time(&claims, "exp")? {
+            None => return Err(NO_EXPIRY),
             Some(end) if end + leeway <= now => return Err(BadToken::Expired),
             Some(_) => {}
         }
-        if time(&claims, "nbf", bad!(time "nbf"))?.is_some_and(|begin| begin > now + leeway) {
+        if time(&claims, "nbf")?.is_some_and(|begin| begin > now + leeway) {
             return Err(BadToken::NotYetValid);
         }
         // A token that was issued in the future is not invalid for that: nbf has this purpose.
-        time(&claims, "iat", bad!(time "iat"))?;
-        let bad = bad!(claim "sub" "must be a string of 1 to 1024 bytes without control characters");
-        text(&claims, "sub", bad)?.filter(|subject| is_name(subject)).ok_or(bad)
+        time(&claims, "iat")?;
+        text(&claims, "sub", SUBJECT)?.filter(|subject| is_name(subject)).ok_or(SUBJECT)
     }
 }
-
-const DUPLICATE: BadToken =
-    BadToken::Malformed("the header or the claims of the bearer token name a member twice");
 
 fn object(json: &[u8]) -> Result<Object<'_>, BadToken> {
     let object = Object::parse(json).map_err(|_| NOT_A_TOKEN)?;
@@ -122,16 +118,16 @@ fn audiences(claims: &Object<'_>) -> Result<Vec<String>, BadToken> {
     let texts = claims.array("aud").and_then(|audiences| {
         audiences.into_iter().map(|audience| serde_json::from_str(audience.get()).ok()).collect()
     });
-    texts.ok_or(bad!(claim "aud" "must be a string or a list of strings"))
+    texts.ok_or(CLAIM_TYPE)
 }
 
 /// A member that must be seconds since 1970 if it is present: a number, also with a fraction, and not a string.
-fn time(claims: &Object<'_>, name: &str, error: BadToken) -> Result<Option<f64>, BadToken> {
+fn time(claims: &Object<'_>, name: &str) -> Result<Option<f64>, BadToken> {
     if !claims.names(name) {
         return Ok(None);
     }
     let seconds = claims.value(name).and_then(|value| value.get().parse::<f64>().ok());
-    seconds.filter(|seconds| seconds.is_finite()).map(Some).ok_or(error)
+    seconds.filter(|seconds| seconds.is_finite()).map(Some).ok_or(CLAIM_TIME)
 }
 
 /// Whether a subject fits into a line of the log.

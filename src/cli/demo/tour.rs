@@ -56,66 +56,47 @@ pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest 
 
 pub(super) fn show_created(response: &CreateHubSpotConnectionResponse) -> io::Result<()> {
     let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _ } = response;
-    write!(
-        io::stdout(),
-        "\
-CreateHubSpotConnection returned:
-  id         {id}
-  etag       {etag}
-  request_id {request_id}
-"
-    )
+    let lines = [("id", id), ("etag", etag), ("request_id", request_id)];
+    show("CreateHubSpotConnection returned", lines.map(|(name, value)| format!("{name:<10} {value}")))
+}
+
+fn show(title: &str, lines: impl IntoIterator<Item = String>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{title}:")?;
+    lines.into_iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
 async fn list(client: &mut Client) -> Result<(), Box<dyn Error>> {
-    let request = ListHubSpotConnectionsRequest::default();
-    let listed = client.list_hub_spot_connections(request).await?.into_inner();
-    let mut out = io::stdout().lock();
-    writeln!(out, "ListHubSpotConnections returned:")?;
-    for connection in listed.connections {
+    let listed = client.list_hub_spot_connections(ListHubSpotConnectionsRequest::default()).await?;
+    let lines = listed.into_inner().connections.into_iter().map(|connection| {
         let state = short(connection.state().as_str_name(), "CONNECTION_STATE_");
-        writeln!(out, "  {} {state} {:?}", connection.id, connection.name)?;
-    }
-    Ok(())
+        format!("{} {state} {:?}", connection.id, connection.name)
+    });
+    Ok(show("ListHubSpotConnections returned", lines)?)
 }
 
 async fn explore(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
     let request = ListHubSpotTablesRequest { id: id.to_owned(), ..ListHubSpotTablesRequest::default() };
     let listed = client.list_hub_spot_tables(request).await?.into_inner();
     let tables: Vec<_> = listed.tables.into_iter().map(|table| table.path).collect();
+    show("ListHubSpotTables returned", [tables.join(", ")])?;
 
-    let request = GetHubSpotTableRequest {
-        id: id.to_owned(),
-        table: TABLE.to_owned(),
-        ..GetHubSpotTableRequest::default()
-    };
+    let (id, table) = (id.to_owned(), TABLE.to_owned());
+    let request = GetHubSpotTableRequest { id, table, ..GetHubSpotTableRequest::default() };
     let table = client.get_hub_spot_table(request).await?.into_inner();
     let columns: Vec<_> = table.columns.into_iter().map(|column| column.name).collect();
-    write!(
-        io::stdout(),
-        "\
-ListHubSpotTables returned:
-  {}
-GetHubSpotTable returned for {TABLE}:
-  {}
-",
-        tables.join(", "),
-        columns.join(", ")
-    )?;
-    Ok(())
+    Ok(show(&format!("GetHubSpotTable returned for {TABLE}"), [columns.join(", ")])?)
 }
 
 async fn test(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
     let request =
         TestHubSpotConnectionRequest { id: id.to_owned(), ..TestHubSpotConnectionRequest::default() };
     let tested = client.test_hub_spot_connection(request).await?.into_inner();
-    let mut out = io::stdout().lock();
-    writeln!(out, "TestHubSpotConnection returned:")?;
-    for check in tested.result.unwrap_or_default().checks {
+    let lines = tested.result.unwrap_or_default().checks.into_iter().map(|check| {
         let state = short(check.state().as_str_name(), "STATE_");
-        writeln!(out, "  {state} {:15} {}", check.name, check.message)?;
-    }
-    Ok(())
+        format!("{state} {:15} {}", check.name, check.message)
+    });
+    Ok(show("TestHubSpotConnection returned", lines)?)
 }
 
 /// An enum value in lower case, without the prefix of its enum.

@@ -206,7 +206,7 @@ fn exactly_one_credential_is_set() {
 }
 
 #[test]
-fn callers_beyond_loopback_need_a_word_about_security() {
+fn a_port_beyond_loopback_needs_tls_and_a_check_of_callers() {
     for address in ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:1"] {
         assert_problem(&[("HCS_LISTEN", address)], "HCS_LISTEN", "no TLS and no check of callers");
         assert_problem(&[("HCS_LISTEN", address)], "HCS_LISTEN", "HCS_INSECURE=true");
@@ -238,21 +238,29 @@ fn the_default_sandbox_is_an_allowed_one() {
 }
 
 #[test]
-fn plain_http_upstream_is_allowed_in_so_many_words() {
+fn plain_http_must_be_allowed_explicitly() {
     let url = ("HCS_FLOW_SERVICE_URL", "http://emulator:8080/data/foundation/flowservice");
     assert_problem(&[url], "HCS_FLOW_SERVICE_URL", "HCS_UPSTREAM_ALLOW_HTTP=true");
     assert!(load(&[url, ("HCS_UPSTREAM_ALLOW_HTTP", "true")]).is_ok());
+    let keys = [
+        ("HCS_JWT_ISSUER", "issuer"),
+        ("HCS_JWT_AUDIENCE", "audience"),
+        ("HCS_JWT_JWKS_URL", "http://issuer/keys"),
+        ("HCS_CALLERS", "jwt:a=read"),
+    ];
+    assert_problem(&keys, "HCS_JWT_JWKS_URL", "HCS_JWT_ALLOW_HTTP=true");
+    assert!(load(&[&keys[..], &[("HCS_JWT_ALLOW_HTTP", "true")]].concat()).is_ok());
 }
 
 #[test]
-fn an_unknown_variable_is_answered_with_the_nearest_name() {
+fn an_unknown_variable_gets_the_nearest_name_as_a_suggestion() {
     assert_eq!(problem(&[("HCS_ORGID", "x")]), "HCS_ORGID: unknown variable; did you mean HCS_ORG_ID?");
     assert_problem(&[("HCS_KUBERNETES", "x")], "HCS_KUBERNETES", "see --help");
     assert!(load(&[("HOME", "/"), ("HUBSPOT_CONNECTION_SERVICE_PORT", "1")]).is_ok());
 }
 
 #[test]
-fn a_misspelt_secret_is_answered_with_its_name_alone() {
+fn a_misspelt_secret_gets_a_suggestion_without_its_value() {
     for (slip, meant) in [
         ("HCS_CLIENT_SECRT", "HCS_CLIENT_SECRET"),
         ("HCS_CLIENTSECRET", "HCS_CLIENT_SECRET"),

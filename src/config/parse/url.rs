@@ -8,10 +8,16 @@ use crate::domain::Invalid;
 
 /// The URL of a server, without credentials and parameters.
 pub(in crate::config) fn url(text: &str) -> Result<Url, Invalid> {
+    let form = "must be an https URL, as in https://platform.adobe.io/data";
+    server_url(text, form, "must not hold a user name or password")
+}
+
+/// The same with these errors.
+pub(in crate::config) fn server_url(text: &str, form: &str, no_user: &str) -> Result<Url, Invalid> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url.ok_or("must be an https URL, as in https://platform.adobe.io/data")?;
+    let url = url.ok_or(form)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user name or password".into());
+        return Err(no_user.into());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must not hold a query (?) or a fragment (#)".into());

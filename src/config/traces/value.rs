@@ -20,16 +20,9 @@ pub(super) fn url(text: &str, is_insecure: bool) -> Result<Url, Invalid> {
         (false, true) => "http://",
         (false, false) => "https://",
     };
-    let url = Url::parse(&format!("{scheme}{text}")).ok();
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let url = url.ok_or("must be an http or https URL, as in http://collector:4317")?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user name or password: set OTEL_EXPORTER_OTLP_HEADERS instead".into());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not hold a query (?) or a fragment (#)".into());
-    }
-    Ok(url)
+    let form = "must be an http or https URL, as in http://collector:4317";
+    let no_user = "must not hold a user name or password: set OTEL_EXPORTER_OTLP_HEADERS instead";
+    parse::server_url(&format!("{scheme}{text}"), form, no_user)
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, Invalid> {
