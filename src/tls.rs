@@ -68,6 +68,10 @@ impl TlsError {
         Self { setting, problem: problem.into(), source: None }
     }
 
+    fn of_file(setting: &'static str, problem: &str) -> Self {
+        Self::new(setting, format!("the file of {setting} {problem}"))
+    }
+
     fn because(self, source: impl Into<Cause>) -> Self {
         Self { source: Some(source.into()), ..self }
     }
@@ -88,8 +92,8 @@ struct Contents {
 impl Contents {
     fn read(files: &TlsConfig) -> Result<Self, TlsError> {
         let read = |setting, path: &Path| {
-            let unreadable = || TlsError::new(setting, format!("the file of {setting} cannot be read"));
-            read_small_file(path, MOST_BYTES).map_err(|error| unreadable().because(error))
+            read_small_file(path, MOST_BYTES)
+                .map_err(|error| TlsError::of_file(setting, "cannot be read").because(error))
         };
         Ok(Self {
             certificate: read(CERT, &files.cert_file)?,
@@ -110,12 +114,13 @@ impl Contents {
         };
         let chain = CertificateDer::pem_slice_iter(&self.certificate).collect::<Result<Vec<_>, _>>();
         let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
-            let form = "must hold the certificate in PEM form, and after it those of its issuers";
-            TlsError::new(CERT, format!("the file of {CERT} {form}"))
+            TlsError::of_file(
+                CERT,
+                "must hold the certificate in PEM form, and after it those of its issuers",
+            )
         })?;
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| {
-            let form = "must hold one private key in PEM form, without a passphrase";
-            TlsError::new(KEY, format!("the file of {KEY} {form}"))
+            TlsError::of_file(KEY, "must hold one private key in PEM form, without a passphrase")
         })?;
         let mut config = builder.with_single_cert(chain, key).map_err(unfit)?;
         config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
@@ -134,8 +139,8 @@ fn verifier(pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientC
     let are_usable = CertificateDer::pem_slice_iter(pem)
         .all(|certificate| certificate.is_ok_and(|certificate| roots.add(certificate).is_ok()));
     if !are_usable || roots.is_empty() {
-        let form = "must hold at least one certificate of an authority in PEM form";
-        return Err(TlsError::new(CLIENT_CA, format!("the file of {CLIENT_CA} {form}")));
+        let problem = "must hold at least one certificate of an authority in PEM form";
+        return Err(TlsError::of_file(CLIENT_CA, problem));
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
     verifier.map(|verifier| verifier as _).map_err(|error| {

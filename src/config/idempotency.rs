@@ -21,13 +21,11 @@ const SHORTEST_SETTLE_WINDOW: Duration = Duration::from_secs(60);
 pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Reported> {
     let redis = source.read_secret(HCS_REDIS_URL);
     let url = redis.as_ref().map(|redis| redis.as_ref().map(|(_, url)| url));
-    let redis_tls = redis_tls(source, url);
-    // If the URL is unusable, its own problem is enough.
-    let fingerprint_keys = fingerprint_keys(source, matches!(url, Ok(Some(_))));
     all_of!(IdempotencyConfig {
+        redis_tls: redis_tls(source, url),
+        // If the URL is unusable, its own problem is enough.
+        fingerprint_keys: fingerprint_keys(source, matches!(url, Ok(Some(_)))),
         redis_url: redis.map(|redis| redis.map(|(secret, _)| secret)),
-        redis_tls: redis_tls,
-        fingerprint_keys: fingerprint_keys,
         request_id_ttl: source.read(HCS_REQUEST_ID_TTL),
         settle_window: source.read(HCS_SETTLE_WINDOW),
         recovery: recovery(source),

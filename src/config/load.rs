@@ -63,17 +63,17 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
     all_of!(Config {
         listen: listeners.map(|(listen, _)| listen),
         admin_listen: listeners.map(|(_, admin_listen)| admin_listen),
-        callers: callers,
+        callers,
         reflection: source.read(HCS_REFLECTION),
         max_connection_age: source.read(HCS_MAX_CONNECTION_AGE),
         max_in_flight: source.read(HCS_MAX_IN_FLIGHT),
-        request_timeout: request_timeout,
+        request_timeout,
         worker_threads: source.read_or(HCS_WORKER_THREADS, cpus.to_string()),
         drain: drain(source),
         sandboxes: sandboxes(source),
         adobe: adobe(source),
-        upstream: upstream,
-        idempotency: idempotency,
+        upstream,
+        idempotency,
         log: log(source, log_format),
         traces: Ok(traces::traces(source)),
     })
@@ -173,7 +173,7 @@ fn http_client(source: &mut Source) -> Result<HttpClientConfig, Reported> {
     }
     all_of!(HttpClientConfig {
         ca_file: source.read_optional(HCS_UPSTREAM_CA_FILE),
-        proxy: proxy,
+        proxy,
         no_proxy: source.read_optional(HCS_UPSTREAM_NO_PROXY).map(Option::unwrap_or_default),
     })
 }

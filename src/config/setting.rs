@@ -45,13 +45,24 @@ pub enum Fallback {
 
 use Fallback::{Derived, Required, Text, Unset};
 
+/// Marks a setting as a secret.
+const SECRET: bool = true;
+
 /// Defines a constant for each setting, of which the doc comment is the help, and the table of all.
 macro_rules! settings {
-    ($($(#[doc = $help:literal])+ $name:ident: $type:ty = $kind:ident($($argument:expr),+);)+) => {
+    ($(
+        $(#[doc = $help:literal])+
+        $name:ident: $type:ty = $parse:expr, $fallback:expr $(, $secret:expr)?;
+    )+) => {
         $(
             $(#[doc = $help])+
-            pub(super) const $name: Setting<Parser<$type>> =
-                $kind(stringify!($name), concat!($($help),+).trim_ascii(), $($argument),+);
+            pub(super) const $name: Setting<Parser<$type>> = Setting {
+                name: stringify!($name),
+                fallback: $fallback,
+                secret: false $(|| $secret)?,
+                help: concat!($($help),+).trim_ascii(),
+                parse: $parse,
+            };
         )+
 
         /// Every setting, in the order of the documentation.
@@ -61,103 +72,102 @@ macro_rules! settings {
 
 settings! {
     /// IP address and port of the gRPC server.
-    HCS_LISTEN: SocketAddr = plain(parse::socket_address, Text("127.0.0.1:50051"));
+    HCS_LISTEN: SocketAddr = parse::socket_address, Text("127.0.0.1:50051");
     /// IP address and port of the plaintext health server.
-    HCS_ADMIN_LISTEN: SocketAddr = plain(parse::socket_address, Text("127.0.0.1:9090"));
+    HCS_ADMIN_LISTEN: SocketAddr = parse::socket_address, Text("127.0.0.1:9090");
     /// Base URL of the Flow Service, ending in /data/foundation/flowservice.
     HCS_FLOW_SERVICE_URL: Url =
-        plain(parse::flow_service_url, Text("https://platform.adobe.io/data/foundation/flowservice"));
+        parse::flow_service_url, Text("https://platform.adobe.io/data/foundation/flowservice");
     /// URL of the IMS token endpoint, ending in /ims/token/v3.
-    HCS_IMS_URL: Url = plain(parse::ims_url, Text("https://ims-na1.adobelogin.com/ims/token/v3"));
+    HCS_IMS_URL: Url = parse::ims_url, Text("https://ims-na1.adobelogin.com/ims/token/v3");
     /// ID of the organization at Adobe, ending in @AdobeOrg.
-    HCS_ORG_ID: String = plain(parse::org_id, Required);
+    HCS_ORG_ID: String = parse::org_id, Required;
     /// Client ID of this service's credential at Adobe.
-    HCS_CLIENT_ID: String = plain(parse::word, Required);
+    HCS_CLIENT_ID: String = parse::word, Required;
     /// Client secret of that credential; set it or HCS_ACCESS_TOKEN.
-    HCS_CLIENT_SECRET: () = secret(|_| Ok(()));
+    HCS_CLIENT_SECRET: () = |_| Ok(()), Unset, SECRET;
     /// A ready Adobe access token, for a quick try: it is not renewed; set it or HCS_CLIENT_SECRET.
-    HCS_ACCESS_TOKEN: () = secret(|_| Ok(()));
+    HCS_ACCESS_TOKEN: () = |_| Ok(()), Unset, SECRET;
     /// IMS scopes, comma separated.
     HCS_SCOPES: Vec<String> =
-        plain(parse::scopes, Text("openid,AdobeID,read_organizations,additional_info.projectedProductContext"));
+        parse::scopes, Text("openid,AdobeID,read_organizations,additional_info.projectedProductContext");
     /// Sandbox of the calls that name none.
-    HCS_SANDBOX: SandboxName = plain(SandboxName::parse, Text("prod"));
+    HCS_SANDBOX: SandboxName = SandboxName::parse, Text("prod");
     /// Sandboxes that callers may name, comma separated; * allows any.
-    HCS_ALLOWED_SANDBOXES: AllowedSandboxes = plain(parse::allowed_sandboxes, Derived("the default sandbox"));
+    HCS_ALLOWED_SANDBOXES: AllowedSandboxes = parse::allowed_sandboxes, Derived("the default sandbox");
     /// URL of the shared idempotency store; if it is not set, memory is used.
-    HCS_REDIS_URL: RedisUrl = secret(RedisUrl::parse);
+    HCS_REDIS_URL: RedisUrl = RedisUrl::parse, Unset, SECRET;
     /// Path of a PEM file with the authority of a rediss:// server, in place of the system's.
-    HCS_REDIS_CA_FILE: PathBuf = plain(parse::path, Unset);
+    HCS_REDIS_CA_FILE: PathBuf = parse::path, Unset;
     /// Path of a PEM file with the certificate to show a rediss:// server.
-    HCS_REDIS_CLIENT_CERT_FILE: PathBuf = plain(parse::path, Unset);
+    HCS_REDIS_CLIENT_CERT_FILE: PathBuf = parse::path, Unset;
     /// Path of the PEM file with its private key.
-    HCS_REDIS_CLIENT_KEY_FILE: PathBuf = plain(parse::path, Unset);
+    HCS_REDIS_CLIENT_KEY_FILE: PathBuf = parse::path, Unset;
     /// Key that compares repeated requests, at least 32 bytes; required with Redis, else random.
-    HCS_FINGERPRINT_KEY: FingerprintKeys = secret(|text| FingerprintKeys::parse(&text.into()));
+    HCS_FINGERPRINT_KEY: FingerprintKeys = |text| FingerprintKeys::parse(&text.into()), Unset, SECRET;
     /// How long a request id is remembered, as a duration.
-    HCS_REQUEST_ID_TTL: Duration = plain(parse::timeout, Text("24h"));
+    HCS_REQUEST_ID_TTL: Duration = parse::timeout, Text("24h");
     /// How long a connection may stay invisible after the last moment at which it may have been created, as
     /// a duration; a lost creation is not sent again earlier.
-    HCS_SETTLE_WINDOW: Duration = plain(parse::timeout, Text("90s"));
+    HCS_SETTLE_WINDOW: Duration = parse::timeout, Text("90s");
     /// Stores the request id at the end of the description, which recognizes a lost creation: true or
     /// false.
-    HCS_DESCRIPTION_REFERENCE: bool = plain(parse::boolean, Text("true"));
+    HCS_DESCRIPTION_REFERENCE: bool = parse::boolean, Text("true");
     /// Searches before sending where the store may have forgotten a request id: auto, strict or never.
-    HCS_SEARCH_FIRST: SearchFirst = plain(parse::search_first, Text("auto"));
+    HCS_SEARCH_FIRST: SearchFirst = parse::search_first, Text("auto");
     /// Longest time that a caller waits, as a duration; a shorter deadline of its own counts instead.
-    HCS_REQUEST_TIMEOUT: Duration = plain(parse::timeout, Text("60s"));
+    HCS_REQUEST_TIMEOUT: Duration = parse::timeout, Text("60s");
     /// Longest time that one upstream attempt of anything but a creation may take, as a duration.
-    HCS_ATTEMPT_TIMEOUT: Duration = plain(parse::timeout, Text("20s"));
+    HCS_ATTEMPT_TIMEOUT: Duration = parse::timeout, Text("20s");
     /// Longest time that a creation may take upstream, as a duration.
-    HCS_CREATE_TIMEOUT: Duration = plain(parse::timeout, Text("65s"));
+    HCS_CREATE_TIMEOUT: Duration = parse::timeout, Text("65s");
     /// Path of a PEM file with one more certificate authority to trust for Adobe and the JWKS URL.
-    HCS_UPSTREAM_CA_FILE: PathBuf = plain(parse::ca_file, Unset);
+    HCS_UPSTREAM_CA_FILE: PathBuf = parse::ca_file, Unset;
     /// URL of the egress proxy for Adobe, and for a JWKS URL outside the cluster.
-    HCS_UPSTREAM_PROXY: ProxyUrl = plain(ProxyUrl::parse, Unset);
+    HCS_UPSTREAM_PROXY: ProxyUrl = ProxyUrl::parse, Unset;
     /// Hosts that the proxy does not serve, comma separated: example.com, .example.com, 10.0.0.0/8; names
     /// without a dot, loopback, .svc and .cluster.local never go through it.
-    HCS_UPSTREAM_NO_PROXY: NoProxy = plain(NoProxy::parse, Unset);
+    HCS_UPSTREAM_NO_PROXY: NoProxy = NoProxy::parse, Unset;
     /// Whether the URLs of Adobe may be plain http beyond loopback: true or false.
-    HCS_UPSTREAM_ALLOW_HTTP: bool = plain(parse::boolean, Text("false"));
+    HCS_UPSTREAM_ALLOW_HTTP: bool = parse::boolean, Text("false");
     /// HTTP version spoken to the Flow Service: http1 or http2.
-    HCS_UPSTREAM_HTTP: HttpVersion = plain(parse::upstream_http, Text("http1"));
+    HCS_UPSTREAM_HTTP: HttpVersion = parse::upstream_http, Text("http1");
     /// Path of the PEM file with the certificate of the gRPC port.
-    HCS_TLS_CERT_FILE: PathBuf = plain(parse::pem_file, Unset);
+    HCS_TLS_CERT_FILE: PathBuf = parse::pem_file, Unset;
     /// Path of the PEM file with its private key.
-    HCS_TLS_KEY_FILE: PathBuf = plain(parse::pem_file, Unset);
+    HCS_TLS_KEY_FILE: PathBuf = parse::pem_file, Unset;
     /// Path of the PEM file with the authority of the certificates that callers must show.
-    HCS_TLS_CLIENT_CA_FILE: PathBuf = plain(parse::ca_file, Unset);
+    HCS_TLS_CLIENT_CA_FILE: PathBuf = parse::ca_file, Unset;
     /// Issuer of the bearer tokens that callers must send.
-    HCS_JWT_ISSUER: String = plain(parse::word, Unset);
+    HCS_JWT_ISSUER: String = parse::word, Unset;
     /// Audience of those tokens: the name of this service there.
-    HCS_JWT_AUDIENCE: String = plain(parse::word, Unset);
+    HCS_JWT_AUDIENCE: String = parse::word, Unset;
     /// URL of the issuer's keys; this or HCS_JWT_JWKS_FILE.
-    HCS_JWT_JWKS_URL: Url = plain(parse::url, Unset);
+    HCS_JWT_JWKS_URL: Url = parse::url, Unset;
     /// Path of a file with the issuer's keys.
-    HCS_JWT_JWKS_FILE: PathBuf = plain(parse::jwks_file, Unset);
+    HCS_JWT_JWKS_FILE: PathBuf = parse::jwks_file, Unset;
     /// Whether HCS_JWT_JWKS_URL may be plain http beyond loopback: true or false.
-    HCS_JWT_ALLOW_HTTP: bool = plain(parse::boolean, Text("false"));
+    HCS_JWT_ALLOW_HTTP: bool = parse::boolean, Text("false");
     /// Who may call, as IDENTITY=read or IDENTITY=write, comma separated; required with HCS_JWT_ISSUER.
-    HCS_CALLERS: Callers = plain(Callers::parse, Unset);
+    HCS_CALLERS: Callers = Callers::parse, Unset;
     /// Whether HCS_LISTEN may leave loopback without TLS and a check of callers: true or false.
-    HCS_INSECURE: bool = plain(parse::boolean, Text("false"));
+    HCS_INSECURE: bool = parse::boolean, Text("false");
     /// Whether server reflection is served: true or false.
-    HCS_REFLECTION: bool = plain(parse::boolean, Text("true"));
+    HCS_REFLECTION: bool = parse::boolean, Text("true");
     /// Number of concurrent calls to Adobe: this many creations, and this many other calls; more are rejected.
-    HCS_MAX_IN_FLIGHT: NonZeroUsize = plain(|text| parse::count(text, MOST_IN_FLIGHT), Text("1024"));
+    HCS_MAX_IN_FLIGHT: NonZeroUsize = |text| parse::count(text, MOST_IN_FLIGHT), Text("1024");
     /// Age at which a caller's connection is ended gracefully, as a duration, at least 1s.
-    HCS_MAX_CONNECTION_AGE: Duration = plain(parse::connection_age, Text("30m"));
+    HCS_MAX_CONNECTION_AGE: Duration = parse::connection_age, Text("30m");
     /// Number of worker threads. With 1, everything runs on one thread.
-    HCS_WORKER_THREADS: NonZeroUsize =
-        plain(|text| parse::count(text, MOST_THREADS), Derived("the CPU limit"));
+    HCS_WORKER_THREADS: NonZeroUsize = |text| parse::count(text, MOST_THREADS), Derived("the CPU limit");
     /// Time for which a stopping service reports NOT_SERVING but still accepts calls, as a duration.
-    HCS_DRAIN_DELAY: Duration = plain(parse::duration, Text("5s"));
+    HCS_DRAIN_DELAY: Duration = parse::duration, Text("5s");
     /// Longest time that finishing the calls in progress may take after that, as a duration.
-    HCS_DRAIN_TIMEOUT: Duration = plain(parse::timeout, Text("25s"));
+    HCS_DRAIN_TIMEOUT: Duration = parse::timeout, Text("25s");
     /// Log filter: a level, or target=level, comma separated.
-    HCS_LOG: String = plain(parse::log_filter, Text("info"));
+    HCS_LOG: String = parse::log_filter, Text("info");
     /// Form of a log line: text or json.
-    HCS_LOG_FORMAT: LogFormat = plain(parse::log_format, Derived("text on a terminal, else json"));
+    HCS_LOG_FORMAT: LogFormat = parse::log_format, Derived("text on a terminal, else json");
 }
 
 const PREFIX: &str = "HCS_";
@@ -229,20 +239,6 @@ pub(super) fn nearest(unknown: &str) -> Option<String> {
         .filter(|(edits, _)| *edits <= most_edits)
         .min()
         .map(|(_, variable)| variable)
-}
-
-const fn plain<T>(
-    name: &'static str,
-    help: &'static str,
-    parse: Parser<T>,
-    fallback: Fallback,
-) -> Setting<Parser<T>> {
-    Setting { name, fallback, secret: false, help, parse }
-}
-
-/// Its parser checks the secret, wherever it comes from.
-const fn secret<T>(name: &'static str, help: &'static str, parse: Parser<T>) -> Setting<Parser<T>> {
-    Setting { name, fallback: Unset, secret: true, help, parse }
 }
 
 #[cfg(test)]

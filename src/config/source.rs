@@ -37,8 +37,8 @@ pub(super) struct Reported;
 /// Builds a struct from results. It evaluates every field before it returns the first error, so that each
 /// problem is reported and not only the first one.
 macro_rules! all_of {
-    ($type:ident { $($field:ident: $value:expr),+ $(,)? }) => {{
-        $(let $field = $value;)+
+    ($type:ident { $($field:ident $(: $value:expr)?),+ $(,)? }) => {{
+        $($(let $field = $value;)?)+
         Ok($type { $($field: $field?),+ })
     }};
 }
@@ -189,7 +189,7 @@ impl Source {
     /// The trimmed text of a variable of another standard, if it is set to anything that can be read.
     pub(super) fn standard(&mut self, name: &'static str) -> Option<String> {
         let text = self.variables.get(name)?.to_str().map(|text| text.trim().to_owned());
-        let problem = text.as_deref().map_or(Some(NOT_UTF_8.into()), placeholder::problem);
+        let problem = text.as_deref().map_or_else(|| Some(NOT_UTF_8.into()), placeholder::problem);
         if let Some(problem) = problem {
             self.ignore(name, &problem);
             return None;

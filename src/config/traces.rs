@@ -126,7 +126,7 @@ fn endpoint(source: &mut Source) -> Option<(Url, bool)> {
 /// Without a protocol, the port says which one the collector expects there.
 fn protocol(source: &mut Source, endpoint: &Url) -> TracesProtocol {
     let named = read_or_warn(source, pair!("PROTOCOL"), value::protocol);
-    named.unwrap_or(match endpoint.port() {
+    named.unwrap_or_else(|| match endpoint.port() {
         Some(HTTP_PORT) => TracesProtocol::Http,
         _ => TracesProtocol::Grpc,
     })

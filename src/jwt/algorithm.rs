@@ -21,45 +21,21 @@ pub(super) static RSA: [(Algorithm, &RsaParameters); 6] = [
     (Algorithm("PS512"), &RSA_PSS_2048_8192_SHA512),
 ];
 
-/// A curve, with its algorithm.
-pub(super) struct Curve {
-    name: &'static str,
-    pub(super) algorithm: Algorithm,
-    pub(super) verification: &'static dyn VerificationAlgorithm,
-    /// The bytes of a coordinate.
-    pub(super) length: usize,
-    /// Whether a point has two coordinates: keys of the type EC, and not of OKP.
-    pub(super) has_y: bool,
-}
-
-static CURVES: [Curve; 4] = [
-    curve("P-256", "ES256", &ECDSA_P256_SHA256_FIXED, 32, true),
-    curve("P-384", "ES384", &ECDSA_P384_SHA384_FIXED, 48, true),
-    curve("P-521", "ES512", &ECDSA_P521_SHA512_FIXED, 66, true),
-    curve("Ed25519", "Ed25519", &ED25519, 32, false),
+/// The curves: the name, the algorithm, how a signature is verified, and the bytes of a coordinate.
+pub(super) static CURVES: [(&str, Algorithm, &dyn VerificationAlgorithm, usize); 4] = [
+    ("P-256", Algorithm("ES256"), &ECDSA_P256_SHA256_FIXED, 32),
+    ("P-384", Algorithm("ES384"), &ECDSA_P384_SHA384_FIXED, 48),
+    ("P-521", Algorithm("ES512"), &ECDSA_P521_SHA512_FIXED, 66),
+    (ED25519_CURVE, Algorithm("Ed25519"), &ED25519, 32),
 ];
-
-const fn curve(
-    name: &'static str,
-    algorithm: &'static str,
-    verification: &'static dyn VerificationAlgorithm,
-    length: usize,
-    has_y: bool,
-) -> Curve {
-    Curve { name, algorithm: Algorithm(algorithm), verification, length, has_y }
-}
+/// The only curve with one coordinate: its keys are of the type OKP, the others of EC.
+pub(super) const ED25519_CURVE: &str = "Ed25519";
 
 impl Algorithm {
     pub(super) fn named(name: &str) -> Option<Self> {
         // An older name. Of its curves, only this one is accepted.
         let name = if name == "EdDSA" { "Ed25519" } else { name };
-        let curves = CURVES.iter().map(|curve| curve.algorithm);
+        let curves = CURVES.iter().map(|(_, algorithm, ..)| *algorithm);
         RSA.iter().map(|(algorithm, _)| *algorithm).chain(curves).find(|algorithm| algorithm.0 == name)
-    }
-}
-
-impl Curve {
-    pub(super) fn named(name: &str) -> Option<&'static Self> {
-        CURVES.iter().find(|curve| curve.name == name)
     }
 }

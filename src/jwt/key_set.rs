@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{ParsedPublicKey, RsaPublicKeyComponents};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 
-use super::algorithm::{Algorithm, Curve, RSA};
+use super::algorithm::{Algorithm, CURVES, ED25519_CURVE, RSA};
 use crate::json::Object;
 
 /// A token that names no key is tried with this many keys.
@@ -164,7 +164,7 @@ fn rsa(
     }
     let keys = RSA.iter().filter(|(algorithm, _)| meant.is_none_or(|meant| meant == *algorithm));
     let keys = keys.map(|(algorithm, parameters)| {
-        let key = components.to_parsed_public_key(*parameters).map_err(|_| UNREADABLE)?;
+        let key = components.to_parsed_public_key(parameters).map_err(|_| UNREADABLE)?;
         Ok::<_, &'static str>((*algorithm, key))
     });
     let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
@@ -176,20 +176,22 @@ fn on_curve(
     meant: Option<Algorithm>,
     has_y: bool,
 ) -> Result<(Algorithm, ParsedPublicKey), &'static str> {
-    let curve = jwk.text("crv").and_then(|name| Curve::named(&name)).filter(|curve| curve.has_y == has_y);
-    let curve = curve.ok_or("its crv is not P-256, P-384, P-521 or, of an OKP, Ed25519")?;
-    if meant.is_some_and(|meant| meant != curve.algorithm) {
+    let crv = jwk.text("crv").filter(|crv| (crv != ED25519_CURVE) == has_y);
+    let curve = CURVES.iter().find(|(name, ..)| crv.as_deref() == Some(name));
+    let (_, algorithm, verification, length) =
+        *curve.ok_or("its crv is not P-256, P-384, P-521 or, of an OKP, Ed25519")?;
+    if meant.is_some_and(|meant| meant != algorithm) {
         return Err(OTHER_ALG);
     }
-    let coordinate = |name| bytes(jwk, name).filter(|bytes| bytes.len() == curve.length).ok_or(UNREADABLE);
+    let coordinate = |name| bytes(jwk, name).filter(|bytes| bytes.len() == length).ok_or(UNREADABLE);
     let point = if has_y {
         // The uncompressed form of SEC 1.
         [vec![4], coordinate("x")?, coordinate("y")?].concat()
     } else {
         coordinate("x")?
     };
-    let key = ParsedPublicKey::new(curve.verification, point).map_err(|_| UNREADABLE)?;
-    Ok((curve.algorithm, key))
+    let key = ParsedPublicKey::new(verification, point).map_err(|_| UNREADABLE)?;
+    Ok((algorithm, key))
 }
 
 fn bytes(jwk: &Object<'_>, name: &str) -> Option<Vec<u8>> {

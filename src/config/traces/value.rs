@@ -30,10 +30,8 @@ pub(super) fn boolean(text: &str) -> Result<bool, Invalid> {
 }
 
 pub(super) fn milliseconds(text: &str) -> Result<Duration, Invalid> {
-    let milliseconds = text.parse().ok().filter(|milliseconds| (1..=3_600_000).contains(milliseconds));
-    milliseconds
-        .map(Duration::from_millis)
-        .ok_or_else(|| "must be a number of milliseconds from 1 to 3600000, as in 10000".into())
+    let milliseconds = number(text, 1..=3_600_000).map(u64::from).map(Duration::from_millis);
+    milliseconds.map_err(|_| "must be a number of milliseconds from 1 to 3600000, as in 10000".into())
 }
 
 pub(super) fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, Invalid> {
