@@ -25,7 +25,6 @@ use zeroize::Zeroizing;
 
 use crate::{
     domain::{FINGERPRINT, Identity, dns_name},
-    error::{Cause, error_chain},
     metrics::Metrics,
     secret::read_small_file,
 };
@@ -60,20 +59,11 @@ pub struct TlsConfig {
 pub struct TlsError {
     setting: &'static str,
     problem: String,
-    source: Option<Cause>,
 }
 
 impl TlsError {
-    fn new(setting: &'static str, problem: impl Into<String>) -> Self {
-        Self { setting, problem: problem.into(), source: None }
-    }
-
     fn of_file(setting: &'static str, problem: &str) -> Self {
-        Self::new(setting, format!("the file of {setting} {problem}"))
-    }
-
-    fn because(self, source: impl Into<Cause>) -> Self {
-        Self { source: Some(source.into()), ..self }
+        Self { setting, problem: format!("the file of {setting} {problem}") }
     }
 
     /// The setting to change.
@@ -93,7 +83,7 @@ impl Contents {
     fn read(files: &TlsConfig) -> Result<Self, TlsError> {
         let read = |setting, path: &Path| {
             read_small_file(path, MOST_BYTES)
-                .map_err(|error| TlsError::of_file(setting, "cannot be read").because(error))
+                .map_err(|error| TlsError::of_file(setting, &format!("cannot be read: {error}")))
         };
         Ok(Self {
             certificate: read(CERT, &files.cert_file)?,
@@ -103,8 +93,10 @@ impl Contents {
     }
 
     fn server_config(&self) -> Result<ServerConfig, TlsError> {
-        let unfit =
-            |error| TlsError::new(CERT, "the certificate and the key cannot be used together").because(error);
+        let unfit = |error: rustls::Error| TlsError {
+            setting: CERT,
+            problem: format!("the certificate and the key cannot be used together: {error}"),
+        };
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_safe_default_protocol_versions().map_err(unfit)?;
@@ -143,8 +135,9 @@ fn verifier(pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientC
         return Err(TlsError::of_file(CLIENT_CA, problem));
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    verifier.map(|verifier| verifier as _).map_err(|error| {
-        TlsError::new(CLIENT_CA, format!("the certificates of {CLIENT_CA} cannot be used")).because(error)
+    verifier.map(|verifier| verifier as _).map_err(|error| TlsError {
+        setting: CLIENT_CA,
+        problem: format!("the certificates of {CLIENT_CA} cannot be used: {error}"),
     })
 }
 
@@ -237,7 +230,7 @@ impl ServerTls {
             if times_seen == 2 {
                 metrics.tls_reload_failures.inc();
                 tracing::error!(
-                    error = error_chain(&error),
+                    error = error.problem,
                     setting = error.setting,
                     "the new TLS files cannot be used: the old ones stay in use"
                 );

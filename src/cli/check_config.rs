@@ -22,8 +22,5 @@ pub(super) fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, f
     let needs: Vec<_> = loaded.config.needs().iter().collect();
     let printed =
         writeln!(io::stdout(), "{}# NOT_SERVING until there was {}", loaded.effective, needs.join(", and "));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

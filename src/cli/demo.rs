@@ -106,9 +106,8 @@ fn configuration(emulator: &Emulator) -> Result<Config, Box<dyn Error>> {
 /// Prints what to try next.
 fn introduce(id: &str, grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> io::Result<()> {
     let target = grpc.to_string();
-    let ids = grpcurl::RequestIds::generate();
-    let create = grpcurl::create(&target, &ids);
-    let others = grpcurl::others(&target, id, grpcurl::CREDENTIALS, &ids).join("\n");
+    let create = grpcurl::create(&target, RequestId::generate());
+    let others = grpcurl::others(&target, id, grpcurl::CREDENTIALS, RequestId::generate()).join("\n");
     write!(
         io::stdout(),
         "

@@ -78,13 +78,11 @@ fn serve(loaded: &Loaded, protected: io::Result<()>) -> Result<Drained, Box<dyn 
 
 /// Starts the export of traces. A failure is logged: the service works without traces.
 fn export(config: &TracesConfig) -> Option<Export> {
-    let started = Export::start(config);
-    started
-        .inspect_err(|error| {
-            let collector = config.endpoint.as_str();
-            tracing::warn!(collector, error = error_chain(&**error), "traces cannot be exported");
-        })
-        .ok()
+    let log = |error: &Box<dyn std::error::Error>| {
+        let collector = config.endpoint.as_str();
+        tracing::warn!(collector, error = error_chain(&**error), "traces cannot be exported");
+    };
+    Export::start(config).inspect_err(log).ok()
 }
 
 /// Flushes the log when it is dropped.

@@ -8,7 +8,6 @@ use super::{
     source::{Reported, Source},
 };
 use crate::{
-    error::error_chain,
     jwt::{JwksSource, JwtConfig},
     tls::{ServerTls, TlsConfig},
 };
@@ -78,7 +77,7 @@ fn tls(source: &mut Source) -> Result<Option<TlsConfig>, Reported> {
             let tls = TlsConfig { cert_file, key_file, client_ca_file };
             match ServerTls::load(&tls) {
                 Ok(_) => Ok(Some(tls)),
-                Err(error) => Err(source.report(error.setting(), error_chain(&error))),
+                Err(error) => Err(source.report(error.setting(), error.to_string())),
             }
         }
         None if client_ca_file.is_none() => Ok(None),

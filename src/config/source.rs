@@ -238,19 +238,15 @@ impl Source {
         for (name, value) in unknown {
             match service_link::service_of(name, &value.to_string_lossy()) {
                 Some(service) => links.push((&**name, service)),
-                None => self.problems.push(Problem::of(&**name, format!("unknown variable; {}", fix(name)))),
+                None => {
+                    let fix = setting::nearest(name).map(|meant| format!("did you mean {meant}?"));
+                    let fix = fix.as_deref().unwrap_or("unset it, or see --help for those there are");
+                    self.problems.push(Problem::of(&**name, format!("unknown variable; {fix}")));
+                }
             }
         }
         self.problems.extend(service_link::problems(links.into_iter()));
         (self.effective, self.problems, self.warnings)
-    }
-}
-
-/// What to do about an unknown variable.
-fn fix(name: &str) -> String {
-    match setting::nearest(name) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => "unset it, or see --help for those there are".to_owned(),
     }
 }
 

@@ -22,10 +22,8 @@ struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hosts {
-    /// This name and all below it.
-    Domain(String),
-    /// All below this name.
-    Below(String),
+    /// All names below this one, and this name itself unless `is_below`.
+    Domain { name: String, is_below: bool },
     /// The addresses that share this many leading bits with this one.
     Network(IpAddr, u32),
 }
@@ -107,8 +105,7 @@ impl Entry {
         let url = Url::parse(&format!("any://{text}")).ok().filter(|url| url.path().is_empty())?;
         let special = Url::parse(&format!("http://{}", url.host_str()?)).ok()?;
         let hosts = match (Host::parse(special.host_str()?)?, is_below) {
-            (Host::Name(name), false) => Hosts::Domain(name),
-            (Host::Name(name), true) => Hosts::Below(name),
+            (Host::Name(name), is_below) => Hosts::Domain { name, is_below },
             (Host::Address(address), false) => Hosts::Network(address, width(address)),
             (Host::Address(_), true) => return None,
         };
@@ -119,15 +116,13 @@ impl Entry {
         if self.port.is_some() && self.port != port {
             return false;
         }
-        let is_below =
-            |name: &str, domain: &str| name.strip_suffix(domain).is_some_and(|labels| labels.ends_with('.'));
         match (&self.hosts, host) {
-            (Hosts::Domain(domain), Host::Name(name)) => name == domain || is_below(name, domain),
-            (Hosts::Below(domain), Host::Name(name)) => is_below(name, domain),
-            (Hosts::Network(network, bits), Host::Address(address)) => share_bits(*network, *address, *bits),
-            (Hosts::Domain(_) | Hosts::Below(_), Host::Address(_)) | (Hosts::Network(..), Host::Name(_)) => {
-                false
+            (Hosts::Domain { name: domain, is_below }, Host::Name(name)) => {
+                let rest = name.strip_suffix(&**domain);
+                rest.is_some_and(|rest| rest.ends_with('.') || (rest.is_empty() && !is_below))
             }
+            (Hosts::Network(network, bits), Host::Address(address)) => share_bits(*network, *address, *bits),
+            (Hosts::Domain { .. }, Host::Address(_)) | (Hosts::Network(..), Host::Name(_)) => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A JSON Web Key Set (RFC 7517), of which only the keys for signatures are used.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use aws_lc_rs::signature::{ParsedPublicKey, RsaPublicKeyComponents};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -17,12 +17,13 @@ const MOST_ID_CHARS: usize = 100;
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// The keys of an issuer.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
     left_out: BTreeSet<LeftOut>,
 }
 
+#[derive(Debug)]
 pub(super) struct Key {
     id: Option<String>,
     /// The key in the form of each algorithm that it is for.
@@ -106,16 +107,14 @@ impl Key {
         if jwk.has("key_ops") && !allows_verifying(&jwk) {
             return Err("its key_ops lack verify");
         }
-        let id = jwk.text("kid");
-        if jwk.has("kid") && id.is_none() {
-            return Err("its kid is not a string");
-        }
-        // A key with an alg is for that algorithm alone.
-        let meant = match jwk.text("alg") {
-            Some(name) => Some(Algorithm::named(&name).ok_or("its alg is not accepted")?),
-            None if jwk.has("alg") => return Err("its alg is not a string"),
-            None => None,
+        let text = |name, problem| match jwk.text(name) {
+            None if jwk.has(name) => Err(problem),
+            text => Ok(text),
         };
+        let id = text("kid", "its kid is not a string")?;
+        // A key with an alg is for that algorithm alone.
+        let meant = text("alg", "its alg is not a string")?;
+        let meant = meant.map(|name| Algorithm::named(&name).ok_or("its alg is not accepted")).transpose()?;
         let for_algorithms = match jwk.text("kty").as_deref() {
             Some("RSA") => rsa(&jwk, meant)?,
             Some("EC") => vec![on_curve(&jwk, meant, true)?],
@@ -203,12 +202,6 @@ fn shown_id(json: &RawValue, place: usize) -> String {
     let id = Object::parse(json.get().as_bytes()).ok().and_then(|jwk| jwk.text("kid"));
     let shown = id.map(|id| id.chars().filter(|c| !c.is_control()).take(MOST_ID_CHARS).collect::<String>());
     shown.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("without kid, at place {}", place + 1))
-}
-
-impl fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|key| &key.id)).finish()
-    }
 }
 
 #[cfg(test)]
