@@ -1,13 +1,12 @@
-//! The command line: `serve` (also without a name), `check-config`, `health`, and with the feature
-//! `emulator` also `demo` and `emulator`.
+//! The command line: one file per subcommand. `serve` is the default.
 
-pub mod check_config;
+mod check_config;
 #[cfg(feature = "emulator")]
-pub mod demo;
+mod demo;
 #[cfg(feature = "emulator")]
-pub mod emulator;
-pub mod health;
-pub mod serve;
+mod emulator;
+mod health;
+mod serve;
 
 use std::{
     error::Error,
@@ -23,8 +22,6 @@ use clap::{
 };
 use http::Uri;
 
-#[cfg(feature = "emulator")]
-use crate::domain::RequestId;
 use crate::{
     config::{Config, Fallback, Flags, Loaded, SETTINGS, Setting, secret_meant_by},
     error::error_chain,
@@ -32,77 +29,47 @@ use crate::{
     version::VERSION_AND_REVISION,
 };
 
-/// What the command line asks for.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Run the service.
-    Serve(Flags),
-    /// Check the configuration and print it.
-    CheckConfig(Flags),
-    /// Ask a running service for its health.
-    Health {
-        /// The URL of its admin port.
-        address: Uri,
-    },
-    /// Run the service against an emulator, and a connection through it from its creation to its test.
-    #[cfg(feature = "emulator")]
-    Demo {
-        /// Whether to end after the last answer.
-        once: bool,
-    },
-    /// Create a connection through a service that runs already.
-    #[cfg(feature = "emulator")]
-    DemoAt {
-        /// The URL of its gRPC port, in plaintext.
-        address: Uri,
-        /// The request id of the creation.
-        request_id: RequestId,
-    },
-    /// Run the emulator alone.
-    #[cfg(feature = "emulator")]
-    Emulator {
-        /// Where it listens.
-        listen: std::net::SocketAddr,
-    },
+/// Runs the subcommand that the arguments name, of which the first one is the name of the program. Returns the
+/// exit status: 64 for bad usage or a bad configuration.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> ExitCode {
+    let matches = match parse(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // If printing fails, no output is left to report it on.
+            let _ = error.print();
+            // Help and the version are errors of clap, too.
+            return if error.use_stderr() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match matches.subcommand() {
+        Some(("check-config", matches)) => check_config::run(environment, flags(matches)),
+        Some(("health", matches)) => health::run(matches),
+        #[cfg(feature = "emulator")]
+        Some(("demo", matches)) => demo::run(matches),
+        #[cfg(feature = "emulator")]
+        Some(("emulator", matches)) => emulator::run(matches),
+        Some((_, matches)) => serve::run(environment, flags(matches)),
+        None => serve::run(environment, flags(&matches)),
+    }
 }
 
-/// Reads the command line, of which the first argument is the name of the program.
-///
-/// # Errors
-/// [`clap::Error`] when it cannot be understood, and also when it asks for help or the version;
-/// [`explain`] is the answer to either.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, clap::Error> {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    let matches = command()
-        .try_get_matches_from(&arguments)
-        .map_err(|error| misplaced_secret(&arguments, &error).unwrap_or(error))?;
-    Ok(match matches.subcommand() {
-        Some(("check-config", matches)) => Command::CheckConfig(flags(matches)),
-        Some(("health", matches)) => Command::Health { address: value(matches, ADDRESS) },
-        #[cfg(feature = "emulator")]
-        Some(("demo", matches)) => match matches.get_one::<Uri>(ADDRESS) {
-            None => Command::Demo { once: matches.get_flag(ONCE) },
-            Some(address) => {
-                let request_id = matches.get_one(REQUEST_ID).copied().unwrap_or_else(RequestId::generate);
-                Command::DemoAt { address: address.clone(), request_id }
-            }
-        },
-        #[cfg(feature = "emulator")]
-        Some(("emulator", matches)) => Command::Emulator { listen: value(matches, LISTEN) },
-        Some((_, matches)) => Command::Serve(flags(matches)),
-        None => Command::Serve(flags(&matches)),
-    })
+    let matches = command().try_get_matches_from(&arguments);
+    matches.map_err(|error| misplaced_secret(&arguments, &error).unwrap_or(error))
 }
 
-/// The error about a secret among the arguments, where there is one. It stands in the place of clap's, which
-/// suggests a flag that looks like it, and may repeat the secret.
+/// The error about a secret among the arguments, if there is one. It replaces the error of clap, which suggests a
+/// similar flag and may repeat the secret.
 fn misplaced_secret(arguments: &[OsString], error: &clap::Error) -> Option<clap::Error> {
     let given = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
     let variables = match given.filter_map(|argument| secret_meant_by(&argument)).next() {
         Some(Setting { name, .. }) => format!("set the variable {name}, or {name}_FILE"),
         None if is_about_a_secret(error) => {
-            let secrets = SETTINGS.iter().filter(|setting| setting.secret).map(|setting| setting.name);
-            let secrets: Vec<_> = secrets.collect();
+            let secrets: Vec<_> = secrets().map(|secret| secret.name).collect();
             format!("set its variable ({}), or the same with _FILE at its end", secrets.join(", "))
         }
         None => return None,
@@ -114,7 +81,7 @@ fn misplaced_secret(arguments: &[OsString], error: &clap::Error) -> Option<clap:
     Some(clap::Error::raw(ErrorKind::UnknownArgument, message).with_cmd(&command()))
 }
 
-/// Whether the argument that is not known is one for a secret, by whatever name.
+/// Whether an unknown flag has the name of a secret of any kind.
 fn is_about_a_secret(error: &clap::Error) -> bool {
     let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return false };
     let unknown = unknown.to_ascii_lowercase();
@@ -123,117 +90,72 @@ fn is_about_a_secret(error: &clap::Error) -> bool {
         && ["secret", "token", "passw", "credential"].iter().any(|word| unknown.contains(word))
 }
 
-/// Prints what [`parse`] has to say instead of a command, and tells the exit status: 0 for help and
-/// the version, 64 for a mistake.
-pub fn explain(error: &clap::Error) -> ExitCode {
-    // Nobody is left to tell when printing fails.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS }
-}
-
 /// `EX_USAGE` of sysexits.h: the command line or the configuration has to be corrected.
 const BAD_USAGE: u8 = 64;
 
-/// Loads the configuration for a subcommand. Where that fails it says why on stderr, and the error
-/// is the exit status.
+/// Loads the configuration for a subcommand. On failure it prints every problem and returns the exit status.
 fn load(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     flags: Flags,
 ) -> Result<Loaded, ExitCode> {
     let log_format = if io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     Config::load(environment, flags, log_format).map_err(|problems| {
-        // Nobody is left to tell when printing fails.
         let _ = writeln!(io::stderr(), "error: {problems}");
         ExitCode::from(BAD_USAGE)
     })
 }
 
-/// Says on stderr why a subcommand failed, down to the first cause; the result is the exit status.
+/// Prints an error with its causes and returns the exit status.
 fn failed(error: &(dyn Error + 'static)) -> ExitCode {
-    // Nobody is left to tell when printing fails.
     let _ = writeln!(io::stderr(), "error: {}", error_chain(error));
     ExitCode::FAILURE
 }
 
-const ADDRESS: &str = "address";
+/// Runs an asynchronous subcommand to its end.
 #[cfg(feature = "emulator")]
-const ONCE: &str = "once";
-#[cfg(feature = "emulator")]
-const REQUEST_ID: &str = "request-id";
-#[cfg(feature = "emulator")]
-const LISTEN: &str = "listen";
+fn block_on(subcommand: impl Future<Output = Result<(), Box<dyn Error>>>) -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new();
+    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(subcommand)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&*error),
+    }
+}
 
 fn command() -> clap::Command {
-    let health_address = Arg::new(ADDRESS)
-        .long(ADDRESS)
-        .value_name("URL")
-        .value_parser(http_url)
-        .default_value("http://127.0.0.1:9090")
-        .help("URL of the admin port");
+    let about = "Check the configuration and print it without its secrets";
     let command = with_settings(clap::Command::new(env!("CARGO_PKG_NAME")))
         .version(VERSION_AND_REVISION)
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .args_conflicts_with_subcommands(true)
         .subcommand(with_settings(clap::Command::new("serve").about("Run the service (the default)")))
-        .subcommand(with_settings(
-            clap::Command::new("check-config")
-                .about("Check the configuration and print it without its secrets"),
-        ))
-        .subcommand(
-            clap::Command::new("health")
-                .about("Exit with 0 if a running service is SERVING")
-                .arg(health_address),
-        );
+        .subcommand(with_settings(clap::Command::new("check-config").about(about)))
+        .subcommand(health::command());
     #[cfg(feature = "emulator")]
-    let command = with_emulator(command);
+    let command = command.subcommands([demo::command(), emulator::command()]);
     command
 }
 
-#[cfg(feature = "emulator")]
-fn with_emulator(command: clap::Command) -> clap::Command {
-    let once = Arg::new(ONCE).long(ONCE).action(clap::ArgAction::SetTrue).help("End after the last response");
-    let address = Arg::new(ADDRESS)
-        .long(ADDRESS)
-        .value_name("URL")
-        .value_parser(http_url)
-        .conflicts_with(ONCE)
-        .help("Only create a connection, through the service with this plaintext gRPC port; wait for it");
-    let request_id = Arg::new(REQUEST_ID)
-        .long(REQUEST_ID)
-        .value_name("UUID")
-        .value_parser(RequestId::parse)
-        .requires(ADDRESS)
-        .help("Request id of that creation: the same one makes the same connection");
-    let listen = Arg::new(LISTEN)
-        .long(LISTEN)
-        .value_name("ADDR")
-        .value_parser(value_parser!(std::net::SocketAddr))
-        .default_value("127.0.0.1:8080")
-        .help("IP address and port of the emulator");
-    command
-        .subcommand(
-            clap::Command::new("demo")
-                .about("Run the service against an emulator; create, find, explore and test a connection; stay up")
-                .args([once, address, request_id]),
-        )
-        .subcommand(clap::Command::new("emulator").about("Run the Flow Service emulator alone").arg(listen))
+fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help)
 }
 
-/// Adds a flag for each setting that can be one, and tells about the others.
+fn secrets() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|setting| setting.secret)
+}
+
+/// Adds a flag for each setting that can have one, and a text about the secrets, which cannot.
 fn with_settings(command: clap::Command) -> clap::Command {
     let flags = SETTINGS.iter().filter_map(|setting| {
         let flag = Arg::new(setting.name).long(setting.flag()?).value_name("VALUE");
         let flag = flag.value_parser(value_parser!(OsString)).help_heading("Settings");
         Some(flag.help(format!("{} [{}, {}]", setting.help, setting.name, default(setting))))
     });
-    let mut secrets = String::from(
+    let secrets = secrets().map(|Setting { name, help, .. }| format!("  {name:<17}  {help}\n"));
+    command.args(flags).after_help(format!(
         "Secrets are variables only, as arguments can be seen by others.\n\
-         Each may be a path instead, in the variable with _FILE at its end:\n",
-    );
-    for Setting { name, help, .. } in SETTINGS.iter().filter(|setting| setting.secret) {
-        secrets.push_str(&format!("  {name:<17}  {help}\n"));
-    }
-    command.args(flags).after_help(secrets)
+         Each may be a path instead, in the variable with _FILE at its end:\n{}",
+        secrets.collect::<String>()
+    ))
 }
 
 fn default(setting: &Setting) -> String {
@@ -256,9 +178,9 @@ fn value<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, argument: &str)
     matches.get_one::<T>(argument).cloned().expect("clap fills in the default")
 }
 
+/// The URL of a plaintext port.
 fn http_url(text: &str) -> Result<Uri, &'static str> {
     let url = text.parse().ok();
-    // These ports are plaintext, and there is no TLS here.
     let is_http = |url: &Uri| url.scheme_str() == Some("http") && url.host().is_some();
     url.filter(is_http).ok_or("must be an http URL, as in http://127.0.0.1:9090")
 }
@@ -267,7 +189,7 @@ fn http_url(text: &str) -> Result<Uri, &'static str> {
 mod tests {
     use super::*;
 
-    fn parse_words(words: &str) -> Result<Command, clap::Error> {
+    fn parse_words(words: &str) -> Result<ArgMatches, clap::Error> {
         parse(["hubspot-connection-service"].into_iter().chain(words.split_whitespace()).map(OsString::from))
     }
 
@@ -286,10 +208,8 @@ mod tests {
             let expected = Flags::from_iter([(setting.name, OsString::from("x"))]);
             for subcommand in ["", "serve", "check-config"] {
                 let parsed = parse_words(&format!("{subcommand} --{flag}=x")).unwrap();
-                let (Command::Serve(flags) | Command::CheckConfig(flags)) = parsed else {
-                    panic!("{parsed:?}")
-                };
-                assert_eq!(flags, expected);
+                let (name, matches) = parsed.subcommand().unwrap_or(("", &parsed));
+                assert_eq!((name, flags(matches)), (subcommand, expected.clone()));
             }
         }
     }
@@ -307,9 +227,15 @@ mod tests {
 
     #[test]
     fn serve_is_the_default() {
-        assert!(matches!(parse_words(""), Ok(Command::Serve(_))));
-        assert!(matches!(parse_words("serve"), Ok(Command::Serve(_))));
+        assert_eq!(parse_words("").unwrap().subcommand_name(), None);
+        assert_eq!(parse_words("serve").unwrap().subcommand_name(), Some("serve"));
         assert!(parse_words("--org-id=x check-config").is_err());
+    }
+
+    /// The value of an option of a subcommand.
+    fn value_of<T: Clone + Send + Sync + 'static>(words: &str, option: &str) -> T {
+        let matches = parse_words(words).unwrap();
+        value(matches.subcommand().unwrap().1, option)
     }
 
     #[test]
@@ -317,8 +243,7 @@ mod tests {
         for (words, expected) in
             [("health", "http://127.0.0.1:9090/"), ("health --address http://a:1", "http://a:1/")]
         {
-            let parsed = parse_words(words).unwrap();
-            assert!(matches!(&parsed, Command::Health { address } if address == expected), "{parsed:?}");
+            assert_eq!(value_of::<Uri>(words, "address"), expected);
         }
         for not_http in ["127.0.0.1:9090", "https://127.0.0.1:9090"] {
             assert!(parse_words(&format!("health --address {not_http}")).is_err(), "{not_http}");
@@ -328,9 +253,11 @@ mod tests {
     #[cfg(feature = "emulator")]
     #[test]
     fn the_emulator_has_its_own_subcommands() {
-        assert!(matches!(parse_words("demo --once"), Ok(Command::Demo { once: true })));
-        let at = "demo --address http://a:1 --request-id 6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
-        assert!(matches!(parse_words(at), Ok(Command::DemoAt { address, .. }) if address == "http://a:1/"));
+        assert!(value_of::<bool>("demo --once", "once"));
+        let id = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
+        let at = format!("demo --address http://a:1 --request-id {id}");
+        assert_eq!(value_of::<Uri>(&at, "address"), "http://a:1/");
+        assert_eq!(value_of::<crate::domain::RequestId>(&at, "request-id").to_string(), id);
         for words in [
             "demo --address a:1",
             "demo --address http://a:1 --once",
@@ -338,10 +265,8 @@ mod tests {
         ] {
             assert!(parse_words(words).is_err(), "{words}");
         }
-        let listen = "127.0.0.1:8080".parse().unwrap();
-        assert!(
-            matches!(parse_words("emulator"), Ok(Command::Emulator { listen: given }) if given == listen)
-        );
+        let listen = value_of::<std::net::SocketAddr>("emulator", "listen");
+        assert_eq!(listen.to_string(), "127.0.0.1:8080");
     }
 
     #[test]

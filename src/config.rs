@@ -1,7 +1,7 @@
 //! The configuration: one struct with everything checked.
 //!
-//! [`Config::load`] reads the settings of one table ([`SETTINGS`]) from the environment and the
-//! command line, both passed in, and finds every problem at once. Nothing checks a value again.
+//! [`Config::load`] reads the settings of one table ([`SETTINGS`]) from the environment and the command line and
+//! reports every problem at once. No other module checks a value again.
 
 mod callers;
 mod effective;
@@ -39,40 +39,35 @@ use crate::{
 /// Everything that can be set, parsed and checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where gRPC is served.
+    /// The gRPC port.
     pub listen: SocketAddr,
-    /// Where health and, for probes, `/livez` and `/readyz` are served in plaintext.
+    /// The plaintext port of health, `/livez`, `/readyz` and `/metrics`.
     pub admin_listen: SocketAddr,
-    /// Who may call, and how that is found out.
     pub callers: CallersConfig,
     /// Whether the gRPC port serves reflection.
     pub reflection: bool,
-    /// The age at which a connection of a caller is ended gracefully.
+    /// The age at which a caller's connection is ended gracefully.
     pub max_connection_age: Duration,
-    /// The calls that may be under way at once; those beyond it are shed.
+    /// The limit of concurrent creations, and that of other calls.
     pub max_in_flight: NonZeroUsize,
-    /// The longest a caller waits.
+    /// The longest that a caller waits.
     pub request_timeout: Duration,
-    /// The threads of the runtime.
     pub worker_threads: NonZeroUsize,
-    /// How the service ends.
     pub drain: DrainConfig,
-    /// The sandboxes that callers may name.
     pub sandboxes: Sandboxes,
     /// How this service authenticates to Adobe.
     pub adobe: AdobeConfig,
-    /// How the Flow Service and IMS are called.
+    /// How Adobe is called.
     pub upstream: UpstreamConfig,
-    /// How repeated requests are recognized.
+    /// How retries of callers are recognized.
     pub idempotency: IdempotencyConfig,
-    /// What is logged, and how.
     pub log: LogConfig,
-    /// Where traces are exported to, where they are.
+    /// `None` if traces are not exported.
     pub traces: Option<TracesConfig>,
 }
 
 impl Config {
-    /// What each call needs before the service is ready.
+    /// What the service needs before it is ready, in words.
     pub fn needs(&self) -> Needs {
         let credential = match self.adobe.credential {
             AdobeCredential::ClientSecret(_) => {
@@ -88,14 +83,12 @@ impl Config {
     }
 }
 
-/// Who may call, and how that is found out. Where both a certificate and a token are asked for, the
-/// token names the caller.
+/// Who may call, and how callers are authenticated. If both a certificate and a token are required, the token names
+/// the caller.
 #[derive(Clone, Debug, Default)]
 pub struct CallersConfig {
-    /// TLS on the gRPC port.
     pub tls: Option<TlsConfig>,
-    /// How the tokens of callers are checked, where they must send one.
     pub jwt: Option<JwtConfig>,
-    /// The callers that are allowed; `None` is everyone who is authenticated.
+    /// `None` allows every authenticated caller.
     pub allowed: Option<Callers>,
 }

@@ -1,4 +1,4 @@
-//! Errors below every layer: a cause of any type, and its chain in the log.
+//! Causes of errors in every layer: a cause of any type, and its chain in the log.
 
 mod chain;
 

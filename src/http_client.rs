@@ -1,4 +1,4 @@
-//! The HTTP client towards other servers: one place for what is switched on and off.
+//! The HTTP client for requests to other servers, with everything that is switched on or off.
 
 mod no_proxy;
 mod proxy_url;
@@ -18,40 +18,40 @@ pub struct HttpClientConfig {
     pub ca_file: Option<PathBuf>,
     /// The egress proxy.
     pub proxy: Option<ProxyUrl>,
-    /// The hosts that it does not serve.
+    /// The hosts that are reached without the proxy.
     pub no_proxy: NoProxy,
 }
 
 /// The HTTP version that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
-    /// HTTP/1.1, one connection for each call under way.
+    /// One connection per concurrent call.
     Http1,
-    /// HTTP/2, one connection for all calls.
+    /// One connection for all calls.
     Http2,
 }
 
-/// A bundle of every public authority is a quarter of it.
+/// A bundle of every public authority has a quarter of this.
 pub(crate) const MOST_CA_BYTES: u64 = 1 << 20;
 
-/// Covers name resolution, TCP and TLS: a failure within it proves that nothing was sent.
+/// Covers name resolution, TCP and TLS. A failure within it proves that nothing was sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Below the idle limits of common gateways (60 s and more): a connection that the other side closes
-/// just as it is used again loses a request, and nobody can tell whether it was carried out.
+/// Below the idle limits of common gateways (60 s and more). If the other side closes a connection just as it is
+/// used again, a request is lost, and it is unknown whether it was executed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(25);
-/// Finds a dead HTTP/2 connection, which would otherwise take every call with it.
+/// Detects a dead HTTP/2 connection, on which every call would fail.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest that sent data may stay unacknowledged; the create timeout if that is shorter.
 const LONGEST_UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// Builds a client. It verifies certificates, always; follows no redirect, which would carry the
-/// organization's headers elsewhere; repeats no request by itself; and knows no proxy but the
-/// configured one, whatever `HTTP_PROXY` and its like say.
+/// Builds a client. It always verifies certificates; follows no redirect, which would send the organization's
+/// headers elsewhere; retries no request by itself; and uses no proxy but the configured one, whatever `HTTP_PROXY`
+/// and similar variables say.
 ///
 /// # Errors
-/// Where the file of the additional certificate authority or the proxy cannot be used, or no
-/// certificate authorities are installed.
+/// If the file of the additional certificate authority or the proxy cannot be used, or the system has no
+/// certificate authorities.
 pub fn http_client(
     config: &HttpClientConfig,
     version: HttpVersion,
@@ -64,10 +64,9 @@ pub fn http_client(
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT);
-    // A creation counts as on its way from the moment when it is sent until the time for it is over, and
-    // only then begins the time within which it must show. The kernel goes on repeating what it was given,
-    // for a quarter of an hour, also after the socket was closed or the process has died: what arrives
-    // after the time is over would be a second connection.
+    // A creation may arrive from the moment when it is sent until its timeout, and the settle window begins after
+    // that. The kernel retransmits for a quarter of an hour, also after the socket was closed or the process has
+    // died: a request that arrives after the timeout could create a second connection.
     #[cfg(target_os = "linux")]
     {
         builder = builder.tcp_user_timeout(longest_request.min(LONGEST_UNACKNOWLEDGED));
@@ -81,7 +80,7 @@ pub fn http_client(
     };
     builder = match &config.proxy {
         Some(proxy) => {
-            // Fails where the proxy cannot be used; a custom one would go on without it.
+            // Fails if the proxy cannot be used. The custom one below would silently connect without it.
             Proxy::all(proxy.expose().clone())?;
             let (proxy, no_proxy) = (proxy.expose().clone(), config.no_proxy.clone());
             builder.proxy(Proxy::custom(move |url| (!no_proxy.covers(url)).then(|| proxy.clone())))
@@ -89,7 +88,6 @@ pub fn http_client(
         None => builder.no_proxy(),
     };
     if let Some(path) = &config.ca_file {
-        // As the configuration has read it.
         let pem = read_small_file(path, MOST_CA_BYTES)?;
         builder = builder.tls_certs_merge(Certificate::from_pem_bundle(&pem)?);
     }
@@ -97,16 +95,13 @@ pub fn http_client(
 }
 
 /// Reads a body of at most `limit` bytes.
-///
-/// # Errors
-/// When it is longer, or the connection ends before it does.
 pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Cause> {
     let mut body = Bytes::new();
     while let Some(chunk) = response.chunk().await.map_err(without_url)? {
         if body.len() + chunk.len() > limit {
-            return Err(format!("the answer is longer than {limit} bytes").into());
+            return Err(format!("the response is longer than {limit} bytes").into());
         }
-        // Most have one chunk.
+        // Most bodies have one chunk, which needs no copy.
         body = if body.is_empty() { chunk } else { appended(body, &chunk) };
     }
     Ok(body)
@@ -118,8 +113,8 @@ fn appended(body: Bytes, chunk: &[u8]) -> Bytes {
     body.freeze()
 }
 
-/// The cause in an error of the client, for the log. URLs are left out: the configuration shows
-/// them, and one of a proxy can hold a password.
+/// The cause in an error of the client, for the log. It has no URL: the configuration shows them, and the URL of a
+/// proxy can hold a password.
 pub(crate) fn without_url(error: reqwest::Error) -> Cause {
     error.without_url().into()
 }

@@ -1,5 +1,5 @@
-//! Secrets: types that cannot be printed, where they are read from, and what removes them from texts of
-//! other servers.
+//! Secrets: types that cannot be printed, the sources that they are read from, and their removal from texts of other
+//! servers.
 
 pub(crate) mod redaction;
 pub(crate) mod search;

@@ -1,8 +1,7 @@
-//! What was built.
+//! The version and the revision of this build.
 
-/// The version of the package.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The revision of its source, `unknown` where the build could not find it out.
+/// The revision of the source, `unknown` if the build could not determine it.
 pub(crate) const REVISION: &str = env!("BUILD_REVISION");
 /// Both, for people.
 pub(crate) const VERSION_AND_REVISION: &str =

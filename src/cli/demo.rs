@@ -1,5 +1,5 @@
-//! `demo`: the service against an emulator, and one connection through it; or a connection through a
-//! service that runs already.
+//! `demo`: runs the service against an emulator and creates a connection; or creates one through a running
+//! service.
 
 mod elsewhere;
 mod grpcurl;
@@ -13,10 +13,11 @@ use std::{
     process::ExitCode,
 };
 
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::Uri;
-use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
+use tokio::{net::TcpListener, sync::oneshot};
 
-use super::{failed, serve::StopSignals};
+use super::{block_on, http_url, option, serve::StopSignals};
 use crate::{
     app::App,
     config::{Config, Flags},
@@ -29,25 +30,27 @@ const GRPC_PORT: u16 = 50051;
 const ADMIN_PORT: u16 = 9090;
 const EMULATOR_PORT: u16 = 8080;
 
-/// Runs the demo until Ctrl-C, or until every call has its answer with `once`. The exit status is 0 if
-/// they all have.
-pub fn run(once: bool) -> ExitCode {
-    let demonstrated = Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(demo(once)));
-    telemetry::finish();
-    match demonstrated {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&*error),
-    }
+pub(super) fn command() -> Command {
+    let once = Arg::new("once").long("once").action(ArgAction::SetTrue).help("End after the last response");
+    let address = "Only create a connection, through the service with this plaintext gRPC port; wait for it";
+    let address = option("address", "URL", address).value_parser(http_url).conflicts_with("once");
+    let request_id = "Request id of that creation: the same one makes the same connection";
+    let request_id = option("request-id", "UUID", request_id).value_parser(RequestId::parse);
+    Command::new("demo")
+        .about("Run the service against an emulator; create, find, explore and test a connection; stay up")
+        .args([once, address, request_id.requires("address")])
 }
 
-/// Creates a connection through a service that runs already, once it does. The exit status is 0 if the
-/// answer has an ID.
-pub fn run_at(address: Uri, request_id: RequestId) -> ExitCode {
-    let create = |runtime: Runtime| runtime.block_on(elsewhere::create(address, request_id));
-    match Runtime::new().map_err(Into::into).and_then(create) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&*error),
+/// Runs the demo until Ctrl-C, or with `--once` until the last response; or with `--address` waits for a service and
+/// creates a connection through it. The exit status is 0 if every call succeeded.
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    if let Some(address) = matches.get_one::<Uri>("address") {
+        let request_id = matches.get_one("request-id").copied().unwrap_or_else(RequestId::generate);
+        return block_on(elsewhere::create(address.clone(), request_id));
     }
+    let status = block_on(demo(matches.get_flag("once")));
+    telemetry::finish();
+    status
 }
 
 async fn demo(once: bool) -> Result<(), Box<dyn Error>> {
@@ -61,7 +64,7 @@ async fn demo(once: bool) -> Result<(), Box<dyn Error>> {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let app = tokio::spawn(app.run(async {
-        // Either way the demo is over.
+        // Also an error ends the demo: the sender is dropped.
         let _ = stopped.await;
     }));
     let id = tour::tour(grpc).await?;
@@ -74,7 +77,7 @@ async fn demo(once: bool) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Opens a port on loopback: this one, or where it is taken any other.
+/// Opens this port on loopback, or another one if it is in use.
 async fn listen(port: u16) -> Result<TcpListener, Box<dyn Error>> {
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -100,12 +103,11 @@ fn configuration(emulator: &Emulator) -> Result<Config, Box<dyn Error>> {
     Ok(Config::load(environment, Flags::default(), LogFormat::Text)?.config)
 }
 
-/// Says where to go from here.
+/// Prints what to try next.
 fn introduce(id: &str, grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> io::Result<()> {
     let target = grpc.to_string();
-    let ids = grpcurl::RequestIds::generate();
-    let create = grpcurl::create(&target, &ids);
-    let others = grpcurl::others(&target, id, grpcurl::CREDENTIALS, &ids).join("\n");
+    let create = grpcurl::create(&target, RequestId::generate());
+    let others = grpcurl::others(&target, id, grpcurl::CREDENTIALS, RequestId::generate()).join("\n");
     write!(
         io::stdout(),
         "

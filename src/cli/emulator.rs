@@ -7,17 +7,21 @@ use std::{
     process::ExitCode,
 };
 
-use tokio::{net::TcpListener, runtime::Runtime};
+use clap::{ArgMatches, Command, value_parser};
+use tokio::net::TcpListener;
 
-use super::{failed, serve::StopSignals};
+use super::{block_on, option, serve::StopSignals, value};
 use crate::emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, ORG_ID, Options};
 
+pub(super) fn command() -> Command {
+    let listen = option("listen", "ADDR", "IP address and port of the emulator");
+    let listen = listen.value_parser(value_parser!(SocketAddr)).default_value("127.0.0.1:8080");
+    Command::new("emulator").about("Run the Flow Service emulator alone").arg(listen)
+}
+
 /// Runs the emulator until Ctrl-C.
-pub fn run(listen: SocketAddr) -> ExitCode {
-    match Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(emulate(listen))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&*error),
-    }
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    block_on(emulate(value(matches, "listen")))
 }
 
 async fn emulate(listen: SocketAddr) -> Result<(), Box<dyn Error>> {

@@ -1,4 +1,4 @@
-//! `serve`: runs the service until it is told to stop.
+//! `serve`: runs the service until a signal stops it.
 
 use std::{ffi::OsString, io, process, process::ExitCode, sync::OnceLock};
 
@@ -17,9 +17,9 @@ use crate::{
     telemetry::{self, Export, LogOutput, TracesConfig},
 };
 
-/// Runs the service. The exit status is 0 when every call was finished before its end, 64 when the
-/// configuration is wrong, and 1 otherwise.
-pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: Flags) -> ExitCode {
+/// Runs the service. The exit status is 0 if every call finished in time, 64 for a bad configuration, and 1
+/// otherwise.
+pub(super) fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: Flags) -> ExitCode {
     // Before any secret is read.
     let protected = hardening::protect_memory();
     telemetry::hide_panics();
@@ -27,7 +27,7 @@ pub fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: F
         Ok(loaded) => loaded,
         Err(exit_code) => return exit_code,
     };
-    // Also where this panics.
+    // Dropped after a panic as well.
     let _last_lines = LastLines;
     match serve(&loaded, protected) {
         Ok(Drained::Completely) => ExitCode::SUCCESS,
@@ -49,7 +49,7 @@ fn serve(loaded: &Loaded, protected: io::Result<()>) -> Result<Drained, Box<dyn 
         tracing::warn!(%error, "cannot raise the number of open files: fewer connections are accepted");
     }
     let runtime = match config.worker_threads.get() {
-        // Nothing to share work with, and so none of the cost of sharing it.
+        // With one thread, work stealing would only cost.
         1 => Builder::new_current_thread().enable_all().build()?,
         threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build()?,
     };
@@ -70,24 +70,22 @@ fn serve(loaded: &Loaded, protected: io::Result<()>) -> Result<Drained, Box<dyn 
         }
         Ok(drained)
     });
-    // What is ended with it has its lines in the log. A name that is still being looked up must not hold
-    // up the end.
+    // Gives tasks that end with the runtime the time to log; a name lookup still in progress must not delay the
+    // end for longer.
     runtime.shutdown_timeout(LAST_WORDS);
     drained
 }
 
-/// Starts the export of traces. Without it the service is as good.
+/// Starts the export of traces. A failure is logged: the service works without traces.
 fn export(config: &TracesConfig) -> Option<Export> {
-    let started = Export::start(config);
-    started
-        .inspect_err(|error| {
-            let collector = config.endpoint.as_str();
-            tracing::warn!(collector, error = error_chain(&**error), "traces cannot be exported");
-        })
-        .ok()
+    let log = |error: &Box<dyn std::error::Error>| {
+        let collector = config.endpoint.as_str();
+        tracing::warn!(collector, error = error_chain(&**error), "traces cannot be exported");
+    };
+    Export::start(config).inspect_err(log).ok()
 }
 
-/// Writes what is left of the log when it is dropped.
+/// Flushes the log when it is dropped.
 struct LastLines;
 
 impl Drop for LastLines {
@@ -103,7 +101,7 @@ pub(super) struct StopSignals {
 }
 
 impl StopSignals {
-    /// Takes over both signals from here on.
+    /// Handles both signals from here on.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
@@ -113,7 +111,7 @@ impl StopSignals {
         self.next().await;
         tokio::spawn(async move {
             self.next().await;
-            tracing::warn!("stopped by a second signal: calls under way are lost");
+            tracing::warn!("stopped by a second signal: calls in progress are lost");
             telemetry::finish();
             process::exit(1);
         });

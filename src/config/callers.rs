@@ -2,52 +2,44 @@
 
 use std::net::SocketAddr;
 
-use crate::{
-    config::{
-        CallersConfig, parse,
-        source::{Reported, Source},
-    },
-    jwt::{JwksSource, JwtConfig},
-    tls::TlsConfig,
+use super::{
+    CallersConfig, parse,
+    setting::*,
+    source::{Reported, Source},
 };
-use crate::{domain::Callers, error::error_chain, tls::ServerTls};
+use crate::{
+    jwt::{JwksSource, JwtConfig},
+    tls::{ServerTls, TlsConfig},
+};
 
-/// Reads them.
 pub(super) fn callers(source: &mut Source) -> Result<CallersConfig, Reported> {
     let tls = tls(source);
     let jwt = jwt(source);
-    let allowed = source.read_optional("HCS_CALLERS", Callers::parse);
-    let (tls, jwt, allowed) = (tls?, jwt?, allowed?);
-    let by_certificate = tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
-    match &allowed {
-        None if jwt.is_some() => {
-            return Err(source.report(
-                "HCS_CALLERS",
-                "required with HCS_JWT_ISSUER: say which subjects may call, as in \
-                 jwt:system:serviceaccount:crm:onboarding=write",
-            ));
+    let allowed = source.read_optional(HCS_CALLERS);
+    let config = CallersConfig { tls: tls?, jwt: jwt?, allowed: allowed? };
+    let by_certificate = config.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+    let by_token = config.jwt.is_some();
+    let problem = match &config.allowed {
+        None if by_token => {
+            "required with HCS_JWT_ISSUER: say which subjects may call, as in \
+             jwt:system:serviceaccount:crm:onboarding=write"
         }
-        // Where both are asked for, the token names the caller.
-        Some(callers) if callers.name_certificates() && (jwt.is_some() || !by_certificate) => {
-            return Err(source.report(
-                "HCS_CALLERS",
-                if jwt.is_some() {
-                    "names a caller by cert:, and with HCS_JWT_ISSUER the token names the caller: write jwt: and \
-                     its subject"
-                } else {
-                    "names a caller by cert:, which needs HCS_TLS_CLIENT_CA_FILE"
-                },
-            ));
+        // If both are required, the token names the caller.
+        Some(callers) if callers.name_certificates() && by_token => {
+            "names a caller by cert:, and with HCS_JWT_ISSUER the token names the caller: write jwt: and its subject"
         }
-        Some(callers) if callers.name_tokens() && jwt.is_none() => {
-            return Err(source.report("HCS_CALLERS", "names a caller by jwt:, which needs HCS_JWT_ISSUER"));
+        Some(callers) if callers.name_certificates() && !by_certificate => {
+            "names a caller by cert:, which needs HCS_TLS_CLIENT_CA_FILE"
         }
-        Some(_) | None => {}
-    }
-    Ok(CallersConfig { tls, jwt, allowed })
+        Some(callers) if callers.name_tokens() && !by_token => {
+            "names a caller by jwt:, which needs HCS_JWT_ISSUER"
+        }
+        Some(_) | None => return Ok(config),
+    };
+    Err(source.report(HCS_CALLERS.name, problem))
 }
 
-/// Reports a gRPC port that everybody could reach and use.
+/// Reports a gRPC port that anybody could reach and use.
 pub(super) fn check_exposure(
     source: &mut Source,
     listen: SocketAddr,
@@ -66,7 +58,7 @@ pub(super) fn check_exposure(
         (Some(_), _) => "no check of callers",
     };
     source.report(
-        "HCS_LISTEN",
+        HCS_LISTEN.name,
         format!(
             "an address beyond loopback needs TLS and a check of callers, and there is {lacks}: set \
              HCS_TLS_CERT_FILE and HCS_TLS_KEY_FILE, and HCS_TLS_CLIENT_CA_FILE or HCS_JWT_ISSUER; or listen on \
@@ -76,63 +68,58 @@ pub(super) fn check_exposure(
 }
 
 fn tls(source: &mut Source) -> Result<Option<TlsConfig>, Reported> {
-    let cert_file = source.read_optional("HCS_TLS_CERT_FILE", parse::pem_file);
-    let key_file = source.read_optional("HCS_TLS_KEY_FILE", parse::pem_file);
-    let client_ca_file = source.read_optional("HCS_TLS_CLIENT_CA_FILE", parse::ca_file);
-    match (cert_file?, key_file?, client_ca_file?) {
-        (Some(cert_file), Some(key_file), client_ca_file) => {
+    let (cert_file, key_file) =
+        (source.read_optional(HCS_TLS_CERT_FILE), source.read_optional(HCS_TLS_KEY_FILE));
+    let client_ca_file = source.read_optional(HCS_TLS_CLIENT_CA_FILE);
+    let (cert_file, key_file, client_ca_file) = (cert_file?, key_file?, client_ca_file?);
+    match source.both((HCS_TLS_CERT_FILE.name, cert_file), (HCS_TLS_KEY_FILE.name, key_file))? {
+        Some((cert_file, key_file)) => {
             let tls = TlsConfig { cert_file, key_file, client_ca_file };
             match ServerTls::load(&tls) {
                 Ok(_) => Ok(Some(tls)),
-                Err(error) => Err(source.report(error.setting(), error_chain(&error))),
+                Err(error) => Err(source.report(error.setting(), error.to_string())),
             }
         }
-        (None, None, None) => Ok(None),
-        (Some(_), None, _) => {
-            Err(source.report("HCS_TLS_CERT_FILE", "set without HCS_TLS_KEY_FILE: set both or neither"))
-        }
-        (None, Some(_), _) => {
-            Err(source.report("HCS_TLS_KEY_FILE", "set without HCS_TLS_CERT_FILE: set both or neither"))
-        }
-        (None, None, Some(_)) => Err(source.report(
-            "HCS_TLS_CLIENT_CA_FILE",
+        None if client_ca_file.is_none() => Ok(None),
+        None => Err(source.report(
+            HCS_TLS_CLIENT_CA_FILE.name,
             "callers show certificates within TLS alone: set HCS_TLS_CERT_FILE and HCS_TLS_KEY_FILE as well",
         )),
     }
 }
 
 fn jwt(source: &mut Source) -> Result<Option<JwtConfig>, Reported> {
-    let allow_http = source.read("HCS_JWT_ALLOW_HTTP", parse::boolean);
-    // Where it is unusable, the URL is not blamed for it.
-    let http_is_allowed = *allow_http.as_ref().unwrap_or(&true);
-    let issuer = source.read_optional("HCS_JWT_ISSUER", parse::word);
-    let audience = source.read_optional("HCS_JWT_AUDIENCE", parse::word);
-    let url = source.read_optional("HCS_JWT_JWKS_URL", |text| parse::jwks_url(text, http_is_allowed));
-    let file = source.read_optional("HCS_JWT_JWKS_FILE", parse::jwks_file);
+    let allow_http = source.read(HCS_JWT_ALLOW_HTTP);
+    let (issuer, audience) = (source.read_optional(HCS_JWT_ISSUER), source.read_optional(HCS_JWT_AUDIENCE));
+    let jwks = jwks(source, allow_http);
     allow_http?;
-    let jwks = match (url?, file?) {
-        (Some(url), None) => Some(JwksSource::Url(url)),
-        (None, Some(file)) => Some(JwksSource::File(file)),
-        (None, None) => None,
-        (Some(_), Some(_)) => {
-            return Err(source
-                .report("HCS_JWT_JWKS_URL", "set together with HCS_JWT_JWKS_FILE: unset one of the two"));
-        }
+    let missing = match (issuer?, audience?, jwks?) {
+        (Some(issuer), Some(audience), Some(jwks)) => return Ok(Some(JwtConfig { issuer, audience, jwks })),
+        (None, None, None) => return Ok(None),
+        (None, ..) => HCS_JWT_ISSUER.name,
+        (Some(_), None, _) => HCS_JWT_AUDIENCE.name,
+        (Some(_), Some(_), None) => HCS_JWT_JWKS_URL.name,
     };
-    match (issuer?, audience?, jwks) {
-        (Some(issuer), Some(audience), Some(jwks)) => Ok(Some(JwtConfig { issuer, audience, jwks })),
-        (None, None, None) => Ok(None),
-        (issuer, audience, _) => {
-            let name = match (issuer, audience) {
-                (None, _) => "HCS_JWT_ISSUER",
-                (Some(_), None) => "HCS_JWT_AUDIENCE",
-                (Some(_), Some(_)) => "HCS_JWT_JWKS_URL",
-            };
-            Err(source.report(
-                name,
-                "required but not set: tokens are checked with HCS_JWT_ISSUER, HCS_JWT_AUDIENCE, and \
-                 HCS_JWT_JWKS_URL or HCS_JWT_JWKS_FILE together",
-            ))
+    Err(source.report(
+        missing,
+        "required but not set: tokens are checked with HCS_JWT_ISSUER, HCS_JWT_AUDIENCE, and HCS_JWT_JWKS_URL or \
+         HCS_JWT_JWKS_FILE together",
+    ))
+}
+
+fn jwks(source: &mut Source, allow_http: Result<bool, Reported>) -> Result<Option<JwksSource>, Reported> {
+    let url = source.read_optional(HCS_JWT_JWKS_URL);
+    let file = source.read_optional(HCS_JWT_JWKS_FILE);
+    // If the permission is unusable, its own problem is enough.
+    let must_be_https = matches!(allow_http, Ok(false));
+    let problem = match (url?, file?) {
+        (Some(url), _) if must_be_https && parse::is_exposed(&url) => {
+            "must be https beyond loopback; HCS_JWT_ALLOW_HTTP=true allows plain http, with which the network can \
+             put other keys in the place of the issuer's"
         }
-    }
+        (Some(_), Some(_)) => "set together with HCS_JWT_JWKS_FILE: unset one of the two",
+        (Some(url), None) => return Ok(Some(JwksSource::Url(url))),
+        (None, file) => return Ok(file.map(JwksSource::File)),
+    };
+    Err(source.report(HCS_JWT_JWKS_URL.name, problem))
 }

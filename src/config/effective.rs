@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-use super::{setting::SETTINGS, traces};
+use super::setting::{SETTINGS, is_ours};
 
-/// Every setting that was read, with the text it was read from and where that came from. Secrets
-/// are redacted. Prints as one `HCS_NAME = value` line per setting, in the order of the table, and after
-/// them the standard variables of OpenTelemetry that are set.
+/// Every setting that was read: its text and where that came from. Secrets are redacted. Prints as one
+/// `HCS_NAME = value` line per setting, in the order of the table, followed by the standard variables of
+/// OpenTelemetry that are set.
 #[derive(Clone, Debug, Default)]
-pub struct Effective(BTreeMap<&'static str, Shown>);
+pub struct Effective(BTreeMap<&'static str, Option<(String, Origin)>>);
+
+/// What is shown instead of a secret.
+pub(super) const REDACTED: &str = "[redacted]";
 
 /// Where the text of a setting came from.
 #[derive(Clone, Debug)]
@@ -21,33 +24,17 @@ pub(super) enum Origin {
     File(String, PathBuf),
 }
 
-#[derive(Clone, Debug)]
-enum Shown {
-    Unset,
-    Set { text: String, origin: Origin },
-}
-
 impl Effective {
     pub(super) fn record(&mut self, name: &'static str, text: String, origin: Origin) {
-        self.0.insert(name, Shown::Set { text, origin });
+        self.0.insert(name, Some((text, origin)));
     }
 
     pub(super) fn record_unset(&mut self, name: &'static str) {
-        self.0.insert(name, Shown::Unset);
-    }
-
-    /// Replaces the text of a setting that was set.
-    pub(super) fn change(&mut self, name: &'static str, new_text: String) {
-        if let Some(Shown::Set { text, .. }) = self.0.get_mut(name) {
-            *text = new_text;
-        }
+        self.0.insert(name, None);
     }
 
     pub(super) fn origin(&self, name: &str) -> Option<&Origin> {
-        match self.0.get(name)? {
-            Shown::Unset => None,
-            Shown::Set { origin, .. } => Some(origin),
-        }
+        self.0.get(name)?.as_ref().map(|(_, origin)| origin)
     }
 
     #[cfg(test)]
@@ -58,25 +45,26 @@ impl Effective {
 
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        SETTINGS
-            .iter()
-            .map(|setting| setting.name)
-            .chain(traces::shown())
-            .filter_map(|name| self.0.get_key_value(name))
-            .try_for_each(|(name, shown)| writeln!(f, "{name} = {shown}"))
+        let standard = self.0.keys().copied().filter(|name| !is_ours(name));
+        for name in SETTINGS.iter().map(|setting| setting.name).chain(standard) {
+            match self.0.get(name) {
+                None => Ok(()),
+                Some(None) => writeln!(f, "{name} = unset (default)"),
+                Some(Some((text, origin))) => writeln!(f, "{name} = {text}{origin}"),
+            }?;
+        }
+        Ok(())
     }
 }
 
-impl fmt::Display for Shown {
+/// What is shown after the text.
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unset => f.write_str("unset (default)"),
-            Self::Set { text, origin } => match origin {
-                Origin::Default => write!(f, "{text} (default)"),
-                Origin::Variable => f.write_str(text),
-                Origin::Flag(flag) => write!(f, "{text} (from --{flag})"),
-                Origin::File(variable, path) => write!(f, "{text} (from {}, by {variable})", path.display()),
-            },
+            Self::Default => f.write_str(" (default)"),
+            Self::Variable => Ok(()),
+            Self::Flag(flag) => write!(f, " (from --{flag})"),
+            Self::File(variable, path) => write!(f, " (from {}, by {variable})", path.display()),
         }
     }
 }

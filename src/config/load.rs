@@ -1,28 +1,30 @@
-//! Reads every setting and checks what must hold between them.
+//! Reads every setting into the configuration, and checks what must hold between settings.
 
 use std::{ffi::OsString, net::SocketAddr, num::NonZeroUsize};
 
-use crate::domain::{Invalid, SandboxName, Sandboxes};
+use reqwest::Url;
+
+use super::{
+    CallersConfig, Config, Effective, Flags, Problem, Problems, callers, idempotency, parse,
+    setting::*,
+    source::{Reported, Source, all_of},
+    traces,
+};
 use crate::{
     adobe::{AdobeConfig, AdobeCredential, UpstreamConfig},
-    config::{
-        CallersConfig, Config, Effective, Flags, Problem, Problems, callers, idempotency, parse,
-        source::{Reported, Source},
-        traces,
-    },
-    http_client::{HttpClientConfig, NoProxy, ProxyUrl},
+    domain::{Invalid, SandboxName, Sandboxes},
+    http_client::HttpClientConfig,
     server::DrainConfig,
     telemetry::{LogConfig, LogFormat},
 };
 
-/// A configuration, with how it came about.
+/// A configuration, and what to print about it.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The configuration itself.
     pub config: Config,
     /// The same for people.
     pub effective: Effective,
-    /// Variables that are not this service's own and do not count, and why.
+    /// Variables of other standards that have no effect, and why.
     pub warnings: Vec<Problem>,
 }
 
@@ -31,7 +33,7 @@ impl Config {
     /// default of `HCS_LOG_FORMAT`, which depends on where the log goes.
     ///
     /// # Errors
-    /// [`Problems`], with everything that is wrong.
+    /// [`Problems`], all of them.
     pub fn load(
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: Flags,
@@ -47,69 +49,47 @@ impl Config {
     }
 }
 
-// Each function reads all of its settings before it gives up on the first unusable one, so that
-// every problem gets reported.
-
 fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> {
-    let allow_http = source.read("HCS_UPSTREAM_ALLOW_HTTP", parse::boolean);
-    // Where it is unusable, the URLs are not blamed for it.
-    let http_is_allowed = *allow_http.as_ref().unwrap_or(&true);
     let callers = callers::callers(source);
     let listeners = listeners(source, callers.as_ref().ok());
-    let adobe = adobe(source);
-    let sandboxes = sandboxes(source);
-    let request_timeout = source.read("HCS_REQUEST_TIMEOUT", parse::timeout);
-    let upstream = upstream(source, http_is_allowed);
+    let request_timeout = source.read(HCS_REQUEST_TIMEOUT);
+    let upstream = upstream(source);
     let idempotency = idempotency::idempotency(source);
     if let (Ok(idempotency), Ok(upstream), Ok(request_timeout)) = (&idempotency, &upstream, &request_timeout)
     {
         idempotency::check_together(source, idempotency, upstream, *request_timeout);
     }
-    let reflection = source.read("HCS_REFLECTION", parse::boolean);
-    let max_in_flight = source.read("HCS_MAX_IN_FLIGHT", |text| parse::count(text, MOST_IN_FLIGHT));
-    let max_connection_age = source.read("HCS_MAX_CONNECTION_AGE", parse::connection_age);
-    let worker_threads = worker_threads(source);
-    let drain = drain(source);
-    let log = log(source, log_format);
-    let traces = traces::traces(source);
-    let (listen, admin_listen) = listeners?;
-    allow_http?;
-    Ok(Config {
-        listen,
-        admin_listen,
-        callers: callers?,
-        reflection: reflection?,
-        max_connection_age: max_connection_age?,
-        max_in_flight: max_in_flight?,
-        request_timeout: request_timeout?,
-        worker_threads: worker_threads?,
-        drain: drain?,
-        sandboxes: sandboxes?,
-        adobe: adobe?,
-        upstream: upstream?,
-        idempotency: idempotency?,
-        log: log?,
-        traces,
+    let cpus = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS);
+    all_of!(Config {
+        listen: listeners.map(|(listen, _)| listen),
+        admin_listen: listeners.map(|(_, admin_listen)| admin_listen),
+        callers,
+        reflection: source.read(HCS_REFLECTION),
+        max_connection_age: source.read(HCS_MAX_CONNECTION_AGE),
+        max_in_flight: source.read(HCS_MAX_IN_FLIGHT),
+        request_timeout,
+        worker_threads: source.read_or(HCS_WORKER_THREADS, cpus.to_string()),
+        drain: drain(source),
+        sandboxes: sandboxes(source),
+        adobe: adobe(source),
+        upstream,
+        idempotency,
+        log: log(source, log_format),
+        traces: Ok(traces::traces(source)),
     })
 }
-
-/// More than one process can serve, and less than a semaphore can count.
-const MOST_IN_FLIGHT: usize = 1_000_000;
-/// More threads than these only contend.
-const MOST_THREADS: usize = 1024;
 
 fn listeners(
     source: &mut Source,
     callers: Option<&CallersConfig>,
 ) -> Result<(SocketAddr, SocketAddr), Reported> {
-    let listen = source.read("HCS_LISTEN", parse::socket_address);
-    let admin_listen = source.read("HCS_ADMIN_LISTEN", parse::socket_address);
-    let insecure = source.read("HCS_INSECURE", parse::boolean);
+    let (listen, admin_listen) = (source.read(HCS_LISTEN), source.read(HCS_ADMIN_LISTEN));
+    let insecure = source.read(HCS_INSECURE);
     let (listen, admin_listen, insecure) = (listen?, admin_listen?, insecure?);
     if collide(listen, admin_listen) {
-        source.report("HCS_ADMIN_LISTEN", "takes the address of HCS_LISTEN: set another port");
+        source.report(HCS_ADMIN_LISTEN.name, "takes the address of HCS_LISTEN: set another port");
     }
-    // Where who may call is unusable, that is problem enough.
+    // If the settings of callers are unusable, their own problem is enough.
     if let Some(callers) = callers {
         callers::check_exposure(source, listen, callers, insecure);
     }
@@ -124,433 +104,90 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn adobe(source: &mut Source) -> Result<AdobeConfig, Reported> {
-    let org_id = source.read("HCS_ORG_ID", parse::org_id);
-    let client_id = source.read("HCS_CLIENT_ID", parse::client_id);
-    let credential = credential(source);
-    let scopes = source.read("HCS_SCOPES", parse::scopes);
-    Ok(AdobeConfig { org_id: org_id?, client_id: client_id?, credential: credential?, scopes: scopes? })
+    all_of!(AdobeConfig {
+        org_id: source.read(HCS_ORG_ID),
+        client_id: source.read(HCS_CLIENT_ID),
+        credential: credential(source),
+        scopes: source.read(HCS_SCOPES),
+    })
 }
 
 fn credential(source: &mut Source) -> Result<AdobeCredential, Reported> {
-    let client_secret = source.read_secret("HCS_CLIENT_SECRET");
-    let access_token = source.read_secret("HCS_ACCESS_TOKEN");
-    match (client_secret?, access_token?) {
-        (Some(secret), None) => Ok(AdobeCredential::ClientSecret(secret)),
-        (None, Some(token)) => Ok(AdobeCredential::AccessToken(token)),
-        (None, None) => Err(source.report(
-            "HCS_CLIENT_SECRET",
-            "required but not set: set it or HCS_CLIENT_SECRET_FILE, or HCS_ACCESS_TOKEN for a quick try",
-        )),
-        (Some(_), Some(_)) => {
-            Err(source
-                .report("HCS_CLIENT_SECRET", "set together with HCS_ACCESS_TOKEN: unset one of the two"))
+    let (client_secret, access_token) =
+        (source.read_secret(HCS_CLIENT_SECRET), source.read_secret(HCS_ACCESS_TOKEN));
+    let problem = match (client_secret?, access_token?) {
+        (Some((secret, ())), None) => return Ok(AdobeCredential::ClientSecret(secret)),
+        (None, Some((token, ()))) => return Ok(AdobeCredential::AccessToken(token)),
+        (None, None) => {
+            "required but not set: set it or HCS_CLIENT_SECRET_FILE, or HCS_ACCESS_TOKEN for a quick try"
         }
-    }
+        (Some(_), Some(_)) => "set together with HCS_ACCESS_TOKEN: unset one of the two",
+    };
+    Err(source.report(HCS_CLIENT_SECRET.name, problem))
 }
 
 fn sandboxes(source: &mut Source) -> Result<Sandboxes, Reported> {
-    let default = source.read("HCS_SANDBOX", SandboxName::parse);
+    let default = source.read(HCS_SANDBOX);
     // Without a usable default there is nothing to derive from, and its problem is reported already.
     let default_text = default.as_ref().map_or_else(|_| "*".to_owned(), SandboxName::to_string);
-    let allowed = source.read_or("HCS_ALLOWED_SANDBOXES", default_text, parse::allowed_sandboxes);
+    let allowed = source.read_or(HCS_ALLOWED_SANDBOXES, default_text);
     Sandboxes::new(default?, allowed?).map_err(|Invalid { sentence, .. }| {
-        source.report("HCS_ALLOWED_SANDBOXES", format!("{sentence}: add it, or set another HCS_SANDBOX"))
+        let message = format!("{sentence}: add it, or set another HCS_SANDBOX");
+        source.report(HCS_ALLOWED_SANDBOXES.name, message)
     })
 }
 
-fn upstream(source: &mut Source, http_is_allowed: bool) -> Result<UpstreamConfig, Reported> {
-    let flow_service_url =
-        source.read("HCS_FLOW_SERVICE_URL", |text| parse::flow_service_url(text, http_is_allowed));
-    let ims_url = source.read("HCS_IMS_URL", |text| parse::ims_url(text, http_is_allowed));
-    let attempt_timeout = source.read("HCS_ATTEMPT_TIMEOUT", parse::timeout);
-    let create_timeout = source.read("HCS_CREATE_TIMEOUT", parse::timeout);
-    let http = source.read("HCS_UPSTREAM_HTTP", parse::upstream_http);
-    let ca_file = source.read_optional("HCS_UPSTREAM_CA_FILE", parse::ca_file);
-    let proxy = source.read_optional("HCS_UPSTREAM_PROXY", ProxyUrl::parse);
-    if let Ok(Some(proxy)) = &proxy {
-        source.show("HCS_UPSTREAM_PROXY", proxy.to_string());
+fn upstream(source: &mut Source) -> Result<UpstreamConfig, Reported> {
+    let allow_http = source.read(HCS_UPSTREAM_ALLOW_HTTP);
+    let upstream = all_of!(UpstreamConfig {
+        flow_service_url: adobe_url(source, HCS_FLOW_SERVICE_URL, allow_http),
+        ims_url: adobe_url(source, HCS_IMS_URL, allow_http),
+        attempt_timeout: source.read(HCS_ATTEMPT_TIMEOUT),
+        create_timeout: source.read(HCS_CREATE_TIMEOUT),
+        http: source.read(HCS_UPSTREAM_HTTP),
+        client: http_client(source),
+    });
+    allow_http.and(upstream)
+}
+
+/// Reads a URL of Adobe. Requests to it carry credentials.
+fn adobe_url(
+    source: &mut Source,
+    setting: Setting<Parser<Url>>,
+    allow_http: Result<bool, Reported>,
+) -> Result<Url, Reported> {
+    let url = source.read(setting)?;
+    // If the permission is unusable, its own problem is enough.
+    if matches!(allow_http, Ok(false)) && parse::is_exposed(&url) {
+        let plain_http = "must be https beyond loopback; HCS_UPSTREAM_ALLOW_HTTP=true allows plain http, \
+                          which shows the credentials to the network";
+        return Err(source.report(setting.name, plain_http));
     }
-    let no_proxy = source.read_optional("HCS_UPSTREAM_NO_PROXY", NoProxy::parse);
-    Ok(UpstreamConfig {
-        flow_service_url: flow_service_url?,
-        ims_url: ims_url?,
-        attempt_timeout: attempt_timeout?,
-        create_timeout: create_timeout?,
-        http: http?,
-        client: HttpClientConfig {
-            ca_file: ca_file?,
-            proxy: proxy?,
-            no_proxy: no_proxy?.unwrap_or_default(),
-        },
-    })
+    Ok(url)
 }
 
-fn worker_threads(source: &mut Source) -> Result<NonZeroUsize, Reported> {
-    let cpus = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS);
-    source.read_or("HCS_WORKER_THREADS", cpus.to_string(), |text| parse::count(text, MOST_THREADS))
+fn http_client(source: &mut Source) -> Result<HttpClientConfig, Reported> {
+    let proxy = source.read_optional(HCS_UPSTREAM_PROXY);
+    if let Ok(Some(proxy)) = &proxy {
+        source.show(HCS_UPSTREAM_PROXY.name, proxy.to_string());
+    }
+    all_of!(HttpClientConfig {
+        ca_file: source.read_optional(HCS_UPSTREAM_CA_FILE),
+        proxy,
+        no_proxy: source.read_optional(HCS_UPSTREAM_NO_PROXY).map(Option::unwrap_or_default),
+    })
 }
 
 fn drain(source: &mut Source) -> Result<DrainConfig, Reported> {
-    let delay = source.read("HCS_DRAIN_DELAY", parse::duration);
-    let timeout = source.read("HCS_DRAIN_TIMEOUT", parse::timeout);
-    Ok(DrainConfig { delay: delay?, timeout: timeout? })
+    all_of!(DrainConfig { delay: source.read(HCS_DRAIN_DELAY), timeout: source.read(HCS_DRAIN_TIMEOUT) })
 }
 
 fn log(source: &mut Source, format: LogFormat) -> Result<LogConfig, Reported> {
-    let filter = source.read("HCS_LOG", parse::log_filter);
-    let format = source.read_or("HCS_LOG_FORMAT", format.to_string(), parse::log_format);
-    Ok(LogConfig { filter: filter?, format: format? })
+    all_of!(LogConfig {
+        filter: source.read(HCS_LOG),
+        format: source.read_or(HCS_LOG_FORMAT, format.to_string()),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::config::SETTINGS;
-
-    const GOOD: [(&str, &str); 3] =
-        [("HCS_ORG_ID", "1234@AdobeOrg"), ("HCS_CLIENT_ID", "client"), ("HCS_CLIENT_SECRET", "canary")];
-
-    fn pairs<'a>(variables: &'a [(&str, &str)]) -> impl Iterator<Item = (OsString, OsString)> + 'a {
-        variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)))
-    }
-
-    fn load(variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
-        Config::load(pairs(&GOOD).chain(pairs(variables)), Flags::default(), LogFormat::Json)
-    }
-
-    /// The only problem that the good configuration has with these variables on top.
-    fn problem(variables: &[(&str, &str)]) -> String {
-        let Problems(problems) = load(variables).unwrap_err();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        problems[0].to_string()
-    }
-
-    fn assert_problem(variables: &[(&str, &str)], name: &str, cure: &str) {
-        let problem = problem(variables);
-        assert!(problem.starts_with(&format!("{name}: ")), "{problem:?} does not blame {name}");
-        assert!(problem.contains(cure), "{problem:?} does not say {cure:?}");
-    }
-
-    #[test]
-    fn nothing_is_searched_for_strictly_without_references() {
-        let strict = ("HCS_SEARCH_FIRST", "strict");
-        assert!(load(&[strict]).is_ok());
-        let without = ("HCS_DESCRIPTION_REFERENCE", "false");
-        assert_problem(&[strict, without], "HCS_SEARCH_FIRST", "HCS_DESCRIPTION_REFERENCE");
-    }
-
-    #[test]
-    fn durations_have_to_hold_together() {
-        assert_problem(&[("HCS_SETTLE_WINDOW", "59s")], "HCS_SETTLE_WINDOW", "60s");
-        assert!(load(&[("HCS_SETTLE_WINDOW", "60s")]).is_ok());
-        let loopback = ("HCS_FLOW_SERVICE_URL", "http://127.0.0.1:1/data/foundation/flowservice");
-        assert!(load(&[("HCS_SETTLE_WINDOW", "2s"), loopback]).is_ok());
-        assert_problem(&[("HCS_REQUEST_ID_TTL", "219s")], "HCS_REQUEST_ID_TTL", "HCS_SETTLE_WINDOW");
-        assert!(load(&[("HCS_REQUEST_ID_TTL", "220s")]).is_ok());
-    }
-
-    #[test]
-    fn redis_needs_a_key_that_replicas_share() {
-        let redis = ("HCS_REDIS_URL", "rediss://:canary@redis:6379");
-        let key = "0123456789abcdef0123456789abcdef";
-        assert_problem(&[redis], "HCS_FINGERPRINT_KEY", "openssl rand");
-        assert!(load(&[redis, ("HCS_FINGERPRINT_KEY", key)]).is_ok());
-        assert!(load(&[redis, ("HCS_FINGERPRINT_KEY", &format!("{key},{key}"))]).is_ok());
-        for bad in ["short", &format!("{key},short"), &format!("{key},{key},{key}")] {
-            assert_problem(&[redis, ("HCS_FINGERPRINT_KEY", bad)], "HCS_FINGERPRINT_KEY", "32 bytes");
-        }
-        for bad in ["redis", "http://redis:6379", "redis://"] {
-            assert_problem(
-                &[("HCS_REDIS_URL", bad), ("HCS_FINGERPRINT_KEY", key)],
-                "HCS_REDIS_URL",
-                "rediss://",
-            );
-        }
-    }
-
-    #[test]
-    fn the_url_of_redis_is_read_as_every_connection_reads_it() {
-        let key = ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef");
-        for (bad, fix) in [
-            ("redis://:can@ary@redis", "percent-encode"),
-            ("redis://user:12/canary@redis", "percent-encode"),
-            ("redis://:canary#x@redis", "percent-encode"),
-            ("redis://redis/canary", "the number of a database"),
-            ("rediss://:canary@redis#insecure", "HCS_REDIS_CA_FILE"),
-            ("redis://canary@redis", "redis://:PASSWORD@"),
-            ("redis+sentinel://:canary@redis", "name the primary"),
-        ] {
-            assert_problem(&[("HCS_REDIS_URL", bad), key], "HCS_REDIS_URL", fix);
-            assert!(!problem(&[("HCS_REDIS_URL", bad), key]).contains("canary"), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_files_of_redis_are_for_rediss_alone_and_a_pair() {
-        let key = ("HCS_FINGERPRINT_KEY", "0123456789abcdef0123456789abcdef");
-        let ca = format!("{}/tests/fixtures/ca.pem", env!("CARGO_MANIFEST_DIR"));
-        let ca = ("HCS_REDIS_CA_FILE", &*ca);
-        let tls = ("HCS_REDIS_URL", "rediss://redis");
-        assert!(load(&[tls, key, ca]).is_ok());
-        assert_problem(&[("HCS_REDIS_URL", "redis://redis"), key, ca], ca.0, "write rediss://");
-        assert_problem(&[ca], ca.0, "set without HCS_REDIS_URL");
-        assert_problem(&[tls, key, (ca.0, "/no/such/file")], ca.0, "must exist");
-        let not_pem = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        assert_problem(&[tls, key, (ca.0, not_pem)], ca.0, "in PEM form");
-        let broken = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ca-with-a-broken-certificate.pem");
-        assert_problem(&[tls, key, (ca.0, broken)], ca.0, "in PEM form");
-        let (one, other) = ("HCS_REDIS_CLIENT_CERT_FILE", "HCS_REDIS_CLIENT_KEY_FILE");
-        assert_problem(&[tls, key, (one, ca.1)], one, other);
-        assert_problem(&[tls, key, (other, ca.1)], other, one);
-        assert_problem(&[tls, key, (one, ca.1), (other, ca.1)], other, "one private key");
-        assert_problem(&[tls, key, (one, not_pem), (other, ca.1)], one, "in PEM form");
-    }
-
-    #[test]
-    fn a_placeholder_is_refused_in_every_setting() {
-        for setting in SETTINGS {
-            for placeholder in [
-                "$(CANARY)",
-                "x$(CANARY)",
-                "${CANARY}",
-                "$CANARY",
-                "{{ .Values.canary }}",
-                "<canary>",
-                "{CANARY}",
-                "\"canary\"",
-            ] {
-                // A part of a secret may look like anything.
-                let is_drawn = setting.file_variable().is_some() && !setting.name.ends_with("_URL");
-                if is_drawn && placeholder.starts_with('x') {
-                    continue;
-                }
-                let problem = problem(&[(setting.name, placeholder)]);
-                assert!(problem.starts_with(setting.name), "{problem}");
-                let has_fix = ["unexpanded", "template", "placeholder", "in quotes"];
-                assert!(has_fix.iter().any(|fix| problem.contains(fix)), "{placeholder}: {problem}");
-                assert!(!problem.to_lowercase().contains("canary"), "{problem}");
-            }
-            if let Some(variable) = setting.file_variable() {
-                let unset = (setting.name, "");
-                let problem = problem(&[unset, (&*variable, "$(CANARY)/x")]);
-                assert!(problem.starts_with(&variable) && problem.contains("unexpanded"), "{problem}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_setting_of_the_table_is_read() {
-        let loaded = load(&[]).unwrap();
-        let mut names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
-        names.sort_unstable();
-        assert_eq!(loaded.effective.names(), names);
-    }
-
-    #[test]
-    fn three_variables_are_enough() {
-        let Loaded { config, .. } = load(&[]).unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
-        assert_eq!(config.upstream.create_timeout, Duration::from_secs(65));
-        assert_eq!(config.sandboxes.default_sandbox().as_str(), "prod");
-        assert_eq!(config.log.format, LogFormat::Json);
-        assert_eq!(config.adobe.scopes.len(), 4);
-    }
-
-    #[test]
-    fn an_empty_variable_is_an_unset_one() {
-        assert_eq!(load(&[("HCS_LOG", "")]).unwrap().config.log.filter, "info");
-        assert_problem(&[("HCS_ORG_ID", "")], "HCS_ORG_ID", "required");
-        assert!(load(&[("HCS_NO_SUCH", "")]).is_ok());
-    }
-
-    #[test]
-    fn every_problem_is_found_at_once() {
-        let variables =
-            [("HCS_LISTEN", "x"), ("HCS_SANDBOX", "X"), ("HCS_CREATE_TIMEOUT", "65"), ("HCS_LOGS", "x")];
-        let Problems(problems) =
-            Config::load(pairs(&variables), Flags::default(), LogFormat::Text).unwrap_err();
-        let mut settings: Vec<_> = problems.iter().map(|problem| problem.setting.as_str()).collect();
-        settings.sort_unstable();
-        assert_eq!(
-            settings,
-            [
-                "HCS_CLIENT_ID",
-                "HCS_CLIENT_SECRET",
-                "HCS_CREATE_TIMEOUT",
-                "HCS_LISTEN",
-                "HCS_LOGS",
-                "HCS_ORG_ID",
-                "HCS_SANDBOX"
-            ]
-        );
-    }
-
-    #[test]
-    fn every_setting_refuses_nonsense_under_its_own_name() {
-        let accepts_any_word = [
-            "HCS_CLIENT_ID",
-            "HCS_SCOPES",
-            "HCS_CLIENT_SECRET",
-            "HCS_ACCESS_TOKEN",
-            "HCS_JWT_ISSUER",
-            "HCS_JWT_AUDIENCE",
-        ];
-        for setting in SETTINGS {
-            let nonsense = if accepts_any_word.contains(&setting.name) { "a b" } else { "NON=SENSE=" };
-            let problem = problem(&[(setting.name, nonsense)]);
-            assert!(problem.starts_with(setting.name), "{problem}");
-            assert!(!problem.contains(nonsense), "{problem} repeats the value");
-        }
-    }
-
-    #[test]
-    fn exactly_one_credential_is_set() {
-        assert_problem(&[("HCS_ACCESS_TOKEN", "ey")], "HCS_CLIENT_SECRET", "unset one of the two");
-        assert_problem(&[("HCS_CLIENT_SECRET", "")], "HCS_CLIENT_SECRET", "HCS_CLIENT_SECRET_FILE");
-        assert_problem(&[("HCS_CLIENT_SECRET_FILE", "/x")], "HCS_CLIENT_SECRET", "unset one of the two");
-        let token = load(&[("HCS_CLIENT_SECRET", ""), ("HCS_ACCESS_TOKEN", "ey")]).unwrap();
-        assert!(matches!(token.config.adobe.credential, AdobeCredential::AccessToken(_)));
-    }
-
-    #[test]
-    fn callers_beyond_loopback_need_a_word_about_security() {
-        for address in ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:1"] {
-            assert_problem(&[("HCS_LISTEN", address)], "HCS_LISTEN", "no TLS and no check of callers");
-            assert_problem(&[("HCS_LISTEN", address)], "HCS_LISTEN", "HCS_INSECURE=true");
-            assert!(load(&[("HCS_LISTEN", address), ("HCS_INSECURE", "true")]).is_ok());
-        }
-        for address in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-            assert!(load(&[("HCS_LISTEN", address)]).is_ok(), "{address}");
-        }
-    }
-
-    #[test]
-    fn the_two_listeners_do_not_share_an_address() {
-        let both = |one, other| [("HCS_LISTEN", one), ("HCS_ADMIN_LISTEN", other)];
-        assert_problem(&both("127.0.0.1:1", "127.0.0.1:1"), "HCS_ADMIN_LISTEN", "another port");
-        assert_problem(&both("127.0.0.1:1", "0.0.0.0:1"), "HCS_ADMIN_LISTEN", "another port");
-        assert_problem(&both("127.0.0.1:1", "[::ffff:127.0.0.1]:1"), "HCS_ADMIN_LISTEN", "another port");
-        assert!(load(&both("127.0.0.1:0", "127.0.0.1:0")).is_ok());
-        assert!(load(&both("127.0.0.1:1", "127.0.0.2:1")).is_ok());
-    }
-
-    #[test]
-    fn the_default_sandbox_is_an_allowed_one() {
-        let both = |default, allowed| [("HCS_SANDBOX", default), ("HCS_ALLOWED_SANDBOXES", allowed)];
-        assert_problem(&both("dev", "prod"), "HCS_ALLOWED_SANDBOXES", "set another HCS_SANDBOX");
-        assert!(load(&both("dev", "prod,dev")).is_ok());
-        assert!(load(&both("dev", "*")).is_ok());
-        let derived = load(&both("dev", "")).unwrap();
-        assert!(derived.effective.to_string().contains("HCS_ALLOWED_SANDBOXES = dev (default)\n"));
-    }
-
-    #[test]
-    fn plain_http_upstream_is_allowed_in_so_many_words() {
-        let url = ("HCS_FLOW_SERVICE_URL", "http://emulator:8080/data/foundation/flowservice");
-        assert_problem(&[url], "HCS_FLOW_SERVICE_URL", "HCS_UPSTREAM_ALLOW_HTTP=true");
-        assert!(load(&[url, ("HCS_UPSTREAM_ALLOW_HTTP", "true")]).is_ok());
-    }
-
-    #[test]
-    fn an_unknown_variable_is_answered_with_the_nearest_name() {
-        assert_eq!(problem(&[("HCS_ORGID", "x")]), "HCS_ORGID: unknown variable; did you mean HCS_ORG_ID?");
-        assert_problem(&[("HCS_KUBERNETES", "x")], "HCS_KUBERNETES", "see --help");
-        assert!(load(&[("HOME", "/"), ("HUBSPOT_CONNECTION_SERVICE_PORT", "1")]).is_ok());
-    }
-
-    #[test]
-    fn a_misspelt_secret_is_answered_with_its_name_alone() {
-        for (slip, meant) in [
-            ("HCS_CLIENT_SECRT", "HCS_CLIENT_SECRET"),
-            ("HCS_CLIENTSECRET", "HCS_CLIENT_SECRET"),
-            ("HCS_CLIENT_SECRET_FILES", "HCS_CLIENT_SECRET_FILE"),
-            ("HCS_ACCESSTOKEN", "HCS_ACCESS_TOKEN"),
-            ("HCS_REDIS_URI", "HCS_REDIS_URL"),
-            ("HCS_FINGERPRINT_KEYS", "HCS_FINGERPRINT_KEY"),
-        ] {
-            let problem = problem(&[(slip, "canary")]);
-            assert_eq!(problem, format!("{slip}: unknown variable; did you mean {meant}?"));
-        }
-    }
-
-    #[test]
-    fn variables_that_kubernetes_adds_for_a_service_are_explained() {
-        let links = [
-            ("HCS_PORT", "tcp://10.0.0.1:50051"),
-            ("HCS_PORT_50051_TCP", "tcp://10.0.0.1:50051"),
-            ("HCS_PORT_50051_TCP_ADDR", "10.0.0.1"),
-            ("HCS_SERVICE_HOST", "10.0.0.1"),
-            ("HCS_SERVICE_PORT", "50051"),
-        ];
-        for link in links {
-            assert_problem(&[link], link.0, "enableServiceLinks: false");
-            assert!(!problem(&[link]).contains("did you mean"));
-        }
-        // One Service is one problem.
-        assert_problem(&links, "HCS_PORT", "(and 4 more variables) to each pod for the Service hcs,");
-        let Problems(two) = load(&[links[0], ("HCS_REDIS_SERVICE_HOST", "10.0.0.2")]).unwrap_err();
-        assert_eq!(two.len(), 2, "{two:?}");
-        // What is no link is a mistake like any other.
-        assert_problem(&[("HCS_PORT", "50051")], "HCS_PORT", "unknown variable");
-    }
-
-    #[test]
-    fn the_address_that_the_client_calls_is_no_setting_and_no_mistake() {
-        assert!(load(&[("HCS_CLIENT_ADDRESS", "http://10.0.0.1:50051")]).is_ok());
-    }
-
-    #[test]
-    fn a_flag_wins_over_its_variable_and_is_named_in_its_problem() {
-        let load = |flag: &str| {
-            let flags = Flags::from_iter([("HCS_LOG", OsString::from(flag))]);
-            Config::load(pairs(&GOOD).chain(pairs(&[("HCS_LOG", "warn")])), flags, LogFormat::Text)
-        };
-        let loaded = load("debug").unwrap();
-        assert_eq!(loaded.config.log.filter, "debug");
-        assert!(loaded.effective.to_string().contains("HCS_LOG = debug (from --log)\n"));
-        assert_eq!(load("").unwrap().config.log.filter, "warn");
-        let Problems(problems) = load("x=loud").unwrap_err();
-        assert_eq!(problems[0].setting, "HCS_LOG (given as --log)");
-        let flags = Flags::from_iter([("HCS_UPSTREAM_PROXY", OsString::from("canary"))]);
-        assert!(!format!("{flags:?}").contains("canary"));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_value_that_is_not_utf_8_is_a_problem_of_its_setting() {
-        use std::os::unix::ffi::OsStringExt as _;
-        let bytes = || OsString::from_vec(vec![0xff]);
-        for (name, setting) in [
-            ("HCS_LOG", "HCS_LOG"),
-            ("HCS_CLIENT_SECRET", "HCS_CLIENT_SECRET"),
-            ("HCS_LOG_FORMAT", "HCS_LOG_FORMAT"),
-        ] {
-            let environment = pairs(&GOOD).chain([(OsString::from(name), bytes())]);
-            let Problems(problems) =
-                Config::load(environment, Flags::default(), LogFormat::Text).unwrap_err();
-            assert_eq!(problems.len(), 1, "{problems:?}");
-            assert_eq!(problems[0].setting, setting);
-            assert!(problems[0].message.contains("not valid UTF-8"));
-        }
-        let flags = Flags::from_iter([("HCS_LOG", bytes())]);
-        let Problems(problems) = Config::load(pairs(&GOOD), flags, LogFormat::Text).unwrap_err();
-        assert_eq!(
-            problems[0].to_string(),
-            "HCS_LOG (given as --log): not valid UTF-8: set it to plain text"
-        );
-    }
-
-    #[test]
-    fn what_is_in_effect_prints_no_secret() {
-        let loaded = load(&[("HCS_UPSTREAM_PROXY", "http://me:canary@proxy:3128")]).unwrap();
-        let effective = loaded.effective.to_string();
-        assert!(effective.contains("HCS_UPSTREAM_PROXY = http://[redacted]@proxy:3128\n"), "{effective}");
-        assert!(effective.contains("HCS_CLIENT_SECRET = [redacted]\n"), "{effective}");
-        assert!(effective.contains("HCS_ACCESS_TOKEN = unset (default)\n"), "{effective}");
-        for printed in [effective, format!("{loaded:?}")] {
-            assert!(!printed.contains("canary"), "{printed}");
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Text that should have been replaced before it got here: what templates, manifests and examples leave.
+//! Placeholders that templates, manifests and examples leave in a value.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::secret::{Secret, small_file};
 
-/// What is wrong with the text of a setting, and what to do, where it is no value yet.
+/// The problem and its fix, if the text of a setting contains a placeholder.
 pub(super) fn problem(text: &str) -> Option<Cow<'static, str>> {
     let is_any = |text: &str| is_variable(text) || text.split(DELIMITERS).any(is_loud_variable);
     let problem = find(text, encloses, is_any)?;
@@ -18,14 +18,14 @@ pub(super) fn problem(text: &str) -> Option<Cow<'static, str>> {
     })
 }
 
-/// The same where all of the text is no value yet.
+/// The same if the whole text is a placeholder.
 pub(super) fn problem_of_all(text: &str) -> Option<Cow<'static, str>> {
     find(text, is_between, |text| is_variable(text) || is_loud_variable(text)).map(Cow::from)
 }
 
-/// What is wrong with the value of a secret setting, or with the content of its file.
+/// The same for the value of a secret setting, or the content of its file.
 pub(super) fn problem_of_secret(secret: &Secret, setting: &str) -> Option<Cow<'static, str>> {
-    // A part of a secret that was drawn at random may look like one.
+    // A part of a random secret may look like one.
     let is_url = setting.ends_with("_URL");
     let problem = if is_url { problem } else { problem_of_all };
     match secret {
@@ -37,7 +37,6 @@ pub(super) fn problem_of_secret(secret: &Secret, setting: &str) -> Option<Cow<'s
     }
 }
 
-/// Whether a text is of some kind.
 type Is = fn(&str) -> bool;
 
 fn find(
@@ -74,15 +73,15 @@ fn find(
     None
 }
 
-/// What stands between the parts of a URL or a list.
+/// The separators of the parts of a URL or a list.
 const DELIMITERS: [char; 7] = [':', '/', '@', ',', '=', '?', '&'];
 
-/// Whether something of this kind stands between the two.
+/// Whether the text contains something of this kind between the two.
 fn encloses(text: &str, open: &str, close: &str, is_so: Is) -> bool {
     text.split(open).skip(1).any(|rest| rest.split_once(close).is_some_and(|(inner, _)| is_so(inner)))
 }
 
-/// Whether the text is something of this kind between the two, and nothing else.
+/// Whether the text is something of this kind between the two and nothing else.
 fn is_between(text: &str, open: &str, close: &str, is_so: Is) -> bool {
     text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).is_some_and(is_so)
 }
@@ -104,12 +103,12 @@ fn is_loud_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// A part of a text must be written as variables are, in capitals: a password may begin with a `$`.
+/// In a part of a text, only capitals count as a variable: a password may begin with a `$`.
 fn is_loud_variable(part: &str) -> bool {
     part.strip_prefix('$').is_some_and(|name| is_loud_name(name.trim_start_matches('_')))
 }
 
-/// Words, as in `<your client id>`. Without a letter in front it is more likely a part of a password.
+/// Words, as in `<your client id>`. Without a leading letter it is more likely a part of a password.
 fn is_description(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || " _-.…".contains(c))

@@ -1,20 +1,19 @@
-//! What is wrong with a configuration.
+//! The problems of a configuration.
 
 use std::fmt;
 
-/// One thing that is wrong with a configuration, and its cure. It never holds a value, which may be
-/// a secret in the wrong place.
+/// One problem of a configuration, and its fix. It never holds a value, which may be a secret in the wrong
+/// place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What to change: the variable, and its flag where the value came from there.
+    /// What to change: the variable, and its flag if the value came from there.
     pub setting: String,
-    /// What is wrong with it and how to set it instead.
     pub message: String,
 }
 
 impl Problem {
-    pub(super) fn of(setting: &str, message: impl Into<String>) -> Self {
-        Self { setting: setting.to_owned(), message: message.into() }
+    pub(super) fn of(setting: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { setting: setting.into(), message: message.into() }
     }
 }
 
@@ -24,7 +23,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration; at least one problem.
+/// Every problem of a configuration; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 

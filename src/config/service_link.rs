@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-/// The name of the Service that a variable is about, where it is one of those.
+use super::Problem;
+
+/// The name of the Service, if Kubernetes adds this variable for one.
 pub(super) fn service_of(variable: &str, value: &str) -> Option<String> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let stem = if let Some(stem) = variable.strip_suffix("_SERVICE_HOST") {
@@ -32,7 +34,7 @@ fn is_endpoint(value: &str) -> bool {
 /// One problem for each Service: its first variable, and what to do.
 pub(super) fn problems<'a>(
     variables: impl Iterator<Item = (&'a str, String)>,
-) -> impl Iterator<Item = (&'a str, String)> {
+) -> impl Iterator<Item = Problem> {
     let mut by_service = BTreeMap::<String, Vec<&str>>::new();
     for (variable, service) in variables {
         by_service.entry(service).or_default().push(variable);
@@ -49,7 +51,7 @@ pub(super) fn problems<'a>(
              set enableServiceLinks: false in the pod's spec, or rename the Service so that its name does not begin \
              with hcs"
         );
-        Some((*first, message))
+        Some(Problem::of(*first, message))
     })
 }
 

@@ -1,212 +1,186 @@
-//! The table of settings: their names, defaults and meaning. The environment, the command line and
-//! its help, and the output of `check-config` all follow it.
+//! The table of settings: one constant each, with its name, default, parser and help.
+//!
+//! The environment, the command line and its help, the output of `check-config`, the test of the documentation
+//! and the suggestions for misspelt names all follow this table. To add a setting, add its constant here, in
+//! the order of the documentation, and read it into the field of the configuration that it sets.
 
-/// One setting.
-#[derive(Debug)]
-pub struct Setting {
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use reqwest::Url;
+
+use super::parse;
+use crate::{
+    domain::{AllowedSandboxes, Callers, Invalid, SandboxName},
+    exactly_once::{FingerprintKeys, SearchFirst, store::RedisUrl},
+    http_client::{HttpVersion, NoProxy, ProxyUrl},
+    telemetry::LogFormat,
+};
+
+/// One setting. In [`SETTINGS`] it has no parser, so that settings of all types fit into one table.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<P = ()> {
     /// The environment variable.
     pub name: &'static str,
-    /// What holds where it is not set.
     pub fallback: Fallback,
-    /// Whether it is a secret: never shown, not a flag, and also readable from a file.
+    /// A secret is never shown, has no flag, and can also be read from a file.
     pub secret: bool,
-    /// What it sets, as one sentence.
+    /// What it sets, in one sentence.
     pub help: &'static str,
+    pub(super) parse: P,
 }
 
-/// What holds where a setting is not set.
+/// Reads the text of a setting. Its error says how to write the value, and does not repeat it.
+pub(super) type Parser<T> = fn(&str) -> Result<T, Invalid>;
+
+/// What applies if a setting is not set.
 #[derive(Clone, Copy, Debug)]
 pub enum Fallback {
-    /// Nothing does: it must be set.
     Required,
     /// This text, read as if it had been set.
     Text(&'static str),
-    /// Something worked out when the configuration is loaded, described here.
+    /// A value that loading the configuration works out, described here.
     Derived(&'static str),
-    /// The setting stays unset.
     Unset,
 }
 
-/// Every setting, in the order in which they are documented.
-pub const SETTINGS: &[Setting] = &[
-    plain("HCS_LISTEN", Fallback::Text("127.0.0.1:50051"), "IP address and port of the gRPC server."),
-    plain(
-        "HCS_ADMIN_LISTEN",
-        Fallback::Text("127.0.0.1:9090"),
-        "IP address and port of the plaintext health server.",
-    ),
-    plain(
-        "HCS_FLOW_SERVICE_URL",
-        Fallback::Text("https://platform.adobe.io/data/foundation/flowservice"),
-        "Base URL of the Flow Service, ending in /data/foundation/flowservice.",
-    ),
-    plain(
-        "HCS_IMS_URL",
-        Fallback::Text("https://ims-na1.adobelogin.com/ims/token/v3"),
-        "URL of the IMS token endpoint, ending in /ims/token/v3.",
-    ),
-    plain("HCS_ORG_ID", Fallback::Required, "ID of the organization at Adobe, ending in @AdobeOrg."),
-    plain("HCS_CLIENT_ID", Fallback::Required, "Client ID of this service's credential at Adobe."),
-    secret("HCS_CLIENT_SECRET", "Client secret of that credential; set it or HCS_ACCESS_TOKEN."),
-    secret(
-        "HCS_ACCESS_TOKEN",
-        "A ready Adobe access token, for a quick try: it is not renewed; set it or HCS_CLIENT_SECRET.",
-    ),
-    plain(
-        "HCS_SCOPES",
-        Fallback::Text("openid,AdobeID,read_organizations,additional_info.projectedProductContext"),
-        "IMS scopes, comma separated.",
-    ),
-    plain("HCS_SANDBOX", Fallback::Text("prod"), "Sandbox of the calls that name none."),
-    plain(
-        "HCS_ALLOWED_SANDBOXES",
-        Fallback::Derived("the default sandbox"),
-        "Sandboxes that callers may name, comma separated; * allows any.",
-    ),
-    secret("HCS_REDIS_URL", "URL of the shared idempotency store; where it is not set, memory is used."),
-    plain(
-        "HCS_REDIS_CA_FILE",
-        Fallback::Unset,
-        "Path of a PEM file with the authority of a rediss:// server, in place of the system's.",
-    ),
-    plain(
-        "HCS_REDIS_CLIENT_CERT_FILE",
-        Fallback::Unset,
-        "Path of a PEM file with the certificate to show a rediss:// server.",
-    ),
-    plain("HCS_REDIS_CLIENT_KEY_FILE", Fallback::Unset, "Path of the PEM file with its private key."),
-    secret(
-        "HCS_FINGERPRINT_KEY",
-        "Key that compares repeated requests, at least 32 bytes; required with Redis, else random.",
-    ),
-    plain("HCS_REQUEST_ID_TTL", Fallback::Text("24h"), "How long a request id is remembered, as a duration."),
-    plain(
-        "HCS_SETTLE_WINDOW",
-        Fallback::Text("90s"),
-        "How long a connection may stay invisible after the last moment at which it may have been created, as a \
-         duration; a lost creation is not sent again before.",
-    ),
-    plain(
-        "HCS_DESCRIPTION_REFERENCE",
-        Fallback::Text("true"),
-        "Stores the request id at the end of the description, which recognizes a lost creation: true or false.",
-    ),
-    plain(
-        "HCS_SEARCH_FIRST",
-        Fallback::Text("auto"),
-        "Searches before sending where the store may have forgotten a request id: auto, strict or never.",
-    ),
-    plain(
-        "HCS_REQUEST_TIMEOUT",
-        Fallback::Text("60s"),
-        "Longest time that a caller waits, as a duration; its own deadline counts where shorter.",
-    ),
-    plain(
-        "HCS_ATTEMPT_TIMEOUT",
-        Fallback::Text("20s"),
-        "Longest time that one upstream attempt of anything but a creation may take, as a duration.",
-    ),
-    plain(
-        "HCS_CREATE_TIMEOUT",
-        Fallback::Text("65s"),
-        "Longest time that a creation may take upstream, as a duration.",
-    ),
-    plain(
-        "HCS_UPSTREAM_CA_FILE",
-        Fallback::Unset,
-        "Path of a PEM file with one more certificate authority to trust for Adobe and the JWKS URL.",
-    ),
-    plain(
-        "HCS_UPSTREAM_PROXY",
-        Fallback::Unset,
-        "URL of the egress proxy for Adobe, and for a JWKS URL outside the cluster.",
-    ),
-    plain(
-        "HCS_UPSTREAM_NO_PROXY",
-        Fallback::Unset,
-        "Hosts that the proxy does not serve, comma separated: example.com, .example.com, 10.0.0.0/8; names without a \
-         dot, loopback, .svc and .cluster.local never go through it.",
-    ),
-    plain(
-        "HCS_UPSTREAM_ALLOW_HTTP",
-        Fallback::Text("false"),
-        "Whether the URLs of Adobe may be plain http beyond loopback: true or false.",
-    ),
-    plain(
-        "HCS_UPSTREAM_HTTP",
-        Fallback::Text("http1"),
-        "HTTP version spoken to the Flow Service: http1 or http2.",
-    ),
-    plain(
-        "HCS_TLS_CERT_FILE",
-        Fallback::Unset,
-        "Path of the PEM file with the certificate of the gRPC port.",
-    ),
-    plain("HCS_TLS_KEY_FILE", Fallback::Unset, "Path of the PEM file with its private key."),
-    plain(
-        "HCS_TLS_CLIENT_CA_FILE",
-        Fallback::Unset,
-        "Path of the PEM file with the authority of the certificates that callers must show.",
-    ),
-    plain("HCS_JWT_ISSUER", Fallback::Unset, "Issuer of the bearer tokens that callers must send."),
-    plain("HCS_JWT_AUDIENCE", Fallback::Unset, "Audience of those tokens: the name of this service there."),
-    plain("HCS_JWT_JWKS_URL", Fallback::Unset, "URL of the issuer's keys; this or HCS_JWT_JWKS_FILE."),
-    plain("HCS_JWT_JWKS_FILE", Fallback::Unset, "Path of a file with the issuer's keys."),
-    plain(
-        "HCS_JWT_ALLOW_HTTP",
-        Fallback::Text("false"),
-        "Whether HCS_JWT_JWKS_URL may be plain http beyond loopback: true or false.",
-    ),
-    plain(
-        "HCS_CALLERS",
-        Fallback::Unset,
-        "Who may call, as IDENTITY=read or IDENTITY=write, comma separated; required with HCS_JWT_ISSUER.",
-    ),
-    plain(
-        "HCS_INSECURE",
-        Fallback::Text("false"),
-        "Whether HCS_LISTEN may leave loopback without TLS and a check of callers: true or false.",
-    ),
-    plain("HCS_REFLECTION", Fallback::Text("true"), "Whether server reflection is served: true or false."),
-    plain(
-        "HCS_MAX_IN_FLIGHT",
-        Fallback::Text("1024"),
-        "Number of calls that may be under way at once; those beyond it are shed.",
-    ),
-    plain(
-        "HCS_MAX_CONNECTION_AGE",
-        Fallback::Text("30m"),
-        "Age at which a caller's connection is ended gracefully, as a duration, at least 1s.",
-    ),
-    plain(
-        "HCS_WORKER_THREADS",
-        Fallback::Derived("the CPU limit"),
-        "Number of worker threads. With 1, everything runs on one thread.",
-    ),
-    plain(
-        "HCS_DRAIN_DELAY",
-        Fallback::Text("5s"),
-        "Time for which a stopping service says NOT_SERVING but still accepts, as a duration.",
-    ),
-    plain(
-        "HCS_DRAIN_TIMEOUT",
-        Fallback::Text("25s"),
-        "Longest time that finishing the calls under way may take after that, as a duration.",
-    ),
-    plain("HCS_LOG", Fallback::Text("info"), "Log filter: a level, or target=level, comma separated."),
-    plain(
-        "HCS_LOG_FORMAT",
-        Fallback::Derived("text on a terminal, else json"),
-        "Form of a log line: text or json.",
-    ),
-];
+use Fallback::{Derived, Required, Text, Unset};
+
+/// Marks a setting as a secret.
+const SECRET: bool = true;
+
+/// Defines a constant for each setting, of which the doc comment is the help, and the table of all.
+macro_rules! settings {
+    ($(
+        $(#[doc = $help:literal])+
+        $name:ident: $type:ty = $parse:expr, $fallback:expr $(, $secret:expr)?;
+    )+) => {
+        $(
+            $(#[doc = $help])+
+            pub(super) const $name: Setting<Parser<$type>> = Setting {
+                name: stringify!($name),
+                fallback: $fallback,
+                secret: false $(|| $secret)?,
+                help: concat!($($help),+).trim_ascii(),
+                parse: $parse,
+            };
+        )+
+
+        /// Every setting, in the order of the documentation.
+        pub const SETTINGS: &[Setting] = &[$($name.erased()),+];
+    };
+}
+
+settings! {
+    /// IP address and port of the gRPC server.
+    HCS_LISTEN: SocketAddr = parse::socket_address, Text("127.0.0.1:50051");
+    /// IP address and port of the plaintext health server.
+    HCS_ADMIN_LISTEN: SocketAddr = parse::socket_address, Text("127.0.0.1:9090");
+    /// Base URL of the Flow Service, ending in /data/foundation/flowservice.
+    HCS_FLOW_SERVICE_URL: Url =
+        parse::flow_service_url, Text("https://platform.adobe.io/data/foundation/flowservice");
+    /// URL of the IMS token endpoint, ending in /ims/token/v3.
+    HCS_IMS_URL: Url = parse::ims_url, Text("https://ims-na1.adobelogin.com/ims/token/v3");
+    /// ID of the organization at Adobe, ending in @AdobeOrg.
+    HCS_ORG_ID: String = parse::org_id, Required;
+    /// Client ID of this service's credential at Adobe.
+    HCS_CLIENT_ID: String = parse::word, Required;
+    /// Client secret of that credential; set it or HCS_ACCESS_TOKEN.
+    HCS_CLIENT_SECRET: () = |_| Ok(()), Unset, SECRET;
+    /// A ready Adobe access token, for a quick try: it is not renewed; set it or HCS_CLIENT_SECRET.
+    HCS_ACCESS_TOKEN: () = |_| Ok(()), Unset, SECRET;
+    /// IMS scopes, comma separated.
+    HCS_SCOPES: Vec<String> =
+        parse::scopes, Text("openid,AdobeID,read_organizations,additional_info.projectedProductContext");
+    /// Sandbox of the calls that name none.
+    HCS_SANDBOX: SandboxName = SandboxName::parse, Text("prod");
+    /// Sandboxes that callers may name, comma separated; * allows any.
+    HCS_ALLOWED_SANDBOXES: AllowedSandboxes = parse::allowed_sandboxes, Derived("the default sandbox");
+    /// URL of the shared idempotency store; if it is not set, memory is used.
+    HCS_REDIS_URL: RedisUrl = RedisUrl::parse, Unset, SECRET;
+    /// Path of a PEM file with the authority of a rediss:// server, in place of the system's.
+    HCS_REDIS_CA_FILE: PathBuf = parse::path, Unset;
+    /// Path of a PEM file with the certificate to show a rediss:// server.
+    HCS_REDIS_CLIENT_CERT_FILE: PathBuf = parse::path, Unset;
+    /// Path of the PEM file with its private key.
+    HCS_REDIS_CLIENT_KEY_FILE: PathBuf = parse::path, Unset;
+    /// Key that compares repeated requests, at least 32 bytes; required with Redis, else random.
+    HCS_FINGERPRINT_KEY: FingerprintKeys = |text| FingerprintKeys::parse(&text.into()), Unset, SECRET;
+    /// How long a request id is remembered, as a duration.
+    HCS_REQUEST_ID_TTL: Duration = parse::timeout, Text("24h");
+    /// How long a connection may stay invisible after the last moment at which it may have been created, as
+    /// a duration; a lost creation is not sent again earlier.
+    HCS_SETTLE_WINDOW: Duration = parse::timeout, Text("90s");
+    /// Stores the request id at the end of the description, which recognizes a lost creation: true or
+    /// false.
+    HCS_DESCRIPTION_REFERENCE: bool = parse::boolean, Text("true");
+    /// Searches before sending where the store may have forgotten a request id: auto, strict or never.
+    HCS_SEARCH_FIRST: SearchFirst = parse::search_first, Text("auto");
+    /// Longest time that a caller waits, as a duration; a shorter deadline of its own counts instead.
+    HCS_REQUEST_TIMEOUT: Duration = parse::timeout, Text("60s");
+    /// Longest time that one upstream attempt of anything but a creation may take, as a duration.
+    HCS_ATTEMPT_TIMEOUT: Duration = parse::timeout, Text("20s");
+    /// Longest time that a creation may take upstream, as a duration.
+    HCS_CREATE_TIMEOUT: Duration = parse::timeout, Text("65s");
+    /// Path of a PEM file with one more certificate authority to trust for Adobe and the JWKS URL.
+    HCS_UPSTREAM_CA_FILE: PathBuf = parse::ca_file, Unset;
+    /// URL of the egress proxy for Adobe, and for a JWKS URL outside the cluster.
+    HCS_UPSTREAM_PROXY: ProxyUrl = ProxyUrl::parse, Unset;
+    /// Hosts that the proxy does not serve, comma separated: example.com, .example.com, 10.0.0.0/8; names
+    /// without a dot, loopback, .svc and .cluster.local never go through it.
+    HCS_UPSTREAM_NO_PROXY: NoProxy = NoProxy::parse, Unset;
+    /// Whether the URLs of Adobe may be plain http beyond loopback: true or false.
+    HCS_UPSTREAM_ALLOW_HTTP: bool = parse::boolean, Text("false");
+    /// HTTP version spoken to the Flow Service: http1 or http2.
+    HCS_UPSTREAM_HTTP: HttpVersion = parse::upstream_http, Text("http1");
+    /// Path of the PEM file with the certificate of the gRPC port.
+    HCS_TLS_CERT_FILE: PathBuf = parse::pem_file, Unset;
+    /// Path of the PEM file with its private key.
+    HCS_TLS_KEY_FILE: PathBuf = parse::pem_file, Unset;
+    /// Path of the PEM file with the authority of the certificates that callers must show.
+    HCS_TLS_CLIENT_CA_FILE: PathBuf = parse::ca_file, Unset;
+    /// Issuer of the bearer tokens that callers must send.
+    HCS_JWT_ISSUER: String = parse::word, Unset;
+    /// Audience of those tokens: the name of this service there.
+    HCS_JWT_AUDIENCE: String = parse::word, Unset;
+    /// URL of the issuer's keys; this or HCS_JWT_JWKS_FILE.
+    HCS_JWT_JWKS_URL: Url = parse::url, Unset;
+    /// Path of a file with the issuer's keys.
+    HCS_JWT_JWKS_FILE: PathBuf = parse::jwks_file, Unset;
+    /// Whether HCS_JWT_JWKS_URL may be plain http beyond loopback: true or false.
+    HCS_JWT_ALLOW_HTTP: bool = parse::boolean, Text("false");
+    /// Who may call, as IDENTITY=read or IDENTITY=write, comma separated; required with HCS_JWT_ISSUER.
+    HCS_CALLERS: Callers = Callers::parse, Unset;
+    /// Whether HCS_LISTEN may leave loopback without TLS and a check of callers: true or false.
+    HCS_INSECURE: bool = parse::boolean, Text("false");
+    /// Whether server reflection is served: true or false.
+    HCS_REFLECTION: bool = parse::boolean, Text("true");
+    /// Number of concurrent calls to Adobe: this many creations, and this many other calls; more are rejected.
+    HCS_MAX_IN_FLIGHT: NonZeroUsize = |text| parse::count(text, MOST_IN_FLIGHT), Text("1024");
+    /// Age at which a caller's connection is ended gracefully, as a duration, at least 1s.
+    HCS_MAX_CONNECTION_AGE: Duration = parse::connection_age, Text("30m");
+    /// Number of worker threads. With 1, everything runs on one thread.
+    HCS_WORKER_THREADS: NonZeroUsize = |text| parse::count(text, MOST_THREADS), Derived("the CPU limit");
+    /// Time for which a stopping service reports NOT_SERVING but still accepts calls, as a duration.
+    HCS_DRAIN_DELAY: Duration = parse::duration, Text("5s");
+    /// Longest time that finishing the calls in progress may take after that, as a duration.
+    HCS_DRAIN_TIMEOUT: Duration = parse::timeout, Text("25s");
+    /// Log filter: a level, or target=level, comma separated.
+    HCS_LOG: String = parse::log_filter, Text("info");
+    /// Form of a log line: text or json.
+    HCS_LOG_FORMAT: LogFormat = parse::log_format, Derived("text on a terminal, else json");
+}
 
 const PREFIX: &str = "HCS_";
 
-/// A variable of the client, which may be set for both.
+/// A variable of the client, which can be set for both.
 pub(super) const CLIENT_ADDRESS: &str = "HCS_CLIENT_ADDRESS";
 
-impl Setting {
+/// More calls than one process can serve, and fewer than a semaphore can count.
+const MOST_IN_FLIGHT: usize = 1_000_000;
+/// More threads would only contend.
+pub(super) const MOST_THREADS: usize = 1024;
+
+impl<P> Setting<P> {
     /// The flag without its dashes: `org-id` for `HCS_ORG_ID`. Secrets have none, because the
     /// arguments of a process are visible to others.
     pub fn flag(&self) -> Option<String> {
@@ -219,18 +193,18 @@ impl Setting {
         self.secret.then(|| format!("{}_FILE", self.name))
     }
 
-    /// The row of a variable.
-    ///
-    /// # Panics
-    /// When the table has no such row.
-    pub(super) fn named(name: &str) -> &'static Self {
-        let row = SETTINGS.iter().find(|setting| setting.name == name);
-        row.unwrap_or_else(|| panic!("{name} is not in the table of settings"))
+    /// Whether this variable sets it, by its value or by the path of a file.
+    pub(super) fn is_set_by(&self, variable: &str) -> bool {
+        self.name == variable || self.file_variable().is_some_and(|file| file == variable)
+    }
+
+    const fn erased(&self) -> Setting {
+        Setting { name: self.name, fallback: self.fallback, secret: self.secret, help: self.help, parse: () }
     }
 }
 
-/// The secret that an argument of the command line most likely means, as `--client-secret` and
-/// `HCS_CLIENT_SECRET=…` do. It is none of the flags.
+/// The secret that an argument of the command line most likely means, such as `--client-secret` or
+/// `HCS_CLIENT_SECRET=…`; `None` for a flag.
 pub(crate) fn secret_meant_by(argument: &str) -> Option<&'static Setting> {
     let name = argument.split('=').next().unwrap_or_default();
     let (dashes, name) = name.split_at(name.len() - name.trim_start_matches('-').len());
@@ -243,39 +217,28 @@ pub(crate) fn secret_meant_by(argument: &str) -> Option<&'static Setting> {
         return None;
     }
     let meant = nearest(&name)?;
-    SETTINGS.iter().find(|setting| {
-        setting.secret && (setting.name == meant || setting.file_variable().is_some_and(|file| file == meant))
-    })
+    SETTINGS.iter().find(|setting| setting.secret && setting.is_set_by(&meant))
 }
 
-/// Whether a variable is one of this service's, known or not.
+/// Whether a variable has this service's prefix, known or not.
 pub(super) fn is_ours(variable: &str) -> bool {
     variable.starts_with(PREFIX)
 }
 
 /// The known variable that a misspelt one most likely means.
 pub(super) fn nearest(unknown: &str) -> Option<String> {
-    let variables = SETTINGS.iter().flat_map(|setting| {
-        let file_variable = setting.file_variable();
-        std::iter::once(setting.name.to_owned()).chain(file_variable)
-    });
+    let variables =
+        SETTINGS.iter().flat_map(|setting| [Some(setting.name.to_owned()), setting.file_variable()]);
     // The prefix is the same for all and would make every name look alike.
     let stem = |name: &str| name.trim_start_matches(PREFIX).to_ascii_uppercase();
     let wanted = stem(unknown);
     let most_edits = (wanted.len() / 3).max(1);
     variables
+        .flatten()
         .map(|variable| (strsim::damerau_levenshtein(&stem(&variable), &wanted), variable))
         .filter(|(edits, _)| *edits <= most_edits)
         .min()
         .map(|(_, variable)| variable)
-}
-
-const fn plain(name: &'static str, fallback: Fallback, help: &'static str) -> Setting {
-    Setting { name, fallback, secret: false, help }
-}
-
-const fn secret(name: &'static str, help: &'static str) -> Setting {
-    Setting { name, fallback: Fallback::Unset, secret: true, help }
 }
 
 #[cfg(test)]
@@ -284,15 +247,14 @@ mod tests {
 
     #[test]
     fn a_flag_is_named_like_its_variable_and_secrets_have_none() {
-        assert_eq!(Setting::named("HCS_ORG_ID").flag().as_deref(), Some("org-id"));
-        assert_eq!(Setting::named("HCS_CLIENT_SECRET").flag(), None);
+        assert_eq!(HCS_ORG_ID.flag().as_deref(), Some("org-id"));
+        assert_eq!(HCS_CLIENT_SECRET.flag(), None);
     }
 
     #[test]
     fn only_secrets_can_come_from_a_file() {
-        let of = |name| Setting::named(name).file_variable();
-        assert_eq!(of("HCS_CLIENT_SECRET").as_deref(), Some("HCS_CLIENT_SECRET_FILE"));
-        assert_eq!(of("HCS_ORG_ID"), None);
+        assert_eq!(HCS_CLIENT_SECRET.file_variable().as_deref(), Some("HCS_CLIENT_SECRET_FILE"));
+        assert_eq!(HCS_ORG_ID.file_variable(), None);
     }
 
     #[test]

@@ -1,7 +1,12 @@
-//! The standard variables of OpenTelemetry, as far as traces need them.
+//! The standard variables of OpenTelemetry that configure the export of traces.
 //!
-//! Clusters inject them into every pod, and not all of them fit every program. OpenTelemetry's specification
-//! has a program warn and ignore what it cannot use. No value of theirs may keep the service from starting.
+//! Clusters inject them into every pod, and not all of them fit every program. As OpenTelemetry's specification
+//! demands, a value that cannot be used causes a warning and has no other effect.
+//!
+//! The SDK itself reads the compression, the span limits, and the name and the attributes of the service: here
+//! they are only checked. It does not suffice for the others: it allocates a queue of any size, accepts a timeout
+//! of zero, knows samplers in lower case only and no files of TLS, lets an empty variable for traces hide the
+//! general one, and gives up on a bad endpoint.
 
 mod value;
 
@@ -11,10 +16,8 @@ use http::HeaderMap;
 use opentelemetry_sdk::trace::Sampler;
 use reqwest::Url;
 
-use super::{
-    parse::{ca_file, pem_file},
-    source::Source,
-};
+use self::value::WithWarning;
+use super::{effective::REDACTED, parse, source::Source};
 use crate::{
     domain::Invalid,
     telemetry::{BatchConfig, TracesConfig, TracesProtocol},
@@ -22,50 +25,20 @@ use crate::{
 
 pub(super) const PREFIX: &str = "OTEL_";
 
-/// A variable for traces alone, and the one for everything that it wins over.
-type Pair = [&'static str; 2];
+/// The variable for traces alone, and the one for all signals. The first one that can be used counts.
+macro_rules! pair {
+    ($name:literal) => {
+        [concat!("OTEL_EXPORTER_OTLP_TRACES_", $name), concat!("OTEL_EXPORTER_OTLP_", $name)]
+    };
+}
 
-const ENDPOINT: Pair = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-const INSECURE: Pair = ["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"];
-const CERTIFICATE: Pair = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
-const CLIENT_CERTIFICATE: Pair =
-    ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"];
-const CLIENT_KEY: Pair = ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"];
-const TIMEOUT: Pair = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
-const PROTOCOL: Pair = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-const COMPRESSION: Pair = ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
-const HEADERS: Pair = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
-const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
-const DISABLED: &str = "OTEL_SDK_DISABLED";
-const PROPAGATORS: &str = "OTEL_PROPAGATORS";
-const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
-const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
-const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
+const ENDPOINT: [&str; 2] = pair!("ENDPOINT");
 const RESOURCE: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const BATCH_DELAY: &str = "OTEL_BSP_SCHEDULE_DELAY";
 const BATCH_QUEUE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 const BATCH_SIZE: &str = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
-/// Limits that the SDK reads itself.
 const SPAN_LIMITS: [&str; 3] =
     ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT"];
-
-/// Those that are shown where they are read, in this order.
-pub(super) fn shown() -> impl Iterator<Item = &'static str> {
-    let pairs = [
-        ENDPOINT,
-        INSECURE,
-        CERTIFICATE,
-        CLIENT_CERTIFICATE,
-        CLIENT_KEY,
-        TIMEOUT,
-        PROTOCOL,
-        COMPRESSION,
-        HEADERS,
-    ];
-    let others =
-        [EXPORTER, DISABLED, PROPAGATORS, SAMPLER, SAMPLER_ARG, BATCH_DELAY, BATCH_QUEUE, BATCH_SIZE];
-    pairs.into_iter().flatten().chain(others).chain(SPAN_LIMITS)
-}
 
 // The defaults of OpenTelemetry's specification.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,18 +48,23 @@ const DEFAULT_SIZE: usize = 512;
 /// The port of OTLP over HTTP, as registered with IANA.
 const HTTP_PORT: u16 = 4318;
 
-/// Reads where traces are exported to; `None` where they are not. Then nothing else is looked at: it may
-/// be there for others.
+/// Reads where traces are exported to. `None` if they are not; then the other variables are not read, as they
+/// may be meant for other programs.
 pub(super) fn traces(source: &mut Source) -> Option<TracesConfig> {
-    if source.read_standard(DISABLED, value::boolean).unwrap_or(false) || !exports_otlp(source) {
+    if read(source, ["OTEL_SDK_DISABLED"], value::boolean) == Some(true)
+        || read_or_warn(source, ["OTEL_TRACES_EXPORTER"], value::exports_otlp) == Some(false)
+    {
         return None;
     }
     let (endpoint, is_own) = endpoint(source)?;
     let protocol = protocol(source, &endpoint);
-    source.read_standard_or_warn(PROPAGATORS, value::propagators);
-    source.read_standard_or_warn(RESOURCE, value::attributes);
+    read_or_warn(source, ["OTEL_PROPAGATORS"], value::propagators);
+    read(source, pair!("COMPRESSION"), value::compression);
+    if let Some(warning) = source.standard(RESOURCE).and_then(|text| value::attributes(&text)) {
+        source.warn(RESOURCE, warning);
+    }
     for limit in SPAN_LIMITS {
-        source.read_standard(limit, |text| value::number(text, 0..=u32::MAX));
+        read(source, [limit], |text| value::number(text, 0..=u32::MAX));
     }
     Some(TracesConfig {
         endpoint: match protocol {
@@ -94,29 +72,44 @@ pub(super) fn traces(source: &mut Source) -> Option<TracesConfig> {
             TracesProtocol::Grpc | TracesProtocol::Http => endpoint,
         },
         protocol,
-        headers: headers(source),
-        is_gzipped: read(source, COMPRESSION, value::is_gzip).unwrap_or(false),
-        timeout: read(source, TIMEOUT, value::milliseconds).unwrap_or(DEFAULT_TIMEOUT),
-        authority: read(source, CERTIFICATE, ca_file),
+        headers: headers(source).unwrap_or_default(),
+        timeout: read(source, pair!("TIMEOUT"), value::milliseconds).unwrap_or(DEFAULT_TIMEOUT),
+        authority: read(source, pair!("CERTIFICATE"), parse::ca_file),
         identity: identity(source),
         sampler: sampler(source),
         batch: batch(source),
-        names_service: source.has_with(SERVICE_NAME, |_| true)
-            || source.has_with(RESOURCE, |text| {
-                text.split(',').any(|pair| pair.trim_start().starts_with("service.name="))
-            }),
     })
 }
 
-/// Reads the variable for traces; where it is not set or cannot be used, the one for everything.
-fn read<T>(source: &mut Source, pair: Pair, parse: fn(&str) -> Result<T, Invalid>) -> Option<T> {
-    pair.into_iter().find_map(|name| source.read_standard(name, parse))
+/// Reads the first of these variables that can be used. It warns of those that cannot.
+fn read<T>(
+    source: &mut Source,
+    names: impl IntoIterator<Item = &'static str>,
+    parse: impl Fn(&str) -> Result<T, Invalid>,
+) -> Option<T> {
+    read_or_warn(source, names, |text| parse(text).map(|value| (value, None)))
 }
 
-/// Whether the exporter that is asked for is the one that there is.
-fn exports_otlp(source: &mut Source) -> bool {
-    let exporters = source.read_standard_or_warn(EXPORTER, value::exporters);
-    exporters.is_none_or(|exporters| exporters == value::Exporters::Otlp)
+/// The same for values that can be used in part.
+fn read_or_warn<T>(
+    source: &mut Source,
+    names: impl IntoIterator<Item = &'static str>,
+    parse: impl Fn(&str) -> Result<WithWarning<T>, Invalid>,
+) -> Option<T> {
+    names.into_iter().find_map(|name| {
+        let text = source.standard(name)?;
+        match parse(&text) {
+            Ok((value, warning)) => {
+                source.show(name, text);
+                warning.into_iter().for_each(|warning| source.warn(name, warning));
+                Some(value)
+            }
+            Err(Invalid { sentence, .. }) => {
+                source.ignore(name, &sentence);
+                None
+            }
+        }
+    })
 }
 
 /// The URL of the collector, and whether it is for traces alone.
@@ -124,18 +117,15 @@ fn endpoint(source: &mut Source) -> Option<(Url, bool)> {
     if !ENDPOINT.iter().any(|name| source.has(name)) {
         return None;
     }
-    let is_insecure = read(source, INSECURE, value::boolean).unwrap_or(false);
-    let [own, general] = ENDPOINT;
-    let url = |source: &mut Source, name| source.read_standard(name, |text| value::url(text, is_insecure));
-    match url(source, own) {
-        Some(url) => Some((url, true)),
-        None => url(source, general).map(|url| (url, false)),
-    }
+    let is_insecure = read(source, pair!("INSECURE"), value::boolean).unwrap_or(false);
+    [(ENDPOINT[0], true), (ENDPOINT[1], false)].into_iter().find_map(|(name, is_own)| {
+        read(source, [name], |text| value::url(text, is_insecure)).map(|url| (url, is_own))
+    })
 }
 
 /// Without a protocol, the port says which one the collector expects there.
 fn protocol(source: &mut Source, endpoint: &Url) -> TracesProtocol {
-    let named = PROTOCOL.into_iter().find_map(|name| source.read_standard_or_warn(name, value::protocol));
+    let named = read_or_warn(source, pair!("PROTOCOL"), value::protocol);
     named.unwrap_or_else(|| match endpoint.port() {
         Some(HTTP_PORT) => TracesProtocol::Http,
         _ => TracesProtocol::Grpc,
@@ -148,18 +138,23 @@ fn with_path_of_traces(mut endpoint: Url) -> Url {
     endpoint
 }
 
-fn headers(source: &mut Source) -> HeaderMap {
-    let headers = HEADERS.into_iter().find_map(|name| source.read_standard_secret(name, value::headers));
-    headers.unwrap_or_default()
+/// They hold credentials, so they are not shown.
+fn headers(source: &mut Source) -> Option<HeaderMap> {
+    let (name, text) = pair!("HEADERS").into_iter().find_map(|name| Some((name, source.standard(name)?)))?;
+    let (headers, warning) = value::headers(&text);
+    source.show(name, REDACTED.to_owned());
+    warning.into_iter().for_each(|warning| source.warn(name, warning));
+    Some(headers)
 }
 
 fn identity(source: &mut Source) -> Option<(PathBuf, PathBuf)> {
-    let files = (read(source, CLIENT_CERTIFICATE, pem_file), read(source, CLIENT_KEY, pem_file));
+    let (certificates, keys) = (pair!("CLIENT_CERTIFICATE"), pair!("CLIENT_KEY"));
+    let files = (read(source, certificates, parse::pem_file), read(source, keys, parse::pem_file));
     let (alone, why) = match files {
         (Some(certificate), Some(key)) => return Some((certificate, key)),
         (None, None) => return None,
-        (Some(_), None) => (CLIENT_CERTIFICATE, "there is no CLIENT_KEY for it that can be used"),
-        (None, Some(_)) => (CLIENT_KEY, "there is no CLIENT_CERTIFICATE for it that can be used"),
+        (Some(_), None) => (certificates, "there is no CLIENT_KEY for it that can be used"),
+        (None, Some(_)) => (keys, "there is no CLIENT_CERTIFICATE for it that can be used"),
     };
     if let Some(name) = alone.into_iter().find(|name| source.has(name)) {
         source.ignore(name, why);
@@ -168,32 +163,28 @@ fn identity(source: &mut Source) -> Option<(PathBuf, PathBuf)> {
 }
 
 fn sampler(source: &mut Source) -> Sampler {
-    let name = source.read_standard(SAMPLER, value::sampler);
-    let name = name.unwrap_or_else(|| "parentbased_always_on".to_owned());
-    let (asks_parent, root) = match name.strip_prefix("parentbased_") {
-        Some(root) => (true, root),
-        None => (false, &*name),
-    };
-    let root = match root {
+    let name = read(source, ["OTEL_TRACES_SAMPLER"], value::sampler);
+    let name = name.as_deref().unwrap_or("parentbased_always_on");
+    let root = match name.trim_start_matches("parentbased_") {
         "always_off" => Sampler::AlwaysOff,
         "traceidratio" => {
-            Sampler::TraceIdRatioBased(source.read_standard(SAMPLER_ARG, value::ratio).unwrap_or(1.0))
+            let ratio = read(source, ["OTEL_TRACES_SAMPLER_ARG"], value::ratio);
+            Sampler::TraceIdRatioBased(ratio.unwrap_or(1.0))
         }
         _ => Sampler::AlwaysOn,
     };
-    if asks_parent { Sampler::ParentBased(Box::new(root)) } else { root }
+    if name.starts_with("parentbased_") { Sampler::ParentBased(Box::new(root)) } else { root }
 }
 
-/// Within bounds: the SDK reserves the memory of the whole queue when it starts, and has a thread wait for
-/// the delay.
+/// Within bounds: the SDK allocates the whole queue when it starts, and has a thread wait for the delay.
 fn batch(source: &mut Source) -> BatchConfig {
     const MOST_SPANS: u32 = 65_536;
     let mut spans = |name, default| {
-        let number = source.read_standard(name, |text| value::number(text, 1..=MOST_SPANS));
+        let number = read(source, [name], |text| value::number(text, 1..=MOST_SPANS));
         number.and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
     };
     let (queue_size, export_size) = (spans(BATCH_QUEUE, DEFAULT_QUEUE), spans(BATCH_SIZE, DEFAULT_SIZE));
-    let delay = source.read_standard(BATCH_DELAY, value::milliseconds).unwrap_or(DEFAULT_DELAY);
+    let delay = read(source, [BATCH_DELAY], value::milliseconds).unwrap_or(DEFAULT_DELAY);
     BatchConfig { queue_size, export_size, delay }
 }
 

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
-/// The message of an error and those of its causes, outermost first. Many errors repeat in their own message
-/// what their cause says: each message is there once.
+/// The message of an error and those of its causes, outermost first. Many errors repeat the message of their cause
+/// in their own; here each message appears once.
 pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut chain = error.to_string();
-    // Where the last message begins.
+    // The start of the last message.
     let mut last = 0;
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -25,7 +25,7 @@ pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     chain
 }
 
-/// Whether a text has another one in it, from the begin of a word to the end of one.
+/// Whether a text contains another one, from the start of a word to the end of a word.
 fn repeats(text: &str, other: &str) -> bool {
     text.match_indices(other).any(|(start, _)| {
         let before = text[..start].chars().next_back();
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn each_message_is_there_once() {
+    fn each_message_appears_once() {
         for (messages, shown) in [
             (&["a", "b", "c"][..], "a: b: c"),
             (&["a", "a", "a"], "a"),
@@ -71,7 +71,7 @@ mod tests {
             (&["x", "a", "a: b"], "x: a: b"),
             (&["a", "b", "a"], "a: b"),
             (&["a", "", "b"], "a: b"),
-            // A part of a word is no repetition.
+            // A part of a word does not count.
             (&["unreachable host", "reachable"], "unreachable host: reachable"),
             (&["error 111", "11"], "error 111: 11"),
             (&["time", "timeout"], "time: timeout"),

@@ -1,4 +1,6 @@
-//! The hosts that the egress proxy does not serve.
+//! The hosts that are reached without the egress proxy.
+//!
+//! Own code, because `reqwest::NoProxy` knows no ports and accepts any text, and some hosts never use the proxy.
 
 use std::net::IpAddr;
 
@@ -6,25 +8,23 @@ use reqwest::Url;
 
 use crate::domain::Invalid;
 
-/// The hosts that the egress proxy does not serve: those that are listed, and those that only the cluster or
-/// the machine knows.
+/// The hosts that are reached without the proxy: the listed ones, and those that only the cluster or the machine
+/// can resolve.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoProxy(Vec<Entry>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     hosts: Hosts,
-    /// This port alone.
+    /// Only this port, if there is one.
     port: Option<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hosts {
-    /// This name and all below it.
-    Domain(String),
-    /// All below this name.
-    Below(String),
-    /// The addresses that share so many leading bits with this one.
+    /// All names below this one, and this name itself unless `is_below`.
+    Domain { name: String, is_below: bool },
+    /// The addresses that share this many leading bits with this one.
     Network(IpAddr, u32),
 }
 
@@ -36,13 +36,13 @@ impl NoProxy {
     /// Parses entries such as `example.com,.example.org:8443,10.0.0.0/8`.
     ///
     /// # Errors
-    /// [`Invalid`] where one of them is no host.
+    /// [`Invalid`] if one of them is no host.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let entries: Option<_> = text.split(',').map(|entry| Entry::parse(entry.trim())).collect();
         entries.map(Self).ok_or_else(|| Invalid::from(ENTRY))
     }
 
-    /// Whether the server of a URL is reached without the proxy.
+    /// Whether a URL is reached without the proxy.
     pub fn covers(&self, url: &Url) -> bool {
         let (Some(host), port) = (url.host_str().and_then(Host::parse), url.port_or_known_default()) else {
             return false;
@@ -70,7 +70,7 @@ impl Host {
         name.split('.').all(is_label).then(|| Self::Name(name.to_ascii_lowercase()))
     }
 
-    /// Whether only the cluster or the machine knows it. What is sent to loopback may be plain http, too.
+    /// Whether only the cluster or the machine can resolve it. Loopback may also be plain http.
     fn is_internal(&self) -> bool {
         match self {
             Self::Name(name) => {
@@ -85,32 +85,28 @@ impl Entry {
     fn parse(text: &str) -> Option<Self> {
         let network = |address: IpAddr, bits: u32| {
             let address = address.to_canonical();
-            let most = if address.is_ipv4() { 32 } else { 128 };
-            (bits <= most).then_some(Self { hosts: Hosts::Network(address, bits), port: None })
+            (bits <= width(address)).then_some(Self { hosts: Hosts::Network(address, bits), port: None })
         };
         if let Some((address, bits)) = text.split_once('/') {
             let is_number = !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());
             return network(address.parse().ok()?, bits.parse().ok().filter(|_| is_number)?);
         }
         if let Ok(address) = text.parse::<IpAddr>() {
-            return network(address, if address.to_canonical().is_ipv4() { 32 } else { 128 });
+            return network(address, width(address.to_canonical()));
         }
         let (is_below, text) = match text.strip_prefix('.') {
             Some(name) => (true, name),
             None => (false, text),
         };
-        // As the host of a URL is read, so that both are in the same form.
+        // Parsed like the host of a URL, so that both have the same form.
         if text.contains(['@', '?', '#', '\\']) {
             return None;
         }
         let url = Url::parse(&format!("any://{text}")).ok().filter(|url| url.path().is_empty())?;
         let special = Url::parse(&format!("http://{}", url.host_str()?)).ok()?;
         let hosts = match (Host::parse(special.host_str()?)?, is_below) {
-            (Host::Name(name), false) => Hosts::Domain(name),
-            (Host::Name(name), true) => Hosts::Below(name),
-            (Host::Address(address), false) => {
-                Hosts::Network(address, if address.is_ipv4() { 32 } else { 128 })
-            }
+            (Host::Name(name), is_below) => Hosts::Domain { name, is_below },
+            (Host::Address(address), false) => Hosts::Network(address, width(address)),
             (Host::Address(_), true) => return None,
         };
         Some(Self { hosts, port: url.port() })
@@ -120,26 +116,28 @@ impl Entry {
         if self.port.is_some() && self.port != port {
             return false;
         }
-        let is_below =
-            |name: &str, domain: &str| name.strip_suffix(domain).is_some_and(|labels| labels.ends_with('.'));
         match (&self.hosts, host) {
-            (Hosts::Domain(domain), Host::Name(name)) => name == domain || is_below(name, domain),
-            (Hosts::Below(domain), Host::Name(name)) => is_below(name, domain),
-            (Hosts::Network(network, bits), Host::Address(address)) => share_bits(*network, *address, *bits),
-            (Hosts::Domain(_) | Hosts::Below(_), Host::Address(_)) | (Hosts::Network(..), Host::Name(_)) => {
-                false
+            (Hosts::Domain { name: domain, is_below }, Host::Name(name)) => {
+                let rest = name.strip_suffix(&**domain);
+                rest.is_some_and(|rest| rest.ends_with('.') || (rest.is_empty() && !is_below))
             }
+            (Hosts::Network(network, bits), Host::Address(address)) => share_bits(*network, *address, *bits),
+            (Hosts::Domain { .. }, Host::Address(_)) | (Hosts::Network(..), Host::Name(_)) => false,
         }
     }
 }
 
+fn width(address: IpAddr) -> u32 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
 fn share_bits(one: IpAddr, other: IpAddr, bits: u32) -> bool {
-    let differing = match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
-        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+    let aligned = |address| match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
+        IpAddr::V6(address) => address.to_bits(),
     };
-    differing >= bits
+    let shared = (aligned(one) ^ aligned(other)).leading_zeros();
+    one.is_ipv4() == other.is_ipv4() && shared >= bits
 }
 
 #[cfg(test)]

@@ -14,12 +14,12 @@ impl ProxyUrl {
     /// Parses the URL of a proxy.
     ///
     /// # Errors
-    /// [`Invalid`] unless it is an http or https URL of a host. It is not repeated: it may hold a password.
+    /// [`Invalid`] unless it is an http or https URL of a host. The text is not repeated: it may hold a password.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let form = || Invalid::from("must be an http or https URL, as in http://proxy.example.com:3128");
         let (_, rest) = text.split_once("://").ok_or_else(form)?;
         let (authority, tail) = rest.split_at(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()));
-        // Read as a URL, the host would be the start of such a password.
+        // A URL parser would take the start of such a password for the host.
         if tail.contains('@') || authority.matches('@').count() > 1 {
             return Err(
                 "holds a / ? # \\ or @ in the user name or the password: percent-encode it (%2F for /, %3F \

@@ -1,59 +1,58 @@
-//! A JSON Web Key Set (RFC 7517), of which the keys for signatures count.
+//! A JSON Web Key Set (RFC 7517), of which only the keys for signatures are used.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use aws_lc_rs::signature::{ParsedPublicKey, RsaPublicKeyComponents};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 
-use super::algorithm::{Algorithm, RSA};
+use super::algorithm::{Algorithm, CURVES, ED25519_CURVE, RSA};
 use crate::json::Object;
 
-/// A token without the name of its key is tried with so many.
+/// A token that names no key is tried with this many keys.
 const MOST_KEYS: usize = 32;
-/// More than these are not worth a line each.
+/// Further unused keys are not logged.
 const MOST_LEFT_OUT: usize = 32;
 const MOST_ID_CHARS: usize = 100;
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// The keys of an issuer, as they were last read.
-#[derive(Default)]
+/// The keys of an issuer.
+#[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
     left_out: BTreeSet<LeftOut>,
 }
 
-/// One of them.
+#[derive(Debug)]
 pub(super) struct Key {
     id: Option<String>,
-    /// The key as each of the algorithms takes it that it is for.
+    /// The key in the form of each algorithm that it is for.
     for_algorithms: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
 /// A published key that is not used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LeftOut {
-    /// Its `kid`, or its place in the list.
+    /// Its `kid`, or its position in the list.
     pub(super) id: String,
     pub(super) reason: &'static str,
 }
 
-/// There is no usable key.
+/// A key set without a usable key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeySet {
-    /// It is something else.
     #[error("this is no JSON Web Key Set: an object with a list \"keys\"")]
     NotASet,
-    /// It has none of the kinds that are known.
+    /// Every key is for something else, or of an unknown kind.
     #[error("the key set has no key for RS, PS, ES, Ed25519 or EdDSA signatures{0}")]
     NoKey(String),
 }
 
 impl KeySet {
-    /// Reads a key set. Keys that are for something else, or of a kind that is not known, are left out.
+    /// Reads a key set. Keys that are for something else, or of an unknown kind, are left out.
     ///
     /// # Errors
-    /// [`InvalidKeySet`] where no key is left.
+    /// [`InvalidKeySet`] if no key is left.
     pub fn parse(json: &[u8]) -> Result<Self, InvalidKeySet> {
         let set = Object::parse(json).map_err(|_| InvalidKeySet::NotASet)?;
         let published = set.array("keys").ok_or(InvalidKeySet::NotASet)?;
@@ -78,13 +77,13 @@ impl KeySet {
         Ok(set)
     }
 
-    /// The keys that may have signed a token which names this one: those of the name and those without one,
-    /// or all where the token names none.
+    /// The keys that may have signed a token: if it names a key, those with this name and those without a name,
+    /// otherwise all.
     pub(super) fn candidates(&self, id: Option<&str>) -> impl Iterator<Item = &Key> {
         self.keys.iter().filter(move |key| key.id.is_none() || key.is_named(id))
     }
 
-    /// Whether there is a key that a token names.
+    /// Whether a key has this name.
     pub(super) fn has(&self, id: &str) -> bool {
         self.keys.iter().any(|key| key.is_named(Some(id)))
     }
@@ -96,7 +95,7 @@ impl KeySet {
 }
 
 impl Key {
-    /// Reads a key, or says why it cannot be used.
+    /// Reads a key, or returns why it cannot be used.
     fn parse(json: &RawValue) -> Result<Self, &'static str> {
         let jwk = Object::parse(json.get().as_bytes()).map_err(|_| "it is no object")?;
         if jwk.has_duplicates() {
@@ -108,16 +107,14 @@ impl Key {
         if jwk.has("key_ops") && !allows_verifying(&jwk) {
             return Err("its key_ops lack verify");
         }
-        let id = jwk.text("kid");
-        if jwk.has("kid") && id.is_none() {
-            return Err("its kid is not a string");
-        }
-        // What its alg says, where it has one; it is for that alone.
-        let meant = match jwk.text("alg") {
-            Some(name) => Some(Algorithm::named(&name).ok_or("its alg is not accepted")?),
-            None if jwk.has("alg") => return Err("its alg is not a string"),
-            None => None,
+        let text = |name, problem| match jwk.text(name) {
+            None if jwk.has(name) => Err(problem),
+            text => Ok(text),
         };
+        let id = text("kid", "its kid is not a string")?;
+        // A key with an alg is for that algorithm alone.
+        let meant = text("alg", "its alg is not a string")?;
+        let meant = meant.map(|name| Algorithm::named(&name).ok_or("its alg is not accepted")).transpose()?;
         let for_algorithms = match jwk.text("kty").as_deref() {
             Some("RSA") => rsa(&jwk, meant)?,
             Some("EC") => vec![on_curve(&jwk, meant, true)?],
@@ -127,12 +124,12 @@ impl Key {
         Ok(Self { id, for_algorithms })
     }
 
-    /// Whether a token with this name of a key means it.
+    /// Whether a token that names this key means it. A token without a name can mean any.
     pub(super) fn is_named(&self, id: Option<&str>) -> bool {
         id.is_none() || self.id.as_deref() == id
     }
 
-    /// The key as this algorithm takes it, where it is for that.
+    /// The key in the form of this algorithm, if it is for that.
     pub(super) fn for_algorithm(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
         self.for_algorithms.iter().find(|(other, _)| *other == algorithm).map(|(_, key)| key)
     }
@@ -154,7 +151,7 @@ fn rsa(
 ) -> Result<Vec<(Algorithm, ParsedPublicKey)>, &'static str> {
     let number = |name| {
         let bytes = bytes(jwk, name).ok_or(UNREADABLE)?;
-        // Some write a sign before it.
+        // Some issuers write a sign byte before it.
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
         Ok::<_, &'static str>(bytes[zeros..].to_vec())
     };
@@ -164,16 +161,13 @@ fn rsa(
     if !RSA_BITS.contains(&bits) {
         return Err("its modulus has not 2048 to 8192 bits");
     }
-    let algorithms = match &meant {
-        Some(algorithm) => std::slice::from_ref(algorithm),
-        None => &RSA[..],
-    };
-    let keys = algorithms.iter().map(|algorithm| {
-        let parameters = algorithm.of_rsa().ok_or(OTHER_ALG)?;
+    let keys = RSA.iter().filter(|(algorithm, _)| meant.is_none_or(|meant| meant == *algorithm));
+    let keys = keys.map(|(algorithm, parameters)| {
         let key = components.to_parsed_public_key(parameters).map_err(|_| UNREADABLE)?;
-        Ok((*algorithm, key))
+        Ok::<_, &'static str>((*algorithm, key))
     });
-    keys.collect()
+    let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+    if keys.is_empty() { Err(OTHER_ALG) } else { Ok(keys) }
 }
 
 fn on_curve(
@@ -181,16 +175,16 @@ fn on_curve(
     meant: Option<Algorithm>,
     has_y: bool,
 ) -> Result<(Algorithm, ParsedPublicKey), &'static str> {
-    let curve = jwk.text("crv").and_then(|curve| Algorithm::of_curve(&curve));
-    let (algorithm, verification, length) = curve
-        .filter(|(algorithm, ..)| (*algorithm != Algorithm::Ed25519) == has_y)
-        .ok_or("its crv is not P-256, P-384, P-521 or, of an OKP, Ed25519")?;
+    let crv = jwk.text("crv").filter(|crv| (crv != ED25519_CURVE) == has_y);
+    let curve = CURVES.iter().find(|(name, ..)| crv.as_deref() == Some(name));
+    let (_, algorithm, verification, length) =
+        *curve.ok_or("its crv is not P-256, P-384, P-521 or, of an OKP, Ed25519")?;
     if meant.is_some_and(|meant| meant != algorithm) {
         return Err(OTHER_ALG);
     }
     let coordinate = |name| bytes(jwk, name).filter(|bytes| bytes.len() == length).ok_or(UNREADABLE);
     let point = if has_y {
-        // The form of SEC 1 without compression.
+        // The uncompressed form of SEC 1.
         [vec![4], coordinate("x")?, coordinate("y")?].concat()
     } else {
         coordinate("x")?
@@ -203,17 +197,11 @@ fn bytes(jwk: &Object<'_>, name: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(jwk.text(name)?).ok()
 }
 
-/// What to call a key in the log: the issuer chose its name.
+/// The name of a key in the log. The issuer chose it, so it is cleaned and cut.
 fn shown_id(json: &RawValue, place: usize) -> String {
     let id = Object::parse(json.get().as_bytes()).ok().and_then(|jwk| jwk.text("kid"));
     let shown = id.map(|id| id.chars().filter(|c| !c.is_control()).take(MOST_ID_CHARS).collect::<String>());
     shown.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("without kid, at place {}", place + 1))
-}
-
-impl fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|key| &key.id)).finish()
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
-//! The public keys of an issuer: a JSON Web Key Set in a file or at a URL, read again from time to time
-//! and when a token names a key that is not in it.
+//! The key set of an issuer, fetched at intervals and when a token names an unknown key.
+//!
+//! Own code, because it promises what no library offers together: a set from a URL or a file, no redirects, one
+//! fetch for all calls that wait for it, a pause after tokens with made-up keys, the last keys through an outage of
+//! the issuer, and errors that name the setting.
 
-use std::{collections::BTreeSet, fmt, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use http::{StatusCode, header::CONTENT_TYPE};
 use reqwest::Client;
@@ -10,30 +13,32 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::key_set::{InvalidKeySet, KeySet, LeftOut};
+use super::{
+    JwksSource,
+    key_set::{KeySet, LeftOut},
+};
 use crate::{
     error::{Cause, error_chain},
     http_client::read_body,
-    jwt::JwksSource,
     metrics::Metrics,
     secret::read_small_file,
 };
 
-/// A key is some 500 bytes.
+/// A key has some 500 bytes.
 const MOST_BYTES: usize = 1 << 20;
-/// How often the keys are read again: one that the issuer withdraws counts no longer than this.
+/// A key that the issuer withdraws is accepted for this long at most.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
-/// A file costs nothing to read.
+/// Reading a file costs little.
 const FILE_INTERVAL: Duration = Duration::from_secs(5);
-/// How soon after an attempt that failed there is another one, at first and in the end.
+/// The pause after a failed attempt: the first one, and the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(10);
-/// How soon after it made the keys be read in vain a token with an unknown key does so again: such tokens
-/// cost nothing.
+/// The pause after a token with an unknown key caused a fetch that did not find the key. Anybody can make such
+/// tokens.
 const PAUSE: Duration = Duration::from_secs(10);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The keys of an issuer, kept up to date. The last ones that could be read stay.
+/// The keys of an issuer, kept up to date. After a failure the last ones stay in use.
 #[derive(Clone)]
 pub struct Keys(Arc<Shared>);
 
@@ -42,7 +47,7 @@ struct Shared {
     client: Client,
     metrics: Metrics,
     published: watch::Sender<Published>,
-    reading: Mutex<Reading>,
+    fetches: Mutex<Fetches>,
 }
 
 /// What calls see of the keys.
@@ -50,30 +55,30 @@ struct Shared {
 struct Published {
     /// The last ones that could be read.
     keys: Option<Arc<KeySet>>,
-    /// Whether the last attempt to read them failed.
+    /// Whether the last attempt failed.
     is_failing: bool,
 }
 
-/// What the attempts to read the keys came to.
+/// The attempts to read the keys.
 #[derive(Default)]
-struct Reading {
+struct Fetches {
     last: Option<Instant>,
-    /// The last time that it was for a token whose key was unknown afterwards as well. The others do not
-    /// count: whoever begins to use a new key just after one of them should not have to wait.
+    /// The last attempt for a token whose key was unknown afterwards as well. Successful attempts cause no pause,
+    /// so that a new key works at once even if another one was fetched just before.
     in_vain: Option<Instant>,
     /// Failed attempts in a row.
     failures: u32,
-    /// Why the last attempt failed, as it was logged.
+    /// The last error in the log.
     failure: Option<String>,
-    /// The published keys that are not used, as they were logged.
+    /// The unused keys that are in the log.
     left_out: BTreeSet<LeftOut>,
 }
 
 impl Keys {
-    /// Has no keys until they are read.
+    /// Has no keys until they are fetched.
     pub fn new(source: JwksSource, client: Client, metrics: Metrics) -> Self {
         let published = watch::Sender::default();
-        Self(Arc::new(Shared { source, client, metrics, published, reading: Mutex::default() }))
+        Self(Arc::new(Shared { source, client, metrics, published, fetches: Mutex::default() }))
     }
 
     /// Resolves once the keys could be read. Later failures do not change that.
@@ -83,42 +88,42 @@ impl Keys {
         let _ = published.wait_for(|published| published.keys.is_some()).await;
     }
 
-    /// The keys as they were last read; none before the first time.
+    /// The last keys that could be read, at first none.
     pub(super) fn current(&self) -> Arc<KeySet> {
         self.0.published.borrow().keys.clone().unwrap_or_default()
     }
 
-    /// Whether the keys may have changed since they were last read, because the last attempt failed.
+    /// Whether the issuer may have newer keys, because the last attempt failed.
     pub(super) fn is_failing(&self) -> bool {
         self.0.published.borrow().is_failing
     }
 
-    /// The keys read anew for a token with an unknown key, unless that was done in vain just now.
+    /// The keys after a fetch for a token with an unknown key, unless such a fetch was in vain just before.
     /// A token that names no key counts as one whose key is unknown.
     pub(super) async fn refreshed(&self, id: Option<&str>) -> Arc<KeySet> {
         let (keys, id) = (self.clone(), id.map(str::to_owned));
-        // Brought to its end although the call may be given up: the next one would begin anew.
-        let reading = tokio::spawn(async move { keys.refresh_for(id.as_deref()).await });
-        // The keys of before are there in any case.
-        let _ = reading.await;
+        // In a task, so that a caller that gives up does not cancel it: the next call would begin from scratch.
+        let fetch = tokio::spawn(async move { keys.refresh_for(id.as_deref()).await });
+        // If it panicked, the keys of before are there.
+        let _ = fetch.await;
         self.current()
     }
 
     async fn refresh_for(&self, id: Option<&str>) {
-        let came = Instant::now();
-        let mut reading = self.0.reading.lock().await;
-        // Everyone who waits here wants what the first one reads.
-        let is_new = reading.last.is_some_and(|last| last >= came);
-        let is_pausing = reading.in_vain.is_some_and(|last| last.elapsed() < PAUSE);
+        let asked_at = Instant::now();
+        let mut fetches = self.0.fetches.lock().await;
+        // All calls that wait here share the first one's fetch.
+        let is_new = fetches.last.is_some_and(|last| last >= asked_at);
+        let is_pausing = fetches.in_vain.is_some_and(|last| last.elapsed() < PAUSE);
         if !is_new && !is_pausing {
-            self.refresh(&mut reading).await;
+            self.refresh(&mut fetches).await;
             if id.is_none_or(|id| !self.current().has(id)) {
-                reading.in_vain = Some(Instant::now());
+                fetches.in_vain = Some(Instant::now());
             }
         }
     }
 
-    /// Reads the keys from time to time, for ever.
+    /// Fetches the keys at intervals, for ever.
     pub async fn follow(self) {
         let interval = match self.0.source {
             JwksSource::Url(_) => INTERVAL,
@@ -126,116 +131,86 @@ impl Keys {
         };
         loop {
             let failures = {
-                let mut reading = self.0.reading.lock().await;
-                self.refresh(&mut reading).await;
-                reading.failures
+                let mut fetches = self.0.fetches.lock().await;
+                self.refresh(&mut fetches).await;
+                fetches.failures
             };
             sleep(if failures == 0 { interval } else { back_off(failures).min(interval) }).await;
         }
     }
 
-    async fn refresh(&self, reading: &mut Reading) {
-        let begin = Instant::now();
-        let read = self.read().await;
-        reading.last = Some(begin);
-        match read {
+    async fn refresh(&self, fetches: &mut Fetches) {
+        fetches.last = Some(Instant::now());
+        let (from, host) = self.0.source.origin();
+        match self.read().await {
             Ok(keys) => {
-                reading.failures = 0;
-                if reading.failure.take().is_some() {
-                    tracing::info!(
-                        from = self.setting(),
-                        host = self.host(),
-                        "the keys of callers' tokens can be read again"
-                    );
+                fetches.failures = 0;
+                if fetches.failure.take().is_some() {
+                    tracing::info!(from, host, "the keys of callers' tokens can be read again");
                 }
-                for LeftOut { id, reason } in keys.left_out().difference(&reading.left_out) {
-                    tracing::warn!(
-                        kid = id,
-                        reason,
-                        from = self.setting(),
-                        host = self.host(),
-                        "a published key is not used"
-                    );
+                for LeftOut { id, reason } in keys.left_out().difference(&fetches.left_out) {
+                    tracing::warn!(kid = id, reason, from, host, "a published key is not used");
                 }
-                reading.left_out.clone_from(keys.left_out());
+                fetches.left_out.clone_from(keys.left_out());
                 self.0.published.send_replace(Published { keys: Some(Arc::new(keys)), is_failing: false });
             }
             Err(error) => {
                 self.0.metrics.jwks_failures.inc();
-                reading.failures = reading.failures.saturating_add(1);
-                self.log_failure(reading, error_chain(&*error));
+                fetches.failures = fetches.failures.saturating_add(1);
+                let error = error_chain(&*error);
+                // Logged once, not at each attempt.
+                if fetches.failure.as_ref() != Some(&error) {
+                    let consequence = if self.0.published.borrow().keys.is_some() {
+                        "the last ones stay in use, new ones are not recognized"
+                    } else {
+                        "calls fail with CALLER_KEYS_UNAVAILABLE until they can be read"
+                    };
+                    tracing::error!(
+                        error,
+                        from,
+                        host,
+                        consequence,
+                        "the keys of callers' tokens cannot be read"
+                    );
+                    fetches.failure = Some(error);
+                }
                 self.0.published.send_modify(|published| published.is_failing = true);
             }
         }
     }
 
-    /// Logs a failure once, not at each attempt.
-    fn log_failure(&self, reading: &mut Reading, error: String) {
-        if reading.failure.as_ref() == Some(&error) {
-            return;
-        }
-        let consequence = if self.0.published.borrow().keys.is_some() {
-            "the last ones stay in use, new ones are not recognized"
-        } else {
-            "calls are answered with CALLER_KEYS_UNAVAILABLE until they can be read"
-        };
-        tracing::error!(
-            error,
-            from = self.setting(),
-            host = self.host(),
-            consequence,
-            "the keys of callers' tokens cannot be read"
-        );
-        reading.failure = Some(error);
-    }
-
-    /// The setting that says where the keys are.
-    fn setting(&self) -> &'static str {
-        match self.0.source {
-            JwksSource::Url(_) => "HCS_JWT_JWKS_URL",
-            JwksSource::File(_) => "HCS_JWT_JWKS_FILE",
-        }
-    }
-
-    fn host(&self) -> Option<String> {
-        match &self.0.source {
-            JwksSource::Url(url) => {
-                Some(format!("{}:{}", url.host_str()?, url.port_or_known_default().unwrap_or_default()))
-            }
-            JwksSource::File(_) => None,
-        }
-    }
-
     async fn read(&self) -> Result<KeySet, Cause> {
-        match &self.0.source {
-            JwksSource::File(path) => Ok(KeySet::parse(&read_file(path)?)?),
-            JwksSource::Url(url) => {
-                let response = self.0.client.get(url.clone()).timeout(FETCH_TIMEOUT).send().await;
-                let response = response.map_err(reqwest::Error::without_url)?;
-                // Whatever else it is, also with a key set in its body: a redirect, which could lead to the
-                // keys of somebody else, the page of a proxy, a partial response.
-                if response.status() != StatusCode::OK {
-                    return Err(UnexpectedStatus(response.status()).into());
-                }
-                let content_type = content_type(&response);
-                let body = read_body(response, MOST_BYTES).await?;
-                KeySet::parse(&body).map_err(|source| NoKeySet { content_type, source }.into())
-            }
+        let url = match &self.0.source {
+            JwksSource::File(path) => return Ok(KeySet::parse(&read_small_file(path, MOST_BYTES as u64)?)?),
+            JwksSource::Url(url) => url.clone(),
+        };
+        let response = self.0.client.get(url).timeout(FETCH_TIMEOUT).send().await;
+        let response = response.map_err(reqwest::Error::without_url)?;
+        // Any other status is an error even with a key set in the body: a redirect could lead to the keys of
+        // somebody else, and a proxy or a partial response could hold anything.
+        let status = response.status();
+        if status != StatusCode::OK {
+            let hint = if status.is_redirection() { ": redirects are not followed" } else { "" };
+            return Err(format!("the server responds with HTTP {status}{hint}").into());
         }
+        let content_type = content_type(&response);
+        let body = read_body(response, MOST_BYTES).await?;
+        KeySet::parse(&body)
+            .map_err(|error| format!("the response has the content type {content_type}: {error}").into())
     }
 }
 
-/// The key set is not there.
-#[derive(Debug, thiserror::Error)]
-#[error("the server responds with HTTP {0}{hint}", hint = if .0.is_redirection() { ": redirects are not followed" } else { "" })]
-struct UnexpectedStatus(StatusCode);
-
-/// What is there in its place.
-#[derive(Debug, thiserror::Error)]
-#[error("the response has the content type {content_type}")]
-struct NoKeySet {
-    content_type: String,
-    source: InvalidKeySet,
+impl JwksSource {
+    /// The setting, and with a URL its host and port, for the log.
+    fn origin(&self) -> (&'static str, Option<String>) {
+        match self {
+            Self::File(_) => ("HCS_JWT_JWKS_FILE", None),
+            Self::Url(url) => {
+                let port = url.port_or_known_default().unwrap_or_default();
+                ("HCS_JWT_JWKS_URL", url.host_str().map(|host| format!("{host}:{port}")))
+            }
+        }
+    }
 }
 
 fn content_type(response: &reqwest::Response) -> String {
@@ -244,13 +219,9 @@ fn content_type(response: &reqwest::Response) -> String {
     value.unwrap_or("none").chars().take(MOST_CHARS).collect()
 }
 
-/// Begins with a short pause, since a network that is not up yet holds up the start.
+/// Begins with a short pause: at the start, the network is often up a moment later.
 fn back_off(failures: u32) -> Duration {
     FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(RETRY)
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, Cause> {
-    Ok(read_small_file(path, MOST_BYTES as u64)?.to_vec())
 }
 
 impl fmt::Debug for Keys {

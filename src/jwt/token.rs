@@ -1,7 +1,7 @@
-//! A signed JSON Web Token, read without a key: the compact form of RFC 7515 and the claims of RFC 7519.
+//! A signed JSON Web Token: the compact form of RFC 7515 and the claims of RFC 7519.
 //!
-//! No derived code reads it, since that takes an array for an object and the last of two members of the same
-//! name: what was signed would be read in two ways.
+//! Derived deserializers do not suffice: they accept an array as an object, and of two members of the same name
+//! the last one, so that another parser could read the same token differently.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,45 +10,69 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::{BadToken, algorithm::Algorithm};
 use crate::json::Object;
 
-/// By how much the clocks of the issuer and of this service may differ.
+/// How far the clocks of the issuer and of this service may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
-/// Longer ones do not fit into a header anyway.
+/// Longer ones hardly fit into a header.
 const LONGEST_SUBJECT: usize = 1024;
 
-/// A token whose signature is not checked yet.
+const NOT_A_TOKEN: BadToken = BadToken::Malformed(
+    "the bearer token is not a signed JSON Web Token: three parts in base64url, the first two JSON objects",
+);
+const DUPLICATE: BadToken =
+    BadToken::Malformed("the header or the claims of the bearer token name a member twice");
+const EXTENSION: BadToken = BadToken::Malformed(
+    "the bearer token needs an extension that this service does not have: its header has crit or b64",
+);
+const HEADER_TYPE: BadToken = BadToken::Malformed(
+    "the header of the bearer token must have alg, and kid if it is present, as a string",
+);
+const CLAIM_TYPE: BadToken = BadToken::Malformed(
+    "a claim of the bearer token has the wrong type: iss must be a string, and aud a string or a list of strings",
+);
+const CLAIM_TIME: BadToken = BadToken::Malformed(
+    "the claims exp, nbf and iat of the bearer token must be numbers of seconds since 1970",
+);
+const NO_EXPIRY: BadToken = BadToken::Malformed(
+    "the bearer token has no claim exp, and one that never expires is not accepted: have its issuer set it",
+);
+const SUBJECT: BadToken = BadToken::Malformed(
+    "the claim sub of the bearer token must be a string of 1 to 1024 bytes without control characters",
+);
+
+/// A token whose signature has not been verified.
 pub(super) struct Token<'a> {
-    /// What is signed.
+    /// The signed part.
     pub(super) signed: &'a [u8],
     pub(super) signature: Vec<u8>,
     pub(super) algorithm: Algorithm,
-    /// The name of its key.
+    /// The `kid` of its header.
     pub(super) key_id: Option<String>,
     claims: Vec<u8>,
 }
 
 impl<'a> Token<'a> {
     pub(super) fn parse(token: &'a str) -> Result<Self, BadToken> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(BadToken::Malformed)?;
-        let (header, claims) = signed.split_once('.').ok_or(BadToken::Malformed)?;
-        // A dot is no character of it: neither is a token of five parts one.
-        let decoded = |part| URL_SAFE_NO_PAD.decode(part).map_err(|_| BadToken::Malformed);
+        let (signed, signature) = token.rsplit_once('.').ok_or(NOT_A_TOKEN)?;
+        let (header, claims) = signed.split_once('.').ok_or(NOT_A_TOKEN)?;
+        // Base64url has no dot, so this also rejects tokens of more parts.
+        let decoded = |part| URL_SAFE_NO_PAD.decode(part).map_err(|_| NOT_A_TOKEN);
         let (header, claims, signature) = (decoded(header)?, decoded(claims)?, decoded(signature)?);
         let header = object(&header)?;
-        // What is critical has to be understood, and nothing of it is here; an empty list is not allowed
-        // either. Without it, b64 means nothing to others and the opposite of what it says to some.
+        // Critical extensions must be understood, and none is; an empty list is not allowed either. Without crit,
+        // parsers disagree about the meaning of b64.
         if header.names("crit") || (header.names("b64") && header.flag("b64") != Some(true)) {
-            return Err(BadToken::Extension);
+            return Err(EXTENSION);
         }
-        let algorithm = header.text("alg").ok_or(BadToken::HeaderType("alg"))?;
+        let algorithm = header.text("alg").ok_or(HEADER_TYPE)?;
         let algorithm = Algorithm::named(&algorithm).ok_or(BadToken::Algorithm)?;
-        let key_id = text(&header, "kid", BadToken::HeaderType("kid"))?;
+        let key_id = text(&header, "kid", HEADER_TYPE)?;
         Ok(Self { signed: signed.as_bytes(), signature, algorithm, key_id, claims })
     }
 
-    /// The subject, where every claim fits. It counts only once the signature is verified.
+    /// The subject, if every claim is valid. To be trusted only after the signature has been verified.
     pub(super) fn subject(&self, issuer: &str, audience: &str) -> Result<String, BadToken> {
         let claims = object(&self.claims)?;
-        if text(&claims, "iss", BadToken::ClaimType("iss"))?.as_deref() != Some(issuer) {
+        if text(&claims, "iss", CLAIM_TYPE)?.as_deref() != Some(issuer) {
             return Err(BadToken::Issuer);
         }
         if !audiences(&claims)?.iter().any(|name| name == audience) {
@@ -57,25 +81,28 @@ impl<'a> Token<'a> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let leeway = LEEWAY.as_secs_f64();
         match time(&claims, "exp")? {
-            None => return Err(BadToken::NoExpiry),
+            None => return Err(NO_EXPIRY),
             Some(end) if end + leeway <= now => return Err(BadToken::Expired),
             Some(_) => {}
         }
         if time(&claims, "nbf")?.is_some_and(|begin| begin > now + leeway) {
             return Err(BadToken::NotYetValid);
         }
-        // No rule says that a token issued in the future is not valid: nbf is there for that.
+        // A token that was issued in the future is not invalid for that: nbf has this purpose.
         time(&claims, "iat")?;
-        text(&claims, "sub", BadToken::Subject)?.filter(|subject| is_name(subject)).ok_or(BadToken::Subject)
+        let subject = text(&claims, "sub", SUBJECT)?.unwrap_or_default();
+        // It must fit into a line of the log.
+        let is_name = (1..=LONGEST_SUBJECT).contains(&subject.len()) && !subject.contains(char::is_control);
+        if is_name { Ok(subject) } else { Err(SUBJECT) }
     }
 }
 
 fn object(json: &[u8]) -> Result<Object<'_>, BadToken> {
-    let object = Object::parse(json).map_err(|_| BadToken::Malformed)?;
-    if object.has_duplicates() { Err(BadToken::Duplicate) } else { Ok(object) }
+    let object = Object::parse(json).map_err(|_| NOT_A_TOKEN)?;
+    if object.has_duplicates() { Err(DUPLICATE) } else { Ok(object) }
 }
 
-/// A member that is a string where it is there.
+/// A member that must be a string if it is present.
 fn text(object: &Object<'_>, name: &str, error: BadToken) -> Result<Option<String>, BadToken> {
     if !object.names(name) {
         return Ok(None);
@@ -91,21 +118,17 @@ fn audiences(claims: &Object<'_>) -> Result<Vec<String>, BadToken> {
     if !claims.names("aud") {
         return Ok(Vec::new());
     }
-    let audiences = claims.array("aud").ok_or(BadToken::ClaimType("aud"))?;
-    let texts = audiences.into_iter().map(|audience| serde_json::from_str(audience.get()));
-    texts.collect::<Result<_, _>>().map_err(|_| BadToken::ClaimType("aud"))
+    let texts = claims.array("aud").and_then(|audiences| {
+        audiences.into_iter().map(|audience| serde_json::from_str(audience.get()).ok()).collect()
+    });
+    texts.ok_or(CLAIM_TYPE)
 }
 
-/// Seconds since 1970 where they are there, which may have a fraction, and may not be written as a string.
-fn time(claims: &Object<'_>, name: &'static str) -> Result<Option<f64>, BadToken> {
+/// A member that must be seconds since 1970 if it is present: a number, also with a fraction, and not a string.
+fn time(claims: &Object<'_>, name: &str) -> Result<Option<f64>, BadToken> {
     if !claims.names(name) {
         return Ok(None);
     }
     let seconds = claims.value(name).and_then(|value| value.get().parse::<f64>().ok());
-    seconds.filter(|seconds| seconds.is_finite()).map(Some).ok_or(BadToken::ClaimTime(name))
-}
-
-/// Whether a subject can be told in a line of the log.
-fn is_name(subject: &str) -> bool {
-    (1..=LONGEST_SUBJECT).contains(&subject.len()) && !subject.contains(char::is_control)
+    seconds.filter(|seconds| seconds.is_finite()).map(Some).ok_or(CLAIM_TIME)
 }

@@ -1,4 +1,4 @@
-//! Files that a setting names: small ones, read whole.
+//! Small files that a setting names, read as a whole.
 
 use std::{
     fs::{self, File},
@@ -11,27 +11,25 @@ use secrecy::zeroize::Zeroizing;
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The operating system does not give it.
     #[error("{0}")]
     Unreadable(io::Error),
-    /// It is larger than it can be.
     #[error("it is too large")]
     TooLarge,
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads a regular file of at most so many bytes. The memory is wiped after use: it may be a secret.
+/// Reads a regular file of at most `most_bytes`. The memory is wiped after use: it may hold a secret.
 pub(crate) fn read(path: &Path, most_bytes: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-    // Looked at before it is opened: opening a named pipe waits for whoever writes to it.
+    // Checked before it is opened, because opening a named pipe waits for a writer.
     if !fs::metadata(path).map_err(ReadError::Unreadable)?.is_file() {
         return Err(ReadError::Unreadable(io::Error::other("it is not a regular file")));
     }
     let file = File::open(path).map_err(ReadError::Unreadable)?;
-    // Room for all of it: a buffer that grows leaves copies behind, which nobody wipes.
+    // Large enough for the whole file: a growing buffer would leave copies behind that are not wiped.
     let length = file.metadata().map_or(0, |metadata| metadata.len()).min(most_bytes);
     let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 64));
-    // One byte more than allowed tells a file that is too large, however large it is.
+    // One byte more than allowed shows that a file is too large.
     file.take(most_bytes + 1).read_to_end(&mut content).map_err(ReadError::Unreadable)?;
     if content.len() as u64 > most_bytes {
         return Err(ReadError::TooLarge);
@@ -41,7 +39,7 @@ pub(crate) fn read(path: &Path, most_bytes: u64) -> Result<Zeroizing<Vec<u8>>, R
             "it is UTF-16, as PowerShell writes it: save it as UTF-8",
         )));
     }
-    // Some editors begin a text with it, and no reader of what follows expects it.
+    // Some editors write it, and no parser of the content expects it.
     if content.starts_with(BYTE_ORDER_MARK) {
         content.drain(..BYTE_ORDER_MARK.len());
     }

@@ -1,4 +1,4 @@
-//! Secrets: given as they are, or as the path of a file.
+//! A secret from the configuration: its value, or the path of a file with it.
 
 use std::{
     io,
@@ -9,29 +9,24 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::secret::small_file::{self, ReadError};
 
-/// A secret: given as it is, or the path of a file that is read whenever the secret is needed.
+/// A secret, or the path of a file that is read whenever the secret is needed.
 #[derive(Clone, Debug)]
 pub enum Secret {
-    /// The secret itself.
     Value(SecretString),
-    /// The path of a file whose content, without surrounding white space, is the secret.
+    /// White space around the content of the file is no part of the secret.
     File(PathBuf),
 }
 
-/// Why a secret cannot be used. Neither the secret nor the path is repeated: a secret that was set
-/// where its path belongs would come to light.
+/// Why a secret cannot be used. Neither the secret nor the path is repeated: the path could be a secret that was set
+/// in the wrong variable.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The file cannot be read.
     #[error("the file cannot be read: {0}; it must exist and be readable by this process")]
     Unreadable(io::Error),
-    /// The file is too large to be a secret.
     #[error("the file is larger than {} KiB: it must hold the secret and nothing else", Secret::MAX_BYTES >> 10)]
     TooLarge,
-    /// There is nothing but white space.
     #[error("the secret is empty: it must be one word of visible ASCII characters")]
     Empty,
-    /// The text cannot be a secret.
     #[error("the secret must be one word of visible ASCII characters, with nothing before or after it")]
     NotOneWord,
 }
@@ -39,11 +34,7 @@ pub enum SecretError {
 impl Secret {
     pub(crate) const MAX_BYTES: u64 = 64 << 10;
 
-    /// The secret as it is at this moment: a file is read again, so that a rotated secret counts
-    /// without a restart.
-    ///
-    /// # Errors
-    /// [`SecretError`] when there is no usable secret.
+    /// The current secret. A file is read again each time, so that a rotated secret works without a restart.
     pub fn read(&self) -> Result<SecretString, SecretError> {
         match self {
             Self::Value(value) => one_word(value.expose_secret()),
@@ -66,8 +57,8 @@ fn read_file(path: &Path) -> Result<SecretString, SecretError> {
     one_word(str::from_utf8(&content).map_err(|_| SecretError::NotOneWord)?)
 }
 
-/// Checks the text of a secret. It travels in headers and forms, and a stray space or line break
-/// inside it is a slip of the clipboard.
+/// Checks the text of a secret, which is sent in headers and forms. A space or line break inside it is a copying
+/// mistake.
 fn one_word(text: &str) -> Result<SecretString, SecretError> {
     let word = text.trim();
     if word.is_empty() {

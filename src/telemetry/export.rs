@@ -15,7 +15,7 @@ use std::{
 };
 
 use ::http::HeaderMap;
-use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry::{Key, KeyValue, trace::TracerProvider as _};
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
@@ -39,8 +39,6 @@ pub struct TracesConfig {
     pub endpoint: Url,
     /// Sent with each export, and marked as sensitive.
     pub headers: HeaderMap,
-    /// Whether exports are compressed.
-    pub is_gzipped: bool,
     /// The longest an export takes.
     pub timeout: Duration,
     /// The authority of the collector's certificate, where it is not one of the system.
@@ -51,8 +49,6 @@ pub struct TracesConfig {
     pub sampler: Sampler,
     /// How spans are collected for an export.
     pub batch: BatchConfig,
-    /// Whether the environment names the service.
-    pub names_service: bool,
 }
 
 /// How spans are transported.
@@ -120,7 +116,9 @@ impl Export {
             .with_scheduled_delay(config.batch.delay);
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let mut resource = Resource::builder().with_attribute(version);
-        if !config.names_service {
+        // The SDK invents such a name where the environment has none.
+        let detected = Resource::builder().build().get(&Key::new("service.name"));
+        if detected.is_none_or(|name| name.as_str().starts_with("unknown_service")) {
             resource = resource.with_service_name(env!("CARGO_PKG_NAME"));
         }
         let provider = SdkTracerProvider::builder()

@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use hubspot_connection_service::secret::{Secret, SecretError};
+use hubspot_connection_service::{
+    config::SETTINGS,
+    secret::{Secret, SecretError},
+};
 use secrecy::ExposeSecret as _;
 
 const GOOD: [(&str, &str); 2] = [("HCS_ORG_ID", "1234@AdobeOrg"), ("HCS_CLIENT_ID", "client")];
@@ -225,6 +228,37 @@ fn a_bad_command_line_exits_with_64_and_help_with_0() {
     {
         assert_eq!(run(&[], &arguments).status, status, "{arguments:?}");
     }
+}
+
+/// Messages name settings in words of their own.
+#[test]
+fn every_setting_that_the_code_names_exists() {
+    let mut unknown = Vec::new();
+    for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let code = fs::read_to_string(&path).unwrap();
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        for (start, _) in code.match_indices("HCS_") {
+            let is_of_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            let name: String = code[start..].chars().take_while(|c| is_of_name(*c)).collect();
+            let is_known = SETTINGS.iter().any(|setting| {
+                setting.name == name || setting.file_variable().is_some_and(|file| file == name)
+            });
+            // Beginnings of names, and examples of variables that are none.
+            let is_other = name.ends_with('_')
+                || ["HCS_CLIENT_ADDRESS", "HCS_NAME", "HCS_X", "HCS_PORT_50051_TCP_ADDR"].contains(&&*name);
+            if !is_known && !is_other {
+                unknown.push(format!("{}: {name}", path.display()));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+/// The files of a folder, without those of tests.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let code = entries.filter(|path| path.file_stem().is_some_and(|stem| stem != "tests"));
+    code.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
 struct Outcome {

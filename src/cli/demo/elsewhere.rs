@@ -1,4 +1,4 @@
-//! A creation through a service that runs already, such as the one of a demo in a cluster.
+//! Creates a connection through a running service, such as the one of a demo in a cluster.
 
 use std::{
     error::Error,
@@ -13,26 +13,26 @@ use tonic::{Code, Request, Status, transport::Channel};
 use super::tour::{Client, creation, show_created};
 use crate::{domain::RequestId, error::error_chain};
 
-/// What a service may take to start, with everything that it needs.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest wait for a service to start, with everything that it needs.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Creates a connection and prints the answer. What may pass is tried again, with the same request id: it
-/// makes one connection.
+/// Creates a connection and prints the response. Temporary errors are retried with the same request id, so that
+/// there is one connection.
 pub(super) async fn create(address: Uri, request_id: RequestId) -> Result<(), Box<dyn Error>> {
     let channel = Channel::builder(address.clone()).connect_timeout(CONNECT_TIMEOUT).connect_lazy();
     let mut client = Client::new(channel);
     let creation = creation(request_id);
-    let give_up = Instant::now() + PATIENCE;
+    let give_up = Instant::now() + START_TIMEOUT;
     loop {
         let mut request = Request::new(creation.clone());
         request.set_timeout(CALL_TIMEOUT);
         match client.create_hub_spot_connection(request).await {
-            Ok(response) if response.get_ref().id.is_empty() => return Err("the answer has no ID".into()),
+            Ok(response) if response.get_ref().id.is_empty() => return Err("the response has no ID".into()),
             Ok(response) => return Ok(show_created(response.get_ref())?),
-            Err(status) if may_pass(status.code()) && Instant::now() < give_up => {
+            Err(status) if is_temporary(status.code()) && Instant::now() < give_up => {
                 writeln!(io::stderr(), "trying again: {}", failure(&address, &status))?;
                 sleep(PAUSE).await;
             }
@@ -41,16 +41,16 @@ pub(super) async fn create(address: Uri, request_id: RequestId) -> Result<(), Bo
     }
 }
 
-/// What failed, and where. A status in full has every header of the response.
+/// The address and the error. Printing the whole status would print every header of the response.
 fn failure(address: &Uri, status: &Status) -> String {
-    // Where there is a cause, nobody has replied.
-    let said = status.source().map_or_else(|| status.message().to_owned(), error_chain);
-    format!("{address}: {}: {said}", status.code())
+    // With a cause, the error comes from the client and not from the service.
+    let message = status.source().map_or_else(|| status.message().to_owned(), error_chain);
+    format!("{address}: {}: {message}", status.code())
 }
 
-/// With a request id all of these are safe to repeat. The last two are also what a client says of a
-/// connection that it does not get, or loses.
-fn may_pass(code: Code) -> bool {
+/// With a request id, all of these are safe to retry. The last two are also the codes of the client for a
+/// connection that cannot be opened or is lost.
+fn is_temporary(code: Code) -> bool {
     matches!(
         code,
         Code::Aborted

@@ -4,30 +4,14 @@
 use super::tour::TABLE;
 use crate::{domain::RequestId, grpc::SERVICE_NAME};
 
-/// The request ids of the creations: a line that is pasted twice creates one connection.
-pub(super) struct RequestIds {
-    /// That of [`create`].
-    pub(super) first: RequestId,
-    /// That of the creation among [`others`].
-    pub(super) tested: RequestId,
-}
-
-impl RequestIds {
-    /// New ones for each start: the demo forgets everything when it ends.
-    pub(super) fn generate() -> Self {
-        Self { first: RequestId::generate(), tested: RequestId::generate() }
-    }
-}
-
 /// The credentials of the others, on one line.
 pub(super) const CREDENTIALS: &str = concat!(
     r#"{"clientId": "demo-hubspot-client", "clientSecret": "demo-hubspot-secret", "#,
     r#""accessToken": "demo-hubspot-access-token", "refreshToken": "demo-hubspot-refresh-token"}"#
 );
 
-/// Creates a connection. It is the first call, and meant to be read.
-pub(super) fn create(grpc: &str, ids: &RequestIds) -> String {
-    let request_id = ids.first;
+/// Creates a connection, in a form for reading. With a request id, a line that is pasted twice creates one connection.
+pub(super) fn create(grpc: &str, request_id: RequestId) -> String {
     let json = format!(
         r#"{{
   "requestId": "{request_id}",
@@ -43,15 +27,14 @@ pub(super) fn create(grpc: &str, ids: &RequestIds) -> String {
     call(grpc, "CreateHubSpotConnection", &json)
 }
 
-/// A line for each of the other methods, and for what else a creation can do. The last one deletes
-/// the connection. `id` and `credentials` are put between single quotes of a shell.
-pub(super) fn others(grpc: &str, id: &str, credentials: &str, ids: &RequestIds) -> Vec<String> {
+/// One line for each of the other methods, and for the options of a creation. The last one deletes the connection.
+/// `id` and `credentials` are inserted between single quotes of a shell; `request_id` is that of the creation.
+pub(super) fn others(grpc: &str, id: &str, credentials: &str, request_id: RequestId) -> Vec<String> {
     let one = format!(r#"{{"id": "{id}"}}"#);
     let dry_run =
         format!(r#"{{"name": "only checked", "credentials": {credentials}, "validateOnly": true}}"#);
     let tested = format!(
-        r#"{{"requestId": "{}", "name": "tested", "credentials": {credentials}, "verification": "VERIFICATION_REQUIRE"}}"#,
-        ids.tested
+        r#"{{"requestId": "{request_id}", "name": "tested", "credentials": {credentials}, "verification": "VERIFICATION_REQUIRE"}}"#
     );
     [
         ("GetHubSpotConnection", one.clone()),
@@ -82,19 +65,19 @@ mod tests {
     const ID: &str = "'$ID'";
 
     /// Those of the documentation.
-    fn ids() -> RequestIds {
-        let [first, tested] =
-            ["8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7", "c2b7a1f4-0d3e-4b58-9a6c-51e7f0d82b96"];
-        RequestIds { first: RequestId::parse(first).unwrap(), tested: RequestId::parse(tested).unwrap() }
+    fn ids() -> [RequestId; 2] {
+        ["8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7", "c2b7a1f4-0d3e-4b58-9a6c-51e7f0d82b96"]
+            .map(|id| RequestId::parse(id).unwrap())
     }
 
     #[test]
     fn the_documentation_shows_the_calls_that_the_demo_prints() {
         let grpc = format!("localhost:{GRPC_PORT}");
-        assert!(include_str!("../../../README.md").contains(&create(&grpc, &ids())));
+        let [first, second] = ids();
+        assert!(include_str!("../../../README.md").contains(&create(&grpc, first)));
         let api = include_str!("../../../proto/README.md");
         assert!(api.contains(&format!("\nCREDENTIALS='{CREDENTIALS}'\n")));
-        for call in others(&grpc, ID, r#"'"$CREDENTIALS"'"#, &ids()) {
+        for call in others(&grpc, ID, r#"'"$CREDENTIALS"'"#, second) {
             assert!(api.contains(&format!("\n{call}\n")), "{call}");
         }
     }
@@ -105,7 +88,8 @@ mod tests {
         let methods = service.lines().filter_map(|line| line.trim().strip_prefix("rpc ")?.split('(').next());
         let methods: Vec<_> = methods.collect();
         assert_eq!(methods.len(), 8);
-        let shown = [vec![create("", &ids())], others("", ID, CREDENTIALS, &ids())].concat();
+        let [first, second] = ids();
+        let shown = [vec![create("", first)], others("", ID, CREDENTIALS, second)].concat();
         for method in methods {
             assert!(shown.iter().any(|call| call.ends_with(&format!("/{method}"))), "{method}");
         }
@@ -113,9 +97,10 @@ mod tests {
 
     #[test]
     fn a_creation_that_is_pasted_twice_creates_one_connection() {
-        let printed = |ids: &RequestIds| [vec![create("", ids)], others("", "id", CREDENTIALS, ids)].concat();
+        let generate = RequestId::generate;
+        let printed = || [vec![create("", generate())], others("", "id", CREDENTIALS, generate())].concat();
         let mut used = std::collections::BTreeSet::new();
-        for call in [printed(&RequestIds::generate()), printed(&RequestIds::generate())].concat() {
+        for call in [printed(), printed()].concat() {
             let (_, json) = call.split_once(" -d '").unwrap();
             let (json, method) = json.rsplit_once("' ").unwrap();
             if !method.ends_with("/CreateHubSpotConnection") {

@@ -1,5 +1,5 @@
-//! What the demo shows: a connection is created, listed, explored and tested, as any caller would,
-//! through a socket and with the generated client.
+//! The calls of the demo: it creates, lists, explores and tests a connection through a socket, with the generated
+//! client, as any caller would.
 
 use std::{
     error::Error,
@@ -23,7 +23,7 @@ pub(super) type Client = HubSpotConnectionServiceClient<Channel>;
 /// A table that HubSpot has.
 pub(super) const TABLE: &str = "Hubspot.Contacts";
 
-/// Makes the calls and prints what they answer. The ID of the connection comes back.
+/// Makes the calls and prints the responses. Returns the ID of the connection.
 pub(super) async fn tour(grpc: SocketAddr) -> Result<String, Box<dyn Error>> {
     let mut client = Client::connect(format!("http://{grpc}")).await?;
     let id = create(&mut client).await?;
@@ -40,7 +40,6 @@ async fn create(client: &mut Client) -> Result<String, Box<dyn Error>> {
     Ok(response.id)
 }
 
-/// The request of the creation.
 pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest {
         request_id: request_id.to_string(),
@@ -55,72 +54,52 @@ pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest 
     }
 }
 
-/// Prints its answer.
 pub(super) fn show_created(response: &CreateHubSpotConnectionResponse) -> io::Result<()> {
     let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _ } = response;
-    write!(
-        io::stdout(),
-        "\
-CreateHubSpotConnection answered:
-  id         {id}
-  etag       {etag}
-  request_id {request_id}
-"
-    )
+    let lines = [("id", id), ("etag", etag), ("request_id", request_id)];
+    show("CreateHubSpotConnection returned", lines.map(|(name, value)| format!("{name:<10} {value}")))
+}
+
+fn show(title: &str, lines: impl IntoIterator<Item = String>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{title}:")?;
+    lines.into_iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
 async fn list(client: &mut Client) -> Result<(), Box<dyn Error>> {
-    let request = ListHubSpotConnectionsRequest::default();
-    let listed = client.list_hub_spot_connections(request).await?.into_inner();
-    let mut out = io::stdout().lock();
-    writeln!(out, "ListHubSpotConnections answered:")?;
-    for connection in listed.connections {
+    let listed = client.list_hub_spot_connections(ListHubSpotConnectionsRequest::default()).await?;
+    let lines = listed.into_inner().connections.into_iter().map(|connection| {
         let state = short(connection.state().as_str_name(), "CONNECTION_STATE_");
-        writeln!(out, "  {} {state} {:?}", connection.id, connection.name)?;
-    }
-    Ok(())
+        format!("{} {state} {:?}", connection.id, connection.name)
+    });
+    Ok(show("ListHubSpotConnections returned", lines)?)
 }
 
 async fn explore(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
     let request = ListHubSpotTablesRequest { id: id.to_owned(), ..ListHubSpotTablesRequest::default() };
     let listed = client.list_hub_spot_tables(request).await?.into_inner();
     let tables: Vec<_> = listed.tables.into_iter().map(|table| table.path).collect();
+    show("ListHubSpotTables returned", [tables.join(", ")])?;
 
-    let request = GetHubSpotTableRequest {
-        id: id.to_owned(),
-        table: TABLE.to_owned(),
-        ..GetHubSpotTableRequest::default()
-    };
+    let (id, table) = (id.to_owned(), TABLE.to_owned());
+    let request = GetHubSpotTableRequest { id, table, ..GetHubSpotTableRequest::default() };
     let table = client.get_hub_spot_table(request).await?.into_inner();
     let columns: Vec<_> = table.columns.into_iter().map(|column| column.name).collect();
-    write!(
-        io::stdout(),
-        "\
-ListHubSpotTables answered:
-  {}
-GetHubSpotTable answered for {TABLE}:
-  {}
-",
-        tables.join(", "),
-        columns.join(", ")
-    )?;
-    Ok(())
+    Ok(show(&format!("GetHubSpotTable returned for {TABLE}"), [columns.join(", ")])?)
 }
 
 async fn test(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
     let request =
         TestHubSpotConnectionRequest { id: id.to_owned(), ..TestHubSpotConnectionRequest::default() };
     let tested = client.test_hub_spot_connection(request).await?.into_inner();
-    let mut out = io::stdout().lock();
-    writeln!(out, "TestHubSpotConnection answered:")?;
-    for check in tested.result.unwrap_or_default().checks {
+    let lines = tested.result.unwrap_or_default().checks.into_iter().map(|check| {
         let state = short(check.state().as_str_name(), "STATE_");
-        writeln!(out, "  {state} {:15} {}", check.name, check.message)?;
-    }
-    Ok(())
+        format!("{state} {:15} {}", check.name, check.message)
+    });
+    Ok(show("TestHubSpotConnection returned", lines)?)
 }
 
-/// A value of an enum without what all its values begin with.
+/// An enum value in lower case, without the prefix of its enum.
 fn short(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
 }

@@ -62,13 +62,13 @@ fn white_space_sets_nothing_and_an_empty_variable_for_traces_leaves_the_general_
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", nothing),
             ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", nothing),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a=1"),
-            ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", nothing),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", nothing),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
             ("OTEL_SDK_DISABLED", nothing),
             ("OTEL_TRACES_SAMPLER", nothing),
         ]);
         assert_eq!(traces.headers["a"], "1");
-        assert!(traces.is_gzipped);
+        assert_eq!(traces.timeout.as_millis(), 250);
     }
 }
 
@@ -228,12 +228,11 @@ fn a_variable_that_is_no_text_is_ignored() {
         ("HCS_CLIENT_SECRET", b"canary".to_vec()),
         (COLLECTOR.0, COLLECTOR.1.into()),
         ("OTEL_EXPORTER_OTLP_HEADERS", b"a=\xff".to_vec()),
-        ("OTEL_SERVICE_NAME", b"\xff".to_vec()),
     ];
     let pairs = variables.map(|(name, value)| (OsString::from(name), OsString::from_vec(value)));
     let loaded = Config::load(pairs, Flags::default(), LogFormat::Json).unwrap();
     assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
-    assert!(!loaded.config.traces.unwrap().names_service);
+    assert!(loaded.config.traces.unwrap().headers.is_empty());
 }
 
 #[test]
@@ -250,12 +249,4 @@ fn headers_are_decoded_and_never_shown() {
         (&"Bearer canary".parse().unwrap(), &"b".parse().unwrap())
     );
     assert!(!format!("{effective}{traces:?}").contains("canary"), "{traces:?}");
-}
-
-#[test]
-fn the_service_has_its_name_unless_the_environment_has_another() {
-    let names = |variables: &[(&str, &str)]| traces(variables).names_service;
-    assert!(!names(&[]) && !names(&[("OTEL_RESOURCE_ATTRIBUTES", "a=b")]));
-    assert!(names(&[("OTEL_SERVICE_NAME", "x")]));
-    assert!(names(&[("OTEL_RESOURCE_ATTRIBUTES", "a=b, service.name=x")]));
 }

@@ -3,7 +3,7 @@
 use std::{error::Error, fs, io};
 
 use hyper_util::client::legacy::connect::HttpConnector;
-use opentelemetry_otlp::{Compression, SpanExporter, WithExportConfig as _, WithTonicConfig as _};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithTonicConfig as _};
 use tonic::{
     metadata::MetadataMap,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
@@ -12,14 +12,12 @@ use tonic::{
 use crate::telemetry::TracesConfig;
 
 pub(super) fn exporter(config: &TracesConfig) -> Result<SpanExporter, Box<dyn Error>> {
-    let mut builder = SpanExporter::builder()
+    let builder = SpanExporter::builder()
         .with_tonic()
         .with_channel(channel(config)?)
         .with_metadata(MetadataMap::from_headers(config.headers.clone()))
         .with_timeout(config.timeout);
-    if config.is_gzipped {
-        builder = builder.with_compression(Compression::Gzip);
-    }
+    // The environment decides about compression.
     Ok(builder.build()?)
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, error::Error, fs};
 use async_trait::async_trait;
 use http::{Request, Response};
 use opentelemetry_http::{Bytes, HttpClient, HttpError};
-use opentelemetry_otlp::{Compression, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use reqwest::{Certificate, Client, Identity, redirect, retry};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,16 +22,14 @@ pub(super) fn exporter(config: &TracesConfig, failure: LastFailure) -> Result<Sp
         Some((name.to_string(), value.to_str().ok()?.to_owned()))
     };
     let headers: HashMap<_, _> = config.headers.iter().filter_map(header).collect();
-    let mut builder = SpanExporter::builder()
+    let builder = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(config.endpoint.as_str())
         .with_http_client(InRuntime { client: client(config)?, runtime: Handle::current(), failure })
         .with_headers(headers)
         .with_timeout(config.timeout);
-    if config.is_gzipped {
-        builder = builder.with_compression(Compression::Gzip);
-    }
+    // The environment decides about compression.
     Ok(builder.build()?)
 }
 

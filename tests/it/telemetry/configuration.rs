@@ -106,8 +106,10 @@ async fn a_collector_that_takes_http_gets_the_spans_at_the_path_of_traces() {
 
 #[tokio::test]
 async fn exports_over_grpc_are_compressed_where_the_environment_asks_for_it() {
-    let (_emulator, collector, service) =
-        exporting(json!([]), &[("OTEL_EXPORTER_OTLP_COMPRESSION", "Gzip")]).await;
+    // White space sets nothing, and leaves the general variable in effect.
+    let settings =
+        [("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", " "), ("OTEL_EXPORTER_OTLP_COMPRESSION", "Gzip")];
+    let (_emulator, collector, service) = exporting(json!([]), &settings).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap();
     collector.span(METHOD).await;
     assert_eq!(collector.metadata().get("grpc-encoding").unwrap(), "gzip");
