@@ -1,4 +1,4 @@
-//! OTLP over HTTP, as protobuf.
+//! OTLP over HTTP, with protobuf.
 
 use std::{collections::HashMap, error::Error, fs};
 
@@ -13,11 +13,11 @@ use tokio_util::task::AbortOnDropHandle;
 use super::LastFailure;
 use crate::{error::error_chain, http_client::read_body, telemetry::TracesConfig};
 
-/// A reply has no more than the number of the spans that the collector has refused, and why.
+/// A reply says at most how many spans the collector rejected, and why.
 const MAX_REPLY: usize = 64 * 1024;
 
 pub(super) fn exporter(config: &TracesConfig, failure: LastFailure) -> Result<SpanExporter, Box<dyn Error>> {
-    // Those that the configuration was read from are text.
+    // The configuration reads them from text.
     let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         Some((name.to_string(), value.to_str().ok()?.to_owned()))
     };
@@ -37,17 +37,17 @@ pub(super) fn exporter(config: &TracesConfig, failure: LastFailure) -> Result<Sp
 
 fn client(config: &TracesConfig) -> Result<Client, Box<dyn Error>> {
     let mut builder = Client::builder()
-        // Neither may take the headers elsewhere.
+        // Neither may send the headers elsewhere.
         .redirect(redirect::Policy::none())
         .no_proxy()
         .retry(retry::never())
         .timeout(config.timeout)
-        // A connection that is not made in half of the time leaves the other half for another one.
+        // Leaves half of the time for another attempt to connect.
         .connect_timeout(config.timeout / 2);
     if let Some(file) = &config.authority {
         builder = builder.tls_certs_only(Certificate::from_pem_bundle(&fs::read(file)?)?);
     } else if config.endpoint.scheme() == "http" {
-        // Those of the system are not needed, and where there are none there would be no client.
+        // Without any authorities in the system the client could not be built.
         builder = builder.tls_certs_only([]);
     }
     if let Some((certificate, key)) = &config.identity {
@@ -57,7 +57,7 @@ fn client(config: &TracesConfig) -> Result<Client, Box<dyn Error>> {
     Ok(builder.build()?)
 }
 
-/// Sends in the runtime that serves: the exporting thread has none, and a blocking client would bring one.
+/// Sends in the runtime that serves: the exporting thread has none, and a blocking client would start one.
 #[derive(Debug)]
 struct InRuntime {
     client: Client,
@@ -70,8 +70,8 @@ impl HttpClient for InRuntime {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = self.runtime.spawn(send(self.client.clone(), request));
         let reply = AbortOnDropHandle::new(sent).await.unwrap_or_else(|error| Err(error.into()));
-        // The exporter says no more than that there was an error.
-        reply.inspect_err(|error| *self.failure.lock() = Some(error_chain(&**error)))
+        // The exporter only reports that there was an error.
+        reply.inspect_err(|error| self.failure.set(error_chain(&**error)))
     }
 }
 
