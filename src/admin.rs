@@ -1,4 +1,4 @@
-//! The admin port: plaintext, for the kubelet and for people inside the pod.
+//! The admin port: plaintext, for the kubelet, Prometheus and people.
 
 mod observed;
 mod server;
@@ -29,7 +29,7 @@ use crate::{
     readiness::Readiness,
 };
 
-/// Serves the admin port, until it is dropped.
+/// Serves until it is dropped.
 pub async fn serve(
     listener: TcpListener,
     health: Health,
@@ -45,11 +45,10 @@ const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
-/// `/livez` reports that the process responds and nothing more. `/readyz` reports the state of the health
-/// service, and until that is ready what it waits for. It stays OK while the store is down, since reads work
-/// without it and other replicas miss it too, and then has a line about it. It has another line for each
-/// weakness of the store. `/metrics` is in the text format that the client asks for, compressed where the
-/// client accepts that.
+/// `/livez` reports only that the process responds. `/readyz` reports the state of the health service, and what a process
+/// that is not ready waits for. It stays OK while the store is down, because reads work without it and other replicas
+/// miss it, too. A line reports that, and each weakness of the store. `/metrics` is in the text format that the
+/// client prefers.
 fn router(health: &Health, readiness: Readiness, observed: Observed, metrics: Metrics) -> Router {
     let limits = Arc::new(StreamLimits::of_admin(metrics.calls.clone()));
     Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
@@ -66,11 +65,11 @@ fn router(health: &Health, readiness: Readiness, observed: Observed, metrics: Me
                         .with_state((observed, metrics)),
                 ),
         )
-        // gRPC clients take a 404 for UNIMPLEMENTED, and people take it for what it is.
+        // A gRPC client reads 404 as UNIMPLEMENTED.
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
 }
 
-/// Limits the checks and watches of the health.
+/// Limits health checks and watches.
 async fn limited(State(limits): State<Arc<StreamLimits>>, request: Request, next: Next) -> Response {
     let request = Box::new(request.map(Body::new));
     let next = async |request: Box<http::Request<Body>>| {
@@ -102,7 +101,7 @@ async fn scrape(
     State((observed, metrics)): State<(Observed, Metrics)>,
     headers: HeaderMap,
 ) -> ([(HeaderName, &'static str); 2], String) {
-    observed.note(&metrics);
+    observed.record(&metrics);
     let format = Format::accepted(&headers);
     ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], metrics.text(format))
 }

@@ -1,4 +1,4 @@
-//! Whether the service takes calls, as the two ports tell it.
+//! Whether the service accepts calls, as both ports report it.
 
 use std::sync::{
     Arc,
@@ -11,8 +11,8 @@ use tonic_health::{
     server::{HealthReporter, HealthService as Reported},
 };
 
-/// Whether the service takes calls: not before it is [ready](crate::readiness), and not once it has to
-/// stop. Outages in between have no part in it: restarting or unlinking a replica does not end them.
+/// SERVING from when the service is [ready](crate::readiness) until it has to stop. Outages in between do not change
+/// it: restarting or removing a replica does not end them.
 #[derive(Clone, Debug)]
 pub struct Health {
     grpc: HealthReporter,
@@ -22,7 +22,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Reports NOT_SERVING for the process as a whole and for these services.
+    /// NOT_SERVING, for the process as a whole and for these services.
     pub async fn new(services: &'static [&'static str]) -> Self {
         let health = Self {
             grpc: HealthReporter::new(),
@@ -34,27 +34,22 @@ impl Health {
         health
     }
 
-    /// The service for the gRPC port.
     pub fn grpc_service(&self) -> HealthServer<impl HealthService> {
         HealthServer::new(Reported::from_health_reporter(self.grpc.clone()))
     }
 
-    /// The service for the admin port.
     pub fn admin_service(&self) -> HealthServer<impl HealthService> {
         HealthServer::new(Reported::from_health_reporter(self.admin.clone()))
     }
 
-    /// Says SERVING from here on.
     pub async fn serving(&self) {
         self.set(ServingStatus::Serving).await;
     }
 
-    /// Says NOT_SERVING from here on.
     pub async fn not_serving(&self) {
         self.set(ServingStatus::NotServing).await;
     }
 
-    /// What was said last.
     pub fn is_serving(&self) -> bool {
         self.is_serving.load(Ordering::Acquire)
     }

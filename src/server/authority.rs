@@ -1,11 +1,10 @@
 //! Makes an `:authority` that names several servers readable.
 //!
-//! gRPC's C core sends the whole list as the authority of a target such as
-//! `ipv4:10.0.0.1:50051,10.0.0.2:50051`, and a path as that of `unix:/tmp/socket`. The `http` crate takes neither,
-//! so h2 resets such a stream before any other code sees it, and the client tries again until its deadline.
-//! Nothing in this service depends on the authority. Therefore the signs that `http` would not take are replaced
-//! in place: the header block keeps its length, and the dynamic table of HPACK gets the readable value for the
-//! calls that follow.
+//! For a target such as `ipv4:10.0.0.1:50051,10.0.0.2:50051`, gRPC's C core sends the whole list as the authority, and for
+//! `unix:/tmp/socket` a path. The `http` crate accepts neither, so h2 resets the stream before any other code sees it,
+//! and the client retries until its deadline. Neither crate has an option for it. The service does not use the
+//! authority, so this replaces the characters that `http` rejects in place: the header block keeps its length, and HPACK's
+//! dynamic table stores the readable value for later calls.
 //!
 //! Only literals without Huffman coding are changed. The C core sends no others.
 
@@ -16,23 +15,23 @@ const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 const PRIORITY_LENGTH: usize = 5;
 
-/// What a client sends after the preface.
+/// Reads what a client sends after the preface.
 pub(super) struct AuthorityReader {
     part: Part,
     block: HeaderBlock,
 }
 
-/// The part of the sequence of frames that comes next.
+/// The next part of the frames.
 enum Part {
-    /// The bytes that have come, and their number.
+    /// The bytes received so far, and their number.
     FrameHeader([u8; 9], usize),
     Payload(Payload),
 }
 
-/// What is left of a frame's payload, in this order.
+/// The rest of a frame's payload, in this order.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Payload {
-    /// Whether the length of the padding comes first.
+    /// Whether it begins with the length of the padding.
     is_padded: bool,
     skipped: usize,
     block: usize,
@@ -46,7 +45,7 @@ impl Default for AuthorityReader {
 }
 
 impl AuthorityReader {
-    /// Reads the next bytes, and changes those of an authority where it must.
+    /// Reads the next bytes, and replaces those of an unreadable authority.
     pub(super) fn read(&mut self, mut bytes: &mut [u8]) {
         while !bytes.is_empty() {
             let length = self.read_part(bytes);
@@ -54,7 +53,7 @@ impl AuthorityReader {
         }
     }
 
-    /// Says how many bytes it has read: at least one.
+    /// Returns how many bytes it has read: at least one.
     fn read_part(&mut self, bytes: &mut [u8]) -> usize {
         match &mut self.part {
             Part::FrameHeader(header, length) => {
@@ -98,7 +97,7 @@ impl Payload {
     fn read(&mut self, bytes: &mut [u8], block: &mut HeaderBlock) -> usize {
         if self.is_padded {
             self.is_padded = false;
-            // More padding than there is payload is an error, which h2 finds.
+            // h2 reports padding that is longer than the payload.
             self.padding = usize::from(bytes[0]).min(self.block);
             self.block -= self.padding;
             return 1;
@@ -122,18 +121,17 @@ impl Payload {
     }
 }
 
-/// What comes next in a header block (RFC 7541, section 6).
+/// The next part of a header block (RFC 7541, section 6).
 #[derive(Clone, Copy)]
 enum HeaderBlock {
     Field,
-    /// The rest of a number that did not fit into its first byte.
+    /// The rest of a number that does not fit into its first byte.
     Number {
         number: u32,
         shift: u32,
         of: Number,
     },
     NameLength,
-    /// Whether it can still be that of the authority.
     Name {
         left: u32,
         read: usize,
@@ -206,14 +204,14 @@ impl HeaderBlock {
     }
 }
 
-/// Reads the first byte of a number, which has so many bits of it (RFC 7541, section 5.1).
+/// Reads the first byte of a number, which holds so many bits of it (RFC 7541, section 5.1).
 fn number(byte: u8, bits: u32, of: Number) -> HeaderBlock {
     let largest = (1 << bits) - 1;
     let number = u32::from(byte) & largest;
     if number == largest { HeaderBlock::Number { number, shift: 0, of } } else { after(number, of) }
 }
 
-/// What comes after a number.
+/// The part after a number.
 fn after(number: u32, of: Number) -> HeaderBlock {
     match of {
         Number::Index => HeaderBlock::Field,
@@ -238,7 +236,7 @@ mod tests {
 
     use super::*;
 
-    /// A literal field with a new name or that of the static table, as the C core and others send it.
+    /// A literal field with a new name, as the C core sends it, or with one of the static table.
     fn literal(name: &[u8], value: &str) -> Vec<u8> {
         let string = |bytes: &[u8]| {
             assert!(bytes.len() < 127);
@@ -253,15 +251,15 @@ mod tests {
         [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
     }
 
-    /// What becomes of bytes that arrive in pieces of this size.
+    /// The bytes after they were read in pieces of this size.
     fn read(bytes: &[u8], piece: usize) -> Vec<u8> {
         let (mut bytes, mut reader) = (bytes.to_vec(), AuthorityReader::default());
         bytes.chunks_mut(piece).for_each(|bytes| reader.read(bytes));
         bytes
     }
 
-    /// A connection whose second block has this authority, in each form in which a block may come, with the
-    /// place of the authority.
+    /// Connections whose second header block has this authority, one for each form of a block, with the position of the
+    /// authority.
     fn connections(authority: &str) -> Vec<(Vec<u8>, usize)> {
         let settings = frame(4, 0, &[0, 3, 0, 0, 0, 100]);
         let path = literal(b":path", "/a.B/C,d:e%");
@@ -316,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_readable_stays_as_it_is() {
+    fn a_readable_authority_is_not_changed() {
         for authority in ["127.0.0.1:50051", "[::1]:50051", "service.namespace.svc:50051", "user@host", ""] {
             for (bytes, _) in connections(authority) {
                 assert_eq!(read(&bytes, bytes.len()), bytes, "{authority}");
