@@ -15,8 +15,7 @@ use tonic_health::{
 /// it: restarting or removing a replica does not end them.
 #[derive(Clone, Debug)]
 pub struct Health {
-    grpc: HealthReporter,
-    admin: HealthReporter,
+    reporter: HealthReporter,
     is_serving: Arc<AtomicBool>,
     services: &'static [&'static str],
 }
@@ -24,22 +23,13 @@ pub struct Health {
 impl Health {
     /// NOT_SERVING, for the process as a whole and for these services.
     pub async fn new(services: &'static [&'static str]) -> Self {
-        let health = Self {
-            grpc: HealthReporter::new(),
-            admin: HealthReporter::new(),
-            is_serving: Arc::default(),
-            services,
-        };
+        let health = Self { reporter: HealthReporter::new(), is_serving: Arc::default(), services };
         health.set(ServingStatus::NotServing).await;
         health
     }
 
     pub fn grpc_service(&self) -> HealthServer<impl HealthService> {
-        HealthServer::new(Reported::from_health_reporter(self.grpc.clone()))
-    }
-
-    pub fn admin_service(&self) -> HealthServer<impl HealthService> {
-        HealthServer::new(Reported::from_health_reporter(self.admin.clone()))
+        HealthServer::new(Reported::from_health_reporter(self.reporter.clone()))
     }
 
     pub async fn serving(&self) {
@@ -56,10 +46,8 @@ impl Health {
 
     async fn set(&self, status: ServingStatus) {
         self.is_serving.store(status == ServingStatus::Serving, Ordering::Release);
-        for reporter in [&self.grpc, &self.admin] {
-            for name in std::iter::once(&"").chain(self.services) {
-                reporter.set_service_status(name, status).await;
-            }
+        for name in std::iter::once(&"").chain(self.services) {
+            self.reporter.set_service_status(name, status).await;
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::failed;
 use crate::{
-    app::{App, Drained, LAST_WORDS},
+    app::{ABORT_TIMEOUT, App, Drained},
     config::{Flags, Loaded},
     error::error_chain,
     hardening,
@@ -72,7 +72,7 @@ fn serve(loaded: &Loaded, protected: io::Result<()>) -> Result<Drained, Box<dyn 
     });
     // What is ended with it has its lines in the log. A name that is still being looked up must not hold
     // up the end.
-    runtime.shutdown_timeout(LAST_WORDS);
+    runtime.shutdown_timeout(ABORT_TIMEOUT);
     drained
 }
 
