@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tonic::{body::Body, service::Routes};
 use tower_http::compression::CompressionLayer;
 
-pub use self::observed::Observed;
+pub(crate) use self::observed::Observed;
 use crate::{
     grpc::{MAX_MESSAGE_SIZE, StreamLimits, streams},
     health::Health,
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Serves until it is dropped.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     health: Health,
     readiness: Readiness,

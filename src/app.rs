@@ -25,13 +25,15 @@ use crate::{
     jwt::{Keys, TokenCheck},
     metrics::Metrics,
     readiness::Readiness,
-    server::{self, DrainConfig, Lifetimes, Serving, Shutdown},
+    server::{self, DrainConfig, Serving, Shutdown},
     service::{Parts, Service},
     tls::{ServerTls, TlsError},
 };
 
 /// For the last steps, which take no time unless something hangs.
 pub(crate) const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
+
+const UPSTREAM: &str = "build the HTTP client for Adobe";
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,14 +45,10 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot build the HTTP client for Adobe")]
-    Upstream(#[source] Cause),
     #[error("cannot use the files of TLS ({})", .0.setting())]
     Tls(#[source] TlsError),
-    #[error("cannot use HCS_FINGERPRINT_KEY")]
-    FingerprintKey(#[source] Cause),
-    #[error("cannot build the client for Redis (HCS_REDIS_URL)")]
-    Store(#[source] Cause),
+    #[error("cannot {0}")]
+    Other(&'static str, #[source] Cause),
 }
 
 /// How the process ended.
@@ -101,19 +99,25 @@ impl App {
         let metrics = Metrics::default();
         // One client for everything over HTTP/1.1: building one reads the system's certificates.
         let client = http_client(&config.upstream.client, HttpVersion::Http1, config.upstream.create_timeout)
-            .map_err(StartError::Upstream)?;
+            .map_err(|cause| StartError::Other(UPSTREAM, cause))?;
         let tokens = tokens(&config.adobe, &config.upstream, client.clone(), &metrics);
         let flow_service =
             flow_service(&config.adobe, &config.upstream, client.clone(), tokens.clone(), &metrics);
-        let flow_service = flow_service.map_err(StartError::Upstream)?;
+        let flow_service = flow_service.map_err(|cause| StartError::Other(UPSTREAM, cause))?;
         let upstream = flow_service.state();
         let tls = config.callers.tls.as_ref().map(ServerTls::load).transpose().map_err(StartError::Tls)?;
         let (callers, keys) = callers(&config.callers, client, &metrics);
         let background = Background::default();
-        let retention = retention(config);
+        let retention = Retention {
+            request_id: config.idempotency.request_id_ttl,
+            create_timeout: config.upstream.create_timeout,
+            settle_window: config.idempotency.settle_window,
+            lease: LEASE,
+        };
         let store = store(&config.idempotency, &config.adobe.org_id, retention)?;
         let fingerprint_keys = FollowedKeys::read(config.idempotency.fingerprint_keys.clone());
-        let fingerprint_keys = fingerprint_keys.map_err(StartError::FingerprintKey)?;
+        let fingerprint_keys =
+            fingerprint_keys.map_err(|cause| StartError::Other("use HCS_FINGERPRINT_KEY", cause))?;
         let service = Service::new(
             Parts {
                 flow_service,
@@ -149,11 +153,12 @@ impl App {
             grpc,
             admin,
             observed: Observed { store, spec_has_drifted, upstream, tokens, tls: tls.clone() },
-            // No call lasts longer than the request timeout, so the age of a connection cuts none.
             serving: Serving {
                 handler,
                 tls,
-                lifetimes: Lifetimes { max_age: config.max_connection_age, grace: config.request_timeout },
+                max_age: config.max_connection_age,
+                // No call lasts longer, so the age of its connection cuts none.
+                grace: config.request_timeout,
                 shutdown,
                 metrics,
             },
@@ -195,7 +200,11 @@ impl App {
 
         let becoming_ready = async {
             if !is_ready {
-                become_ready(&readiness, &health).await;
+                let waiting_for = readiness.missing().join("; ");
+                tracing::warn!(waiting_for, "not ready: NOT_SERVING until it is available");
+                readiness.reached().await;
+                health.serving().await;
+                tracing::info!("ready: SERVING from now on");
             }
             std::future::pending().await
         };
@@ -238,27 +247,8 @@ impl App {
     }
 }
 
-async fn become_ready(readiness: &Readiness, health: &Health) {
-    tracing::warn!(
-        waiting_for = readiness.missing().join("; "),
-        "not ready: NOT_SERVING until it is available"
-    );
-    readiness.reached().await;
-    health.serving().await;
-    tracing::info!("ready: SERVING from now on");
-}
-
 async fn listen(variable: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { variable, address, source })
-}
-
-fn retention(config: &Config) -> Retention {
-    Retention {
-        request_id: config.idempotency.request_id_ttl,
-        create_timeout: config.upstream.create_timeout,
-        settle_window: config.idempotency.settle_window,
-        lease: LEASE,
-    }
 }
 
 fn store(
@@ -273,7 +263,8 @@ fn store(
         return Ok(Arc::new(store));
     };
     let store = RedisStore::connect(url.clone(), org_id, retention);
-    let store = store.map_err(|error| StartError::Store(error.into()))?;
+    let store = store
+        .map_err(|error| StartError::Other("build the client for Redis (HCS_REDIS_URL)", error.into()))?;
     Ok(Arc::new(store.with_tls(config.redis_tls.clone())))
 }
 

@@ -67,7 +67,7 @@ macro_rules! metrics {
         impl $struct {
             pub(in crate::metrics) fn registered(registry: &mut Registry) -> Self {
                 Self {
-                    $($field: register(registry, $name, $help, <$type as FromZero>::from_zero()),)+
+                    $($field: register(registry, $name, $help, <$type as Zero>::zero()),)+
                     $($other: $value,)*
                 }
             }
@@ -201,24 +201,16 @@ trait Label: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static 
 }
 
 /// A metric before anything is counted.
-trait FromZero {
-    fn from_zero() -> Self;
-}
-
-impl<N, A: Default> FromZero for Gauge<N, A> {
-    fn from_zero() -> Self {
+trait Zero: Default {
+    fn zero() -> Self {
         Self::default()
     }
 }
 
-impl FromZero for Counter {
-    fn from_zero() -> Self {
-        Self::default()
-    }
-}
-
-impl<L: Label, M: Default> FromZero for Family<L, M> {
-    fn from_zero() -> Self {
+impl<N, A: Default> Zero for Gauge<N, A> {}
+impl Zero for Counter {}
+impl<L: Label, M: Default> Zero for Family<L, M> {
+    fn zero() -> Self {
         let family = Self::default();
         for value in L::VALUES {
             drop(family.get_or_create(value));
@@ -227,9 +219,9 @@ impl<L: Label, M: Default> FromZero for Family<L, M> {
     }
 }
 
-type Seconds = Gauge<f64, AtomicU64>;
-
 const BUILD: [(&str, &str); 2] = [("version", VERSION), ("revision", REVISION)];
+
+type Seconds = Gauge<f64, AtomicU64>;
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -239,7 +231,7 @@ impl Default for Metrics {
         let own = registry.sub_registry_with_prefix(PREFIX);
         calls.register(own);
         own.register("build", "The running version", Info::new(BUILD));
-        register(own, "spans_lost", "Spans whose export failed", telemetry::spans_lost());
+        register(own, "spans_lost", "Spans whose export failed", telemetry::SPANS_LOST.clone());
         let mut creations = CreationMetrics::registered(own);
         creations.shed = calls.shed_creations();
         let upstream = UpstreamMetrics::registered(own);

@@ -56,15 +56,6 @@ const CLOSE_DELAY: Duration = Duration::from_millis(50);
 /// After a failure to accept, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long connections live.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetimes {
-    /// Plus or minus a tenth. Ending a connection spreads the clients over new replicas.
-    pub max_age: Duration,
-    /// For the calls of a connection that is being ended.
-    pub grace: Duration,
-}
-
 /// Ends the loop and its connections, in this order.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
@@ -143,7 +134,10 @@ impl fmt::Debug for Handler {
 pub struct Serving {
     pub handler: Handler,
     pub tls: Option<ServerTls>,
-    pub lifetimes: Lifetimes,
+    /// A connection's, plus or minus a tenth. Its end spreads the clients over new replicas.
+    pub max_age: Duration,
+    /// For the calls of a connection that is being ended.
+    pub grace: Duration,
     pub shutdown: Shutdown,
     pub metrics: Metrics,
 }

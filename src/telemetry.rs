@@ -22,7 +22,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub(crate) use self::export::spans_lost;
+pub(crate) use self::export::SPANS_LOST;
 pub use self::export::{BatchConfig, Export, TracesConfig, TracesProtocol};
 use self::{json::Json, writer::Writer};
 use crate::version::{REVISION, VERSION};

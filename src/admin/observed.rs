@@ -1,11 +1,8 @@
 //! The state of the process that is read at each scrape.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
@@ -17,13 +14,13 @@ use crate::{
 
 /// The state of the process that is read at each scrape.
 #[derive(Clone)]
-pub struct Observed {
-    pub store: Arc<dyn Store>,
+pub(crate) struct Observed {
+    pub(crate) store: Arc<dyn Store>,
     /// As the last dry run found Adobe's connection specification.
-    pub spec_has_drifted: Arc<AtomicBool>,
-    pub upstream: UpstreamState,
-    pub tokens: TokenSource,
-    pub tls: Option<ServerTls>,
+    pub(crate) spec_has_drifted: Arc<AtomicBool>,
+    pub(crate) upstream: UpstreamState,
+    pub(crate) tokens: TokenSource,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 impl Observed {
@@ -53,11 +50,5 @@ impl Observed {
                 }
             }
         }
-    }
-}
-
-impl fmt::Debug for Observed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observed").field("upstream", &self.upstream).finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{FromZero, Label, Running, metrics, outcomes, register};
+use super::{Label, Running, Zero, metrics, outcomes, register};
 
 outcomes! {
     /// The result of the claim of a request id.

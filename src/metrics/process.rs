@@ -32,29 +32,28 @@ impl Process {
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut gauge = |name: &str, help: &str, value: Option<f64>| match value {
-            Some(value) => {
-                let gauge = ConstGauge::new(value);
-                gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
-            }
-            None => Ok(()),
-        };
         let stat = fs::read_to_string("/proc/self/stat").ok();
         let stat = stat.as_deref().and_then(Stat::parse);
-        let start = stat.as_ref().zip(self.boot).map(|(stat, boot)| boot + stat.start.as_secs_f64());
-        gauge("process_start_time_seconds", "Start of the process, in Unix time.", start)?;
-        let resident = stat.as_ref().map(|stat| stat.resident);
-        gauge("process_resident_memory_bytes", "Resident memory.", resident)?;
-        let virtual_memory = stat.as_ref().map(|stat| stat.virtual_memory);
-        gauge("process_virtual_memory_bytes", "Virtual memory.", virtual_memory)?;
-        gauge("process_threads", "Threads.", stat.as_ref().map(|stat| stat.threads))?;
+        let of_stat = |field: fn(&Stat) -> f64| stat.as_ref().map(field);
+        let start = of_stat(|stat| stat.start.as_secs_f64()).zip(self.boot).map(|(start, boot)| boot + start);
         let limit = file_limit().map(float);
-        gauge("process_max_fds", "Limit of open files.", limit)?;
-        gauge("process_open_fds", "Open files.", open_files(limit))?;
-        let Some(Stat { cpu, .. }) = stat else { return Ok(()) };
-        let counter = ConstCounter::new(cpu.as_secs_f64());
-        let (name, help) = ("process_cpu_seconds", "User and system CPU time.");
-        counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+        for (name, help, value) in [
+            ("process_start_time_seconds", "Start of the process, in Unix time.", start),
+            ("process_resident_memory_bytes", "Resident memory.", of_stat(|stat| stat.resident)),
+            ("process_virtual_memory_bytes", "Virtual memory.", of_stat(|stat| stat.virtual_memory)),
+            ("process_threads", "Threads.", of_stat(|stat| stat.threads)),
+            ("process_max_fds", "Limit of open files.", limit),
+            ("process_open_fds", "Open files.", open_files(limit)),
+        ] {
+            if let Some(gauge) = value.map(ConstGauge::new) {
+                gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+            }
+        }
+        if let Some(cpu) = of_stat(|stat| stat.cpu.as_secs_f64()).map(ConstCounter::new) {
+            let (name, help) = ("process_cpu_seconds", "User and system CPU time.");
+            cpu.encode(encoder.encode_descriptor(name, help, None, cpu.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{FromZero, Label, Seconds, metrics, outcomes, register};
+use super::{Label, Seconds, Zero, metrics, outcomes, register};
 
 outcomes! {
     /// The result of an attempt to get an access token.

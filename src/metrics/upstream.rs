@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{FromZero, Label, SECONDS, metrics, register};
+use super::{Label, SECONDS, Zero, metrics, register};
 
 metrics! {
     pub struct UpstreamMetrics {

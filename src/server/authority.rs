@@ -47,32 +47,27 @@ impl Default for AuthorityReader {
 impl AuthorityReader {
     /// Reads the next bytes, and replaces those of an unreadable authority.
     pub(super) fn read(&mut self, mut bytes: &mut [u8]) {
-        while !bytes.is_empty() {
-            let length = self.read_part(bytes);
-            bytes = &mut bytes[length..];
-        }
-    }
-
-    /// Returns how many bytes it has read: at least one.
-    fn read_part(&mut self, bytes: &mut [u8]) -> usize {
-        match &mut self.part {
-            Part::FrameHeader(header, length) => {
-                header[*length] = bytes[0];
-                *length += 1;
-                if *length == header.len() {
-                    let header = *header;
-                    if header[3] == HEADERS {
-                        self.block = HeaderBlock::Field;
+        while let Some(&first) = bytes.first() {
+            let read = match &mut self.part {
+                Part::FrameHeader(header, length) => {
+                    header[*length] = first;
+                    *length += 1;
+                    if *length == header.len() {
+                        let header = *header;
+                        if header[3] == HEADERS {
+                            self.block = HeaderBlock::Field;
+                        }
+                        self.part = Payload::of(header).into_part();
                     }
-                    self.part = Payload::of(header).into_part();
+                    1
                 }
-                1
-            }
-            Part::Payload(payload) => {
-                let length = payload.read(bytes, &mut self.block);
-                self.part = payload.into_part();
-                length
-            }
+                Part::Payload(payload) => {
+                    let read = payload.read(bytes, &mut self.block);
+                    self.part = payload.into_part();
+                    read
+                }
+            };
+            bytes = &mut bytes[read..];
         }
     }
 }
@@ -94,6 +89,7 @@ impl Payload {
         }
     }
 
+    /// Returns how many bytes it has read: at least one.
     fn read(&mut self, bytes: &mut [u8], block: &mut HeaderBlock) -> usize {
         if self.is_padded {
             self.is_padded = false;
@@ -125,11 +121,11 @@ impl Payload {
 #[derive(Clone, Copy)]
 enum HeaderBlock {
     Field,
-    /// The rest of a number that does not fit into its first byte.
+    /// The rest of a number that does not fit into its first byte, and the part after it.
     Number {
         number: u32,
         shift: u32,
-        of: Number,
+        then: fn(u32) -> HeaderBlock,
     },
     NameLength,
     Name {
@@ -147,19 +143,6 @@ enum HeaderBlock {
     },
 }
 
-#[derive(Clone, Copy)]
-enum Number {
-    /// A whole field, or a size of the dynamic table.
-    Index,
-    NameIndex,
-    NameLength {
-        is_plain: bool,
-    },
-    ValueLength {
-        is_authority: bool,
-    },
-}
-
 const NAME: &[u8] = b":authority";
 /// Its index in the static table (RFC 7541, appendix A).
 const NAME_INDEX: u32 = 1;
@@ -169,17 +152,21 @@ impl HeaderBlock {
         let is_plain = *byte & 0x80 == 0;
         *self = match *self {
             Self::Field => match *byte {
-                0x80.. => number(*byte, 7, Number::Index),
-                0x40.. => number(*byte, 6, Number::NameIndex),
-                0x20.. => number(*byte, 5, Number::Index),
-                _ => number(*byte, 4, Number::NameIndex),
+                0x80.. => number(*byte, 7, |_| Self::Field),
+                0x40.. => number(*byte, 6, Self::after_name_index),
+                // A size of the dynamic table.
+                0x20.. => number(*byte, 5, |_| Self::Field),
+                _ => number(*byte, 4, Self::after_name_index),
             },
-            Self::Number { number, shift, of } => {
+            Self::Number { number, shift, then } => {
                 let more = u32::from(*byte & 0x7f).checked_shl(shift).unwrap_or(u32::MAX);
                 let number = number.saturating_add(more);
-                if is_plain { after(number, of) } else { Self::Number { number, shift: shift + 7, of } }
+                if is_plain { then(number) } else { Self::Number { number, shift: shift + 7, then } }
             }
-            Self::NameLength => number(*byte, 7, Number::NameLength { is_plain }),
+            Self::NameLength if is_plain => {
+                number(*byte, 7, |length| Self::name(length, usize::try_from(length) == Ok(NAME.len())))
+            }
+            Self::NameLength => number(*byte, 7, |length| Self::name(length, false)),
             Self::Name { left, read, is_authority } => {
                 let is_authority = is_authority && NAME.get(read) == Some(byte);
                 match left {
@@ -187,9 +174,10 @@ impl HeaderBlock {
                     _ => Self::Name { left: left - 1, read: read + 1, is_authority },
                 }
             }
-            Self::ValueLength { is_authority } => {
-                number(*byte, 7, Number::ValueLength { is_authority: is_authority && is_plain })
+            Self::ValueLength { is_authority: true } if is_plain => {
+                number(*byte, 7, |length| Self::value(length, true))
             }
+            Self::ValueLength { .. } => number(*byte, 7, |length| Self::value(length, false)),
             Self::Value { left, is_authority, is_list } => {
                 let is_list = is_list || *byte == b',';
                 if is_authority && (is_list && !byte.is_ascii_alphanumeric() || *byte == b'%') {
@@ -202,31 +190,28 @@ impl HeaderBlock {
             }
         };
     }
+
+    fn after_name_index(index: u32) -> Self {
+        if index == 0 { Self::NameLength } else { Self::ValueLength { is_authority: index == NAME_INDEX } }
+    }
+
+    fn name(length: u32, is_authority: bool) -> Self {
+        match length {
+            0 => Self::ValueLength { is_authority: false },
+            _ => Self::Name { left: length, read: 0, is_authority },
+        }
+    }
+
+    fn value(length: u32, is_authority: bool) -> Self {
+        if length == 0 { Self::Field } else { Self::Value { left: length, is_authority, is_list: false } }
+    }
 }
 
 /// Reads the first byte of a number, which holds so many bits of it (RFC 7541, section 5.1).
-fn number(byte: u8, bits: u32, of: Number) -> HeaderBlock {
+fn number(byte: u8, bits: u32, then: fn(u32) -> HeaderBlock) -> HeaderBlock {
     let largest = (1 << bits) - 1;
     let number = u32::from(byte) & largest;
-    if number == largest { HeaderBlock::Number { number, shift: 0, of } } else { after(number, of) }
-}
-
-/// The part after a number.
-fn after(number: u32, of: Number) -> HeaderBlock {
-    match of {
-        Number::Index => HeaderBlock::Field,
-        Number::NameIndex if number == 0 => HeaderBlock::NameLength,
-        Number::NameIndex => HeaderBlock::ValueLength { is_authority: number == NAME_INDEX },
-        Number::NameLength { .. } if number == 0 => HeaderBlock::ValueLength { is_authority: false },
-        Number::NameLength { is_plain } => {
-            let is_authority = is_plain && usize::try_from(number) == Ok(NAME.len());
-            HeaderBlock::Name { left: number, read: 0, is_authority }
-        }
-        Number::ValueLength { .. } if number == 0 => HeaderBlock::Field,
-        Number::ValueLength { is_authority } => {
-            HeaderBlock::Value { left: number, is_authority, is_list: false }
-        }
-    }
+    if number == largest { HeaderBlock::Number { number, shift: 0, then } } else { then(number) }
 }
 
 #[cfg(test)]

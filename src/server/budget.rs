@@ -99,20 +99,14 @@ impl Budget {
 pub(super) struct Call {
     budget: Budget,
     pub(super) request: Request,
-    is_broken_off: Arc<AtomicBool>,
-}
-
-impl Call {
-    /// To be set when the peer resets the call before it has sent all of it: the service answers that, too, but
-    /// the peer does not read the response.
-    pub(super) fn is_broken_off(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.is_broken_off)
-    }
+    /// Set when the peer resets the call before it has sent all of it: the service answers that, too, but the peer
+    /// does not read the response.
+    pub(super) is_broken_off: Arc<AtomicBool>,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.request.is_answered() && !self.is_broken_off.load(Ordering::Relaxed) {
+        if self.request.is_answered && !self.is_broken_off.load(Ordering::Relaxed) {
             self.budget.complete();
         } else {
             self.budget.give_up();

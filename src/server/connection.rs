@@ -111,10 +111,10 @@ impl Connection {
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
 
-        let Serving { lifetimes, shutdown, .. } = &self.serving;
+        let Serving { max_age, grace, shutdown, .. } = &self.serving;
         let end = tokio::select! {
             result = &mut connection => return self.log_end(result),
-            () = sleep(with_jitter(lifetimes.max_age)) => "age",
+            () = sleep(with_jitter(*max_age)) => "age",
             () = after(&shutdown.leave, LEAVING_AGE.mul_f64(fastrand::f64())) => "leave",
             () = shutdown.drain.cancelled() => "drain",
             limit = budget.exceeded() => return self.cut(limit),
@@ -137,7 +137,7 @@ impl Connection {
         };
         tokio::select! {
             result = &mut connection => self.log_end(result),
-            () = sleep(lifetimes.grace) => {
+            () = sleep(*grace) => {
                 tracing::info!(peer = %self.peer, "cut a connection that did not finish in time");
             }
             limit = budget.exceeded() => self.cut(limit),
@@ -157,7 +157,7 @@ impl Connection {
             Infallible,
         >,
     > + use<> {
-        let is_broken_off = call.is_broken_off();
+        let is_broken_off = call.is_broken_off.clone();
         let request = request.map(|body| {
             Body::new(body.map_err(move |error| {
                 is_broken_off.store(true, Ordering::Relaxed);
@@ -209,7 +209,7 @@ mod tests {
     };
 
     use super::{
-        super::{Handler, Lifetimes, Shutdown},
+        super::{Handler, Shutdown},
         *,
     };
     use crate::metrics::Metrics;
@@ -228,7 +228,8 @@ mod tests {
             serving: Serving {
                 handler,
                 tls: None,
-                lifetimes: Lifetimes { max_age: MAX_AGE, grace: GRACE },
+                max_age: MAX_AGE,
+                grace: GRACE,
                 shutdown: shutdown.clone(),
                 metrics: Metrics::default(),
             },

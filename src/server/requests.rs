@@ -106,7 +106,7 @@ impl Requests {
 #[derive(Debug)]
 pub(crate) struct Request {
     requests: Requests,
-    is_answered: bool,
+    pub(super) is_answered: bool,
     /// The number of its response.
     unread: Option<u64>,
 }
@@ -125,10 +125,6 @@ impl Request {
         }
         drop(state);
         self.is_answered = true;
-    }
-
-    pub(crate) fn is_answered(&self) -> bool {
-        self.is_answered
     }
 }
 

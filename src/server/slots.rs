@@ -25,10 +25,7 @@ pub(super) struct Slots {
 }
 
 /// One connection's slot, until it is dropped.
-pub(super) struct Slot {
-    _of_all: OwnedSemaphorePermit,
-    _of_address: Held<IpAddr>,
-}
+pub(super) type Slot = (OwnedSemaphorePermit, Held<IpAddr>);
 
 impl Slots {
     /// At most half of the open files that the process may have: the admin port, connections to Adobe and files need
@@ -52,8 +49,7 @@ impl Slots {
 
     /// `None` if the address has too many.
     pub(super) fn take(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Slot> {
-        let of_address = self.per_address.take(network(address))?;
-        Some(Slot { _of_all: permit, _of_address: of_address })
+        Some((permit, self.per_address.take(network(address))?))
     }
 }
 

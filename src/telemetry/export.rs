@@ -72,13 +72,8 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 const SHORTEST_FLUSH: Duration = Duration::from_secs(2);
 const LONGEST_FLUSH: Duration = Duration::from_secs(5);
 
-/// Static, because the one exporter of a process starts before its metrics exist.
-static LOST: LazyLock<Counter> = LazyLock::new(Counter::default);
-
-/// Counts the spans whose export failed.
-pub(crate) fn spans_lost() -> Counter {
-    LOST.clone()
-}
+/// Counts the spans whose export failed. Static, because the one exporter of a process starts before its metrics exist.
+pub(crate) static SPANS_LOST: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// The export of traces, until [`Export::finish`].
 #[derive(Debug)]
@@ -136,18 +131,7 @@ impl Export {
 }
 
 /// The cause of the last failure over HTTP, which the exporter omits from its error.
-#[derive(Clone, Debug, Default)]
-struct LastFailure(Arc<Mutex<Option<String>>>);
-
-impl LastFailure {
-    fn set(&self, cause: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
-    }
-
-    fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
+type LastFailure = Arc<Mutex<Option<String>>>;
 
 /// Bounds each export, counts the spans of failed ones, and warns, but not each time.
 #[derive(Debug)]
@@ -181,9 +165,9 @@ impl<E: SpanExporter> SpanExporter for Reporting<E> {
             timeout(self.timeout, self.inner.export(batch))
         };
         let result = export.await.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)));
-        let cause = self.failure.take();
+        let cause = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Err(error) = &result {
-            LOST.inc_by(u64::try_from(spans).unwrap_or(u64::MAX));
+            SPANS_LOST.inc_by(u64::try_from(spans).unwrap_or(u64::MAX));
             if self.may_warn() {
                 // The exporter omits what the collector said, which can repeat the headers.
                 let collector = &*self.collector;

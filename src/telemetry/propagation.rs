@@ -2,16 +2,19 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::{
     Context,
-    propagation::{Extractor, Injector, TextMapPropagator as _},
+    propagation::{Extractor, TextMapPropagator as _},
 };
+use opentelemetry_http::HeaderInjector;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 /// The length that everyone must pass on (W3C Trace Context, section 3.3.1.5), and no more: a caller's headers
 /// go to Adobe.
 const LONGEST_STATE: usize = 512;
+const PARENT: &str = "traceparent";
+const STATE: &str = "tracestate";
 /// Version, trace, span and flags, with the hyphens between them.
 const PARENT_LENGTH: usize = 55;
 
@@ -24,12 +27,16 @@ pub(crate) fn extract(headers: &HeaderMap) -> Context {
 
 /// Adds the context to the headers of a request.
 pub(crate) fn inject(context: &Context, headers: &mut HeaderMap) {
-    TraceContextPropagator::new().inject_context(context, &mut Sent(headers));
+    TraceContextPropagator::new().inject_context(context, &mut HeaderInjector(headers));
+    // The propagator writes an empty one, too.
+    if headers.get(STATE).is_some_and(HeaderValue::is_empty) {
+        headers.remove(STATE);
+    }
 }
 
 /// A well-formed `traceparent`. The propagator also accepts ids that are too short or too long.
 fn parent(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all("traceparent").into_iter();
+    let mut values = headers.get_all(PARENT).into_iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let text = value.to_str().ok()?;
     let (first, rest) = text.split_at_checked(PARENT_LENGTH)?;
@@ -41,7 +48,7 @@ fn parent(headers: &HeaderMap) -> Option<&str> {
 
 /// The whole `tracestate`, which several headers may share.
 fn state(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let mut values = headers.get_all("tracestate").into_iter().map(HeaderValue::to_str);
+    let mut values = headers.get_all(STATE).into_iter().map(HeaderValue::to_str);
     let mut state = Cow::Borrowed(values.next()?.ok()?);
     for value in values {
         let state = state.to_mut();
@@ -59,32 +66,21 @@ struct Received<'a> {
 impl Extractor for Received<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         match key {
-            "traceparent" => Some(self.parent),
-            "tracestate" => self.state.as_deref(),
+            PARENT => Some(self.parent),
+            STATE => self.state.as_deref(),
             _ => None,
         }
     }
 
     fn keys(&self) -> Vec<&str> {
-        vec!["traceparent", "tracestate"]
-    }
-}
-
-struct Sent<'a>(&'a mut HeaderMap);
-
-impl Injector for Sent<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        if value.is_empty() {
-            return;
-        }
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
-            self.0.insert(name, value);
-        }
+        vec![PARENT, STATE]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

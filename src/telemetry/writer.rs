@@ -62,9 +62,8 @@ struct Buffer {
     lines: Vec<u8>,
     /// Lines that did not fit.
     lost: u64,
-    /// The thread waits for a line, and must be woken.
+    /// Everything is written, and the thread waits to be woken for the next line.
     is_idle: bool,
-    is_writing: bool,
     /// Someone waits for the end of all writing.
     is_flushing: bool,
 }
@@ -86,8 +85,7 @@ impl Writer {
         let mut buffer = self.0.lock();
         buffer.is_flushing = true;
         self.0.has_lines.notify_one();
-        let is_unfinished = |buffer: &mut Buffer| buffer.is_writing || !buffer.lines.is_empty();
-        drop(self.0.is_written.wait_timeout_while(buffer, FLUSH_TIMEOUT, is_unfinished));
+        drop(self.0.is_written.wait_timeout_while(buffer, FLUSH_TIMEOUT, |buffer| !buffer.is_idle));
     }
 }
 
@@ -117,12 +115,14 @@ impl Shared {
         loop {
             let buffer = self.has_lines.wait_while(self.lock(), |buffer| {
                 buffer.is_idle = buffer.lines.is_empty();
+                if buffer.is_idle && buffer.is_flushing {
+                    self.is_written.notify_all();
+                }
                 buffer.is_idle
             });
             let mut buffer = buffer.unwrap_or_else(PoisonError::into_inner);
             std::mem::swap(&mut lines, &mut buffer.lines);
             let lost = std::mem::take(&mut buffer.lost);
-            buffer.is_writing = true;
             drop(buffer);
 
             writes = if last_write.elapsed() < 2 * PAUSE { writes.saturating_add(1) } else { 0 };
@@ -133,14 +133,8 @@ impl Shared {
             if lost > 0 {
                 tracing::warn!(lost, "log lines were lost: the reader of the log is too slow");
             }
-
-            let mut buffer = self.lock();
-            buffer.is_writing = false;
-            if buffer.is_flushing {
-                self.is_written.notify_all();
-            }
             if writes >= WRITES_WITHOUT_PAUSE {
-                drop(self.has_lines.wait_timeout_while(buffer, PAUSE, |buffer| !buffer.is_flushing));
+                drop(self.has_lines.wait_timeout_while(self.lock(), PAUSE, |buffer| !buffer.is_flushing));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! OTLP over HTTP, with protobuf.
 
-use std::{collections::HashMap, error::Error, fs};
+use std::{error::Error, fs, sync::PoisonError};
 
 use async_trait::async_trait;
 use http::{Request, Response};
@@ -17,17 +17,11 @@ use crate::{error::error_chain, http_client::read_body, telemetry::TracesConfig}
 const MAX_REPLY: usize = 64 * 1024;
 
 pub(super) fn exporter(config: &TracesConfig, failure: LastFailure) -> Result<SpanExporter, Box<dyn Error>> {
-    // The configuration reads them from text.
-    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        Some((name.to_string(), value.to_str().ok()?.to_owned()))
-    };
-    let headers: HashMap<_, _> = config.headers.iter().filter_map(header).collect();
     let mut builder = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(config.endpoint.as_str())
         .with_http_client(InRuntime { client: client(config)?, runtime: Handle::current(), failure })
-        .with_headers(headers)
         .with_timeout(config.timeout);
     if config.is_gzipped {
         builder = builder.with_compression(Compression::Gzip);
@@ -41,6 +35,7 @@ fn client(config: &TracesConfig) -> Result<Client, Box<dyn Error>> {
         .redirect(redirect::Policy::none())
         .no_proxy()
         .retry(retry::never())
+        .default_headers(config.headers.clone())
         .timeout(config.timeout)
         // Leaves half of the time for another attempt to connect.
         .connect_timeout(config.timeout / 2);
@@ -71,7 +66,9 @@ impl HttpClient for InRuntime {
         let sent = self.runtime.spawn(send(self.client.clone(), request));
         let reply = AbortOnDropHandle::new(sent).await.unwrap_or_else(|error| Err(error.into()));
         // The exporter only reports that there was an error.
-        reply.inspect_err(|error| self.failure.set(error_chain(&**error)))
+        reply.inspect_err(|error| {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error_chain(&**error));
+        })
     }
 }
 
