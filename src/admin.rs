@@ -1,4 +1,4 @@
-//! The admin port: plaintext, for the kubelet and for people inside the pod.
+//! The admin port: plaintext, for the kubelet, Prometheus and people.
 
 mod observed;
 mod server;
@@ -20,57 +20,58 @@ use tokio::net::TcpListener;
 use tonic::{body::Body, service::Routes};
 use tower_http::compression::CompressionLayer;
 
-pub use self::observed::Observed;
+pub(crate) use self::observed::Observed;
 use crate::{
-    exactly_once::store::Store,
     grpc::{MAX_MESSAGE_SIZE, StreamLimits, streams},
     health::Health,
     metrics::{Format, Metrics},
     readiness::Readiness,
 };
 
-/// Serves the admin port, until it is dropped.
-pub async fn serve(
+/// Serves until it is dropped.
+pub(crate) async fn serve(
     listener: TcpListener,
     health: Health,
     readiness: Readiness,
     observed: Observed,
     metrics: Metrics,
 ) {
-    let router = router(&health, readiness, observed, metrics.clone());
+    let router = router(Admin { health, readiness, observed, metrics: metrics.clone() });
     server::serve(listener, router, metrics).await;
+}
+
+/// What requests read.
+#[derive(Clone)]
+struct Admin {
+    health: Health,
+    readiness: Readiness,
+    observed: Observed,
+    metrics: Metrics,
 }
 
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `grpc.health.v1`.
 ///
-/// `/livez` reports that the process responds and nothing more. `/readyz` reports the state of the health
-/// service, and until that is ready what it waits for. It stays OK while the store is down, since reads work
-/// without it and other replicas miss it too, and then has a line about it. It has another line for each
-/// weakness of the store. `/metrics` is in the text format that the client asks for, compressed where the
-/// client accepts that.
-fn router(health: &Health, readiness: Readiness, observed: Observed, metrics: Metrics) -> Router {
-    let limits = Arc::new(StreamLimits::of_admin(metrics.calls.clone()));
-    Routes::new(health.admin_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
+/// `/livez` reports only that the process responds. `/readyz` reports the state of the health service, and what a process
+/// that is not ready waits for. It stays OK while the store is down, because reads work without it and other replicas
+/// miss it, too. A line reports that, and each weakness of the store. `/metrics` is in the text format that the
+/// client prefers.
+fn router(admin: Admin) -> Router {
+    let limits = Arc::new(StreamLimits::of_admin(admin.metrics.calls.clone()));
+    let routes = Router::new()
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scrape).layer(CompressionLayer::new()));
+    Routes::new(admin.health.grpc_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
         .layer(from_fn_with_state(limits, limited))
         .route("/livez", get(|| async { "ok\n" }))
-        .merge(
-            Router::new()
-                .route("/readyz", get(readyz))
-                .with_state((health.clone(), readiness, Arc::clone(&observed.store)))
-                .merge(
-                    Router::new()
-                        .route("/metrics", get(scrape).layer(CompressionLayer::new()))
-                        .with_state((observed, metrics)),
-                ),
-        )
-        // gRPC clients take a 404 for UNIMPLEMENTED, and people take it for what it is.
+        .merge(routes.with_state(admin))
+        // A gRPC client reads 404 as UNIMPLEMENTED.
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
 }
 
-/// Limits the checks and watches of the health.
+/// Limits health checks and watches.
 async fn limited(State(limits): State<Arc<StreamLimits>>, request: Request, next: Next) -> Response {
     let request = Box::new(request.map(Body::new));
     let next = async |request: Box<http::Request<Body>>| {
@@ -79,30 +80,25 @@ async fn limited(State(limits): State<Arc<StreamLimits>>, request: Request, next
     streams(&limits, request, next).await.map(axum::body::Body::new)
 }
 
-async fn readyz(
-    State((health, readiness, store)): State<(Health, Readiness, Arc<dyn Store>)>,
-) -> (StatusCode, String) {
-    if !health.is_serving() {
-        let missing = readiness.missing().into_iter().map(|need| format!("waiting for {need}\n"));
+async fn readyz(State(admin): State<Admin>) -> (StatusCode, String) {
+    if !admin.health.is_serving() {
+        let missing = admin.readiness.missing().into_iter().map(|need| format!("waiting for {need}\n"));
         let lines = std::iter::once("not serving: starting or stopping\n".to_owned()).chain(missing);
         return (StatusCode::SERVICE_UNAVAILABLE, lines.collect());
     }
-    let mut lines = vec!["ok\n".to_owned()];
-    if let Some(outage) = store.outage() {
-        lines.push(format!("idempotency store: unavailable: {}: {outage}\n", outage.name()));
-    }
+    let store = &admin.observed.store;
+    let outage = store.outage().map(|outage| format!("unavailable: {}: {outage}", outage.name()));
     let weaknesses = store.weaknesses();
-    lines.extend(
-        weaknesses.iter().map(|weakness| format!("idempotency store: {}: {weakness}\n", weakness.name())),
-    );
-    (StatusCode::OK, lines.concat())
+    let weaknesses = weaknesses.iter().map(|weakness| format!("{}: {weakness}", weakness.name()));
+    let store = outage.into_iter().chain(weaknesses).map(|line| format!("idempotency store: {line}\n"));
+    (StatusCode::OK, std::iter::once("ok\n".to_owned()).chain(store).collect())
 }
 
 async fn scrape(
-    State((observed, metrics)): State<(Observed, Metrics)>,
+    State(Admin { observed, metrics, .. }): State<Admin>,
     headers: HeaderMap,
 ) -> ([(HeaderName, &'static str); 2], String) {
-    observed.note(&metrics);
+    observed.record(&metrics);
     let format = Format::accepted(&headers);
     ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], metrics.text(format))
 }

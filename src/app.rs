@@ -25,40 +25,30 @@ use crate::{
     jwt::{Keys, TokenCheck},
     metrics::Metrics,
     readiness::Readiness,
-    server::{self, DrainConfig, Lifetimes, Serving, Shutdown},
+    server::{self, DrainConfig, Serving, Shutdown},
     service::{Parts, Service},
     tls::{ServerTls, TlsError},
 };
 
-/// What ending is given that takes no time unless something hangs.
-pub(crate) const LAST_WORDS: Duration = Duration::from_millis(500);
+/// For the last steps, which take no time unless something hangs.
+pub(crate) const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
+
+const UPSTREAM: &str = "build the HTTP client for Adobe";
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port cannot be opened.
     #[error("cannot listen on {address} ({variable})")]
     Listen {
-        /// The variable that names the address.
         variable: &'static str,
-        /// The address.
         address: SocketAddr,
-        /// Why not.
         #[source]
         source: io::Error,
     },
-    /// The HTTP client towards Adobe cannot be built.
-    #[error("cannot build the HTTP client for Adobe")]
-    Upstream(#[source] Cause),
-    /// The files of TLS cannot be used.
     #[error("cannot use the files of TLS ({})", .0.setting())]
     Tls(#[source] TlsError),
-    /// The key that compares repeated requests cannot be read.
-    #[error("cannot use HCS_FINGERPRINT_KEY")]
-    FingerprintKey(#[source] Cause),
-    /// The client of the idempotency store cannot be built.
-    #[error("cannot build the client for Redis (HCS_REDIS_URL)")]
-    Store(#[source] Cause),
+    #[error("cannot {0}")]
+    Other(&'static str, #[source] Cause),
 }
 
 /// How the process ended.
@@ -66,7 +56,7 @@ pub enum StartError {
 pub enum Drained {
     /// Every call was finished.
     Completely,
-    /// Calls were left when the time for it was over.
+    /// Calls were cut at the end of the drain timeout.
     TimedOut,
 }
 
@@ -75,13 +65,13 @@ pub struct App {
     grpc: TcpListener,
     admin: TcpListener,
     serving: Serving,
-    keys: Option<Keys>,
-    fingerprint_keys: FollowedKeys,
     health: Health,
     readiness: Readiness,
     observed: Observed,
     background: Background,
     drain: DrainConfig,
+    /// Reload files and keys, and check the store.
+    _following: Vec<AbortOnDropHandle<()>>,
 }
 
 impl fmt::Debug for App {
@@ -91,37 +81,43 @@ impl fmt::Debug for App {
 }
 
 impl App {
-    /// Opens the ports and builds what serves them. Adobe does not have to be there.
+    /// Opens the ports and builds everything. Adobe need not be reachable.
     ///
     /// # Errors
-    /// [`StartError`] says what has to be changed.
+    /// [`StartError`] names the setting to correct.
     pub async fn bind(config: &Config) -> Result<Self, StartError> {
         let grpc = listen("HCS_LISTEN", config.listen).await?;
         let admin = listen("HCS_ADMIN_LISTEN", config.admin_listen).await?;
         Self::on(grpc, admin, config).await
     }
 
-    /// The same on ports that are open already; the addresses of the configuration do not count.
+    /// The same on open ports, instead of the configured addresses.
     ///
     /// # Errors
-    /// [`StartError::Upstream`].
+    /// All but [`StartError::Listen`].
     pub async fn on(grpc: TcpListener, admin: TcpListener, config: &Config) -> Result<Self, StartError> {
         let metrics = Metrics::default();
-        // One client for everything over HTTP/1.1: building one reads the platform's certificates.
+        // One client for everything over HTTP/1.1: building one reads the system's certificates.
         let client = http_client(&config.upstream.client, HttpVersion::Http1, config.upstream.create_timeout)
-            .map_err(StartError::Upstream)?;
+            .map_err(|cause| StartError::Other(UPSTREAM, cause))?;
         let tokens = tokens(&config.adobe, &config.upstream, client.clone(), &metrics);
         let flow_service =
             flow_service(&config.adobe, &config.upstream, client.clone(), tokens.clone(), &metrics);
-        let flow_service = flow_service.map_err(StartError::Upstream)?;
+        let flow_service = flow_service.map_err(|cause| StartError::Other(UPSTREAM, cause))?;
         let upstream = flow_service.state();
         let tls = config.callers.tls.as_ref().map(ServerTls::load).transpose().map_err(StartError::Tls)?;
         let (callers, keys) = callers(&config.callers, client, &metrics);
         let background = Background::default();
-        let retention = retention(config);
+        let retention = Retention {
+            request_id: config.idempotency.request_id_ttl,
+            create_timeout: config.upstream.create_timeout,
+            settle_window: config.idempotency.settle_window,
+            lease: LEASE,
+        };
         let store = store(&config.idempotency, &config.adobe.org_id, retention)?;
         let fingerprint_keys = FollowedKeys::read(config.idempotency.fingerprint_keys.clone());
-        let fingerprint_keys = fingerprint_keys.map_err(StartError::FingerprintKey)?;
+        let fingerprint_keys =
+            fingerprint_keys.map_err(|cause| StartError::Other("use HCS_FINGERPRINT_KEY", cause))?;
         let service = Service::new(
             Parts {
                 flow_service,
@@ -136,8 +132,6 @@ impl App {
         )
         .counted_by(metrics.creations.clone());
         let spec_has_drifted = service.spec_has_drifted();
-        let readiness = Readiness::new(config.needs(), keys.clone(), tokens.clone());
-        let observed = Observed { store, spec_has_drifted, upstream, tokens, tls: tls.clone() };
         let health = Health::new(&[grpc::SERVICE_NAME]).await;
         let shutdown = Shutdown::default();
         let options = grpc::Options {
@@ -147,75 +141,70 @@ impl App {
             callers,
             metrics: metrics.clone(),
         };
+        let handler = grpc::handler(service, health.grpc_service(), options, shutdown.drain.clone());
+        let readiness = Readiness::new(config.needs(), keys.clone(), tokens.clone());
+        let following = [
+            tls.clone().map(|tls| tokio::spawn(tls.follow(metrics.clone()))),
+            keys.map(|keys| tokio::spawn(keys.follow())),
+            Some(tokio::spawn(fingerprint_keys.follow())),
+            Some(tokio::spawn(store::keep_checking(Arc::clone(&store)))),
+        ];
         Ok(Self {
             grpc,
             admin,
+            observed: Observed { store, spec_has_drifted, upstream, tokens, tls: tls.clone() },
             serving: Serving {
-                handler: grpc::handler(service, health.grpc_service(), options, shutdown.drain.clone()),
+                handler,
                 tls,
-                // No call lives longer than the request timeout: none is cut for its connection's age.
-                lifetimes: Lifetimes { max_age: config.max_connection_age, grace: config.request_timeout },
+                max_age: config.max_connection_age,
+                // No call lasts longer, so the age of its connection cuts none.
+                grace: config.request_timeout,
                 shutdown,
                 metrics,
             },
-            keys,
-            fingerprint_keys,
             health,
             readiness,
-            observed,
             background,
             drain: config.drain.clone(),
+            _following: following.into_iter().flatten().map(AbortOnDropHandle::new).collect(),
         })
     }
 
-    /// The address of the gRPC port.
-    ///
     /// # Errors
     /// Those of the operating system.
     pub fn grpc_address(&self) -> io::Result<SocketAddr> {
         self.grpc.local_addr()
     }
 
-    /// The address of the admin port.
-    ///
     /// # Errors
     /// Those of the operating system.
     pub fn admin_address(&self) -> io::Result<SocketAddr> {
         self.admin.local_addr()
     }
 
-    /// Serves until `stop` resolves, then drains: says NOT_SERVING while it still accepts, for
-    /// whoever sends calls to notice, and sends the callers elsewhere; stops accepting; finishes what is
-    /// under way; and ends what is left when the time is over.
+    /// Serves until `stop` resolves. Then drains: reports NOT_SERVING and ends connections while it still accepts,
+    /// stops accepting, finishes running calls and creations, and cuts what is left at the timeout.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self {
-            grpc,
-            admin,
-            serving,
-            keys,
-            fingerprint_keys,
-            health,
-            readiness,
-            observed,
-            background,
-            drain,
-        } = self;
-        let Serving { tls, shutdown, metrics, .. } = serving.clone();
-        let creations = metrics.creations.clone();
-        let _following = follow(tls, keys, fingerprint_keys, Arc::clone(&observed.store), &metrics);
-        // Before the first call is accepted, so that no probe finds an ordinary start that is not ready.
+        let Self { grpc, admin, serving, health, readiness, observed, background, drain, _following } = self;
+        let Serving { shutdown, metrics, .. } = serving.clone();
+        // Before the first call is accepted, so that no probe sees an ordinary start as not ready.
         let is_ready = readiness.reached_by_an_ordinary_start().await;
         if is_ready {
             health.serving().await;
         }
         let mut serving = tokio::spawn(server::serve(grpc, serving));
-        // Until the process ends: probes and people ask while it drains, too.
+        let creations = metrics.creations.clone();
+        // Until the process ends: probes and people need it during the drain, too.
         let admin = admin::serve(admin, health.clone(), readiness.clone(), observed, metrics);
-        let admin = tokio::spawn(admin);
+        let _admin = AbortOnDropHandle::new(tokio::spawn(admin));
 
         let becoming_ready = async {
             if !is_ready {
-                become_ready(&readiness, &health).await;
+                let waiting_for = readiness.missing().join("; ");
+                tracing::warn!(waiting_for, "not ready: NOT_SERVING until it is available");
+                readiness.reached().await;
+                health.serving().await;
+                tracing::info!("ready: SERVING from now on");
             }
             std::future::pending().await
         };
@@ -232,8 +221,8 @@ impl App {
         tracing::info!(timeout = ?drain.timeout, "stopping: finishing the calls under way");
         shutdown.drain.cancel();
         let finished = async {
-            // Calls that only wait are told to stop. One that is still being received may start a
-            // creation, so the last creation ends after the last call.
+            // Calls that only wait stop waiting. One that is still being received may start a creation, so the last
+            // creation ends after the last call.
             let (_, ()) = tokio::join!(&mut serving, background.drain());
             background.drain().await;
         };
@@ -244,40 +233,22 @@ impl App {
                 tracing::warn!(
                     creations = creations.running(),
                     background_tasks = background.tasks(),
-                    "the time for finishing is over: ending what is left"
+                    "the drain timeout has passed: cutting what is left"
                 );
                 shutdown.kill.cancel();
                 background.kill();
-                // For the lines, the counts and the spans of what is ended.
-                let _ = timeout(LAST_WORDS, finished).await;
+                // For the log lines, metrics and spans of what was cut.
+                let _ = timeout(ABORT_TIMEOUT, finished).await;
                 Drained::TimedOut
             }
         };
-        admin.abort();
         tracing::info!(?drained, "stopped");
         drained
     }
 }
 
-/// Answers NOT_SERVING until each call can have what it needs.
-async fn become_ready(readiness: &Readiness, health: &Health) {
-    tracing::warn!(waiting_for = readiness.missing().join("; "), "not ready: NOT_SERVING until it is there");
-    readiness.reached().await;
-    health.serving().await;
-    tracing::info!("ready: SERVING from now on");
-}
-
 async fn listen(variable: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { variable, address, source })
-}
-
-fn retention(config: &Config) -> Retention {
-    Retention {
-        request_id: config.idempotency.request_id_ttl,
-        create_timeout: config.upstream.create_timeout,
-        settle_window: config.idempotency.settle_window,
-        lease: LEASE,
-    }
 }
 
 fn store(
@@ -287,30 +258,14 @@ fn store(
 ) -> Result<Arc<dyn Store>, StartError> {
     let Some(url) = &config.redis_url else {
         let store = MemoryStore::new(retention, store::CAPACITY);
-        // A Redis logs its own with its first connection.
+        // Redis logs its weaknesses after its first connection.
         store::log_weaknesses(&[], &store.weaknesses());
         return Ok(Arc::new(store));
     };
-    let connect =
-        || -> Result<RedisStore, Cause> { Ok(RedisStore::connect(url.clone(), org_id, retention)?) };
-    let store = connect().map_err(StartError::Store)?;
+    let store = RedisStore::connect(url.clone(), org_id, retention);
+    let store = store
+        .map_err(|error| StartError::Other("build the client for Redis (HCS_REDIS_URL)", error.into()))?;
     Ok(Arc::new(store.with_tls(config.redis_tls.clone())))
-}
-
-/// Keeps what comes from files and from the issuer of tokens up to date, and what is known of the store,
-/// until this is dropped.
-fn follow(
-    tls: Option<ServerTls>,
-    keys: Option<Keys>,
-    fingerprint_keys: FollowedKeys,
-    store: Arc<dyn Store>,
-    metrics: &Metrics,
-) -> Vec<AbortOnDropHandle<()>> {
-    let tls = tls.map(|tls| tokio::spawn(tls.follow(metrics.clone())));
-    let keys = keys.map(|keys| tokio::spawn(keys.follow()));
-    let fingerprint_keys = tokio::spawn(fingerprint_keys.follow());
-    let store = tokio::spawn(store::keep_checking(store));
-    tls.into_iter().chain(keys).chain([fingerprint_keys, store]).map(AbortOnDropHandle::new).collect()
 }
 
 fn callers(config: &CallersConfig, client: Client, metrics: &Metrics) -> (CallerCheck, Option<Keys>) {

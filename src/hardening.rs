@@ -1,14 +1,14 @@
-//! What a process does for itself before it handles secrets and callers.
+//! Protects the process before it handles secrets and callers.
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Keeps the memory of this process to itself: it leaves no core dump, and on Linux no other process of the
-/// same user can look into it. Not every copy of a secret can be wiped: TLS and HTTP have buffers of their own.
+/// Prevents core dumps, and on Linux prevents other processes of the same user from reading this process's memory. Not
+/// every copy of a secret can be wiped, because TLS and HTTP have buffers of their own.
 ///
 /// # Errors
-/// Those of the operating system. What can be done is done all the same.
+/// Those of the operating system. Each protection is tried even if the other fails.
 pub(crate) fn protect_memory() -> io::Result<()> {
     let no_dumps = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
@@ -16,7 +16,7 @@ pub(crate) fn protect_memory() -> io::Result<()> {
     Ok(no_dumps?)
 }
 
-/// Raises the number of files that this process may open, connections included, as far as it may.
+/// Raises the limit of open files, which include connections, as far as allowed.
 ///
 /// # Errors
 /// Those of the operating system.
@@ -25,7 +25,7 @@ pub(crate) fn raise_file_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }
 
-/// The number of files that this process may open; `None` for any number.
+/// The limit of open files; `None` without one.
 pub(crate) fn file_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }

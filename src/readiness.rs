@@ -1,11 +1,11 @@
 //! When the service becomes ready: once everything that each call needs has been available.
 //!
-//! A pod that starts while one of these is missing would fail every call. It stays unready instead, so that
-//! a rollout stops and the pods of before go on serving. Once reached, readiness stays: a later outage meets
-//! every replica, and neither restarting nor unlinking one of them ends it.
+//! A pod that starts while one of these is missing would fail every call. It stays unready instead, so that a rollout stops
+//! and the old pods continue to serve. Once ready, it stays ready: a later outage affects every replica, and restarting or
+//! removing one does not end it.
 //!
-//! The idempotency store is none of these: reads work without it. Nor is the Flow Service, and IMS need not
-//! be reachable: all that is asked of it is that it does not reject the credential.
+//! The idempotency store is not needed: reads work without it. Neither is the Flow Service, and IMS need not be
+//! reachable, as long as it does not reject the credential.
 
 use std::time::Duration;
 
@@ -13,10 +13,9 @@ use futures_util::FutureExt as _;
 
 use crate::{adobe::TokenSource, jwt::Keys};
 
-/// A start takes this long at the most where everything is there.
+/// A start takes less than this if nothing is missing.
 const ORDINARY_START: Duration = Duration::from_millis(500);
 
-/// What each call needs.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     keys: Option<Keys>,
@@ -24,7 +23,7 @@ pub struct Readiness {
     needs: Needs,
 }
 
-/// The sentences about it.
+/// One sentence for each need.
 #[derive(Clone, Debug)]
 pub struct Needs {
     pub(crate) credential: &'static str,
@@ -32,14 +31,12 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// One sentence for each need.
     pub fn iter(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.credential).chain(self.keys)
     }
 }
 
 impl Readiness {
-    /// Is reached when the keys, where there are to be any, and the tokens are available.
     pub fn new(needs: Needs, keys: Option<Keys>, tokens: TokenSource) -> Self {
         Self { keys, tokens, needs }
     }
@@ -49,12 +46,11 @@ impl Readiness {
         tokio::join!(self.keys_available(), self.tokens.not_rejected());
     }
 
-    /// The same, but gives up when an ordinary start would be over. Says whether it is reached.
+    /// Waits as long as an ordinary start takes. Returns whether everything has been available.
     pub async fn reached_by_an_ordinary_start(&self) -> bool {
         tokio::time::timeout(ORDINARY_START, self.reached()).await.is_ok()
     }
 
-    /// What is missing at the moment.
     pub fn missing(&self) -> Vec<&'static str> {
         let credential = self.tokens.not_rejected().now_or_never().is_none().then_some(self.needs.credential);
         let keys = self.keys_available().now_or_never().is_none().then_some(self.needs.keys).flatten();

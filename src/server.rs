@@ -1,15 +1,15 @@
 //! The accept loop of the gRPC port.
 //!
-//! tonic's own loop keeps silent connections for ever, hangs on them at shutdown, cuts calls at its
-//! age limit, spins when file descriptors run out and switches two of hyper's limits off. This one
-//! gives each connection a task of its own, its TLS handshake included, so that nobody waits for a
-//! peer that does not go on.
+//! tonic's own loop keeps silent connections for ever, waits for them at shutdown, cuts calls at its age limit, spins
+//! when file descriptors run out, and turns two of hyper's limits off. Here each connection has a task of
+//! its own, which includes the TLS handshake, so that no peer delays another.
 
 mod authority;
+mod budget;
 mod connection;
 mod opening;
+mod requests;
 mod slots;
-mod traffic;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,10 +24,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
 
-pub(crate) use self::slots::{Held, PerKey, network};
 use self::{
     connection::{Connection, PROBE},
     slots::Slots,
+};
+pub(crate) use self::{
+    requests::Requests,
+    slots::{Held, PerKey, network},
 };
 use crate::{
     domain::Identity,
@@ -36,41 +39,29 @@ use crate::{
     tls::{ServerTls, certificate_names, handshake_failure},
 };
 
-/// How the service ends.
 #[derive(Clone, Debug)]
 pub struct DrainConfig {
-    /// How long it says NOT_SERVING while it still accepts.
+    /// How long the service reports NOT_SERVING and still accepts.
     pub delay: Duration,
-    /// The most that finishing the calls under way may take after that.
+    /// How long it may take after that to finish the running calls.
     pub timeout: Duration,
 }
 
-/// A handshake takes two round trips and a millisecond.
+/// A handshake takes two round trips and a millisecond of CPU.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a peer that has connected just before the end may take until its first call is here.
-const FIRST_WORDS: Duration = Duration::from_secs(1);
-/// Closing the port resets the connections that the kernel has accepted and nobody has taken yet.
-const BACKLOG: Duration = Duration::from_millis(50);
-/// When accepting fails, for the most part because file descriptors ran out.
+/// For the handshake and the first frame of a peer that connected just before the drain.
+const ACCEPTED_BEFORE_DRAIN: Duration = Duration::from_secs(1);
+/// Closing the port resets connections that the kernel has accepted and the process has not.
+const CLOSE_DELAY: Duration = Duration::from_millis(50);
+/// After a failure to accept, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long connections live.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetimes {
-    /// The age at which a connection is ended gracefully, give or take a tenth: spreads the callers
-    /// over new replicas.
-    pub max_age: Duration,
-    /// How long a connection that is being ended may take to finish its calls.
-    pub grace: Duration,
-}
-
-/// Tells the loop and its connections to end.
+/// Ends the loop and its connections, in this order.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
-    /// Send the callers elsewhere, and still serve those who come.
+    /// End each connection when its calls are finished, and still accept new ones.
     pub leave: CancellationToken,
-    /// Stop accepting, end the streams that would never end, and end each connection when its calls
-    /// are finished.
+    /// Stop accepting, and end streams and then connections.
     pub drain: CancellationToken,
     /// End what is left.
     pub kill: CancellationToken,
@@ -84,12 +75,11 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The address, which is that of one connection.
+    /// Unique to one connection.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address as the log has it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -101,36 +91,34 @@ impl From<SocketAddr> for Peer {
     }
 }
 
-/// Cancelled when the connection of a call begins to end, in the extensions of its request: what ends only
-/// with its connection ends then.
+/// In the extensions of a request: cancelled when its connection begins to end, for streams that have no end of their
+/// own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ending(pub(crate) CancellationToken);
 
-/// In the extensions of a response that is there before all of it is: a stream.
+/// In the extensions of a response that is a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Endless;
 
-/// The names in the certificate of the peer, which the handshake has checked, in the extensions of a
-/// request.
+/// In the extensions of a request: the names in the peer's certificate, which the handshake has verified.
 #[derive(Clone, Debug)]
 pub struct PeerCertificate(pub Arc<[Identity]>);
 
-/// What answers requests, whatever it consists of. Clones are the same one.
+/// Responds to requests. Clones share it.
 #[derive(Clone)]
 pub struct Handler(Arc<Handle>);
 
 type Handle = dyn Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync;
 
 impl Handler {
-    /// Answers with what the future comes to.
-    pub fn new<A>(answer: impl Fn(Request<Body>) -> A + Send + Sync + 'static) -> Self
+    pub fn new<A>(respond: impl Fn(Request<Body>) -> A + Send + Sync + 'static) -> Self
     where
         A: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self(Arc::new(move |request| Box::pin(answer(request))))
+        Self(Arc::new(move |request| Box::pin(respond(request))))
     }
 
-    fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+    fn respond(&self, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
         (self.0)(request)
     }
 }
@@ -141,26 +129,34 @@ impl fmt::Debug for Handler {
     }
 }
 
-/// What connections are served with.
+/// What the loop needs to serve connections.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    /// What answers requests.
     pub handler: Handler,
-    /// TLS, where it is spoken.
     pub tls: Option<ServerTls>,
-    /// How long connections live.
-    pub lifetimes: Lifetimes,
-    /// What tells them to end.
+    /// A connection's, plus or minus a tenth. Its end spreads the clients over new replicas.
+    pub max_age: Duration,
+    /// For the calls of a connection that is being ended.
+    pub grace: Duration,
     pub shutdown: Shutdown,
-    /// Where those that are cut are counted.
     pub metrics: Metrics,
+}
+
+impl Serving {
+    fn count_cut(&self, limit: &'static str) {
+        self.metrics.connections_cut.get_or_create(&limit.into()).inc();
+    }
+
+    fn count_idle(&self, reason: &'static str) {
+        self.metrics.connections_idle.get_or_create(&reason.into()).inc();
+    }
 }
 
 /// Accepts connections and serves them until the drain begins, then waits for the last one to end.
 pub async fn serve(listener: TcpListener, serving: Serving) {
     let (connections, calls) = (TaskTracker::new(), TaskTracker::new());
     let slots = Slots::new(file_limit());
-    let closing = after(&serving.shutdown.drain, BACKLOG);
+    let closing = after(&serving.shutdown.drain, CLOSE_DELAY);
     tokio::pin!(closing);
     loop {
         let accepted = tokio::select! {
@@ -169,9 +165,9 @@ pub async fn serve(listener: TcpListener, serving: Serving) {
             accepted = accept(&listener, &slots) => accepted,
         };
         match accepted {
-            Ok((stream, peer, room)) => {
-                let Some(slot) = slots.take(room, peer.ip()) else {
-                    serving.metrics.connections_cut.get_or_create(&"connections".into()).inc();
+            Ok((stream, peer, permit)) => {
+                let Some(slot) = slots.take(permit, peer.ip()) else {
+                    serving.count_cut("connections");
                     tracing::warn!(%peer, "refused a connection: its address has too many");
                     continue;
                 };
@@ -190,7 +186,7 @@ pub async fn serve(listener: TcpListener, serving: Serving) {
     drop(listener);
     connections.close();
     connections.wait().await;
-    // A call that loses its connection is over a moment later, and tells so in the log.
+    // A call that loses its connection still has to write its log line.
     calls.close();
     calls.wait().await;
 }
@@ -199,45 +195,39 @@ async fn accept(
     listener: &TcpListener,
     slots: &Slots,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let room = slots.room().await?;
+    let permit = slots.permit().await?;
     let (stream, peer) = listener.accept().await?;
-    // Answers are small and written at once: nothing is gained by holding them back.
-    // A peer that is gone already finds out by itself.
+    // Responses are small and written at once. It fails only where the peer is gone already.
     let _ = stream.set_nodelay(true);
-    Ok((stream, peer, room))
+    Ok((stream, peer, permit))
 }
 
-async fn serve_one(serving: Serving, under_way: TaskTracker, stream: TcpStream, peer: SocketAddr) {
-    let Serving { handler, tls, lifetimes, shutdown, metrics } = serving;
-    let (connection_ends, counted) = (shutdown.drain.clone(), metrics.clone());
-    let connection =
-        |certificate| Connection { handler, peer, certificate, lifetimes, shutdown, under_way, metrics };
-    let Some(tls) = tls else { return connection(None).serve(stream).await };
+async fn serve_one(serving: Serving, calls: TaskTracker, stream: TcpStream, peer: SocketAddr) {
+    let Some(tls) = &serving.tls else {
+        return Connection { serving, peer, certificate: None, calls }.serve(stream).await;
+    };
 
-    // The configuration of this moment: one that is replaced later does not concern this connection.
+    // A configuration that is loaded later does not concern this connection.
     let handshake = async {
-        // Load balancers and monitors look whether the port is open, and say nothing.
+        // Load balancers and monitors check whether the port is open, and send nothing.
         let is_probe = !matches!(stream.peek(&mut [0]).await, Ok(1..));
         if is_probe { None } else { Some(TlsAcceptor::from(tls.current()).accept(stream).await) }
     };
     let failure = tokio::select! {
-        () = after(&connection_ends, FIRST_WORDS) => return,
+        () = after(&serving.shutdown.drain, ACCEPTED_BEFORE_DRAIN) => return,
         handshake = timeout(HANDSHAKE_TIMEOUT, handshake) => match handshake {
-            Ok(None) => {
-                counted.connections_idle.get_or_create(&PROBE.into()).inc();
-                return;
-            }
+            Ok(None) => return serving.count_idle(PROBE),
             Ok(Some(Ok(stream))) => {
                 let (_, session) = stream.get_ref();
                 let certificate = session.peer_certificates().and_then(|chain| chain.first());
-                let names = certificate.map(|certificate| certificate_names(certificate).into());
-                return connection(names.map(PeerCertificate)).serve(stream).await;
+                let certificate = certificate.map(|names| PeerCertificate(certificate_names(names).into()));
+                return Connection { serving, peer, certificate, calls }.serve(stream).await;
             }
             Ok(Some(Err(error))) => handshake_failure(&error),
             Err(_) => "timeout",
         },
     };
-    counted.tls_handshake_failures.get_or_create(&failure.into()).inc();
+    serving.metrics.tls_handshake_failures.get_or_create(&failure.into()).inc();
     tracing::info!(%peer, reason = failure, "a TLS handshake failed");
 }
 

@@ -1,4 +1,4 @@
-//! Logging, and the traces beside it.
+//! The log, and the export of traces.
 
 mod export;
 mod json;
@@ -22,26 +22,22 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub(crate) use self::export::spans_lost;
+pub(crate) use self::export::SPANS_LOST;
 pub use self::export::{BatchConfig, Export, TracesConfig, TracesProtocol};
 use self::{json::Json, writer::Writer};
 use crate::version::{REVISION, VERSION};
 
-/// What is logged, and how.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// A filter in the syntax of `tracing_subscriber::EnvFilter`.
+    /// In the syntax of `tracing_subscriber::EnvFilter`.
     pub filter: String,
-    /// The form of a line.
     pub format: LogFormat,
 }
 
-/// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
     Text,
-    /// One JSON object.
+    /// One object per line.
     Json,
 }
 
@@ -54,27 +50,25 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// The target of the audit trail.
+/// The target of audit lines.
 pub(crate) const AUDIT: &str = "audit";
-/// What a filter has in it that leaves out the audit trail.
+/// The filter directive that turns the audit trail off.
 const NO_AUDIT: &str = "audit=off";
 
-/// What writes the log of this process.
+/// The writer of this process.
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
-/// Where log lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogOutput {
-    /// Standard output: for a service, whose output the log is.
     Stdout,
-    /// Standard error: for a command that prints something else.
+    /// For a command that prints something else.
     Stderr,
 }
 
-/// Starts logging, once per process. At its end there is [`finish`].
+/// Starts logging, once per process. Call [`finish`] before the process ends.
 ///
 /// # Errors
-/// When the filter does not parse, or there can be no thread that writes.
+/// When the filter is malformed, or the writing thread cannot be started.
 pub fn start(config: &LogConfig, output: LogOutput) -> Result<(), Box<dyn Error>> {
     let (output, is_terminal): (Box<dyn Write + Send>, _) = match output {
         LogOutput::Stdout => (Box::new(io::stdout()), io::stdout().is_terminal()),
@@ -88,20 +82,20 @@ pub fn start(config: &LogConfig, output: LogOutput) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-/// Waits until the log is written, as far as somebody reads it. To be called before the process ends.
+/// Waits until the log is written, but not for ever.
 pub fn finish() {
     if let Some(writer) = WRITER.get() {
         writer.flush();
     }
 }
 
-/// What turns events into lines.
+/// Turns events into lines.
 pub(crate) fn subscriber(
     config: &LogConfig,
     writer: impl for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
     is_terminal: bool,
 ) -> Result<impl Subscriber + Send + Sync + 'static, ParseError> {
-    // The audit trail is no matter of the level; who does not want it says so by name.
+    // The level does not apply to the audit trail: only its own directive turns it off.
     let is_audited =
         !config.filter.split(',').any(|directive| directive.trim().eq_ignore_ascii_case(NO_AUDIT));
     let audit = filter_fn(|metadata| metadata.target() == AUDIT);
@@ -110,7 +104,7 @@ pub(crate) fn subscriber(
         LogFormat::Text => {
             let mut lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
             if !is_terminal {
-                // Anywhere else colours are noise. On a terminal NO_COLOR decides.
+                // On a terminal NO_COLOR decides.
                 lines.set_ansi(false);
             }
             lines.boxed()
@@ -122,14 +116,14 @@ pub(crate) fn subscriber(
         .with(filter_fn(move |metadata| is_loggable(metadata) && (is_audited || metadata.target() != AUDIT))))
 }
 
-/// Below `info`, only this crate's own events are logged, whatever the filter says: HTTP libraries
-/// print headers and bodies at `debug` and `trace`, and here those are credentials.
+/// Below `info` only this crate is logged, whatever the filter allows: HTTP libraries log headers and bodies at
+/// `debug` and `trace`, and those hold credentials.
 fn is_loggable(metadata: &Metadata<'_>) -> bool {
-    let own = metadata.target().starts_with(env!("CARGO_CRATE_NAME"));
-    own || *metadata.level() <= Level::INFO
+    let is_own = metadata.target().starts_with(env!("CARGO_CRATE_NAME"));
+    is_own || *metadata.level() <= Level::INFO
 }
 
-/// Logs the place of a panic and not its message, which can hold the value that caused it.
+/// Logs the place of a panic without its message, which can hold the value that caused it.
 pub(crate) fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -144,7 +138,6 @@ pub(crate) mod testing {
         sync::{Arc, Mutex},
     };
 
-    /// Keeps what is logged.
     #[derive(Clone, Default)]
     pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -175,7 +168,7 @@ mod tests {
     use super::{testing::Captured, *};
 
     #[test]
-    fn text_that_no_terminal_shows_has_no_colours() {
+    fn text_has_no_colours_outside_a_terminal() {
         let captured = Captured::default();
         let config = LogConfig { filter: "info".to_owned(), format: LogFormat::Text };
         let subscriber = subscriber(&config, captured.writer(), false).unwrap();
@@ -185,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_audit_trail_is_no_matter_of_the_level_but_of_its_name() {
+    fn only_its_own_directive_turns_the_audit_trail_off() {
         for (filter, is_logged) in [
             ("warn", true),
             ("error", true),

@@ -1,11 +1,8 @@
-//! The state of the process that is looked at when somebody asks for it.
+//! The state of the process that is read at each scrape.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
@@ -15,24 +12,19 @@ use crate::{
     tls::ServerTls,
 };
 
-/// The state of the process that is looked at when somebody asks for it.
+/// The state of the process that is read at each scrape.
 #[derive(Clone)]
-pub struct Observed {
-    /// The store of request ids.
-    pub store: Arc<dyn Store>,
-    /// What the last dry run found of Adobe's connection specification.
-    pub spec_has_drifted: Arc<AtomicBool>,
-    /// What keeps requests to Adobe from being sent.
-    pub upstream: UpstreamState,
-    /// The access token.
-    pub tokens: TokenSource,
-    /// The certificates, where TLS is spoken.
-    pub tls: Option<ServerTls>,
+pub(crate) struct Observed {
+    pub(crate) store: Arc<dyn Store>,
+    /// As the last dry run found Adobe's connection specification.
+    pub(crate) spec_has_drifted: Arc<AtomicBool>,
+    pub(crate) upstream: UpstreamState,
+    pub(crate) tokens: TokenSource,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 impl Observed {
-    /// Puts the state into the metrics.
-    pub(super) fn note(&self, metrics: &Metrics) {
+    pub(super) fn record(&self, metrics: &Metrics) {
         let outage = self.store.outage();
         metrics.idempotency_store_up.set(outage.is_none().into());
         for cause in Outage::ALL {
@@ -58,11 +50,5 @@ impl Observed {
                 }
             }
         }
-    }
-}
-
-impl fmt::Debug for Observed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observed").field("upstream", &self.upstream).finish_non_exhaustive()
     }
 }

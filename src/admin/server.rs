@@ -1,15 +1,10 @@
 //! The accept loop of the admin port.
 //!
-//! Everyone in the cluster may connect, and the kubelet's probes must always get through. So there are few
-//! connections, a new one is always accepted, and where there are too many the one goes that has been
-//! without a request for longest.
+//! Everyone in the cluster may connect, and the kubelet's probes must always get through. So the number of connections
+//! is small, a new one is always accepted, and beyond the limit the one that was idle the longest is closed. axum's
+//! own loop has neither limits nor timeouts.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
@@ -20,24 +15,27 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{Instant, sleep, sleep_until},
+    task::{AbortHandle, JoinSet},
+    time::sleep,
 };
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::WATCH;
-use crate::{grpc::ADMIN_STREAMS, hardening::file_limit, metrics::Metrics, server::Peer};
+use crate::{
+    grpc::ADMIN_STREAMS,
+    hardening::file_limit,
+    metrics::Metrics,
+    server::{Peer, Requests},
+};
 
 /// Kubelet, Prometheus and people need a handful.
-const MOST_CONNECTIONS: usize = 64;
-const FEWEST_CONNECTIONS: usize = 4;
-/// The part of the open files that it may take; callers have half of them.
+const MAX_CONNECTIONS: usize = 64;
+const MIN_CONNECTIONS: usize = 4;
+/// The share of the open files that it may use. Callers have half of them.
 const SHARE_OF_FILES: u64 = 8;
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than Prometheus waits between two scrapes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// A peer that has not taken a response by then reads none.
-const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_HEADER_LIST_SIZE: u32 = 16 * 1024;
 const MAX_BUFFER: usize = 32 * 1024;
 const STREAM_WINDOW: u32 = 65_535;
@@ -48,8 +46,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until it is dropped.
 pub(super) async fn serve(listener: TcpListener, router: Router, metrics: Metrics) {
-    let connections = Connections::new(file_limit());
-    let mut tasks = tokio::task::JoinSet::new();
+    let limit = connection_limit(file_limit());
+    let mut tasks = JoinSet::new();
+    let mut connections = Vec::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -57,11 +56,13 @@ pub(super) async fn serve(listener: TcpListener, router: Router, metrics: Metric
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (connection, is_full) = connections.add();
-                if is_full {
+                if close_one_beyond(limit, &mut connections) {
                     metrics.connections_cut.get_or_create(&"admin_connections".into()).inc();
                 }
-                tasks.spawn(serve_one(stream, peer.into(), router.clone(), connection, metrics.clone()));
+                let requests = Requests::default();
+                let served =
+                    serve_one(stream, peer.into(), router.clone(), requests.clone(), metrics.clone());
+                connections.push(Connection { requests, task: tasks.spawn(served) });
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection at the admin port");
@@ -71,19 +72,16 @@ pub(super) async fn serve(listener: TcpListener, router: Router, metrics: Metric
     }
 }
 
-async fn serve_one(stream: TcpStream, peer: Peer, router: Router, connection: Connection, metrics: Metrics) {
+async fn serve_one(stream: TcpStream, peer: Peer, router: Router, requests: Requests, metrics: Metrics) {
     let _ = stream.set_nodelay(true);
-    let requests = connection.state.clone();
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
+    let service = service_fn(|mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        let mut running = Running::new(requests.clone());
+        let mut running = requests.begin();
         let is_watch = request.uri().path() == WATCH;
         let response = router.clone().oneshot(request.map(Body::new));
         async move {
             let response = response.await.unwrap_or_else(|never| match never {});
-            if !is_watch {
-                running.is_answered();
-            }
+            running.answer(is_watch);
             Ok::<_, Infallible>(response.map(|body| {
                 Body::new(body.map_frame(move |frame| {
                     let _until_its_end = &running;
@@ -106,253 +104,112 @@ async fn serve_one(stream: TcpStream, peer: Peer, router: Router, connection: Co
         .max_header_list_size(MAX_HEADER_LIST_SIZE)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
-    let served = builder.serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        result = served => {
+        result = builder.serve_connection(TokioIo::new(stream), service) => {
             if let Err(error) = result {
                 tracing::debug!(%error, "a connection at the admin port ended with an error");
             }
         }
-        () = connection.state.idle() => {}
-        () = connection.state.unread() => {
+        _ = requests.idle(FIRST_REQUEST_TIMEOUT, IDLE_TIMEOUT) => {}
+        () = requests.unread() => {
             metrics.connections_cut.get_or_create(&"unread".into()).inc();
         }
-        () = connection.state.closed.cancelled() => {}
     }
 }
 
-/// The connections there are, in the order in which they came.
-#[derive(Clone)]
-struct Connections {
-    most: usize,
-    all: Arc<Mutex<All>>,
+fn connection_limit(file_limit: Option<u64>) -> usize {
+    let share = file_limit.and_then(|files| usize::try_from(files / SHARE_OF_FILES).ok());
+    share.unwrap_or(MAX_CONNECTIONS).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
 }
 
-#[derive(Default)]
-struct All {
-    next: u64,
-    states: BTreeMap<u64, Arc<State>>,
-}
-
-impl Connections {
-    fn new(file_limit: Option<u64>) -> Self {
-        let share = file_limit.and_then(|files| usize::try_from(files / SHARE_OF_FILES).ok());
-        let most = share.unwrap_or(MOST_CONNECTIONS).clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS);
-        Self { most, all: Arc::default() }
-    }
-
-    /// Adds one, and whether another had to go for it.
-    fn add(&self) -> (Connection, bool) {
-        let mut all = self.all();
-        let is_full = all.states.len() >= self.most;
-        if is_full {
-            let without_request = all.states.iter().filter_map(|(number, state)| {
-                let requests = state.requests();
-                (requests.running == 0).then_some((requests.since, *number))
-            });
-            let idlest = without_request.min().map(|(_, number)| number);
-            let goes = idlest.or_else(|| all.states.keys().next().copied());
-            if let Some(state) = goes.and_then(|number| all.states.remove(&number)) {
-                state.closed.cancel();
-            }
-        }
-        let (number, state) = (all.next, Arc::new(State::default()));
-        all.next += 1;
-        all.states.insert(number, Arc::clone(&state));
-        (Connection { number, state, connections: self.clone() }, is_full)
-    }
-
-    fn all(&self) -> MutexGuard<'_, All> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One of the connections, until it is dropped.
 struct Connection {
-    number: u64,
-    state: Arc<State>,
-    connections: Connections,
+    requests: Requests,
+    task: AbortHandle,
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.connections.all().states.remove(&self.number);
+/// Closes a connection if there are as many as the limit: the one that has been idle the longest, or the oldest one if
+/// none is idle. The connections are in the order in which they came. Returns whether one was closed.
+fn close_one_beyond(limit: usize, connections: &mut Vec<Connection>) -> bool {
+    connections.retain(|connection| !connection.task.is_finished());
+    if connections.len() < limit {
+        return false;
     }
-}
-
-#[derive(Default)]
-struct State {
-    closed: CancellationToken,
-    requests: Mutex<Requests>,
-}
-
-struct Requests {
-    running: usize,
-    /// Whether there was one.
-    any: bool,
-    /// When the last one ended.
-    since: Instant,
-    /// Those whose whole response waits for the peer, since when, each with its number.
-    unread: BTreeSet<(Instant, u64)>,
-    next_number: u64,
-}
-
-impl Default for Requests {
-    fn default() -> Self {
-        Self { running: 0, any: false, since: Instant::now(), unread: BTreeSet::new(), next_number: 0 }
+    let idle = connections.iter().enumerate().map(|(index, connection)| {
+        let since = connection.requests.idle_since();
+        (since.is_none(), since, index)
+    });
+    if let Some((_, _, index)) = idle.min() {
+        connections.remove(index).task.abort();
     }
-}
-
-impl State {
-    fn requests(&self) -> MutexGuard<'_, Requests> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Resolves when the connection has been without a request for too long.
-    async fn idle(&self) {
-        loop {
-            let due = {
-                let requests = self.requests();
-                let timeout = if requests.any { IDLE_TIMEOUT } else { FIRST_REQUEST_TIMEOUT };
-                let since = if requests.running == 0 { requests.since } else { Instant::now() };
-                since + timeout
-            };
-            if due <= Instant::now() {
-                return;
-            }
-            sleep_until(due).await;
-        }
-    }
-
-    /// Resolves when the peer has not taken a response for too long.
-    async fn unread(&self) {
-        loop {
-            let since = self.requests().unread.first().map(|(since, _)| *since);
-            let due = since.unwrap_or_else(Instant::now) + UNREAD_TIMEOUT;
-            if since.is_some() && due <= Instant::now() {
-                return;
-            }
-            sleep_until(due).await;
-        }
-    }
-}
-
-/// A request, until its response is on its way.
-struct Running {
-    state: Arc<State>,
-    /// Where it is among those whose response waits for the peer.
-    unread: Option<(Instant, u64)>,
-}
-
-impl Running {
-    fn new(state: Arc<State>) -> Self {
-        let mut requests = state.requests();
-        requests.running += 1;
-        requests.any = true;
-        drop(requests);
-        Self { state, unread: None }
-    }
-
-    /// Notes that its whole response is there.
-    fn is_answered(&mut self) {
-        let mut requests = self.state.requests();
-        let unread = (Instant::now(), requests.next_number);
-        requests.next_number += 1;
-        requests.unread.insert(unread);
-        self.unread = Some(unread);
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let mut requests = self.state.requests();
-        requests.running -= 1;
-        requests.since = Instant::now();
-        if let Some(unread) = &self.unread {
-            requests.unread.remove(unread);
-        }
-    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LIMIT: usize = 4;
+
     #[test]
-    fn few_files_mean_few_connections() {
-        for (files, most) in [(None, 64), (Some(u64::MAX), 64), (Some(256), 32), (Some(8), 4)] {
-            assert_eq!(Connections::new(files).most, most, "{files:?}");
+    fn fewer_open_files_mean_fewer_connections() {
+        for (files, limit) in [(None, 64), (Some(u64::MAX), 64), (Some(256), 32), (Some(8), 4)] {
+            assert_eq!(connection_limit(files), limit, "{files:?}");
         }
     }
 
+    /// Adds a connection whose task never ends. Returns its requests, its task, and whether another one was closed.
+    fn add(connections: &mut Vec<Connection>) -> (Requests, tokio::task::JoinHandle<()>, bool) {
+        let was_closed = close_one_beyond(LIMIT, connections);
+        let task = tokio::spawn(std::future::pending());
+        let requests = Requests::default();
+        connections.push(Connection { requests: requests.clone(), task: task.abort_handle() });
+        (requests, task, was_closed)
+    }
+
+    /// Whether each task was aborted.
+    async fn closed(tasks: &[tokio::task::JoinHandle<()>]) -> Vec<bool> {
+        tokio::task::yield_now().await;
+        tasks.iter().map(tokio::task::JoinHandle::is_finished).collect()
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn the_connection_that_has_been_without_a_request_for_longest_goes_for_a_new_one() {
-        let connections = Connections::new(Some(32));
-        let busy = connections.add().0;
-        let _request = Running::new(Arc::clone(&busy.state));
-        let mut idle = Vec::new();
+    async fn the_connection_that_was_idle_the_longest_is_closed_for_a_new_one() {
+        let mut connections = Vec::new();
+        let (busy, task, _) = add(&mut connections);
+        let _request = busy.begin();
+        let (mut idle, mut tasks) = (Vec::new(), vec![task]);
         for _ in 0..3 {
             sleep(Duration::from_secs(1)).await;
-            idle.push(connections.add().0);
+            let (requests, task, was_closed) = add(&mut connections);
+            assert!(!was_closed);
+            idle.push(requests);
+            tasks.push(task);
         }
-        drop(Running::new(Arc::clone(&idle[0].state)));
-        let (_new, is_full) = connections.add();
-        assert!(is_full);
-        let closed: Vec<_> = idle.iter().map(|connection| connection.state.closed.is_cancelled()).collect();
-        assert_eq!(closed, [false, true, false]);
-        assert!(!busy.state.closed.is_cancelled());
+        drop(idle[0].begin());
+        assert!(add(&mut connections).2);
+        assert_eq!(closed(&tasks).await, [false, false, true, false]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_of_those_that_are_all_busy_goes_as_well() {
-        let connections = Connections::new(Some(32));
-        let all: Vec<_> = (0..4).map(|_| connections.add().0).collect();
-        let _requests: Vec<_> = all.iter().map(|busy| Running::new(Arc::clone(&busy.state))).collect();
-        connections.add();
-        assert!(all[0].state.closed.is_cancelled());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_no_response_is_noticed_whatever_else_it_asks_for() {
-        let state = Arc::new(State::default());
-        let _watch = Running::new(Arc::clone(&state));
-        let taken = async {
-            for _ in 0..10 {
-                let mut running = Running::new(Arc::clone(&state));
-                running.is_answered();
-                sleep(UNREAD_TIMEOUT / 2).await;
-            }
-        };
-        tokio::select! {
-            () = state.unread() => panic!("all responses were taken"),
-            () = taken => {}
+    async fn the_oldest_connection_is_closed_if_none_is_idle() {
+        let mut connections = Vec::new();
+        let (mut running, mut tasks) = (Vec::new(), Vec::new());
+        for _ in 0..LIMIT {
+            let (requests, task, _) = add(&mut connections);
+            running.push(requests.begin());
+            tasks.push(task);
         }
-        let mut running = Running::new(Arc::clone(&state));
-        running.is_answered();
-        let start = Instant::now();
-        state.unread().await;
-        assert_eq!(start.elapsed(), UNREAD_TIMEOUT);
+        assert!(add(&mut connections).2);
+        assert_eq!(closed(&tasks).await, [true, false, false, false]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_without_requests_ends_sooner_where_there_was_none() {
-        let state = Arc::new(State::default());
-        let start = Instant::now();
-        state.idle().await;
-        assert_eq!(start.elapsed(), FIRST_REQUEST_TIMEOUT);
-
-        let request = Running::new(Arc::clone(&state));
-        let start = Instant::now();
-        let (idle, ()) = tokio::join!(
-            async {
-                state.idle().await;
-                start.elapsed()
-            },
-            async {
-                sleep(IDLE_TIMEOUT * 2).await;
-                drop(request);
-            }
-        );
-        assert!(idle >= IDLE_TIMEOUT * 3 && idle <= IDLE_TIMEOUT * 4, "{idle:?}");
+    async fn a_connection_that_has_ended_does_not_count() {
+        let mut connections = Vec::new();
+        for _ in 0..LIMIT {
+            add(&mut connections).1.abort();
+        }
+        tokio::task::yield_now().await;
+        assert!(!add(&mut connections).2);
     }
 }

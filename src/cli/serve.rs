@@ -10,7 +10,7 @@ use tokio::{
 
 use super::failed;
 use crate::{
-    app::{App, Drained, LAST_WORDS},
+    app::{ABORT_TIMEOUT, App, Drained},
     config::{Flags, Loaded},
     error::error_chain,
     hardening,
@@ -72,7 +72,7 @@ fn serve(loaded: &Loaded, protected: io::Result<()>) -> Result<Drained, Box<dyn 
     });
     // Gives tasks that end with the runtime the time to log; a name lookup still in progress must not delay the
     // end for longer.
-    runtime.shutdown_timeout(LAST_WORDS);
+    runtime.shutdown_timeout(ABORT_TIMEOUT);
     drained
 }
 

@@ -1,26 +1,26 @@
-//! The creations: how they are claimed, how they end, and what becomes of lost ones.
+//! Creations: how they are claimed, how they end, and what becomes of lost ones.
 
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use super::{ByOutcome, Running, outcomes, register};
+use super::{Label, Running, Zero, metrics, outcomes, register};
 
 outcomes! {
-    /// What a claim of a request id comes to.
+    /// The result of the claim of a request id.
     ClaimOutcome {
-        /// It is a new one.
+        /// The id is new.
         Fresh = "fresh",
-        /// Its creation is under way in this process, and the call shares the outcome.
+        /// Its creation is running in this process, and the call shares the result.
         Joined = "joined",
-        /// Its creation is done, and the call is answered with the outcome.
+        /// Its creation is done, and the call returns the result.
         Replayed = "replayed",
-        /// Its creation was lost, and is looked for.
+        /// Its creation was lost, and is searched for.
         Resumed = "resumed",
-        /// Its creation is under way elsewhere.
+        /// Its creation is running elsewhere.
         InProgress = "in_progress",
-        /// It is that of other content.
+        /// The id belongs to other content.
         Reused = "reused",
         /// The store has no space.
         Full = "full",
@@ -34,9 +34,9 @@ outcomes! {
 outcomes! {
     /// How a creation ends.
     CreationOutcome {
-        /// There is a connection.
+        /// With a connection.
         Created = "created",
-        /// The Flow Service refuses it.
+        /// The Flow Service rejected it.
         Refused = "refused",
         /// Nothing was sent, or nothing arrived.
         NotSent = "not_sent",
@@ -48,15 +48,14 @@ outcomes! {
 }
 
 outcomes! {
-    /// What a search for a lost creation comes to.
+    /// The result of a search for a lost creation.
     SearchOutcome {
-        /// The connection.
         Found = "found",
         /// The settle window has passed, and there is nothing.
         Absent = "absent",
         /// It is not known which connection is the one.
         Ambiguous = "ambiguous",
-        /// It was left to whoever asks next.
+        /// Left to the next retry.
         Undecided = "undecided",
     }
 }
@@ -64,133 +63,82 @@ outcomes! {
 outcomes! {
     /// The result of the search before the first sending, where the store may have forgotten the request id.
     FirstSearchOutcome {
-        /// The connection.
         Found = "found",
-        /// Nothing.
         Absent = "absent",
         /// A connection could be the one.
         Ambiguous = "ambiguous",
-        /// It cannot be made now.
+        /// The search is not possible at the moment.
         Failed = "failed",
     }
 }
 
 outcomes! {
-    /// What the test of a new connection comes to.
+    /// The result of the test of a new connection.
     VerificationOutcome {
-        /// It works.
         Passed = "passed",
-        /// It does not.
         Failed = "failed",
-        /// Nobody knows yet.
+        /// Not known yet.
         Undecided = "undecided",
     }
 }
 
-/// The creations.
-#[derive(Clone, Debug)]
-pub struct CreationMetrics {
-    background: Gauge,
-    claims: ByOutcome,
-    ends: ByOutcome,
-    searches: ByOutcome,
-    first_searches: ByOutcome,
-    verifications: ByOutcome,
-    /// Requests that were found to have made several connections.
-    pub duplicates: Counter,
-    /// Records about whose times the clocks of the store and of the replicas disagree.
-    pub clocks_disagree: Counter,
-    /// Creations that were refused because as many are under way as may be.
-    pub shed: Counter,
+metrics! {
+    pub struct CreationMetrics {
+        background: Gauge = "background_creations", "Running creations, whether or not a client waits for them";
+        claims: Family<ClaimOutcome, Counter> = "idempotency_claims", "Claims of request ids, by result";
+        ends: Family<CreationOutcome, Counter> = "creations", "Creations that have ended, by result";
+        searches: Family<SearchOutcome, Counter> = "reconciliations", "Searches for lost creations, by result";
+        first_searches: Family<FirstSearchOutcome, Counter> = "first_searches",
+            "Searches before sending, where the store may have lost the request id, by result";
+        verifications: Family<VerificationOutcome, Counter> = "verifications", "Tests of new connections, by result";
+        pub duplicates: Counter = "duplicates", "Requests found to have created several connections";
+        pub clocks_disagree: Counter = "clock_disagreements",
+            "Records on whose times the clocks of the store and of the replicas disagree";
+    }
+    also {
+        /// Creations rejected at the limit of running creations.
+        pub shed: Counter = Counter::default(),
+    }
 }
 
 impl Default for CreationMetrics {
     fn default() -> Self {
-        Self::counting_shed(Counter::default())
+        Self::registered(&mut Registry::default())
     }
 }
 
 impl CreationMetrics {
-    /// Counts what is shed with this.
-    pub(super) fn counting_shed(shed: Counter) -> Self {
-        Self {
-            background: Gauge::default(),
-            claims: ByOutcome::of(ClaimOutcome::NAMES),
-            ends: ByOutcome::of(CreationOutcome::NAMES),
-            searches: ByOutcome::of(SearchOutcome::NAMES),
-            first_searches: ByOutcome::of(FirstSearchOutcome::NAMES),
-            verifications: ByOutcome::of(VerificationOutcome::NAMES),
-            duplicates: Counter::default(),
-            clocks_disagree: Counter::default(),
-            shed,
-        }
-    }
-
-    pub(super) fn register(&self, registry: &mut Registry) {
-        let background = "The creations that run, with or without a caller";
-        register(registry, "background_creations", background, self.background.clone());
-        for (name, help, counters) in [
-            ("idempotency_claims", "What claims of request ids came to", &self.claims),
-            ("creations", "How creations ended", &self.ends),
-            ("reconciliations", "What searches for lost creations came to", &self.searches),
-            (
-                "first_searches",
-                "What searches before sending came to, where the store may have forgotten the request id",
-                &self.first_searches,
-            ),
-            ("verifications", "What tests of new connections came to", &self.verifications),
-        ] {
-            register(registry, name, help, counters.family.clone());
-        }
-        for (name, help, counter) in [
-            ("duplicates", "Requests that were found to have made several connections", &self.duplicates),
-            (
-                "clock_disagreements",
-                "Records about whose times the clocks of the store and of the replicas disagree",
-                &self.clocks_disagree,
-            ),
-        ] {
-            register(registry, name, help, counter.clone());
-        }
-    }
-
-    /// A creation runs for as long as the result exists.
+    /// Counts a creation as running while the result exists.
     pub fn begin(&self) -> Running {
         Running::in_gauge(&self.background)
     }
 
-    /// How many run.
     pub fn running(&self) -> i64 {
         self.background.get()
     }
 
-    /// A request id was claimed.
     pub fn claimed(&self, outcome: ClaimOutcome) {
-        self.claims.inc(outcome.name());
+        self.claims.get_or_create(&outcome).inc();
     }
 
-    /// A creation has ended.
     pub fn ended(&self, outcome: CreationOutcome) {
-        self.ends.inc(outcome.name());
+        self.ends.get_or_create(&outcome).inc();
     }
 
     #[cfg(test)]
     pub(crate) fn ends(&self, outcome: CreationOutcome) -> u64 {
-        self.ends.get(outcome.name())
+        self.ends.get_or_create(&outcome).get()
     }
 
-    /// A search for a lost creation has ended.
     pub fn searched(&self, outcome: SearchOutcome) {
-        self.searches.inc(outcome.name());
+        self.searches.get_or_create(&outcome).inc();
     }
 
-    /// A search before sending has ended.
     pub fn searched_first(&self, outcome: FirstSearchOutcome) {
-        self.first_searches.inc(outcome.name());
+        self.first_searches.get_or_create(&outcome).inc();
     }
 
-    /// A new connection was tested.
     pub fn verified(&self, outcome: VerificationOutcome) {
-        self.verifications.inc(outcome.name());
+        self.verifications.get_or_create(&outcome).inc();
     }
 }

@@ -1,10 +1,9 @@
-//! The two text formats of `/metrics`: that of Prometheus, and OpenMetrics for scrapers that ask for it.
+//! The two text formats of `/metrics`: Prometheus's own, and OpenMetrics, the only one that `prometheus-client` writes.
 
 use std::fmt::Write as _;
 
 use http::{HeaderMap, header::ACCEPT};
 
-/// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Version 0.0.4 of Prometheus's text format, which every scraper reads.
@@ -14,13 +13,13 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a request prefers; that of Prometheus where it accepts neither.
+    /// The format that a request prefers; Prometheus if it accepts neither.
     pub fn accepted(headers: &HeaderMap) -> Self {
         let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
         let ranges = values.flat_map(|value| value.split(',')).filter_map(range);
         let mut best = (0.0, Self::Prometheus);
         for (quality, format) in ranges {
-            // Of two that are as good the first one counts.
+            // The first one of equals wins.
             if quality > best.0 {
                 best = (quality, format);
             }
@@ -28,7 +27,6 @@ impl Format {
         best.1
     }
 
-    /// The media type.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -37,7 +35,7 @@ impl Format {
     }
 }
 
-/// A media range and its quality; `None` where it is of neither format, or of another version.
+/// The format of a media range, and its quality; `None` for neither format, or another version.
 fn range(text: &str) -> Option<(f32, Format)> {
     let mut parts = text.split(';').map(str::trim);
     let (format, known) = match &*parts.next()?.to_ascii_lowercase() {
@@ -57,14 +55,13 @@ fn range(text: &str) -> Option<(f32, Format)> {
     Some((quality, format))
 }
 
-/// The same metrics in the format of Prometheus. There counters have their whole name everywhere, and neither
-/// `info` nor units nor an end exist.
+/// Converts OpenMetrics to Prometheus: its counters have their full name everywhere, and it has no `info`, units or end.
 pub(super) fn prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;
     for line in open_metrics.lines() {
         if let Some(of_family) = line.strip_prefix("# HELP ") {
-            // The name in it depends on the type, which comes next.
+            // Its name depends on the type, which comes next.
             help = of_family.split_once(' ').map(|(_, help)| help);
         } else if let Some(of_family) = line.strip_prefix("# TYPE ") {
             let (name, kind) = of_family.split_once(' ').unwrap_or((of_family, "unknown"));

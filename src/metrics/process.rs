@@ -1,4 +1,4 @@
-//! The process, as the kernel knows it: under the names that every Prometheus client library uses.
+//! The process, under the names that every Prometheus client library uses; `prometheus-client` has no collector for it.
 
 use std::{fmt, fs, time::Duration};
 
@@ -14,16 +14,16 @@ use rustix::{
 
 use crate::hardening::file_limit;
 
-/// Reads the state of the process at each scrape. A number that the kernel does not give is left out.
+/// Reads `/proc` at each scrape. A number that is missing there is omitted.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// When the machine was started, in Unix time.
+    /// When the machine started, in Unix time.
     boot: Option<f64>,
 }
 
 impl Process {
     pub(super) fn new() -> Self {
-        // It is long on a machine with many cores, and does not change.
+        // Read once: it is long on a machine with many cores, and does not change.
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
         let boot = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
         Self { boot }
@@ -32,52 +32,51 @@ impl Process {
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut gauge = |name: &str, help: &str, value: Option<f64>| match value {
-            Some(value) => {
-                let gauge = ConstGauge::new(value);
-                gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
-            }
-            None => Ok(()),
-        };
         let stat = fs::read_to_string("/proc/self/stat").ok();
         let stat = stat.as_deref().and_then(Stat::parse);
-        let start = stat.as_ref().zip(self.boot).map(|(stat, boot)| boot + stat.start.as_secs_f64());
-        gauge("process_start_time_seconds", "When the process started, in Unix time.", start)?;
-        let resident = stat.as_ref().map(|stat| stat.resident);
-        gauge("process_resident_memory_bytes", "Resident memory.", resident)?;
-        let virtual_memory = stat.as_ref().map(|stat| stat.virtual_memory);
-        gauge("process_virtual_memory_bytes", "Virtual memory.", virtual_memory)?;
-        gauge("process_threads", "Threads.", stat.as_ref().map(|stat| stat.threads))?;
+        let of_stat = |field: fn(&Stat) -> f64| stat.as_ref().map(field);
+        let start = of_stat(|stat| stat.start.as_secs_f64()).zip(self.boot).map(|(start, boot)| boot + start);
         let limit = file_limit().map(float);
-        gauge("process_max_fds", "The files that the process may have open.", limit)?;
-        gauge("process_open_fds", "The files that the process has open.", open_files(limit))?;
-        let Some(Stat { cpu, .. }) = stat else { return Ok(()) };
-        let counter = ConstCounter::new(cpu.as_secs_f64());
-        let (name, help) = ("process_cpu_seconds", "User and system CPU time.");
-        counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+        for (name, help, value) in [
+            ("process_start_time_seconds", "Start of the process, in Unix time.", start),
+            ("process_resident_memory_bytes", "Resident memory.", of_stat(|stat| stat.resident)),
+            ("process_virtual_memory_bytes", "Virtual memory.", of_stat(|stat| stat.virtual_memory)),
+            ("process_threads", "Threads.", of_stat(|stat| stat.threads)),
+            ("process_max_fds", "Limit of open files.", limit),
+            ("process_open_fds", "Open files.", open_files(limit)),
+        ] {
+            if let Some(gauge) = value.map(ConstGauge::new) {
+                gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+            }
+        }
+        if let Some(cpu) = of_stat(|stat| stat.cpu.as_secs_f64()).map(ConstCounter::new) {
+            let (name, help) = ("process_cpu_seconds", "User and system CPU time.");
+            cpu.encode(encoder.encode_descriptor(name, help, None, cpu.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 
-/// Where there is none left to look with, all are open.
+/// Without a file descriptor left to read the folder with, all are open.
 fn open_files(limit: Option<f64>) -> Option<f64> {
     match fs::read_dir("/proc/self/fd") {
-        // Without the one that it is read with.
+        // Not the one that reads the folder.
         Ok(files) => Some(float(u64::try_from(files.count()).ok()?.saturating_sub(1))),
         Err(error) => limit.filter(|_| error.raw_os_error() == Some(Errno::MFILE.raw_os_error())),
     }
 }
 
-/// A number of `/proc`: none is so large that it would lose anything.
+/// A number of `/proc`: none is so large that it would lose precision.
 fn float(number: u64) -> f64 {
     number as f64
 }
 
-/// What counts in `/proc/self/stat`.
+/// The parts of `/proc/self/stat` that are exported.
 #[derive(Debug, PartialEq)]
 struct Stat {
     cpu: Duration,
     threads: f64,
-    /// The time between the start of the machine and that of the process.
+    /// From the start of the machine to that of the process.
     start: Duration,
     virtual_memory: f64,
     resident: f64,
@@ -85,10 +84,10 @@ struct Stat {
 
 impl Stat {
     fn parse(text: &str) -> Option<Self> {
-        // The name of the program comes before, and can hold spaces and parentheses.
+        // The program's name comes before, and can contain spaces and parentheses.
         let (_, fields) = text.rsplit_once(')')?;
         let fields: Vec<_> = fields.split_whitespace().collect();
-        // As proc(5) counts them; what is left begins with the third one.
+        // As proc(5) numbers them; the rest begins with the third one.
         let field = |number: usize| -> Option<u64> { fields.get(number - 3)?.parse().ok() };
         let time = |ticks: u64| {
             let per_second = clock_ticks_per_second();

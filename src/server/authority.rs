@@ -1,11 +1,10 @@
 //! Makes an `:authority` that names several servers readable.
 //!
-//! gRPC's C core sends the whole list as the authority of a target such as
-//! `ipv4:10.0.0.1:50051,10.0.0.2:50051`, and a path as that of `unix:/tmp/socket`. The `http` crate takes neither,
-//! so h2 resets such a stream before any other code sees it, and the client tries again until its deadline.
-//! Nothing in this service depends on the authority. Therefore the signs that `http` would not take are replaced
-//! in place: the header block keeps its length, and the dynamic table of HPACK gets the readable value for the
-//! calls that follow.
+//! For a target such as `ipv4:10.0.0.1:50051,10.0.0.2:50051`, gRPC's C core sends the whole list as the authority, and for
+//! `unix:/tmp/socket` a path. The `http` crate accepts neither, so h2 resets the stream before any other code sees it,
+//! and the client retries until its deadline. Neither crate has an option for it. The service does not use the
+//! authority, so this replaces the characters that `http` rejects in place: the header block keeps its length, and HPACK's
+//! dynamic table stores the readable value for later calls.
 //!
 //! Only literals without Huffman coding are changed. The C core sends no others.
 
@@ -16,23 +15,23 @@ const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 const PRIORITY_LENGTH: usize = 5;
 
-/// What a client sends after the preface.
+/// Reads what a client sends after the preface.
 pub(super) struct AuthorityReader {
     part: Part,
     block: HeaderBlock,
 }
 
-/// The part of the sequence of frames that comes next.
+/// The next part of the frames.
 enum Part {
-    /// The bytes that have come, and their number.
+    /// The bytes received so far, and their number.
     FrameHeader([u8; 9], usize),
     Payload(Payload),
 }
 
-/// What is left of a frame's payload, in this order.
+/// The rest of a frame's payload, in this order.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Payload {
-    /// Whether the length of the padding comes first.
+    /// Whether it begins with the length of the padding.
     is_padded: bool,
     skipped: usize,
     block: usize,
@@ -46,34 +45,29 @@ impl Default for AuthorityReader {
 }
 
 impl AuthorityReader {
-    /// Reads the next bytes, and changes those of an authority where it must.
+    /// Reads the next bytes, and replaces those of an unreadable authority.
     pub(super) fn read(&mut self, mut bytes: &mut [u8]) {
-        while !bytes.is_empty() {
-            let length = self.read_part(bytes);
-            bytes = &mut bytes[length..];
-        }
-    }
-
-    /// Says how many bytes it has read: at least one.
-    fn read_part(&mut self, bytes: &mut [u8]) -> usize {
-        match &mut self.part {
-            Part::FrameHeader(header, length) => {
-                header[*length] = bytes[0];
-                *length += 1;
-                if *length == header.len() {
-                    let header = *header;
-                    if header[3] == HEADERS {
-                        self.block = HeaderBlock::Field;
+        while let Some(&first) = bytes.first() {
+            let read = match &mut self.part {
+                Part::FrameHeader(header, length) => {
+                    header[*length] = first;
+                    *length += 1;
+                    if *length == header.len() {
+                        let header = *header;
+                        if header[3] == HEADERS {
+                            self.block = HeaderBlock::Field;
+                        }
+                        self.part = Payload::of(header).into_part();
                     }
-                    self.part = Payload::of(header).into_part();
+                    1
                 }
-                1
-            }
-            Part::Payload(payload) => {
-                let length = payload.read(bytes, &mut self.block);
-                self.part = payload.into_part();
-                length
-            }
+                Part::Payload(payload) => {
+                    let read = payload.read(bytes, &mut self.block);
+                    self.part = payload.into_part();
+                    read
+                }
+            };
+            bytes = &mut bytes[read..];
         }
     }
 }
@@ -95,10 +89,11 @@ impl Payload {
         }
     }
 
+    /// Returns how many bytes it has read: at least one.
     fn read(&mut self, bytes: &mut [u8], block: &mut HeaderBlock) -> usize {
         if self.is_padded {
             self.is_padded = false;
-            // More padding than there is payload is an error, which h2 finds.
+            // h2 reports padding that is longer than the payload.
             self.padding = usize::from(bytes[0]).min(self.block);
             self.block -= self.padding;
             return 1;
@@ -122,18 +117,17 @@ impl Payload {
     }
 }
 
-/// What comes next in a header block (RFC 7541, section 6).
+/// The next part of a header block (RFC 7541, section 6).
 #[derive(Clone, Copy)]
 enum HeaderBlock {
     Field,
-    /// The rest of a number that did not fit into its first byte.
+    /// The rest of a number that does not fit into its first byte, and the part after it.
     Number {
         number: u32,
         shift: u32,
-        of: Number,
+        then: fn(u32) -> HeaderBlock,
     },
     NameLength,
-    /// Whether it can still be that of the authority.
     Name {
         left: u32,
         read: usize,
@@ -149,19 +143,6 @@ enum HeaderBlock {
     },
 }
 
-#[derive(Clone, Copy)]
-enum Number {
-    /// A whole field, or a size of the dynamic table.
-    Index,
-    NameIndex,
-    NameLength {
-        is_plain: bool,
-    },
-    ValueLength {
-        is_authority: bool,
-    },
-}
-
 const NAME: &[u8] = b":authority";
 /// Its index in the static table (RFC 7541, appendix A).
 const NAME_INDEX: u32 = 1;
@@ -171,17 +152,21 @@ impl HeaderBlock {
         let is_plain = *byte & 0x80 == 0;
         *self = match *self {
             Self::Field => match *byte {
-                0x80.. => number(*byte, 7, Number::Index),
-                0x40.. => number(*byte, 6, Number::NameIndex),
-                0x20.. => number(*byte, 5, Number::Index),
-                _ => number(*byte, 4, Number::NameIndex),
+                0x80.. => number(*byte, 7, |_| Self::Field),
+                0x40.. => number(*byte, 6, Self::after_name_index),
+                // A size of the dynamic table.
+                0x20.. => number(*byte, 5, |_| Self::Field),
+                _ => number(*byte, 4, Self::after_name_index),
             },
-            Self::Number { number, shift, of } => {
+            Self::Number { number, shift, then } => {
                 let more = u32::from(*byte & 0x7f).checked_shl(shift).unwrap_or(u32::MAX);
                 let number = number.saturating_add(more);
-                if is_plain { after(number, of) } else { Self::Number { number, shift: shift + 7, of } }
+                if is_plain { then(number) } else { Self::Number { number, shift: shift + 7, then } }
             }
-            Self::NameLength => number(*byte, 7, Number::NameLength { is_plain }),
+            Self::NameLength if is_plain => {
+                number(*byte, 7, |length| Self::name(length, usize::try_from(length) == Ok(NAME.len())))
+            }
+            Self::NameLength => number(*byte, 7, |length| Self::name(length, false)),
             Self::Name { left, read, is_authority } => {
                 let is_authority = is_authority && NAME.get(read) == Some(byte);
                 match left {
@@ -189,9 +174,10 @@ impl HeaderBlock {
                     _ => Self::Name { left: left - 1, read: read + 1, is_authority },
                 }
             }
-            Self::ValueLength { is_authority } => {
-                number(*byte, 7, Number::ValueLength { is_authority: is_authority && is_plain })
+            Self::ValueLength { is_authority: true } if is_plain => {
+                number(*byte, 7, |length| Self::value(length, true))
             }
+            Self::ValueLength { .. } => number(*byte, 7, |length| Self::value(length, false)),
             Self::Value { left, is_authority, is_list } => {
                 let is_list = is_list || *byte == b',';
                 if is_authority && (is_list && !byte.is_ascii_alphanumeric() || *byte == b'%') {
@@ -204,31 +190,28 @@ impl HeaderBlock {
             }
         };
     }
-}
 
-/// Reads the first byte of a number, which has so many bits of it (RFC 7541, section 5.1).
-fn number(byte: u8, bits: u32, of: Number) -> HeaderBlock {
-    let largest = (1 << bits) - 1;
-    let number = u32::from(byte) & largest;
-    if number == largest { HeaderBlock::Number { number, shift: 0, of } } else { after(number, of) }
-}
+    fn after_name_index(index: u32) -> Self {
+        if index == 0 { Self::NameLength } else { Self::ValueLength { is_authority: index == NAME_INDEX } }
+    }
 
-/// What comes after a number.
-fn after(number: u32, of: Number) -> HeaderBlock {
-    match of {
-        Number::Index => HeaderBlock::Field,
-        Number::NameIndex if number == 0 => HeaderBlock::NameLength,
-        Number::NameIndex => HeaderBlock::ValueLength { is_authority: number == NAME_INDEX },
-        Number::NameLength { .. } if number == 0 => HeaderBlock::ValueLength { is_authority: false },
-        Number::NameLength { is_plain } => {
-            let is_authority = is_plain && usize::try_from(number) == Ok(NAME.len());
-            HeaderBlock::Name { left: number, read: 0, is_authority }
-        }
-        Number::ValueLength { .. } if number == 0 => HeaderBlock::Field,
-        Number::ValueLength { is_authority } => {
-            HeaderBlock::Value { left: number, is_authority, is_list: false }
+    fn name(length: u32, is_authority: bool) -> Self {
+        match length {
+            0 => Self::ValueLength { is_authority: false },
+            _ => Self::Name { left: length, read: 0, is_authority },
         }
     }
+
+    fn value(length: u32, is_authority: bool) -> Self {
+        if length == 0 { Self::Field } else { Self::Value { left: length, is_authority, is_list: false } }
+    }
+}
+
+/// Reads the first byte of a number, which holds so many bits of it (RFC 7541, section 5.1).
+fn number(byte: u8, bits: u32, then: fn(u32) -> HeaderBlock) -> HeaderBlock {
+    let largest = (1 << bits) - 1;
+    let number = u32::from(byte) & largest;
+    if number == largest { HeaderBlock::Number { number, shift: 0, then } } else { then(number) }
 }
 
 #[cfg(test)]
@@ -238,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    /// A literal field with a new name or that of the static table, as the C core and others send it.
+    /// A literal field with a new name, as the C core sends it, or with one of the static table.
     fn literal(name: &[u8], value: &str) -> Vec<u8> {
         let string = |bytes: &[u8]| {
             assert!(bytes.len() < 127);
@@ -253,15 +236,15 @@ mod tests {
         [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
     }
 
-    /// What becomes of bytes that arrive in pieces of this size.
+    /// The bytes after they were read in pieces of this size.
     fn read(bytes: &[u8], piece: usize) -> Vec<u8> {
         let (mut bytes, mut reader) = (bytes.to_vec(), AuthorityReader::default());
         bytes.chunks_mut(piece).for_each(|bytes| reader.read(bytes));
         bytes
     }
 
-    /// A connection whose second block has this authority, in each form in which a block may come, with the
-    /// place of the authority.
+    /// Connections whose second header block has this authority, one for each form of a block, with the position of the
+    /// authority.
     fn connections(authority: &str) -> Vec<(Vec<u8>, usize)> {
         let settings = frame(4, 0, &[0, 3, 0, 0, 0, 100]);
         let path = literal(b":path", "/a.B/C,d:e%");
@@ -316,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_readable_stays_as_it_is() {
+    fn a_readable_authority_is_not_changed() {
         for authority in ["127.0.0.1:50051", "[::1]:50051", "service.namespace.svc:50051", "user@host", ""] {
             for (bytes, _) in connections(authority) {
                 assert_eq!(read(&bytes, bytes.len()), bytes, "{authority}");

@@ -1,7 +1,7 @@
-//! The first bytes of a connection, which tell HTTP/2 from everything else.
+//! The first bytes of a connection: whether it is HTTP/2.
 //!
-//! People and load balancers try a port with HTTP/1.1. HTTP/2 has no words for them, so they would see a
-//! connection that ends and nothing that says why.
+//! People and load balancers try a port with HTTP/1.1. hyper's HTTP/2 server ends such a connection without a reason,
+//! and its `auto` server would serve it.
 
 use std::{io, time::Duration};
 
@@ -10,29 +10,28 @@ use tokio::{
     time::timeout,
 };
 
-/// How a client begins that speaks HTTP/2 (RFC 9113, section 3.4).
+/// The first bytes of HTTP/2 (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What a refused client may take to read why, and to end the connection itself: one that is reset may
-/// never show it.
+/// For a refused client to read the response and to close the connection: if it is reset first, the client may never show
+/// the response.
 const LINGER: Duration = Duration::from_secs(1);
-/// How much of its request is read meanwhile.
-const MOST_READ: u64 = 64 * 1024;
+/// What is read of its request meanwhile.
+const MAX_READ: u64 = 64 * 1024;
 
 /// How a connection begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opening {
     Http2,
-    /// A request of HTTP/1, whose method may be HEAD.
     Http1 {
         is_head: bool,
     },
     Unknown,
-    /// It ends before its first byte: somebody has checked that the port is open.
+    /// It ends before its first byte, like a check whether the port is open.
     Nothing,
 }
 
-/// Reads no more than the preface.
+/// Reads at most the preface.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Opening> {
     let (mut bytes, mut length) = ([0; PREFACE.len()], 0);
     loop {
@@ -61,7 +60,7 @@ fn other(begin: &[u8]) -> Opening {
     }
 }
 
-/// Tells a client that speaks HTTP/1 what this port speaks.
+/// Responds to HTTP/1 with what this port speaks.
 pub(super) async fn refuse_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, is_head: bool) {
     const BODY: &str = "This port speaks gRPC, which needs HTTP/2 from the first byte (with TLS: ALPN h2). \
                         Use a gRPC client. /livez, /readyz and /metrics are on the admin port \
@@ -75,7 +74,7 @@ pub(super) async fn refuse_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin
     let _ = timeout(LINGER, async {
         stream.write_all(response.as_bytes()).await?;
         stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(MOST_READ), &mut tokio::io::sink()).await
+        tokio::io::copy(&mut stream.take(MAX_READ), &mut tokio::io::sink()).await
     })
     .await;
 }
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_bytes_tell_what_is_spoken_however_they_are_cut() {
+    async fn the_first_bytes_show_the_protocol_however_they_are_split() {
         let http1 = |is_head| Opening::Http1 { is_head };
         let tls: &[u8] = &[22, 3, 1, 2, 0];
         for (bytes, expected) in [

@@ -1,7 +1,5 @@
-//! Lines of JSON: those of `tracing_subscriber::fmt`, at a fraction of their cost.
-//!
-//! That one reads the fields of a span back from their JSON for each line, and for each field that is
-//! added to them. Here they are written once, and a line is put together from what is there.
+//! JSON log lines in the form of `tracing_subscriber::fmt`, at a fraction of its cost: `fmt` parses the JSON of a
+//! span's fields again for each line, and for each field that is recorded later. Here fields are written once.
 
 use std::{cell::Cell, fmt, io::Write as _, time::SystemTime};
 
@@ -14,11 +12,11 @@ use tracing::{
 use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::LookupSpan};
 
 thread_local! {
-    /// The room for a line, kept for the next one.
+    /// The memory of a line, kept for the next one.
     static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Writes each event as one line.
+/// Writes each event as one line, with the fields of the innermost span.
 #[derive(Debug)]
 pub(super) struct Json<W>(pub(super) W);
 
@@ -29,8 +27,9 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
-            let mut fields = SpanFields::with_room();
-            attributes.record(&mut fields);
+            // Enough for a call.
+            let mut fields = SpanFields { json: Vec::with_capacity(384), starts: Vec::with_capacity(8) };
+            attributes.record(&mut fields.visitor());
             span.extensions_mut().insert(fields);
         }
     }
@@ -39,7 +38,7 @@ where
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
         {
-            record.record(fields);
+            record.record(&mut fields.visitor());
         }
     }
 
@@ -47,120 +46,105 @@ where
         let mut line = LINE.take();
         line.clear();
         let metadata = event.metadata();
-        // A clock before 1970 is wrong anyway.
+        // `humantime` cannot format a time before 1970.
         let now = humantime::format_rfc3339_micros(SystemTime::now().max(SystemTime::UNIX_EPOCH));
         // Writing to memory does not fail.
         let _ = write!(line, r#"{{"timestamp":"{now}","level":"{}""#, metadata.level());
-        event.record(&mut Fields(&mut line));
+        event.record(&mut Fields { json: &mut line, starts: None });
         add(&mut line, "target", metadata.target());
         if let Some(span) = context.event_span(event) {
             line.extend_from_slice(br#","span":{"name":"#);
-            value(&mut line, span.name());
+            add_value(&mut line, span.name());
             if let Some(fields) = span.extensions().get::<SpanFields>() {
                 line.extend_from_slice(&fields.json);
             }
             line.push(b'}');
         }
         line.extend_from_slice(b"}\n");
-        // Nobody is left to tell when writing fails.
+        // A broken log cannot be logged.
         let _ = self.0.make_writer_for(metadata).write_all(&line);
         LINE.set(line);
     }
 }
 
-/// The fields of a span, each as `,"name":value`.
+/// The fields of a span, each as `,"name":value`, and where each begins.
 struct SpanFields {
     json: Vec<u8>,
-    /// Where each of them begins.
     starts: Vec<(&'static str, usize)>,
 }
 
 impl SpanFields {
-    /// None so far, and room for those of a call.
-    fn with_room() -> Self {
-        Self { json: Vec::with_capacity(384), starts: Vec::with_capacity(8) }
+    fn visitor(&mut self) -> Fields<'_> {
+        Fields { json: &mut self.json, starts: Some(&mut self.starts) }
     }
+}
 
-    /// Takes out what a field was, as it has another value.
-    fn remove(&mut self, name: &str) {
-        let Some(place) = self.starts.iter().position(|(other, _)| *other == name) else { return };
-        let (_, start) = self.starts.remove(place);
-        let end = self.starts.get(place).map_or(self.json.len(), |(_, next)| *next);
-        self.json.drain(start..end);
-        for (_, later) in &mut self.starts[place..] {
-            *later -= end - start;
+/// Writes fields as `,"name":value`.
+struct Fields<'a> {
+    json: &'a mut Vec<u8>,
+    /// For a span, whose fields can be recorded again.
+    starts: Option<&'a mut Vec<(&'static str, usize)>>,
+}
+
+impl Fields<'_> {
+    fn add(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
+        if let Some(starts) = &mut self.starts {
+            remove(self.json, starts, field.name());
+            starts.push((field.name(), self.json.len()));
         }
+        add(self.json, field.name(), value);
     }
 }
 
-/// Takes fields by their types.
-trait AddField {
-    fn add(&mut self, field: &Field, value: &(impl Serialize + ?Sized));
-}
-
-/// The fields of an event, which go into its line.
-struct Fields<'a>(&'a mut Vec<u8>);
-
-impl AddField for Fields<'_> {
-    fn add(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
-        add(self.0, field.name(), value);
+/// Removes the earlier value of a field.
+fn remove(json: &mut Vec<u8>, starts: &mut Vec<(&'static str, usize)>, name: &str) {
+    let Some(place) = starts.iter().position(|(other, _)| *other == name) else { return };
+    let (_, start) = starts.remove(place);
+    let end = starts.get(place).map_or(json.len(), |(_, next)| *next);
+    json.drain(start..end);
+    for (_, later) in &mut starts[place..] {
+        *later -= end - start;
     }
 }
 
-impl AddField for SpanFields {
-    fn add(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
-        self.remove(field.name());
-        self.starts.push((field.name(), self.json.len()));
-        add(&mut self.json, field.name(), value);
-    }
-}
-
-/// Adds a field after another one.
-fn add(json: &mut Vec<u8>, name: &str, field: &(impl Serialize + ?Sized)) {
-    // The names of fields are names of Rust, and need no escaping.
+fn add(json: &mut Vec<u8>, name: &str, value: &(impl Serialize + ?Sized)) {
+    // Field names are Rust identifiers, and need no escaping.
     json.extend_from_slice(b",\"");
     json.extend_from_slice(name.as_bytes());
     json.extend_from_slice(b"\":");
-    value(json, field);
+    add_value(json, value);
 }
 
-fn value(json: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    // Neither writing to memory fails nor what has the types of fields.
+fn add_value(json: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Neither writing to memory nor serializing a number or a text fails.
     let _ = serde_json::to_writer(json, value);
 }
 
-/// The same for both: a trait of another crate cannot be implemented for every [`AddField`].
-macro_rules! visit {
-    ($($of:ty),+) => {$(
-        impl Visit for $of {
-            fn record_f64(&mut self, field: &Field, value: f64) {
-                self.add(field, &value);
-            }
+impl Visit for Fields<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, &value);
+    }
 
-            fn record_i64(&mut self, field: &Field, value: i64) {
-                self.add(field, &value);
-            }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, &value);
+    }
 
-            fn record_u64(&mut self, field: &Field, value: u64) {
-                self.add(field, &value);
-            }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, &value);
+    }
 
-            fn record_bool(&mut self, field: &Field, value: bool) {
-                self.add(field, &value);
-            }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, &value);
+    }
 
-            fn record_str(&mut self, field: &Field, value: &str) {
-                self.add(field, value);
-            }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
 
-            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                self.add(field, &format_args!("{value:?}"));
-            }
-        }
-    )+};
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, &format_args!("{value:?}"));
+    }
 }
-
-visit!(Fields<'_>, SpanFields);
 
 #[cfg(test)]
 mod tests {

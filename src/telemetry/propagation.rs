@@ -1,48 +1,54 @@
-//! W3C trace context: taken from the headers of a call, and put into those of a request.
+//! W3C Trace Context: read from the headers of a call, and written into those of a request to Adobe.
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::{
     Context,
-    propagation::{Extractor, Injector, TextMapPropagator as _},
+    propagation::{Extractor, TextMapPropagator as _},
 };
+use opentelemetry_http::HeaderInjector;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-/// What everybody has to pass on (W3C Trace Context, section 3.3.1.5), and no more: the headers come
-/// from a caller and go to Adobe.
+/// The length that everyone must pass on (W3C Trace Context, section 3.3.1.5), and no more: a caller's headers
+/// go to Adobe.
 const LONGEST_STATE: usize = 512;
+const PARENT: &str = "traceparent";
+const STATE: &str = "tracestate";
 /// Version, trace, span and flags, with the hyphens between them.
 const PARENT_LENGTH: usize = 55;
 
-/// The context that the headers of a call tell of; an empty one where they tell of none.
+/// The context in the headers of a call; empty without a valid one.
 pub(crate) fn extract(headers: &HeaderMap) -> Context {
     let Some(parent) = parent(headers) else { return Context::new() };
     let received = Received { parent, state: state(headers) };
     TraceContextPropagator::new().extract_with_context(&Context::new(), &received)
 }
 
-/// Tells the context to whoever gets these headers.
+/// Adds the context to the headers of a request.
 pub(crate) fn inject(context: &Context, headers: &mut HeaderMap) {
-    TraceContextPropagator::new().inject_context(context, &mut Sent(headers));
+    TraceContextPropagator::new().inject_context(context, &mut HeaderInjector(headers));
+    // The propagator writes an empty one, too.
+    if headers.get(STATE).is_some_and(HeaderValue::is_empty) {
+        headers.remove(STATE);
+    }
 }
 
-/// A `traceparent` of the right shape: the propagator takes shorter and longer numbers as well, which
-/// are no identifiers of anything.
+/// A well-formed `traceparent`. The propagator also accepts ids that are too short or too long.
 fn parent(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all("traceparent").into_iter();
+    let mut values = headers.get_all(PARENT).into_iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let text = value.to_str().ok()?;
     let (first, rest) = text.split_at_checked(PARENT_LENGTH)?;
     let are_lengths_right = first.split('-').map(str::len).eq([2, 32, 16, 2]);
-    // Versions to come may add something.
+    // Later versions may append fields.
     let is_end_right = rest.is_empty() || (rest.starts_with('-') && !first.starts_with("00"));
     (are_lengths_right && is_end_right && text.len() <= LONGEST_STATE).then_some(text)
 }
 
-/// All of `tracestate`, which may be spread over several headers.
+/// The whole `tracestate`, which several headers may share.
 fn state(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let mut values = headers.get_all("tracestate").into_iter().map(HeaderValue::to_str);
+    let mut values = headers.get_all(STATE).into_iter().map(HeaderValue::to_str);
     let mut state = Cow::Borrowed(values.next()?.ok()?);
     for value in values {
         let state = state.to_mut();
@@ -60,37 +66,26 @@ struct Received<'a> {
 impl Extractor for Received<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         match key {
-            "traceparent" => Some(self.parent),
-            "tracestate" => self.state.as_deref(),
+            PARENT => Some(self.parent),
+            STATE => self.state.as_deref(),
             _ => None,
         }
     }
 
     fn keys(&self) -> Vec<&str> {
-        vec!["traceparent", "tracestate"]
-    }
-}
-
-struct Sent<'a>(&'a mut HeaderMap);
-
-impl Injector for Sent<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        if value.is_empty() {
-            return;
-        }
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
-            self.0.insert(name, value);
-        }
+        vec![PARENT, STATE]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    /// What is passed on of these headers.
+    /// The headers that are passed on for these.
     fn passed_on(headers: &[(&'static str, &str)]) -> Vec<(String, String)> {
         let pair = |(name, value): &(&'static str, &str)| {
             (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
@@ -104,25 +99,25 @@ mod tests {
     }
 
     #[test]
-    fn a_context_is_passed_on_as_it_came() {
+    fn a_context_is_passed_on_unchanged() {
         assert_eq!(
             passed_on(&[("traceparent", PARENT), ("tracestate", "vendor=x")]),
             [("traceparent", PARENT), ("tracestate", "vendor=x")].map(|(n, v)| (n.to_owned(), v.to_owned()))
         );
         assert_eq!(passed_on(&[("traceparent", PARENT)]), [("traceparent".to_owned(), PARENT.to_owned())]);
-        // A later version is answered with the one that is known.
+        // A later version is passed on as the known one.
         let later = format!("{}-more", PARENT.replacen("00", "01", 1));
         assert_eq!(passed_on(&[("traceparent", &later)]), passed_on(&[("traceparent", PARENT)]));
     }
 
     #[test]
-    fn the_parts_of_a_state_stay_together() {
+    fn a_state_in_several_headers_is_joined() {
         let sent = passed_on(&[("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2,c=3")]);
         assert_eq!(sent[1].1, "a=1,b=2,c=3");
     }
 
     #[test]
-    fn what_is_no_context_is_not_passed_on() {
+    fn an_invalid_context_is_not_passed_on() {
         let malformed = [
             "",
             "x",
@@ -137,7 +132,7 @@ mod tests {
         for parent in malformed {
             assert_eq!(passed_on(&[("traceparent", parent), ("tracestate", "vendor=x")]), [], "{parent}");
         }
-        // Of two, nobody knows which one counts.
+        // Two are ambiguous.
         assert_eq!(passed_on(&[("traceparent", PARENT), ("traceparent", PARENT)]), []);
         let long = format!("vendor={}", "x".repeat(LONGEST_STATE));
         assert_eq!(passed_on(&[("traceparent", PARENT), ("tracestate", &long)]).len(), 1);

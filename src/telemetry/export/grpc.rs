@@ -21,9 +21,9 @@ pub(super) fn exporter(config: &TracesConfig) -> Result<SpanExporter, Box<dyn Er
     Ok(builder.build()?)
 }
 
-/// The way to the collector, which is taken when there is something to export.
+/// Connects when there is something to export.
 fn channel(config: &TracesConfig) -> Result<Channel, Box<dyn Error>> {
-    // A connection that is not made in half of the time leaves the other half for another one.
+    // Leaves half of the time for another attempt to connect.
     let mut endpoint = Endpoint::from_shared(config.endpoint.to_string())?
         .timeout(config.timeout)
         .connect_timeout(config.timeout / 2);
@@ -33,12 +33,12 @@ fn channel(config: &TracesConfig) -> Result<Channel, Box<dyn Error>> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    // With a connector of its own the time is that of the TLS handshake, too.
+    // With an own connector the timeout covers the TLS handshake, too.
     Ok(endpoint.connect_with_connector_lazy(connector))
 }
 
 fn tls(config: &TracesConfig) -> io::Result<ClientTlsConfig> {
-    // By itself the client trusts nobody.
+    // The default trusts no authority.
     let mut tls = match &config.authority {
         Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(file)?)),
         None => ClientTlsConfig::new().with_enabled_roots(),

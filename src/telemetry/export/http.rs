@@ -1,6 +1,6 @@
-//! OTLP over HTTP, as protobuf.
+//! OTLP over HTTP, with protobuf.
 
-use std::{collections::HashMap, error::Error, fs};
+use std::{error::Error, fs, sync::PoisonError};
 
 use async_trait::async_trait;
 use http::{Request, Response};
@@ -13,21 +13,15 @@ use tokio_util::task::AbortOnDropHandle;
 use super::LastFailure;
 use crate::{error::error_chain, http_client::read_body, telemetry::TracesConfig};
 
-/// A reply has no more than the number of the spans that the collector has refused, and why.
+/// A reply says at most how many spans the collector rejected, and why.
 const MAX_REPLY: usize = 64 * 1024;
 
 pub(super) fn exporter(config: &TracesConfig, failure: LastFailure) -> Result<SpanExporter, Box<dyn Error>> {
-    // Those that the configuration was read from are text.
-    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        Some((name.to_string(), value.to_str().ok()?.to_owned()))
-    };
-    let headers: HashMap<_, _> = config.headers.iter().filter_map(header).collect();
     let builder = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(config.endpoint.as_str())
         .with_http_client(InRuntime { client: client(config)?, runtime: Handle::current(), failure })
-        .with_headers(headers)
         .with_timeout(config.timeout);
     // The environment decides about compression.
     Ok(builder.build()?)
@@ -35,17 +29,18 @@ pub(super) fn exporter(config: &TracesConfig, failure: LastFailure) -> Result<Sp
 
 fn client(config: &TracesConfig) -> Result<Client, Box<dyn Error>> {
     let mut builder = Client::builder()
-        // Neither may take the headers elsewhere.
+        // Neither may send the headers elsewhere.
         .redirect(redirect::Policy::none())
         .no_proxy()
         .retry(retry::never())
+        .default_headers(config.headers.clone())
         .timeout(config.timeout)
-        // A connection that is not made in half of the time leaves the other half for another one.
+        // Leaves half of the time for another attempt to connect.
         .connect_timeout(config.timeout / 2);
     if let Some(file) = &config.authority {
         builder = builder.tls_certs_only(Certificate::from_pem_bundle(&fs::read(file)?)?);
     } else if config.endpoint.scheme() == "http" {
-        // Those of the system are not needed, and where there are none there would be no client.
+        // Without any authorities in the system the client could not be built.
         builder = builder.tls_certs_only([]);
     }
     if let Some((certificate, key)) = &config.identity {
@@ -55,7 +50,7 @@ fn client(config: &TracesConfig) -> Result<Client, Box<dyn Error>> {
     Ok(builder.build()?)
 }
 
-/// Sends in the runtime that serves: the exporting thread has none, and a blocking client would bring one.
+/// Sends in the runtime that serves: the exporting thread has none, and a blocking client would start one.
 #[derive(Debug)]
 struct InRuntime {
     client: Client,
@@ -68,8 +63,10 @@ impl HttpClient for InRuntime {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = self.runtime.spawn(send(self.client.clone(), request));
         let reply = AbortOnDropHandle::new(sent).await.unwrap_or_else(|error| Err(error.into()));
-        // The exporter says no more than that there was an error.
-        reply.inspect_err(|error| *self.failure.lock() = Some(error_chain(&**error)))
+        // The exporter only reports that there was an error.
+        reply.inspect_err(|error| {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error_chain(&**error));
+        })
     }
 }
 
