@@ -3,32 +3,26 @@
 //! [`HttpFlowService`] is the one implementation. Its errors say what a failure *means* for the call,
 //! which is decided in one place, `classify`.
 
-pub(crate) mod advice;
-mod attempt;
-mod breaker;
-pub(crate) mod classify;
-pub(crate) mod error_body;
-pub(crate) mod http;
-pub(crate) mod ims;
-pub(crate) mod list;
-pub(crate) mod presentable;
-mod retry;
-pub(crate) mod retry_after;
-mod throttle;
-pub(crate) mod token;
-pub(crate) mod wire;
+pub(crate) mod answer;
+pub(crate) mod client;
+pub(crate) mod flow_service;
+pub(crate) mod identity;
+pub(crate) mod resilience;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-pub use self::{
-    advice::Advice,
-    http::{HttpFlowService, Identity, Pass, Timeouts, UpstreamState},
-    ims::{Ims, ReadyToken},
-    list::{ConnectionPage, ListQuery, ListedConnection, PageToken, PageTrail},
-    presentable::redacted,
-    token::{AccessToken, IssueToken, IssuedToken, TokenError, TokenErrorKind, TokenSource},
+pub use crate::adobe::{
+    answer::{advice::Advice, presentable::redacted},
+    flow_service::{
+        HttpFlowService, Identity, Pass, Timeouts, UpstreamState,
+        list::{ConnectionPage, ListQuery, ListedConnection, PageToken, PageTrail},
+    },
+    identity::{
+        ims::{Ims, ReadyToken},
+        token::{AccessToken, IssueToken, IssuedToken, TokenError, TokenErrorKind, TokenSource},
+    },
 };
 use crate::domain::{
     Column, Connection, ConnectionChanges, ConnectionRef, CreatedConnection, Etag, NewConnection, Progress,
@@ -479,7 +473,7 @@ impl Problem {
 
     /// Whether somebody in Adobe's place has sent it instead of a reply that was lost.
     pub fn is_in_place_of_lost(&self) -> bool {
-        self.is_unrecognized() && classify::is_lost(self.status)
+        self.is_unrecognized() && answer::classify::is_lost(self.status)
     }
 
     /// Whether it says that the Flow Service fails. A refusal does not; nor does what its source says, or
@@ -488,7 +482,7 @@ impl Problem {
         match self.author {
             Author::Source => false,
             Author::Unrecognized => self.status == 408 || (500..600).contains(&self.status),
-            Author::FlowService | Author::Gateway => !classify::is_client_error(self.status),
+            Author::FlowService | Author::Gateway => !answer::classify::is_client_error(self.status),
         }
     }
 }

@@ -7,15 +7,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use crate::{
-    adobe::presentable::presentable,
     adobe::{
         Author, ConnectionPage, PageToken, PageTrail, Problem,
-        error_body::ErrorBody,
-        ims,
-        wire::{
+        answer::{error_body::ErrorBody, presentable::presentable},
+        flow_service::wire::{
             Found, read_columns, read_connection, read_count, read_created, read_page, read_tables,
             read_test, read_version, spec_drift,
         },
+        identity::ims,
     },
     error::Cause,
     secret::redaction::without_tokens,

@@ -1,0 +1,274 @@
+//! One attempt of a request to Adobe, measured and traced from its begin to the end of its answer.
+
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{HeaderMap, Method};
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanKind, Status, TraceContextExt as _},
+};
+use prometheus_client::metrics::histogram::Histogram;
+use reqwest::{Response, StatusCode, Url};
+use tokio::time::Instant;
+
+use crate::error::Cause;
+use crate::{
+    metrics::{AttemptLabels, ErrorType, UpstreamMetrics},
+    telemetry::{propagation, spans},
+};
+
+/// Where requests go to, and where they are counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempts {
+    pub(crate) metrics: UpstreamMetrics,
+    host: Arc<str>,
+    port: u16,
+    /// Where the durations go of the attempts that are expected, found without a hash.
+    expected: Vec<(AttemptLabels, Histogram)>,
+}
+
+impl Attempts {
+    pub(crate) fn at(url: &Url, metrics: UpstreamMetrics) -> Self {
+        let port = url.port_or_known_default().unwrap_or_default();
+        Self { metrics, host: url.host_str().unwrap_or_default().into(), port, expected: Vec::new() }
+    }
+
+    /// The host and the port.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Makes a kind of request known before the first one, by the status of a success.
+    pub(crate) fn expect(&mut self, method: &Method, template: &'static str, status: StatusCode) {
+        let labels = self.labels(method, template, Some(status.as_u16()), None);
+        let durations = self.metrics.expect(&labels);
+        self.expected.push((labels, durations));
+    }
+
+    /// Makes a kind of request known that is repeated.
+    pub(crate) fn expect_retries(&self, method: &Method, template: &'static str) {
+        self.metrics.expect_retries(&self.labels(method, template, None, None));
+    }
+
+    /// Begins an attempt of a request that was sent so often before.
+    pub(crate) fn begin(&self, method: &Method, template: &'static str, sent_before: u32) -> Attempt<'_> {
+        let labels = self.labels(method, template, None, Some(ErrorType::Cancelled));
+        if sent_before > 0 {
+            self.metrics.retried(&labels);
+        }
+        let trace = self.client_span(&labels, sent_before);
+        Attempt { attempts: self, labels, trace, started: Instant::now() }
+    }
+
+    fn ended(&self, labels: &AttemptLabels, duration: Duration) {
+        match self.expected.iter().find(|(expected, _)| expected == labels) {
+            Some((_, durations)) => durations.observe(duration.as_secs_f64()),
+            None => self.metrics.ended(labels, duration),
+        }
+    }
+
+    fn client_span(&self, labels: &AttemptLabels, sent_before: u32) -> Context {
+        let AttemptLabels { http_request_method: method, url_template: template, .. } = *labels;
+        spans::begin(
+            &Context::current(),
+            SpanKind::Client,
+            || format!("{method} {template}").into(),
+            || {
+                let resends = (sent_before > 0)
+                    .then(|| KeyValue::new("http.request.resend_count", i64::from(sent_before)));
+                [
+                    KeyValue::new("http.request.method", method),
+                    KeyValue::new("url.template", template),
+                    KeyValue::new("server.address", Arc::clone(&self.host)),
+                    KeyValue::new("server.port", i64::from(self.port)),
+                ]
+                .into_iter()
+                .chain(resends)
+                .collect()
+            },
+        )
+    }
+
+    fn labels(
+        &self,
+        method: &Method,
+        url_template: &'static str,
+        http_response_status_code: Option<u16>,
+        error_type: Option<ErrorType>,
+    ) -> AttemptLabels {
+        AttemptLabels {
+            http_request_method: method_name(method),
+            url_template,
+            server_address: Arc::clone(&self.host),
+            server_port: self.port,
+            http_response_status_code,
+            error_type,
+        }
+    }
+}
+
+/// One attempt. It counts when it is dropped: whoever leaves takes it along.
+pub(crate) struct Attempt<'a> {
+    attempts: &'a Attempts,
+    labels: AttemptLabels,
+    /// The context of its span.
+    trace: Context,
+    started: Instant,
+}
+
+impl Attempt<'_> {
+    /// Tells Adobe of the trace.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        propagation::inject(&self.trace, headers);
+    }
+
+    /// Whether anything is noted of it beyond its duration.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.trace.span().is_recording()
+    }
+
+    /// What Adobe calls the request, without anything secret.
+    pub(crate) fn is_called(&self, request_id: Option<&str>) {
+        let span = self.trace.span();
+        if let Some(request_id) = request_id.filter(|_| span.is_recording()) {
+            span.set_attribute(KeyValue::new(
+                "hubspot_connection.upstream_request_id",
+                request_id.to_owned(),
+            ));
+        }
+    }
+
+    /// The head of an answer has come.
+    pub(crate) fn answered(&mut self, response: &Response) {
+        self.labels.http_response_status_code = Some(known(response.status()));
+    }
+
+    /// All of the answer has come that anybody wants.
+    pub(crate) fn complete(&mut self) {
+        self.labels.error_type = self
+            .labels
+            .http_response_status_code
+            .filter(|status| !(200..300).contains(status))
+            .map(ErrorType::Status);
+    }
+
+    /// The cause of a failure with the address that it concerns.
+    pub(crate) fn located(&self, cause: Cause) -> Cause {
+        let address = self.attempts.address();
+        let peer = peer(&*cause).filter(|peer| *peer != address);
+        Box::new(Located { address, peer: peer.map(|peer| format!(" ({peer})")).unwrap_or_default(), cause })
+    }
+
+    /// There is no answer, or not all of it.
+    pub(crate) fn failed(&mut self, error: &(dyn Error + 'static)) {
+        self.labels.error_type = Some(error_type(error));
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.attempts.ended(&self.labels, self.started.elapsed());
+        // Without spans of one's own the context is that of the caller.
+        let span = self.trace.span();
+        if span.is_recording() {
+            if let Some(status) = self.labels.http_response_status_code {
+                span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+            }
+            if let Some(error) = self.labels.error_type {
+                span.set_attribute(KeyValue::new("error.type", error.to_string()));
+                span.set_status(Status::error(""));
+            }
+        }
+        span.end();
+    }
+}
+
+/// A failure on the way to an address.
+#[derive(Debug, thiserror::Error)]
+#[error("{address}{peer}")]
+struct Located {
+    /// The one that was asked for.
+    address: String,
+    /// The one that was tried, which can be that of a proxy.
+    peer: String,
+    #[source]
+    cause: Cause,
+}
+
+/// The socket address to which a connection failed. The HTTP client keeps it to itself but for its `Debug`
+/// form, `ConnectError("tcp connect error", 127.0.0.1:1, …)`. Where that changes only this detail is missing.
+fn peer(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let printed = format!("{error:?}");
+        if let Some(fields) = printed.strip_prefix("ConnectError(") {
+            let mut fields = fields.split(", ");
+            return fields.find_map(|field| field.parse::<SocketAddr>().ok()).map(|peer| peer.to_string());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The name of a method, from the list of those that are used here.
+fn method_name(method: &Method) -> &'static str {
+    [(Method::GET, "GET"), (Method::POST, "POST"), (Method::PATCH, "PATCH"), (Method::DELETE, "DELETE")]
+        .into_iter()
+        .find_map(|(known, name)| (known == *method).then_some(name))
+        .unwrap_or("_OTHER")
+}
+
+/// A status from the closed list of those that are registered. Any other means what the first one of
+/// its class does (RFC 9110, section 15).
+fn known(status: StatusCode) -> u16 {
+    let is_registered = status.canonical_reason().is_some();
+    if is_registered { status.as_u16() } else { status.as_u16() / 100 * 100 }
+}
+
+fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
+    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+        if error.is_connect() {
+            return ErrorType::Connect;
+        }
+        if error.is_timeout() {
+            return ErrorType::Timeout;
+        }
+    }
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if is_reset(error) {
+            return ErrorType::Reset;
+        }
+        cause = error.source();
+    }
+    ErrorType::Other
+}
+
+/// Whether the connection ended before the answer did.
+fn is_reset(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let is_incomplete = |error: &hyper::Error| error.is_incomplete_message() || error.is_closed();
+    let is_broken = |error: &io::Error| {
+        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    };
+    error.downcast_ref().is_some_and(is_incomplete) || error.downcast_ref().is_some_and(is_broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_from_the_list_of_those_that_are_registered() {
+        for (status, label) in [(200, 200), (429, 429), (599, 500), (299, 200), (999, 900)] {
+            assert_eq!(known(StatusCode::from_u16(status).unwrap()), label);
+        }
+    }
+
+    #[test]
+    fn an_error_is_called_by_what_is_at_the_bottom_of_it() {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(error_type(&reset), ErrorType::Reset);
+        assert_eq!(error_type(&io::Error::other("x")), ErrorType::Other);
+    }
+}

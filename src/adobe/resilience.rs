@@ -1,0 +1,3 @@
+pub(crate) mod backoff;
+pub(crate) mod breaker;
+pub(crate) mod throttle;
