@@ -257,6 +257,9 @@ fn waits_for_token(error: &CreateError) -> bool {
         | CreateError::Throttled { .. }
         | CreateError::TokenRefused { .. }
         | CreateError::Refused { .. }
-        | CreateError::OutcomeUnknown { .. } => false,
+        | CreateError::OtherSource
+        | CreateError::Unavailable { .. }
+        | CreateError::Unrecognized { .. }
+        | CreateError::Undecodable(_) => false,
     }
 }

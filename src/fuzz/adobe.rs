@@ -6,23 +6,26 @@ use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
+use super::{SECRETS, assert_no_secret};
 use crate::{
     adobe::{
         Author, ConnectionPage, PageToken, PageTrail, Problem,
         answer::{error_body::ErrorBody, presentable::presentable},
-        flow_service::wire::{
-            Found, read_columns, read_connection, read_count, read_created, read_page, read_tables,
-            read_test, read_version, spec_drift,
+        flow_service::{
+            connection_specs::spec_drift,
+            connections::{
+                changes::read_version,
+                item::{Found, read_connection},
+                page::{read_count, read_page},
+                read_created,
+            },
+            explore::{read_columns, read_tables, read_test},
         },
         identity::ims,
     },
-    error::Cause,
-    secret::redaction::without_tokens,
-};
-use crate::{
     domain::ConnectionId,
-    error::error_chain,
-    fuzz::{SECRETS, assert_no_secret},
+    error::{Cause, error_chain},
+    secret::redaction::without_tokens,
 };
 
 /// Panics where a text is not fit to be shown.

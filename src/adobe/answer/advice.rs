@@ -1,9 +1,10 @@
-//! What went wrong at Adobe's side and what to do about it, in the words that callers read: the same
-//! in an error and in the checks of a test.
+//! What went wrong at Adobe and what to do about it, in the words that callers read in errors and in the checks
+//! of a test.
 
-use crate::adobe::{Problem, Refusal, TokenErrorKind};
+use super::problem::{Problem, Refusal};
+use crate::adobe::TokenErrorKind;
 
-/// Two halves of a sentence, between which the consequence has its place.
+/// Two parts of a sentence: the consequence stands between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advice {
     /// What went wrong.
@@ -13,7 +14,6 @@ pub struct Advice {
 }
 
 impl TokenErrorKind {
-    /// What it means and what to do.
     pub fn advice(self) -> Advice {
         let (what, cure) = match self {
             Self::BadCredentials => (
@@ -48,7 +48,6 @@ impl TokenErrorKind {
 }
 
 impl Refusal {
-    /// What it means and what to do.
     pub fn advice(self) -> Advice {
         let (what, cure) = match self {
             Self::Request | Self::NotFound => ("the Flow Service refuses the request", "change the request"),
@@ -91,14 +90,13 @@ impl Refusal {
 }
 
 impl Problem {
-    /// What to do about a reply that is not Adobe's.
     pub const UNRECOGNIZED: Advice = Advice {
         what: "the reply is not Adobe's",
         cure: "an operator has to find out what replies in the place of the Flow Service, by HCS_FLOW_SERVICE_URL, \
                the proxy (HCS_UPSTREAM_PROXY) and the firewall",
     };
 
-    /// What the Flow Service said, in brackets.
+    /// What the reply says, in brackets.
     pub fn said(&self) -> String {
         if self.is_unrecognized() {
             let content_type = self.message.as_deref().unwrap_or("no content type");

@@ -1,32 +1,29 @@
-//! Reads the body of an error answer, whichever of the five shapes it has.
+//! Reads the body of an error reply.
 //!
-//! Five shapes share the Flow Service's endpoints: its own problem document with legacy fields, the
-//! legacy fields alone, a bare message, the gateway's `error_code` (a string in one of Adobe's
-//! documents, an integer in another), and a generic problem document. A body may also be empty,
-//! HTML or cut off. Whatever can be read is; nothing here fails.
+//! The Flow Service's endpoints reply in five forms: its own problem document with legacy fields, the legacy
+//! fields alone, a bare message, the gateway's `error_code` (a string in one of Adobe's documents, an integer
+//! in another), and a generic problem document. A body may also be empty, HTML or cut off. Reading never fails.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::adobe::Author;
+use super::{author::author, problem::Author};
 use crate::domain::ConnectionId;
 
-/// What could be read of an error body. The texts are as they came: not yet cleaned.
+/// The readable parts of an error body. The texts are not cleaned yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ErrorBody {
     pub(crate) code: Option<ErrorCode>,
     pub(crate) message: Option<String>,
     pub(crate) request_id: Option<String>,
-    /// Who uses this shape. One that neither the Flow Service nor its gateway is known to use may come from
-    /// anybody on the way.
+    /// Who uses this form.
     pub(crate) author: Author,
-    /// The IDs of the dataflows that use a connection, where the body is about that and names them.
+    /// The IDs of the dataflows that use the connection, if the body names them.
     pub(crate) flows: Vec<String>,
 }
 
-/// An error code, with the part that says which catalogue its number belongs to: Adobe's catalogues
-/// give the same number different meanings.
+/// An error code, with its catalogue: Adobe's catalogues give the same number different meanings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorCode {
     /// A code of the Flow Service or another Platform service: `FLOW-1413-400`.
@@ -36,7 +33,7 @@ pub(crate) enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The HTTP status that it is for, which the answer need not have.
+    /// The HTTP status that it belongs to, which may differ from that of the reply.
     pub(crate) fn status(&self) -> u32 {
         match self {
             Self::Platform { status, .. } => u32::from(*status),
@@ -55,7 +52,7 @@ impl fmt::Display for ErrorCode {
 }
 
 impl Default for ErrorBody {
-    /// A body in no shape.
+    /// A body in no known form.
     fn default() -> Self {
         let author = Author::Unrecognized;
         Self { code: None, message: None, request_id: None, author, flows: Vec::new() }
@@ -63,7 +60,6 @@ impl Default for ErrorBody {
 }
 
 impl ErrorBody {
-    /// Reads what can be read of the body of a reply with this status.
     pub(crate) fn parse(status: u16, body: &[u8]) -> Self {
         let body = String::from_utf8_lossy(body);
         let Ok(Value::Object(fields)) = serde_json::from_str(body.trim_start_matches('\u{feff}')) else {
@@ -94,14 +90,14 @@ impl ErrorBody {
     }
 }
 
-/// The second legacy field, which need not be a text.
+/// The second legacy field, which may be another type than a string.
 fn details(fields: &Map<String, Value>) -> Option<String> {
     let details = fields.get("errorDetails")?;
     let is_list = details.is_object() || details.is_array();
     if is_list { Some(details.to_string()) } else { non_empty(details) }
 }
 
-/// Of the two legacy fields: often they are the same, and sometimes only the details say what to do.
+/// Joins the two legacy fields: often they are the same, and sometimes only the details say what to do.
 fn with_details(message: String, details: Option<String>) -> String {
     match details.filter(|details| details.contains(char::is_alphanumeric)) {
         Some(details) if details.contains(&message) => details,
@@ -110,66 +106,11 @@ fn with_details(message: String, details: Option<String>) -> String {
     }
 }
 
-/// Who sends a body of this shape. The prefix of a code decides before anything else: a connector's error
-/// comes with the legacy fields as well.
-fn author(status: u16, fields: &Map<String, Value>, code: Option<&ErrorCode>) -> Author {
-    let text = |name: &str| fields.get(name).and_then(non_empty);
-    let has = |name: &str| text(name).is_some();
-    let unrecognized = Author::Unrecognized;
-    match code {
-        Some(ErrorCode::Platform { prefix, .. }) if prefix == "FLOW" => Author::FlowService,
-        Some(ErrorCode::Platform { prefix, .. }) if is_connector(prefix) => Author::Source,
-        // Other services of the Platform reply through the Flow Service. So may a proxy with codes of its own.
-        Some(ErrorCode::Platform { .. }) if text("type").is_some_and(|kind| kind.contains(ADOBE)) => {
-            Author::FlowService
-        }
-        Some(ErrorCode::Platform { .. }) => unrecognized,
-        // The code begins with the status.
-        Some(code @ ErrorCode::Gateway(_)) if (400..600).contains(&code.status()) => Author::Gateway,
-        Some(ErrorCode::Gateway(_)) => unrecognized,
-        // A code that cannot be read in full.
-        None if CODES.into_iter().filter_map(text).any(|code| is_connector(&code)) => Author::Source,
-        // The legacy fields, with or without a problem document. AWS Lambda replies with the first one as well.
-        None if has("errorMessage") && !has("errorType") => Author::FlowService,
-        // A bare message is documented with these. With others, gateways of many makers reply so.
-        None if has("message") && fields.len() == 1 && matches!(status, 400 | 422) => Author::FlowService,
-        None if is_problem_of_adobe(fields) => Author::Gateway,
-        // The same without a type, which other services of the Platform throttle with.
-        None if has("title") && has("detail") && fields.get("status") == Some(&Value::from(429)) => {
-            Author::Gateway
-        }
-        None => unrecognized,
-    }
-}
-
-/// Whether a body is a generic problem document with a type that Adobe uses. Any proxy can send one of the
-/// type `about:blank`.
-fn is_problem_of_adobe(fields: &Map<String, Value>) -> bool {
-    let text = |name: &str| fields.get(name).and_then(non_empty);
-    let is_adobes = |kind: &str| kind == "/placeholder/type/uri" || kind.contains(ADOBE);
-    let has_status = fields.get("status").is_some_and(Value::is_u64);
-    text("type").is_some_and(|kind| is_adobes(&kind))
-        && text("title").is_some()
-        && (has_status || text("detail").is_some())
-}
-
-/// The members that have a code.
-const CODES: [&str; 4] = ["type", "error_code", "errorCode", "code"];
-/// The host of Adobe's problem types, whose scheme varies.
-const ADOBE: &str = "://ns.adobe.com/";
-
-/// Whether a code, or a problem type that ends in one, is a connector's: `CONN-1105-401`.
-fn is_connector(code: &str) -> bool {
-    let code = code.rsplit('/').next().unwrap_or_default();
-    let prefix = code.split(['-', '_']).next().unwrap_or_default();
-    ["CONN", "CONNECTOR"].iter().any(|connector| prefix.eq_ignore_ascii_case(connector))
-}
-
-/// The most IDs that are taken out of one body.
+/// The most IDs that are read from one body.
 const MOST_FLOWS: usize = 20;
 
-/// The UUIDs in the texts of a body, but for those that name the request and the connection, and every
-/// ID under a name that speaks of flows. Where the Flow Service names them is not documented.
+/// The UUIDs in the texts of a body, except those of the request and the connection, and every ID under a name
+/// that contains `flow`. Where the Flow Service names them is not documented.
 fn flows(body: &Value) -> Vec<String> {
     const OTHERS: [&str; 3] = ["request-id", "id", "type"];
     let mut found = Vec::new();
@@ -200,7 +141,7 @@ fn flows(body: &Value) -> Vec<String> {
     found
 }
 
-fn non_empty(value: &Value) -> Option<String> {
+pub(super) fn non_empty(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }
 
@@ -219,7 +160,7 @@ fn platform_code(problem_type: &str) -> Option<ErrorCode> {
     })
 }
 
-/// The longest prefix of a code that is taken for one.
+/// The longest prefix of a code.
 const MOST_PREFIX: usize = 24;
 
 fn gateway_code(value: &Value) -> Option<ErrorCode> {
@@ -320,128 +261,8 @@ mod tests {
         }
     }
 
-    fn author_of(status: u16, body: &str) -> Author {
-        ErrorBody::parse(status, body.as_bytes()).author
-    }
-
     #[test]
-    fn the_prefix_of_a_code_says_whom_it_is_from() {
-        for (code, author) in [
-            ("FLOW-1439-404", Author::FlowService),
-            ("CONN-1105-401", Author::Source),
-            ("CONNECTOR-2001-500", Author::Source),
-            ("CONN-HUBSPOT-1105-401", Author::Source),
-            ("CONN_HUBSPOT-1105-401", Author::Source),
-            // Another service of the Platform.
-            ("SMS-2074-400", Author::FlowService),
-            // Not all of it can be read, and enough.
-            ("CONN-1105", Author::Source),
-            ("conn-1105-401", Author::Source),
-            ("CONN_1105_401", Author::Source),
-        ] {
-            for status in [400, 401, 403, 404, 429, 503] {
-                let body = format!(
-                    r#"{{"type":"https://ns.adobe.com/aep/errors/{code}","title":"x","status":{status},
-                        "report":{{"detailed-message":"x"}},"errorMessage":"x","errorDetails":"x"}}"#
-                );
-                assert_eq!(author_of(status, &body), author, "{code} {status}");
-            }
-        }
-        for member in ["error_code", "errorCode", "code", "type"] {
-            let body = format!(r#"{{"{member}":"CONN-1105","message":"x"}}"#);
-            assert_eq!(author_of(401, &body), Author::Source, "{member}");
-        }
-    }
-
-    #[test]
-    fn documented_shapes_are_recognized() {
-        use Author::{FlowService, Gateway};
-        for (status, body, author) in [
-            (404, r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1439-404"}"#, FlowService),
-            (
-                404,
-                r#"{"errorMessage":"connections not found","errorDetails":"connections not found"}"#,
-                FlowService,
-            ),
-            (412, r#"{"errorMessage":"connections not found"}"#, FlowService),
-            (400, r#"{"message":"Please provide a valid spec id"}"#, FlowService),
-            (422, r#"{"message":"version is required"}"#, FlowService),
-            (403, r#"{"error_code":"403010","message":"Oauth token is missing."}"#, Gateway),
-            (401, r#"{"error_code":401013,"message":"Oauth token is not valid"}"#, Gateway),
-            (
-                400,
-                r#"{"type":"/placeholder/type/uri","status":400,"title":"BadRequestError","detail":"x"}"#,
-                Gateway,
-            ),
-            (400, r#"{"type":"/placeholder/type/uri","title":"BadRequestError","detail":"x"}"#, Gateway),
-            (403, r#"{"type":"http://ns.adobe.com/aep/errors/x","title":"Forbidden","status":403}"#, Gateway),
-            (429, r#"{"title":"RequestRateTooLarge","status":429,"detail":"x"}"#, Gateway),
-        ] {
-            assert_eq!(author_of(status, body), author, "{body}");
-        }
-    }
-
-    #[test]
-    fn any_other_shape_is_nobodys() {
-        for (status, body) in [
-            (403, ""),
-            (503, ""),
-            (403, "Forbidden"),
-            (403, "{}"),
-            (403, "[]"),
-            (403, "null"),
-            (403, "<html><h1>403 Forbidden</h1></html>"),
-            (403, r#"[{"errorMessage":"x"}]"#),
-            (400, r#"{"type":"https://ns.adobe.com/aep/errors/FLOW-1413-400","ti"#),
-            (400, r#"{"errorMessage":""}"#),
-            (400, r#"{"errorMessage":null}"#),
-            (400, r#"{"errorMessage":["x"]}"#),
-            (400, r#"{"message":" "}"#),
-            // Of the gateways of Amazon and Kong.
-            (403, r#"{"message":"Forbidden"}"#),
-            (401, r#"{"message":"Unauthorized"}"#),
-            (404, r#"{"message":"no Route matched with those values"}"#),
-            (404, r#"{"message":"no Route matched with those values","request_id":"x"}"#),
-            (429, r#"{"message":"API rate limit exceeded"}"#),
-            (502, r#"{"message":"Internal server error"}"#),
-            (403, r#"{"message":"Forbidden","requestId":"x"}"#),
-            (
-                401,
-                r#"{"status":"error","message":"This key is expired","category":"EXPIRED_AUTHENTICATION"}"#,
-            ),
-            (404, r#"{"timestamp":1,"status":404,"error":"Not Found","message":"x","path":"/connections"}"#),
-            (403, r#"{"error":"forbidden"}"#),
-            (403, r#"{"error":{"code":403,"message":"x"}}"#),
-            (403, r#"{"fault":{"faultstring":"x","detail":{"errorcode":"x"}}}"#),
-            (403, r#"{"errors":[{"errorMessage":"x"}]}"#),
-            (400, r#"{"error_code":"40","message":"x"}"#),
-            (403, r#"{"title":"Error 1020","status":403,"detail":"x","error_code":1020}"#),
-            (400, r#"{"error_code":"canary","message":"x"}"#),
-            (400, r#"{"error_code":null}"#),
-            (403, r#"{"type":"about:blank"}"#),
-            // Codes of somebody else's.
-            (403, r#"{"type":"https://gateway.example/problems/http-403","title":"Forbidden","status":403}"#),
-            (403, r#"{"type":"https://gateway.example/errors/WAF-1020-403","title":"x","status":403}"#),
-            (403, r#"{"type":"waf-1020"}"#),
-            (400, r#"{"type":"SMS-2074-400"}"#),
-            (403, r#"{"errorMessage":"x","errorType":"Runtime.ExitError"}"#),
-            (403, r#"{"type":"about:blank","title":"Forbidden","status":403}"#),
-            (
-                403,
-                r#"{"type":"https://tools.ietf.org/html/rfc7231#section-6.5.3","title":"Forbidden","status":403}"#,
-            ),
-            (403, r#"{"type":"/errors/forbidden","title":"Forbidden","status":403}"#),
-            (503, r#"{"title":"Too many requests","status":503,"detail":"x"}"#),
-            (400, r#"{"title":"Bad Request","status":400,"detail":"x"}"#),
-            (400, r#"{"title":"x","detail":"x"}"#),
-            (403, r#"{"success":false,"code":1020}"#),
-        ] {
-            assert_eq!(author_of(status, body), Author::Unrecognized, "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn a_body_in_no_shape_is_read_as_nothing() {
+    fn a_body_in_no_known_form_is_read_as_nothing() {
         for body in [
             "",
             "<html><body>502 Bad Gateway</body></html>",

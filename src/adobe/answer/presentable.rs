@@ -1,13 +1,10 @@
 //! Error replies without credentials, fit to be shown to a caller and logged.
 
-use std::sync::Arc;
+use secrecy::ExposeSecret as _;
 
-use secrecy::ExposeSecret;
-
-use crate::adobe::{CallError, Problem, answer::error_body::ErrorBody};
+use super::{error_body::ErrorBody, problem::Problem};
 use crate::{
     domain::HubSpotCredentials,
-    error::{Cause, error_chain},
     secret::{
         redaction::{MAX_CHARS, hide, shown, without},
         search::SecretSearch,
@@ -16,8 +13,8 @@ use crate::{
 
 const MAX_ID_CHARS: usize = 100;
 
-/// Makes an error answer fit to be shown to a caller and logged. `secrets` are those that went out
-/// with the request: a peer that repeats one does not get it any further.
+/// Makes an error reply fit to be shown to a caller and logged. `secrets` are those that were sent with the
+/// request, which the reply may repeat.
 pub(crate) fn presentable(
     status: u16,
     body: ErrorBody,
@@ -41,52 +38,12 @@ pub(crate) fn presentable(
     }
 }
 
-/// Whether a text can be an id. One with other signs repeats something else.
+/// Whether a text can be an id. One with other characters repeats something else.
 fn is_id(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '|' | '/'))
 }
 
-/// Takes credentials out of a text.
+/// Removes credentials from a text.
 pub fn redacted(text: &str, credentials: &HubSpotCredentials) -> String {
     without(text, &credentials.all().map(|credential| credential.expose_secret()))
-}
-
-impl CallError {
-    /// The same without these credentials: an answer may repeat what an earlier request sent.
-    pub fn redacted(&self, credentials: &HubSpotCredentials) -> Self {
-        let text = |text: &String| redacted(text, credentials);
-        let is_clean = |id: &&String| redacted(id, credentials) == **id;
-        let problem = |problem: &Problem| Problem {
-            status: problem.status,
-            author: problem.author,
-            code: problem.code.as_ref().map(text),
-            message: problem.message.as_ref().map(text),
-            request_id: problem.request_id.as_ref().filter(is_clean).cloned(),
-            flows: problem.flows.iter().filter(is_clean).cloned().collect(),
-        };
-        let cause = |cause: &Cause| Cause::from(redacted(&error_chain(&**cause), credentials));
-        match self {
-            Self::Token(error) => Self::Token(Arc::clone(error)),
-            Self::NoTokenInTime => Self::NoTokenInTime,
-            Self::BreakerOpen { retry_after } => Self::BreakerOpen { retry_after: *retry_after },
-            Self::Unreachable(error) => Self::Unreachable(cause(error)),
-            Self::TokenRefused { problem: said } => Self::TokenRefused { problem: problem(said) },
-            Self::Refused { refusal, problem: said } => {
-                Self::Refused { refusal: *refusal, problem: problem(said) }
-            }
-            Self::Throttled { retry_after, problem: said } => {
-                Self::Throttled { retry_after: *retry_after, problem: said.as_ref().map(problem) }
-            }
-            Self::OtherSource => Self::OtherSource,
-            Self::Unavailable { retry_after, problem: said, cause: error } => Self::Unavailable {
-                retry_after: *retry_after,
-                problem: said.as_deref().map(problem).map(Box::new),
-                cause: cause(error),
-            },
-            Self::Unrecognized { retry_after, problem: said } => {
-                Self::Unrecognized { retry_after: *retry_after, problem: Box::new(problem(said)) }
-            }
-            Self::Undecodable(error) => Self::Undecodable(cause(error)),
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Answers other than a success, and what they mean.
+//! Reads replies that are no usable success.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,38 +6,37 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
 use reqwest::Response;
 
+use super::{
+    classify::{Asked, Meaning, classify, is_of_source},
+    error_body::ErrorBody,
+    presentable::presentable,
+    problem::{Author, Problem},
+    retry_after::retry_after,
+};
 use crate::{
-    adobe::{
-        Author, Problem,
-        answer::{
-            classify::{Asked, Meaning, classify, is_of_source},
-            error_body::ErrorBody,
-            presentable::presentable,
-            retry_after::retry_after,
-        },
-    },
     error::error_chain,
     http_client::read_body,
     secret::redaction::{repeats, without_tokens},
 };
 
-/// The answer to a creation is about 100 bytes, an error about 1 KiB.
+/// The reply to a creation has about 100 bytes, an error about 1 KiB.
 pub(crate) const MAX_SHORT: usize = 64 * 1024;
-
+/// The longest media type that is shown.
+const MAX_MEDIA_TYPE: usize = 60;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// An answer other than a success.
+/// A reply other than a success.
 #[derive(Debug)]
-pub(crate) struct ErrorAnswer {
+pub(crate) struct ErrorReply {
     pub(crate) meaning: Meaning,
     /// How long it asks to wait.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) problem: Problem,
 }
 
-/// Reads an answer other than a success. One that is too long or cut off counts as one without a body.
-/// `secrets` are those that went out with the request.
-pub(crate) async fn read_error(response: Response, asked: Asked, secrets: &[&str]) -> ErrorAnswer {
+/// Reads a reply other than a success. A body that is too long or cut off counts as none. `secrets` are those that
+/// were sent with the request.
+pub(crate) async fn read_error(response: Response, asked: Asked, secrets: &[&str]) -> ErrorReply {
     let head = Head::of(&response);
     let retry_after = retry_after(response.headers(), SystemTime::now());
     let body = read_body(response, MAX_SHORT).await.unwrap_or_else(|error| {
@@ -50,14 +49,14 @@ pub(crate) async fn read_error(response: Response, asked: Asked, secrets: &[&str
         body.author = Author::Source;
     }
     let meaning = classify(asked, head.status, &body);
-    if matches!(asked, Asked::ReadSource) {
-        // HubSpot's words, about credentials that nobody here knows.
+    if asked == Asked::ReadSource {
+        // HubSpot's words, about credentials that this process does not know.
         body.message = body.message.as_deref().map(without_tokens);
     }
-    ErrorAnswer { meaning, retry_after, problem: head.problem(body, secrets) }
+    ErrorReply { meaning, retry_after, problem: head.problem(body, secrets) }
 }
 
-/// What the head of a reply tells.
+/// The head of a reply.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     status: u16,
@@ -75,8 +74,8 @@ impl Head {
         }
     }
 
-    /// What it tells of a success whose body cannot be read. It is not Adobe's at all where it has none of the
-    /// `fields` that such a reply has, and is no error of theirs either.
+    /// The problem with a success whose body cannot be read. The reply is not Adobe's if it has none of the `fields` of
+    /// such a success, and no known form of an error either.
     pub(crate) fn unreadable(&self, body: &[u8], fields: &[&str], secrets: &[&str]) -> Problem {
         let text = String::from_utf8_lossy(body);
         let is_json = text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']);
@@ -88,32 +87,28 @@ impl Head {
         self.problem(read, secrets)
     }
 
-    /// What it tells by itself of a success.
+    /// What the head of a success says by itself.
     pub(crate) fn without_body(&self, secrets: &[&str]) -> Problem {
         self.problem(ErrorBody { author: Author::FlowService, ..ErrorBody::default() }, secrets)
     }
 
-    fn problem(&self, body: ErrorBody, secrets: &[&str]) -> Problem {
-        let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
+    fn problem(&self, mut body: ErrorBody, secrets: &[&str]) -> Problem {
         if body.author == Author::Unrecognized {
-            // Nothing of a body that anybody may have written is shown.
+            // Nothing is shown of a body that anybody may have written.
             let message = self.content_type.as_ref().and_then(|value| media_type(value, secrets));
-            let body = ErrorBody { message, ..ErrorBody::default() };
-            return presentable(self.status, body, request_id, secrets);
+            body = ErrorBody { message, ..ErrorBody::default() };
         }
+        let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
         presentable(self.status, body, request_id, secrets)
     }
 }
-
-/// The longest media type that is shown.
-const MOST_TYPE: usize = 60;
 
 /// A media type without its parameters.
 pub(crate) fn media_type(value: &HeaderValue, secrets: &[&str]) -> Option<String> {
     let value = value.to_str().ok()?;
     let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '+' | '-' | '.');
-    let is_shown = (1..=MOST_TYPE).contains(&media_type.len())
+    let is_shown = (1..=MAX_MEDIA_TYPE).contains(&media_type.len())
         && media_type.chars().all(is_part)
         && !secrets.iter().any(|secret| repeats(value, secret));
     is_shown.then_some(media_type)

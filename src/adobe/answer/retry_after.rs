@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header::RETRY_AFTER};
 
-/// The longest wait that is passed on: what asks for more is as good as "much later".
+/// The longest wait that is passed on.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// How long an answer asks to wait: seconds or an HTTP date, capped; `None` where it does not say.
+/// How long a reply asks to wait: seconds or an HTTP date, capped.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse() {

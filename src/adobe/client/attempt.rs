@@ -1,4 +1,4 @@
-//! One attempt of a request to Adobe, measured and traced from its begin to the end of its answer.
+//! One attempt of a request to Adobe, measured and traced from its start to the end of its reply.
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,13 +17,13 @@ use crate::{
     telemetry::{propagation, spans},
 };
 
-/// Where requests go to, and where they are counted.
+/// The server that requests go to, and the metrics that count them.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempts {
-    pub(crate) metrics: UpstreamMetrics,
+    metrics: UpstreamMetrics,
     host: Arc<str>,
     port: u16,
-    /// Where the durations go of the attempts that are expected, found without a hash.
+    /// The histograms of the expected attempts, found without computing a hash.
     expected: Vec<(AttemptLabels, Histogram)>,
 }
 
@@ -33,24 +33,23 @@ impl Attempts {
         Self { metrics, host: url.host_str().unwrap_or_default().into(), port, expected: Vec::new() }
     }
 
-    /// The host and the port.
     pub(crate) fn address(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Makes a kind of request known before the first one, by the status of a success.
+    /// Makes a kind of request show in the metrics before the first one, with the status of a success.
     pub(crate) fn expect(&mut self, method: &Method, template: &'static str, status: StatusCode) {
         let labels = self.labels(method, template, Some(status.as_u16()), None);
         let durations = self.metrics.expect(&labels);
         self.expected.push((labels, durations));
     }
 
-    /// Makes a kind of request known that is repeated.
+    /// Makes the retries of a kind of request show in the metrics before the first one.
     pub(crate) fn expect_retries(&self, method: &Method, template: &'static str) {
         self.metrics.expect_retries(&self.labels(method, template, None, None));
     }
 
-    /// Begins an attempt of a request that was sent so often before.
+    /// Begins an attempt of a request that was sent `sent_before` times.
     pub(crate) fn begin(&self, method: &Method, template: &'static str, sent_before: u32) -> Attempt<'_> {
         let labels = self.labels(method, template, None, Some(ErrorType::Cancelled));
         if sent_before > 0 {
@@ -107,27 +106,26 @@ impl Attempts {
     }
 }
 
-/// One attempt. It counts when it is dropped: whoever leaves takes it along.
+/// One attempt. It is counted when it is dropped, so that one that a caller gives up is counted too.
 pub(crate) struct Attempt<'a> {
     attempts: &'a Attempts,
     labels: AttemptLabels,
-    /// The context of its span.
     trace: Context,
     started: Instant,
 }
 
 impl Attempt<'_> {
-    /// Tells Adobe of the trace.
-    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+    /// Adds the trace context to the request.
+    pub(crate) fn propagate(&self, headers: &mut HeaderMap) {
         propagation::inject(&self.trace, headers);
     }
 
-    /// Whether anything is noted of it beyond its duration.
+    /// Whether its span is recorded.
     pub(crate) fn is_recorded(&self) -> bool {
         self.trace.span().is_recording()
     }
 
-    /// What Adobe calls the request, without anything secret.
+    /// Records Adobe's id of the request, which holds nothing secret.
     pub(crate) fn is_called(&self, request_id: Option<&str>) {
         let span = self.trace.span();
         if let Some(request_id) = request_id.filter(|_| span.is_recording()) {
@@ -138,12 +136,12 @@ impl Attempt<'_> {
         }
     }
 
-    /// The head of an answer has come.
-    pub(crate) fn answered(&mut self, response: &Response) {
+    /// Records the head of the reply.
+    pub(crate) fn replied(&mut self, response: &Response) {
         self.labels.http_response_status_code = Some(known(response.status()));
     }
 
-    /// All of the answer has come that anybody wants.
+    /// Records the end of the reply.
     pub(crate) fn complete(&mut self) {
         self.labels.error_type = self
             .labels
@@ -152,14 +150,14 @@ impl Attempt<'_> {
             .map(ErrorType::Status);
     }
 
-    /// The cause of a failure with the address that it concerns.
+    /// Adds the address to the cause of a failure.
     pub(crate) fn located(&self, cause: Cause) -> Cause {
         let address = self.attempts.address();
         let peer = peer(&*cause).filter(|peer| *peer != address);
         Box::new(Located { address, peer: peer.map(|peer| format!(" ({peer})")).unwrap_or_default(), cause })
     }
 
-    /// There is no answer, or not all of it.
+    /// Records that there is no reply, or not all of it.
     pub(crate) fn failed(&mut self, error: &(dyn Error + 'static)) {
         self.labels.error_type = Some(error_type(error));
     }
@@ -168,7 +166,7 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         self.attempts.ended(&self.labels, self.started.elapsed());
-        // Without spans of one's own the context is that of the caller.
+        // Without a span of its own the context is the caller's.
         let span = self.trace.span();
         if span.is_recording() {
             if let Some(status) = self.labels.http_response_status_code {
@@ -187,16 +185,15 @@ impl Drop for Attempt<'_> {
 #[derive(Debug, thiserror::Error)]
 #[error("{address}{peer}")]
 struct Located {
-    /// The one that was asked for.
     address: String,
-    /// The one that was tried, which can be that of a proxy.
+    /// The address that was tried, if it is another one: that of a proxy.
     peer: String,
     #[source]
     cause: Cause,
 }
 
-/// The socket address to which a connection failed. The HTTP client keeps it to itself but for its `Debug`
-/// form, `ConnectError("tcp connect error", 127.0.0.1:1, …)`. Where that changes only this detail is missing.
+/// The socket address to which a connection failed. The HTTP client has it in its `Debug` form only:
+/// `ConnectError("tcp connect error", 127.0.0.1:1, …)`. If that changes, only this detail is missing.
 fn peer(error: &(dyn Error + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -210,7 +207,7 @@ fn peer(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-/// The name of a method, from the list of those that are used here.
+/// The name of a method that is used here.
 fn method_name(method: &Method) -> &'static str {
     [(Method::GET, "GET"), (Method::POST, "POST"), (Method::PATCH, "PATCH"), (Method::DELETE, "DELETE")]
         .into_iter()
@@ -218,8 +215,7 @@ fn method_name(method: &Method) -> &'static str {
         .unwrap_or("_OTHER")
 }
 
-/// A status from the closed list of those that are registered. Any other means what the first one of
-/// its class does (RFC 9110, section 15).
+/// A registered status. Any other one means the same as the first one of its class (RFC 9110, section 15).
 fn known(status: StatusCode) -> u16 {
     let is_registered = status.canonical_reason().is_some();
     if is_registered { status.as_u16() } else { status.as_u16() / 100 * 100 }
@@ -244,7 +240,7 @@ fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
     ErrorType::Other
 }
 
-/// Whether the connection ended before the answer did.
+/// Whether the connection ended before the reply did.
 fn is_reset(error: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     let is_incomplete = |error: &hyper::Error| error.is_incomplete_message() || error.is_closed();
@@ -259,14 +255,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_from_the_list_of_those_that_are_registered() {
+    fn a_status_label_is_a_registered_status() {
         for (status, label) in [(200, 200), (429, 429), (599, 500), (299, 200), (999, 900)] {
             assert_eq!(known(StatusCode::from_u16(status).unwrap()), label);
         }
     }
 
     #[test]
-    fn an_error_is_called_by_what_is_at_the_bottom_of_it() {
+    fn the_type_of_an_error_is_that_of_its_root_cause() {
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(error_type(&reset), ErrorType::Reset);
         assert_eq!(error_type(&io::Error::other("x")), ErrorType::Other);

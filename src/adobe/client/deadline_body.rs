@@ -1,14 +1,13 @@
-//! A request body that knows the moment of its sending.
+//! A request body that is sent by a deadline or not at all, and that knows whether it was sent.
 //!
-//! Only a whole request can be carried out: a server that has the headers alone still waits for as
-//! many bytes as `content-length` says (RFC 9112, section 8; RFC 9113, section 8.1.1). And hyper
-//! asks for a body when the connection is made and the headers are encoded, never before (hyper
-//! 1.12, `proto/h1/dispatch.rs`, `poll_write`; `proto/h2/client.rs`, `poll_pipe`). So a body in one
-//! piece that nobody has asked for proves that nothing was sent, and one that refuses to be sent
-//! keeps the request from taking effect.
+//! Only a whole request can be executed: a server that has the headers alone still waits for as many bytes as
+//! `content-length` says (RFC 9112, section 8; RFC 9113, section 8.1.1). And hyper reads the body after the
+//! connection is made and the headers are encoded, never before (hyper 1.12, `proto/h1/dispatch.rs`,
+//! `poll_write`; `proto/h2/client.rs`, `poll_pipe`). So a body in one piece that was never read proves that
+//! nothing was sent, and a body that refuses to be read prevents the request from taking effect.
 //!
-//! Over HTTP/2 a body that was handed over in time may still wait for the peer's flow control window.
-//! It counts as sent, and the request's timeout bounds that wait.
+//! Over HTTP/2 a body that was read in time may still wait for the peer's flow control window. It counts as
+//! sent, and the request's timeout bounds that wait.
 
 use std::{
     pin::Pin,
@@ -22,62 +21,62 @@ use tokio::time::Instant;
 
 use crate::domain::Progress;
 
-/// What has become of a body.
+/// What happened to a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Nobody has asked for it.
+pub(super) enum Fate {
+    /// It was not read.
     Waiting,
-    /// It was handed over for sending: it may arrive.
+    /// It was read: it may arrive.
     Sent,
-    /// It was asked for too late, and refused.
+    /// It was to be read after the deadline, and refused.
     TooLate,
-    /// Its request had ended before it was asked for.
+    /// Its request ended before it was read.
     Withdrawn,
 }
 
 /// Why a body was refused to the HTTP client.
 #[derive(Debug, thiserror::Error)]
-#[error("the body is not to be sent any more")]
-pub(crate) struct NotSent;
+#[error("the body must not be sent any more")]
+pub(super) struct NotSent;
 
 /// A body in one piece.
 #[derive(Debug)]
-pub(crate) struct TimelyBody {
-    /// `None` once it was asked for.
+pub(super) struct DeadlineBody {
+    /// `None` once it was read.
     piece: Option<Bytes>,
     shared: Arc<Shared>,
 }
 
-/// Keeps a body sendable: when this is dropped, one that is still waiting is withdrawn.
+/// Dropping it withdraws a body that was not read.
 #[derive(Debug)]
-pub(crate) struct Departure(Arc<Shared>);
+pub(super) struct SendGuard(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     send_by: Instant,
     progress: Arc<Progress>,
-    /// The connection's task and the one that waits for the answer run side by side: what the one
-    /// concludes from the fate of the body, the other must not change afterwards.
+    /// Shared by the connection's task and the one that waits for the reply: a conclusion of the latter must
+    /// stay true.
     fate: Mutex<Fate>,
 }
 
-impl TimelyBody {
-    /// A body that is sent before `send_by` or not at all. `progress` tells from then on that the
+impl DeadlineBody {
+    /// A body that is sent before `send_by` or not at all. Once it is sent, `progress` reports that the
     /// connection may exist.
-    pub(crate) fn new(piece: Bytes, send_by: Instant, progress: Arc<Progress>) -> (Self, Departure) {
+    pub(super) fn new(piece: Bytes, send_by: Instant, progress: Arc<Progress>) -> (Self, SendGuard) {
         let shared = Arc::new(Shared { send_by, progress, fate: Mutex::new(Fate::Waiting) });
-        (Self { piece: Some(piece), shared: Arc::clone(&shared) }, Departure(shared))
+        (Self { piece: Some(piece), shared: Arc::clone(&shared) }, SendGuard(shared))
     }
 }
 
-impl Departure {
-    /// What has become of the body. One that is still waiting is withdrawn: this is final.
-    pub(crate) fn conclude(self) -> Fate {
+impl SendGuard {
+    /// Withdraws the body if it was not read. The result is final.
+    pub(super) fn finish(self) -> Fate {
         self.0.withdraw()
     }
 }
 
-impl Drop for Departure {
+impl Drop for SendGuard {
     fn drop(&mut self) {
         self.0.withdraw();
     }
@@ -110,7 +109,7 @@ impl Shared {
     }
 }
 
-impl Body for TimelyBody {
+impl Body for DeadlineBody {
     type Data = Bytes;
     type Error = NotSent;
 
@@ -144,39 +143,39 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    fn waiting() -> (TimelyBody, Departure, Arc<Progress>) {
+    fn waiting() -> (DeadlineBody, SendGuard, Arc<Progress>) {
         let progress = Arc::new(Progress::new(RequestId::generate(), false));
-        let (body, departure) =
-            TimelyBody::new(Bytes::from_static(b"{}"), Instant::now() + LIMIT, Arc::clone(&progress));
-        (body, departure, progress)
+        let (body, guard) =
+            DeadlineBody::new(Bytes::from_static(b"{}"), Instant::now() + LIMIT, Arc::clone(&progress));
+        (body, guard, progress)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_is_asked_for_in_time_is_sent_whole() {
-        let (body, departure, progress) = waiting();
+    async fn a_body_that_is_read_in_time_is_sent_whole() {
+        let (body, guard, progress) = waiting();
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(2), false));
         assert!(!progress.may_exist());
         assert_eq!(body.collect().await.unwrap().to_bytes(), "{}");
         assert!(progress.may_exist());
-        assert_eq!(departure.conclude(), Fate::Sent);
+        assert_eq!(guard.finish(), Fate::Sent);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_is_asked_for_too_late_is_not_sent() {
-        let (body, departure, progress) = waiting();
+    async fn a_body_that_is_read_too_late_is_not_sent() {
+        let (body, guard, progress) = waiting();
         advance(LIMIT).await;
         assert!(body.collect().await.is_err() && !progress.may_exist());
-        assert_eq!(departure.conclude(), Fate::TooLate);
+        assert_eq!(guard.finish(), Fate::TooLate);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_is_not_sent_once_somebody_relies_on_that() {
-        let (body, departure, progress) = waiting();
-        assert_eq!(departure.conclude(), Fate::Withdrawn);
+    async fn a_withdrawn_body_is_not_sent() {
+        let (body, guard, progress) = waiting();
+        assert_eq!(guard.finish(), Fate::Withdrawn);
         assert!(body.collect().await.is_err() && !progress.may_exist());
 
-        let (body, departure, progress) = waiting();
-        drop(departure);
+        let (body, guard, progress) = waiting();
+        drop(guard);
         assert!(body.collect().await.is_err() && !progress.may_exist());
     }
 }

@@ -1,69 +1,82 @@
-//! What the Flow Service refuses of what this service itself writes: a request that was right when this
-//! version was made, and is not any more.
+//! Remembers which kinds of requests Adobe refuses for what this service itself writes into them: they were right
+//! when this version was made.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
-use http::Method;
-
+use super::Route;
 use crate::adobe::Problem;
-use crate::adobe::flow_service::REQUESTS;
 
-/// The kinds of requests of which the last one was refused for what this service writes into each of them: a
-/// bit for each of [`REQUESTS`].
+/// The kinds of requests whose last one was refused.
 #[derive(Debug, Default)]
-pub(crate) struct OwnRequests(AtomicU8);
-
-const _: () = assert!(REQUESTS.len() <= u8::BITS as usize);
+pub(super) struct OwnRequests {
+    refused: Mutex<Vec<&'static Route>>,
+    /// Whether there are any: read without the lock after every success.
+    are_refused: AtomicBool,
+}
 
 impl OwnRequests {
-    /// Whether there are any.
-    pub(crate) fn are_refused(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+    pub(super) fn are_refused(&self) -> bool {
+        self.are_refused.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn refused(&self, method: &Method, template: &'static str, problem: &Problem) {
-        let bit = bit(method, template);
-        // Once, and not for each call, until such a request is accepted again.
-        if self.0.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+    pub(super) fn refused(&self, route: &'static Route, problem: &Problem) {
+        let mut refused = self.lock();
+        // Logged once, and not for each call, until such a request is accepted again.
+        if refused.iter().any(|other| other.is(route)) {
             return;
         }
+        refused.push(route);
+        self.are_refused.store(true, Ordering::Relaxed);
         tracing::error!(
-            request = format!("{method} {template}"),
+            request = format!("{} {}", route.method, route.template),
             reply = %problem,
             "the Flow Service refuses what this service itself writes into such a request: look for a newer \
              version, or for a proxy that changes its requests"
         );
     }
 
-    pub(crate) fn accepted(&self, method: &Method, template: &'static str) {
-        // Most of the time there is nothing to change, and nobody has to wait for the cache line.
+    pub(super) fn accepted(&self, route: &'static Route) {
         if self.are_refused() {
-            self.0.fetch_and(!bit(method, template), Ordering::Relaxed);
+            let mut refused = self.lock();
+            refused.retain(|other| !other.is(route));
+            self.are_refused.store(!refused.is_empty(), Ordering::Relaxed);
         }
     }
-}
 
-fn bit(method: &Method, template: &'static str) -> u8 {
-    let is_it = |(m, t, _): &(Method, &'static str, _)| m == method && *t == template;
-    REQUESTS.iter().position(is_it).map_or(0, |index| 1 << index)
+    fn lock(&self) -> MutexGuard<'_, Vec<&'static Route>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::{Method, StatusCode};
+
     use super::*;
-    use crate::adobe::flow_service::{CONNECTION, CONNECTIONS};
+    use crate::adobe::answer::classify::Asked;
+
+    static POST: Route = route(Method::POST, "/connections");
+    static PATCH: Route = route(Method::PATCH, "/connections/{id}");
+    static GET: Route = route(Method::GET, "/connections/{id}");
+
+    const fn route(method: Method, template: &'static str) -> Route {
+        Route { method, template, success: StatusCode::OK, asked: Asked::Read, fields: &[] }
+    }
 
     #[test]
     fn a_kind_of_request_is_refused_until_one_of_it_is_accepted() {
         let requests = OwnRequests::default();
         let problem = Problem::default();
-        requests.refused(&Method::POST, CONNECTIONS, &problem);
-        requests.refused(&Method::PATCH, CONNECTION, &problem);
-        requests.accepted(&Method::POST, CONNECTIONS);
+        requests.refused(&POST, &problem);
+        requests.refused(&PATCH, &problem);
+        requests.accepted(&POST);
         // One of another kind says nothing.
-        requests.accepted(&Method::GET, CONNECTION);
+        requests.accepted(&GET);
         assert!(requests.are_refused());
-        requests.accepted(&Method::PATCH, CONNECTION);
+        requests.accepted(&PATCH);
         assert!(!requests.are_refused());
     }
 }

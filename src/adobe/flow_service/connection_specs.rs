@@ -1,13 +1,28 @@
-//! The answer to `GET /connectionSpecs/{id}`, compared with what this service sends.
+//! `/connectionSpecs/{id}`: compares HubSpot's connection specification with what this service sends.
 
 use serde_json::{Value, json};
 
-use crate::adobe::flow_service::wire::{AUTH_SPEC_NAME, AuthParams, HUBSPOT_SPEC, HUBSPOT_SPEC_ID, value};
-use crate::error::Cause;
+use super::connections::{AUTH_SPEC_NAME, AuthParams, HUBSPOT_SPEC, HUBSPOT_SPEC_ID};
+use crate::{
+    adobe::{
+        answer::success::value,
+        client::{Call, Route},
+    },
+    domain::SandboxName,
+    error::Cause,
+};
 
-/// The most that is told of what it differs in: details of errors travel in headers.
+/// The most differences that are reported: error details are sent in headers.
 const MOST_DIFFERENCES: usize = 5;
 const MAX_CHARS: usize = 200;
+
+static HUBSPOT: Route = Route::read("/connectionSpecs/{id}", &["items", "authSpec"]);
+
+pub(super) static ROUTES: [&Route; 1] = [&HUBSPOT];
+
+pub(super) fn drift(sandbox: &SandboxName) -> Call<'_, Vec<String>> {
+    Call { id: Some(HUBSPOT_SPEC_ID), ..Call::new(&HUBSPOT, sandbox, spec_drift) }
+}
 
 /// The parameters that this service sends, each a string.
 fn sent_params() -> Vec<String> {
@@ -16,11 +31,11 @@ fn sent_params() -> Vec<String> {
     params.as_object().into_iter().flat_map(|params| params.keys().cloned()).collect()
 }
 
-/// In what HubSpot's connection specification differs from what this service sends, each difference
-/// a sentence. A part that the answer leaves out is no difference.
+/// The differences between HubSpot's connection specification and what this service sends, each a sentence. A
+/// missing part is no difference.
 ///
 /// # Errors
-/// Where the answer has no such specification.
+/// The reply holds no such specification.
 pub(crate) fn spec_drift(body: &[u8]) -> Result<Vec<String>, Cause> {
     let body = value("no connection specification", body)?;
     let items = body.get("items").and_then(Value::as_array);
@@ -53,7 +68,7 @@ pub(crate) fn spec_drift(body: &[u8]) -> Result<Vec<String>, Cause> {
 }
 
 fn cut(text: String) -> String {
-    // Of a type it may hold what JSON does not escape.
+    // The type of a parameter may hold characters that JSON does not escape.
     let text = text.replace(char::is_control, " ");
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -61,7 +76,7 @@ fn cut(text: String) -> String {
     }
 }
 
-/// In what a JSON schema differs from the parameters that are sent.
+/// The differences between a JSON schema and the parameters that are sent.
 fn params_drift(schema: &Value) -> Vec<String> {
     let sent = sent_params();
     let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -108,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_adobe_documents_is_what_is_sent() {
+    fn the_documented_specification_has_no_differences() {
         assert_eq!(spec(|_| {}), [""; 0]);
         assert_eq!(spec(|auth| auth["spec"]["properties"]["region"] = json!({"type": "string"})), [""; 0]);
     }
@@ -129,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_specification_that_is_all_different_does_not_fill_the_answer() {
+    fn the_reported_differences_are_limited() {
         let drift =
             spec(|auth| auth["spec"]["required"] = (0..100).map(|n| json!(format!("p{n}"))).collect());
         assert_eq!(drift.len(), MOST_DIFFERENCES);
@@ -138,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_left_out_is_no_difference() {
+    fn a_missing_part_is_no_difference() {
         assert_eq!(spec(|auth| auth["spec"] = json!(null)), [""; 0]);
         let bare = format!(r#"{{"id": "{HUBSPOT_SPEC_ID}"}}"#);
         for body in

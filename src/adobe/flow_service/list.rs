@@ -2,18 +2,19 @@
 
 use std::collections::HashSet;
 
-use crate::domain::{Connection, ConnectionId, ConnectionState, Etag, SandboxName, StoredCredentials};
-use crate::error::Cause;
+use crate::{
+    domain::{Connection, ConnectionId, ConnectionState, Etag, SandboxName, StoredCredentials},
+    error::Cause,
+};
 
 /// Which connections to list.
 #[derive(Clone, Copy, Debug)]
 pub struct ListQuery<'a> {
-    /// The sandbox that holds them.
     pub sandbox: &'a SandboxName,
-    /// The only name that is asked for. Others may be listed all the same: how the Flow Service
-    /// compares names that hold more than letters and digits is not documented.
+    /// The name to filter by. The list may have others: how the Flow Service compares names with other
+    /// characters than letters and digits is not documented.
     pub name: Option<&'a str>,
-    /// The most connections on a page, 1 to 100.
+    /// The largest number of connections on a page, 1 to 100.
     pub limit: u8,
 }
 
@@ -31,31 +32,23 @@ impl<'a> ListQuery<'a> {
 /// first.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionPage {
-    /// Every item of the list, also one of which nothing can be read.
+    /// Every item of the list, also an unreadable one.
     pub items: Vec<ListedConnection>,
-    /// Names the next page; `None` on the last one.
+    /// The next page; `None` on the last one.
     pub next: Option<PageToken>,
 }
 
-/// One connection of a list: whatever of it can be read.
+/// The readable parts of one connection of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListedConnection {
-    /// Its ID.
     pub id: Option<ConnectionId>,
-    /// Its version.
     pub etag: Option<Etag>,
-    /// Its name.
     pub name: Option<String>,
-    /// Its description.
     pub description: Option<String>,
-    /// What it can be used for.
     pub state: Option<ConnectionState>,
-    /// What is stored of its credentials.
     pub credentials: StoredCredentials,
-    /// When it was created, in milliseconds since the Unix epoch if the Flow Service follows its
-    /// documentation.
+    /// In milliseconds since the Unix epoch, if the Flow Service follows its documentation.
     pub created_at_ms: Option<i64>,
-    /// When it was last changed, likewise.
     pub updated_at_ms: Option<i64>,
     /// The client that created it; Adobe's interface is `exc_app`.
     pub created_client: Option<String>,
@@ -70,8 +63,7 @@ impl ListedConnection {
         id.is_some() && etag.is_some() && name.is_some() && created_at_ms.is_some()
     }
 
-    /// The connection, if nothing says that it is to another source and all that every connection has can be
-    /// read.
+    /// The connection, if it is complete and not to another source.
     pub fn readable(self) -> Option<Connection> {
         let (Some(id), Some(etag), Some(name), Some(created_at_ms)) =
             (self.id, self.etag, self.name, self.created_at_ms)
@@ -92,15 +84,15 @@ impl ListedConnection {
     }
 }
 
-/// Names a page of a list, opaque.
+/// Names a page of a list. It is opaque.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PageToken(pub String);
 
-/// So many pages without a connection in a row are no list any more. A few are in order: a server that
-/// filters late has them.
+/// The number of empty pages in a row that ends a list. A few are normal: a server may filter after it has cut
+/// the pages.
 const MOST_EMPTY: u32 = 50;
 
-/// The pages of a list that were read already, so that following them comes to an end.
+/// The pages of a list that were read already, so that reading it always ends.
 #[derive(Debug, Default)]
 pub struct PageTrail {
     tokens: HashSet<PageToken>,
@@ -109,16 +101,15 @@ pub struct PageTrail {
 }
 
 impl PageTrail {
-    /// A trail that begins with this page, where it is not the first one of the list.
+    /// A trail that begins with this page, `None` for the first one.
     pub fn beginning_at(page: Option<&PageToken>) -> Self {
         Self { tokens: page.cloned().into_iter().collect(), ..Self::default() }
     }
 
-    /// Takes note of the next page that was read.
+    /// Adds the page that was read.
     ///
     /// # Errors
-    /// Where the pages do not go on: one names a page that was there before as its next one, shows only
-    /// connections that were there before, or is the last of too many that show none.
+    /// The pages form a loop, or too many in a row are empty.
     pub fn follow(&mut self, page: &ConnectionPage) -> Result<(), Cause> {
         let (mut is_new, mut is_old) = (false, false);
         for id in page.items.iter().filter_map(|item| item.id.as_ref()) {
@@ -126,7 +117,7 @@ impl PageTrail {
             is_new |= is_first;
             is_old |= !is_first;
         }
-        // What cannot be read may be new: the last page may hold nothing else, and no other one.
+        // An unreadable item may be new. The last page may hold nothing else, and no other page may.
         let goes_on = is_new || page.items.is_empty() || page.next.is_none() && !is_old;
         if !goes_on {
             return Err("a page of the list shows only connections of earlier pages".into());
@@ -148,7 +139,7 @@ impl PageTrail {
 mod tests {
     use super::*;
 
-    /// A page of these connections, where `?` is one whose ID cannot be read.
+    /// A page of these connections; `?` is one without a readable ID.
     fn page(ids: &[&str], next: Option<&str>) -> ConnectionPage {
         let item = |id: &&str| ListedConnection { id: ConnectionId::parse(id).ok(), ..Default::default() };
         ConnectionPage {
@@ -157,7 +148,7 @@ mod tests {
         }
     }
 
-    /// The number of pages that are followed, and whether to the end of the list.
+    /// The number of pages that are followed, and whether these are all.
     fn followed(pages: &[ConnectionPage]) -> (usize, bool) {
         let mut trail = PageTrail::default();
         let good = pages.iter().take_while(|page| trail.follow(page).is_ok()).count();
@@ -169,10 +160,10 @@ mod tests {
         for pages in [
             vec![page(&[], None)],
             vec![page(&["1", "2"], Some("a")), page(&["3"], Some("b")), page(&[], None)],
-            // One was created meanwhile, which moves the others onto later pages.
+            // A connection that was created meanwhile moves the others to later pages.
             vec![page(&["1", "2"], Some("a")), page(&["2", "3"], None)],
             vec![page(&["1"], Some("a")), page(&[], Some("b")), page(&[], Some("c")), page(&["2"], None)],
-            // One that cannot be read must not keep the list from having an end.
+            // An unreadable item must not prevent the end of the list.
             vec![page(&["1", "?"], Some("a")), page(&["?"], None)],
         ] {
             assert_eq!(followed(&pages), (pages.len(), true), "{pages:?}");
@@ -189,7 +180,7 @@ mod tests {
             (vec![page(&["1", "2"], Some("a")), page(&["1", "2"], Some("b"))], 1),
             (vec![page(&["1", "2"], Some("a")), page(&["1", "2"], None)], 1),
             (vec![page(&["1", "2"], Some("a")), page(&["3"], Some("b")), page(&["2"], Some("c"))], 2),
-            // What cannot be read does not make a page new.
+            // An unreadable item does not make a page new.
             (vec![page(&["1"], Some("a")), page(&["?", "1"], Some("b"))], 1),
             (vec![page(&["1"], Some("a")), page(&["?"], Some("b"))], 1),
             (vec![page(&["1", "?"], Some("a")), page(&["1", "?"], None)], 1),

@@ -4,13 +4,13 @@ use percent_encoding::percent_decode_str;
 
 use crate::{adobe::PageToken, error::Cause, json::Object};
 
-/// A token goes back in a URL, and longer ones are refused on the way.
+/// A token is sent back in a URL: servers and proxies refuse longer ones.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
-/// The next page; `None` on the last one. Only what says that there is none is the end.
+/// The next page; `None` on the last one, which has no link or an empty one.
 ///
 /// # Errors
-/// Where a next page is named that cannot be requested.
+/// The link to the next page cannot be requested.
 pub(crate) fn next_page(page: &Object<'_>) -> Result<Option<PageToken>, Cause> {
     const UNUSABLE: &str = "the next page cannot be asked for";
     if !page.has("_links") {
@@ -24,7 +24,7 @@ pub(crate) fn next_page(page: &Object<'_>) -> Result<Option<PageToken>, Cause> {
     if href.is_empty() { Ok(None) } else { Ok(Some(page_token(&href).ok_or(UNUSABLE)?)) }
 }
 
-/// Reads the token out of a link, whose other parts are not looked at: it may lead anywhere.
+/// Reads the token of a link. The other parts are ignored: the link may name any server.
 fn page_token(href: &str) -> Option<PageToken> {
     let (_, rest) = href.split_once("continuationToken=")?;
     // Up to the next parameter: the token itself may hold `=`, as the padding of Base64.
@@ -38,7 +38,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::adobe::flow_service::wire::read_page;
+    use crate::adobe::flow_service::connections::page::read_page;
 
     fn next(page: &Value) -> Option<PageToken> {
         read_page(page.to_string().as_bytes()).unwrap().next
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_of_the_next_page_is_read_out_of_its_link() {
+    fn the_token_of_the_next_page_is_read_from_its_link() {
         for (href, expected) in [
             ("/connections?continuationToken=abc", "abc"),
             ("/connections?continuationToken=YWJjZA==", "YWJjZA=="),
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_that_there_is_no_next_page_is_the_end() {
+    fn a_page_without_a_link_is_the_last() {
         for links in [
             json!({}),
             json!(null),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_cannot_be_followed_is_not_the_end() {
+    fn a_link_that_cannot_be_followed_is_an_error() {
         let long = format!("?continuationToken={}", "a".repeat(LONGEST_TOKEN + 1));
         let token = "?continuationToken=a";
         let hrefs = ["/connections", "?continuationToken=", "?continuationToken=%FF", " ", "x", &long];

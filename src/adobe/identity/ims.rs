@@ -6,20 +6,23 @@ use http::{HeaderMap, Method, header::CONTENT_TYPE};
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::token::{IssueToken, IssuedToken, TokenError, TokenErrorKind};
 use crate::{
     adobe::{
-        Author,
-        answer::{error_body::ErrorBody, retry_after::retry_after},
+        answer::{
+            error_body::ErrorBody,
+            problem::{Author, may_pass},
+            reply::media_type,
+            retry_after::retry_after,
+        },
         client::attempt::Attempts,
-        flow_service::media_type,
-        identity::token::{IssueToken, IssuedToken, TokenError, TokenErrorKind},
-        may_pass,
     },
     error::Cause,
     http_client::{read_body, without_url},
-    secret::redaction::repeats,
+    json::Object,
+    metrics::UpstreamMetrics,
+    secret::{Secret, redaction::repeats},
 };
-use crate::{json::Object, metrics::UpstreamMetrics, secret::Secret};
 
 /// A token answer is about 2 KiB.
 const MAX_BODY: usize = 64 * 1024;
@@ -74,13 +77,13 @@ impl IssueToken for Ims {
         let attempts = Attempts::at(&self.url, self.metrics.clone());
         let mut attempt = attempts.begin(&Method::POST, TEMPLATE, 0);
         let mut trace = HeaderMap::new();
-        attempt.tell(&mut trace);
+        attempt.propagate(&mut trace);
         let request = self.client.post(self.url.clone()).headers(trace).timeout(self.timeout).form(&form);
         let response = request.send().await.map_err(|error| {
             attempt.failed(&error);
             unavailable(attempt.located(without_url(error)))
         })?;
-        attempt.answered(&response);
+        attempt.replied(&response);
         let status = response.status();
         let wait = retry_after(response.headers(), SystemTime::now());
         let content_type = response.headers().get(CONTENT_TYPE);

@@ -1,9 +1,12 @@
-//! The circuit breaker: a Flow Service that keeps failing is left alone for a while.
+//! The circuit breaker: stops requests for a while when the service keeps failing.
 //!
-//! *Closed*, every request passes. After too many failures it *opens*, and none does. When the pause
-//! is over it is *half-open*: one request passes as a probe. Where the probe succeeds the breaker
-//! closes; where it fails it opens again, for twice as long. A probe that ends without a verdict, or
-//! does not end, makes room for the next one.
+//! *Closed*, it admits every request. After too many failures it *opens* and admits none. When the pause
+//! is over it is *half-open* and admits one request as a probe. If the probe succeeds, the breaker closes; if
+//! it fails, the breaker opens again for twice as long. A probe that ends without a verdict, or does not end,
+//! is replaced by the next one.
+//!
+//! Own code, because tower and its companions have no breaker, and those elsewhere judge a call by its result
+//! alone: here a refusal counts as a success, and a throttle or an impatient caller as neither.
 
 use std::{
     collections::VecDeque,
@@ -17,13 +20,13 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
-/// So many failures in a row open the breaker.
+/// The number of failures in a row that opens the breaker.
 const MOST_IN_A_ROW: u32 = 5;
-/// Half of the verdicts within this time being failures opens it, too, …
+/// It also opens when half of the verdicts within this time are failures …
 const WINDOW: Duration = Duration::from_secs(10);
-/// … once there are so many.
+/// … of at least so many.
 const FEWEST_TO_JUDGE: u32 = 20;
-/// Verdicts are forgotten in portions of this.
+/// Verdicts expire in portions of this length.
 const SLOT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -31,9 +34,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What a request says about the Flow Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It works: it has answered, if only with a refusal.
+    /// It works: it replied, if only with a refusal.
     Works,
-    /// It could not be reached, did not answer, or answered that it fails.
+    /// It cannot be reached, does not reply, or replies that it fails.
     Fails,
 }
 
@@ -42,23 +45,22 @@ pub(crate) enum Verdict {
 pub(crate) struct Breaker(Mutex<Machine>);
 
 impl Breaker {
-    /// A breaker whose openings are counted.
     pub(crate) fn counted_by(opened: Counter) -> Self {
         Self(Mutex::new(Machine { opened, ..Machine::default() }))
     }
 
-    /// Whether it would refuse a request.
+    /// Whether it would reject a request.
     pub(crate) fn is_open(&self) -> bool {
         self.machine().is_open(Instant::now())
     }
 
-    /// Lets a request pass.
+    /// Admits a request.
     ///
     /// # Errors
-    /// How long to wait where none passes.
-    pub(crate) fn admit(self: &Arc<Self>) -> Result<Permit, Duration> {
+    /// How long the breaker rejects requests.
+    pub(crate) fn admit(self: &Arc<Self>) -> Result<BreakerPermit, Duration> {
         let phase = self.machine().admit(Instant::now())?;
-        Ok(Permit { breaker: Arc::clone(self), phase, has_verdict: AtomicBool::new(false) })
+        Ok(BreakerPermit { breaker: Arc::clone(self), phase, has_verdict: AtomicBool::new(false) })
     }
 
     fn machine(&self) -> MutexGuard<'_, Machine> {
@@ -66,17 +68,16 @@ impl Breaker {
     }
 }
 
-/// The leave to send one request, and to say once what it tells of the Flow Service. Dropped without
-/// a verdict it says nothing.
+/// The permission to send one request and to report one verdict. Dropping it reports nothing.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct BreakerPermit {
     breaker: Arc<Breaker>,
     phase: u64,
     has_verdict: AtomicBool,
 }
 
-impl Permit {
-    /// Says what the request tells of the Flow Service. Only the first verdict counts.
+impl BreakerPermit {
+    /// Reports what the request says about the service. Only the first verdict counts.
     pub(crate) fn judge(&self, verdict: Verdict) {
         if !self.has_verdict.swap(true, Ordering::Relaxed) {
             self.breaker.machine().judge(self.phase, verdict, Instant::now());
@@ -84,7 +85,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for BreakerPermit {
     fn drop(&mut self) {
         if !*self.has_verdict.get_mut() {
             self.breaker.machine().release(self.phase, Instant::now());
@@ -95,10 +96,9 @@ impl Drop for Permit {
 #[derive(Debug, Default)]
 struct Machine {
     state: State,
-    /// Counts the changes of state: a verdict on a request that passed before the last change says
+    /// Counts the changes of state: a verdict on a request that was admitted before the last change says
     /// nothing about the time since.
     phase: u64,
-    /// Counts how often it has opened.
     opened: Counter,
 }
 
@@ -157,12 +157,12 @@ impl Machine {
                 tracing::info!("the circuit breaker of the Flow Service is closed: a probe succeeded");
                 self.change(State::default());
             }
-            // Nothing has passed in this phase.
+            // Nothing was admitted in this phase.
             (State::Open { .. }, _) => {}
         }
     }
 
-    /// A request that passed in a phase ended without a verdict.
+    /// A request that was admitted in a phase ended without a verdict.
     fn release(&mut self, phase: u64, now: Instant) {
         if let State::HalfOpen { next_probe, .. } = &mut self.state
             && phase == self.phase
@@ -238,7 +238,7 @@ mod tests {
         breaker
     }
 
-    fn refusal(breaker: &Arc<Breaker>) -> Option<Duration> {
+    fn rejection(breaker: &Arc<Breaker>) -> Option<Duration> {
         breaker.admit().err()
     }
 
@@ -246,20 +246,20 @@ mod tests {
     async fn five_failures_in_a_row_open_it() {
         let breaker = Arc::default();
         judge(&breaker, [Fails, Fails, Fails, Fails, Works, Fails, Fails, Fails, Fails]);
-        assert_eq!(refusal(&breaker), None);
+        assert_eq!(rejection(&breaker), None);
         judge(&breaker, [Fails]);
-        assert_eq!(refusal(&breaker), Some(5 * SECOND));
+        assert_eq!(rejection(&breaker), Some(5 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_says_whether_it_refuses_and_how_often_it_has_opened() {
+    async fn it_reports_whether_it_rejects_and_how_often_it_opened() {
         let opened = Counter::default();
         let breaker = Arc::new(Breaker::counted_by(opened.clone()));
         judge(&breaker, [Fails; 5]);
         assert_eq!((breaker.is_open(), opened.get()), (true, 1));
         advance(5 * SECOND).await;
         assert!(!breaker.is_open());
-        // Everything but the probe is refused.
+        // Everything but the probe is rejected.
         let probe = breaker.admit().unwrap();
         assert!(breaker.is_open());
         probe.judge(Fails);
@@ -274,21 +274,21 @@ mod tests {
         let breaker = Arc::default();
         judge(&breaker, [Works, Fails].repeat(9));
         judge(&breaker, [Works]);
-        assert_eq!(refusal(&breaker), None);
+        assert_eq!(rejection(&breaker), None);
         judge(&breaker, [Fails]);
-        assert_eq!(refusal(&breaker), Some(5 * SECOND));
+        assert_eq!(rejection(&breaker), Some(5 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn old_verdicts_are_forgotten() {
+    async fn old_verdicts_expire() {
         let breaker = Arc::default();
         judge(&breaker, [Works, Fails].repeat(9));
         advance(10 * SECOND).await;
         judge(&breaker, [Works, Fails].repeat(9));
         advance(5 * SECOND).await;
-        assert_eq!(refusal(&breaker), None);
+        assert_eq!(rejection(&breaker), None);
         judge(&breaker, [Works, Fails]);
-        assert!(refusal(&breaker).is_some());
+        assert!(rejection(&breaker).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -296,62 +296,62 @@ mod tests {
         let breaker = opened();
         advance(5 * SECOND).await;
         let probe = breaker.admit().unwrap();
-        assert!(refusal(&breaker).is_some());
+        assert!(rejection(&breaker).is_some());
         probe.judge(Works);
         judge(&breaker, [Fails; 4]);
-        assert_eq!(refusal(&breaker), None);
+        assert_eq!(rejection(&breaker), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_pause_doubles_while_probes_fail_and_starts_anew_after_a_success() {
+    async fn the_pause_doubles_while_probes_fail_and_starts_again_after_a_success() {
         let breaker = opened();
         for seconds in [5, 10, 20, 30, 30] {
-            assert_eq!(refusal(&breaker), Some(seconds * SECOND));
+            assert_eq!(rejection(&breaker), Some(seconds * SECOND));
             advance(seconds * SECOND).await;
             judge(&breaker, [Fails]);
         }
         advance(30 * SECOND).await;
         judge(&breaker, [Works]);
         judge(&breaker, [Fails; 5]);
-        assert_eq!(refusal(&breaker), Some(5 * SECOND));
+        assert_eq!(rejection(&breaker), Some(5 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_without_a_verdict_makes_room_for_the_next() {
+    async fn a_probe_without_a_verdict_is_replaced() {
         let breaker = opened();
         advance(5 * SECOND).await;
         drop(breaker.admit().unwrap());
         judge(&breaker, [Works]);
-        assert_eq!(refusal(&breaker), None);
+        assert_eq!(rejection(&breaker), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_that_does_not_end_makes_room_and_still_counts() {
+    async fn a_probe_that_does_not_end_is_replaced_and_still_counts() {
         let breaker = opened();
         advance(5 * SECOND).await;
         let slow = breaker.admit().unwrap();
-        assert_eq!(refusal(&breaker), Some(5 * SECOND));
+        assert_eq!(rejection(&breaker), Some(5 * SECOND));
         advance(5 * SECOND).await;
         let second = breaker.admit().unwrap();
         slow.judge(Works);
-        assert_eq!(refusal(&breaker), None);
+        assert_eq!(rejection(&breaker), None);
         second.judge(Fails);
-        assert_eq!(refusal(&breaker), None);
+        assert_eq!(rejection(&breaker), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_verdict_on_an_earlier_phase_says_nothing() {
+    async fn a_verdict_on_an_earlier_phase_does_not_count() {
         let breaker = Arc::default();
         let [works, fails, silent] = [(); 3].map(|()| Breaker::admit(&breaker).unwrap());
         judge(&breaker, [Fails; 5]);
         works.judge(Works);
         drop(silent);
-        assert_eq!(refusal(&breaker), Some(5 * SECOND));
+        assert_eq!(rejection(&breaker), Some(5 * SECOND));
         advance(5 * SECOND).await;
         let probe = breaker.admit().unwrap();
         fails.judge(Fails);
         probe.judge(Works);
-        assert_eq!(refusal(&breaker), None);
+        assert_eq!(rejection(&breaker), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -361,6 +361,6 @@ mod tests {
         for _ in 0..20 {
             permit.judge(Fails);
         }
-        assert_eq!(refusal(&breaker), None);
+        assert_eq!(rejection(&breaker), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The throttle gate: once Adobe has said "too many requests", nobody asks again too early.
+//! The throttle gate: after a 429 of Adobe, no call sends a request before the pause is over.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,11 +8,11 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep_until};
 
-/// How long the gate stays closed where the answer does not say: `Retry-After` is optional with a
+/// How long the gate stays closed if the reply has no time: `Retry-After` is optional with a
 /// status 429 (RFC 6585, section 4).
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
-/// The longest time for which one reply closes the gate. It may ask for more, and an HTTP date and the clock
-/// of this host may be far apart: the request after it finds out.
+/// The longest time for which one reply closes the gate. A longer time may be due to a clock that is wrong:
+/// the next request finds out.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Shared by all calls; open at the start.
@@ -23,13 +23,11 @@ pub(crate) struct ThrottleGate {
 }
 
 impl ThrottleGate {
-    /// A gate whose closings are counted.
     pub(crate) fn counted_by(throttled: Counter) -> Self {
         Self { throttled, ..Self::default() }
     }
 
-    /// Closes the gate for as long as an answer asks for, a minute at most. It never opens earlier than it
-    /// would have.
+    /// Closes the gate for as long as a reply asks for, a minute at most. This never shortens a pause.
     pub(crate) fn close(&self, retry_after: Option<Duration>) {
         self.throttled.inc();
         let until = Instant::now() + retry_after.unwrap_or(DEFAULT_PAUSE).min(LONGEST_PAUSE);
@@ -46,10 +44,9 @@ impl ThrottleGate {
     /// Waits until the gate is open.
     ///
     /// # Errors
-    /// How much longer it is closed where that is not over before the deadline, without waiting for
-    /// that.
+    /// How much longer it is closed, at once, if that is not over before the deadline.
     pub(crate) async fn wait(&self, deadline: Instant) -> Result<(), Duration> {
-        // It may be closed again by the time that it was to open.
+        // It may be closed again meanwhile.
         while let Some(rest) = self.closed_for() {
             let opens = Instant::now() + rest;
             if opens >= deadline {
@@ -76,7 +73,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_closed_gate_is_waited_for_or_refuses_at_once() {
+    async fn a_call_waits_for_a_closed_gate_or_fails_at_once() {
         let gate = ThrottleGate::default();
         let start = Instant::now();
         assert_eq!(gate.wait(start).await, Ok(()));
@@ -109,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_goes_on_waiting_when_it_is_closed_again() {
+    async fn a_waiter_keeps_waiting_when_the_gate_closes_again() {
         let gate = Arc::new(ThrottleGate::default());
         let start = Instant::now();
         gate.close(Some(2 * SECOND));

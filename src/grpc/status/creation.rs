@@ -113,8 +113,11 @@ fn not_created(error: &CreateError, sandbox: &SandboxName, so: Consequence) -> A
             let answer = throttled(*retry_after, problem.as_ref(), so);
             if problem.is_some() { answer.metadata("stage", create) } else { answer }
         }
-        // The use case looks for it and says so itself.
-        CreateError::OutcomeUnknown { .. } => outcome_unknown(false),
+        // The use case searches for the connection and reports the result itself.
+        CreateError::OtherSource
+        | CreateError::Unavailable { .. }
+        | CreateError::Unrecognized { .. }
+        | CreateError::Undecodable(_) => outcome_unknown(false),
     }
 }
 

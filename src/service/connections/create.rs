@@ -175,19 +175,10 @@ pub enum RecordProblem {
 
 impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
-        match error {
-            CreateError::OutcomeUnknown { problem, cause } => {
-                Self::OutcomeUnknown { problem, cause: Some(cause) }
-            }
-            error @ (CreateError::Token(_)
-            | CreateError::BreakerOpen { .. }
-            | CreateError::Unreachable(_)
-            | CreateError::TooLate
-            | CreateError::NoTokenInTime
-            | CreateError::Stopping
-            | CreateError::Throttled { .. }
-            | CreateError::TokenRefused { .. }
-            | CreateError::Refused { .. }) => Self::NotCreated { error, may_exist: false },
+        if error.may_have_arrived() {
+            Self::OutcomeUnknown { problem: error.problem().cloned(), cause: Some(error.into()) }
+        } else {
+            Self::NotCreated { error, may_exist: false }
         }
     }
 }

@@ -57,7 +57,7 @@ impl FlowService for Port {
     ) -> Result<CreatedConnection, CreateError> {
         let Self(process) = self;
         let request_id = progress.request_id();
-        let lost = || CreateError::OutcomeUnknown { problem: None, cause: "lost".into() };
+        let lost = || CreateError::Unavailable { retry_after: None, problem: None, cause: "lost".into() };
         let fault = process.step(StepKind::Create).await;
         assert!(Instant::now() < send_by, "it is sent too late");
         let (world, sent, content) =

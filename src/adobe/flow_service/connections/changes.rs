@@ -1,11 +1,12 @@
-//! The body of `PATCH /connections/{id}`, a JSON Patch document, and of its answer.
+//! The body of `PATCH /connections/{id}`, a JSON Patch document, and of its reply.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::adobe::flow_service::wire::{AuthParams, etag, object};
+use super::{AuthParams, item::etag};
 use crate::{
+    adobe::answer::success::object,
     domain::{
         Connection, ConnectionChanges, Etag,
         reference::{split, stored_description},
@@ -13,7 +14,7 @@ use crate::{
     error::Cause,
 };
 
-/// One operation, on the paths that Adobe's guide to updating has.
+/// One operation, on a path of Adobe's guide to updating.
 #[derive(Serialize)]
 pub(crate) struct Change<'a> {
     op: &'static str,
@@ -30,8 +31,7 @@ enum ChangeValue<'a> {
     Params(AuthParams<'a>),
 }
 
-/// What makes these changes to a connection that is as it was `before`. Its description keeps the reference
-/// of the request that created it.
+/// The operations that change a connection. Its description keeps the reference of the request that created it.
 pub(crate) fn changes<'a>(changes: &'a ConnectionChanges, before: &'a Connection) -> Vec<Change<'a>> {
     let name = changes.name().map(|name| Change {
         op: "replace",
@@ -55,10 +55,7 @@ pub(crate) fn changes<'a>(changes: &'a ConnectionChanges, before: &'a Connection
     [name, description, credentials].into_iter().flatten().collect()
 }
 
-/// Reads the new version in the answer to a change.
-///
-/// # Errors
-/// Where there is none.
+/// Reads the new version in the reply to a change.
 pub(crate) fn read_version(body: &[u8]) -> Result<Etag, Cause> {
     etag(&object("no new version", body)?)
         .ok_or_else(|| "no new version: there is no usable etag in it".into())
@@ -69,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_version_stands_in_an_object() {
+    fn a_new_version_is_a_member_of_an_object() {
         let version = |body: &str| read_version(body.as_bytes()).ok().map(|etag| etag.as_str().to_owned());
         assert_eq!(version(r#"{"id": "x", "etag": "\"2\""}"#).as_deref(), Some("\"2\""));
         for body in [

@@ -1,28 +1,26 @@
-//! A connection as the Flow Service tells of it. It comes with its credentials, of which none but the
-//! client ID is read: of the others only that they are there.
+//! Reads a connection. The reply holds its credentials: only the client ID is read, and whether the others are set.
 
-use crate::adobe::flow_service::wire::{HUBSPOT_SPEC_ID, connection_id, etag, object};
+use super::HUBSPOT_SPEC_ID;
 use crate::{
-    adobe::ListedConnection,
-    domain::{Connection, ConnectionId, ConnectionState, StoredCredentials},
+    adobe::{ListedConnection, answer::success::object},
+    domain::{Connection, ConnectionId, ConnectionState, Etag, StoredCredentials},
     error::Cause,
     json::Object,
 };
 
-/// What an answer about one connection tells.
+/// What the reply to a read of one connection holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     Connection(Connection),
-    /// One to another source.
     OfAnotherSource,
     Nothing,
 }
 
-/// Reads the answer to `GET /connections/{id}`: a list of one, in some of Adobe's documents the
-/// connection itself.
+/// Reads the reply to `GET /connections/{id}`: a list of one, or in some of Adobe's documents the connection
+/// itself.
 ///
 /// # Errors
-/// Where it does not tell what the connection is to, or is not the one that was asked for.
+/// It does not say which source the connection is to, or it is another connection.
 pub(crate) fn read_connection(body: &[u8], id: &ConnectionId) -> Result<Found, Cause> {
     let body = object("no connection", body)?;
     let item = if body.has("items") {
@@ -49,7 +47,15 @@ pub(crate) fn read_connection(body: &[u8], id: &ConnectionId) -> Result<Found, C
     Ok(Found::Connection(connection))
 }
 
-/// Whatever can be read of a connection.
+pub(super) fn connection_id(object: &Object<'_>) -> Option<ConnectionId> {
+    ConnectionId::parse(object.text("id")?.trim()).ok()
+}
+
+pub(super) fn etag(object: &Object<'_>) -> Option<Etag> {
+    Etag::parse(&object.text("etag")?).ok()
+}
+
+/// The readable parts of a connection.
 pub(crate) fn listed(item: &Object<'_>) -> ListedConnection {
     let params = item.object("auth").and_then(|auth| auth.object("params")).unwrap_or_default();
     ListedConnection {
@@ -71,13 +77,13 @@ pub(crate) fn listed(item: &Object<'_>) -> ListedConnection {
     }
 }
 
-/// What a connection says that it is to.
+/// The ID of the connection's specification, which names its source.
 fn spec_id(item: &Object<'_>) -> Option<String> {
     let id = item.object("connectionSpec")?.text("id")?;
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Whether there is a secret: anything but `null` and the empty string.
+/// Whether a secret is set: to anything but `null` and the empty string.
 fn is_set(params: &Object<'_>, name: &str) -> bool {
     params.has(name) && params.value(name).is_none_or(|value| value.get() != "\"\"")
 }
@@ -118,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn one_to_another_source_and_none_are_told_apart() {
+    fn another_source_and_no_connection_are_different_results() {
         let other = item(|item| item["connectionSpec"]["id"] = json!("cfc0fee1-7dc0-40ef-b73e-d8b134c436f5"));
         assert_eq!(read(&json!({"items": [other]})).unwrap(), Found::OfAnotherSource);
         assert_eq!(read(&json!({"items": []})).unwrap(), Found::Nothing);
     }
 
     #[test]
-    fn what_cannot_be_told_is_not_guessed() {
+    fn a_reply_that_leaves_the_source_or_the_id_open_is_an_error() {
         for body in [
             json!({"items": [item(|item| item["connectionSpec"] = json!(null))]}),
             json!({"items": [item(|item| item["id"] = json!("another"))]}),
@@ -163,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_there_or_not_and_never_more() {
+    fn of_a_secret_only_its_presence_is_read() {
         for (value, is_set) in [
             (json!("canary"), true),
             (json!("****"), true),

@@ -1,16 +1,18 @@
-//! The bodies of the answers to `GET /connections`, read leniently: Adobe's documents disagree about
-//! them.
+//! Reads the replies to `GET /connections`, leniently: Adobe's documents disagree about them.
 
-use crate::adobe::flow_service::{connections::item::listed, next_page::next_page, wire::object};
-use crate::{adobe::ConnectionPage, error::Cause, json::Object};
+use super::{super::next_page::next_page, item::listed};
+use crate::{
+    adobe::{ConnectionPage, answer::success::object},
+    error::Cause,
+    json::Object,
+};
 
-/// Reads a page: every item in its order, and whatever can be read of it.
+/// Reads a page: every item in its order, and the readable parts of it.
 ///
 /// # Errors
-/// Where it is no list at all, or names a next page that cannot be asked for: connections would be
-/// missed.
+/// It is no list, or names a next page that cannot be requested: connections would be missed.
 pub(crate) fn read_page(body: &[u8]) -> Result<ConnectionPage, Cause> {
-    // A byte that is no text spoils one name, and not the list.
+    // An invalid byte must spoil one name, not the list.
     let body = String::from_utf8_lossy(body);
     let page = object("no list of connections", body.as_bytes())?;
     let items = page.array("items").ok_or("no list of connections: no items")?;
@@ -26,10 +28,7 @@ pub(crate) fn read_page(body: &[u8]) -> Result<ConnectionPage, Cause> {
     Ok(ConnectionPage { items, next: next_page(&page)? })
 }
 
-/// Reads the answer to a request that only counts.
-///
-/// # Errors
-/// Where there is no number in it.
+/// Reads the reply to a request that only counts.
 pub(crate) fn read_count(body: &[u8]) -> Result<u64, Cause> {
     let count = object("no count", body)?.integer("count").and_then(|count| u64::try_from(count).ok());
     count.ok_or_else(|| "no count: there is no number in it".into())
@@ -42,7 +41,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        adobe::{ListedConnection, flow_service::wire::HUBSPOT_SPEC_ID},
+        adobe::{ListedConnection, flow_service::connections::HUBSPOT_SPEC_ID},
         domain::{ConnectionId, ConnectionState, Etag, StoredCredentials},
     };
 
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_read_and_its_credentials_are_not() {
+    fn an_item_is_read_without_its_credentials() {
         let page = read(&json!({"items": [item(|item| item["createdClient"] = json!("exc_app"))]}));
         let expected = ListedConnection {
             id: ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").ok(),
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_needed_may_be_anything() {
+    fn an_unneeded_field_may_have_any_value() {
         for (field, value) in [
             ("description", json!(null)),
             ("description", json!(["x"])),
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_item_that_cannot_be_used_the_rest_is_read_and_its_place_is_kept() {
+    fn an_unusable_item_keeps_its_position_and_its_readable_parts() {
         for (field, value) in [
             ("id", json!(null)),
             ("id", json!("../x")),
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_source_has_is_marked() {
+    fn a_connection_to_another_source_is_marked() {
         for (spec, is_of_another_source) in [
             (json!("cfc0fee1-7dc0-40ef-b73e-d8b134c436f5"), true),
             (json!(HUBSPOT_SPEC_ID.to_uppercase()), false),
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_an_error_that_quotes_nothing() {
+    fn a_reply_that_is_no_list_is_an_error_that_quotes_nothing() {
         for body in [
             "",
             "{}",
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_item_concerns_no_other_and_hides_none() {
+    fn a_damaged_item_neither_affects_nor_hides_another() {
         let fine = item(|_| {}).to_string();
         let id = "139f6a5f-a78b-4744-9f6a-5fa78bd74431";
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
@@ -244,7 +243,7 @@ mod tests {
         }
     }
 
-    /// Any JSON under the names that are looked for, and others.
+    /// Any JSON under the names that are read, and others.
     fn any_json() -> impl Strategy<Value = Value> {
         let name = prop::sample::select(vec![
             "items",
