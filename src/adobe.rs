@@ -23,8 +23,9 @@ pub use self::{
         list::{ConnectionPage, ListQuery, ListedConnection, PageToken, PageTrail},
     },
     identity::{
+        error::{TokenError, TokenErrorKind},
         ims::{Ims, ReadyToken},
-        token::{AccessToken, IssueToken, IssuedToken, TokenError, TokenErrorKind, TokenSource},
+        token::{AccessToken, IssueToken, IssuedToken, TokenSource},
     },
     port::FlowService,
     resilience::{Permit, Permit as Pass},

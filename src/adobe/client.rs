@@ -168,9 +168,9 @@ impl AdobeClient {
     pub(super) fn counted_by(mut self, metrics: UpstreamMetrics, routes: &[&[&'static Route]]) -> Self {
         self.resilience = Resilience::new(self.resilience.tokens, &metrics);
         self.attempts = Attempts::at(&self.base, metrics);
-        for Route { method, template, success, .. } in routes.iter().copied().flatten() {
-            self.attempts.expect(method, template, *success);
-            self.attempts.expect_retries(method, template);
+        for route in routes.iter().copied().flatten() {
+            self.attempts.expect(route);
+            self.attempts.expect_retries(route);
         }
         self
     }

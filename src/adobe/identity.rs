@@ -1,4 +1,6 @@
 //! How this service identifies itself to Adobe: access tokens, and IMS, which issues them.
 
+pub(super) mod error;
 pub(crate) mod ims;
-pub(crate) mod token;
+mod renewal;
+pub(super) mod token;

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use opentelemetry::{
     Context, KeyValue,
     trace::{SpanKind, Status, TraceContextExt as _},
@@ -11,8 +11,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::Instant;
 
-use crate::error::Cause;
+use super::Route;
 use crate::{
+    error::Cause,
     metrics::{AttemptLabels, ErrorType, UpstreamMetrics},
     telemetry::{propagation, spans},
 };
@@ -38,20 +39,20 @@ impl Attempts {
     }
 
     /// Makes a kind of request show in the metrics before the first one, with the status of a success.
-    pub(crate) fn expect(&mut self, method: &Method, template: &'static str, status: StatusCode) {
-        let labels = self.labels(method, template, Some(status.as_u16()), None);
+    pub(crate) fn expect(&mut self, route: &'static Route) {
+        let labels = self.labels(route, Some(route.success.as_u16()), None);
         let durations = self.metrics.expect(&labels);
         self.expected.push((labels, durations));
     }
 
     /// Makes the retries of a kind of request show in the metrics before the first one.
-    pub(crate) fn expect_retries(&self, method: &Method, template: &'static str) {
-        self.metrics.expect_retries(&self.labels(method, template, None, None));
+    pub(crate) fn expect_retries(&self, route: &'static Route) {
+        self.metrics.expect_retries(&self.labels(route, None, None));
     }
 
     /// Begins an attempt of a request that was sent `sent_before` times.
-    pub(crate) fn begin(&self, method: &Method, template: &'static str, sent_before: u32) -> Attempt<'_> {
-        let labels = self.labels(method, template, None, Some(ErrorType::Cancelled));
+    pub(crate) fn begin(&self, route: &'static Route, sent_before: u32) -> Attempt<'_> {
+        let labels = self.labels(route, None, Some(ErrorType::Cancelled));
         if sent_before > 0 {
             self.metrics.retried(&labels);
         }
@@ -90,14 +91,13 @@ impl Attempts {
 
     fn labels(
         &self,
-        method: &Method,
-        url_template: &'static str,
+        route: &'static Route,
         http_response_status_code: Option<u16>,
         error_type: Option<ErrorType>,
     ) -> AttemptLabels {
         AttemptLabels {
-            http_request_method: method_name(method),
-            url_template,
+            http_request_method: route.method.as_str(),
+            url_template: route.template,
             server_address: Arc::clone(&self.host),
             server_port: self.port,
             http_response_status_code,
@@ -205,14 +205,6 @@ fn peer(error: &(dyn Error + 'static)) -> Option<String> {
         cause = error.source();
     }
     None
-}
-
-/// The name of a method that is used here.
-fn method_name(method: &Method) -> &'static str {
-    [(Method::GET, "GET"), (Method::POST, "POST"), (Method::PATCH, "PATCH"), (Method::DELETE, "DELETE")]
-        .into_iter()
-        .find_map(|(known, name)| (known == *method).then_some(name))
-        .unwrap_or("_OTHER")
 }
 
 /// A registered status. Any other one means the same as the first one of its class (RFC 9110, section 15).

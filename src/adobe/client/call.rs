@@ -121,7 +121,7 @@ impl AdobeClient {
 
     async fn send<T>(&self, call: &Call<'_, T>, permit: &Permit, sent_before: u32) -> Result<T, CallError> {
         let Route { method, template, .. } = call.route;
-        let mut attempt = self.attempts.begin(method, template, sent_before);
+        let mut attempt = self.attempts.begin(call.route, sent_before);
         let mut url = self.url(template, call.id);
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);

@@ -70,7 +70,7 @@ impl AdobeClient {
     ) -> Result<T, CallError> {
         let Post { route, url, sandbox, body, secrets, read } = post;
         let (body, guard) = DeadlineBody::new(body, send_by, Arc::clone(progress));
-        let mut attempt = self.attempts.begin(&route.method, route.template, progress.sent_before());
+        let mut attempt = self.attempts.begin(route, progress.sent_before());
         let response = {
             let mut request = self.request(&route.method, url, sandbox, permit, &attempt);
             request.headers_mut().insert(header::CONTENT_TYPE, JSON);

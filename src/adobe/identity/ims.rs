@@ -6,16 +6,17 @@ use http::{HeaderMap, Method, header::CONTENT_TYPE};
 use reqwest::{Client, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::token::{IssueToken, IssuedToken, TokenError, TokenErrorKind};
+use super::{
+    error::{TokenError, TokenErrorKind},
+    token::{IssueToken, IssuedToken},
+};
 use crate::{
     adobe::{
         answer::{
-            error_body::ErrorBody,
-            problem::{Author, may_pass},
-            reply::media_type,
+            classify::Asked, error_body::ErrorBody, problem::Author, reply::media_type,
             retry_after::retry_after,
         },
-        client::attempt::Attempts,
+        client::{Route, attempt::Attempts},
     },
     error::Cause,
     http_client::{read_body, without_url},
@@ -24,43 +25,48 @@ use crate::{
     secret::{Secret, redaction::repeats},
 };
 
-/// A token answer is about 2 KiB.
+/// The reply with a token has about 2 KiB.
 const MAX_BODY: usize = 64 * 1024;
-/// A token that has less than this to live is not handed out: a call may still be queued with it.
+/// A token expires for calls this much earlier: a call may be queued with it.
 const MARGIN: Duration = Duration::from_secs(60);
 /// IMS states lifetimes in seconds, a day at most. The retired JWT exchange stated milliseconds.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
-/// How often a ready token is read again, so that a changed file is noticed.
+/// How often a ready token is read again, in case its file has changed.
 const READY_TOKEN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Gets access tokens from IMS.
 #[derive(Clone, Debug)]
 pub struct Ims {
-    /// The HTTP client.
+    /// Sends the requests.
     pub client: Client,
     /// The token endpoint.
     pub url: Url,
     /// The client ID.
     pub client_id: String,
-    /// The client secret, read anew for each token.
+    /// The client secret, read again for each token.
     pub client_secret: Secret,
     /// The scopes, joined by commas.
     pub scope: String,
     /// The longest one attempt may take.
     pub timeout: Duration,
-    /// Where the requests are counted.
+    /// Counts the requests.
     pub metrics: UpstreamMetrics,
 }
 
-/// The path of the token endpoint, as what is measured has it.
-const TEMPLATE: &str = "/ims/token/v3";
+static TOKEN: Route = Route {
+    method: Method::POST,
+    template: "/ims/token/v3",
+    success: StatusCode::OK,
+    asked: Asked::Read,
+    fields: &["access_token"],
+};
 
 impl Ims {
-    /// Makes the request known to the metrics before the first one.
+    /// Makes the request show in the metrics before the first one.
     #[must_use]
     pub fn expected(self) -> Self {
         let mut attempts = Attempts::at(&self.url, self.metrics.clone());
-        attempts.expect(&Method::POST, TEMPLATE, StatusCode::OK);
+        attempts.expect(&TOKEN);
         self
     }
 }
@@ -75,7 +81,7 @@ impl IssueToken for Ims {
             ("scope", &self.scope),
         ];
         let attempts = Attempts::at(&self.url, self.metrics.clone());
-        let mut attempt = attempts.begin(&Method::POST, TEMPLATE, 0);
+        let mut attempt = attempts.begin(&TOKEN, 0);
         let mut trace = HeaderMap::new();
         attempt.propagate(&mut trace);
         let request = self.client.post(self.url.clone()).headers(trace).timeout(self.timeout).form(&form);
@@ -93,17 +99,14 @@ impl IssueToken for Ims {
             unavailable(attempt.located(cause))
         })?;
         attempt.complete();
-        let secret = secret.expose_secret();
-        let result = if status.is_success() { issued(&body) } else { Err(refused(status, &body, wait)) };
-        result.map_err(|error| {
-            let is_recognized = error.kind != TokenErrorKind::Unrecognized;
-            let content_type = content_type.filter(|_| !is_recognized);
-            let shown =
-                content_type.as_ref().map(|content_type| format!(", {content_type}")).unwrap_or_default();
+        let issued = if status.is_success() { issued(&body) } else { Err(refused(status, &body, wait)) };
+        issued.map_err(|error| {
+            let content_type = content_type.filter(|_| error.kind == TokenErrorKind::Unrecognized);
+            let shown = content_type.as_ref().map(|media_type| format!(", {media_type}")).unwrap_or_default();
             let reply = format!("HTTP {}{shown}, from {}", status.as_u16(), attempts.address());
             TokenError {
                 status: Some(status.as_u16()),
-                code: error.code.filter(|code| !repeats(code, secret)),
+                code: error.code.filter(|code| !repeats(code, secret.expose_secret())),
                 content_type,
                 source: Some(match error.source {
                     None => reply.into(),
@@ -128,27 +131,27 @@ fn unavailable(cause: Cause) -> TokenError {
 
 pub(crate) fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
     let text = String::from_utf8_lossy(body);
-    // What is like no reply of IMS is somebody else's.
+    // Any reply of IMS looks like this.
     if !(text.trim_start().starts_with('{') && text.contains("\"access_token\"")) {
         return Err(TokenError::of_kind(TokenErrorKind::Unrecognized));
     }
-    let answer = Object::parse(body).map_err(|error| unavailable(error.into()))?;
+    let reply = Object::parse(body).map_err(|error| unavailable(error.into()))?;
     // Some OAuth servers state the lifetime as text.
-    let (Some(value), Some(seconds)) = (answer.text("access_token"), answer.number("expires_in")) else {
-        return Err(unavailable("the answer holds no token".into()));
+    let (Some(value), Some(seconds)) = (reply.text("access_token"), reply.number("expires_in")) else {
+        return Err(unavailable("the reply holds no token".into()));
     };
     let value = SecretString::from(value);
     let expires_in = Duration::from_secs_f64(seconds.clamp(0.0, LONGEST_LIFETIME.as_secs_f64()));
-    // Of a token that lives shorter than the margins, half its life is used.
+    // Half of the lifetime of a token that is shorter than the margin.
     let lifetime = expires_in.checked_sub(MARGIN).unwrap_or_default().max(expires_in / 2);
     if value.expose_secret().is_empty() || lifetime.is_zero() {
-        return Err(unavailable("the answer holds an empty or expired token".into()));
+        return Err(unavailable("the reply holds an empty or expired token".into()));
     }
     Ok(IssuedToken { value, lifetime: Some(lifetime), renew_after: lifetime.mul_f64(0.8) })
 }
 
-/// The error codes of OAuth (RFC 6749, sections 4.1.2.1 and 5.2) and of IMS. Another one counts with a
-/// description, as proxies reply `{"error": "forbidden"}`.
+/// The error codes of OAuth (RFC 6749, sections 4.1.2.1 and 5.2) and of IMS. Any other one needs a description,
+/// because proxies reply `{"error": "forbidden"}`.
 const OAUTH_ERRORS: [&str; 11] = [
     "invalid_request",
     "invalid_client",
@@ -163,17 +166,17 @@ const OAUTH_ERRORS: [&str; 11] = [
     "internal_error",
 ];
 
-/// The code of an OAuth error, where it is one.
+/// The code of an OAuth error.
 fn oauth_error(body: &[u8]) -> Option<String> {
-    let answer = Object::parse(body).ok()?;
-    let error = answer.text("error")?;
+    let reply = Object::parse(body).ok()?;
+    let error = reply.text("error")?;
     let is_code =
         (1..=64).contains(&error.len()) && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let is_oauth = is_code && (OAUTH_ERRORS.contains(&&*error) || answer.has("error_description"));
+    let is_oauth = is_code && (OAUTH_ERRORS.contains(&&*error) || reply.has("error_description"));
     is_oauth.then_some(error)
 }
 
-/// What a reply without a token means. Only an OAuth error is IMS's word on the credentials.
+/// What a reply without a token means. Only an OAuth error says something about the credentials.
 pub(crate) fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> TokenError {
     let code = oauth_error(body);
     let is_adobes = || {
@@ -188,7 +191,7 @@ pub(crate) fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -
         }
         (400..=403, Some("invalid_scope")) => TokenErrorKind::BadScope,
         (400 | 401 | 403, Some(_)) => TokenErrorKind::BadCredentials,
-        // Adobe's gateway may be before IMS, too.
+        // Adobe's gateway may stand before IMS as well.
         (429, None) if is_adobes() => TokenErrorKind::Throttled,
         (400..=599, None) if is_adobes() => TokenErrorKind::Unavailable,
         _ => TokenErrorKind::Unrecognized,
@@ -196,33 +199,7 @@ pub(crate) fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -
     TokenError { code, retry_after: wait, status: Some(status.as_u16()), ..TokenError::of_kind(kind) }
 }
 
-impl TokenError {
-    /// Whether a later attempt may succeed without anybody's doing.
-    pub fn may_pass(&self) -> bool {
-        match self.kind {
-            TokenErrorKind::Throttled
-            | TokenErrorKind::Unavailable
-            | TokenErrorKind::TokenRefused
-            | TokenErrorKind::SecretUnreadable => true,
-            TokenErrorKind::Unrecognized => self.status.is_some_and(may_pass),
-            TokenErrorKind::BadCredentials | TokenErrorKind::BadScope => false,
-        }
-    }
-
-    /// What the reply was, in brackets and with a space before it; nothing where there was none.
-    pub fn said(&self) -> String {
-        match (self.kind, self.status, &self.content_type) {
-            (_, None, _) => String::new(),
-            (_, Some(status), Some(content_type)) => format!(" (HTTP {status}, {content_type})"),
-            (TokenErrorKind::Unrecognized, Some(status), None) => {
-                format!(" (HTTP {status}, no content type)")
-            }
-            (_, Some(status), None) => format!(" (HTTP {status})"),
-        }
-    }
-}
-
-/// A ready access token, which is not renewed: a quick try, or somebody else keeps its file fresh.
+/// A ready access token, for a quick try, or if another program keeps its file up to date.
 #[derive(Clone, Debug)]
 pub struct ReadyToken(pub Secret);
 
@@ -248,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_apart() {
+    fn each_failure_has_its_kind() {
         use TokenErrorKind::*;
         for (status, body, kind) in [
             (400, r#"{"error":"invalid_client","error_description":"x"}"#, BadCredentials),
@@ -316,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_usable_token_is_a_failure_that_does_not_quote_it() {
+    fn a_reply_without_a_usable_token_is_a_failure_that_does_not_quote_it() {
         for body in [
             "",
             "{}",
