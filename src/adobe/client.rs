@@ -6,12 +6,12 @@ mod call;
 mod deadline_body;
 mod own_requests;
 mod post;
+mod receive;
 
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, Request, Url};
-use secrecy::ExposeSecret as _;
 
 use self::{
     attempt::{Attempt, Attempts},
@@ -19,13 +19,9 @@ use self::{
 };
 pub(super) use self::{body::json, call::Call, post::Post};
 use super::{
-    CallError, TokenSource,
-    answer::{
-        classify::{Asked, Meaning},
-        problem::Refusal,
-        reply::ErrorReply,
-    },
-    resilience::{Permit, Resilience, breaker::Breaker, breaker::Verdict, throttle::ThrottleGate},
+    CallError, Problem, TokenSource,
+    answer::classify::Asked,
+    resilience::{Permit, Resilience, breaker::Verdict},
 };
 use crate::{domain::SandboxName, error::Cause, metrics::UpstreamMetrics};
 
@@ -35,8 +31,6 @@ const SANDBOX_NAME: HeaderName = HeaderName::from_static("x-sandbox-name");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The number of headers that a request can have.
 const MOST_HEADERS: usize = 12;
-/// The code of the gateway for too many requests.
-const GATEWAY_THROTTLES: &str = "429050";
 
 /// A kind of request.
 #[derive(Debug)]
@@ -88,7 +82,7 @@ pub(super) struct AdobeClient {
     /// The headers that are the same for every request.
     headers: HeaderMap,
     timeouts: Timeouts,
-    resilience: Resilience,
+    resilience: Arc<Resilience>,
     own_requests: Arc<OwnRequests>,
     attempts: Attempts,
 }
@@ -114,20 +108,19 @@ pub struct Timeouts {
 /// What prevents requests from being sent, or from being accepted.
 #[derive(Clone, Debug)]
 pub struct UpstreamState {
-    gate: Arc<ThrottleGate>,
-    breaker: Arc<Breaker>,
+    resilience: Arc<Resilience>,
     own_requests: Arc<OwnRequests>,
 }
 
 impl UpstreamState {
     /// Whether requests wait because Adobe asked for a pause.
     pub fn is_gate_closed(&self) -> bool {
-        self.gate.closed_for().is_some()
+        self.resilience.check_throttle().is_err()
     }
 
     /// Whether the circuit breaker rejects requests.
     pub fn is_breaker_open(&self) -> bool {
-        self.breaker.is_open()
+        self.resilience.breaker.is_open()
     }
 
     /// Whether Adobe refuses what this service itself writes into some kind of request.
@@ -157,7 +150,7 @@ impl AdobeClient {
             base: base.clone(),
             headers,
             timeouts,
-            resilience: Resilience::new(tokens, &metrics),
+            resilience: Arc::new(Resilience::new(tokens, &metrics)),
             own_requests: Arc::default(),
             attempts: Attempts::at(base, metrics),
         })
@@ -166,7 +159,7 @@ impl AdobeClient {
     /// Counts these kinds of requests, which show in the metrics before the first one is sent.
     #[must_use]
     pub(super) fn counted_by(mut self, metrics: UpstreamMetrics, routes: &[&[&'static Route]]) -> Self {
-        self.resilience = Resilience::new(self.resilience.tokens, &metrics);
+        self.resilience = Arc::new(Resilience::new(self.resilience.tokens.clone(), &metrics));
         self.attempts = Attempts::at(&self.base, metrics);
         for route in routes.iter().copied().flatten() {
             self.attempts.expect(route);
@@ -177,8 +170,7 @@ impl AdobeClient {
 
     pub(super) fn state(&self) -> UpstreamState {
         UpstreamState {
-            gate: Arc::clone(&self.resilience.gate),
-            breaker: Arc::clone(&self.resilience.breaker),
+            resilience: Arc::clone(&self.resilience),
             own_requests: Arc::clone(&self.own_requests),
         }
     }
@@ -218,39 +210,6 @@ impl AdobeClient {
         request
     }
 
-    /// The error that a reply other than a success means. It may take the token out of use or close the throttle
-    /// gate.
-    fn failure(&self, route: &'static Route, permit: &Permit, reply: ErrorReply) -> CallError {
-        let ErrorReply { meaning, retry_after, problem } = reply;
-        match meaning {
-            Meaning::TokenRefused => {
-                self.resilience.tokens.refuse(&permit.token);
-                CallError::TokenRefused { problem }
-            }
-            Meaning::Refused(refusal) => {
-                if refusal == Refusal::OwnRequest {
-                    self.own_requests.refused(route, &problem);
-                }
-                CallError::Refused { refusal, problem }
-            }
-            Meaning::Throttled => {
-                // The limits of HubSpot concern one connection only.
-                let is_adobes = route.asked != Asked::ReadSource && !problem.is_of_source();
-                if is_adobes || problem.code.as_deref() == Some(GATEWAY_THROTTLES) {
-                    self.resilience.gate.close(retry_after);
-                }
-                CallError::Throttled { retry_after, problem: Some(problem) }
-            }
-            Meaning::Unknown => {
-                let cause = format!("the reply leaves the outcome open: {problem}").into();
-                CallError::Unavailable { retry_after, problem: Some(Box::new(problem)), cause }
-            }
-            // The token stays in use and the gate open: the reply is not known to be Adobe's, and a firewall
-            // that limits or blocks one path would stop all others.
-            Meaning::Unrecognized => CallError::Unrecognized { retry_after, problem: Box::new(problem) },
-        }
-    }
-
     /// Notes what the outcome of an attempt says about the service, the token and this kind of request.
     fn note<T>(&self, route: &'static Route, permit: &Permit, outcome: &Result<T, CallError>) {
         if outcome.is_ok() {
@@ -263,13 +222,8 @@ impl AdobeClient {
     }
 }
 
-/// The secrets that were sent with a request: its own and the access token.
-fn sent_secrets<'a>(secrets: &[&'a str], permit: &'a Permit) -> Vec<&'a str> {
-    [secrets, &[permit.token.expose_secret()]].concat()
-}
-
-fn unavailable(cause: Cause) -> CallError {
-    CallError::Unavailable { retry_after: None, problem: None, cause }
+fn unavailable(problem: Option<Problem>, cause: Cause) -> CallError {
+    CallError::Unavailable { retry_after: None, problem: problem.map(Box::new), cause }
 }
 
 /// What an attempt says about the service. Neither a throttle says anything, nor a success that cannot be read,

@@ -44,7 +44,7 @@ const RETRY_PART: f32 = 0.2;
 /// What all attempts share.
 #[derive(Debug)]
 pub(super) struct Resilience {
-    pub(super) gate: Arc<ThrottleGate>,
+    pub(super) gate: ThrottleGate,
     pub(super) breaker: Arc<Breaker>,
     pub(super) tokens: TokenSource,
     /// Keeps retries from multiplying the load on a service in trouble.
@@ -70,7 +70,7 @@ impl Permit {
 impl Resilience {
     pub(super) fn new(tokens: TokenSource, metrics: &UpstreamMetrics) -> Self {
         Self {
-            gate: Arc::new(ThrottleGate::counted_by(metrics.throttled.clone())),
+            gate: ThrottleGate::counted_by(metrics.throttled.clone()),
             breaker: Arc::new(Breaker::counted_by(metrics.breaker_opened.clone())),
             tokens,
             budget: TpsBudget::new(BUDGET_WINDOW, RETRIES_PER_SECOND, RETRY_PART),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Route;
 use crate::{
-    error::Cause,
+    error::{Cause, error_chain},
     metrics::{AttemptLabels, ErrorType, UpstreamMetrics},
     telemetry::{propagation, spans},
 };
@@ -150,11 +150,12 @@ impl Attempt<'_> {
             .map(ErrorType::Status);
     }
 
-    /// Adds the address to the cause of a failure.
+    /// Adds the address to the cause of a failure, and that of a proxy if the connection to it failed.
     pub(crate) fn located(&self, cause: Cause) -> Cause {
         let address = self.attempts.address();
         let peer = peer(&*cause).filter(|peer| *peer != address);
-        Box::new(Located { address, peer: peer.map(|peer| format!(" ({peer})")).unwrap_or_default(), cause })
+        let peer = peer.map(|peer| format!(" ({peer})")).unwrap_or_default();
+        format!("{address}{peer}: {}", error_chain(&*cause)).into()
     }
 
     /// Records that there is no reply, or not all of it.
@@ -179,17 +180,6 @@ impl Drop for Attempt<'_> {
         }
         span.end();
     }
-}
-
-/// A failure on the way to an address.
-#[derive(Debug, thiserror::Error)]
-#[error("{address}{peer}")]
-struct Located {
-    address: String,
-    /// The address that was tried, if it is another one: that of a proxy.
-    peer: String,
-    #[source]
-    cause: Cause,
 }
 
 /// The socket address to which a connection failed. The HTTP client has it in its `Debug` form only:

@@ -4,26 +4,20 @@ use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use reqwest::Response;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{AdobeClient, Attempt, JSON, Route, sent_secrets, unavailable};
+use super::{AdobeClient, JSON, Route, unavailable};
 use crate::{
     adobe::{
         CallError,
-        answer::{
-            classify::Asked,
-            reply::{self, Head},
-        },
+        answer::classify::Asked,
         resilience::{Permit, pause},
     },
     domain::{Etag, SandboxName},
     error::Cause,
-    http_client::{read_body, without_url},
+    http_client::without_url,
 };
 
-/// A full page of connections has some 100 KiB.
-const MAX_BODY: usize = 4 * 1024 * 1024;
 const MOST_ATTEMPTS: u32 = 3;
 
 /// One request, whose reply is read as a `T`.
@@ -110,7 +104,7 @@ impl AdobeClient {
         self.resilience.deposit();
         let Ok(outcome) = timeout_at(deadline, self.send(call, &permit, *sent)).await else {
             // An impatient caller says nothing about the service: no verdict.
-            return Err(unavailable("the deadline was exceeded".into()));
+            return Err(unavailable(None, "the deadline was exceeded".into()));
         };
         if !matches!(outcome, Err(CallError::Unreachable(_))) {
             *sent += 1;
@@ -143,39 +137,8 @@ impl AdobeClient {
             attempt.failed(&error);
             let is_sent = !error.is_connect();
             let cause = attempt.located(without_url(error));
-            if is_sent { unavailable(cause) } else { CallError::Unreachable(cause) }
+            if is_sent { unavailable(None, cause) } else { CallError::Unreachable(cause) }
         })?;
-        attempt.replied(&response);
-        let secrets = || sent_secrets(&call.secrets, permit);
-        if !response.status().is_success() {
-            let reply = reply::read_error(response, call.route.asked, &secrets()).await;
-            attempt.complete();
-            attempt.is_called(reply.problem.request_id.as_deref());
-            return Err(self.failure(call.route, permit, reply));
-        }
-        let head = Head::of(&response);
-        let body = success(response, &mut attempt).await?;
-        (call.read)(&body).map_err(|cause| {
-            let problem = head.unreadable(&body, call.route.fields, &secrets());
-            if problem.is_unrecognized() {
-                CallError::Unrecognized { retry_after: None, problem: Box::new(problem) }
-            } else {
-                CallError::Undecodable(cause)
-            }
-        })
+        self.receive(call.route, permit, &call.secrets, response, &mut attempt, &call.read).await
     }
-}
-
-async fn success(response: Response, attempt: &mut Attempt<'_>) -> Result<Bytes, CallError> {
-    // A retry would not make it shorter.
-    if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
-        attempt.complete();
-        return Err(CallError::Undecodable(format!("the reply is longer than {MAX_BODY} bytes").into()));
-    }
-    let body = read_body(response, MAX_BODY).await.map_err(|cause| {
-        attempt.failed(&*cause);
-        unavailable(attempt.located(cause))
-    })?;
-    attempt.complete();
-    Ok(body)
 }

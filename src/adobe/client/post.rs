@@ -4,23 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header;
-use reqwest::{Body, Response, Url};
+use reqwest::{Body, Url};
 use tokio::time::Instant;
 
 use super::{
-    AdobeClient, Attempt, JSON, Route,
+    AdobeClient, JSON, Route,
     deadline_body::{DeadlineBody, Fate},
-    sent_secrets,
+    unavailable,
 };
 use crate::{
-    adobe::{
-        CallError,
-        answer::reply::{self, Head},
-        resilience::Permit,
-    },
+    adobe::{CallError, resilience::Permit},
     domain::{Progress, SandboxName},
     error::Cause,
-    http_client::{read_body, without_url},
+    http_client::without_url,
 };
 
 /// A creation, whose reply is read as a `T`.
@@ -83,19 +79,8 @@ impl AdobeClient {
         if response.is_ok() || fate == Fate::Sent {
             progress.sent();
         }
-        let secrets = || sent_secrets(secrets, permit);
         match response {
-            Ok(response) if response.status().is_success() => {
-                attempt.replied(&response);
-                created(response, route, read, secrets, &mut attempt).await
-            }
-            Ok(response) => {
-                attempt.replied(&response);
-                let reply = reply::read_error(response, route.asked, &secrets()).await;
-                attempt.complete();
-                attempt.is_called(reply.problem.request_id.as_deref());
-                Err(self.failure(route, permit, reply))
-            }
+            Ok(response) => self.receive(route, permit, secrets, response, &mut attempt, read).await,
             Err(error) => {
                 attempt.failed(&error);
                 Err(match fate {
@@ -103,45 +88,9 @@ impl AdobeClient {
                     Fate::Waiting | Fate::Withdrawn => {
                         CallError::Unreachable(attempt.located(without_url(error)))
                     }
-                    Fate::Sent => super::unavailable(attempt.located(without_url(error))),
+                    Fate::Sent => unavailable(None, attempt.located(without_url(error))),
                 })
             }
         }
     }
-}
-
-/// Reads a success. If it cannot be read, the object exists and its id is not known.
-async fn created<'a, T>(
-    response: Response,
-    route: &'static Route,
-    read: fn(&[u8]) -> Result<T, Cause>,
-    secrets: impl Fn() -> Vec<&'a str>,
-    attempt: &mut Attempt<'_>,
-) -> Result<T, CallError> {
-    let head = Head::of(&response);
-    // The search for secrets is worth its time only for a recorded span.
-    if attempt.is_recorded() {
-        attempt.is_called(head.without_body(&secrets()).request_id.as_deref());
-    }
-    let unknown = |problem, cause| CallError::Unavailable {
-        retry_after: None,
-        problem: Some(Box::new(problem)),
-        cause,
-    };
-    let body = match read_body(response, reply::MAX_SHORT).await {
-        Ok(body) => body,
-        Err(cause) => {
-            attempt.failed(&*cause);
-            return Err(unknown(head.without_body(&secrets()), attempt.located(cause)));
-        }
-    };
-    attempt.complete();
-    read(&body).map_err(|cause| {
-        let problem = head.unreadable(&body, route.fields, &secrets());
-        if problem.is_unrecognized() {
-            CallError::Unrecognized { retry_after: None, problem: Box::new(problem) }
-        } else {
-            unknown(problem, cause)
-        }
-    })
 }
