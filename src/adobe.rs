@@ -17,7 +17,7 @@ pub use self::{
         problem::{Author, Problem, Refusal},
     },
     client::{Identity, Timeouts, UpstreamState},
-    error::{CallError, CallError as CreateError, NextStep},
+    error::{CallError, NextStep},
     flow_service::{
         HttpFlowService,
         list::{ConnectionPage, ListQuery, ListedConnection, PageToken, PageTrail},
@@ -28,7 +28,7 @@ pub use self::{
         token::{AccessToken, IssueToken, IssuedToken, TokenSource},
     },
     port::FlowService,
-    resilience::{Permit, Permit as Pass},
+    resilience::Permit,
 };
 use crate::{
     http_client::{HttpClientConfig, HttpVersion},

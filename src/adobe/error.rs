@@ -84,38 +84,38 @@ pub enum CallError {
 /// What a failed creation means for its next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
-    /// Nothing was created: it may be sent again, after this time where one was asked for.
-    SendAgain(Option<Duration>),
-    /// Nothing was created: it may be sent again once, with a fresh access token.
+    /// Nothing was created: retry, after this time if the reply asks for one.
+    Retry(Option<Duration>),
+    /// Nothing was created: retry once, with a new access token.
     RefreshToken,
-    /// Nothing was created, and it is not sent again by this service.
+    /// Nothing was created, and a retry would fail again.
     GiveUp,
-    /// It may have been created: it must be looked for.
-    LookFor,
+    /// It may have been created: search for it.
+    Search,
 }
 
 impl CallError {
     /// What the failure means for a creation.
     pub fn next_step(&self) -> NextStep {
         match self {
-            Self::Token(error) if error.may_pass() => NextStep::SendAgain(error.retry_after),
+            Self::Token(error) if error.may_pass() => NextStep::Retry(error.retry_after),
             Self::Unreachable(_) | Self::TooLate | Self::NoTokenInTime | Self::Stopping => {
-                NextStep::SendAgain(None)
+                NextStep::Retry(None)
             }
             // One customer's source must not exhaust the retry budget of all calls.
             Self::Throttled { problem: Some(problem), .. } if problem.is_of_source() => NextStep::GiveUp,
-            Self::Throttled { retry_after, problem: _ } => NextStep::SendAgain(*retry_after),
+            Self::Throttled { retry_after, problem: _ } => NextStep::Retry(*retry_after),
             Self::TokenRefused { .. } => NextStep::RefreshToken,
             Self::Token(_) | Self::BreakerOpen { .. } | Self::Refused { .. } | Self::OtherSource => {
                 NextStep::GiveUp
             }
-            Self::Unavailable { .. } | Self::Unrecognized { .. } | Self::Undecodable(_) => NextStep::LookFor,
+            Self::Unavailable { .. } | Self::Unrecognized { .. } | Self::Undecodable(_) => NextStep::Search,
         }
     }
 
     /// Whether the request may have been executed.
     pub fn may_have_arrived(&self) -> bool {
-        self.next_step() == NextStep::LookFor
+        self.next_step() == NextStep::Search
     }
 
     /// Who has to change what, if the request was refused.
@@ -142,9 +142,9 @@ impl CallError {
     }
 
     /// Whether a retry may help, and may use the retry budget of all calls.
-    pub fn is_worth_repeating(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         if let Self::Unrecognized { problem, .. } = self {
-            return problem.may_pass() || problem.is_in_place_of_lost();
+            return problem.may_pass() || problem.replaces_lost_reply();
         }
         let is_refused = matches!(self, Self::Refused { .. } | Self::TokenRefused { .. });
         !is_refused && !self.problem().is_some_and(Problem::is_of_source)

@@ -70,9 +70,9 @@ impl HttpFlowService {
 }
 
 impl FlowService for HttpFlowService {
-    type Pass = Permit;
+    type Permit = Permit;
 
-    async fn pass(&self, deadline: Instant) -> Result<Permit, CallError> {
+    async fn permit(&self, deadline: Instant) -> Result<Permit, CallError> {
         self.client.resilience().permit(deadline).await
     }
 

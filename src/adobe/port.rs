@@ -10,33 +10,33 @@ use crate::domain::{
     RequestId, SandboxName, Table, TablePath,
 };
 
-/// What the service needs of the Flow Service.
+/// The calls to the Flow Service. Reads are retried within `deadline`.
 pub trait FlowService: Send + Sync + 'static {
-    /// The leave to send one request, as [`FlowService::pass`] gives it.
-    type Pass: Send + Sync;
+    /// The permission to send one request.
+    type Permit: Send + Sync;
 
-    /// Waits until a request may be sent: until there is an access token and, after a throttle, until
-    /// the time that Adobe asked for is over. It is not worth waiting longer than `deadline`.
+    /// Waits for the permission to send one request: for the end of a throttle and for an access token, but
+    /// not longer than `deadline`.
     ///
     /// # Errors
-    /// [`CallError`], by which nothing was sent.
-    fn pass(&self, deadline: Instant) -> impl Future<Output = Result<Self::Pass, CallError>> + Send;
+    /// Nothing was sent.
+    fn permit(&self, deadline: Instant) -> impl Future<Output = Result<Self::Permit, CallError>> + Send;
 
-    /// Sends the one request that can create the connection, with this reference, once, and only if its
-    /// first byte leaves before `send_by`. `progress` says from when on the connection may exist.
+    /// Creates a connection with this reference. The request is sent once, and only if its first byte leaves
+    /// before `send_by`. `progress` reports from when on the connection may exist.
     fn create_connection(
         &self,
-        pass: &Self::Pass,
+        permit: &Self::Permit,
         connection: &NewConnection,
         reference: Option<RequestId>,
         send_by: Instant,
         progress: &Arc<Progress>,
     ) -> impl Future<Output = Result<CreatedConnection, CallError>> + Send;
 
-    /// Reads one page of the HubSpot connections of a sandbox, asked for newest first: the first page, or
-    /// the one that a page named as its next. Like every read it is repeated within `deadline`.
+    /// Reads one page of the HubSpot connections of a sandbox, newest first: the first page, or the one that the
+    /// page before names as its next.
     ///
-    /// The Flow Service may name an earlier page as the next one: a [`PageTrail`] detects that.
+    /// The Flow Service may name an earlier page as the next one: [`PageTrail`](super::PageTrail) detects that.
     fn list_connections(
         &self,
         query: &ListQuery<'_>,
@@ -51,7 +51,7 @@ pub trait FlowService: Send + Sync + 'static {
         deadline: Instant,
     ) -> impl Future<Output = Result<u64, CallError>> + Send;
 
-    /// Reads a connection; `None` where there is none of this ID. One to another source is
+    /// Reads a connection; `None` if there is none with this ID. A connection to another source is
     /// [`CallError::OtherSource`].
     fn get_connection(
         &self,
@@ -59,8 +59,8 @@ pub trait FlowService: Send + Sync + 'static {
         deadline: Instant,
     ) -> impl Future<Output = Result<Option<Connection>, CallError>> + Send;
 
-    /// Changes a connection that still is as it was read, and answers with its new version. A change
-    /// that may have arrived is not repeated: [`CallError::may_have_arrived`].
+    /// Changes a connection, if it still is as it was read `before`, and returns its new version. A change that
+    /// may have arrived is not retried: [`CallError::may_have_arrived`].
     fn update_connection(
         &self,
         sandbox: &SandboxName,
@@ -69,14 +69,14 @@ pub trait FlowService: Send + Sync + 'static {
         deadline: Instant,
     ) -> impl Future<Output = Result<Etag, CallError>> + Send;
 
-    /// Deletes a connection, or begins to. A deletion that may have arrived is not repeated.
+    /// Deletes a connection, or begins to. A deletion that may have arrived is not retried.
     fn delete_connection(
         &self,
         at: &ConnectionRef,
         deadline: Instant,
     ) -> impl Future<Output = Result<(), CallError>> + Send;
 
-    /// Has the Flow Service try a connection, and tells whether it works.
+    /// Lets the Flow Service test a connection, and returns whether it works.
     fn test_connection(
         &self,
         at: &ConnectionRef,
@@ -98,17 +98,14 @@ pub trait FlowService: Send + Sync + 'static {
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Column>, CallError>> + Send;
 
-    /// In what the connection specification that Adobe has for HubSpot differs from what this service
-    /// sends: nothing, if all is well.
+    /// The differences between Adobe's connection specification for HubSpot and what this service sends.
     fn spec_drift(
         &self,
         sandbox: &SandboxName,
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<String>, CallError>> + Send;
 
-    /// How long to wait before something that failed is sent again: at least the time that was
-    /// `asked` for, and a random time that grows with `attempt`, the number of attempts so far. `None`
-    /// where it is not to be sent again: the wait would pass the deadline, or too many requests are
-    /// repetitions already.
+    /// The pause before a failed request is retried after so many attempts, at least as long as it was `asked`
+    /// for; `None` if the pause would pass the deadline or exceed the retry budget.
     fn retry_in(&self, attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration>;
 }

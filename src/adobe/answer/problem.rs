@@ -78,7 +78,7 @@ impl Problem {
     }
 
     /// Whether an unrecognized reply replaces one that was lost.
-    pub fn is_in_place_of_lost(&self) -> bool {
+    pub fn replaces_lost_reply(&self) -> bool {
         self.is_unrecognized() && classify::is_lost(self.status)
     }
 

@@ -85,7 +85,7 @@ impl AdobeClient {
         deadline: Instant,
     ) -> Option<Duration> {
         let asked = Some(error.retry_after()?);
-        if call.route.asked != Asked::ReadSource && error.is_worth_repeating() {
+        if call.route.asked != Asked::ReadSource && error.is_retryable() {
             self.resilience.retry_in(attempt, asked, deadline)
         } else if attempt == 1 {
             pause(attempt, asked, deadline)

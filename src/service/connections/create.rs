@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use crate::{
-    adobe::{CallError, CreateError, FlowService, Problem},
+    adobe::{CallError, FlowService, Problem},
     domain::{
         CallProgress, ConnectionId, CreatedConnection, NewConnection, RequestId, SandboxName, TestReport,
         Verification,
@@ -76,7 +76,7 @@ pub enum Failure {
     NotCreated {
         /// Why.
         #[source]
-        error: CreateError,
+        error: CallError,
         /// Whether an earlier attempt may have created something that the store has forgotten.
         may_exist: bool,
     },
@@ -173,8 +173,8 @@ pub enum RecordProblem {
     KeyRemoved,
 }
 
-impl From<CreateError> for Failure {
-    fn from(error: CreateError) -> Self {
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
         if error.may_have_arrived() {
             Self::OutcomeUnknown { problem: error.problem().cloned(), cause: Some(error.into()) }
         } else {
@@ -188,8 +188,7 @@ impl Failure {
     pub(crate) fn outcome(&self) -> CreationOutcome {
         match self {
             Self::NotCreated {
-                error: CreateError::Refused { .. } | CreateError::TokenRefused { .. },
-                ..
+                error: CallError::Refused { .. } | CallError::TokenRefused { .. }, ..
             } => CreationOutcome::Refused,
             Self::OutcomeUnknown { .. } | Self::Crashed => CreationOutcome::Unknown,
             Self::Ambiguous(_) => CreationOutcome::Ambiguous,
