@@ -42,18 +42,17 @@ pub struct AdobeConfig {
     pub org_id: String,
     /// The client ID of the service's own credential, sent as `x-api-key`.
     pub client_id: String,
-    /// Where its access tokens come from.
+    /// The source of the access tokens.
     pub credential: AdobeCredential,
-    /// The IMS scopes.
     pub scopes: Vec<String>,
 }
 
-/// Where the service's access tokens come from.
+/// The source of the access tokens.
 #[derive(Clone, Debug)]
 pub enum AdobeCredential {
     /// A client secret, exchanged for access tokens at IMS.
     ClientSecret(Secret),
-    /// A ready access token, used until Adobe refuses it.
+    /// A ready access token.
     AccessToken(Secret),
 }
 
@@ -64,12 +63,11 @@ pub struct UpstreamConfig {
     pub flow_service_url: reqwest::Url,
     /// The token endpoint of IMS.
     pub ims_url: reqwest::Url,
-    /// The longest one attempt of anything but a creation may take.
+    /// The timeout of one attempt, except that of a creation.
     pub attempt_timeout: Duration,
-    /// The longest a creation may take.
+    /// The timeout of a creation.
     pub create_timeout: Duration,
-    /// The HTTP version spoken to the Flow Service.
+    /// The HTTP version for the Flow Service.
     pub http: HttpVersion,
-    /// How connections are opened.
     pub client: HttpClientConfig,
 }

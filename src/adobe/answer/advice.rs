@@ -41,7 +41,7 @@ impl TokenErrorKind {
                  (HCS_UPSTREAM_PROXY) and the firewall",
             ),
             Self::Throttled => ("Adobe throttles this service", "try again later"),
-            Self::Unavailable => ("Adobe gives no access token at the moment", "try again"),
+            Self::Unavailable => ("Adobe issues no access token at the moment", "try again"),
         };
         Advice { what, cure }
     }
@@ -53,7 +53,7 @@ impl Refusal {
             Self::Request | Self::NotFound => ("the Flow Service refuses the request", "change the request"),
             Self::Source => (
                 "the source of the connection refuses",
-                "TestHubSpotConnection tells what is wrong with the connection, and UpdateHubSpotConnection \
+                "TestHubSpotConnection reports what is wrong with the connection, and UpdateHubSpotConnection \
                  replaces its credentials",
             ),
             Self::OwnRequest => (
@@ -75,14 +75,12 @@ impl Refusal {
             ),
             Self::EtagMismatch => (
                 "the connection was changed since it was read",
-                "read it again, and repeat the call with its current etag or without one",
+                "read it again, and retry with its current etag or without one",
             ),
-            Self::InUse => {
-                ("dataflows use the connection", "delete those dataflows first, and repeat the call")
-            }
+            Self::InUse => ("dataflows use the connection", "delete those dataflows first, and retry"),
             Self::State => (
                 "the connection is in a state that does not allow it",
-                "GetHubSpotConnection tells its state: one that is being established or changed is ready soon",
+                "GetHubSpotConnection returns its state: a connection that is being established or changed is ready soon",
             ),
         };
         Advice { what, cure }

@@ -20,6 +20,9 @@ use crate::{
 
 const MOST_ATTEMPTS: u32 = 3;
 
+/// Reads the body of a success.
+type Read<'a, T> = Box<dyn Fn(&[u8]) -> Result<T, Cause> + Send + Sync + 'a>;
+
 /// One request, whose reply is read as a `T`.
 pub(crate) struct Call<'a, T> {
     pub(crate) route: &'static Route,
@@ -31,7 +34,7 @@ pub(crate) struct Call<'a, T> {
     pub(crate) body: Option<Bytes>,
     /// The secrets in the body, which are removed from the reply.
     pub(crate) secrets: Vec<&'a str>,
-    pub(crate) read: Box<dyn Fn(&[u8]) -> Result<T, Cause> + Send + Sync + 'a>,
+    pub(crate) read: Read<'a, T>,
 }
 
 impl<'a, T> Call<'a, T> {

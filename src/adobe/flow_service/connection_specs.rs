@@ -41,7 +41,7 @@ pub(crate) fn spec_drift(body: &[u8]) -> Result<Vec<String>, Cause> {
     let items = body.get("items").and_then(Value::as_array);
     let is_it = |spec: &&Value| spec.get("id").and_then(Value::as_str) == Some(HUBSPOT_SPEC_ID);
     let spec = items.map_or(Some(&body), |items| items.iter().find(is_it)).filter(is_it);
-    let spec = spec.ok_or("no connection specification of HubSpot in the answer")?;
+    let spec = spec.ok_or("no connection specification of HubSpot in the reply")?;
 
     let mut drift = Vec::new();
     let version = spec.get("version").and_then(Value::as_str);

@@ -52,7 +52,7 @@ pub struct ListedConnection {
     pub updated_at_ms: Option<i64>,
     /// The client that created it; Adobe's interface is `exc_app`.
     pub created_client: Option<String>,
-    /// Whether it says that it is to another source than HubSpot.
+    /// Whether it names another source than HubSpot.
     pub is_of_another_source: bool,
 }
 

@@ -31,7 +31,7 @@ const SLOT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What a request says about the Flow Service.
+/// What a request says about the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It works: it replied, if only with a refusal.
