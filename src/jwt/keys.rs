@@ -12,6 +12,7 @@ use tokio::{
 
 use super::key_set::{InvalidKeySet, KeySet, LeftOut};
 use crate::{
+    backoff::Backoff,
     error::{Cause, error_chain},
     http_client::read_body,
     jwt::JwksSource,
@@ -25,9 +26,8 @@ const MOST_BYTES: usize = 1 << 20;
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// A file costs nothing to read.
 const FILE_INTERVAL: Duration = Duration::from_secs(5);
-/// How soon after an attempt that failed there is another one, at first and in the end.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const RETRY: Duration = Duration::from_secs(10);
+/// The first pause is short, because at the start the network may not be up yet.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10), 0.0);
 /// How soon after it made the keys be read in vain a token with an unknown key does so again: such tokens
 /// cost nothing.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -130,7 +130,7 @@ impl Keys {
                 self.refresh(&mut reading).await;
                 reading.failures
             };
-            sleep(if failures == 0 { interval } else { back_off(failures).min(interval) }).await;
+            sleep(if failures == 0 { interval } else { BACKOFF.pause(failures).min(interval) }).await;
         }
     }
 
@@ -242,11 +242,6 @@ fn content_type(response: &reqwest::Response) -> String {
     const MOST_CHARS: usize = 100;
     let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or("none").chars().take(MOST_CHARS).collect()
-}
-
-/// Begins with a short pause, since a network that is not up yet holds up the start.
-fn back_off(failures: u32) -> Duration {
-    FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(RETRY)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Cause> {
