@@ -1,8 +1,8 @@
 //! Reads the replies to `GET /connections`, leniently: Adobe's documents disagree about them.
 
-use super::{super::next_page::next_page, item::listed};
+use super::item::listed;
 use crate::{
-    adobe::{ConnectionPage, answer::success::object},
+    adobe::{ConnectionPage, answer::success::object, flow_service::next_page::next_page},
     error::Cause,
     json::Object,
 };

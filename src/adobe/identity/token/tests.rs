@@ -2,15 +2,14 @@
 
 use std::{collections::VecDeque, sync::Mutex};
 
+use secrecy::SecretString;
 use tokio::time::{advance, sleep};
 
-use secrecy::SecretString;
-
-use super::{
-    super::{error::TokenErrorKind, renewal::*},
-    *,
+use super::*;
+use crate::{
+    adobe::identity::renewal::{YOUNG, in_unix_time},
+    metrics::RefreshOutcome,
 };
-use crate::metrics::RefreshOutcome;
 
 type Script = VecDeque<Result<Duration, TokenError>>;
 
