@@ -179,15 +179,8 @@ impl AdobeClient {
         &self.resilience
     }
 
-    /// The URL of a template.
     pub(super) fn url(&self, template: &str, id: Option<&str>) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            let segments = template.split('/').skip(1);
-            path.pop_if_empty()
-                .extend(segments.map(|part| if part == "{id}" { id.unwrap_or_default() } else { part }));
-        }
-        url
+        below(&self.base, template, id)
     }
 
     /// A request with the headers that all requests have.
@@ -222,6 +215,17 @@ impl AdobeClient {
     }
 }
 
+/// The URL of a template below a base URL.
+fn below(base: &Url, template: &str, id: Option<&str>) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        let segments = template.split('/').skip(1);
+        let segments = segments.map(|part| if part == "{id}" { id.unwrap_or_default() } else { part });
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
 fn unavailable(problem: Option<Problem>, cause: Cause) -> CallError {
     CallError::Unavailable { retry_after: None, problem: problem.map(Box::new), cause }
 }
@@ -251,5 +255,25 @@ fn verdict<T>(outcome: &Result<T, CallError>, asked: Asked) -> Option<Verdict> {
         | CallError::Throttled { .. }
         | CallError::OtherSource
         | CallError::Undecodable(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_a_path_below_the_base_url() {
+        for base in ["http://adobe.test/flowservice", "http://adobe.test/flowservice/"] {
+            let base = Url::parse(base).unwrap();
+            let url = |template, id| below(&base, template, id).as_str().to_owned();
+            assert_eq!(url("/connections", None), "http://adobe.test/flowservice/connections");
+            assert_eq!(
+                url("/connections/{id}/test", Some("a/b?c")),
+                "http://adobe.test/flowservice/connections/a%2Fb%3Fc/test"
+            );
+        }
+        let root = Url::parse("http://adobe.test").unwrap();
+        assert_eq!(below(&root, "/flows", None).as_str(), "http://adobe.test/flows");
     }
 }
