@@ -94,8 +94,7 @@ impl SecretSearch {
     fn hide_plain(&self, layer: &Layer, hidden: &mut [bool]) {
         let chars: Vec<_> = layer.chars.iter().map(char::to_ascii_lowercase).collect();
         let mut hide = |start: usize, length: usize| {
-            let origin = layer.origin(start, start + length);
-            hidden[origin.start..origin.end].fill(true);
+            hidden[layer.origin(start, start + length)].fill(true);
         };
         for (start, run) in runs(&chars).enumerate() {
             if self.runs.contains(&run) {

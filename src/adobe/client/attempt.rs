@@ -1,6 +1,6 @@
 //! One attempt of a request to Adobe, measured and traced from its start to the end of its reply.
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, io, iter, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -126,7 +126,7 @@ impl Attempt<'_> {
     }
 
     /// Records Adobe's id of the request, which holds nothing secret.
-    pub(crate) fn is_called(&self, request_id: Option<&str>) {
+    pub(crate) fn set_request_id(&self, request_id: Option<&str>) {
         let span = self.trace.span();
         if let Some(request_id) = request_id.filter(|_| span.is_recording()) {
             span.set_attribute(KeyValue::new(
@@ -185,16 +185,15 @@ impl Drop for Attempt<'_> {
 /// The socket address to which a connection failed. The HTTP client has it in its `Debug` form only:
 /// `ConnectError("tcp connect error", 127.0.0.1:1, …)`. If that changes, only this detail is missing.
 fn peer(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
+    let address = |error: &(dyn Error + 'static)| {
         let printed = format!("{error:?}");
-        if let Some(fields) = printed.strip_prefix("ConnectError(") {
-            let mut fields = fields.split(", ");
-            return fields.find_map(|field| field.parse::<SocketAddr>().ok()).map(|peer| peer.to_string());
-        }
-        cause = error.source();
-    }
-    None
+        printed.strip_prefix("ConnectError(")?.split(", ").find_map(|field| field.parse::<SocketAddr>().ok())
+    };
+    causes(error).find_map(address).map(|peer| peer.to_string())
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error| error.source())
 }
 
 /// A registered status. Any other one means the same as the first one of its class (RFC 9110, section 15).
@@ -212,14 +211,7 @@ fn error_type(error: &(dyn Error + 'static)) -> ErrorType {
             return ErrorType::Timeout;
         }
     }
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if is_reset(error) {
-            return ErrorType::Reset;
-        }
-        cause = error.source();
-    }
-    ErrorType::Other
+    if causes(error).any(is_reset) { ErrorType::Reset } else { ErrorType::Other }
 }
 
 /// Whether the connection ended before the reply did.

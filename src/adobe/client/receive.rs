@@ -39,14 +39,14 @@ impl AdobeClient {
         if !response.status().is_success() {
             let reply = reply::read_error(response, route.asked, &secrets()).await;
             attempt.complete();
-            attempt.is_called(reply.problem.request_id.as_deref());
+            attempt.set_request_id(reply.problem.request_id.as_deref());
             return Err(self.failure(route, permit, reply));
         }
         let head = Head::of(&response);
         let is_creation = route.asked == Asked::Create;
         // The search for secrets is worth its time only for a recorded span.
         if is_creation && attempt.is_recorded() {
-            attempt.is_called(head.without_body(&secrets()).request_id.as_deref());
+            attempt.set_request_id(head.without_body(&secrets()).request_id.as_deref());
         }
         let max_body = if is_creation { reply::MAX_SHORT } else { MAX_BODY };
         // The object of a creation exists, and the reply names the request. Of other replies only the cause counts.

@@ -1,5 +1,7 @@
 //! A text and what it decodes to.
 
+use std::ops::Range;
+
 use super::{
     SHORTEST,
     escapes::{backslash_escape, entity, hex, percent_escape},
@@ -10,35 +12,29 @@ const MOST_LAYERS: usize = 4;
 /// Separates words of a decoded layer. No credential holds it.
 const GAP: char = '\0';
 
-/// The characters of the text that a character was decoded from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
-    pub(super) start: usize,
-    pub(super) end: usize,
-}
-
 /// The text after some decoding.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Layer {
     pub(super) chars: Vec<char>,
-    origins: Vec<Origin>,
+    /// The characters of the text that each of these was decoded from.
+    origins: Vec<Range<usize>>,
 }
 
 impl Layer {
     pub(super) fn of(text: &str) -> Self {
         let chars: Vec<_> = text.chars().collect();
-        let origins = (0..chars.len()).map(|start| Origin { start, end: start + 1 }).collect();
+        let origins = (0..chars.len()).map(|start| start..start + 1).collect();
         Self { chars, origins }
     }
 
-    fn push(&mut self, c: char, origin: Origin) {
+    fn push(&mut self, c: char, origin: Range<usize>) {
         self.chars.push(c);
         self.origins.push(origin);
     }
 
     /// The origin of the characters from `start` to before `end`.
-    pub(super) fn origin(&self, start: usize, end: usize) -> Origin {
-        Origin { start: self.origins[start].start, end: self.origins[end - 1].end }
+    pub(super) fn origin(&self, start: usize, end: usize) -> Range<usize> {
+        self.origins[start].start..self.origins[end - 1].end
     }
 
     /// This layer, and each layer that it decodes to, until nothing is left to decode.
@@ -49,11 +45,15 @@ impl Layer {
 
     /// Without backslashes: each quotation of a text adds some.
     pub(super) fn without_backslashes(&self) -> Self {
-        let mut plain = Self::default();
-        for (c, origin) in self.chars.iter().zip(&self.origins).filter(|(c, _)| **c != '\\') {
-            plain.push(*c, *origin);
+        self.without('\\')
+    }
+
+    fn without(&self, unwanted: char) -> Self {
+        let mut rest = Self::default();
+        for (c, origin) in self.chars.iter().zip(&self.origins).filter(|(c, _)| **c != unwanted) {
+            rest.push(*c, origin.clone());
         }
-        plain
+        rest
     }
 
     /// Without one layer of `\u` and `\x` escapes, percent-encoding and HTML entities.
@@ -159,14 +159,7 @@ impl Layer {
     /// Without the zeros, if every other byte is zero, as in UTF-16.
     pub(super) fn of_utf16(&self) -> Option<Self> {
         let zeros = self.chars.iter().filter(|c| **c == GAP).count();
-        if zeros < SHORTEST || zeros * 3 < self.chars.len() {
-            return None;
-        }
-        let mut text = Self::default();
-        for (c, origin) in self.chars.iter().zip(&self.origins).filter(|(c, _)| **c != GAP) {
-            text.push(*c, *origin);
-        }
-        Some(text)
+        (zeros >= SHORTEST && zeros * 3 >= self.chars.len()).then(|| self.without(GAP))
     }
 
     /// Its separate items: `read` returns the value of an item at its start, and its end.
@@ -183,7 +176,7 @@ impl Layer {
             }
             gap = if self.chars[at].is_ascii_alphanumeric() { MOST_BETWEEN + 1 } else { gap + 1 };
             if gap > MOST_BETWEEN && decoded.chars.last().is_some_and(|last| *last != GAP) {
-                decoded.push(GAP, self.origins[at]);
+                decoded.push(GAP, self.origins[at].clone());
             }
             at += 1;
         }
