@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
-    adobe::{CallError, ConnectionPage, CreateError, FlowService, ListQuery, PageToken},
+    adobe::{CallError, ConnectionPage, FlowService, ListQuery, PageToken},
     domain::{
         CallProgress, Column, Connection, ConnectionChanges, ConnectionId, ConnectionName, ConnectionRef,
         CreatedConnection, Credential, Etag, HubSpotCredentials, NewConnection, Progress, RequestId,
@@ -113,9 +113,9 @@ fn connection(name: &str) -> NewConnection {
 struct Instantly;
 
 impl FlowService for Instantly {
-    type Pass = ();
+    type Permit = ();
 
-    async fn pass(&self, _: Instant) -> Result<(), CreateError> {
+    async fn permit(&self, _: Instant) -> Result<(), CallError> {
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl FlowService for Instantly {
         _: Option<RequestId>,
         _: Instant,
         progress: &Arc<Progress>,
-    ) -> Result<CreatedConnection, CreateError> {
+    ) -> Result<CreatedConnection, CallError> {
         Ok(CreatedConnection {
             id: ConnectionId::parse(&progress.request_id().to_string()).unwrap(),
             etag: Etag::parse("\"d403848a-0000-0200-0000-5e978f7b0000\"").unwrap(),

@@ -1,8 +1,9 @@
 //! Reads JSON objects of other servers, field by field.
 //!
-//! Derived code also takes an array for an object, `["id", "etag"]` for `{"id": …, "etag": …}` and `[[]]`
-//! for an empty list, and a single value that cannot be read takes everything around it along. Here an
-//! object is an object, and its values are read one by one, each when it is asked for.
+//! Own code, because each value is read on its own, when it is needed. Derived code, also that of `serde_with`,
+//! accepts an array for an object, `["id", "etag"]` for `{"id": …, "etag": …}`, and one unreadable value makes
+//! the whole text unreadable. A `serde_json::Value` keeps the last of two members of the same name, and cannot
+//! hold a number like `1e999`, a lone surrogate or deep nesting, which would hide all other values.
 
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
@@ -16,7 +17,7 @@ use serde_json::value::RawValue;
 #[derive(Default)]
 pub(crate) struct Object<'a>(Vec<(String, &'a RawValue)>);
 
-/// A value that is no object, or not JSON. It quotes nothing.
+/// The text is no JSON object. The error quotes nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no JSON object: {category:?} error at line {line}, column {column}")]
 pub(crate) struct NotAnObject {
@@ -26,12 +27,8 @@ pub(crate) struct NotAnObject {
 }
 
 impl<'a> Object<'a> {
-    /// Reads an object.
-    ///
-    /// # Errors
-    /// [`NotAnObject`].
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, NotAnObject> {
-        // Some servers begin with a byte order mark, which is no part of the text.
+        // Some servers send a byte order mark.
         let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
         serde_json::from_slice(json).map_err(|error| NotAnObject {
             category: error.classify(),
@@ -40,7 +37,7 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// Whether it has a value of this name other than `null`.
+    /// Whether it has a member of this name that is not `null`.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.named(name).any(|value| value.get() != "null")
     }
@@ -50,24 +47,23 @@ impl<'a> Object<'a> {
         self.named(name).next().is_some()
     }
 
-    /// Whether a name is there more than once.
+    /// Whether a name occurs more than once.
     pub(crate) fn has_duplicates(&self) -> bool {
         let names: BTreeSet<_> = self.0.iter().map(|(name, _)| name).collect();
         names.len() < self.0.len()
     }
 
-    /// The value of this name. One that is given twice says nothing.
+    /// The value of this name, unless the name occurs twice.
     pub(crate) fn value(&self, name: &str) -> Option<&'a RawValue> {
         let mut values = self.named(name);
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// The value of this name where it is of this type. Not for structures: see [`Self::object`].
+    /// The value of this name, if it has this type. Not for structures: see [`Self::object`].
     fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_str(self.value(name)?.get()).ok()
     }
 
-    /// A string.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.read(name)
     }
@@ -87,14 +83,14 @@ impl<'a> Object<'a> {
         if let Ok(integer) = self.digits(name)?.parse() {
             return Some(integer);
         }
-        // Beyond it not every integer is a number.
+        // Larger integers are not exact.
         const EXACT: f64 = (1_i64 << 53) as f64;
         let number = self.number(name).filter(|number| number.fract() == 0.0 && number.abs() <= EXACT)?;
         #[expect(clippy::cast_possible_truncation, reason = "it is an integer within the limits")]
         Some(number as i64)
     }
 
-    /// What should be a number, as it is written.
+    /// The text of a number.
     fn digits(&self, name: &str) -> Option<Cow<'a, str>> {
         match self.text(name) {
             Some(text) => Some(Cow::Owned(text.trim().to_owned())),
@@ -117,7 +113,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Its values may be secrets.
+/// The values may be secrets.
 impl fmt::Debug for Object<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Object").finish_non_exhaustive()
@@ -159,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_an_object_is_one() {
+    fn only_an_object_is_read_as_one() {
         for json in [
             "",
             " ",
@@ -183,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_read_as_what_it_is() {
+    fn a_value_is_read_as_its_type() {
         let object = object(
             r#"{"t": "\u00e9", "n": 5, "f": true, "o": {"t": "x"}, "a": [1, {}], "z": null, "\u0061b": 1}"#,
         );
@@ -232,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_twice_is_there_and_says_nothing() {
+    fn a_member_that_occurs_twice_has_no_value() {
         let object = object(r#"{"a": 1, "b": 2, "a": 1}"#);
         assert!(object.has("a") && object.value("a").is_none());
         assert!(object.has_duplicates() && !self::object(r#"{"a": {"b": 1}, "b": null}"#).has_duplicates());
@@ -241,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_concerns_nothing_else() {
+    fn an_unreadable_value_does_not_affect_others() {
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
         let json = format!(r#"{{"a": "\ud800", "b": 1e999, "c": {deep}, "d": "fine"}}"#);
         let object = object(&json);
@@ -250,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_it_nor_its_error_shows_a_value() {
+    fn neither_an_object_nor_an_error_shows_a_value() {
         assert!(!format!("{:?}", object(r#"{"canary": "canary"}"#)).contains("canary"));
         for json in [r#"["canary"]"#, r#""canary""#, r#"{"canary": canary}"#] {
             let error = Object::parse(json.as_bytes()).unwrap_err();

@@ -31,6 +31,7 @@
 pub mod admin;
 pub mod adobe;
 pub mod app;
+mod backoff;
 pub mod cli;
 pub mod config;
 pub mod domain;

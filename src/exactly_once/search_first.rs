@@ -137,7 +137,7 @@ impl<F: FlowService> Creation<F> {
             if let Some(error) = &error {
                 self.note_unread(error);
             }
-            let may_repeat = error.as_ref().is_none_or(|error| error.is_worth_repeating());
+            let may_repeat = error.as_ref().is_none_or(|error| error.is_retryable());
             let pause = self.parts.flow_service.retry_in(attempt, None, self.shared.deadline());
             let pause = pause.filter(|_| may_repeat && self.shared.is_awaited());
             if !self.pauses(pause).await {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    adobe::{CreateError, FlowService, NextStep},
+    adobe::{CallError, FlowService, NextStep},
     domain::{CreatedConnection, Stage, Verification},
     error::error_chain,
     exactly_once::store::{Keep, Origin, Outcome, Recorded, SEND_WITHIN, StoreError},
@@ -35,7 +35,7 @@ enum Attempt {
     /// Its reply was lost.
     Lost(Sent, Failure),
     /// Nothing was created.
-    Failed(CreateError),
+    Failed(CallError),
     /// It ended before a reply, or its end could not be recorded.
     Stopped(Failure),
 }
@@ -57,21 +57,21 @@ impl<F: FlowService> Creation<F> {
                 Earlier::Nothing => self.shared.deadline(),
                 Earlier::Lost(_) => self.shared.deadline().max(began + RESEND_TIMEOUT),
             };
-            let pass = tokio::select! {
+            let permit = tokio::select! {
                 // A drain ends what waits, and not what can continue at once.
                 biased;
-                pass = self.parts.flow_service.pass(deadline) => pass,
-                () = self.parts.background.draining() => Err(CreateError::Stopping),
+                permit = self.parts.flow_service.permit(deadline) => permit,
+                () = self.parts.background.draining() => Err(CallError::Stopping),
             };
-            if let Err(error) = &pass
+            if let Err(error) = &permit
                 && self.shared.deadline() > deadline
                 && (Instant::now() >= deadline || waits_for_token(error))
             {
                 continue;
             }
             attempt += 1;
-            let error = match pass {
-                Ok(pass) => match self.attempt(&pass, earlier).await {
+            let error = match permit {
+                Ok(permit) => match self.attempt(&permit, earlier).await {
                     Attempt::Created(connection) => {
                         return self.record(connection, self.kept(earlier)).await;
                     }
@@ -89,8 +89,8 @@ impl<F: FlowService> Creation<F> {
                     refreshed = true;
                     Some(Duration::ZERO)
                 }
-                NextStep::SendAgain(asked) => self.parts.flow_service.retry_in(attempt, asked, deadline),
-                NextStep::RefreshToken | NextStep::GiveUp | NextStep::LookFor => None,
+                NextStep::Retry(asked) => self.parts.flow_service.retry_in(attempt, asked, deadline),
+                NextStep::RefreshToken | NextStep::GiveUp | NextStep::Search => None,
             };
             progress.set_may_exist(false);
             if !self.pauses(pause).await {
@@ -98,7 +98,7 @@ impl<F: FlowService> Creation<F> {
                     return Next::End(Err(self.taken_over()));
                 }
                 // That the breaker is open now says less than the failure that has opened it.
-                let is_breaker = matches!(error, CreateError::BreakerOpen { .. });
+                let is_breaker = matches!(error, CallError::BreakerOpen { .. });
                 let cause = if is_breaker { earlier_error.unwrap_or(error) } else { error };
                 return Next::End(Err(self.failed(cause)));
             }
@@ -120,7 +120,7 @@ impl<F: FlowService> Creation<F> {
     }
 
     /// Sends the creation once.
-    async fn attempt(&self, pass: &F::Pass, earlier: Earlier) -> Attempt {
+    async fn attempt(&self, permit: &F::Permit, earlier: Earlier) -> Attempt {
         let progress = &self.shared.progress;
         // A caller whose deadline is exceeded reads this after it has left. Written first and looked for
         // second, no caller reads that nothing exists while it is being sent.
@@ -154,11 +154,12 @@ impl<F: FlowService> Creation<F> {
         progress.enter(Stage::Create);
         let flow_service = &self.parts.flow_service;
         let send_by = began + SEND_WITHIN;
-        let created =
-            flow_service.create_connection(pass, &self.connection, self.reference(), send_by, progress).await;
+        let created = flow_service
+            .create_connection(permit, &self.connection, self.reference(), send_by, progress)
+            .await;
         match created {
             Ok(connection) => Attempt::Created(connection),
-            Err(error) if error.next_step() == NextStep::LookFor => {
+            Err(error) if error.next_step() == NextStep::Search => {
                 // Where this fails the record says `sending`, which becomes `unknown` when the lease ends.
                 self.note(store.outcome_unknown(&self.lease).await, "the outcome is unknown");
                 let earlier = match earlier {
@@ -233,7 +234,7 @@ impl<F: FlowService> Creation<F> {
     }
 
     /// A creation that came to nothing: what an earlier attempt made may have been forgotten.
-    fn failed(&self, error: CreateError) -> Failure {
+    fn failed(&self, error: CallError) -> Failure {
         Failure::NotCreated { error, may_exist: self.shared.progress.may_exist() }
     }
 
@@ -246,17 +247,20 @@ impl<F: FlowService> Creation<F> {
 }
 
 /// Whether what is missing is an access token, which is given up a moment before the deadline.
-fn waits_for_token(error: &CreateError) -> bool {
+fn waits_for_token(error: &CallError) -> bool {
     match error {
-        CreateError::Token(error) => error.may_pass(),
-        CreateError::NoTokenInTime => true,
-        CreateError::BreakerOpen { .. }
-        | CreateError::Unreachable(_)
-        | CreateError::TooLate
-        | CreateError::Stopping
-        | CreateError::Throttled { .. }
-        | CreateError::TokenRefused { .. }
-        | CreateError::Refused { .. }
-        | CreateError::OutcomeUnknown { .. } => false,
+        CallError::Token(error) => error.may_pass(),
+        CallError::NoTokenInTime => true,
+        CallError::BreakerOpen { .. }
+        | CallError::Unreachable(_)
+        | CallError::TooLate
+        | CallError::Stopping
+        | CallError::Throttled { .. }
+        | CallError::TokenRefused { .. }
+        | CallError::Refused { .. }
+        | CallError::OtherSource
+        | CallError::Unavailable { .. }
+        | CallError::Unrecognized { .. }
+        | CallError::Undecodable(_) => false,
     }
 }

@@ -1,4 +1,4 @@
-//! The targets of [`crate::fuzz`] that read what Adobe's side answers.
+//! The targets of [`crate::fuzz`] that read replies of Adobe.
 
 use std::time::Duration;
 
@@ -6,27 +6,29 @@ use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
+use super::{SECRETS, assert_no_secret};
 use crate::{
-    adobe::presentable::presentable,
     adobe::{
         Author, ConnectionPage, PageToken, PageTrail, Problem,
-        error_body::ErrorBody,
-        ims,
-        wire::{
-            Found, read_columns, read_connection, read_count, read_created, read_page, read_tables,
-            read_test, read_version, spec_drift,
+        answer::{error_body::ErrorBody, presentable::presentable},
+        flow_service::{
+            connection_specs::spec_drift,
+            connections::{
+                changes::read_version,
+                item::{Found, read_connection},
+                page::{read_count, read_page},
+                read_created,
+            },
+            explore::{read_columns, read_tables, read_test},
         },
+        identity::ims,
     },
-    error::Cause,
+    domain::ConnectionId,
+    error::{Cause, error_chain},
     secret::redaction::without_tokens,
 };
-use crate::{
-    domain::ConnectionId,
-    error::error_chain,
-    fuzz::{SECRETS, assert_no_secret},
-};
 
-/// Panics where a text is not fit to be shown.
+/// Panics if a text is not fit to be shown.
 fn assert_presentable(text: &str, most_chars: usize) {
     assert!(!text.chars().any(char::is_control), "{text:?}");
     assert!(text.chars().count() <= most_chars, "{text:?}");
@@ -36,8 +38,8 @@ fn assert_quotes_nothing<T>(read: Result<T, Cause>) -> Option<T> {
     read.map_err(|error| assert_no_secret(&error_chain(&*error))).ok()
 }
 
-/// What is shown of an error is short, printable and free of the secrets that went out, and only an object
-/// counts as an error of theirs.
+/// The shown parts of an error are short, printable and free of the secrets that were sent, and only an object is
+/// recognized as an error of Adobe.
 pub(crate) fn error_body(bytes: &[u8]) {
     let is_recognized = |body: &ErrorBody| body.author != Author::Unrecognized;
     assert_object(bytes, Some(ErrorBody::parse(400, bytes)).filter(is_recognized).as_ref());
@@ -59,15 +61,15 @@ pub(crate) fn error_body(bytes: &[u8]) {
     assert_eq!(without_tokens(&once), once);
 }
 
-/// Panics where something was read out of what is no object.
+/// Panics if something other than an object was read.
 fn assert_object<T>(bytes: &[u8], read: Option<&T>) {
     if let Ok(body) = serde_json::from_slice::<Value>(bytes) {
         assert!(body.is_object() || read.is_none(), "{body}");
     }
 }
 
-/// Every item of a list is on its page, the name of the next page can be asked for, only what says that
-/// there is none is the last one, and of the credentials in a page nothing is kept but that they are there.
+/// Every item of a list is on its page, the next page can be requested, only a page without a link or with an empty one
+/// is the last, and of the credentials in a page only their presence is kept.
 pub(crate) fn page(bytes: &[u8]) {
     assert_object(bytes, assert_quotes_nothing(read_count(bytes)).as_ref());
     let page = assert_quotes_nothing(read_page(bytes));
@@ -75,14 +77,14 @@ pub(crate) fn page(bytes: &[u8]) {
     let Some(page) = page else { return };
     let mut trail = PageTrail::default();
     assert_quotes_nothing(trail.follow(&page));
-    // The same page once more does not go on.
+    // The same page again is a loop.
     assert!(page.items.iter().all(|item| item.id.is_none()) || trail.follow(&page).is_err());
     let ConnectionPage { items, next } = page;
     if let Some(PageToken(token)) = &next {
         assert!((1..=16 * 1024).contains(&token.len()));
     }
 
-    // Of a field that comes twice this keeps the last one, so that both are read from what it makes.
+    // This keeps the last of two members of the same name, so that both readers get the same text.
     let Ok(mut body) = serde_json::from_slice::<Value>(bytes) else { return };
     assert_eq!(body["items"].as_array().map(Vec::len), Some(items.len()));
     let link = &body["_links"]["next"];
@@ -104,7 +106,7 @@ pub(crate) fn page(bytes: &[u8]) {
     assert_eq!(read(&body), before);
 }
 
-/// A connection is the one that was asked for, and an object.
+/// A connection is the requested one, and an object.
 pub(crate) fn connection(bytes: &[u8]) {
     let id = ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").expect("a valid ID");
     let found = assert_quotes_nothing(read_connection(bytes, &id));
@@ -116,7 +118,7 @@ pub(crate) fn connection(bytes: &[u8]) {
     assert_object(bytes, assert_quotes_nothing(read_version(bytes)).as_ref());
 }
 
-/// Every table can be asked for, and every column has a name.
+/// Every table can be requested, and every column has a name.
 pub(crate) fn explore(bytes: &[u8]) {
     assert_object(bytes, assert_quotes_nothing(read_test(bytes)).as_ref());
     for table in assert_quotes_nothing(read_tables(bytes)).unwrap_or_default() {
@@ -127,7 +129,7 @@ pub(crate) fn explore(bytes: &[u8]) {
     }
 }
 
-/// What is told of a specification is fit to be shown: it ends up in the details of errors.
+/// The reported differences are fit to be shown: they are details of errors.
 pub(crate) fn spec(bytes: &[u8]) {
     let drift = assert_quotes_nothing(spec_drift(bytes)).unwrap_or_default();
     assert!(drift.len() <= 5);
@@ -136,7 +138,7 @@ pub(crate) fn spec(bytes: &[u8]) {
     }
 }
 
-/// A token is renewed within its life, and is not shown; of a refusal no more than a code is.
+/// A token is renewed within its lifetime and not shown. Of a refusal only a code is shown.
 pub(crate) fn ims(bytes: &[u8]) {
     let issued = ims::issued(bytes);
     assert_object(bytes, issued.as_ref().ok());

@@ -18,6 +18,7 @@ use super::{
     key_set::{KeySet, LeftOut},
 };
 use crate::{
+    backoff::Backoff,
     error::{Cause, error_chain},
     http_client::read_body,
     metrics::Metrics,
@@ -30,9 +31,8 @@ const MOST_BYTES: usize = 1 << 20;
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Reading a file costs little.
 const FILE_INTERVAL: Duration = Duration::from_secs(5);
-/// The pause after a failed attempt: the first one, and the longest.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const RETRY: Duration = Duration::from_secs(10);
+/// The first pause is short, because at the start the network may not be up yet.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10), 0.0);
 /// The pause after a token with an unknown key caused a fetch that did not find the key. Anybody can make such
 /// tokens.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -135,7 +135,7 @@ impl Keys {
                 self.refresh(&mut fetches).await;
                 fetches.failures
             };
-            sleep(if failures == 0 { interval } else { back_off(failures).min(interval) }).await;
+            sleep(if failures == 0 { interval } else { BACKOFF.pause(failures).min(interval) }).await;
         }
     }
 
@@ -217,11 +217,6 @@ fn content_type(response: &reqwest::Response) -> String {
     const MOST_CHARS: usize = 100;
     let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or("none").chars().take(MOST_CHARS).collect()
-}
-
-/// Begins with a short pause: at the start, the network is often up a moment later.
-fn back_off(failures: u32) -> Duration {
-    FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(RETRY)
 }
 
 impl fmt::Debug for Keys {

@@ -1,23 +1,21 @@
-//! Makes texts from the other side fit to be shown: no credential, no control character, no novel.
+//! Makes texts of other servers fit to be shown: without credentials and control characters, and not too long.
 
 use super::search::{SecretSearch, is_of_token, is_token};
 
-/// What is shown of a message. HubSpot's own text with its cure in it takes some 600 characters. An error
-/// carries it twice, in headers, and must stay below 4 KiB.
+/// The length of a message that is shown. HubSpot's own text with its advice has some 600 characters. An error
+/// holds it twice, in headers, and must stay below 4 KiB.
 pub(crate) const MAX_CHARS: usize = 1000;
-/// What is looked at of a text for what is shown of it, and what is left of its end: a body may have 64 KiB
-/// in one member.
+/// The length of a text that is searched: one member of a body may have 64 KiB.
 const MAX_READ: usize = 8 * 1024;
 
-/// A text of another server, fit to be shown: on one line, without the secrets, cut. `None` where nothing is
-/// left.
+/// A text of another server, on one line, without the secrets, cut; `None` if nothing is left.
 pub(crate) fn shown(text: &str, max_chars: usize, secrets: &SecretSearch) -> Option<String> {
     let text = hide(&cut(&folded(text), MAX_READ), secrets);
     Some(cut(&text, max_chars)).filter(|text| !text.is_empty())
 }
 
-/// Takes out of a text what looks like a credential, in whatever encoding, and cuts what is too long of it. For
-/// texts about credentials that are not at hand.
+/// Removes words that look like a credential, in every encoding, and cuts the text. For texts about credentials
+/// that are not known.
 pub(crate) fn without_tokens(text: &str) -> String {
     let text = folded(text);
     let mut shown = String::with_capacity(text.len());
@@ -30,12 +28,12 @@ pub(crate) fn without_tokens(text: &str) -> String {
     hide(&cut(&shown, MAX_READ), &SecretSearch::of_tokens())
 }
 
-/// Whether a text repeats a secret, or a part that gives it away.
+/// Whether a text repeats a secret, or enough of it.
 pub(crate) fn repeats(text: &str, secret: &str) -> bool {
     without(text, &[secret]) != text
 }
 
-/// Replaces each secret, and each part of one that gives it away, in whatever encoding.
+/// Replaces each secret, and each sufficient part of one, in every encoding.
 pub(crate) fn without(text: &str, secrets: &[&str]) -> String {
     hide(text, &SecretSearch::new(secrets))
 }
@@ -61,8 +59,8 @@ fn folded(text: &str) -> String {
     printable.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The beginning and the end of a text that is too long: the end tells what to do about it. A character counts
-/// as what it takes in a header.
+/// The beginning and the end of a text that is too long: the end says what to do about it. The size of a character
+/// is that in a header.
 fn cut(text: &str, max: usize) -> String {
     const MARK: &str = " … ";
     let size = |c: char| match c {
@@ -96,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_credential_does_not_pass() {
+    fn a_repeated_credential_is_removed() {
         assert_eq!(
             message("secret s3cr3t-and-more of client s3cr3t is wrong", &["s3cr3t", "s3cr3t-and-more"])
                 .as_deref(),
@@ -105,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_credential_is_taken_out_and_words_stay() {
+    fn a_word_that_looks_like_a_credential_is_removed_and_others_stay() {
         for (text, shown) in [
             ("the token pat-na1-0123456789abcdef has expired", "the token [redacted] has expired"),
             ("secret: 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7.", "secret: [redacted]"),
@@ -128,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_credential_is_taken_out_in_every_encoding_and_before_a_cut() {
+    fn a_word_that_looks_like_a_credential_is_removed_in_every_encoding_and_before_a_cut() {
         let token = "CJTa9sKVMBIQAQMAAAAAAEg";
         let each = |separator: &str, encode: fn(u32) -> String| {
             token.chars().map(|c| encode(u32::from(c))).collect::<Vec<_>>().join(separator)
@@ -150,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_does_not_pass_in_parts_or_escaped() {
+    fn parts_of_a_credential_and_escaped_ones_are_removed() {
         let secret = r#"pat-na1-a"b\c/d"e-0123456789"#;
         let json = |text: &str| serde_json::to_string(text).unwrap();
         for repeated in [json(secret), json(&json(secret)), secret[4..].to_owned(), secret[..12].to_owned()] {
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_and_length_are_tamed() {
+    fn control_characters_become_spaces() {
         assert_eq!(message("a\r\n\u{1b}[31mb\0  c", &[]).as_deref(), Some("a [31mb c"));
         assert_eq!(message(" \n ", &[]), None);
     }
@@ -178,7 +176,7 @@ mod tests {
             assert!(shown.starts_with("HubSpot says no. why") && shown.ends_with(scopes), "{shown}");
             assert!(shown.contains(" … ") && (980..=MAX_CHARS).contains(&shown.len()), "{shown}");
         }
-        // What is not ASCII takes more room where it is sent.
+        // A character other than ASCII is larger in a header.
         for (c, fewest) in [('ü', 240), ('語', 160), ('🧡', 120)] {
             let shown = message(&c.to_string().repeat(30_000), &[]).unwrap();
             let encoded: usize = shown.chars().map(|c| if c.is_ascii() { 1 } else { 3 * c.len_utf8() }).sum();
@@ -187,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cut_leaves_of_a_credential_is_hidden() {
+    fn a_part_of_a_credential_that_a_cut_leaves_is_hidden() {
         let secret = "pat-na1-0123456789-abcdefghij";
         for length in (0..1200).step_by(23) {
             let text = format!("{} {secret} {}", "x".repeat(length), "y".repeat(1500));

@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["telemetry", "hardening"],
     &["http_client", "version"],
     &["domain"],
-    &["secret", "error", "json"],
+    &["secret", "error", "json", "backoff"],
 ];
 
 fn layer(module: &str) -> usize {

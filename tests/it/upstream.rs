@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
     adobe::{
-        CreateError, FlowService, HttpFlowService, Identity, Ims, Pass, ReadyToken, Timeouts, TokenSource,
+        CallError, FlowService, HttpFlowService, Identity, Ims, Permit, ReadyToken, Timeouts, TokenSource,
     },
     domain::{
         ConnectionName, CreatedConnection, Credential, Description, HubSpotCredentials, NewConnection,
@@ -69,24 +69,24 @@ impl Upstream {
     }
 
     /// Creates a connection of this name with a new pass.
-    async fn create(&self, name: &str) -> Result<CreatedConnection, CreateError> {
-        let pass = self.pass().await;
-        self.create_with(&pass, name).await
+    async fn create(&self, name: &str) -> Result<CreatedConnection, CallError> {
+        let permit = self.permit().await;
+        self.create_with(&permit, name).await
     }
 
-    async fn create_with(&self, pass: &Pass, name: &str) -> Result<CreatedConnection, CreateError> {
+    async fn create_with(&self, permit: &Permit, name: &str) -> Result<CreatedConnection, CallError> {
         let connection = connection("prod", name);
-        self.flow_service.create_connection(pass, &connection, None, in_time(), &self.progress).await
+        self.flow_service.create_connection(permit, &connection, None, in_time(), &self.progress).await
     }
 
     /// Creates a connection under these faults, which have the form of the emulator's control route.
-    async fn create_hit_by(&self, action: Value) -> CreateError {
+    async fn create_hit_by(&self, action: Value) -> CallError {
         self.inject(CREATE, 1, action);
         self.create("HubSpot").await.unwrap_err()
     }
 
-    async fn pass(&self) -> Pass {
-        self.flow_service.pass(in_time()).await.unwrap()
+    async fn permit(&self) -> Permit {
+        self.flow_service.permit(in_time()).await.unwrap()
     }
 
     fn inject(&self, route: &str, count: u32, action: Value) {

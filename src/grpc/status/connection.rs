@@ -221,7 +221,7 @@ fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<
         }
     };
     if let CallError::Unrecognized { retry_after, problem } = cause
-        && !problem.is_in_place_of_lost()
+        && !problem.replaces_lost_reply()
     {
         let what = format!("the {what} was sent, and the reply is not Adobe's");
         return unrecognized(&what, problem, *retry_after, &format!("it may have been executed, so {cure}"));

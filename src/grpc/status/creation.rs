@@ -10,7 +10,7 @@ use super::{
     },
 };
 use crate::{
-    adobe::CreateError,
+    adobe::CallError,
     domain::{CheckState, ConnectionId, SandboxName, Stage, TestReport},
     error::error_chain,
     exactly_once::{Field, store::StoreError},
@@ -89,32 +89,35 @@ fn consequence(may_exist: bool) -> Consequence {
     if may_exist { Consequence::MayExist } else { Consequence::NothingCreated }
 }
 
-fn not_created(error: &CreateError, sandbox: &SandboxName, so: Consequence) -> Answer {
+fn not_created(error: &CallError, sandbox: &SandboxName, so: Consequence) -> Answer {
     let create = Stage::Create.name();
     match error {
-        CreateError::Token(error) => token(error, so),
-        CreateError::BreakerOpen { retry_after } => breaker_open(*retry_after, so).metadata("stage", create),
-        CreateError::Unreachable(_) => {
+        CallError::Token(error) => token(error, so),
+        CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, so).metadata("stage", create),
+        CallError::Unreachable(_) => {
             unavailable("the Flow Service cannot be reached", so).metadata("stage", create)
         }
-        CreateError::TooLate => {
+        CallError::TooLate => {
             unavailable("the creation could not be sent in time", so).metadata("stage", create)
         }
-        CreateError::NoTokenInTime => no_token_in_time(so),
-        CreateError::Stopping => {
+        CallError::NoTokenInTime => no_token_in_time(so),
+        CallError::Stopping => {
             let what = "this replica is stopping, and the creation still waited to be sent";
             unavailable(what, so).metadata("stage", Stage::AdobeToken.name())
         }
-        CreateError::TokenRefused { problem } => token_refused(problem, so).metadata("stage", create),
-        CreateError::Refused { refusal, problem } => {
+        CallError::TokenRefused { problem } => token_refused(problem, so).metadata("stage", create),
+        CallError::Refused { refusal, problem } => {
             refused(*refusal, problem, sandbox, so).metadata("stage", create)
         }
-        CreateError::Throttled { retry_after, problem } => {
+        CallError::Throttled { retry_after, problem } => {
             let answer = throttled(*retry_after, problem.as_ref(), so);
             if problem.is_some() { answer.metadata("stage", create) } else { answer }
         }
-        // The use case looks for it and says so itself.
-        CreateError::OutcomeUnknown { .. } => outcome_unknown(false),
+        // The use case searches for the connection and reports the result itself.
+        CallError::OtherSource
+        | CallError::Unavailable { .. }
+        | CallError::Unrecognized { .. }
+        | CallError::Undecodable(_) => outcome_unknown(false),
     }
 }
 

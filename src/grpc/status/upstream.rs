@@ -48,6 +48,8 @@ pub(super) fn call_failed(error: &CallError, sandbox: &SandboxName, so: Conseque
         CallError::Token(error) => token(error, so),
         CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, so),
         CallError::NoTokenInTime => no_token_in_time(so),
+        CallError::TooLate => unavailable("the request could not be sent in time", so),
+        CallError::Stopping => unavailable("this replica is stopping", so),
         CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", so),
         CallError::TokenRefused { problem } => token_refused(problem, so),
         CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, so),

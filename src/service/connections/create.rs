@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use crate::{
-    adobe::{CallError, CreateError, FlowService, Problem},
+    adobe::{CallError, FlowService, Problem},
     domain::{
         CallProgress, ConnectionId, CreatedConnection, NewConnection, RequestId, SandboxName, TestReport,
         Verification,
@@ -76,7 +76,7 @@ pub enum Failure {
     NotCreated {
         /// Why.
         #[source]
-        error: CreateError,
+        error: CallError,
         /// Whether an earlier attempt may have created something that the store has forgotten.
         may_exist: bool,
     },
@@ -173,21 +173,12 @@ pub enum RecordProblem {
     KeyRemoved,
 }
 
-impl From<CreateError> for Failure {
-    fn from(error: CreateError) -> Self {
-        match error {
-            CreateError::OutcomeUnknown { problem, cause } => {
-                Self::OutcomeUnknown { problem, cause: Some(cause) }
-            }
-            error @ (CreateError::Token(_)
-            | CreateError::BreakerOpen { .. }
-            | CreateError::Unreachable(_)
-            | CreateError::TooLate
-            | CreateError::NoTokenInTime
-            | CreateError::Stopping
-            | CreateError::Throttled { .. }
-            | CreateError::TokenRefused { .. }
-            | CreateError::Refused { .. }) => Self::NotCreated { error, may_exist: false },
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        if error.may_have_arrived() {
+            Self::OutcomeUnknown { problem: error.problem().cloned(), cause: Some(error.into()) }
+        } else {
+            Self::NotCreated { error, may_exist: false }
         }
     }
 }
@@ -197,8 +188,7 @@ impl Failure {
     pub(crate) fn outcome(&self) -> CreationOutcome {
         match self {
             Self::NotCreated {
-                error: CreateError::Refused { .. } | CreateError::TokenRefused { .. },
-                ..
+                error: CallError::Refused { .. } | CallError::TokenRefused { .. }, ..
             } => CreationOutcome::Refused,
             Self::OutcomeUnknown { .. } | Self::Crashed => CreationOutcome::Unknown,
             Self::Ambiguous(_) => CreationOutcome::Ambiguous,

@@ -108,7 +108,7 @@ pub(crate) async fn delete<F: FlowService>(
             }
         };
         // One that is not found need not be visible yet.
-        let is_worth_it = cause.is_worth_repeating() || cause.refusal() == Some(Refusal::NotFound);
+        let is_worth_it = cause.is_retryable() || cause.refusal() == Some(Refusal::NotFound);
         let may_repeat = is_worth_it && attempt < MOST_ATTEMPTS;
         let pause = if may_repeat { flow_service.retry_in(attempt, None, deadline) } else { None };
         if let Some(pause) = pause {

@@ -230,6 +230,8 @@ impl Checks {
                 CallError::Token(_)
                 | CallError::BreakerOpen { .. }
                 | CallError::NoTokenInTime
+                | CallError::TooLate
+                | CallError::Stopping
                 | CallError::Unreachable(_)
                 | CallError::TokenRefused { .. }
                 | CallError::Throttled { .. }

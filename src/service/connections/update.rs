@@ -50,7 +50,7 @@ impl<F: FlowService> Service<F> {
                 return Ok(before.etag);
             }
             call.enter(Stage::Update);
-            let mut is_worth_repeating = true;
+            let mut is_retryable = true;
             match flow_service.update_connection(&at.sandbox, &before, changes, deadline).await {
                 Ok(etag) => return Ok(etag),
                 Err(error) if error.refusal() == Some(Refusal::EtagMismatch) => {
@@ -60,12 +60,12 @@ impl<F: FlowService> Service<F> {
                     }
                 }
                 Err(error) if error.may_have_arrived() => {
-                    is_worth_repeating = error.is_worth_repeating();
+                    is_retryable = error.is_retryable();
                     lost = Some(error);
                 }
                 Err(error) => return Err(failure(lost, error, meant_for.as_ref())),
             }
-            let may_repeat = is_worth_repeating && attempt < MOST_ATTEMPTS;
+            let may_repeat = is_retryable && attempt < MOST_ATTEMPTS;
             let pause = if may_repeat { flow_service.retry_in(attempt, None, deadline) } else { None };
             if let Some(pause) = pause {
                 sleep(pause).await;

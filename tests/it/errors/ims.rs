@@ -73,7 +73,7 @@ async fn the_log_names_the_response_that_came_instead_of_a_token_and_its_sender(
     let url = format!("http://{ims}/ims/token/v3");
     let log = log_of_a_failure(&[("HCS_IMS_URL", &url)]).await;
     let line = log.lines().find(|line| line.contains("no new Adobe access token")).unwrap();
-    assert!(line.contains(&format!("IMS gives no token (internal_error): HTTP 500, from {ims}")), "{line}");
+    assert!(line.contains(&format!("IMS issues no token (internal_error): HTTP 500, from {ims}")), "{line}");
 }
 
 #[tokio::test]

@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
     adobe::{
-        CallError, ConnectionPage, CreateError, FlowService, ListQuery, ListedConnection, PageToken, Problem,
-        Refusal,
+        CallError, ConnectionPage, FlowService, ListQuery, ListedConnection, PageToken, Problem, Refusal,
     },
     domain::{
         Column, Connection, ConnectionChanges, ConnectionId, ConnectionRef, ConnectionState,
@@ -29,16 +28,16 @@ pub(super) struct Port(pub(super) Process);
 const BACKOFF: Duration = Duration::from_millis(300);
 
 impl FlowService for Port {
-    type Pass = ();
+    type Permit = ();
 
-    async fn pass(&self, deadline: Instant) -> Result<(), CreateError> {
+    async fn permit(&self, deadline: Instant) -> Result<(), CallError> {
         match self.0.step(StepKind::Pass).await {
             Some(Fault::SlowPass(milliseconds)) => {
                 let until = Instant::now() + Duration::from_millis(milliseconds);
                 sleep_until(until.min(deadline)).await;
-                if until < deadline { Ok(()) } else { Err(CreateError::TooLate) }
+                if until < deadline { Ok(()) } else { Err(CallError::TooLate) }
             }
-            Some(_) => Err(CreateError::Unreachable("no token".into())),
+            Some(_) => Err(CallError::Unreachable("no token".into())),
             None => Ok(()),
         }
     }
@@ -54,10 +53,10 @@ impl FlowService for Port {
         reference: Option<RequestId>,
         send_by: Instant,
         progress: &Arc<Progress>,
-    ) -> Result<CreatedConnection, CreateError> {
+    ) -> Result<CreatedConnection, CallError> {
         let Self(process) = self;
         let request_id = progress.request_id();
-        let lost = || CreateError::OutcomeUnknown { problem: None, cause: "lost".into() };
+        let lost = || CallError::Unavailable { retry_after: None, problem: None, cause: "lost".into() };
         let fault = process.step(StepKind::Create).await;
         assert!(Instant::now() < send_by, "it is sent too late");
         let (world, sent, content) =
@@ -66,9 +65,9 @@ impl FlowService for Port {
         // The time in transit, there and back.
         sleep(Duration::from_millis(50)).await;
         match fault {
-            Some(Fault::NotSent) => Err(CreateError::Unreachable("refused".into())),
-            Some(Fault::Throttled) => Err(CreateError::Throttled { retry_after: None, problem: None }),
-            Some(Fault::TokenRefused) => Err(CreateError::TokenRefused { problem: Problem::default() }),
+            Some(Fault::NotSent) => Err(CallError::Unreachable("refused".into())),
+            Some(Fault::Throttled) => Err(CallError::Throttled { retry_after: None, problem: None }),
+            Some(Fault::TokenRefused) => Err(CallError::TokenRefused { problem: Problem::default() }),
             Some(Fault::LostBeforeCommit) => Err(lost()),
             Some(Fault::LateCommit(seconds)) => {
                 tokio::spawn(async move {

@@ -2,7 +2,7 @@
 
 use http::{Version, header};
 use hubspot_connection_service::{
-    adobe::{CreateError, FlowService, ListQuery, NextStep, Refusal, Timeouts},
+    adobe::{CallError, FlowService, ListQuery, NextStep, Refusal, Timeouts},
     domain::Stage,
     emulator,
 };
@@ -37,18 +37,18 @@ async fn the_body_is_sent_in_one_piece_with_its_length() {
 async fn a_creation_that_cannot_start_in_time_is_not_sent() {
     for client in [client(), http2_client()] {
         let upstream = with_client(client).await;
-        let pass = upstream.pass().await;
+        let permit = upstream.permit().await;
         let created = upstream
             .flow_service
             .create_connection(
-                &pass,
+                &permit,
                 &connection("prod", "HubSpot"),
                 None,
                 Instant::now(),
                 &upstream.progress,
             )
             .await;
-        assert!(matches!(created, Err(CreateError::TooLate)), "{created:?}");
+        assert!(matches!(created, Err(CallError::TooLate)), "{created:?}");
         assert!(!upstream.progress.may_exist());
         // The next one uses the same client, and is the first to arrive.
         upstream.create("HubSpot").await.unwrap();
@@ -60,13 +60,13 @@ async fn a_creation_that_cannot_start_in_time_is_not_sent() {
 async fn without_a_connection_nothing_was_sent() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let flow_service = client_of(closed);
-    let (pass, progress) = (flow_service.pass(in_time()).await.unwrap(), progress());
+    let (permit, progress) = (flow_service.permit(in_time()).await.unwrap(), progress());
     let created = flow_service
-        .create_connection(&pass, &connection("prod", "HubSpot"), None, in_time(), &progress)
+        .create_connection(&permit, &connection("prod", "HubSpot"), None, in_time(), &progress)
         .await;
     let error = created.unwrap_err();
-    assert!(matches!(error, CreateError::Unreachable(_)) && !progress.may_exist(), "{error:?}");
-    assert_eq!(error.next_step(), NextStep::SendAgain(None));
+    assert!(matches!(error, CallError::Unreachable(_)) && !progress.may_exist(), "{error:?}");
+    assert_eq!(error.next_step(), NextStep::Retry(None));
 }
 
 #[tokio::test]
@@ -74,8 +74,8 @@ async fn a_connection_that_is_lost_once_the_body_was_sent_leaves_the_outcome_unk
     for (moment, connections) in [("before_commit", 0), ("after_commit", 1)] {
         let upstream = Upstream::start().await;
         let error = upstream.create_hit_by(json!({"close": moment})).await;
-        assert!(matches!(error, CreateError::OutcomeUnknown { problem: None, .. }), "{error:?}");
-        assert_eq!(error.next_step(), NextStep::LookFor);
+        assert!(matches!(error, CallError::Unavailable { problem: None, .. }), "{error:?}");
+        assert_eq!(error.next_step(), NextStep::Search);
         assert!(upstream.progress.may_exist());
         assert_eq!((upstream.requests("POST"), upstream.emulator.connections().len()), (1, connections));
     }
@@ -86,7 +86,7 @@ async fn a_reply_that_never_arrives_leaves_the_outcome_unknown() {
     let timeouts = Timeouts { create: SECOND / 5, ..TIMEOUTS };
     let upstream = Upstream::with(client(), emulator::CLIENT_ID, timeouts).await;
     let error = upstream.create_hit_by(json!({"delay": "30s"})).await;
-    assert!(matches!(error, CreateError::OutcomeUnknown { .. }), "{error:?}");
+    assert!(matches!(error, CallError::Unavailable { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_refusal_is_certain() {
     ] {
         let error = upstream.create_hit_by(action).await;
         assert_eq!(error.next_step(), NextStep::GiveUp);
-        let CreateError::Refused { refusal, .. } = error else { panic!("{error:?}") };
+        let CallError::Refused { refusal, .. } = error else { panic!("{error:?}") };
         assert_eq!((refusal, upstream.progress.may_exist()), (expected, false));
     }
 }
@@ -131,10 +131,8 @@ async fn a_reply_that_is_not_adobes_refusal_leaves_the_outcome_unknown() {
         let upstream = Upstream::start().await;
         for (status, shape) in replies {
             let error = upstream.create_hit_by(json!({"status": status, "shape": shape})).await;
-            assert_eq!(error.next_step(), NextStep::LookFor, "{status} {shape}");
-            let CreateError::OutcomeUnknown { problem: Some(problem), .. } = error else {
-                panic!("{error:?}")
-            };
+            assert_eq!(error.next_step(), NextStep::Search, "{status} {shape}");
+            let problem = error.problem().unwrap_or_else(|| panic!("{error:?}"));
             assert_eq!((problem.status, upstream.progress.may_exist()), (*status, true), "{shape}");
         }
     }
@@ -158,7 +156,7 @@ async fn a_refused_token_is_replaced_for_the_next_call() {
     ] {
         let upstream = Upstream::start().await;
         let error = upstream.create_hit_by(action.clone()).await;
-        assert!(matches!(error, CreateError::TokenRefused { .. }), "{action} {error:?}");
+        assert!(matches!(error, CallError::TokenRefused { .. }), "{action} {error:?}");
         assert_eq!(error.next_step(), NextStep::RefreshToken);
         assert!(!upstream.progress.may_exist());
 
@@ -179,12 +177,12 @@ async fn a_peer_that_closes_without_reading_the_body_leaves_the_outcome_unknown(
         let mut byte = [0];
         stream.read_exact(&mut byte).await.unwrap();
     });
-    let (pass, progress) = (flow_service.pass(in_time()).await.unwrap(), progress());
+    let (permit, progress) = (flow_service.permit(in_time()).await.unwrap(), progress());
     let created = flow_service
-        .create_connection(&pass, &connection("prod", "HubSpot"), None, in_time(), &progress)
+        .create_connection(&permit, &connection("prod", "HubSpot"), None, in_time(), &progress)
         .await;
     peer.await.unwrap();
-    assert!(matches!(created, Err(CreateError::OutcomeUnknown { .. })), "{created:?}");
+    assert!(matches!(created, Err(CallError::Unavailable { .. })), "{created:?}");
     assert!(progress.may_exist());
 }
 

@@ -75,9 +75,9 @@ async fn the_request_has_the_headers_and_the_query_that_adobe_documents() {
 async fn connections_of_other_sandboxes_and_kinds_are_not_listed() {
     let upstream = Upstream::start().await;
     upstream.create("in prod").await.unwrap();
-    let pass = upstream.pass().await;
+    let permit = upstream.permit().await;
     let in_dev = connection("dev", "in dev");
-    upstream.flow_service.create_connection(&pass, &in_dev, None, in_time(), &progress()).await.unwrap();
+    upstream.flow_service.create_connection(&permit, &in_dev, None, in_time(), &progress()).await.unwrap();
     let salesforce = json!({
         "name": "Salesforce",
         "auth": {"specName": "Basic Authentication", "params": {
@@ -181,7 +181,7 @@ async fn a_refused_token_is_replaced_once() {
 #[tokio::test]
 async fn a_read_ends_with_its_deadline_and_its_attempt() {
     let upstream = Upstream::start().await;
-    upstream.pass().await;
+    upstream.permit().await;
     upstream.inject(LIST, 0, json!({"delay": "30s"}));
     let start = Instant::now();
     let error = upstream

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::adobe::{CallError, CreateError, FlowService, ListQuery};
+use hubspot_connection_service::adobe::{CallError, FlowService, ListQuery};
 use serde_json::json;
 use tokio::time::{self, Instant};
 
@@ -20,18 +20,18 @@ async fn pass_time(duration: Duration) {
 #[tokio::test]
 async fn after_a_throttle_no_call_is_sent_before_its_time() {
     let upstream = Upstream::start().await;
-    let early_pass = upstream.pass().await;
+    let early_permit = upstream.permit().await;
     let throttle = json!({"status": 429, "shape": "D", "headers": {"retry-after": "30"}});
     let error = upstream.create_hit_by(throttle).await;
-    let CreateError::Throttled { retry_after, problem: Some(problem) } = &error else { panic!("{error:?}") };
+    let CallError::Throttled { retry_after, problem: Some(problem) } = &error else { panic!("{error:?}") };
     assert_eq!((*retry_after, problem.status), (Some(30 * SECOND), 429));
 
     // Creations, those that already have their pass, and reads: none is sent, and none waits in vain.
     let start = Instant::now();
-    let refused = upstream.flow_service.pass(in_time()).await.unwrap_err();
-    let too_early = upstream.create_with(&early_pass, "HubSpot").await.unwrap_err();
+    let refused = upstream.flow_service.permit(in_time()).await.unwrap_err();
+    let too_early = upstream.create_with(&early_permit, "HubSpot").await.unwrap_err();
     for error in [refused, too_early] {
-        let CreateError::Throttled { retry_after: Some(rest), problem: None } = error else {
+        let CallError::Throttled { retry_after: Some(rest), problem: None } = error else {
             panic!("{error:?}")
         };
         assert!((20 * SECOND..=30 * SECOND).contains(&rest), "{rest:?}");
@@ -64,16 +64,16 @@ async fn the_breaker_opens_after_failures_and_a_later_success_closes_it() {
     for _ in 0..5 {
         upstream.create("HubSpot").await.unwrap_err();
     }
-    let error = upstream.flow_service.pass(in_time()).await.unwrap_err();
-    assert!(matches!(error, CreateError::BreakerOpen { .. }), "{error:?}");
+    let error = upstream.flow_service.permit(in_time()).await.unwrap_err();
+    assert!(matches!(error, CallError::BreakerOpen { .. }), "{error:?}");
     let read =
         upstream.flow_service.list_connections(&ListQuery::all(&sandbox("prod")), None, in_time()).await;
     assert!(matches!(read, Err(CallError::BreakerOpen { .. })), "{read:?}");
     assert_eq!((upstream.requests("POST"), upstream.requests("GET")), (5, 0));
 
     pass_time(5 * SECOND).await;
-    let probe = upstream.pass().await;
-    assert!(upstream.flow_service.pass(in_time()).await.is_err());
+    let probe = upstream.permit().await;
+    assert!(upstream.flow_service.permit(in_time()).await.is_err());
     upstream.create_with(&probe, "HubSpot").await.unwrap();
     upstream.create("HubSpot").await.unwrap();
 }
@@ -86,11 +86,11 @@ async fn an_abandoned_probe_permits_the_next_one() {
         let _ =
             upstream.flow_service.list_connections(&ListQuery::all(&sandbox("prod")), None, in_time()).await;
     }
-    assert!(upstream.flow_service.pass(in_time()).await.is_err());
+    assert!(upstream.flow_service.permit(in_time()).await.is_err());
     pass_time(5 * SECOND).await;
 
     upstream.inject(CREATE, 1, json!({"delay": "30s"}));
-    let probe = upstream.pass().await;
+    let probe = upstream.permit().await;
     let cancelled = time::timeout(SECOND / 10, upstream.create_with(&probe, "HubSpot")).await;
     assert!(cancelled.is_err());
     drop(probe);
@@ -116,8 +116,8 @@ async fn a_late_token_is_reported_as_one() {
     let slow = json!({"delay": "30s"});
     let upstream = Upstream::with_faults(json!([{"route": "POST /ims/token/v3", "action": slow}])).await;
     let soon = || Instant::now() + SECOND / 10;
-    let error = upstream.flow_service.pass(soon()).await.unwrap_err();
-    assert!(matches!(error, CreateError::NoTokenInTime), "{error:?}");
+    let error = upstream.flow_service.permit(soon()).await.unwrap_err();
+    assert!(matches!(error, CallError::NoTokenInTime), "{error:?}");
     let read = upstream.flow_service.list_connections(&ListQuery::all(&sandbox("prod")), None, soon()).await;
     assert!(matches!(read, Err(CallError::NoTokenInTime)), "{read:?}");
 }
@@ -125,7 +125,7 @@ async fn a_late_token_is_reported_as_one() {
 #[tokio::test]
 async fn an_impatient_caller_does_not_open_the_breaker() {
     let upstream = Upstream::start().await;
-    upstream.pass().await;
+    upstream.permit().await;
     upstream.inject(LIST, 0, json!({"delay": "30s"}));
     for _ in 0..6 {
         let deadline = Instant::now() + SECOND / 20;

@@ -1,0 +1,279 @@
+//! Calls one service of Adobe over HTTP, with what its requests share.
+
+pub(super) mod attempt;
+mod body;
+mod call;
+mod deadline_body;
+mod own_requests;
+mod post;
+mod receive;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use reqwest::{Client, Request, Url};
+
+use self::{
+    attempt::{Attempt, Attempts},
+    own_requests::OwnRequests,
+};
+pub(super) use self::{body::json, call::Call, post::Post};
+use super::{
+    CallError, Problem, TokenSource,
+    answer::classify::Asked,
+    resilience::{Permit, Resilience, breaker::Verdict},
+};
+use crate::{domain::SandboxName, error::Cause, metrics::UpstreamMetrics};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const ORG_ID: HeaderName = HeaderName::from_static("x-gw-ims-org-id");
+const SANDBOX_NAME: HeaderName = HeaderName::from_static("x-sandbox-name");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The number of headers that a request can have.
+const MOST_HEADERS: usize = 12;
+
+/// A kind of request.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) method: Method,
+    /// The path below the base URL; `{id}` stands for a segment that varies.
+    pub(super) template: &'static str,
+    /// The status of a success.
+    pub(super) success: StatusCode,
+    pub(super) asked: Asked,
+    /// The fields of a success. A success with none of them is not Adobe's.
+    pub(super) fields: &'static [&'static str],
+}
+
+impl Route {
+    pub(super) const fn create(template: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { method: Method::POST, template, success: StatusCode::CREATED, asked: Asked::Create, fields }
+    }
+
+    pub(super) const fn read(template: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { method: Method::GET, template, success: StatusCode::OK, asked: Asked::Read, fields }
+    }
+
+    /// Reads what the source of a connection has.
+    pub(super) const fn read_source(template: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { method: Method::GET, template, success: StatusCode::OK, asked: Asked::ReadSource, fields }
+    }
+
+    pub(super) const fn change(
+        method: Method,
+        template: &'static str,
+        success: StatusCode,
+        fields: &'static [&'static str],
+    ) -> Self {
+        Self { method, template, success, asked: Asked::Change, fields }
+    }
+
+    /// Whether it is the same kind of request.
+    fn is(&self, other: &Self) -> bool {
+        self.method == other.method && self.template == other.template
+    }
+}
+
+/// A client of one service.
+#[derive(Debug)]
+pub(super) struct AdobeClient {
+    http: Client,
+    base: Url,
+    /// The headers that are the same for every request.
+    headers: HeaderMap,
+    timeouts: Timeouts,
+    resilience: Arc<Resilience>,
+    own_requests: Arc<OwnRequests>,
+    attempts: Attempts,
+}
+
+/// The organization and the client ID of its credential.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    /// Sent as `x-gw-ims-org-id`.
+    pub org_id: &'a str,
+    /// Sent as `x-api-key`.
+    pub client_id: &'a str,
+}
+
+/// How long a request may take, from its connection to the end of its reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// A creation.
+    pub create: Duration,
+    /// One attempt of anything else.
+    pub attempt: Duration,
+}
+
+/// What prevents requests from being sent, or from being accepted.
+#[derive(Clone, Debug)]
+pub struct UpstreamState {
+    resilience: Arc<Resilience>,
+    own_requests: Arc<OwnRequests>,
+}
+
+impl UpstreamState {
+    /// Whether requests wait because Adobe asked for a pause.
+    pub fn is_gate_closed(&self) -> bool {
+        self.resilience.check_throttle().is_err()
+    }
+
+    /// Whether the circuit breaker rejects requests.
+    pub fn is_breaker_open(&self) -> bool {
+        self.resilience.breaker.is_open()
+    }
+
+    /// Whether Adobe refuses what this service itself writes into some kind of request.
+    pub fn are_own_requests_refused(&self) -> bool {
+        self.own_requests.are_refused()
+    }
+}
+
+impl AdobeClient {
+    /// # Errors
+    /// The identity cannot be sent in headers.
+    pub(super) fn new(
+        http: Client,
+        base: &Url,
+        identity: Identity<'_>,
+        tokens: TokenSource,
+        timeouts: Timeouts,
+    ) -> Result<Self, Cause> {
+        let headers = HeaderMap::from_iter([
+            (header::ACCEPT, JSON),
+            (API_KEY, HeaderValue::try_from(identity.client_id)?),
+            (ORG_ID, HeaderValue::try_from(identity.org_id)?),
+        ]);
+        let metrics = UpstreamMetrics::default();
+        Ok(Self {
+            http,
+            base: base.clone(),
+            headers,
+            timeouts,
+            resilience: Arc::new(Resilience::new(tokens, &metrics)),
+            own_requests: Arc::default(),
+            attempts: Attempts::at(base, metrics),
+        })
+    }
+
+    /// Counts these kinds of requests, which show in the metrics before the first one is sent.
+    #[must_use]
+    pub(super) fn counted_by(mut self, metrics: UpstreamMetrics, routes: &[&[&'static Route]]) -> Self {
+        self.resilience = Arc::new(Resilience::new(self.resilience.tokens.clone(), &metrics));
+        self.attempts = Attempts::at(&self.base, metrics);
+        for route in routes.iter().copied().flatten() {
+            self.attempts.expect(route);
+            self.attempts.expect_retries(route);
+        }
+        self
+    }
+
+    pub(super) fn state(&self) -> UpstreamState {
+        UpstreamState {
+            resilience: Arc::clone(&self.resilience),
+            own_requests: Arc::clone(&self.own_requests),
+        }
+    }
+
+    pub(super) fn resilience(&self) -> &Resilience {
+        &self.resilience
+    }
+
+    pub(super) fn url(&self, template: &str, id: Option<&str>) -> Url {
+        below(&self.base, template, id)
+    }
+
+    /// A request with the headers that all requests have.
+    fn request(
+        &self,
+        method: &Method,
+        url: Url,
+        sandbox: &SandboxName,
+        permit: &Permit,
+        attempt: &Attempt<'_>,
+    ) -> Request {
+        let mut request = Request::new(method.clone(), url);
+        let headers = request.headers_mut();
+        headers.reserve(MOST_HEADERS);
+        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let sandbox = HeaderValue::from_str(sandbox.as_str()).expect("a sandbox name is visible ASCII");
+        headers.insert(SANDBOX_NAME, sandbox);
+        headers.insert(header::AUTHORIZATION, permit.token.authorization());
+        attempt.propagate(headers);
+        request
+    }
+
+    /// Notes what the outcome of an attempt says about the service, the token and this kind of request.
+    fn note<T>(&self, route: &'static Route, permit: &Permit, outcome: &Result<T, CallError>) {
+        if outcome.is_ok() {
+            permit.token.accepted();
+            self.own_requests.accepted(route);
+        }
+        if let Some(verdict) = verdict(outcome, route.asked) {
+            permit.judge(verdict);
+        }
+    }
+}
+
+/// The URL of a template below a base URL.
+fn below(base: &Url, template: &str, id: Option<&str>) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        let segments = template.split('/').skip(1);
+        let segments = segments.map(|part| if part == "{id}" { id.unwrap_or_default() } else { part });
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+fn unavailable(problem: Option<Problem>, cause: Cause) -> CallError {
+    CallError::Unavailable { retry_after: None, problem: problem.map(Box::new), cause }
+}
+
+/// What an attempt says about the service. Neither a throttle says anything, nor a success that cannot be read,
+/// nor, if HubSpot was asked, a failure, which may be HubSpot's: a slow account would open the circuit
+/// breaker for all.
+fn verdict<T>(outcome: &Result<T, CallError>, asked: Asked) -> Option<Verdict> {
+    let error = match outcome {
+        Ok(_) => return Some(Verdict::Works),
+        Err(error) => error,
+    };
+    let fails = (asked != Asked::ReadSource).then_some(Verdict::Fails);
+    match error {
+        CallError::Refused { problem, .. } if problem.is_of_source() => None,
+        CallError::Refused { .. } | CallError::TokenRefused { .. } => Some(Verdict::Works),
+        CallError::Unreachable(_) => Some(Verdict::Fails),
+        CallError::Unavailable { problem: None, .. } => fails,
+        CallError::Unavailable { problem: Some(problem), .. } | CallError::Unrecognized { problem, .. } => {
+            fails.filter(|_| problem.is_failure())
+        }
+        CallError::Token(_)
+        | CallError::NoTokenInTime
+        | CallError::TooLate
+        | CallError::Stopping
+        | CallError::BreakerOpen { .. }
+        | CallError::Throttled { .. }
+        | CallError::OtherSource
+        | CallError::Undecodable(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_a_path_below_the_base_url() {
+        for base in ["http://adobe.test/flowservice", "http://adobe.test/flowservice/"] {
+            let base = Url::parse(base).unwrap();
+            let url = |template, id| below(&base, template, id).as_str().to_owned();
+            assert_eq!(url("/connections", None), "http://adobe.test/flowservice/connections");
+            assert_eq!(
+                url("/connections/{id}/test", Some("a/b?c")),
+                "http://adobe.test/flowservice/connections/a%2Fb%3Fc/test"
+            );
+        }
+        let root = Url::parse("http://adobe.test").unwrap();
+        assert_eq!(below(&root, "/flows", None).as_str(), "http://adobe.test/flows");
+    }
+}

@@ -1,0 +1,82 @@
+//! Remembers which kinds of requests Adobe refuses for what this service itself writes into them: they were right
+//! when this version was made.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::Route;
+use crate::adobe::Problem;
+
+/// The kinds of requests whose last one was refused.
+#[derive(Debug, Default)]
+pub(super) struct OwnRequests {
+    refused: Mutex<Vec<&'static Route>>,
+    /// Whether there are any: read without the lock after every success.
+    are_refused: AtomicBool,
+}
+
+impl OwnRequests {
+    pub(super) fn are_refused(&self) -> bool {
+        self.are_refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn refused(&self, route: &'static Route, problem: &Problem) {
+        let mut refused = self.lock();
+        // Logged once, and not for each call, until such a request is accepted again.
+        if refused.iter().any(|other| other.is(route)) {
+            return;
+        }
+        refused.push(route);
+        self.are_refused.store(true, Ordering::Relaxed);
+        tracing::error!(
+            request = format!("{} {}", route.method, route.template),
+            reply = %problem,
+            "the Flow Service refuses what this service itself writes into such a request: look for a newer \
+             version, or for a proxy that changes its requests"
+        );
+    }
+
+    pub(super) fn accepted(&self, route: &'static Route) {
+        if self.are_refused() {
+            let mut refused = self.lock();
+            refused.retain(|other| !other.is(route));
+            self.are_refused.store(!refused.is_empty(), Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<&'static Route>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, StatusCode};
+
+    use super::*;
+    use crate::adobe::answer::classify::Asked;
+
+    static POST: Route = route(Method::POST, "/connections");
+    static PATCH: Route = route(Method::PATCH, "/connections/{id}");
+    static GET: Route = route(Method::GET, "/connections/{id}");
+
+    const fn route(method: Method, template: &'static str) -> Route {
+        Route { method, template, success: StatusCode::OK, asked: Asked::Read, fields: &[] }
+    }
+
+    #[test]
+    fn a_kind_of_request_is_refused_until_one_of_it_is_accepted() {
+        let requests = OwnRequests::default();
+        let problem = Problem::default();
+        requests.refused(&POST, &problem);
+        requests.refused(&PATCH, &problem);
+        requests.accepted(&POST);
+        // One of another kind says nothing.
+        requests.accepted(&GET);
+        assert!(requests.are_refused());
+        requests.accepted(&PATCH);
+        assert!(!requests.are_refused());
+    }
+}

@@ -1,0 +1,173 @@
+//! `/connectionSpecs/{id}`: compares HubSpot's connection specification with what this service sends.
+
+use serde_json::{Value, json};
+
+use super::connections::{AUTH_SPEC_NAME, AuthParams, HUBSPOT_SPEC, HUBSPOT_SPEC_ID};
+use crate::{
+    adobe::{
+        answer::success::value,
+        client::{Call, Route},
+    },
+    domain::SandboxName,
+    error::Cause,
+};
+
+/// The most differences that are reported: error details are sent in headers.
+const MOST_DIFFERENCES: usize = 5;
+const MAX_CHARS: usize = 200;
+
+static HUBSPOT: Route = Route::read("/connectionSpecs/{id}", &["items", "authSpec"]);
+
+pub(super) static ROUTES: [&Route; 1] = [&HUBSPOT];
+
+pub(super) fn drift(sandbox: &SandboxName) -> Call<'_, Vec<String>> {
+    Call { id: Some(HUBSPOT_SPEC_ID), ..Call::new(&HUBSPOT, sandbox, spec_drift) }
+}
+
+/// The parameters that this service sends, each a string.
+fn sent_params() -> Vec<String> {
+    let params = AuthParams { client_id: "", client_secret: "", access_token: "", refresh_token: "" };
+    let params = json!(params);
+    params.as_object().into_iter().flat_map(|params| params.keys().cloned()).collect()
+}
+
+/// The differences between HubSpot's connection specification and what this service sends, each a sentence. A
+/// missing part is no difference.
+///
+/// # Errors
+/// The reply holds no such specification.
+pub(crate) fn spec_drift(body: &[u8]) -> Result<Vec<String>, Cause> {
+    let body = value("no connection specification", body)?;
+    let items = body.get("items").and_then(Value::as_array);
+    let is_it = |spec: &&Value| spec.get("id").and_then(Value::as_str) == Some(HUBSPOT_SPEC_ID);
+    let spec = items.map_or(Some(&body), |items| items.iter().find(is_it)).filter(is_it);
+    let spec = spec.ok_or("no connection specification of HubSpot in the reply")?;
+
+    let mut drift = Vec::new();
+    let version = spec.get("version").and_then(Value::as_str);
+    if let Some(version) = version.filter(|version| *version != HUBSPOT_SPEC.version) {
+        drift.push(format!("its version is {version:?}, not {:?}", HUBSPOT_SPEC.version));
+    }
+    match spec.get("authSpec").and_then(Value::as_array) {
+        None => drift.push("it has no authentication specifications".to_owned()),
+        Some(auth_specs) => {
+            let name = |auth_spec: &Value| auth_spec.get("name").and_then(Value::as_str).map(str::to_owned);
+            let ours = auth_specs.iter().find(|spec| name(spec).as_deref() == Some(AUTH_SPEC_NAME));
+            match ours {
+                None => {
+                    let names: Vec<_> = auth_specs.iter().filter_map(name).collect();
+                    drift.push(format!(
+                        "it has no authentication specification {AUTH_SPEC_NAME:?}, only {names:?}"
+                    ));
+                }
+                Some(ours) => drift.extend(params_drift(ours.get("spec").unwrap_or(&Value::Null))),
+            }
+        }
+    }
+    Ok(drift.into_iter().take(MOST_DIFFERENCES).map(cut).collect())
+}
+
+fn cut(text: String) -> String {
+    // The type of a parameter may hold characters that JSON does not escape.
+    let text = text.replace(char::is_control, " ");
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The differences between a JSON schema and the parameters that are sent.
+fn params_drift(schema: &Value) -> Vec<String> {
+    let sent = sent_params();
+    let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let missing = required
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|name| !sent.iter().any(|sent| sent == name))
+        .map(|name| format!("it requires the parameter {name:?}, which this service does not send"));
+
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let is_closed = schema.get("additionalProperties").and_then(Value::as_bool) == Some(false);
+    let unknown = properties.filter(|_| is_closed).into_iter().flat_map(|properties| {
+        sent.iter()
+            .filter(|name| !properties.contains_key(*name))
+            .map(|name| format!("it does not have the parameter {name:?}, which this service sends"))
+    });
+    let of_another_type = properties.into_iter().flat_map(|properties| {
+        sent.iter().filter_map(|name| {
+            let kind = properties.get(name)?.get("type")?;
+            let is_text = kind == "string"
+                || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "string"));
+            (!is_text).then(|| format!("its parameter {name:?} is of type {kind}, and a string is sent"))
+        })
+    });
+    missing.chain(unknown).chain(of_another_type).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spec(change: impl FnOnce(&mut Value)) -> Vec<String> {
+        let param = json!({"type": "string"});
+        let mut auth_spec = json!({"name": "Basic Authentication", "spec": {
+            "type": "object",
+            "properties": {"clientId": param, "clientSecret": param, "accessToken": param, "refreshToken": param},
+            "required": ["clientId", "clientSecret", "accessToken", "refreshToken"],
+        }});
+        change(&mut auth_spec);
+        let body = json!({"items": [{"id": HUBSPOT_SPEC_ID, "version": "1.0", "authSpec": [auth_spec]}]});
+        spec_drift(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_documented_specification_has_no_differences() {
+        assert_eq!(spec(|_| {}), [""; 0]);
+        assert_eq!(spec(|auth| auth["spec"]["properties"]["region"] = json!({"type": "string"})), [""; 0]);
+    }
+
+    #[test]
+    fn each_difference_is_named() {
+        let drift = spec(|auth| auth["name"] = json!("OAuth2RefreshCode"));
+        assert!(drift[0].contains("Basic Authentication") && drift[0].contains("OAuth2RefreshCode"));
+        let drift = spec(|auth| auth["spec"]["required"] = json!(["clientId", "region"]));
+        assert!(drift.len() == 1 && drift[0].contains("requires the parameter \"region\""), "{drift:?}");
+        let drift = spec(|auth| auth["spec"]["properties"]["clientId"] = json!({"type": "integer"}));
+        assert!(drift.len() == 1 && drift[0].contains("\"clientId\" is of type \"integer\""), "{drift:?}");
+        let drift = spec(|auth| {
+            auth["spec"]["properties"].as_object_mut().unwrap().remove("accessToken");
+            auth["spec"]["additionalProperties"] = json!(false);
+        });
+        assert!(drift.len() == 1 && drift[0].contains("does not have the parameter \"accessToken\""));
+    }
+
+    #[test]
+    fn the_reported_differences_are_limited() {
+        let drift =
+            spec(|auth| auth["spec"]["required"] = (0..100).map(|n| json!(format!("p{n}"))).collect());
+        assert_eq!(drift.len(), MOST_DIFFERENCES);
+        let drift = spec(|auth| auth["name"] = json!("ü".repeat(10_000)));
+        assert_eq!((drift.len(), drift[0].chars().count()), (1, MAX_CHARS + 1));
+    }
+
+    #[test]
+    fn a_missing_part_is_no_difference() {
+        assert_eq!(spec(|auth| auth["spec"] = json!(null)), [""; 0]);
+        let bare = format!(r#"{{"id": "{HUBSPOT_SPEC_ID}"}}"#);
+        for body in
+            ["{}", "[]", "[[]]", r#"{"items": [{"id": "x"}]}"#, r#"{"items": [[]]}"#, &format!("[{bare}]")]
+        {
+            assert!(spec_drift(body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(spec_drift(bare.as_bytes()).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body: Vec<u8>) {
+            let _ = spec_drift(&body);
+        }
+    }
+}
