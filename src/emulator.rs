@@ -10,8 +10,8 @@
 
 mod connection_specs;
 mod connections;
-mod control;
-mod fault;
+mod controls;
+mod faults;
 mod gateway;
 mod ims;
 mod problem;
@@ -19,7 +19,7 @@ mod property;
 mod query;
 mod received;
 mod reply;
-mod route;
+mod routes;
 mod server;
 mod settings;
 pub mod spec;
@@ -38,9 +38,9 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-pub use fault::{Action, Answer, Fault, Moment, Shape};
+pub use faults::{Action, Answer, Fault, Moment, Shape};
 pub use received::ReceivedRequest;
-pub use route::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
+pub use routes::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
 pub use settings::Settings;
 pub use store::LedgerEntry;
 

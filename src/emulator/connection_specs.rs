@@ -7,19 +7,23 @@ use super::{
     problem::Problem,
     property::{self, FilterError},
     query::{Extent, filters, invalid_value, known_parameters_only, value},
-    received::ReceivedRequest,
     reply::Reply,
+    routes::{Call, Endpoint},
     settings::Settings,
     spec::{HUBSPOT, Spec},
+    state::State,
 };
+
+pub(super) const ROUTES: &[Endpoint] =
+    &[Endpoint::tenant("GET /connectionSpecs", list), Endpoint::tenant("GET /connectionSpecs/{id}", get)];
 
 /// `GET /connectionSpecs`: lists specifications, or counts them.
 ///
 /// # Errors
 /// What the Flow Service answers to query parameters that it does not know or understand.
-pub(super) fn list(request: &ReceivedRequest, settings: &Settings) -> Result<Reply, Problem> {
-    known_parameters_only(request, &["property", "limit", "continuationToken", "count"])?;
-    let pairs = request.query_pairs();
+fn list(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
+    known_parameters_only(call.request, &["property", "limit", "continuationToken", "count"])?;
+    let pairs = call.request.query_pairs();
     let extent = Extent::parse(&pairs)?;
     let filters = filters(&pairs, Filter::parse)?;
     let mut found: Vec<&Spec> =
@@ -36,7 +40,7 @@ pub(super) fn list(request: &ReceivedRequest, settings: &Settings) -> Result<Rep
     }
     let is_last = found.len() <= limit;
     found.truncate(limit);
-    let mut body = json!({"items": found.iter().map(|spec| item(spec, settings)).collect::<Vec<_>>()});
+    let mut body = json!({"items": found.iter().map(|spec| item(spec, &state.settings)).collect::<Vec<_>>()});
     if let (false, Some(last)) = (is_last, found.last()) {
         let href = format!("/connectionSpecs?continuationToken={}", last.id);
         body["_links"] = json!({"next": {"href": href}});
@@ -48,13 +52,14 @@ pub(super) fn list(request: &ReceivedRequest, settings: &Settings) -> Result<Rep
 ///
 /// # Errors
 /// 1451-400 for any query parameter, 404 in the legacy shape for an unknown ID.
-pub(super) fn get(request: &ReceivedRequest, id: &str, settings: &Settings) -> Result<Reply, Problem> {
-    known_parameters_only(request, &[])?;
+fn get(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
+    known_parameters_only(call.request, &[])?;
+    let id = call.id;
     let Some(spec) = Spec::ALL.into_iter().find(|spec| spec.id == id) else {
         let message = format!("connectionSpecs not found with id = [{id}]");
         return Err(Problem::Legacy { status: StatusCode::NOT_FOUND, message });
     };
-    Ok(Reply::json(StatusCode::OK, &json!({"items": [item(spec, settings)]})))
+    Ok(Reply::json(StatusCode::OK, &json!({"items": [item(spec, &state.settings)]})))
 }
 
 fn item(spec: &Spec, settings: &Settings) -> Value {

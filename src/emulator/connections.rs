@@ -9,20 +9,38 @@ mod list;
 mod patch;
 mod test;
 
-pub(super) use create::create;
-pub(super) use delete::delete;
-pub(super) use explore::explore;
-pub(super) use get::get;
-pub(super) use list::list;
-pub(super) use patch::patch;
-pub(super) use test::test;
-
 use http::StatusCode;
 
 use super::{
+    gateway::Tenant,
     problem::Problem,
-    store::{Connection, Store, Tenant},
+    routes::Endpoint,
+    store::{Connection, Store},
 };
+
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint::tenant("POST /connections", |call, state| {
+        create::create(call.request, &call.tenant, &mut state.store, &state.settings)
+    }),
+    Endpoint::tenant("GET /connections", |call, state| {
+        list::list(call.request, &call.tenant, &state.store, &state.settings)
+    }),
+    Endpoint::tenant("GET /connections/{id}", |call, state| {
+        get::get(call.request, call.id, &call.tenant, &state.store, &state.settings)
+    }),
+    Endpoint::tenant("PATCH /connections/{id}", |call, state| {
+        patch::patch(call.request, call.id, &call.tenant, &mut state.store)
+    }),
+    Endpoint::tenant("DELETE /connections/{id}", |call, state| {
+        delete::delete(call.request, call.id, &call.tenant, &mut state.store, &state.settings)
+    }),
+    Endpoint::tenant("GET /connections/{id}/test", |call, state| {
+        test::test(call.request, call.id, &call.tenant, &state.store, &state.settings)
+    }),
+    Endpoint::tenant("GET /connections/{id}/explore", |call, state| {
+        explore::explore(call.request, call.id, &call.tenant, &state.store)
+    }),
+];
 
 /// Finds the connection that a path names.
 ///

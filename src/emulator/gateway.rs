@@ -2,7 +2,14 @@
 
 use http::{Method, StatusCode, header};
 
-use super::{Options, ims::Tokens, problem::Problem, received::ReceivedRequest, store::Tenant};
+use super::{Options, ims::Tokens, problem::Problem, received::ReceivedRequest};
+
+/// The owner of a resource. Resources never cross organizations or sandboxes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tenant {
+    pub org: String,
+    pub sandbox: String,
+}
 
 /// Checks everything that comes before a route's own checks, and finds out whose connections the
 /// request is about.

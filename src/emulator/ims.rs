@@ -8,11 +8,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Options,
     problem::Problem,
     received::{FORM, ReceivedRequest},
     reply::Reply,
+    routes::Endpoint,
+    state::State,
 };
+
+pub(super) const ROUTES: &[Endpoint] = &[Endpoint::open("POST /ims/token/v3", issue_token)];
 
 /// The access tokens that were issued.
 #[derive(Default)]
@@ -46,12 +49,8 @@ impl fmt::Debug for Tokens {
 ///
 /// # Errors
 /// The token endpoint's answer, as RFC 6749 section 5.2 has it: IMS documents none of its own.
-pub(super) fn issue_token(
-    request: &ReceivedRequest,
-    options: &Options,
-    tokens: &mut Tokens,
-    ttl: Duration,
-) -> Result<Reply, Problem> {
+fn issue_token(request: &ReceivedRequest, state: &mut State) -> Result<Reply, Problem> {
+    let State { options, tokens, settings, .. } = state;
     if request.media_type().as_deref() != Some(FORM) {
         return Err(refusal("invalid_request", "the body must be form-encoded"));
     }
@@ -83,9 +82,9 @@ pub(super) fn issue_token(
         return Err(refusal("invalid_scope", "scopes must be separated by commas"));
     }
     let body = json!({
-        "access_token": tokens.issue(ttl),
+        "access_token": tokens.issue(settings.token_ttl),
         "token_type": "bearer",
-        "expires_in": ttl.as_secs(),
+        "expires_in": settings.token_ttl.as_secs(),
     });
     Ok(Reply::json(StatusCode::OK, &body)
         .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
@@ -98,16 +97,16 @@ fn refusal(error: &'static str, description: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::received::tests::request;
+    use crate::emulator::{Options, received::tests::request};
     use serde_json::Value;
 
     const TTL: Duration = Duration::from_secs(60);
     const GOOD: &str = "grant_type=client_credentials&client_id=demo-client&client_secret=demo-secret\
                         &scope=openid%2C%20AdobeID";
 
-    fn issue(media_type: &str, body: &str, tokens: &mut Tokens) -> Result<Reply, (u16, &'static str)> {
+    fn issue(media_type: &str, body: &str, state: &mut State) -> Result<Reply, (u16, &'static str)> {
         let request = request("POST", "/ims/token/v3", &[("content-type", media_type)], body);
-        match issue_token(&request, &Options::default(), tokens, TTL) {
+        match issue_token(&request, state) {
             Ok(reply) => Ok(reply),
             Err(Problem::Token { status, error, .. }) => Err((status.as_u16(), error)),
             Err(other) => panic!("{other:?}"),
@@ -116,8 +115,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_token_is_valid_until_it_expires() {
-        let mut tokens = Tokens::default();
-        let reply = issue(FORM, GOOD, &mut tokens).unwrap();
+        let mut state = State::new(Options::default());
+        state.settings.token_ttl = TTL;
+        let reply = issue(FORM, GOOD, &mut state).unwrap();
+        let tokens = &state.tokens;
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("bearer"), &json!(60)));
         let token = body["access_token"].as_str().unwrap();
@@ -143,9 +144,9 @@ mod tests {
             (replaced("openid%2C%20AdobeID", "openid%2C"), (400, "invalid_scope")),
             (format!("{GOOD}&client_id=demo-client"), (400, "invalid_request")),
         ] {
-            assert_eq!(issue(FORM, &body, &mut Tokens::default()).unwrap_err(), error, "{body}");
+            assert_eq!(issue(FORM, &body, &mut State::new(Options::default())).unwrap_err(), error, "{body}");
         }
-        let as_json = issue("application/json", GOOD, &mut Tokens::default());
+        let as_json = issue("application/json", GOOD, &mut State::new(Options::default()));
         assert_eq!(as_json.unwrap_err(), (400, "invalid_request"));
     }
 }

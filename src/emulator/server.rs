@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Shared, control,
+    Shared, controls,
     problem::Problem,
     received::{self, ReceivedRequest},
     reply::{Reply, X_REQUEST_ID},
@@ -75,8 +75,8 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>, cut: Cancellati
     let request_id = received::request_id(&parts.headers);
     let reply = match Limited::new(body, MAX_BODY).collect().await {
         Err(error) => unreadable(&*error),
-        Ok(body) if path.starts_with(control::PREFIX) => {
-            control::answer(&method, &path, &body.to_bytes(), &mut shared.state())
+        Ok(body) if path.starts_with(controls::PREFIX) => {
+            controls::answer(&method, &path, &body.to_bytes(), &mut shared.state())
         }
         Ok(body) => {
             let request = ReceivedRequest::new(parts, body.to_bytes(), request_id.clone());

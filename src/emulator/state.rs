@@ -5,14 +5,14 @@ use std::{collections::VecDeque, time::Duration};
 use http::StatusCode;
 
 use super::{
-    Options, connection_specs, connections,
-    fault::{Action, Faults, Moment},
-    gateway, ims,
+    Options,
+    faults::{Action, Faults, Moment},
+    gateway,
     ims::Tokens,
     problem::Problem,
     received::ReceivedRequest,
     reply::Reply,
-    route::{BASE_PATH, Matched, Route},
+    routes::{self, BASE_PATH, Call, Handler, Matched},
     settings::Settings,
     store::Store,
 };
@@ -26,8 +26,8 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) received: VecDeque<ReceivedRequest>,
     pub(super) store: Store,
-    tokens: Tokens,
-    options: Options,
+    pub(super) tokens: Tokens,
+    pub(super) options: Options,
     /// How often the state was reset.
     generation: u64,
 }
@@ -71,7 +71,7 @@ impl State {
             self.received.pop_front();
         }
         self.received.push_back(request.clone());
-        let route = Route::find(&request.method, &request.path).map(|matched| matched.route);
+        let route = routes::find(&request.method, &request.path).map(Matched::route);
         match route.and_then(|route| self.faults.take(route)) {
             None => Decision::Answer(self.handle(&request)),
             Some(Action::Answer(answer)) => {
@@ -111,31 +111,18 @@ impl State {
     }
 
     fn dispatch(&mut self, request: &ReceivedRequest) -> Result<Reply, Problem> {
-        let Self { settings, store, tokens, options, .. } = self;
-        let Some(Matched { route, id }) = Route::find(&request.method, &request.path) else {
+        let Some(Matched { endpoint, id }) = routes::find(&request.method, &request.path) else {
             if request.path.starts_with(BASE_PATH) {
-                gateway::check_credentials(request, options, tokens)?;
+                gateway::check_credentials(request, &self.options, &self.tokens)?;
             }
             let detail = format!("The requested resource {} is not found.", request.path);
             return Err(Problem::report(StatusCode::NOT_FOUND, 1439, detail));
         };
-        let admit = || gateway::admit(request, options, tokens);
-        match route {
-            Route::IssueToken => ims::issue_token(request, options, tokens, settings.token_ttl),
-            Route::CreateConnection => connections::create(request, &admit()?, store, settings),
-            Route::ListConnections => connections::list(request, &admit()?, store, settings),
-            Route::GetConnection => connections::get(request, id, &admit()?, store, settings),
-            Route::UpdateConnection => connections::patch(request, id, &admit()?, store),
-            Route::DeleteConnection => connections::delete(request, id, &admit()?, store, settings),
-            Route::TestConnection => connections::test(request, id, &admit()?, store, settings),
-            Route::ExploreConnection => connections::explore(request, id, &admit()?, store),
-            Route::ListConnectionSpecs => {
-                admit()?;
-                connection_specs::list(request, settings)
-            }
-            Route::GetConnectionSpec => {
-                admit()?;
-                connection_specs::get(request, id, settings)
+        match endpoint.handler {
+            Handler::Open(handle) => handle(request, self),
+            Handler::Tenant(handle) => {
+                let tenant = gateway::admit(request, &self.options, &self.tokens)?;
+                handle(&Call { request, id, tenant }, self)
             }
         }
     }
@@ -146,7 +133,7 @@ mod tests {
     use super::*;
     use crate::emulator::{
         CLIENT_ID, DEMO_ACCESS_TOKEN, ORG_ID,
-        fault::Fault,
+        faults::Fault,
         received::tests::request,
         spec::{HUBSPOT, Param},
     };
@@ -175,7 +162,7 @@ mod tests {
 
     fn with_fault(action: Action) -> State {
         let mut state = State::new(Options::default());
-        state.faults.replace(vec![Fault::once(Route::CreateConnection, action)]);
+        state.faults.replace(vec![Fault::once("POST /connections", action)]);
         state
     }
 

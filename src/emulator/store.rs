@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use super::property::FilterError;
-pub use connection::{Connection, LedgerEntry, NewConnection, Tenant};
+pub use super::{gateway::Tenant, property::FilterError};
+pub use connection::{Connection, LedgerEntry, NewConnection};
 pub use filter::Filter;
 pub use order::{Cursor, Order, OrderError};
 

@@ -8,7 +8,7 @@ mod routes;
 
 use http::{StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, CLIENT_ID, DEMO_ACCESS_TOKEN, Emulator, Fault, ORG_ID, Options, Route,
+    Action, CLIENT_ID, DEMO_ACCESS_TOKEN, Emulator, Fault, ORG_ID, Options,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -73,7 +73,7 @@ impl Caller {
         self.client.request(method, url).body(body.to_owned()).send().await.unwrap()
     }
 
-    fn inject(&self, route: Route, action: Action) {
+    fn inject(&self, route: &str, action: Action) {
         self.emulator.inject(vec![Fault::once(route, action)]);
     }
 

@@ -9,7 +9,7 @@ use crate::emulator::{
     query::known_parameters_only,
     received::ReceivedRequest,
     reply::Reply,
-    route::BASE_PATH,
+    routes::BASE_PATH,
     settings::Settings,
     spec::Spec,
     store::{NewConnection, Store, Tenant},

@@ -8,19 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::emulator::spec::Spec;
+use crate::emulator::{gateway::Tenant, spec::Spec};
 
 /// What a masked parameter reads as.
 const MASK: &str = "**********";
-
-/// Whose a connection is: resources never cross organizations or sandboxes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Tenant {
-    /// The organization, `…@AdobeOrg`.
-    pub org: String,
-    /// The name of the sandbox.
-    pub sandbox: String,
-}
 
 /// What a client says about a connection.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, Answer, BASE_PATH, Emulator, Fault, IMS_PATH, Moment, Route, Shape,
+    Action, Answer, BASE_PATH, Emulator, Fault, IMS_PATH, Moment, Shape,
 };
 
 /// Of a hundred requests, so many are faulted.
@@ -18,7 +18,7 @@ const NO_FAULT: Action = Action::Delay(Duration::ZERO);
 pub(super) struct Faults([Deck; 3]);
 
 struct Deck {
-    route: Route,
+    route: &'static str,
     path: String,
     actions: Vec<Action>,
 }
@@ -41,9 +41,9 @@ impl Faults {
     fn with(size: Size, creations: fn(u64) -> Vec<Action>, random: &mut fastrand::Rng) -> Self {
         let connections = format!("{BASE_PATH}/connections");
         Self([
-            Deck::shuffled(Route::CreateConnection, &connections, creations, size, random),
-            Deck::shuffled(Route::ListConnections, &connections, lists, size, random),
-            Deck::shuffled(Route::IssueToken, IMS_PATH, tokens, size, random),
+            Deck::shuffled("POST /connections", &connections, creations, size, random),
+            Deck::shuffled("GET /connections", &connections, lists, size, random),
+            Deck::shuffled("POST /ims/token/v3", IMS_PATH, tokens, size, random),
         ])
     }
 
@@ -91,7 +91,7 @@ pub(super) struct Toll {
 
 impl Deck {
     fn shuffled(
-        route: Route,
+        route: &'static str,
         path: &str,
         faults: fn(u64) -> Vec<Action>,
         size: Size,
@@ -111,14 +111,10 @@ impl Deck {
 
     /// The entries that were dealt.
     fn dealt(&self, emulator: &Emulator) -> &[Action] {
-        let (method, _) = self.route.as_str().split_once(' ').unwrap();
+        let (method, _) = self.route.split_once(' ').unwrap();
         let received = emulator.received();
         let requests = received.iter().filter(|r| r.method == method && r.path == self.path).count();
-        assert!(
-            requests <= self.actions.len(),
-            "{requests} requests of {} are too many",
-            self.route.as_str()
-        );
+        assert!(requests <= self.actions.len(), "{requests} requests of {} are too many", self.route);
         &self.actions[..requests]
     }
 }

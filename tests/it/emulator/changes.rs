@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::{StatusCode, header};
-use hubspot_connection_service::emulator::{Action, Answer, Moment, ORG_ID, Route, Settings, Shape};
+use hubspot_connection_service::emulator::{Action, Answer, Moment, ORG_ID, Settings, Shape};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -189,12 +189,12 @@ async fn a_lost_answer_leaves_the_change_made_or_not_as_told() {
     let caller = Caller::new().await;
     let (id, version) = caller.created("a").await;
     for (moment, name) in [(Moment::BeforeCommit, "a"), (Moment::AfterCommit, "b")] {
-        caller.inject(Route::UpdateConnection, Action::Close(moment));
+        caller.inject("PATCH /connections/{id}", Action::Close(moment));
         caller.try_patch(&id, &version, &rename("b")).await.unwrap_err();
         assert_eq!(caller.names(), [name]);
     }
     let lost = Answer { commit: true, ..Answer::new(StatusCode::ACCEPTED, Shape::Cut) };
-    caller.inject(Route::DeleteConnection, Action::Answer(lost));
+    caller.inject("DELETE /connections/{id}", Action::Answer(lost));
     assert!(caller.delete(&id).await.bytes().await.is_err());
     assert_eq!(caller.names(), [""; 0]);
 }

@@ -2,7 +2,7 @@
 
 use http::{StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, CLIENT_ID, CLIENT_SECRET, DEMO_ACCESS_TOKEN, LedgerEntry, Route, Settings,
+    Action, CLIENT_ID, CLIENT_SECRET, DEMO_ACCESS_TOKEN, LedgerEntry, Settings,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ async fn a_reset_forgets_everything() {
     let caller = Caller::new().await;
     caller.create_all(&["a"]).await;
     caller.emulator.settings(Settings { initial_state: "disabled".to_owned(), ..Settings::default() });
-    caller.inject(Route::CreateConnection, Action::status(StatusCode::INTERNAL_SERVER_ERROR));
+    caller.inject("POST /connections", Action::status(StatusCode::INTERNAL_SERVER_ERROR));
     assert_eq!(caller.control(Method::DELETE, "/state", "").await.status(), StatusCode::NO_CONTENT);
     assert!(caller.emulator.received().is_empty());
     caller.create_all(&["b"]).await;

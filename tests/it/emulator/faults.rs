@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use hubspot_connection_service::emulator::{Action, Answer, Emulator, Fault, Moment, Route, Shape};
+use hubspot_connection_service::emulator::{Action, Answer, Emulator, Fault, Moment, Shape};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,8 +21,8 @@ async fn a_status_fault_answers_before_every_check_and_commits_only_if_told() {
     let throttled = Answer { headers, ..Answer::new(StatusCode::TOO_MANY_REQUESTS, Shape::D) };
     let lost = Answer { commit: true, ..Answer::new(StatusCode::GATEWAY_TIMEOUT, Shape::Html) };
     caller.emulator.inject(vec![
-        Fault::once(Route::CreateConnection, Action::Answer(throttled)),
-        Fault::once(Route::CreateConnection, Action::Answer(lost)),
+        Fault::once("POST /connections", Action::Answer(throttled)),
+        Fault::once("POST /connections", Action::Answer(lost)),
     ]);
     let response = caller.create("a").await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -43,12 +43,12 @@ async fn a_status_fault_answers_before_every_check_and_commits_only_if_told() {
 async fn a_closed_connection_carries_no_byte_of_an_answer() {
     let caller = Caller::new().await;
     let request = "GET /data/foundation/flowservice/connections HTTP/1.1\r\nhost: emulator\r\n\r\n";
-    caller.inject(Route::ListConnections, Action::Close(Moment::BeforeCommit));
+    caller.inject("GET /connections", Action::Close(Moment::BeforeCommit));
     assert_eq!(exchange(&caller.emulator, request).await, "");
     for (moment, name, committed) in
         [(Moment::BeforeCommit, "a", &[][..]), (Moment::AfterCommit, "b", &["b"][..])]
     {
-        caller.inject(Route::CreateConnection, Action::Close(moment));
+        caller.inject("POST /connections", Action::Close(moment));
         let error = caller.create(name).await.unwrap_err();
         assert!(error.is_request(), "{error:?}");
         assert_eq!(caller.names(), committed);
@@ -58,7 +58,7 @@ async fn a_closed_connection_carries_no_byte_of_an_answer() {
 #[tokio::test]
 async fn a_cut_answer_breaks_off_in_its_body() {
     let caller = Caller::new().await;
-    caller.inject(Route::ListConnections, Action::Answer(Answer::new(StatusCode::BAD_GATEWAY, Shape::Cut)));
+    caller.inject("GET /connections", Action::Answer(Answer::new(StatusCode::BAD_GATEWAY, Shape::Cut)));
     let request = "GET /data/foundation/flowservice/connections HTTP/1.1\r\nhost: emulator\r\n\r\n";
     let answer = exchange(&caller.emulator, request).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -67,7 +67,7 @@ async fn a_cut_answer_breaks_off_in_its_body() {
     assert!(!head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
 
     let cut = Answer { commit: true, ..Answer::new(StatusCode::CREATED, Shape::Cut) };
-    caller.inject(Route::CreateConnection, Action::Answer(cut));
+    caller.inject("POST /connections", Action::Answer(cut));
     let response = caller.create("a").await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
     assert!(response.bytes().await.is_err());
@@ -77,7 +77,7 @@ async fn a_cut_answer_breaks_off_in_its_body() {
 #[tokio::test(start_paused = true)]
 async fn a_late_commit_happens_after_its_time_unless_the_state_is_reset() {
     let caller = Caller::new().await;
-    let late = || Fault::once(Route::CreateConnection, Action::CommitAfter(Duration::from_secs(3600)));
+    let late = || Fault::once("POST /connections", Action::CommitAfter(Duration::from_secs(3600)));
     caller.emulator.inject(vec![late()]);
     let sent = Instant::now();
     assert!(caller.create("a").await.is_err());
@@ -94,7 +94,7 @@ async fn a_late_commit_happens_after_its_time_unless_the_state_is_reset() {
 #[tokio::test(start_paused = true)]
 async fn a_delayed_answer_comes_whole_after_its_time() {
     let caller = Caller::new().await;
-    caller.inject(Route::CreateConnection, Action::Delay(Duration::from_secs(3600)));
+    caller.inject("POST /connections", Action::Delay(Duration::from_secs(3600)));
     let sent = Instant::now();
     let response = caller.create("a").await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
@@ -118,7 +118,7 @@ async fn every_status_goes_with_every_shape() {
         for shape in [Shape::A, Shape::B, Shape::C, Shape::D, Shape::E, Shape::Empty, Shape::Html, Shape::Cut]
         {
             let answer = Answer::new(StatusCode::from_u16(status).unwrap(), shape);
-            caller.inject(Route::ListConnections, Action::Answer(answer));
+            caller.inject("GET /connections", Action::Answer(answer));
             let response = caller.get("/connections").await;
             assert_eq!(response.status().as_u16(), status, "{shape:?}");
             assert_eq!(response.headers()["x-request-id"].len(), 32, "{shape:?}");

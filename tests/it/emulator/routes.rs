@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, CLIENT_ID, CLIENT_SECRET, DEMO_ACCESS_TOKEN, Moment, ORG_ID, Route, Settings,
+    Action, CLIENT_ID, CLIENT_SECRET, DEMO_ACCESS_TOKEN, Moment, ORG_ID, Settings,
 };
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -176,7 +176,7 @@ async fn http2_is_served_on_the_same_port() {
     caller.client = Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
     caller.create_all(&["a"]).await;
     assert_eq!(caller.emulator.received()[0].version, http::Version::HTTP_2);
-    caller.inject(Route::CreateConnection, Action::Close(Moment::AfterCommit));
+    caller.inject("POST /connections", Action::Close(Moment::AfterCommit));
     assert!(caller.create("b").await.is_err());
     assert_eq!(caller.names(), ["a", "b"]);
 }

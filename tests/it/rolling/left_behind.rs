@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hubspot_connection_service::{
-    emulator::{Action, Fault, Options, Route},
+    emulator::{Action, Fault, Options},
     proto::CreateHubSpotConnectionRequest,
 };
 use tokio::time::interval;
@@ -27,7 +27,7 @@ async fn a_creation_that_outlasts_the_drain_is_brought_to_its_end_by_another_rep
     let (one, other) = (Ports::hold(), Ports::hold());
     let one = one.start(&emulator, &redis, &[("HCS_DRAIN_TIMEOUT", "500ms")]).await;
     let other = other.start(&emulator, &redis, &[]).await;
-    emulator.inject(vec![Fault::once(Route::CreateConnection, Action::Delay(FOR_EVER))]);
+    emulator.inject(vec![Fault::once("POST /connections", Action::Delay(FOR_EVER))]);
 
     let request = CreateHubSpotConnectionRequest { request_id: Uuid::new_v4().to_string(), ..request() };
     let (mut client, sent) = (one.client().await, request.clone());

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     problem::{self, Problem},
     reply::Reply,
-    route::Route,
+    routes::Route,
     settings::parse_duration,
 };
 
@@ -103,7 +103,11 @@ pub enum Shape {
 
 impl Fault {
     /// A fault that happens once.
-    pub fn once(route: Route, action: Action) -> Self {
+    ///
+    /// # Panics
+    /// When there is no route of this name.
+    pub fn once(route: &str, action: Action) -> Self {
+        let route = route.parse().unwrap_or_else(|error| panic!("{error}"));
         Self { route, count: 1, action }
     }
 }
@@ -353,16 +357,18 @@ mod tests {
     #[test]
     fn faults_of_one_route_happen_in_turn() {
         let delay = |seconds| Action::Delay(Duration::from_secs(seconds));
-        let fault = |route, count, seconds| Fault { route, count, action: delay(seconds) };
+        let fault = |route, count, seconds| Fault { count, ..Fault::once(route, delay(seconds)) };
         let mut faults = Faults::default();
         faults.replace(vec![
-            fault(Route::CreateConnection, 2, 1),
-            fault(Route::ListConnections, 1, 2),
-            fault(Route::CreateConnection, 0, 3),
+            fault("POST /connections", 2, 1),
+            fault("GET /connections", 1, 2),
+            fault("POST /connections", 0, 3),
         ]);
-        let creates: Vec<_> = (0..4).map(|_| faults.take(Route::CreateConnection)).collect();
-        assert_eq!(creates, [1, 1, 3, 3].map(|seconds| Some(delay(seconds))));
-        assert_eq!(faults.take(Route::ListConnections), Some(delay(2)));
-        assert_eq!(faults.take(Route::ListConnections), None);
+        let mut take = |route: &str| faults.take(route.parse().unwrap());
+        for seconds in [1, 1, 3, 3] {
+            assert_eq!(take("POST /connections"), Some(delay(seconds)));
+        }
+        assert_eq!(take("GET /connections"), Some(delay(2)));
+        assert_eq!(take("GET /connections"), None);
     }
 }
