@@ -8,23 +8,21 @@
 //! `PUT` and `DELETE /emulator/faults`, `PUT /emulator/settings`, `GET /emulator/requests`,
 //! `GET /emulator/connections` and `DELETE /emulator/state`.
 
-mod connection_specs;
+mod collection;
+pub mod connection_specs;
 mod connections;
 mod controls;
 mod faults;
+mod flow_service;
 mod gateway;
 mod ims;
 mod problem;
-mod property;
-mod query;
 mod received;
 mod reply;
 mod routes;
 mod server;
 mod settings;
-pub mod spec;
 mod state;
-pub mod store;
 
 use std::{
     fmt,
@@ -38,11 +36,11 @@ use tokio_util::{
     task::TaskTracker,
 };
 
+pub use connections::LedgerEntry;
 pub use faults::{Action, Answer, Fault, Moment, Shape};
 pub use received::ReceivedRequest;
 pub use routes::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
 pub use settings::Settings;
-pub use store::LedgerEntry;
 
 use state::State;
 
@@ -150,7 +148,7 @@ impl Emulator {
     /// Changes the state of a connection, such as from `initializing` to `enabled`, which gives it
     /// another version as every write does. Says whether there is one with this ID.
     pub fn set_state(&self, id: &str, state: &str) -> bool {
-        self.shared.state().store.set_state(id, state).is_some()
+        connections::set_state(&mut self.shared.state().connections, id, state)
     }
 
     /// Forgets everything but the tokens, as `DELETE /emulator/state` does. What a fault has put
@@ -161,7 +159,7 @@ impl Emulator {
 
     /// All connections, oldest first.
     pub fn connections(&self) -> Vec<LedgerEntry> {
-        self.shared.state().store.ledger()
+        connections::ledger(&self.shared.state().connections)
     }
 
     /// The requests that arrived, oldest first and with their secrets: the latest ten thousand,

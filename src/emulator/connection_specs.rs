@@ -1,38 +1,44 @@
 //! The `/connectionSpecs` routes. Specifications belong to no organization and no sandbox.
 
+mod spec;
+mod tables;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
+    collection::{EQUAL, Field},
+    flow_service::{Extent, filters, invalid_value, known_parameters_only, not_found, value},
     problem::Problem,
-    property::{self, FilterError},
-    query::{Extent, filters, invalid_value, known_parameters_only, value},
     reply::Reply,
     routes::{Call, Endpoint},
     settings::Settings,
-    spec::{HUBSPOT, Spec},
     state::State,
 };
+pub use spec::{HUBSPOT, Param, Spec};
+pub use tables::{Column, ColumnType, Table};
 
 pub(super) const ROUTES: &[Endpoint] =
     &[Endpoint::tenant("GET /connectionSpecs", list), Endpoint::tenant("GET /connectionSpecs/{id}", get)];
 
+const FIELDS: &[Field] = &[("id", EQUAL), ("name", EQUAL), ("providerId", EQUAL), ("version", EQUAL)];
+
 /// `GET /connectionSpecs`: lists specifications, or counts them.
 ///
 /// # Errors
-/// What the Flow Service answers to query parameters that it does not know or understand.
+/// The Flow Service's, for query parameters that are unknown or invalid.
 fn list(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
     known_parameters_only(call.request, &["property", "limit", "continuationToken", "count"])?;
     let pairs = call.request.query_pairs();
     let extent = Extent::parse(&pairs)?;
-    let filters = filters(&pairs, Filter::parse)?;
-    let mut found: Vec<&Spec> =
-        Spec::ALL.into_iter().filter(|spec| filters.iter().all(|filter| filter.matches(spec))).collect();
+    let filters = filters(&pairs, FIELDS)?;
+    let matches = |spec: &&Spec| filters.iter().all(|filter| filter.matches(&spec.item()));
+    let mut found: Vec<&Spec> = Spec::ALL.into_iter().filter(matches).collect();
     let limit = match extent {
         Extent::Count => return Ok(Reply::json(StatusCode::OK, &json!({"count": found.len()}))),
         Extent::Page(limit) => limit.unwrap_or(found.len()),
     };
-    // A token is the ID of the last specification before the page, whose client repeats the filters.
+    // A token is the id of the last specification before the page. The client repeats the filters.
     if let Some(token) = value(&pairs, "continuationToken") {
         let last = found.iter().position(|spec| spec.id == token);
         let last = last.ok_or_else(|| invalid_value(token, "continuationToken"))?;
@@ -48,17 +54,14 @@ fn list(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
     Ok(Reply::json(StatusCode::OK, &body))
 }
 
-/// `GET /connectionSpecs/{id}`: reads one specification, which comes as a list of one.
+/// `GET /connectionSpecs/{id}`: reads one specification, as a list of one.
 ///
 /// # Errors
-/// 1451-400 for any query parameter, 404 in the legacy shape for an unknown ID.
+/// 1451-400 for any query parameter, 404 in the legacy shape for an unknown id.
 fn get(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
     known_parameters_only(call.request, &[])?;
-    let id = call.id;
-    let Some(spec) = Spec::ALL.into_iter().find(|spec| spec.id == id) else {
-        let message = format!("connectionSpecs not found with id = [{id}]");
-        return Err(Problem::Legacy { status: StatusCode::NOT_FOUND, message });
-    };
+    let spec = Spec::ALL.into_iter().find(|spec| spec.id == call.id);
+    let spec = spec.ok_or_else(|| not_found("connectionSpecs", call.id))?;
     Ok(Reply::json(StatusCode::OK, &json!({"items": [item(spec, &state.settings)]})))
 }
 
@@ -68,41 +71,4 @@ fn item(spec: &Spec, settings: &Settings) -> Value {
         item["authSpec"] = if auth_spec.is_array() { auth_spec.clone() } else { json!([auth_spec]) };
     }
     item
-}
-
-/// One `property`: a field and the values that it may have.
-struct Filter {
-    field: Field,
-    values: Vec<String>,
-}
-
-#[derive(Clone, Copy)]
-enum Field {
-    Id,
-    Name,
-    ProviderId,
-    Version,
-}
-
-impl Filter {
-    fn parse(property: &str) -> Result<Self, FilterError> {
-        let fields = [
-            ("id", Field::Id),
-            ("name", Field::Name),
-            ("providerId", Field::ProviderId),
-            ("version", Field::Version),
-        ];
-        let (field, values) = property::parse(property, &fields)?;
-        Ok(Self { field, values })
-    }
-
-    fn matches(&self, spec: &Spec) -> bool {
-        let found = match self.field {
-            Field::Id => spec.id,
-            Field::Name => spec.name,
-            Field::ProviderId => spec.provider_id,
-            Field::Version => spec.version,
-        };
-        self.values.iter().any(|value| value == found)
-    }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{received::ReceivedRequest, reply::Reply, state::State};
+use super::{connections, received::ReceivedRequest, reply::Reply, state::State};
 
 /// What every control route begins with.
 pub(super) const PREFIX: &str = "/emulator/";
@@ -32,7 +32,7 @@ fn carry_out(
             return Ok(Reply::json(StatusCode::OK, &requests));
         }
         ("/emulator/connections", "GET") => {
-            return Ok(Reply::json(StatusCode::OK, &json!(state.store.ledger())));
+            return Ok(Reply::json(StatusCode::OK, &json!(connections::ledger(&state.connections))));
         }
         ("/emulator/faults", _) => return Ok(not_allowed("PUT, DELETE")),
         ("/emulator/settings", _) => return Ok(not_allowed("PUT")),

@@ -1,14 +1,29 @@
 //! What stands before every Flow Service route: the gateway's checks, then the sandbox.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use http::{Method, StatusCode, header};
+use uuid::{Builder, Uuid};
 
 use super::{Options, ims::Tokens, problem::Problem, received::ReceivedRequest};
 
 /// The owner of a resource. Resources never cross organizations or sandboxes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Tenant {
-    pub org: String,
-    pub sandbox: String,
+pub(crate) struct Tenant {
+    pub(super) org: String,
+    pub(super) sandbox: String,
+}
+
+impl Tenant {
+    /// The same id for the same sandbox.
+    pub(super) fn sandbox_id(&self) -> Uuid {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        let first = hasher.finish();
+        first.hash(&mut hasher);
+        let bytes = u128::from(first) << 64 | u128::from(hasher.finish());
+        Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid()
+    }
 }
 
 /// Checks everything that comes before a route's own checks, and finds out whose connections the

@@ -6,6 +6,8 @@ use http::StatusCode;
 
 use super::{
     Options,
+    collection::Collection,
+    connections::Connection,
     faults::{Action, Faults, Moment},
     gateway,
     ims::Tokens,
@@ -14,7 +16,6 @@ use super::{
     reply::Reply,
     routes::{self, BASE_PATH, Call, Handler, Matched},
     settings::Settings,
-    store::Store,
 };
 
 /// How many requests are remembered; older ones are forgotten first.
@@ -25,7 +26,7 @@ pub(super) struct State {
     pub(super) settings: Settings,
     pub(super) faults: Faults,
     pub(super) received: VecDeque<ReceivedRequest>,
-    pub(super) store: Store,
+    pub(super) connections: Collection<Connection>,
     pub(super) tokens: Tokens,
     pub(super) options: Options,
     /// How often the state was reset.
@@ -58,7 +59,7 @@ impl State {
             settings: Settings::default(),
             faults: Faults::default(),
             received: VecDeque::new(),
-            store: Store::default(),
+            connections: Collection::default(),
             tokens: Tokens::default(),
             options,
             generation: 0,
@@ -102,7 +103,7 @@ impl State {
         self.settings = Settings::default();
         self.faults = Faults::default();
         self.received.clear();
-        self.store = Store::default();
+        self.connections = Collection::default();
         self.generation += 1;
     }
 
@@ -133,9 +134,9 @@ mod tests {
     use super::*;
     use crate::emulator::{
         CLIENT_ID, DEMO_ACCESS_TOKEN, ORG_ID,
+        connection_specs::{HUBSPOT, Param},
         faults::Fault,
         received::tests::request,
-        spec::{HUBSPOT, Param},
     };
     use serde_json::json;
 
@@ -167,7 +168,7 @@ mod tests {
     }
 
     fn names(state: &State) -> Vec<String> {
-        state.store.ledger().into_iter().map(|entry| entry.name).collect()
+        state.connections.all().iter().map(|record| record.content.name.clone()).collect()
     }
 
     #[test]

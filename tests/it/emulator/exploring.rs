@@ -1,7 +1,7 @@
 //! Testing and exploring connections, and what the connection specifications say.
 
 use http::StatusCode;
-use hubspot_connection_service::emulator::{Settings, spec};
+use hubspot_connection_service::emulator::{Settings, connection_specs};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -160,7 +160,7 @@ async fn the_specification_of_hubspot_says_what_a_connection_needs() {
     let auth = &item["authSpec"][0];
     assert_eq!(auth["name"], "Basic Authentication");
     assert_eq!(auth["spec"]["required"], json!(["clientId", "clientSecret", "accessToken", "refreshToken"]));
-    for spec::Param { name, secret, .. } in spec::HUBSPOT.params {
+    for connection_specs::Param { name, secret, .. } in connection_specs::HUBSPOT.params {
         let property = &auth["spec"]["properties"][name];
         assert_eq!(property["type"], "string");
         assert_eq!(property.get("format"), secret.then_some(&json!("password")), "{name}");

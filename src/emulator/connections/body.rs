@@ -1,4 +1,4 @@
-//! What a body may say about a connection: the rules that creating and changing one share.
+//! The rules for the fields of a connection, when it is created and when it is changed.
 //!
 //! No message repeats a value of `auth`, where the secrets are.
 
@@ -7,28 +7,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use crate::emulator::{problem::Problem, spec::Spec};
-
-/// Reads a JSON body.
-///
-/// # Errors
-/// 1405-400 for none, shape E for one that is not JSON.
-pub(super) fn json_body(body: &[u8]) -> Result<Value, Problem> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Null) => Err(no_body()),
-        Ok(body) => Ok(body),
-        Err(_) if body.trim_ascii().is_empty() => Err(no_body()),
-        Err(_) => Err(Problem::unreadable("The request body is not valid JSON")),
-    }
-}
-
-/// The answer to a body with nothing in it.
-pub(super) fn no_body() -> Problem {
-    Problem::invalid(
-        1405,
-        "The request body cannot be null or empty. Please provide a request body and try again.",
-    )
-}
+use crate::emulator::{connection_specs::Spec, flow_service::from_provider, problem::Problem};
 
 pub(super) fn name(value: Option<&Value>) -> Result<String, Problem> {
     match value {
@@ -67,10 +46,4 @@ pub(super) fn params(value: Option<&Value>, spec: &Spec) -> Result<BTreeMap<Stri
         params.insert(name.clone(), SecretString::from(value));
     }
     Ok(params)
-}
-
-/// The answer to what the specification does not allow. Which code the real service has for it is
-/// not documented; this is the one that passes on what the provider says.
-pub(super) fn from_provider(reason: &str) -> Problem {
-    Problem::invalid(1100, format!("The request could not be processed. Error from flow provider: {reason}."))
 }

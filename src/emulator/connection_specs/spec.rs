@@ -1,10 +1,8 @@
 //! The connection specifications that the emulator knows.
 
-mod tables;
-
 use serde_json::{Map, Value, json};
 
-pub use tables::{Column, ColumnType, Table};
+use super::tables::{self, Table};
 
 /// A connection specification: which kind of source a connection is to.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,7 +82,7 @@ pub static HUBSPOT: Spec = Spec {
 };
 
 /// Salesforce, so that an organization can hold connections that are not to HubSpot.
-pub static SALESFORCE: Spec = Spec {
+pub(super) static SALESFORCE: Spec = Spec {
     id: "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5",
     name: "salesforce",
     provider_id: PROVIDER_ID,
