@@ -37,7 +37,7 @@ use tokio_util::{
 };
 
 pub use connections::LedgerEntry;
-pub use faults::{Action, Answer, Fault, Moment, Shape};
+pub use faults::{Action, Fault, FaultResponse, Moment, Shape};
 pub use received::ReceivedRequest;
 pub use routes::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
 pub use settings::Settings;

@@ -1,4 +1,4 @@
-//! Faults: what goes wrong, on which route, how often.
+//! Faults: what goes wrong, on which route and how often.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,13 +7,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    ims,
     problem::{self, Problem},
     reply::Reply,
     routes::Route,
     settings::parse_duration,
 };
 
-/// Something that goes wrong with the next requests of a route, before any other check.
+/// What goes wrong with the next requests to a route, before any other check.
 ///
 /// In JSON: `{"route": "POST /connections", "count": 1, "action": …}` with one of the actions
 /// `{"status": 503, "shape": "A", "code": "1103", "headers": {"retry-after": "1"}, "commit": false}`
@@ -22,12 +23,10 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// The route.
     pub route: Route,
-    /// How many requests it happens to; 0 is all.
+    /// How many requests it affects. 0 means all.
     #[serde(default = "once")]
     pub count: u32,
-    /// What happens.
     pub action: Action,
 }
 
@@ -39,47 +38,43 @@ fn once() -> u32 {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "ActionFields")]
 pub enum Action {
-    /// It is answered with this.
-    Answer(Answer),
-    /// The connection closes without a byte of an answer.
+    /// The client receives this response.
+    Respond(FaultResponse),
+    /// The connection closes without a byte of a response.
     Close(Moment),
-    /// The connection closes like this, and what the request asks for happens this much later.
+    /// The connection closes without a byte of a response, and the request is executed after this time.
     CommitAfter(Duration),
-    /// What it asks for happens at once, and its answer comes this much later.
+    /// The request is executed at once, and its response is sent after this time.
     Delay(Duration),
 }
 
-/// When a connection closes.
+/// When a connection closes: instead of executing the request, or after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
-    /// Instead of what the request asks for.
     BeforeCommit,
-    /// After it.
     AfterCommit,
 }
 
-/// An answer that the route itself would not give.
+/// A response that the route itself would not send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The status.
+pub struct FaultResponse {
     pub status: StatusCode,
-    /// The form of the body.
     pub shape: Shape,
-    /// The code that shapes A and D carry; `None` is one that fits the status. In shape A it is one of the
-    /// Flow Service, unless it has the prefix of another catalogue, as `CONN-1105` has. A number is told
-    /// from a string in shape D, whose `error_code` is documented as both.
+    /// The code of shapes A, D and, on the token route, E. `None` means one that fits the status. In shape A it is
+    /// the Flow Service's, unless it has the prefix of another catalogue, like `CONN-1105`. Shape D keeps the
+    /// difference between a number and a string, because its `error_code` is documented as both.
     pub code: Option<Value>,
-    /// More headers, or other values for those of the shape.
+    /// Added to the headers of the shape, or in place of them.
     pub headers: HeaderMap,
-    /// Whether what the request asks for happens all the same.
+    /// Whether the request is executed all the same.
     pub commit: bool,
 }
 
-/// The forms of an error body that the public documentation shows, and some that it does not.
+/// The forms of an error body, documented (A to E) and otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Shape {
-    /// The Flow Service's report, with its legacy fields.
+    /// The Flow Service's report, with legacy fields.
     A,
     /// The legacy fields alone.
     B,
@@ -87,16 +82,16 @@ pub enum Shape {
     C,
     /// The gateway's.
     D,
-    /// The answer to an unreadable request.
+    /// The response to an unreadable request. On the token route, with a code: IMS's own, an OAuth error
+    /// with this code.
     E,
-    /// No body.
     #[serde(rename = "empty")]
     Empty,
-    /// A page of HTML, as proxies answer.
+    /// A page of HTML, as proxies send.
     #[serde(rename = "html")]
     Html,
-    /// Half of a body, then the connection breaks: of the route's own answer where it commits and
-    /// has a body, of shape A where it does not.
+    /// Half of a body, then the connection breaks. The body is the route's own if the request is executed and its
+    /// response has one, otherwise that of shape A.
     #[serde(rename = "cut")]
     Cut,
 }
@@ -113,20 +108,20 @@ impl Fault {
 }
 
 impl Action {
-    /// An answer in shape A, with a code that fits the status and nothing committed.
+    /// A response in shape A with a code that fits the status. The request is not executed.
     pub fn status(status: StatusCode) -> Self {
-        Self::Answer(Answer::new(status, Shape::A))
+        Self::Respond(FaultResponse::new(status, Shape::A))
     }
 }
 
-impl Answer {
-    /// An answer with a code that fits the status, no more headers and nothing committed.
+impl FaultResponse {
+    /// A response with a code that fits the status. The request is not executed.
     pub fn new(status: StatusCode, shape: Shape) -> Self {
         Self { status, shape, code: None, headers: HeaderMap::new(), commit: false }
     }
 
-    /// The answer; `own` is the route's, where it has committed.
-    pub(super) fn reply(&self, own: Option<Reply>, request_id: &str) -> Reply {
+    /// `own` is the route's reply, if the request was executed.
+    pub(super) fn reply(&self, route: Route, own: Option<Reply>, request_id: &str) -> Reply {
         let Self { status, shape, headers, .. } = self;
         let status = *status;
         let message = problem::reason(status).to_owned();
@@ -135,9 +130,14 @@ impl Answer {
             Shape::B => Problem::Legacy { status, message }.reply(request_id),
             Shape::C => Problem::Message { status, message }.reply(request_id),
             Shape::D => self.gateway().reply(request_id),
-            Shape::E => {
-                Problem::Unreadable { status, title: message.clone(), detail: message }.reply(request_id)
-            }
+            Shape::E => match &self.code {
+                Some(code) if route == ims::TOKEN_ROUTE => {
+                    ims::rejection(status, &code_text(code), &message).reply(request_id)
+                }
+                Some(_) | None => {
+                    Problem::Unreadable { status, title: message.clone(), detail: message }.reply(request_id)
+                }
+            },
             Shape::Empty => Reply::empty(status),
             Shape::Html => Reply::text(
                 status,
@@ -145,7 +145,7 @@ impl Answer {
                 format!("<html><body><h1>{} {message}</h1></body></html>\n", status.as_u16()),
             ),
             Shape::Cut => {
-                // An answer without a body, to a deletion, has nothing to cut.
+                // The response to a deletion has no body to cut.
                 let own = own.filter(|own| !own.body.is_empty());
                 let whole = own.unwrap_or_else(|| self.report().reply(request_id));
                 Reply { status, broken_off: true, ..whole }
@@ -203,7 +203,7 @@ fn code_text(code: &Value) -> String {
     code.as_str().map_or_else(|| code.to_string(), str::to_owned)
 }
 
-/// An action as JSON has it: which fields are there says which action it is.
+/// An action in JSON. The fields that it has decide which one it is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ActionFields {
@@ -222,20 +222,22 @@ impl TryFrom<ActionFields> for Action {
 
     fn try_from(fields: ActionFields) -> Result<Self, String> {
         let ActionFields { status, shape, code, headers, commit, close, commit_after, delay } = fields;
-        let has_answer_fields = shape.is_some() || code.is_some() || headers.is_some() || commit.is_some();
+        let has_response_fields = shape.is_some() || code.is_some() || headers.is_some() || commit.is_some();
         match (status, close, commit_after, delay) {
-            (Some(status), None, None, None) => Ok(Self::Answer(Answer {
+            (Some(status), None, None, None) => Ok(Self::Respond(FaultResponse {
                 status: parse_status(status)?,
                 shape: shape.unwrap_or(Shape::A),
                 code: code.map(parse_code).transpose()?,
                 headers: parse_headers(headers.unwrap_or_default())?,
                 commit: commit.unwrap_or(false),
             })),
-            (None, Some(moment), None, None) if !has_answer_fields => Ok(Self::Close(moment)),
-            (None, None, Some(after), None) if !has_answer_fields => {
+            (None, Some(moment), None, None) if !has_response_fields => Ok(Self::Close(moment)),
+            (None, None, Some(after), None) if !has_response_fields => {
                 Ok(Self::CommitAfter(parse_duration(&after)?))
             }
-            (None, None, None, Some(delay)) if !has_answer_fields => Ok(Self::Delay(parse_duration(&delay)?)),
+            (None, None, None, Some(delay)) if !has_response_fields => {
+                Ok(Self::Delay(parse_duration(&delay)?))
+            }
             _ => Err("an action is exactly one of status (with shape, code, headers, commit), close, \
                       commit_after and delay"
                 .to_owned()),
@@ -254,7 +256,7 @@ fn parse_code(code: Value) -> Result<Value, String> {
 }
 
 fn parse_headers(headers: BTreeMap<String, String>) -> Result<HeaderMap, String> {
-    // A wrong value of these would break the framing of the answer, not its content.
+    // A wrong value of these would break the framing of the response, not its content.
     const FRAMING: [HeaderName; 3] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION];
     let parse = |(name, value): (String, String)| {
         let parsed = HeaderName::try_from(&name).map_err(|_| format!("invalid header name {name:?}"))?;
@@ -268,7 +270,7 @@ fn parse_headers(headers: BTreeMap<String, String>) -> Result<HeaderMap, String>
     headers.into_iter().map(parse).collect()
 }
 
-/// The faults that are still to happen, in the order in which those of one route apply.
+/// The remaining faults. Those of one route apply in this order.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Fault>);
 
@@ -277,7 +279,7 @@ impl Faults {
         self.0 = faults;
     }
 
-    /// What happens to the next request of a route.
+    /// Takes the fault for the next request to a route.
     pub(super) fn take(&mut self, route: Route) -> Option<Action> {
         let index = self.0.iter().position(|fault| fault.route == route)?;
         let fault = &mut self.0[index];
@@ -301,13 +303,17 @@ mod tests {
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
 
-    fn body(answer: Value) -> Value {
-        let Ok(Action::Answer(answer)) = action(answer) else { panic!("no answer") };
-        serde_json::from_slice(&answer.reply(None, "REQUEST").body).unwrap()
+    fn body(value: Value) -> Value {
+        body_on("POST /connections", value)
+    }
+
+    fn body_on(route: &str, value: Value) -> Value {
+        let Ok(Action::Respond(response)) = action(value) else { panic!("no response") };
+        serde_json::from_slice(&response.reply(route.parse().unwrap(), None, "REQUEST").body).unwrap()
     }
 
     #[test]
-    fn which_fields_are_there_says_which_action_it_is() {
+    fn the_fields_decide_which_action_it_is() {
         assert_eq!(action(json!({"status": 503})), Ok(Action::status(StatusCode::SERVICE_UNAVAILABLE)));
         assert_eq!(action(json!({"close": "after_commit"})), Ok(Action::Close(Moment::AfterCommit)));
         assert_eq!(action(json!({"commit_after": "5s"})), Ok(Action::CommitAfter(Duration::from_secs(5))));
@@ -352,6 +358,19 @@ mod tests {
         ] {
             assert_eq!(body(value)["type"], expected);
         }
+    }
+
+    #[test]
+    fn the_token_route_has_an_oauth_error_where_a_code_is_given() {
+        let token = |value| body_on("POST /ims/token/v3", value);
+        assert_eq!(
+            token(json!({"status": 401, "shape": "E", "code": "invalid_client"})),
+            json!({"error": "invalid_client", "error_description": "Unauthorized"})
+        );
+        assert_eq!(token(json!({"status": 400, "shape": "E"}))["title"], "Bad Request");
+        assert_eq!(token(json!({"status": 503, "code": "invalid_client"}))["status"], 503);
+        let elsewhere = body(json!({"status": 401, "shape": "E", "code": "invalid_client"}));
+        assert_eq!(elsewhere["title"], "Unauthorized");
     }
 
     #[test]

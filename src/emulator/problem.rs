@@ -23,8 +23,8 @@ pub(super) enum Problem {
     Gateway { status: StatusCode, code: Value, message: String },
     /// Shape E: what is answered to an unreadable request.
     Unreadable { status: StatusCode, title: String, detail: String },
-    /// The token endpoint's, as RFC 6749 section 5.2 has it.
-    Token { status: StatusCode, error: &'static str, description: String },
+    /// The token endpoint's, as in RFC 6749 section 5.2. IMS documents none of its own.
+    Token { status: StatusCode, error: String, description: String },
 }
 
 impl Problem {

@@ -25,7 +25,7 @@ const GROUPS: &[Group] =
 
 /// A route by its name: `POST /connections`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route(&'static str);
+pub struct Route(pub(super) &'static str);
 
 /// A route and the function that handles its requests.
 #[derive(Debug)]

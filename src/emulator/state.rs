@@ -1,4 +1,4 @@
-//! Everything that the emulator remembers, and what it decides to do with a request.
+//! The state of the emulator, and what happens to a request.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -18,7 +18,7 @@ use super::{
     settings::Settings,
 };
 
-/// How many requests are remembered; older ones are forgotten first.
+/// How many requests are kept.
 const MAX_RECEIVED: usize = 10_000;
 
 #[derive(Debug)]
@@ -33,20 +33,18 @@ pub(super) struct State {
     generation: u64,
 }
 
-/// What happens to a request.
+/// What the server does with a request.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// It is answered.
-    Answer(Reply),
-    /// It is answered after some time.
-    AnswerAfter(Duration, Reply),
-    /// The connection closes without an answer.
+    Reply(Reply),
+    ReplyAfter(Duration, Reply),
+    /// Closes the connection without a reply.
     Close,
-    /// The connection closes without an answer, and [`State::commit_late`] is due after some time.
+    /// Closes the connection without a reply, and calls [`State::commit_late`] after this time.
     CloseAndCommitAfter(Duration, Late),
 }
 
-/// A request whose effect is still to come.
+/// A request that takes effect later.
 #[derive(Debug)]
 pub(super) struct Late {
     request: ReceivedRequest,
@@ -66,39 +64,40 @@ impl State {
         }
     }
 
-    /// Remembers a request and carries out what it asks for, or the fault that hits it.
+    /// Records a request and executes it, or the fault for it.
     pub(super) fn receive(&mut self, request: ReceivedRequest) -> Decision {
         if self.received.len() == MAX_RECEIVED {
             self.received.pop_front();
         }
         self.received.push_back(request.clone());
         let route = routes::find(&request.method, &request.path).map(Matched::route);
-        match route.and_then(|route| self.faults.take(route)) {
-            None => Decision::Answer(self.handle(&request)),
-            Some(Action::Answer(answer)) => {
-                let own = answer.commit.then(|| self.handle(&request));
-                Decision::Answer(answer.reply(own, &request.request_id))
+        let fault = route.and_then(|route| Some((route, self.faults.take(route)?)));
+        let Some((route, action)) = fault else { return Decision::Reply(self.handle(&request)) };
+        match action {
+            Action::Respond(response) => {
+                let own = response.commit.then(|| self.handle(&request));
+                Decision::Reply(response.reply(route, own, &request.request_id))
             }
-            Some(Action::Close(Moment::BeforeCommit)) => Decision::Close,
-            Some(Action::Close(Moment::AfterCommit)) => {
+            Action::Close(Moment::BeforeCommit) => Decision::Close,
+            Action::Close(Moment::AfterCommit) => {
                 self.handle(&request);
                 Decision::Close
             }
-            Some(Action::CommitAfter(time)) => {
+            Action::CommitAfter(time) => {
                 Decision::CloseAndCommitAfter(time, Late { request, generation: self.generation })
             }
-            Some(Action::Delay(time)) => Decision::AnswerAfter(time, self.handle(&request)),
+            Action::Delay(time) => Decision::ReplyAfter(time, self.handle(&request)),
         }
     }
 
-    /// Carries out what a request asked for a while ago, unless the state was reset since then.
+    /// Executes a late request, unless the state was reset in the meantime.
     pub(super) fn commit_late(&mut self, late: &Late) {
         if late.generation == self.generation {
             self.handle(&late.request);
         }
     }
 
-    /// Forgets everything but the tokens, so that a client that holds one can go on.
+    /// Forgets everything but the tokens, so that clients can continue to use theirs.
     pub(super) fn reset(&mut self) {
         self.settings = Settings::default();
         self.faults = Faults::default();
@@ -172,15 +171,15 @@ mod tests {
     }
 
     #[test]
-    fn a_delayed_answer_is_committed_before_the_delay() {
+    fn a_delayed_request_is_executed_before_the_delay() {
         let mut state = with_fault(Action::Delay(TIME));
-        let Decision::AnswerAfter(TIME, reply) = state.receive(create("a")) else { panic!("not delayed") };
+        let Decision::ReplyAfter(TIME, reply) = state.receive(create("a")) else { panic!("not delayed") };
         assert_eq!(reply.status, StatusCode::CREATED);
         assert_eq!(names(&state), ["a"]);
     }
 
     #[test]
-    fn a_late_commit_leaves_no_trace_before_its_time() {
+    fn a_late_commit_has_no_effect_before_its_time() {
         let mut state = with_fault(Action::CommitAfter(TIME));
         let Decision::CloseAndCommitAfter(TIME, late) = state.receive(create("a")) else {
             panic!("not late")
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_latest_requests_are_remembered() {
+    fn only_the_latest_requests_are_kept() {
         let mut state = State::new(Options::default());
         for number in 0..=MAX_RECEIVED {
             state.receive(request("GET", &format!("/{number}"), &[], ""));

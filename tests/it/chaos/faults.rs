@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, Answer, BASE_PATH, Emulator, Fault, IMS_PATH, Moment, Shape,
+    Action, BASE_PATH, Emulator, Fault, FaultResponse, IMS_PATH, Moment, Shape,
 };
 
 /// Of a hundred requests, so many are faulted.
@@ -122,7 +122,7 @@ impl Deck {
 /// Whether a creation with this fate makes a connection.
 fn commits(action: &Action) -> bool {
     match action {
-        Action::Answer(answer) => answer.commit,
+        Action::Respond(answer) => answer.commit,
         Action::Close(moment) => *moment == Moment::AfterCommit,
         Action::CommitAfter(_) | Action::Delay(_) => true,
     }
@@ -146,7 +146,7 @@ fn creations(milliseconds: u64) -> Vec<Action> {
 fn creations_on_time(milliseconds: u64) -> Vec<Action> {
     let on_time = |action| match action {
         Action::CommitAfter(_) => Action::Close(Moment::AfterCommit),
-        Action::Answer(_) | Action::Close(_) | Action::Delay(_) => action,
+        Action::Respond(_) | Action::Close(_) | Action::Delay(_) => action,
     };
     creations(milliseconds).into_iter().map(on_time).collect()
 }
@@ -179,11 +179,11 @@ fn deal<const N: usize>(counts: [(usize, Action); N]) -> Vec<Action> {
 }
 
 fn answer(status: StatusCode, shape: Shape, commit: bool) -> Action {
-    Action::Answer(Answer { commit, ..Answer::new(status, shape) })
+    Action::Respond(FaultResponse { commit, ..FaultResponse::new(status, shape) })
 }
 
 fn throttle(retry_after: &'static str) -> Action {
-    let mut answer = Answer::new(StatusCode::TOO_MANY_REQUESTS, Shape::D);
+    let mut answer = FaultResponse::new(StatusCode::TOO_MANY_REQUESTS, Shape::D);
     answer.headers.insert(header::RETRY_AFTER, HeaderValue::from_static(retry_after));
-    Action::Answer(answer)
+    Action::Respond(answer)
 }

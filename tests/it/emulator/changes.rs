@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::{StatusCode, header};
-use hubspot_connection_service::emulator::{Action, Answer, Moment, ORG_ID, Settings, Shape};
+use hubspot_connection_service::emulator::{Action, FaultResponse, Moment, ORG_ID, Settings, Shape};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -193,8 +193,8 @@ async fn a_lost_answer_leaves_the_change_made_or_not_as_told() {
         caller.try_patch(&id, &version, &rename("b")).await.unwrap_err();
         assert_eq!(caller.names(), [name]);
     }
-    let lost = Answer { commit: true, ..Answer::new(StatusCode::ACCEPTED, Shape::Cut) };
-    caller.inject("DELETE /connections/{id}", Action::Answer(lost));
+    let lost = FaultResponse { commit: true, ..FaultResponse::new(StatusCode::ACCEPTED, Shape::Cut) };
+    caller.inject("DELETE /connections/{id}", Action::Respond(lost));
     assert!(caller.delete(&id).await.bytes().await.is_err());
     assert_eq!(caller.names(), [""; 0]);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use hubspot_connection_service::emulator::{Action, Answer, Emulator, Fault, Moment, Shape};
+use hubspot_connection_service::emulator::{Action, Emulator, Fault, FaultResponse, Moment, Shape};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,11 +18,11 @@ async fn a_status_fault_answers_before_every_check_and_commits_only_if_told() {
     let caller = Caller::new().await;
     let mut headers = HeaderMap::new();
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static("38"));
-    let throttled = Answer { headers, ..Answer::new(StatusCode::TOO_MANY_REQUESTS, Shape::D) };
-    let lost = Answer { commit: true, ..Answer::new(StatusCode::GATEWAY_TIMEOUT, Shape::Html) };
+    let throttled = FaultResponse { headers, ..FaultResponse::new(StatusCode::TOO_MANY_REQUESTS, Shape::D) };
+    let lost = FaultResponse { commit: true, ..FaultResponse::new(StatusCode::GATEWAY_TIMEOUT, Shape::Html) };
     caller.emulator.inject(vec![
-        Fault::once("POST /connections", Action::Answer(throttled)),
-        Fault::once("POST /connections", Action::Answer(lost)),
+        Fault::once("POST /connections", Action::Respond(throttled)),
+        Fault::once("POST /connections", Action::Respond(lost)),
     ]);
     let response = caller.create("a").await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -58,7 +58,8 @@ async fn a_closed_connection_carries_no_byte_of_an_answer() {
 #[tokio::test]
 async fn a_cut_answer_breaks_off_in_its_body() {
     let caller = Caller::new().await;
-    caller.inject("GET /connections", Action::Answer(Answer::new(StatusCode::BAD_GATEWAY, Shape::Cut)));
+    caller
+        .inject("GET /connections", Action::Respond(FaultResponse::new(StatusCode::BAD_GATEWAY, Shape::Cut)));
     let request = "GET /data/foundation/flowservice/connections HTTP/1.1\r\nhost: emulator\r\n\r\n";
     let answer = exchange(&caller.emulator, request).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -66,8 +67,8 @@ async fn a_cut_answer_breaks_off_in_its_body() {
     assert!(body.starts_with('{') && !body.ends_with('}'), "{body}");
     assert!(!head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
 
-    let cut = Answer { commit: true, ..Answer::new(StatusCode::CREATED, Shape::Cut) };
-    caller.inject("POST /connections", Action::Answer(cut));
+    let cut = FaultResponse { commit: true, ..FaultResponse::new(StatusCode::CREATED, Shape::Cut) };
+    caller.inject("POST /connections", Action::Respond(cut));
     let response = caller.create("a").await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
     assert!(response.bytes().await.is_err());
@@ -117,8 +118,8 @@ async fn every_status_goes_with_every_shape() {
     for status in [200, 201, 204, 205, 304, 400, 429, 500, 599] {
         for shape in [Shape::A, Shape::B, Shape::C, Shape::D, Shape::E, Shape::Empty, Shape::Html, Shape::Cut]
         {
-            let answer = Answer::new(StatusCode::from_u16(status).unwrap(), shape);
-            caller.inject("GET /connections", Action::Answer(answer));
+            let answer = FaultResponse::new(StatusCode::from_u16(status).unwrap(), shape);
+            caller.inject("GET /connections", Action::Respond(answer));
             let response = caller.get("/connections").await;
             assert_eq!(response.status().as_u16(), status, "{shape:?}");
             assert_eq!(response.headers()["x-request-id"].len(), 32, "{shape:?}");
