@@ -1,7 +1,7 @@
 //! The records of one resource: their ids, versions, order, filters, pages and index lag.
 //!
 //! It knows no service and no HTTP. A resource brings the form of its ids and its document; its folder decides
-//! how a list is asked for and shown. Time is tokio's, so a test can pause it.
+//! how a list is requested and shown. Time is tokio's, so a test can pause it.
 
 mod filter;
 mod order;

@@ -1,9 +1,9 @@
 //! Base connections.
 
-mod body;
 mod connection;
 mod create;
 mod explore;
+mod params;
 mod patch;
 
 use http::StatusCode;

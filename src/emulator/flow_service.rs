@@ -65,7 +65,7 @@ pub(super) fn created<R: FlowServiceResource>(record: &Record<R>) -> Reply {
     }
 }
 
-/// The properties that every resource has.
+/// The properties that all resources of the Flow Service have.
 pub(super) fn common_properties<R>(record: &Record<R>, client: &str) -> Value {
     let Record { id, etag, tenant, created_at_ms, updated_at_ms, .. } = record;
     json!({
@@ -102,6 +102,21 @@ pub(super) fn no_body() -> Problem {
         1405,
         "The request body cannot be null or empty. Please provide a request body and try again.",
     )
+}
+
+pub(super) fn name(value: Option<&Value>) -> Result<String, Problem> {
+    match value {
+        Some(Value::String(name)) => Ok(name.clone()),
+        _ => Err(from_provider("name must be a string")),
+    }
+}
+
+pub(super) fn description(value: Option<&Value>) -> Result<Option<String>, Problem> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(description)) => Ok(Some(description.clone())),
+        Some(_) => Err(from_provider("description must be a string")),
+    }
 }
 
 /// What the specification does not allow. The real service's code for it is not documented; this is the one

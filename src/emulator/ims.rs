@@ -20,10 +20,10 @@ pub(super) const TOKEN_ROUTE: Route = Route("POST /ims/token/v3");
 
 pub(super) const ROUTES: &[Endpoint] = &[Endpoint::open(TOKEN_ROUTE.0, issue_token)];
 
-/// The access tokens that were issued.
+/// The issued access tokens.
 #[derive(Default)]
 pub(super) struct Tokens {
-    /// When each expires; `None` is later than the clock can tell.
+    /// When each expires. `None` is beyond the range of the clock.
     expiries: HashMap<String, Option<Instant>>,
 }
 

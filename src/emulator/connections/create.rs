@@ -3,10 +3,10 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{Connection, body};
+use super::{Connection, params};
 use crate::emulator::{
     connection_specs::Spec,
-    flow_service::{created, json_body, known_parameters_only},
+    flow_service::{created, description, json_body, known_parameters_only, name},
     problem::Problem,
     reply::Reply,
     routes::Call,
@@ -32,9 +32,9 @@ fn parse(body: &[u8], client: &str, state: &str) -> Result<Connection, Problem> 
     let auth = fields.get("auth");
     check_auth_spec(auth, spec)?;
     Ok(Connection {
-        params: body::params(auth.and_then(|auth| auth.get("params")), spec)?,
-        name: body::name(fields.get("name"))?,
-        description: body::description(fields.get("description"))?,
+        params: params::parse(auth.and_then(|auth| auth.get("params")), spec)?,
+        name: name(fields.get("name"))?,
+        description: description(fields.get("description"))?,
         spec,
         state: state.to_owned(),
         client: client.to_owned(),
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_body_must_be_an_object() {
-        for (body, answer) in [
+        for (body, expected) in [
             ("", Some("1405")),
             (" \n", Some("1405")),
             ("null", Some("1405")),
@@ -115,12 +115,12 @@ mod tests {
                 Err(Problem::Unreadable { .. }) => None,
                 other => panic!("{body:?}: {other:?}"),
             };
-            assert_eq!(code.as_deref(), answer, "{body:?}");
+            assert_eq!(code.as_deref(), expected, "{body:?}");
         }
     }
 
     #[test]
-    fn each_mistake_has_its_answer_which_repeats_no_value() {
+    fn each_mistake_has_its_error_which_repeats_no_value() {
         let cases: [(&str, Value, &str); 15] = [
             ("/connectionSpec", json!(null), "FLOW-1413-400"),
             ("/connectionSpec/version", json!(null), "'version' is required"),
@@ -142,8 +142,8 @@ mod tests {
             let mut body = valid();
             body["description"] = json!("text");
             *body.pointer_mut(pointer).unwrap() = value;
-            let answer = parse_json(&body).unwrap_err().reply("REQUEST");
-            let text = String::from_utf8(answer.body.to_vec()).unwrap();
+            let reply = parse_json(&body).unwrap_err().reply("REQUEST");
+            let text = String::from_utf8(reply.body.to_vec()).unwrap();
             assert!(text.contains(says) && !text.contains("canary"), "{pointer}: {text}");
         }
         let mut body = valid();

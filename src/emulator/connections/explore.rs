@@ -13,8 +13,8 @@ use crate::emulator::{
     state::State,
 };
 
-/// The documented query parameters. Those about files change nothing here, where there are none;
-/// the tutorials and the reference differ in their case.
+/// The documented query parameters. Those about files have no effect, as there are none. The tutorials and the
+/// reference differ in their case.
 const PARAMETERS: [&str; 6] =
     ["objectType", "object", "FileType", "fileType", "CompressionType", "compressionType"];
 
@@ -58,8 +58,8 @@ fn schema(tables: &[Table], object_type: &str, object: Option<&str>) -> Result<V
         ));
     };
     let table = tables.iter().find(|table| table.path == object);
-    // What exploring an unknown table answers is not documented. The words are those of the
-    // provider's 1330-400, which comes nearest.
+    // The error for an unknown table is not documented. The words are those of the provider's 1330-400, which
+    // comes nearest.
     let unknown = || {
         from_provider(&format!(
             "No columns were found for table {object}. Please provide a valid table name and try again"

@@ -3,9 +3,9 @@
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::{Connection, body, check_state};
+use super::{Connection, check_state, params};
 use crate::emulator::{
-    flow_service::{find, json_body, known_parameters_only, no_body},
+    flow_service::{description, find, json_body, known_parameters_only, name, no_body},
     problem::Problem,
     reply::Reply,
     routes::Call,
@@ -87,11 +87,11 @@ fn apply(content: &mut Connection, instruction: &Map<String, Value>) -> Result<(
         }
     };
     match path {
-        "/name" => content.name = body::name(value)?,
-        "/description" => content.description = body::description(value)?,
+        "/name" => content.name = name(value)?,
+        "/description" => content.description = description(value)?,
         // The whole object: it must have every required parameter. Whether the real service accepts single
         // ones is not documented.
-        "/auth/params" => content.params = body::params(value, content.spec)?,
+        "/auth/params" => content.params = params::parse(value, content.spec)?,
         _ if path == "/connectionSpec" || path.starts_with("/connectionSpec/") => {
             return Err(Problem::invalid(1414, "The connection spec of a connection cannot be updated."));
         }

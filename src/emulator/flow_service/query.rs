@@ -6,7 +6,7 @@ use crate::emulator::{
     received::ReceivedRequest,
 };
 
-/// The largest page that a client may ask for.
+/// The largest page.
 pub(super) const MAX_LIMIT: usize = 100;
 
 /// How much of a list is requested.

@@ -63,9 +63,9 @@ async fn a_patch_changes_a_connection_and_its_version() {
     ]);
     let response = caller.patch(&id, &version, &patch).await;
     assert_eq!(response.status(), StatusCode::OK);
-    let answer = body_of(response).await;
+    let body = body_of(response).await;
     let after = caller.item(&id).await;
-    assert_eq!(answer, json!({"id": id, "etag": after["etag"]}));
+    assert_eq!(body, json!({"id": id, "etag": after["etag"]}));
     assert_ne!(after["etag"], before["etag"]);
     assert_eq!((&after["name"], &after["auth"]["params"]), (&json!("new"), &params));
     assert!(after.get("description").is_none());
@@ -130,9 +130,9 @@ async fn a_connection_that_flows_use_cannot_be_deleted() {
         Settings { flows: BTreeMap::from([(id.clone(), flows)]), ..Settings::default() }
     };
     caller.emulator.settings(flows(&["flow-1", "flow-2"]));
-    let refused = body_of(caller.delete(&id).await).await;
-    assert_eq!(refused["type"], "https://ns.adobe.com/aep/errors/FLOW-1418-400");
-    assert_eq!(refused["report"]["flows"], json!(["flow-1", "flow-2"]));
+    let rejected = body_of(caller.delete(&id).await).await;
+    assert_eq!(rejected["type"], "https://ns.adobe.com/aep/errors/FLOW-1418-400");
+    assert_eq!(rejected["report"]["flows"], json!(["flow-1", "flow-2"]));
     assert_eq!(caller.names(), ["a"]);
     caller.emulator.settings(flows(&[]));
     assert_eq!(caller.delete(&id).await.status(), StatusCode::NO_CONTENT);
@@ -185,7 +185,7 @@ async fn no_route_finds_an_unknown_connection_or_another_tenants() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_the_change_made_or_not_as_told() {
+async fn a_lost_response_leaves_the_change_made_or_not_as_the_fault_says() {
     let caller = Caller::new().await;
     let (id, version) = caller.created("a").await;
     for (moment, name) in [(Moment::BeforeCommit, "a"), (Moment::AfterCommit, "b")] {

@@ -22,8 +22,8 @@ async fn faults_and_settings_are_set_over_http() {
         assert_eq!(caller.create("a").await.unwrap().status().as_u16(), status);
     }
     for _ in 0..3 {
-        let answer = body_of(caller.get("/connections/x").await).await;
-        assert_eq!(answer, json!({"error_code": 401013, "message": "Oauth token is not valid"}));
+        let body = body_of(caller.get("/connections/x").await).await;
+        assert_eq!(body, json!({"error_code": 401013, "message": "Oauth token is not valid"}));
     }
     let cleared = caller.control(Method::DELETE, "/faults", "").await;
     assert_eq!(cleared.status(), StatusCode::NO_CONTENT);

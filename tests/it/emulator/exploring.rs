@@ -1,4 +1,4 @@
-//! Testing and exploring connections, and what the connection specifications say.
+//! Testing and exploring connections, and the connection specifications.
 
 use http::StatusCode;
 use hubspot_connection_service::emulator::{Settings, connection_specs};
@@ -68,7 +68,7 @@ async fn exploring_the_root_lists_tables_and_exploring_a_table_its_columns() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_explored_is_refused() {
+async fn what_cannot_be_explored_is_rejected() {
     let caller = Caller::new().await;
     let path = created(&caller).await;
     for (query, says) in [
@@ -92,7 +92,7 @@ async fn what_cannot_be_explored_is_refused() {
 }
 
 #[tokio::test]
-async fn a_connection_to_something_else_has_its_own_tables() {
+async fn a_connection_to_another_source_has_its_own_tables() {
     let caller = Caller::new().await;
     let body = json!({
         "name": "Salesforce",
@@ -150,10 +150,10 @@ async fn a_connection_specification_is_found_by_its_properties_and_its_id() {
 }
 
 #[tokio::test]
-async fn the_specification_of_hubspot_says_what_a_connection_needs() {
+async fn the_specification_of_hubspot_shows_the_required_parameters() {
     let caller = Caller::new().await;
-    let answer = body_of(caller.get("/connectionSpecs?property=name==hubspot").await).await;
-    let item = &answer["items"][0];
+    let list = body_of(caller.get("/connectionSpecs?property=name==hubspot").await).await;
+    let item = &list["items"][0];
     assert_eq!((&item["name"], &item["version"]), (&json!("hubspot"), &json!("1.0")));
     assert_eq!(item["permissionsInfo"]["manage"][0]["permissions"], json!(["write"]));
     assert_eq!(item["attributes"]["isSource"], true);
@@ -168,7 +168,7 @@ async fn the_specification_of_hubspot_says_what_a_connection_needs() {
 }
 
 #[tokio::test]
-async fn a_specification_that_drifts_changes_what_it_says_and_nothing_else() {
+async fn a_changed_auth_spec_is_shown_and_has_no_other_effect() {
     let caller = Caller::new().await;
     let auth_spec = json!({"name": "OAuth2 Refresh Code", "spec": {"type": "object", "required": ["code"]}});
     for (setting, shown) in [

@@ -1,4 +1,4 @@
-//! The routes: what a well-behaved service answers.
+//! The routes without faults.
 
 use std::time::Duration;
 
@@ -112,15 +112,15 @@ async fn an_issued_token_opens_the_gateway_until_it_expires() {
         let request = request.header("x-api-key", CLIENT_ID).header("x-gw-ims-org-id", ORG_ID);
         request.header("x-sandbox-name", "prod").send().await.unwrap().status()
     };
-    let answer = issue().await;
-    assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("bearer"), &json!(86_400)));
-    assert_eq!(status_with(&answer["access_token"]).await, StatusCode::OK);
+    let issued = issue().await;
+    assert_eq!((&issued["token_type"], &issued["expires_in"]), (&json!("bearer"), &json!(86_400)));
+    assert_eq!(status_with(&issued["access_token"]).await, StatusCode::OK);
     caller.emulator.settings(Settings { token_ttl: Duration::ZERO, ..Settings::default() });
     assert_eq!(status_with(&issue().await["access_token"]).await, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn the_checks_answer_in_their_order() {
+async fn the_checks_are_made_in_their_order() {
     let caller = Caller::new().await;
     let post = || caller.client.post(format!("{}/connections", caller.emulator.base_url()));
     let admitted = || {

@@ -1,6 +1,4 @@
-//! The rules for the fields of a connection, when it is created and when it is changed.
-//!
-//! No message repeats a value of `auth`, where the secrets are.
+//! The authentication parameters of a connection. No message repeats a value.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::emulator::{connection_specs::Spec, flow_service::from_provider, problem::Problem};
 
-pub(super) fn name(value: Option<&Value>) -> Result<String, Problem> {
-    match value {
-        Some(Value::String(name)) => Ok(name.clone()),
-        _ => Err(from_provider("name must be a string")),
-    }
-}
-
-pub(super) fn description(value: Option<&Value>) -> Result<Option<String>, Problem> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(description)) => Ok(Some(description.clone())),
-        Some(_) => Err(from_provider("description must be a string")),
-    }
-}
-
-/// All authentication parameters at once, as the specification wants them.
-pub(super) fn params(value: Option<&Value>, spec: &Spec) -> Result<BTreeMap<String, SecretString>, Problem> {
+/// Parses all parameters at once, by the rules of the specification.
+pub(super) fn parse(value: Option<&Value>, spec: &Spec) -> Result<BTreeMap<String, SecretString>, Problem> {
     let none = Map::new();
     let given = match value {
         None => &none,
