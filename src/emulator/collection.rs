@@ -145,7 +145,8 @@ impl<R: Resource> Collection<R> {
         listed.into_iter().map(|(_, record)| record).collect()
     }
 
-    fn now_ms(&self) -> u64 {
+    /// The time of day, in milliseconds since the Unix epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
         let (time_of_day, instant) = self.started;
         u64::try_from((time_of_day + instant.elapsed()).as_millis()).unwrap_or(u64::MAX)
     }

@@ -1,5 +1,6 @@
 //! What the resources of the Flow Service have in common: their routes to read and to list, and their bodies.
 
+mod constant;
 mod list;
 mod query;
 
@@ -11,11 +12,11 @@ use super::{
     problem::Problem,
     reply::Reply,
     routes::{BASE_PATH, Call},
-    settings::Settings,
     state::State,
 };
+pub(super) use constant::{get_constant, list_constant};
 pub(super) use list::list;
-pub(super) use query::{Extent, filters, invalid_value, known_parameters_only, value};
+pub(super) use query::{known_parameters_only, value};
 
 /// A resource with the Flow Service's routes.
 pub(super) trait FlowServiceResource: Resource {
@@ -29,7 +30,7 @@ pub(super) trait FlowServiceResource: Resource {
     fn collection(state: &State) -> &Collection<Self>;
 
     /// The record as the service shows it.
-    fn item(record: &Record<Self>, settings: &Settings) -> Value;
+    fn item(record: &Record<Self>, state: &State) -> Value;
 }
 
 /// `GET /{NAME}/{id}`: reads one record, as a list of one.
@@ -38,7 +39,7 @@ pub(super) trait FlowServiceResource: Resource {
 /// 1451-400 for any query parameter, 404 in the legacy shape for an unknown id.
 pub(super) fn get<R: FlowServiceResource>(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
     known_parameters_only(call.request, &[])?;
-    let item = R::item(find::<R>(call, state)?, &state.settings);
+    let item = R::item(find::<R>(call, state)?, state);
     Ok(Reply::json(StatusCode::OK, &json!({"items": [item]})))
 }
 

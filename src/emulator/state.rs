@@ -1,6 +1,6 @@
 //! The state of the emulator, and what happens to a request.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, mem, time::Duration};
 
 use http::StatusCode;
 
@@ -99,11 +99,8 @@ impl State {
 
     /// Forgets everything but the tokens, so that clients can continue to use theirs.
     pub(super) fn reset(&mut self) {
-        self.settings = Settings::default();
-        self.faults = Faults::default();
-        self.received.clear();
-        self.connections = Collection::default();
-        self.generation += 1;
+        let new = Self::new(self.options.clone());
+        *self = Self { tokens: mem::take(&mut self.tokens), generation: self.generation + 1, ..new };
     }
 
     fn handle(&mut self, request: &ReceivedRequest) -> Reply {

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::Record;
 
-/// An order by a top-level property, then by creation.
+/// An order by a property, then by creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
-    property: String,
+    path: String,
     descending: bool,
 }
 
@@ -29,20 +29,21 @@ pub(crate) struct OrderError(String);
 impl Order {
     /// Parses `name`, `+name` or `-name`. A leading space counts as a plus sign, because a plus sign that is
     /// not percent-encoded is decoded to a space.
-    pub(crate) fn parse(orderby: &str, properties: &[&str]) -> Result<Self, OrderError> {
-        let (descending, property) = match orderby.strip_prefix('-') {
-            Some(property) => (true, property),
+    pub(crate) fn parse(orderby: &str, paths: &[&str]) -> Result<Self, OrderError> {
+        let (descending, path) = match orderby.strip_prefix('-') {
+            Some(path) => (true, path),
             None => (false, orderby.strip_prefix(['+', ' ']).unwrap_or(orderby)),
         };
-        if properties.contains(&property) {
-            Ok(Self { property: property.to_owned(), descending })
+        if paths.contains(&path) {
+            Ok(Self { path: path.to_owned(), descending })
         } else {
-            Err(OrderError(property.to_owned()))
+            Err(OrderError(path.to_owned()))
         }
     }
 
     pub(crate) fn cursor<R>(&self, record: &Record<R>) -> Cursor {
-        Cursor { value: record.document[&self.property].clone(), sequence: record.sequence }
+        let value = self.path.split('.').fold(&record.document, |value, name| &value[name]);
+        Cursor { value: value.clone(), sequence: record.sequence }
     }
 
     pub(crate) fn compare(&self, a: &Cursor, b: &Cursor) -> Ordering {
@@ -55,7 +56,7 @@ impl Default for Order {
     /// The newest first, as the documentation of lists says. Where a resource has no such property, the order
     /// of creation gives the same.
     fn default() -> Self {
-        Self { property: "createdAt".to_owned(), descending: true }
+        Self { path: "createdAt".to_owned(), descending: true }
     }
 }
 
@@ -72,7 +73,7 @@ mod tests {
     fn a_sign_gives_the_direction() {
         let parse = |orderby| Order::parse(orderby, &["name", "createdAt"]);
         for orderby in ["name", "+name", " name"] {
-            let order = Order { property: "name".to_owned(), descending: false };
+            let order = Order { path: "name".to_owned(), descending: false };
             assert_eq!(parse(orderby), Ok(order), "{orderby:?}");
         }
         assert_eq!(parse("-createdAt"), Ok(Order::default()));

@@ -19,7 +19,7 @@ impl Resource for DataSet {
 
     fn document(record: &Record<Self>) -> Value {
         let DataSet { name, tag } = &record.content;
-        json!({"name": name, "tags": {"request": [tag, "other"]}, "created": record.created_at_ms})
+        json!({"name": name, "tags": {"request": [tag, "other"]}, "meta": {"created": record.created_at_ms}})
     }
 }
 
@@ -58,7 +58,7 @@ fn data_sets(names: &[&str]) -> Collection<DataSet> {
 fn query(orderby: &str, properties: &[&str]) -> Query {
     Query {
         filters: properties.iter().map(|property| Filter::parse(property, FIELDS).unwrap()).collect(),
-        order: Order::parse(orderby, &["name", "title", "created", "createdAt"]).unwrap(),
+        order: Order::parse(orderby, &["name", "title", "createdAt", "meta.created"]).unwrap(),
     }
 }
 
@@ -84,8 +84,8 @@ fn an_offset_and_a_map_need_no_change_in_the_collection() {
     let names = |page: &Map<String, Value>| -> Vec<String> {
         page.values().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(catalog(&query("-created", &[]), 1, 2).len(), 2);
-    assert_eq!(names(&catalog(&query("-created", &[]), 3, 2)), ["a"]);
+    assert_eq!(catalog(&query("-meta.created", &[]), 1, 2).len(), 2);
+    assert_eq!(names(&catalog(&query("-meta.created", &[]), 3, 2)), ["a"]);
     assert!(catalog(&Query::default(), 4, 2).is_empty());
 }
 
@@ -126,7 +126,7 @@ fn the_newest_comes_first_unless_ordered_otherwise() {
     assert_eq!(names(&collection, &Query::default()), ["a", "c", "b"]);
     assert_eq!(names(&collection, &query("name", &[])), ["a", "b", "c"]);
     assert_eq!(names(&collection, &query("-name", &[])), ["c", "b", "a"]);
-    assert_eq!(names(&collection, &query("+created", &[])), ["b", "c", "a"]);
+    assert_eq!(names(&collection, &query("+meta.created", &[])), ["b", "c", "a"]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn filters_narrow_each_other() {
 
 #[test]
 fn every_record_is_on_one_page_whatever_is_created_between() {
-    for orderby in ["-createdAt", "name", "-name", "+created"] {
+    for orderby in ["-createdAt", "name", "-name", "+meta.created"] {
         let query = query(orderby, &[]);
         let mut collection = data_sets(&["d", "b", "d", "a", "c"]);
         let mut seen = Vec::new();

@@ -10,7 +10,6 @@ use crate::emulator::{
     collection::{Collection, EQUAL, Field, Record, Resource},
     connection_specs::Spec,
     flow_service::{FlowServiceResource, common_properties},
-    settings::Settings,
     state::State,
 };
 
@@ -59,10 +58,10 @@ impl FlowServiceResource for Connection {
     }
 
     /// Unless the settings mask them, the secret parameters are shown, as the documentation does.
-    fn item(record: &Record<Self>, settings: &Settings) -> Value {
+    fn item(record: &Record<Self>, state: &State) -> Value {
         let Self { spec, params, .. } = &record.content;
         let param = |(name, value): (&String, &SecretString)| {
-            let hidden = settings.mask_auth_params && spec.is_secret(name);
+            let hidden = state.settings.mask_auth_params && spec.is_secret(name);
             (name.clone(), Value::from(if hidden { MASK } else { value.expose_secret() }))
         };
         let params: Map<_, _> = params.iter().map(param).collect();
@@ -119,6 +118,7 @@ pub(in crate::emulator) fn set_state(
 pub(super) mod tests {
     use super::*;
     use crate::emulator::{
+        Options,
         connection_specs::{HUBSPOT, Param},
         gateway::Tenant,
     };
@@ -148,7 +148,7 @@ pub(super) mod tests {
     #[test]
     fn an_item_has_its_version_twice_and_no_empty_description() {
         with_connection(|connection| {
-            let item = Connection::item(connection, &Settings::default());
+            let item = Connection::item(connection, &State::new(Options::default()));
             assert_eq!(item["version"], item["etag"]);
             assert_eq!(item["createdAt"], item["updatedAt"]);
             assert_eq!(item["auth"]["params"]["refreshToken"], "canary-refreshToken");
@@ -159,8 +159,9 @@ pub(super) mod tests {
     #[test]
     fn a_mask_covers_the_secret_parameters_alone() {
         with_connection(|connection| {
-            let settings = Settings { mask_auth_params: true, ..Settings::default() };
-            let params = &Connection::item(connection, &settings)["auth"]["params"];
+            let mut state = State::new(Options::default());
+            state.settings.mask_auth_params = true;
+            let params = &Connection::item(connection, &state)["auth"]["params"];
             assert_eq!(params["clientId"], "canary-clientId");
             for name in ["clientSecret", "accessToken", "refreshToken"] {
                 assert_eq!(params[name], MASK);

@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn each_mistake_has_its_error_and_leaves_the_connection_as_it_was() {
         let (mut state, id) = with_connection();
-        let item = |state: &State| Connection::item(stored(state, &id), &state.settings);
+        let item = |state: &State| Connection::item(stored(state, &id), state);
         let before = item(&state);
         let valid = json!({"op": "replace", "path": "/name", "value": "new"});
         let params = |value: Value| json!({"op": "add", "path": "/auth/params", "value": value});

@@ -47,7 +47,7 @@ pub(in crate::emulator) fn list<R: FlowServiceResource>(
         Some(_) => return Err(invalid_value("of another list", "continuationToken")),
     };
     let page = query.page(list(&query), after.as_ref(), limit);
-    let items: Vec<Value> = page.records.iter().map(|record| R::item(record, &state.settings)).collect();
+    let items: Vec<Value> = page.records.iter().map(|record| R::item(record, state)).collect();
     let mut links = json!({});
     if let Some(after) = page.next {
         let token = Token { query, limit, after }.encode();
