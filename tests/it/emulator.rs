@@ -1,4 +1,4 @@
-//! The emulator as a client meets it.
+//! The emulator from a client's side.
 
 mod changes;
 mod control;
@@ -14,7 +14,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// A client of its own emulator, in one sandbox of one organization.
+/// A client of one emulator, in one sandbox of one organization.
 struct Caller {
     emulator: Emulator,
     client: Client,
@@ -33,7 +33,7 @@ impl Caller {
         }
     }
 
-    fn elsewhere(&self, org: &'static str, sandbox: &'static str) -> Self {
+    fn for_tenant(&self, org: &'static str, sandbox: &'static str) -> Self {
         Self { emulator: self.emulator.clone(), client: self.client.clone(), sandbox, org }
     }
 

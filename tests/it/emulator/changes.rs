@@ -78,7 +78,7 @@ async fn a_patch_changes_a_connection_and_its_version() {
 }
 
 #[tokio::test]
-async fn a_patch_must_name_the_current_version() {
+async fn a_patch_needs_the_current_version() {
     let caller = Caller::new().await;
     let (id, version) = caller.created("old").await;
     let without = caller.try_send(Method::PATCH, &format!("/connections/{id}"), Some(rename("new"))).await;
@@ -122,7 +122,7 @@ async fn a_deleted_connection_is_gone() {
 }
 
 #[tokio::test]
-async fn a_connection_that_flows_use_cannot_be_deleted() {
+async fn a_connection_in_use_by_flows_cannot_be_deleted() {
     let caller = Caller::new().await;
     let (id, _) = caller.created("a").await;
     let flows = |flows: &[&str]| {
@@ -165,10 +165,10 @@ async fn the_state_decides_whether_a_connection_can_be_changed() {
 }
 
 #[tokio::test]
-async fn no_route_finds_an_unknown_connection_or_another_tenants() {
+async fn no_route_finds_an_unknown_connection_or_that_of_another_tenant() {
     let caller = Caller::new().await;
     let (id, version) = caller.created("a").await;
-    let other = caller.elsewhere(ORG_ID, "dev");
+    let other = caller.for_tenant(ORG_ID, "dev");
     for (caller, id) in [(&caller, "4890fc95"), (&other, &*id)] {
         for response in [
             caller.patch(id, &version, &rename("b")).await,
@@ -200,7 +200,7 @@ async fn a_lost_response_leaves_the_change_made_or_not_as_the_fault_says() {
 }
 
 #[tokio::test]
-async fn pages_stay_in_step_while_connections_come_and_go() {
+async fn pages_stay_consistent_while_connections_come_and_go() {
     let caller = Caller::new().await;
     caller.create_all(&["a", "c", "d", "e"]).await;
     let first = body_of(caller.get("/connections?orderby=name&limit=2").await).await;

@@ -39,7 +39,7 @@ async fn faults_and_settings_are_set_over_http() {
 }
 
 #[tokio::test]
-async fn a_mistaken_control_request_is_named_and_changes_nothing() {
+async fn a_wrong_control_request_is_rejected_and_changes_nothing() {
     let caller = Caller::new().await;
     let valid = json!({"route": "POST /connections", "action": {"status": 503}});
     for (path, body, says) in [
@@ -63,7 +63,7 @@ async fn a_mistaken_control_request_is_named_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_arrived_is_shown_without_secrets_and_kept_whole_in_the_process() {
+async fn received_requests_are_shown_without_secrets_and_kept_complete_in_the_process() {
     let caller = Caller::new().await;
     caller.create_all(&["a"]).await;
     let form = [("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];

@@ -20,7 +20,7 @@ fn member<'a>(list: &'a Value, name: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_connection_that_fails_its_test_is_no_error() {
+async fn a_failed_connection_test_is_no_error() {
     let caller = Caller::new().await;
     let path = created(&caller).await;
     for result in [true, false] {
@@ -145,7 +145,7 @@ async fn a_connection_specification_is_found_by_its_properties_and_its_id() {
     ] {
         assert_eq!(caller.get(path).await.status().as_u16(), status, "{path}");
     }
-    let nowhere = caller.elsewhere("nobody", "prod");
+    let nowhere = caller.for_tenant("nobody", "prod");
     assert_eq!(nowhere.get("/connectionSpecs").await.status(), StatusCode::FORBIDDEN);
 }
 

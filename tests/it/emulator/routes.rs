@@ -88,14 +88,14 @@ async fn pages_follow_one_another_with_and_without_the_query() {
 async fn tenants_do_not_see_one_another() {
     let caller = Caller::new().await;
     let id = body_of(caller.create("a").await.unwrap()).await["id"].as_str().unwrap().to_owned();
-    for other in [caller.elsewhere(ORG_ID, "dev"), caller.elsewhere("OTHER@AdobeOrg", "prod")] {
+    for other in [caller.for_tenant(ORG_ID, "dev"), caller.elsewhere("OTHER@AdobeOrg", "prod")] {
         assert_eq!(listed(&body_of(other.get("/connections").await).await), [""; 0]);
         assert_eq!(other.get(&format!("/connections/{id}")).await.status(), StatusCode::NOT_FOUND);
     }
 }
 
 #[tokio::test]
-async fn an_issued_token_opens_the_gateway_until_it_expires() {
+async fn an_issued_token_is_valid_until_it_expires() {
     let caller = Caller::new().await;
     let issue = async || {
         let form = [
@@ -160,7 +160,7 @@ async fn the_checks_are_made_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_request_id_comes_back_in_header_and_report() {
+async fn a_request_id_is_returned_in_header_and_report() {
     let caller = Caller::new().await;
     let url = format!("{}/connections?start=1", caller.emulator.base_url());
     let request = caller.client.get(url).bearer_auth(DEMO_ACCESS_TOKEN).header("x-api-key", CLIENT_ID);
@@ -182,7 +182,7 @@ async fn http2_is_served_on_the_same_port() {
 }
 
 #[tokio::test]
-async fn nothing_listens_once_it_has_stopped() {
+async fn a_stopped_emulator_closes_its_port_and_connections() {
     let caller = Caller::new().await;
     caller.create_all(&["a"]).await;
     let mut idle = TcpStream::connect(caller.emulator.addr()).await.unwrap();
