@@ -88,7 +88,7 @@ async fn pages_follow_one_another_with_and_without_the_query() {
 async fn tenants_do_not_see_one_another() {
     let caller = Caller::new().await;
     let id = body_of(caller.create("a").await.unwrap()).await["id"].as_str().unwrap().to_owned();
-    for other in [caller.for_tenant(ORG_ID, "dev"), caller.elsewhere("OTHER@AdobeOrg", "prod")] {
+    for other in [caller.for_tenant(ORG_ID, "dev"), caller.for_tenant("OTHER@AdobeOrg", "prod")] {
         assert_eq!(listed(&body_of(other.get("/connections").await).await), [""; 0]);
         assert_eq!(other.get(&format!("/connections/{id}")).await.status(), StatusCode::NOT_FOUND);
     }
