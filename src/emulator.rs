@@ -84,23 +84,21 @@
 //! | columns of a table | an object, as in Adobe's tutorials | an array |
 //! | error statuses | also 400 and 404 | only 403 and 503, besides 200 |
 
-mod connection_specs;
+mod collection;
+pub mod connection_specs;
 mod connections;
-mod control;
-mod fault;
+mod controls;
+mod faults;
+mod flow_service;
 mod gateway;
 mod ims;
 mod problem;
-mod property;
-mod query;
 mod received;
 mod reply;
-mod route;
+mod routes;
 mod server;
 mod settings;
-pub mod spec;
 mod state;
-pub mod store;
 
 use std::{
     fmt,
@@ -114,38 +112,37 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-pub use fault::{Action, Answer, Fault, Moment, Shape};
+pub use connections::LedgerEntry;
+pub use faults::{Action, Fault, FaultResponse, Moment, Shape};
 pub use received::ReceivedRequest;
-pub use route::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
+pub use routes::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
 pub use settings::Settings;
-pub use store::LedgerEntry;
 
 use state::State;
 
-/// The client ID that is known by default, for IMS and as `x-api-key`.
+/// The default client id, for IMS and as `x-api-key`.
 pub const CLIENT_ID: &str = "demo-client";
 
 /// The secret of [`CLIENT_ID`].
 pub const CLIENT_SECRET: &str = "demo-secret";
 
-/// An organization for demos and tests; by default every well-formed one will do.
+/// An organization for demos and tests. By default, every well-formed one is accepted.
 pub const ORG_ID: &str = "5C1328435BF324E90A49402A@AdobeOrg";
 
-/// An access token that is valid by default without having been issued.
+/// The default access token, which is valid without being issued.
 pub const DEMO_ACCESS_TOKEN: &str = "demo-access-token";
 
-/// Whom the emulator knows.
+/// The clients, organizations and sandboxes that exist.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Options {
     /// The only client, for IMS and as `x-api-key`.
     pub client_id: String,
-    /// Its secret.
     pub client_secret: String,
-    /// A token that is valid without having been issued, and never expires.
+    /// A token that is valid without being issued, and never expires.
     pub access_token: String,
-    /// The organization that the client is entitled to; `None` is every well-formed one.
+    /// The organization that the client is entitled to. `None` means every well-formed one.
     pub org_id: Option<String>,
-    /// The sandboxes of every organization; `None` is every well-formed name.
+    /// The sandboxes of every organization. `None` means every well-formed name.
     pub sandboxes: Option<Vec<String>>,
 }
 
@@ -181,8 +178,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Serves on a listener that is bound already, so that requests may come as soon as this
-    /// returns.
+    /// Serves on a bound listener, so clients can connect as soon as this returns.
     ///
     /// # Panics
     /// Outside a tokio runtime, and if the operating system does not know the listener's address.
@@ -198,7 +194,6 @@ impl Emulator {
         Self { addr, shared, _stop_on_drop: Arc::new(stopped.drop_guard()) }
     }
 
-    /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -208,7 +203,6 @@ impl Emulator {
         format!("http://{}{BASE_PATH}", self.addr)
     }
 
-    /// The URL of the token endpoint.
     pub fn ims_url(&self) -> String {
         format!("http://{}{IMS_PATH}", self.addr)
     }
@@ -223,30 +217,28 @@ impl Emulator {
         self.shared.state().settings = settings;
     }
 
-    /// Changes the state of a connection, such as from `initializing` to `enabled`, which gives it
-    /// another version as every write does. Says whether there is one with this ID.
+    /// Changes the state of a connection, such as from `initializing` to `enabled`. Like every write, this changes
+    /// the etag. `false` if there is no such connection.
     pub fn set_state(&self, id: &str, state: &str) -> bool {
-        self.shared.state().store.set_state(id, state).is_some()
+        connections::set_state(&mut self.shared.state().connections, id, state)
     }
 
-    /// Forgets everything but the tokens, as `DELETE /emulator/state` does. What a fault has put
-    /// off does not happen any more.
+    /// Forgets everything but the tokens, as `DELETE /emulator/state` does. Cancels late requests of faults.
     pub fn reset(&self) {
         self.shared.state().reset();
     }
 
-    /// All connections, oldest first.
+    /// All connections, the oldest first.
     pub fn connections(&self) -> Vec<LedgerEntry> {
-        self.shared.state().store.ledger()
+        connections::ledger(&self.shared.state().connections)
     }
 
-    /// The requests that arrived, oldest first and with their secrets: the latest ten thousand,
-    /// without those to control routes.
+    /// The latest ten thousand requests with their secrets, the oldest first, without those to control routes.
     pub fn received(&self) -> Vec<ReceivedRequest> {
         self.shared.state().received.iter().cloned().collect()
     }
 
-    /// Closes the port and every connection, and waits until that is done.
+    /// Closes the port and every connection, and waits for that.
     pub async fn stop(&self) {
         self.shared.stopped.cancel();
         self.shared.tasks.close();
@@ -260,7 +252,6 @@ impl fmt::Debug for Emulator {
     }
 }
 
-/// What the handles and the server have in common.
 struct Shared {
     state: Mutex<State>,
     tasks: TaskTracker,

@@ -1,60 +1,34 @@
-//! The `/connectionSpecs` routes. Specifications belong to no organization and no sandbox.
+//! Connection specifications. They belong to no organization and no sandbox.
 
-use http::StatusCode;
+mod spec;
+mod tables;
+
 use serde_json::{Value, json};
 
 use super::{
-    problem::Problem,
-    property::{self, FilterError},
-    query::{Extent, filters, invalid_value, known_parameters_only, value},
-    received::ReceivedRequest,
-    reply::Reply,
+    collection::{EQUAL, Field},
+    flow_service::{get_constant, list_constant},
+    routes::Endpoint,
     settings::Settings,
-    spec::{HUBSPOT, Spec},
 };
+pub use spec::{HUBSPOT, Param, Spec};
+pub use tables::{Column, ColumnType, Table};
 
-/// `GET /connectionSpecs`: lists specifications, or counts them.
-///
-/// # Errors
-/// What the Flow Service answers to query parameters that it does not know or understand.
-pub(super) fn list(request: &ReceivedRequest, settings: &Settings) -> Result<Reply, Problem> {
-    known_parameters_only(request, &["property", "limit", "continuationToken", "count"])?;
-    let pairs = request.query_pairs();
-    let extent = Extent::parse(&pairs)?;
-    let filters = filters(&pairs, Filter::parse)?;
-    let mut found: Vec<&Spec> =
-        Spec::ALL.into_iter().filter(|spec| filters.iter().all(|filter| filter.matches(spec))).collect();
-    let limit = match extent {
-        Extent::Count => return Ok(Reply::json(StatusCode::OK, &json!({"count": found.len()}))),
-        Extent::Page(limit) => limit.unwrap_or(found.len()),
-    };
-    // A token is the ID of the last specification before the page, whose client repeats the filters.
-    if let Some(token) = value(&pairs, "continuationToken") {
-        let last = found.iter().position(|spec| spec.id == token);
-        let last = last.ok_or_else(|| invalid_value(token, "continuationToken"))?;
-        found.drain(..=last);
-    }
-    let is_last = found.len() <= limit;
-    found.truncate(limit);
-    let mut body = json!({"items": found.iter().map(|spec| item(spec, settings)).collect::<Vec<_>>()});
-    if let (false, Some(last)) = (is_last, found.last()) {
-        let href = format!("/connectionSpecs?continuationToken={}", last.id);
-        body["_links"] = json!({"next": {"href": href}});
-    }
-    Ok(Reply::json(StatusCode::OK, &body))
-}
+const NAME: &str = "connectionSpecs";
 
-/// `GET /connectionSpecs/{id}`: reads one specification, which comes as a list of one.
-///
-/// # Errors
-/// 1451-400 for any query parameter, 404 in the legacy shape for an unknown ID.
-pub(super) fn get(request: &ReceivedRequest, id: &str, settings: &Settings) -> Result<Reply, Problem> {
-    known_parameters_only(request, &[])?;
-    let Some(spec) = Spec::ALL.into_iter().find(|spec| spec.id == id) else {
-        let message = format!("connectionSpecs not found with id = [{id}]");
-        return Err(Problem::Legacy { status: StatusCode::NOT_FOUND, message });
-    };
-    Ok(Reply::json(StatusCode::OK, &json!({"items": [item(spec, settings)]})))
+const FIELDS: &[Field] = &[("id", EQUAL), ("name", EQUAL), ("providerId", EQUAL), ("version", EQUAL)];
+
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint::tenant("GET /connectionSpecs", |call, state| {
+        list_constant(call, NAME, FIELDS, items(&state.settings))
+    }),
+    Endpoint::tenant("GET /connectionSpecs/{id}", |call, state| {
+        get_constant(call, NAME, items(&state.settings))
+    }),
+];
+
+fn items(settings: &Settings) -> Vec<Value> {
+    Spec::ALL.into_iter().map(|spec| item(spec, settings)).collect()
 }
 
 fn item(spec: &Spec, settings: &Settings) -> Value {
@@ -63,41 +37,4 @@ fn item(spec: &Spec, settings: &Settings) -> Value {
         item["authSpec"] = if auth_spec.is_array() { auth_spec.clone() } else { json!([auth_spec]) };
     }
     item
-}
-
-/// One `property`: a field and the values that it may have.
-struct Filter {
-    field: Field,
-    values: Vec<String>,
-}
-
-#[derive(Clone, Copy)]
-enum Field {
-    Id,
-    Name,
-    ProviderId,
-    Version,
-}
-
-impl Filter {
-    fn parse(property: &str) -> Result<Self, FilterError> {
-        let fields = [
-            ("id", Field::Id),
-            ("name", Field::Name),
-            ("providerId", Field::ProviderId),
-            ("version", Field::Version),
-        ];
-        let (field, values) = property::parse(property, &fields)?;
-        Ok(Self { field, values })
-    }
-
-    fn matches(&self, spec: &Spec) -> bool {
-        let found = match self.field {
-            Field::Id => spec.id,
-            Field::Name => spec.name,
-            Field::ProviderId => spec.provider_id,
-            Field::Version => spec.version,
-        };
-        self.values.iter().any(|value| value == found)
-    }
 }

@@ -1,14 +1,35 @@
-//! What stands before every Flow Service route: the gateway's checks, then the sandbox.
+//! The checks before every route of an Adobe service: the gateway's, then the sandbox.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use http::{Method, StatusCode, header};
+use uuid::{Builder, Uuid};
 
-use super::{Options, ims::Tokens, problem::Problem, received::ReceivedRequest, store::Tenant};
+use super::{Options, ims::Tokens, problem::Problem, received::ReceivedRequest};
 
-/// Checks everything that comes before a route's own checks, and finds out whose connections the
-/// request is about.
+/// The owner of a resource. Resources never cross organizations or sandboxes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tenant {
+    pub(super) org: String,
+    pub(super) sandbox: String,
+}
+
+impl Tenant {
+    /// The same id for the same sandbox.
+    pub(super) fn sandbox_id(&self) -> Uuid {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        let first = hasher.finish();
+        first.hash(&mut hasher);
+        let bytes = u128::from(first) << 64 | u128::from(hasher.finish());
+        Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid()
+    }
+}
+
+/// Makes the checks that precede a route's own, and returns the tenant of the request.
 ///
 /// # Errors
-/// The answer to the first check that fails.
+/// For the first check that fails.
 pub(super) fn admit(
     request: &ReceivedRequest,
     options: &Options,
@@ -25,7 +46,7 @@ pub(super) fn admit(
 /// Checks credentials and organization, in the gateway's order.
 ///
 /// # Errors
-/// The gateway's answer to the first check that fails.
+/// The gateway's, for the first check that fails.
 pub(super) fn check_credentials(
     request: &ReceivedRequest,
     options: &Options,
@@ -95,9 +116,9 @@ mod tests {
     use crate::emulator::{CLIENT_ID, DEMO_ACCESS_TOKEN, ORG_ID, received::tests::request};
     use serde_json::{Value, json};
 
-    /// What the gateway answers when `replaced` headers differ from a good request's; an empty
-    /// value leaves the header out.
-    fn answer(replaced: &[(&str, &str)], options: &Options) -> Option<Value> {
+    /// The gateway's error code for a good request with these headers replaced. An empty value removes the
+    /// header.
+    fn error_code(replaced: &[(&str, &str)], options: &Options) -> Option<Value> {
         let bearer = format!("Bearer {DEMO_ACCESS_TOKEN}");
         let good = [("authorization", &*bearer), ("x-api-key", CLIENT_ID), ("x-gw-ims-org-id", ORG_ID)];
         let headers: Vec<_> = good
@@ -119,9 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn each_check_has_its_answer_and_its_turn() {
+    fn each_check_has_its_error_and_its_turn() {
         let options = Options::default();
-        assert_eq!(answer(&[], &options), None);
+        assert_eq!(error_code(&[], &options), None);
         for (replaced, code) in [
             (&[("authorization", ""), ("x-api-key", "")][..], "403010"),
             (&[("authorization", "Bearer other"), ("x-api-key", "")], "401013"),
@@ -132,10 +153,10 @@ mod tests {
             (&[("x-gw-ims-org-id", "ORG")], "403027"),
             (&[("x-gw-ims-org-id", "@AdobeOrg")], "403027"),
         ] {
-            assert_eq!(answer(replaced, &options), Some(json!(code)), "{replaced:?}");
+            assert_eq!(error_code(replaced, &options), Some(json!(code)), "{replaced:?}");
         }
         let entitled = Options { org_id: Some("OTHER@AdobeOrg".to_owned()), ..Options::default() };
-        assert_eq!(answer(&[], &entitled), Some(json!("403025")));
+        assert_eq!(error_code(&[], &entitled), Some(json!("403025")));
     }
 
     #[test]

@@ -8,16 +8,22 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Options,
     problem::Problem,
     received::{FORM, ReceivedRequest},
     reply::Reply,
+    routes::{Endpoint, Route},
+    state::State,
 };
 
-/// The access tokens that were issued.
+/// The route whose errors are those of OAuth.
+pub(super) const TOKEN_ROUTE: Route = Route("POST /ims/token/v3");
+
+pub(super) const ROUTES: &[Endpoint] = &[Endpoint::open(TOKEN_ROUTE.0, issue_token)];
+
+/// The issued access tokens.
 #[derive(Default)]
 pub(super) struct Tokens {
-    /// When each expires; `None` is later than the clock can tell.
+    /// When each expires. `None` is beyond the range of the clock.
     expiries: HashMap<String, Option<Instant>>,
 }
 
@@ -45,69 +51,66 @@ impl fmt::Debug for Tokens {
 /// `POST /ims/token/v3`
 ///
 /// # Errors
-/// The token endpoint's answer, as RFC 6749 section 5.2 has it: IMS documents none of its own.
-pub(super) fn issue_token(
-    request: &ReceivedRequest,
-    options: &Options,
-    tokens: &mut Tokens,
-    ttl: Duration,
-) -> Result<Reply, Problem> {
+/// [`Problem::Token`] for the first mistake.
+fn issue_token(request: &ReceivedRequest, state: &mut State) -> Result<Reply, Problem> {
+    let State { options, tokens, settings, .. } = state;
     if request.media_type().as_deref() != Some(FORM) {
-        return Err(refusal("invalid_request", "the body must be form-encoded"));
+        return Err(bad_request("invalid_request", "the body must be form-encoded"));
     }
     let pairs = request.form_pairs();
     let parameter = |name: &str| {
         let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
             (Some(value), None) if !value.is_empty() => Ok(value),
-            (Some(_), Some(_)) => Err(refusal("invalid_request", &format!("{name} is given twice"))),
+            (Some(_), Some(_)) => Err(bad_request("invalid_request", &format!("{name} is given twice"))),
             (Some(_) | None, None) | (None, Some(_)) => {
-                Err(refusal("invalid_request", &format!("{name} is missing")))
+                Err(bad_request("invalid_request", &format!("{name} is missing")))
             }
         }
     };
     if parameter("grant_type")? != "client_credentials" {
-        return Err(refusal("unsupported_grant_type", "grant_type must be client_credentials"));
+        return Err(bad_request("unsupported_grant_type", "grant_type must be client_credentials"));
     }
     let credentials = (parameter("client_id")?, parameter("client_secret")?);
     if credentials != (&*options.client_id, &*options.client_secret) {
-        return Err(Problem::Token {
-            status: StatusCode::UNAUTHORIZED,
-            error: "invalid_client",
-            description: "invalid client_id or client_secret".to_owned(),
-        });
+        let description = "invalid client_id or client_secret";
+        return Err(rejection(StatusCode::UNAUTHORIZED, "invalid_client", description));
     }
     let is_scope = |scope: &str| !scope.is_empty() && !scope.contains(char::is_whitespace);
-    let scopes = parameter("scope").map_err(|_| refusal("invalid_scope", "scope is missing"))?;
+    let scopes = parameter("scope").map_err(|_| bad_request("invalid_scope", "scope is missing"))?;
     if !scopes.split(',').map(str::trim).all(is_scope) {
-        return Err(refusal("invalid_scope", "scopes must be separated by commas"));
+        return Err(bad_request("invalid_scope", "scopes must be separated by commas"));
     }
     let body = json!({
-        "access_token": tokens.issue(ttl),
+        "access_token": tokens.issue(settings.token_ttl),
         "token_type": "bearer",
-        "expires_in": ttl.as_secs(),
+        "expires_in": settings.token_ttl.as_secs(),
     });
     Ok(Reply::json(StatusCode::OK, &body)
         .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }
 
-fn refusal(error: &'static str, description: &str) -> Problem {
-    Problem::Token { status: StatusCode::BAD_REQUEST, error, description: description.to_owned() }
+fn bad_request(error: &str, description: &str) -> Problem {
+    rejection(StatusCode::BAD_REQUEST, error, description)
+}
+
+pub(super) fn rejection(status: StatusCode, error: &str, description: &str) -> Problem {
+    Problem::Token { status, error: error.to_owned(), description: description.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::received::tests::request;
+    use crate::emulator::{Options, received::tests::request};
     use serde_json::Value;
 
     const TTL: Duration = Duration::from_secs(60);
     const GOOD: &str = "grant_type=client_credentials&client_id=demo-client&client_secret=demo-secret\
                         &scope=openid%2C%20AdobeID";
 
-    fn issue(media_type: &str, body: &str, tokens: &mut Tokens) -> Result<Reply, (u16, &'static str)> {
+    fn issue(media_type: &str, body: &str, state: &mut State) -> Result<Reply, (u16, String)> {
         let request = request("POST", "/ims/token/v3", &[("content-type", media_type)], body);
-        match issue_token(&request, &Options::default(), tokens, TTL) {
+        match issue_token(&request, state) {
             Ok(reply) => Ok(reply),
             Err(Problem::Token { status, error, .. }) => Err((status.as_u16(), error)),
             Err(other) => panic!("{other:?}"),
@@ -116,8 +119,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_token_is_valid_until_it_expires() {
-        let mut tokens = Tokens::default();
-        let reply = issue(FORM, GOOD, &mut tokens).unwrap();
+        let mut state = State::new(Options::default());
+        state.settings.token_ttl = TTL;
+        let reply = issue(FORM, GOOD, &mut state).unwrap();
+        let tokens = &state.tokens;
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("bearer"), &json!(60)));
         let token = body["access_token"].as_str().unwrap();
@@ -131,7 +136,7 @@ mod tests {
     #[test]
     fn a_mistake_has_its_error() {
         let replaced = |from: &str, to: &str| GOOD.replace(from, to);
-        for (body, error) in [
+        for (body, (status, error)) in [
             (String::new(), (400, "invalid_request")),
             (replaced("grant_type=client_credentials", ""), (400, "invalid_request")),
             (replaced("=client_credentials", "=password"), (400, "unsupported_grant_type")),
@@ -143,9 +148,13 @@ mod tests {
             (replaced("openid%2C%20AdobeID", "openid%2C"), (400, "invalid_scope")),
             (format!("{GOOD}&client_id=demo-client"), (400, "invalid_request")),
         ] {
-            assert_eq!(issue(FORM, &body, &mut Tokens::default()).unwrap_err(), error, "{body}");
+            assert_eq!(
+                issue(FORM, &body, &mut State::new(Options::default())).unwrap_err(),
+                (status, error.to_owned()),
+                "{body}"
+            );
         }
-        let as_json = issue("application/json", GOOD, &mut Tokens::default());
-        assert_eq!(as_json.unwrap_err(), (400, "invalid_request"));
+        let as_json = issue("application/json", GOOD, &mut State::new(Options::default()));
+        assert_eq!(as_json.unwrap_err(), (400, "invalid_request".to_owned()));
     }
 }

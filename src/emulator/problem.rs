@@ -1,51 +1,51 @@
-//! The error bodies of the Flow Service, of the gateway before it and of IMS.
+//! The error bodies of the Flow Service, its gateway and IMS.
 //!
-//! One endpoint answers in several shapes, which the variants name; where the public
-//! documentation gives no body, the nearest documented one is used.
+//! One endpoint has errors of several shapes. Where the public documentation has no body, the nearest documented
+//! one is used.
 
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::reply::Reply;
 
-/// An error answer.
+/// An error response.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Problem {
     /// Shape A: the Flow Service's problem report, with its legacy fields.
     Report { status: StatusCode, code: String, detail: String },
-    /// Shape A, with one of the further fields that a report can have: the flows in the way.
+    /// Shape A with a further field: the flows that use the connection.
     InUse { detail: String, flows: Vec<String> },
     /// Shape B: the legacy fields alone.
     Legacy { status: StatusCode, message: String },
     /// Shape C: a bare message.
     Message { status: StatusCode, message: String },
-    /// Shape D: the gateway's, whose code is documented as a string and as a number.
+    /// Shape D: the gateway's. Its code is documented as a string and as a number.
     Gateway { status: StatusCode, code: Value, message: String },
-    /// Shape E: what is answered to an unreadable request.
+    /// Shape E: for an unreadable request.
     Unreadable { status: StatusCode, title: String, detail: String },
-    /// The token endpoint's, as RFC 6749 section 5.2 has it.
-    Token { status: StatusCode, error: &'static str, description: String },
+    /// The token endpoint's, as in RFC 6749 section 5.2. IMS documents none of its own.
+    Token { status: StatusCode, error: String, description: String },
 }
 
 impl Problem {
-    /// A shape A answer with a code of the Flow Service's catalogue.
+    /// Shape A with a code of the Flow Service's catalogue.
     pub(super) fn report(status: StatusCode, code: u16, detail: impl Into<String>) -> Self {
         Self::Report { status, code: code.to_string(), detail: detail.into() }
     }
 
-    /// A shape A answer with status 400.
+    /// Shape A with status 400.
     pub(super) fn invalid(code: u16, detail: impl Into<String>) -> Self {
         Self::report(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// A shape D answer of the gateway's catalogue.
+    /// Shape D with a code of the gateway's catalogue.
     pub(super) fn gateway(status: StatusCode, code: u32) -> Self {
         let code = code.to_string();
         let message = gateway_message(&code, status).to_owned();
         Self::Gateway { status, code: Value::from(code), message }
     }
 
-    /// A shape E answer with status 400.
+    /// Shape E with status 400.
     pub(super) fn unreadable(detail: impl Into<String>) -> Self {
         Self::Unreadable {
             status: StatusCode::BAD_REQUEST,
@@ -54,7 +54,7 @@ impl Problem {
         }
     }
 
-    /// The answer; `request_id` goes where the shape reports one.
+    /// `request_id` is only in the shapes that report one.
     pub(super) fn reply(&self, request_id: &str) -> Reply {
         match self {
             Self::Report { status, code, detail } => {
@@ -91,7 +91,7 @@ impl Problem {
 
 fn report(status: StatusCode, code: &str, detail: &str, request_id: &str) -> Value {
     let status_code = status.as_u16();
-    // A code of another catalogue comes with its prefix.
+    // A code of another catalogue has its prefix.
     let name = match code.split('-').count() {
         1 => format!("FLOW-{code}-{status_code}"),
         2 => format!("{code}-{status_code}"),
@@ -107,7 +107,7 @@ fn report(status: StatusCode, code: &str, detail: &str, request_id: &str) -> Val
     })
 }
 
-/// The title that the catalogue gives to a code.
+/// The catalogue's title for a code.
 fn report_title(code: &str, status: StatusCode) -> &'static str {
     match (code, status.as_u16()) {
         ("1403" | "2105", _) => "Header is missing",
@@ -122,7 +122,7 @@ fn report_title(code: &str, status: StatusCode) -> &'static str {
     }
 }
 
-/// The message that the gateway's catalogue gives to a code.
+/// The message for a code in the gateway's catalogue.
 pub(super) fn gateway_message(code: &str, status: StatusCode) -> &'static str {
     match code {
         "400003" => "Missing header",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gateway_answers_in_snake_case_with_a_string_code() {
+    fn the_gateways_error_is_in_snake_case_with_a_string_code() {
         assert_eq!(
             body(&Problem::gateway(StatusCode::FORBIDDEN, 403010)),
             json!({"error_code": "403010", "message": "Oauth token is missing."})

@@ -1,4 +1,4 @@
-//! What arrived: kept whole for tests in the same process, shown to everyone else without secrets.
+//! The requests that arrived: complete for tests in the same process, without secrets for everyone else.
 
 use std::fmt;
 
@@ -12,29 +12,24 @@ use super::reply::X_REQUEST_ID;
 /// The media type of form bodies.
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// What stands in place of a value that may be secret.
+/// Replaces a value that may be secret.
 const REDACTED: &str = "[redacted]";
 
-/// The longest request ID that is taken over from a client.
+/// The longest request id that is accepted from a client.
 const MAX_REQUEST_ID: usize = 128;
 
-/// A request as it arrived, secrets included; its `Debug` output and [`ReceivedRequest::redacted`]
-/// are without them.
+/// A request as it arrived, with its secrets. Its `Debug` output and [`ReceivedRequest::redacted`] have none.
 #[derive(Clone)]
 pub struct ReceivedRequest {
-    /// The method.
     pub method: Method,
     /// The path, from the root.
     pub path: String,
-    /// The query, not decoded.
+    /// Percent-encoded.
     pub query: Option<String>,
-    /// The version of HTTP.
     pub version: Version,
-    /// All headers.
     pub headers: HeaderMap,
-    /// The body.
     pub body: Bytes,
-    /// What the answer says in `x-request-id`: the client's own value, or one made here.
+    /// As in the response's `x-request-id`: the client's value, or a generated one.
     pub request_id: String,
 }
 
@@ -73,7 +68,7 @@ impl ReceivedRequest {
         decode(&self.body)
     }
 
-    /// The request without secrets. What is not known to be harmless counts as secret.
+    /// The request without secrets. Everything that is not known to be harmless counts as secret.
     pub fn redacted(&self) -> Value {
         let headers = self.headers.iter().map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes());
@@ -123,8 +118,8 @@ fn is_secret_header(name: &HeaderName) -> bool {
     ["auth", "token", "secret", "password", "cookie"].iter().any(|word| name.as_str().contains(word))
 }
 
-/// Form and query parameters, as an object. A body that is no form at all would have its text in
-/// the names, so an unknown name is not shown either.
+/// Form and query parameters. Unknown names are hidden as well, because the text of a body that is not a form
+/// would be in them.
 fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
     const HARMLESS: [&str; 14] = [
         "client_id",
@@ -157,8 +152,8 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         .collect()
 }
 
-/// JSON, with every value replaced but those under harmless names. Whatever is under `params`, or
-/// under the `value` of a patch, is secret, whatever its name.
+/// JSON, with every value replaced but those under harmless names. Under `params` and the `value` of a patch,
+/// everything is secret.
 fn redact(value: Value, name: &str) -> Value {
     const HARMLESS: [&str; 8] = ["name", "description", "specName", "id", "version", "state", "op", "path"];
     match value {

@@ -1,4 +1,4 @@
-//! An answer before it becomes HTTP: whole, inspectable, not yet sent.
+//! A response before it is sent.
 
 use std::io;
 
@@ -8,16 +8,15 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
-/// The header that names a request in both directions.
+/// The id of a request, in the request and in the response.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// One answer.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// Whether the connection breaks in the middle of the body.
+    /// The connection breaks in the middle of the body.
     pub(super) broken_off: bool,
 }
 

@@ -1,7 +1,7 @@
-//! The HTTP server: connections that a fault can close without an answer.
+//! The HTTP server, whose connections a fault can close without a reply.
 //!
-//! It has its own accept loop because a ready-made one always answers. Each connection has a switch
-//! that cuts it; over HTTP/2 that ends every request on it, as a lost connection does.
+//! It has its own accept loop because a ready-made one always replies. Each connection has a token that cuts it.
+//! Over HTTP/2 that ends every request on it, as a lost connection does.
 
 use std::{convert::Infallible, error::Error, future, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Shared, control,
+    Shared, controls,
     problem::Problem,
     received::{self, ReceivedRequest},
     reply::{Reply, X_REQUEST_ID},
@@ -31,7 +31,7 @@ use super::{
 /// The largest body that is read.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// How long to wait when the operating system has no connection to give, for want of descriptors.
+/// The pause after a failed accept, such as for lack of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the emulator stops.
@@ -56,11 +56,11 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "setting TCP_NODELAY failed");
     }
-    // A child, so that it is cut as well when the emulator stops.
+    // A child, so that the connection is cut when the emulator stops, too.
     let cut = shared.stopped.child_token();
     let service = service_fn(|request| {
         let (shared, cut) = (Arc::clone(&shared), cut.clone());
-        async move { Ok::<_, Infallible>(answer(request, shared, cut).await) }
+        async move { Ok::<_, Infallible>(respond(request, shared, cut).await) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
     let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -69,22 +69,22 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, shared: Arc<Shared>, cut: CancellationToken) -> Response<Body> {
+async fn respond(request: Request<Incoming>, shared: Arc<Shared>, cut: CancellationToken) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let request_id = received::request_id(&parts.headers);
     let reply = match Limited::new(body, MAX_BODY).collect().await {
         Err(error) => unreadable(&*error),
-        Ok(body) if path.starts_with(control::PREFIX) => {
-            control::answer(&method, &path, &body.to_bytes(), &mut shared.state())
+        Ok(body) if path.starts_with(controls::PREFIX) => {
+            controls::handle(&method, &path, &body.to_bytes(), &mut shared.state())
         }
         Ok(body) => {
             let request = ReceivedRequest::new(parts, body.to_bytes(), request_id.clone());
             let decision = shared.state().receive(request);
-            carry_out(decision, shared, cut).await
+            execute(decision, shared, cut).await
         }
     };
-    debug!(%method, path, status = reply.status.as_u16(), request_id, "answered");
+    debug!(%method, path, status = reply.status.as_u16(), request_id, "replied");
     let mut response = reply.into_response();
     if let Ok(request_id) = HeaderValue::try_from(request_id) {
         response.headers_mut().entry(X_REQUEST_ID).or_insert(request_id);
@@ -98,10 +98,10 @@ fn unreadable(error: &(dyn Error + 'static)) -> Reply {
     Problem::Message { status, message: "The body cannot be read".to_owned() }.reply("")
 }
 
-async fn carry_out(decision: Decision, shared: Arc<Shared>, cut: CancellationToken) -> Reply {
+async fn execute(decision: Decision, shared: Arc<Shared>, cut: CancellationToken) -> Reply {
     match decision {
-        Decision::Answer(reply) => reply,
-        Decision::AnswerAfter(time, reply) => {
+        Decision::Reply(reply) => reply,
+        Decision::ReplyAfter(time, reply) => {
             sleep(time).await;
             reply
         }
@@ -113,7 +113,7 @@ async fn carry_out(decision: Decision, shared: Arc<Shared>, cut: CancellationTok
     }
 }
 
-/// Cuts the connection that this runs on, so that it never returns.
+/// Cuts the connection that this runs on, so it never returns.
 async fn close(cut: &CancellationToken) -> Reply {
     cut.cancel();
     future::pending().await

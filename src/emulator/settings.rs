@@ -1,4 +1,4 @@
-//! How the emulator behaves where the real service leaves it open.
+//! The emulator's behaviour where that of the real service is not documented.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,35 +6,33 @@ use http::StatusCode;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
-/// How the emulator behaves, as `PUT /emulator/settings` takes it: what is left out has its
-/// default, and durations are written like `500ms` or `24h`.
+/// The body of `PUT /emulator/settings`. A missing setting has its default. Durations are written like `500ms` or
+/// `24h`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// What testing a connection finds.
+    /// The result of every connection test.
     pub test_result: bool,
-    /// The state of a connection straight after its creation. Every documented example shows
-    /// `enabled`, which is never promised; any string is taken.
+    /// The state of a new connection: any string. Every documented example shows `enabled`, which is never
+    /// promised.
     pub initial_state: String,
-    /// How long after its creation a connection appears in lists. Reading it by ID does not wait.
-    /// The real service documents no lag and no absence of one.
+    /// How long after its creation a connection appears in lists. It can be read by its id at once. The real
+    /// service documents no lag and no absence of one.
     #[serde(deserialize_with = "duration")]
     pub index_lag: Duration,
-    /// Whether reading a connection masks its secret authentication parameters. What the real
-    /// service masks is not documented.
+    /// Masks the secret authentication parameters of a connection that is read. What the real service masks is
+    /// not documented.
     pub mask_auth_params: bool,
-    /// The status of a deletion: 204 and 202 are both documented.
+    /// The status of a deletion. 204 and 202 are both documented.
     #[serde(deserialize_with = "delete_status")]
     pub delete_status: StatusCode,
-    /// How long an access token is valid. Tokens already issued keep theirs.
+    /// How long a new access token is valid.
     #[serde(deserialize_with = "duration")]
     pub token_ttl: Duration,
-    /// The IDs of the flows that use a connection, by its ID. While there are any, it cannot be
-    /// deleted.
+    /// By connection id, the ids of the flows that use it. A connection in use cannot be deleted.
     pub flows: BTreeMap<String, Vec<String>>,
-    /// What the connection specification of HubSpot says about authentication, in place of the
-    /// documented `authSpec`: `{"name": …, "spec": …}`, or an array of these. It changes what the
-    /// specification says and nothing else, as when the documentation has fallen behind.
+    /// Replaces the `authSpec` in HubSpot's connection specification: `{"name": …, "spec": …}`, or an array of
+    /// these. It has no other effect, as if the specification were out of date.
     #[serde(deserialize_with = "auth_spec")]
     pub auth_spec: Option<Value>,
 }

@@ -1,23 +1,24 @@
-//! Everything that the emulator remembers, and what it decides to do with a request.
+//! The state of the emulator, and what happens to a request.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, mem, time::Duration};
 
 use http::StatusCode;
 
 use super::{
-    Options, connection_specs, connections,
-    fault::{Action, Faults, Moment},
-    gateway, ims,
+    Options,
+    collection::Collection,
+    connections::Connection,
+    faults::{Action, Faults, Moment},
+    gateway,
     ims::Tokens,
     problem::Problem,
     received::ReceivedRequest,
     reply::Reply,
-    route::{BASE_PATH, Matched, Route},
+    routes::{self, BASE_PATH, Call, Handler, Matched},
     settings::Settings,
-    store::Store,
 };
 
-/// How many requests are remembered; older ones are forgotten first.
+/// How many requests are kept.
 const MAX_RECEIVED: usize = 10_000;
 
 #[derive(Debug)]
@@ -25,27 +26,25 @@ pub(super) struct State {
     pub(super) settings: Settings,
     pub(super) faults: Faults,
     pub(super) received: VecDeque<ReceivedRequest>,
-    pub(super) store: Store,
-    tokens: Tokens,
-    options: Options,
+    pub(super) connections: Collection<Connection>,
+    pub(super) tokens: Tokens,
+    pub(super) options: Options,
     /// How often the state was reset.
     generation: u64,
 }
 
-/// What happens to a request.
+/// What the server does with a request.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// It is answered.
-    Answer(Reply),
-    /// It is answered after some time.
-    AnswerAfter(Duration, Reply),
-    /// The connection closes without an answer.
+    Reply(Reply),
+    ReplyAfter(Duration, Reply),
+    /// Closes the connection without a reply.
     Close,
-    /// The connection closes without an answer, and [`State::commit_late`] is due after some time.
+    /// Closes the connection without a reply, and calls [`State::commit_late`] after this time.
     CloseAndCommitAfter(Duration, Late),
 }
 
-/// A request whose effect is still to come.
+/// A request that takes effect later.
 #[derive(Debug)]
 pub(super) struct Late {
     request: ReceivedRequest,
@@ -58,52 +57,50 @@ impl State {
             settings: Settings::default(),
             faults: Faults::default(),
             received: VecDeque::new(),
-            store: Store::default(),
+            connections: Collection::default(),
             tokens: Tokens::default(),
             options,
             generation: 0,
         }
     }
 
-    /// Remembers a request and carries out what it asks for, or the fault that hits it.
+    /// Records a request and executes it, or the fault for it.
     pub(super) fn receive(&mut self, request: ReceivedRequest) -> Decision {
         if self.received.len() == MAX_RECEIVED {
             self.received.pop_front();
         }
         self.received.push_back(request.clone());
-        let route = Route::find(&request.method, &request.path).map(|matched| matched.route);
-        match route.and_then(|route| self.faults.take(route)) {
-            None => Decision::Answer(self.handle(&request)),
-            Some(Action::Answer(answer)) => {
-                let own = answer.commit.then(|| self.handle(&request));
-                Decision::Answer(answer.reply(own, &request.request_id))
+        let route = routes::find(&request.method, &request.path).map(Matched::route);
+        let fault = route.and_then(|route| Some((route, self.faults.take(route)?)));
+        let Some((route, action)) = fault else { return Decision::Reply(self.handle(&request)) };
+        match action {
+            Action::Respond(response) => {
+                let own = response.commit.then(|| self.handle(&request));
+                Decision::Reply(response.reply(route, own, &request.request_id))
             }
-            Some(Action::Close(Moment::BeforeCommit)) => Decision::Close,
-            Some(Action::Close(Moment::AfterCommit)) => {
+            Action::Close(Moment::BeforeCommit) => Decision::Close,
+            Action::Close(Moment::AfterCommit) => {
                 self.handle(&request);
                 Decision::Close
             }
-            Some(Action::CommitAfter(time)) => {
+            Action::CommitAfter(time) => {
                 Decision::CloseAndCommitAfter(time, Late { request, generation: self.generation })
             }
-            Some(Action::Delay(time)) => Decision::AnswerAfter(time, self.handle(&request)),
+            Action::Delay(time) => Decision::ReplyAfter(time, self.handle(&request)),
         }
     }
 
-    /// Carries out what a request asked for a while ago, unless the state was reset since then.
+    /// Executes a late request, unless the state was reset in the meantime.
     pub(super) fn commit_late(&mut self, late: &Late) {
         if late.generation == self.generation {
             self.handle(&late.request);
         }
     }
 
-    /// Forgets everything but the tokens, so that a client that holds one can go on.
+    /// Forgets everything but the tokens, so that clients can continue to use theirs.
     pub(super) fn reset(&mut self) {
-        self.settings = Settings::default();
-        self.faults = Faults::default();
-        self.received.clear();
-        self.store = Store::default();
-        self.generation += 1;
+        let new = Self::new(self.options.clone());
+        *self = Self { tokens: mem::take(&mut self.tokens), generation: self.generation + 1, ..new };
     }
 
     fn handle(&mut self, request: &ReceivedRequest) -> Reply {
@@ -111,31 +108,18 @@ impl State {
     }
 
     fn dispatch(&mut self, request: &ReceivedRequest) -> Result<Reply, Problem> {
-        let Self { settings, store, tokens, options, .. } = self;
-        let Some(Matched { route, id }) = Route::find(&request.method, &request.path) else {
+        let Some(Matched { endpoint, id }) = routes::find(&request.method, &request.path) else {
             if request.path.starts_with(BASE_PATH) {
-                gateway::check_credentials(request, options, tokens)?;
+                gateway::check_credentials(request, &self.options, &self.tokens)?;
             }
             let detail = format!("The requested resource {} is not found.", request.path);
             return Err(Problem::report(StatusCode::NOT_FOUND, 1439, detail));
         };
-        let admit = || gateway::admit(request, options, tokens);
-        match route {
-            Route::IssueToken => ims::issue_token(request, options, tokens, settings.token_ttl),
-            Route::CreateConnection => connections::create(request, &admit()?, store, settings),
-            Route::ListConnections => connections::list(request, &admit()?, store, settings),
-            Route::GetConnection => connections::get(request, id, &admit()?, store, settings),
-            Route::UpdateConnection => connections::patch(request, id, &admit()?, store),
-            Route::DeleteConnection => connections::delete(request, id, &admit()?, store, settings),
-            Route::TestConnection => connections::test(request, id, &admit()?, store, settings),
-            Route::ExploreConnection => connections::explore(request, id, &admit()?, store),
-            Route::ListConnectionSpecs => {
-                admit()?;
-                connection_specs::list(request, settings)
-            }
-            Route::GetConnectionSpec => {
-                admit()?;
-                connection_specs::get(request, id, settings)
+        match endpoint.handler {
+            Handler::Open(handle) => handle(request, self),
+            Handler::Tenant(handle) => {
+                let tenant = gateway::admit(request, &self.options, &self.tokens)?;
+                handle(&Call { request, id, tenant }, self)
             }
         }
     }
@@ -146,9 +130,9 @@ mod tests {
     use super::*;
     use crate::emulator::{
         CLIENT_ID, DEMO_ACCESS_TOKEN, ORG_ID,
-        fault::Fault,
+        connection_specs::{HUBSPOT, Param},
+        faults::Fault,
         received::tests::request,
-        spec::{HUBSPOT, Param},
     };
     use serde_json::json;
 
@@ -175,24 +159,24 @@ mod tests {
 
     fn with_fault(action: Action) -> State {
         let mut state = State::new(Options::default());
-        state.faults.replace(vec![Fault::once(Route::CreateConnection, action)]);
+        state.faults.replace(vec![Fault::once("POST /connections", action)]);
         state
     }
 
     fn names(state: &State) -> Vec<String> {
-        state.store.ledger().into_iter().map(|entry| entry.name).collect()
+        state.connections.all().iter().map(|record| record.content.name.clone()).collect()
     }
 
     #[test]
-    fn a_delayed_answer_is_committed_before_the_delay() {
+    fn a_delayed_request_is_executed_before_the_delay() {
         let mut state = with_fault(Action::Delay(TIME));
-        let Decision::AnswerAfter(TIME, reply) = state.receive(create("a")) else { panic!("not delayed") };
+        let Decision::ReplyAfter(TIME, reply) = state.receive(create("a")) else { panic!("not delayed") };
         assert_eq!(reply.status, StatusCode::CREATED);
         assert_eq!(names(&state), ["a"]);
     }
 
     #[test]
-    fn a_late_commit_leaves_no_trace_before_its_time() {
+    fn a_late_commit_has_no_effect_before_its_time() {
         let mut state = with_fault(Action::CommitAfter(TIME));
         let Decision::CloseAndCommitAfter(TIME, late) = state.receive(create("a")) else {
             panic!("not late")
@@ -206,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_latest_requests_are_remembered() {
+    fn only_the_latest_requests_are_kept() {
         let mut state = State::new(Options::default());
         for number in 0..=MAX_RECEIVED {
             state.receive(request("GET", &format!("/{number}"), &[], ""));

@@ -1,4 +1,4 @@
-//! The emulator as a client meets it.
+//! The emulator from a client's side.
 
 mod changes;
 mod control;
@@ -8,13 +8,13 @@ mod routes;
 
 use http::{StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, CLIENT_ID, DEMO_ACCESS_TOKEN, Emulator, Fault, ORG_ID, Options, Route,
+    Action, CLIENT_ID, DEMO_ACCESS_TOKEN, Emulator, Fault, ORG_ID, Options,
 };
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// A client of its own emulator, in one sandbox of one organization.
+/// A client of one emulator, in one sandbox of one organization.
 struct Caller {
     emulator: Emulator,
     client: Client,
@@ -33,7 +33,7 @@ impl Caller {
         }
     }
 
-    fn elsewhere(&self, org: &'static str, sandbox: &'static str) -> Self {
+    fn for_tenant(&self, org: &'static str, sandbox: &'static str) -> Self {
         Self { emulator: self.emulator.clone(), client: self.client.clone(), sandbox, org }
     }
 
@@ -73,7 +73,7 @@ impl Caller {
         self.client.request(method, url).body(body.to_owned()).send().await.unwrap()
     }
 
-    fn inject(&self, route: Route, action: Action) {
+    fn inject(&self, route: &str, action: Action) {
         self.emulator.inject(vec![Fault::once(route, action)]);
     }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use hubspot_connection_service::{
-    emulator::{Action, Emulator, Fault, LedgerEntry, Options, Route},
+    emulator::{Action, Emulator, Fault, LedgerEntry, Options},
     proto::CreateHubSpotConnectionRequest,
 };
 use tokio::time::Instant;
@@ -40,7 +40,7 @@ const CREATION: Duration = Duration::from_millis(300);
 const SLOW_CREATION: Duration = Duration::from_millis(2500);
 
 fn creations_take(emulator: &Emulator, time: Duration) {
-    emulator.inject(vec![Fault { count: 0, ..Fault::once(Route::CreateConnection, Action::Delay(time)) }]);
+    emulator.inject(vec![Fault { count: 0, ..Fault::once("POST /connections", Action::Delay(time)) }]);
 }
 
 /// Replicas, and callers that call them continuously.

@@ -1,53 +1,42 @@
 //! `POST /connections`
 
-use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use http::StatusCode;
+use serde_json::Value;
 
-use super::content;
+use super::{Connection, params};
 use crate::emulator::{
+    connection_specs::Spec,
+    flow_service::{created, description, json_body, known_parameters_only, name},
     problem::Problem,
-    query::known_parameters_only,
-    received::ReceivedRequest,
     reply::Reply,
-    route::BASE_PATH,
-    settings::Settings,
-    spec::Spec,
-    store::{NewConnection, Store, Tenant},
+    routes::Call,
+    state::State,
 };
 
-/// Creates a connection.
+/// Creates a connection. Equal names are accepted: the real service documents no rule against them.
 ///
 /// # Errors
-/// What the Flow Service answers to the first thing that is wrong with the body.
-pub(crate) fn create(
-    request: &ReceivedRequest,
-    tenant: &Tenant,
-    store: &mut Store,
-    settings: &Settings,
-) -> Result<Reply, Problem> {
-    known_parameters_only(request, &[])?;
-    let client = request.header("x-api-key").unwrap_or_default();
-    let new = parse(&request.body, client)?;
-    let connection = store.create(tenant, new, &settings.initial_state);
-    let mut reply = Reply::json(StatusCode::CREATED, &json!({"id": connection.id, "etag": connection.etag}));
-    if let Ok(location) = HeaderValue::try_from(format!("{BASE_PATH}/connections/{}", connection.id)) {
-        reply = reply.with_header(header::LOCATION, location);
-    }
-    Ok(reply)
+/// The Flow Service's, for the first mistake in the body.
+pub(super) fn create(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
+    known_parameters_only(call.request, &[])?;
+    let client = call.request.header("x-api-key").unwrap_or_default();
+    let connection = parse(&call.request.body, client, &state.settings.initial_state)?;
+    Ok(created(state.connections.create(&call.tenant, connection)))
 }
 
-fn parse(body: &[u8], client: &str) -> Result<NewConnection, Problem> {
-    let Value::Object(body) = content::json_body(body)? else {
+fn parse(body: &[u8], client: &str, state: &str) -> Result<Connection, Problem> {
+    let Value::Object(fields) = json_body(body)? else {
         return Err(Problem::unreadable("The request body must be a JSON object"));
     };
-    let spec = parse_spec(body.get("connectionSpec"))?;
-    let auth = body.get("auth");
+    let spec = parse_spec(fields.get("connectionSpec"))?;
+    let auth = fields.get("auth");
     check_auth_spec(auth, spec)?;
-    Ok(NewConnection {
-        params: content::params(auth.and_then(|auth| auth.get("params")), spec)?,
-        name: content::name(body.get("name"))?,
-        description: content::description(body.get("description"))?,
+    Ok(Connection {
+        params: params::parse(auth.and_then(|auth| auth.get("params")), spec)?,
+        name: name(fields.get("name"))?,
+        description: description(fields.get("description"))?,
         spec,
+        state: state.to_owned(),
         client: client.to_owned(),
     })
 }
@@ -86,6 +75,7 @@ fn check_auth_spec(auth: Option<&Value>, spec: &Spec) -> Result<(), Problem> {
 mod tests {
     use super::*;
     use secrecy::ExposeSecret;
+    use serde_json::json;
 
     fn valid() -> Value {
         json!({
@@ -98,8 +88,8 @@ mod tests {
         })
     }
 
-    fn parse_json(body: &Value) -> Result<NewConnection, Problem> {
-        parse(body.to_string().as_bytes(), "demo-client")
+    fn parse_json(body: &Value) -> Result<Connection, Problem> {
+        parse(body.to_string().as_bytes(), "demo-client", "enabled")
     }
 
     #[test]
@@ -112,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_body_must_be_an_object() {
-        for (body, answer) in [
+        for (body, expected) in [
             ("", Some("1405")),
             (" \n", Some("1405")),
             ("null", Some("1405")),
@@ -120,17 +110,17 @@ mod tests {
             ("{\"name\": \"a\"", None),
             ("\u{0}", None),
         ] {
-            let code = match parse(body.as_bytes(), "demo-client") {
+            let code = match parse(body.as_bytes(), "demo-client", "enabled") {
                 Err(Problem::Report { code, .. }) => Some(code),
                 Err(Problem::Unreadable { .. }) => None,
                 other => panic!("{body:?}: {other:?}"),
             };
-            assert_eq!(code.as_deref(), answer, "{body:?}");
+            assert_eq!(code.as_deref(), expected, "{body:?}");
         }
     }
 
     #[test]
-    fn each_mistake_has_its_answer_which_repeats_no_value() {
+    fn each_mistake_has_its_error_which_repeats_no_value() {
         let cases: [(&str, Value, &str); 15] = [
             ("/connectionSpec", json!(null), "FLOW-1413-400"),
             ("/connectionSpec/version", json!(null), "'version' is required"),
@@ -152,8 +142,8 @@ mod tests {
             let mut body = valid();
             body["description"] = json!("text");
             *body.pointer_mut(pointer).unwrap() = value;
-            let answer = parse_json(&body).unwrap_err().reply("REQUEST");
-            let text = String::from_utf8(answer.body.to_vec()).unwrap();
+            let reply = parse_json(&body).unwrap_err().reply("REQUEST");
+            let text = String::from_utf8(reply.body.to_vec()).unwrap();
             assert!(text.contains(says) && !text.contains("canary"), "{pointer}: {text}");
         }
         let mut body = valid();

@@ -3,18 +3,18 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{content::from_provider, find};
+use super::Connection;
 use crate::emulator::{
+    connection_specs::Table,
+    flow_service::{find, from_provider, known_parameters_only, value},
     problem::Problem,
-    query::{known_parameters_only, value},
-    received::ReceivedRequest,
     reply::Reply,
-    spec::Table,
-    store::{Store, Tenant},
+    routes::Call,
+    state::State,
 };
 
-/// The documented query parameters. Those about files change nothing here, where there are none;
-/// the tutorials and the reference differ in their case.
+/// The documented query parameters. Those about files have no effect, as there are none. The tutorials and the
+/// reference differ in their case.
 const PARAMETERS: [&str; 6] =
     ["objectType", "object", "FileType", "fileType", "CompressionType", "compressionType"];
 
@@ -23,31 +23,26 @@ const PARAMETERS: [&str; 6] =
 /// # Errors
 /// 404 in the legacy shape for an unknown connection; 400 for query parameters that are unknown,
 /// missing, empty or invalid, and for an unknown table.
-pub(crate) fn explore(
-    request: &ReceivedRequest,
-    id: &str,
-    tenant: &Tenant,
-    store: &Store,
-) -> Result<Reply, Problem> {
-    known_parameters_only(request, &PARAMETERS)?;
-    let tables = find(store, tenant, id)?.content.spec.tables;
-    let pairs = request.query_pairs();
-    // The codes are the provider's own, from the catalogue of the sources; whether they come with
-    // the prefix of the Flow Service's is not documented.
-    let refused = |code, detail: &str| {
+pub(super) fn explore(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
+    known_parameters_only(call.request, &PARAMETERS)?;
+    let tables = find::<Connection>(call, state)?.content.spec.tables;
+    let pairs = call.request.query_pairs();
+    // The codes are the provider's own, from the catalogue of the sources; their prefix
+    // is not documented.
+    let rejected = |code, detail: &str| {
         let detail = format!("{detail} Please provide a valid objectType and try again.");
         Err(Problem::invalid(code, detail))
     };
     let object_type = match value(&pairs, "objectType") {
-        None => return refused(1359, "The param objectType is missing in the request."),
-        Some("") => return refused(1334, "The query param : objectType cannot be empty."),
+        None => return rejected(1359, "The param objectType is missing in the request."),
+        Some("") => return rejected(1334, "The query param : objectType cannot be empty."),
         Some(object_type) => object_type,
     };
     // Documented in capitals, and used in lower case by every tutorial.
     let body = match &*object_type.to_ascii_lowercase() {
         "root" => tables.iter().map(Table::item).collect(),
         "table" => schema(tables, object_type, value(&pairs, "object"))?,
-        _ => return refused(1358, "The provided param 'objectType' is invalid."),
+        _ => return rejected(1358, "The provided param 'objectType' is invalid."),
     };
     Ok(Reply::json(StatusCode::OK, &body))
 }
@@ -63,8 +58,8 @@ fn schema(tables: &[Table], object_type: &str, object: Option<&str>) -> Result<V
         ));
     };
     let table = tables.iter().find(|table| table.path == object);
-    // What exploring an unknown table answers is not documented. The words are those of the
-    // provider's 1330-400, which comes nearest.
+    // The error for an unknown table is not documented. The words are those of the provider's 1330-400, which
+    // comes nearest.
     let unknown = || {
         from_provider(&format!(
             "No columns were found for table {object}. Please provide a valid table name and try again"

@@ -175,7 +175,9 @@ async fn a_credential_that_is_rejected_later_does_not_change_readiness() {
         {"route": "POST /connections", "count": 0, "action": {"status": 401, "shape": "D", "code": "401013"}},
         {"route": TOKEN, "count": 0, "action": {"status": 401, "shape": "E", "code": "invalid_client"}},
     ]));
-    service.create().await.unwrap_err();
+    let failure = service.create().await.unwrap_err();
+    assert_eq!(failure.reason, "PLATFORM_CREDENTIALS_REJECTED", "{failure:?}");
+    assert_eq!(failure.metadata("upstream_code"), "invalid_client");
     until_ready(&service).await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, Answer, BASE_PATH, Emulator, Fault, IMS_PATH, Moment, Route, Shape,
+    Action, BASE_PATH, Emulator, Fault, FaultResponse, IMS_PATH, Moment, Shape,
 };
 
 /// The number of faults per hundred requests.
@@ -19,7 +19,7 @@ const NO_FAULT: Action = Action::Delay(Duration::ZERO);
 pub(super) struct Faults([Sequence; 3]);
 
 struct Sequence {
-    route: Route,
+    route: &'static str,
     path: String,
     actions: Vec<Action>,
 }
@@ -42,9 +42,9 @@ impl Faults {
     fn with(size: Size, creations: fn(u64) -> Vec<Action>, random: &mut fastrand::Rng) -> Self {
         let connections = format!("{BASE_PATH}/connections");
         Self([
-            Sequence::shuffled(Route::CreateConnection, &connections, creations, size, random),
-            Sequence::shuffled(Route::ListConnections, &connections, lists, size, random),
-            Sequence::shuffled(Route::IssueToken, IMS_PATH, tokens, size, random),
+            Sequence::shuffled("POST /connections", &connections, creations, size, random),
+            Sequence::shuffled("GET /connections", &connections, lists, size, random),
+            Sequence::shuffled("POST /ims/token/v3", IMS_PATH, tokens, size, random),
         ])
     }
 
@@ -92,7 +92,7 @@ pub(super) struct Counts {
 
 impl Sequence {
     fn shuffled(
-        route: Route,
+        route: &'static str,
         path: &str,
         faults: fn(u64) -> Vec<Action>,
         size: Size,
@@ -112,14 +112,10 @@ impl Sequence {
 
     /// The entries that were used.
     fn used(&self, emulator: &Emulator) -> &[Action] {
-        let (method, _) = self.route.as_str().split_once(' ').unwrap();
+        let (method, _) = self.route.split_once(' ').unwrap();
         let received = emulator.received();
         let requests = received.iter().filter(|r| r.method == method && r.path == self.path).count();
-        assert!(
-            requests <= self.actions.len(),
-            "{requests} requests of {} are too many",
-            self.route.as_str()
-        );
+        assert!(requests <= self.actions.len(), "{requests} requests of {} are too many", self.route);
         &self.actions[..requests]
     }
 }
@@ -127,7 +123,7 @@ impl Sequence {
 /// Whether a creation with this fault makes a connection.
 fn commits(action: &Action) -> bool {
     match action {
-        Action::Answer(answer) => answer.commit,
+        Action::Respond(answer) => answer.commit,
         Action::Close(moment) => *moment == Moment::AfterCommit,
         Action::CommitAfter(_) | Action::Delay(_) => true,
     }
@@ -151,7 +147,7 @@ fn creations(milliseconds: u64) -> Vec<Action> {
 fn creations_on_time(milliseconds: u64) -> Vec<Action> {
     let on_time = |action| match action {
         Action::CommitAfter(_) => Action::Close(Moment::AfterCommit),
-        Action::Answer(_) | Action::Close(_) | Action::Delay(_) => action,
+        Action::Respond(_) | Action::Close(_) | Action::Delay(_) => action,
     };
     creations(milliseconds).into_iter().map(on_time).collect()
 }
@@ -184,11 +180,11 @@ fn repeated<const N: usize>(counts: [(usize, Action); N]) -> Vec<Action> {
 }
 
 fn answer(status: StatusCode, shape: Shape, commit: bool) -> Action {
-    Action::Answer(Answer { commit, ..Answer::new(status, shape) })
+    Action::Respond(FaultResponse { commit, ..FaultResponse::new(status, shape) })
 }
 
 fn throttle(retry_after: &'static str) -> Action {
-    let mut answer = Answer::new(StatusCode::TOO_MANY_REQUESTS, Shape::D);
+    let mut answer = FaultResponse::new(StatusCode::TOO_MANY_REQUESTS, Shape::D);
     answer.headers.insert(header::RETRY_AFTER, HeaderValue::from_static(retry_after));
-    Action::Answer(answer)
+    Action::Respond(answer)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::{StatusCode, header};
-use hubspot_connection_service::emulator::{Action, Answer, Moment, ORG_ID, Route, Settings, Shape};
+use hubspot_connection_service::emulator::{Action, FaultResponse, Moment, ORG_ID, Settings, Shape};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -63,9 +63,9 @@ async fn a_patch_changes_a_connection_and_its_version() {
     ]);
     let response = caller.patch(&id, &version, &patch).await;
     assert_eq!(response.status(), StatusCode::OK);
-    let answer = body_of(response).await;
+    let body = body_of(response).await;
     let after = caller.item(&id).await;
-    assert_eq!(answer, json!({"id": id, "etag": after["etag"]}));
+    assert_eq!(body, json!({"id": id, "etag": after["etag"]}));
     assert_ne!(after["etag"], before["etag"]);
     assert_eq!((&after["name"], &after["auth"]["params"]), (&json!("new"), &params));
     assert!(after.get("description").is_none());
@@ -78,7 +78,7 @@ async fn a_patch_changes_a_connection_and_its_version() {
 }
 
 #[tokio::test]
-async fn a_patch_must_name_the_current_version() {
+async fn a_patch_needs_the_current_version() {
     let caller = Caller::new().await;
     let (id, version) = caller.created("old").await;
     let without = caller.try_send(Method::PATCH, &format!("/connections/{id}"), Some(rename("new"))).await;
@@ -122,7 +122,7 @@ async fn a_deleted_connection_is_gone() {
 }
 
 #[tokio::test]
-async fn a_connection_that_flows_use_cannot_be_deleted() {
+async fn a_connection_in_use_by_flows_cannot_be_deleted() {
     let caller = Caller::new().await;
     let (id, _) = caller.created("a").await;
     let flows = |flows: &[&str]| {
@@ -130,9 +130,9 @@ async fn a_connection_that_flows_use_cannot_be_deleted() {
         Settings { flows: BTreeMap::from([(id.clone(), flows)]), ..Settings::default() }
     };
     caller.emulator.settings(flows(&["flow-1", "flow-2"]));
-    let refused = body_of(caller.delete(&id).await).await;
-    assert_eq!(refused["type"], "https://ns.adobe.com/aep/errors/FLOW-1418-400");
-    assert_eq!(refused["report"]["flows"], json!(["flow-1", "flow-2"]));
+    let rejected = body_of(caller.delete(&id).await).await;
+    assert_eq!(rejected["type"], "https://ns.adobe.com/aep/errors/FLOW-1418-400");
+    assert_eq!(rejected["report"]["flows"], json!(["flow-1", "flow-2"]));
     assert_eq!(caller.names(), ["a"]);
     caller.emulator.settings(flows(&[]));
     assert_eq!(caller.delete(&id).await.status(), StatusCode::NO_CONTENT);
@@ -165,10 +165,10 @@ async fn the_state_decides_whether_a_connection_can_be_changed() {
 }
 
 #[tokio::test]
-async fn no_route_finds_an_unknown_connection_or_another_tenants() {
+async fn no_route_finds_an_unknown_connection_or_that_of_another_tenant() {
     let caller = Caller::new().await;
     let (id, version) = caller.created("a").await;
-    let other = caller.elsewhere(ORG_ID, "dev");
+    let other = caller.for_tenant(ORG_ID, "dev");
     for (caller, id) in [(&caller, "4890fc95"), (&other, &*id)] {
         for response in [
             caller.patch(id, &version, &rename("b")).await,
@@ -185,22 +185,22 @@ async fn no_route_finds_an_unknown_connection_or_another_tenants() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_leaves_the_change_made_or_not_as_told() {
+async fn a_lost_response_leaves_the_change_made_or_not_as_the_fault_says() {
     let caller = Caller::new().await;
     let (id, version) = caller.created("a").await;
     for (moment, name) in [(Moment::BeforeCommit, "a"), (Moment::AfterCommit, "b")] {
-        caller.inject(Route::UpdateConnection, Action::Close(moment));
+        caller.inject("PATCH /connections/{id}", Action::Close(moment));
         caller.try_patch(&id, &version, &rename("b")).await.unwrap_err();
         assert_eq!(caller.names(), [name]);
     }
-    let lost = Answer { commit: true, ..Answer::new(StatusCode::ACCEPTED, Shape::Cut) };
-    caller.inject(Route::DeleteConnection, Action::Answer(lost));
+    let lost = FaultResponse { commit: true, ..FaultResponse::new(StatusCode::ACCEPTED, Shape::Cut) };
+    caller.inject("DELETE /connections/{id}", Action::Respond(lost));
     assert!(caller.delete(&id).await.bytes().await.is_err());
     assert_eq!(caller.names(), [""; 0]);
 }
 
 #[tokio::test]
-async fn pages_stay_in_step_while_connections_come_and_go() {
+async fn pages_stay_consistent_while_connections_come_and_go() {
     let caller = Caller::new().await;
     caller.create_all(&["a", "c", "d", "e"]).await;
     let first = body_of(caller.get("/connections?orderby=name&limit=2").await).await;

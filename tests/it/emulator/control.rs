@@ -2,7 +2,7 @@
 
 use http::{StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, CLIENT_ID, CLIENT_SECRET, DEMO_ACCESS_TOKEN, LedgerEntry, Route, Settings,
+    Action, CLIENT_ID, CLIENT_SECRET, DEMO_ACCESS_TOKEN, LedgerEntry, Settings,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,8 +22,8 @@ async fn faults_and_settings_are_set_over_http() {
         assert_eq!(caller.create("a").await.unwrap().status().as_u16(), status);
     }
     for _ in 0..3 {
-        let answer = body_of(caller.get("/connections/x").await).await;
-        assert_eq!(answer, json!({"error_code": 401013, "message": "Oauth token is not valid"}));
+        let body = body_of(caller.get("/connections/x").await).await;
+        assert_eq!(body, json!({"error_code": 401013, "message": "Oauth token is not valid"}));
     }
     let cleared = caller.control(Method::DELETE, "/faults", "").await;
     assert_eq!(cleared.status(), StatusCode::NO_CONTENT);
@@ -39,7 +39,7 @@ async fn faults_and_settings_are_set_over_http() {
 }
 
 #[tokio::test]
-async fn a_mistaken_control_request_is_named_and_changes_nothing() {
+async fn a_wrong_control_request_is_rejected_and_changes_nothing() {
     let caller = Caller::new().await;
     let valid = json!({"route": "POST /connections", "action": {"status": 503}});
     for (path, body, says) in [
@@ -63,7 +63,7 @@ async fn a_mistaken_control_request_is_named_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_arrived_is_shown_without_secrets_and_kept_whole_in_the_process() {
+async fn received_requests_are_shown_without_secrets_and_kept_complete_in_the_process() {
     let caller = Caller::new().await;
     caller.create_all(&["a"]).await;
     let form = [("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
@@ -94,7 +94,7 @@ async fn a_reset_forgets_everything() {
     let caller = Caller::new().await;
     caller.create_all(&["a"]).await;
     caller.emulator.settings(Settings { initial_state: "disabled".to_owned(), ..Settings::default() });
-    caller.inject(Route::CreateConnection, Action::status(StatusCode::INTERNAL_SERVER_ERROR));
+    caller.inject("POST /connections", Action::status(StatusCode::INTERNAL_SERVER_ERROR));
     assert_eq!(caller.control(Method::DELETE, "/state", "").await.status(), StatusCode::NO_CONTENT);
     assert!(caller.emulator.received().is_empty());
     caller.create_all(&["b"]).await;

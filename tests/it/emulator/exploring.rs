@@ -1,7 +1,7 @@
-//! Testing and exploring connections, and what the connection specifications say.
+//! Testing and exploring connections, and the connection specifications.
 
 use http::StatusCode;
-use hubspot_connection_service::emulator::{Settings, spec};
+use hubspot_connection_service::emulator::{Settings, connection_specs};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn member<'a>(list: &'a Value, name: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_connection_that_fails_its_test_is_no_error() {
+async fn a_failed_connection_test_is_no_error() {
     let caller = Caller::new().await;
     let path = created(&caller).await;
     for result in [true, false] {
@@ -68,7 +68,7 @@ async fn exploring_the_root_lists_tables_and_exploring_a_table_its_columns() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_explored_is_refused() {
+async fn what_cannot_be_explored_is_rejected() {
     let caller = Caller::new().await;
     let path = created(&caller).await;
     for (query, says) in [
@@ -92,7 +92,7 @@ async fn what_cannot_be_explored_is_refused() {
 }
 
 #[tokio::test]
-async fn a_connection_to_something_else_has_its_own_tables() {
+async fn a_connection_to_another_source_has_its_own_tables() {
     let caller = Caller::new().await;
     let body = json!({
         "name": "Salesforce",
@@ -145,22 +145,22 @@ async fn a_connection_specification_is_found_by_its_properties_and_its_id() {
     ] {
         assert_eq!(caller.get(path).await.status().as_u16(), status, "{path}");
     }
-    let nowhere = caller.elsewhere("nobody", "prod");
+    let nowhere = caller.for_tenant("nobody", "prod");
     assert_eq!(nowhere.get("/connectionSpecs").await.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn the_specification_of_hubspot_says_what_a_connection_needs() {
+async fn the_specification_of_hubspot_shows_the_required_parameters() {
     let caller = Caller::new().await;
-    let answer = body_of(caller.get("/connectionSpecs?property=name==hubspot").await).await;
-    let item = &answer["items"][0];
+    let list = body_of(caller.get("/connectionSpecs?property=name==hubspot").await).await;
+    let item = &list["items"][0];
     assert_eq!((&item["name"], &item["version"]), (&json!("hubspot"), &json!("1.0")));
     assert_eq!(item["permissionsInfo"]["manage"][0]["permissions"], json!(["write"]));
     assert_eq!(item["attributes"]["isSource"], true);
     let auth = &item["authSpec"][0];
     assert_eq!(auth["name"], "Basic Authentication");
     assert_eq!(auth["spec"]["required"], json!(["clientId", "clientSecret", "accessToken", "refreshToken"]));
-    for spec::Param { name, secret, .. } in spec::HUBSPOT.params {
+    for connection_specs::Param { name, secret, .. } in connection_specs::HUBSPOT.params {
         let property = &auth["spec"]["properties"][name];
         assert_eq!(property["type"], "string");
         assert_eq!(property.get("format"), secret.then_some(&json!("password")), "{name}");
@@ -168,7 +168,7 @@ async fn the_specification_of_hubspot_says_what_a_connection_needs() {
 }
 
 #[tokio::test]
-async fn a_specification_that_drifts_changes_what_it_says_and_nothing_else() {
+async fn a_changed_auth_spec_is_shown_and_has_no_other_effect() {
     let caller = Caller::new().await;
     let auth_spec = json!({"name": "OAuth2 Refresh Code", "spec": {"type": "object", "required": ["code"]}});
     for (setting, shown) in [

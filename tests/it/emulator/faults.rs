@@ -1,9 +1,9 @@
-//! Faults: how the emulator misbehaves when told to.
+//! Faults.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use hubspot_connection_service::emulator::{Action, Answer, Emulator, Fault, Moment, Route, Shape};
+use hubspot_connection_service::emulator::{Action, Emulator, Fault, FaultResponse, Moment, Shape};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,15 +14,15 @@ use tokio::{
 use super::{Caller, body_of};
 
 #[tokio::test]
-async fn a_status_fault_answers_before_every_check_and_commits_only_if_told() {
+async fn a_status_fault_comes_before_every_check_and_commits_only_on_request() {
     let caller = Caller::new().await;
     let mut headers = HeaderMap::new();
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static("38"));
-    let throttled = Answer { headers, ..Answer::new(StatusCode::TOO_MANY_REQUESTS, Shape::D) };
-    let lost = Answer { commit: true, ..Answer::new(StatusCode::GATEWAY_TIMEOUT, Shape::Html) };
+    let throttled = FaultResponse { headers, ..FaultResponse::new(StatusCode::TOO_MANY_REQUESTS, Shape::D) };
+    let lost = FaultResponse { commit: true, ..FaultResponse::new(StatusCode::GATEWAY_TIMEOUT, Shape::Html) };
     caller.emulator.inject(vec![
-        Fault::once(Route::CreateConnection, Action::Answer(throttled)),
-        Fault::once(Route::CreateConnection, Action::Answer(lost)),
+        Fault::once("POST /connections", Action::Respond(throttled)),
+        Fault::once("POST /connections", Action::Respond(lost)),
     ]);
     let response = caller.create("a").await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
@@ -40,15 +40,15 @@ async fn a_status_fault_answers_before_every_check_and_commits_only_if_told() {
 }
 
 #[tokio::test]
-async fn a_closed_connection_carries_no_byte_of_an_answer() {
+async fn a_closed_connection_carries_no_byte_of_a_response() {
     let caller = Caller::new().await;
     let request = "GET /data/foundation/flowservice/connections HTTP/1.1\r\nhost: emulator\r\n\r\n";
-    caller.inject(Route::ListConnections, Action::Close(Moment::BeforeCommit));
+    caller.inject("GET /connections", Action::Close(Moment::BeforeCommit));
     assert_eq!(exchange(&caller.emulator, request).await, "");
     for (moment, name, committed) in
         [(Moment::BeforeCommit, "a", &[][..]), (Moment::AfterCommit, "b", &["b"][..])]
     {
-        caller.inject(Route::CreateConnection, Action::Close(moment));
+        caller.inject("POST /connections", Action::Close(moment));
         let error = caller.create(name).await.unwrap_err();
         assert!(error.is_request(), "{error:?}");
         assert_eq!(caller.names(), committed);
@@ -56,18 +56,19 @@ async fn a_closed_connection_carries_no_byte_of_an_answer() {
 }
 
 #[tokio::test]
-async fn a_cut_answer_breaks_off_in_its_body() {
+async fn a_cut_response_ends_in_its_body() {
     let caller = Caller::new().await;
-    caller.inject(Route::ListConnections, Action::Answer(Answer::new(StatusCode::BAD_GATEWAY, Shape::Cut)));
+    caller
+        .inject("GET /connections", Action::Respond(FaultResponse::new(StatusCode::BAD_GATEWAY, Shape::Cut)));
     let request = "GET /data/foundation/flowservice/connections HTTP/1.1\r\nhost: emulator\r\n\r\n";
-    let answer = exchange(&caller.emulator, request).await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let response = exchange(&caller.emulator, request).await;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 502 Bad Gateway"), "{head}");
     assert!(body.starts_with('{') && !body.ends_with('}'), "{body}");
     assert!(!head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
 
-    let cut = Answer { commit: true, ..Answer::new(StatusCode::CREATED, Shape::Cut) };
-    caller.inject(Route::CreateConnection, Action::Answer(cut));
+    let cut = FaultResponse { commit: true, ..FaultResponse::new(StatusCode::CREATED, Shape::Cut) };
+    caller.inject("POST /connections", Action::Respond(cut));
     let response = caller.create("a").await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
     assert!(response.bytes().await.is_err());
@@ -77,7 +78,7 @@ async fn a_cut_answer_breaks_off_in_its_body() {
 #[tokio::test(start_paused = true)]
 async fn a_late_commit_happens_after_its_time_unless_the_state_is_reset() {
     let caller = Caller::new().await;
-    let late = || Fault::once(Route::CreateConnection, Action::CommitAfter(Duration::from_secs(3600)));
+    let late = || Fault::once("POST /connections", Action::CommitAfter(Duration::from_secs(3600)));
     caller.emulator.inject(vec![late()]);
     let sent = Instant::now();
     assert!(caller.create("a").await.is_err());
@@ -92,23 +93,23 @@ async fn a_late_commit_happens_after_its_time_unless_the_state_is_reset() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delayed_answer_comes_whole_after_its_time() {
+async fn a_delayed_response_is_complete() {
     let caller = Caller::new().await;
-    caller.inject(Route::CreateConnection, Action::Delay(Duration::from_secs(3600)));
+    caller.inject("POST /connections", Action::Delay(Duration::from_secs(3600)));
     let sent = Instant::now();
     let response = caller.create("a").await.unwrap();
     assert_eq!(response.status(), StatusCode::CREATED);
     assert!(sent.elapsed() >= Duration::from_secs(3600));
 }
 
-/// Sends raw bytes and returns all that comes back until the connection closes.
+/// Sends raw bytes and returns everything received until the connection closes.
 async fn exchange(emulator: &Emulator, request: &str) -> String {
     let mut stream = TcpStream::connect(emulator.addr()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    // A reset after the answer ends it as well as an orderly close does.
-    let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8(answer).unwrap()
+    let mut response = Vec::new();
+    // After the response, a reset is as good as an orderly close.
+    let _ = stream.read_to_end(&mut response).await;
+    String::from_utf8(response).unwrap()
 }
 
 #[tokio::test]
@@ -117,8 +118,8 @@ async fn every_status_goes_with_every_shape() {
     for status in [200, 201, 204, 205, 304, 400, 429, 500, 599] {
         for shape in [Shape::A, Shape::B, Shape::C, Shape::D, Shape::E, Shape::Empty, Shape::Html, Shape::Cut]
         {
-            let answer = Answer::new(StatusCode::from_u16(status).unwrap(), shape);
-            caller.inject(Route::ListConnections, Action::Answer(answer));
+            let response = FaultResponse::new(StatusCode::from_u16(status).unwrap(), shape);
+            caller.inject("GET /connections", Action::Respond(response));
             let response = caller.get("/connections").await;
             assert_eq!(response.status().as_u16(), status, "{shape:?}");
             assert_eq!(response.headers()["x-request-id"].len(), 32, "{shape:?}");

@@ -1,10 +1,10 @@
-//! The routes: what a well-behaved service answers.
+//! The routes without faults.
 
 use std::time::Duration;
 
 use http::{StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, CLIENT_ID, CLIENT_SECRET, DEMO_ACCESS_TOKEN, Moment, ORG_ID, Route, Settings,
+    Action, CLIENT_ID, CLIENT_SECRET, DEMO_ACCESS_TOKEN, Moment, ORG_ID, Settings,
 };
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -88,14 +88,14 @@ async fn pages_follow_one_another_with_and_without_the_query() {
 async fn tenants_do_not_see_one_another() {
     let caller = Caller::new().await;
     let id = body_of(caller.create("a").await.unwrap()).await["id"].as_str().unwrap().to_owned();
-    for other in [caller.elsewhere(ORG_ID, "dev"), caller.elsewhere("OTHER@AdobeOrg", "prod")] {
+    for other in [caller.for_tenant(ORG_ID, "dev"), caller.for_tenant("OTHER@AdobeOrg", "prod")] {
         assert_eq!(listed(&body_of(other.get("/connections").await).await), [""; 0]);
         assert_eq!(other.get(&format!("/connections/{id}")).await.status(), StatusCode::NOT_FOUND);
     }
 }
 
 #[tokio::test]
-async fn an_issued_token_opens_the_gateway_until_it_expires() {
+async fn an_issued_token_is_valid_until_it_expires() {
     let caller = Caller::new().await;
     let issue = async || {
         let form = [
@@ -112,15 +112,15 @@ async fn an_issued_token_opens_the_gateway_until_it_expires() {
         let request = request.header("x-api-key", CLIENT_ID).header("x-gw-ims-org-id", ORG_ID);
         request.header("x-sandbox-name", "prod").send().await.unwrap().status()
     };
-    let answer = issue().await;
-    assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("bearer"), &json!(86_400)));
-    assert_eq!(status_with(&answer["access_token"]).await, StatusCode::OK);
+    let issued = issue().await;
+    assert_eq!((&issued["token_type"], &issued["expires_in"]), (&json!("bearer"), &json!(86_400)));
+    assert_eq!(status_with(&issued["access_token"]).await, StatusCode::OK);
     caller.emulator.settings(Settings { token_ttl: Duration::ZERO, ..Settings::default() });
     assert_eq!(status_with(&issue().await["access_token"]).await, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn the_checks_answer_in_their_order() {
+async fn the_checks_are_made_in_their_order() {
     let caller = Caller::new().await;
     let post = || caller.client.post(format!("{}/connections", caller.emulator.base_url()));
     let admitted = || {
@@ -160,7 +160,7 @@ async fn the_checks_answer_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_request_id_comes_back_in_header_and_report() {
+async fn a_request_id_is_returned_in_header_and_report() {
     let caller = Caller::new().await;
     let url = format!("{}/connections?start=1", caller.emulator.base_url());
     let request = caller.client.get(url).bearer_auth(DEMO_ACCESS_TOKEN).header("x-api-key", CLIENT_ID);
@@ -176,13 +176,13 @@ async fn http2_is_served_on_the_same_port() {
     caller.client = Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
     caller.create_all(&["a"]).await;
     assert_eq!(caller.emulator.received()[0].version, http::Version::HTTP_2);
-    caller.inject(Route::CreateConnection, Action::Close(Moment::AfterCommit));
+    caller.inject("POST /connections", Action::Close(Moment::AfterCommit));
     assert!(caller.create("b").await.is_err());
     assert_eq!(caller.names(), ["a", "b"]);
 }
 
 #[tokio::test]
-async fn nothing_listens_once_it_has_stopped() {
+async fn a_stopped_emulator_closes_its_port_and_connections() {
     let caller = Caller::new().await;
     caller.create_all(&["a"]).await;
     let mut idle = TcpStream::connect(caller.emulator.addr()).await.unwrap();

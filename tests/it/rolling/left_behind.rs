@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::emulator::{Action, Fault, Options, Route};
+use hubspot_connection_service::emulator::{Action, Fault, Options};
 use tokio::time::interval;
 
 use super::replica::{Ports, stop};
@@ -23,7 +23,7 @@ async fn a_creation_that_outlasts_the_drain_is_finished_by_another_replica() {
     let (one, other) = (Ports::hold(), Ports::hold());
     let one = one.start(&emulator, &redis, &[("HCS_DRAIN_TIMEOUT", "500ms")]).await;
     let other = other.start(&emulator, &redis, &[]).await;
-    emulator.inject(vec![Fault::once(Route::CreateConnection, Action::Delay(FOR_EVER))]);
+    emulator.inject(vec![Fault::once("POST /connections", Action::Delay(FOR_EVER))]);
 
     let request = request_with_id();
     let (mut client, sent) = (one.client().await, request.clone());

@@ -1,51 +1,37 @@
-//! The connection specifications that the emulator knows.
-
-mod tables;
+//! The known connection specifications.
 
 use serde_json::{Map, Value, json};
 
-pub use tables::{Column, ColumnType, Table};
+use super::tables::{self, Table};
 
-/// A connection specification: which kind of source a connection is to.
+/// A kind of source.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// Its ID.
     pub id: &'static str,
-    /// Its name.
     pub name: &'static str,
-    /// Who runs the connections; both specifications have the same.
     pub provider_id: &'static str,
-    /// Its only version.
     pub version: &'static str,
-    /// The source's own name.
     pub source: &'static str,
-    /// Where the source stands in the catalogue.
     pub category: &'static str,
-    /// The name of its only way to authenticate.
+    /// The name of its only authentication.
     pub auth_spec: &'static str,
-    /// The parameters of that way.
     pub params: &'static [Param],
-    /// What can be read from the source.
     pub tables: &'static [Table],
 }
 
-/// One authentication parameter; all are strings.
+/// An authentication parameter. All are strings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Param {
-    /// Its name.
     pub name: &'static str,
-    /// What it is.
     pub description: &'static str,
-    /// Whether a connection must have it.
     pub required: bool,
-    /// Whether its value is secret (`"format": "password"` in the specification).
+    /// `"format": "password"` in the specification.
     pub secret: bool,
 }
 
 const PROVIDER_ID: &str = "0ed90a81-07f4-4586-8190-b40eccef1c5a";
 
-/// HubSpot, as `GET /connectionSpecs` describes it: all four parameters are required, and only the
-/// client ID is not secret.
+/// All four parameters are required, and only the client id is not secret.
 pub static HUBSPOT: Spec = Spec {
     id: "cc6a4487-9e91-433e-a3a3-9cf6626c1806",
     name: "hubspot",
@@ -83,8 +69,8 @@ pub static HUBSPOT: Spec = Spec {
     tables: tables::HUBSPOT,
 };
 
-/// Salesforce, so that an organization can hold connections that are not to HubSpot.
-pub static SALESFORCE: Spec = Spec {
+/// For connections that are not to HubSpot.
+pub(super) static SALESFORCE: Spec = Spec {
     id: "cfc0fee1-7dc0-40ef-b73e-d8b134c436f5",
     name: "salesforce",
     provider_id: PROVIDER_ID,
@@ -117,21 +103,19 @@ pub static SALESFORCE: Spec = Spec {
 };
 
 impl Spec {
-    /// Every specification.
     pub const ALL: [&'static Self; 2] = [&HUBSPOT, &SALESFORCE];
 
-    /// Finds a specification.
     pub fn find(id: &str, version: &str) -> Option<&'static Self> {
         Self::ALL.into_iter().find(|spec| spec.id == id && spec.version == version)
     }
 
-    /// Whether the value of a parameter is secret; one that the specification does not name is.
+    /// An unknown parameter counts as secret.
     pub fn is_secret(&self, param: &str) -> bool {
         self.params.iter().find(|known| known.name == param).is_none_or(|known| known.secret)
     }
 
-    /// The specification as the Flow Service shows it. The documentation cuts HubSpot's short after
-    /// the authentication; what follows has the form of the other specifications there.
+    /// The specification as the Flow Service shows it. The documentation omits the rest of HubSpot's after the
+    /// authentication; that rest is like those of the other specifications.
     pub fn item(&self) -> Value {
         json!({
             "id": self.id,

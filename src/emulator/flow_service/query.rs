@@ -1,14 +1,18 @@
-//! The query parameters that several routes have in common.
+//! The query parameters of the Flow Service.
 
-use super::{problem::Problem, property::FilterError, received::ReceivedRequest};
+use crate::emulator::{
+    collection::{Field, Filter, FilterError},
+    problem::Problem,
+    received::ReceivedRequest,
+};
 
-/// The largest page that a client may ask for.
+/// The largest page.
 pub(super) const MAX_LIMIT: usize = 100;
 
-/// How much of a list is asked for.
+/// How much of a list is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// Only how long it is.
+pub(in crate::emulator) enum Extent {
+    /// Its length.
     Count,
     /// Up to so many items.
     Page(Option<usize>),
@@ -19,7 +23,7 @@ impl Extent {
     ///
     /// # Errors
     /// 1401-400 for both at once, 1452-400 for a value that they cannot have.
-    pub(super) fn parse(pairs: &[(String, String)]) -> Result<Self, Problem> {
+    pub(in crate::emulator) fn parse(pairs: &[(String, String)]) -> Result<Self, Problem> {
         let limit = value(pairs, "limit");
         let count = match value(pairs, "count") {
             None | Some("false") => false,
@@ -42,24 +46,22 @@ fn parse_limit(limit: &str) -> Result<usize, Problem> {
     parsed.ok_or_else(|| invalid_value(limit, "limit"))
 }
 
-/// The value of a parameter; of one that is given several times, the first.
-pub(super) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+/// The value of a parameter, the first one if there are several.
+pub(in crate::emulator) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 /// Parses every `property`.
-///
-/// # Errors
-/// The answer to the first that is refused.
-pub(super) fn filters<F>(
+pub(in crate::emulator) fn filters(
     pairs: &[(String, String)],
-    parse: impl Fn(&str) -> Result<F, FilterError>,
-) -> Result<Vec<F>, Problem> {
+    fields: &[Field],
+) -> Result<Vec<Filter>, Problem> {
     let properties = pairs.iter().filter(|(key, _)| key == "property");
-    properties.map(|(_, property)| parse(property).map_err(|error| refused_filter(&error))).collect()
+    let parse = |property: &str| Filter::parse(property, fields).map_err(|error| rejected_filter(&error));
+    properties.map(|(_, property)| parse(property)).collect()
 }
 
-fn refused_filter(error: &FilterError) -> Problem {
+fn rejected_filter(error: &FilterError) -> Problem {
     let code = match error {
         FilterError::UnsupportedOperator { .. } => 1448,
         FilterError::UnknownField(_) => 1449,
@@ -68,16 +70,19 @@ fn refused_filter(error: &FilterError) -> Problem {
     Problem::invalid(code, error.to_string())
 }
 
-/// The answer to a value that a parameter cannot have.
-pub(super) fn invalid_value(value: &str, field: &str) -> Problem {
+/// A value that a parameter cannot have.
+pub(in crate::emulator) fn invalid_value(value: &str, field: &str) -> Problem {
     Problem::invalid(1452, format!("Invalid value {value} for field {field}."))
 }
 
-/// Refuses query parameters that a route does not know.
+/// Rejects query parameters that a route does not know.
 ///
 /// # Errors
 /// 1451-400 for the first of them.
-pub(super) fn known_parameters_only(request: &ReceivedRequest, known: &[&str]) -> Result<(), Problem> {
+pub(in crate::emulator) fn known_parameters_only(
+    request: &ReceivedRequest,
+    known: &[&str],
+) -> Result<(), Problem> {
     match request.query_pairs().iter().find(|(name, _)| !known.contains(&&**name)) {
         None => Ok(()),
         Some((name, _)) => {

@@ -1,35 +1,27 @@
-//! What exploring a connection finds.
+//! The tables of the sources.
 
 use serde_json::{Value, json};
 
-/// A table of a source. Its name is its path.
+/// A table. Its name is its path.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Its path, such as `Hubspot.Contacts`.
+    /// Such as `Hubspot.Contacts`.
     pub path: &'static str,
-    /// Its columns.
     pub columns: &'static [Column],
 }
 
-/// A column of a table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
     pub name: &'static str,
-    /// Its type.
     pub kind: ColumnType,
 }
 
-/// The type of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
-    /// Text.
     Text,
-    /// A date and time, which is text of a certain format.
+    /// Text in a date-time format.
     DateTime,
-    /// A number.
     Number,
-    /// True or false.
     Boolean,
 }
 
@@ -49,8 +41,8 @@ const fn boolean(name: &'static str) -> Column {
     Column { name, kind: ColumnType::Boolean }
 }
 
-/// The tables that the documentation shows. It gives columns of `Hubspot.Contacts` alone; those of
-/// the others are made up after HubSpot's own objects.
+/// The documented tables. Only the columns of `Hubspot.Contacts` are documented; those of the others are invented
+/// after HubSpot's objects.
 pub(super) const HUBSPOT: &[Table] = &[
     Table {
         path: "Hubspot.All_Deals",
@@ -88,7 +80,7 @@ pub(super) const SALESFORCE: &[Table] = &[
 ];
 
 impl Table {
-    /// The table in the answer to exploring the root.
+    /// The table in the list of tables.
     pub fn item(&self) -> Value {
         json!({
             "type": "table",
@@ -99,7 +91,7 @@ impl Table {
         })
     }
 
-    /// The answer to exploring the table.
+    /// The columns, as exploring the table shows them.
     pub fn schema(&self) -> Value {
         let columns: Vec<Value> = self.columns.iter().map(Column::item).collect();
         json!({"format": "flat", "schema": {"columns": columns}})

@@ -1,37 +1,41 @@
-//! `GET /connections`
+//! `GET /{NAME}`: pages by continuation token.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::emulator::{
-    problem::Problem,
+use super::{
+    FlowServiceResource,
     query::{Extent, MAX_LIMIT, filters, invalid_value, known_parameters_only, value},
+};
+use crate::emulator::{
+    collection::{Cursor, Order, OrderError, Query},
+    problem::Problem,
     received::ReceivedRequest,
     reply::Reply,
-    settings::Settings,
-    store::{Cursor, Filter, Order, OrderError, Query, Store, Tenant},
+    routes::Call,
+    state::State,
 };
 
-/// The page size where a client names none. The real service documents none either.
+/// The page size without a `limit`. The real service's is not documented.
 const DEFAULT_LIMIT: usize = 20;
 
-/// Lists connections, or counts them.
+/// Lists records, or counts them.
 ///
 /// # Errors
-/// What the Flow Service answers to query parameters that it does not know or understand.
-pub(crate) fn list(
-    request: &ReceivedRequest,
-    tenant: &Tenant,
-    store: &Store,
-    settings: &Settings,
+/// The Flow Service's, for query parameters that are unknown or invalid.
+pub(in crate::emulator) fn list<R: FlowServiceResource>(
+    call: &Call<'_>,
+    state: &mut State,
 ) -> Result<Reply, Problem> {
-    known_parameters_only(request, &["property", "limit", "orderby", "continuationToken", "count"])?;
-    let Parameters { query, extent, token } = Parameters::parse(request)?;
+    let parameters = ["property", "limit", "orderby", "continuationToken", "count"];
+    known_parameters_only(call.request, &parameters)?;
+    let Parameters { query, extent, token } = Parameters::parse::<R>(call.request)?;
+    let list = |query: &Query| R::collection(state).list(&call.tenant, query, state.settings.index_lag);
     let limit = match extent {
         Extent::Page(limit) => limit,
         Extent::Count => {
-            let count = store.count(tenant, &query.unwrap_or_default().filters, settings.index_lag);
+            let count = list(&query.unwrap_or_default()).len();
             return Ok(Reply::json(StatusCode::OK, &json!({"count": count})));
         }
     };
@@ -42,32 +46,30 @@ pub(crate) fn list(
         }
         Some(_) => return Err(invalid_value("of another list", "continuationToken")),
     };
-    let page = store.list(tenant, &query, after.as_ref(), limit, settings.index_lag);
-    let items: Vec<Value> =
-        page.connections.iter().map(|connection| connection.item(settings.mask_auth_params)).collect();
+    let page = query.page(list(&query), after.as_ref(), limit);
+    let items: Vec<Value> = page.records.iter().map(|record| R::item(record, state)).collect();
     let mut links = json!({});
     if let Some(after) = page.next {
         let token = Token { query, limit, after }.encode();
-        links["next"] = json!({"href": format!("/connections?continuationToken={token}")});
+        links["next"] = json!({"href": format!("/{}?continuationToken={token}", R::NAME)});
     }
     Ok(Reply::json(StatusCode::OK, &json!({"items": items, "_links": links})))
 }
 
-/// The query parameters, understood.
 struct Parameters {
-    /// What to list; `None` when neither filters nor an order are given.
+    /// `None` without filters and order.
     query: Option<Query>,
     extent: Extent,
     token: Option<Token>,
 }
 
 impl Parameters {
-    fn parse(request: &ReceivedRequest) -> Result<Self, Problem> {
+    fn parse<R: FlowServiceResource>(request: &ReceivedRequest) -> Result<Self, Problem> {
         let pairs = request.query_pairs();
         let extent = Extent::parse(&pairs)?;
-        let filters = filters(&pairs, Filter::parse)?;
-        let order: Option<Order> = value(&pairs, "orderby")
-            .map(str::parse)
+        let filters = filters(&pairs, R::FIELDS)?;
+        let order = value(&pairs, "orderby")
+            .map(|orderby| Order::parse(orderby, R::ORDERS))
             .transpose()
             .map_err(|error: OrderError| Problem::invalid(1433, error.to_string()))?;
         let query = (!filters.is_empty() || order.is_some())
@@ -79,9 +81,9 @@ impl Parameters {
     }
 }
 
-/// A continuation token: all that the next page needs, so that the request for it may repeat the
-/// query or leave it out, and nothing is kept here.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A continuation token. It holds all that the next page needs, so the request for that page may repeat the query
+/// or leave it out.
+#[derive(Serialize, Deserialize)]
 struct Token {
     query: Query,
     limit: usize,
@@ -89,9 +91,9 @@ struct Token {
 }
 
 impl Token {
-    /// Hexadecimal, so that it passes through a URL as it is.
+    /// Hexadecimal, because a URL needs no escapes for it.
     fn encode(&self) -> String {
-        // None of its types can fail to serialize; an empty token would be refused as invalid.
+        // None of its types can fail to serialize. An empty token would be rejected as invalid.
         let json = serde_json::to_vec(self).unwrap_or_default();
         json.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -111,12 +113,13 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::received::tests::request;
+    use crate::emulator::{Options, connections::Connection, gateway::Tenant, received::tests::request};
 
     fn error_code(query: &str) -> String {
         let request = request("GET", &format!("/connections?{query}"), &[], "");
         let tenant = Tenant { org: "ORG@AdobeOrg".to_owned(), sandbox: "prod".to_owned() };
-        match list(&request, &tenant, &Store::default(), &Settings::default()) {
+        let call = Call { request: &request, id: "", tenant };
+        match list::<Connection>(&call, &mut State::new(Options::default())) {
             Err(Problem::Report { code, .. }) => code,
             other => panic!("{query}: {other:?}"),
         }

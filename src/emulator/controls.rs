@@ -3,25 +3,20 @@
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{received::ReceivedRequest, reply::Reply, state::State};
+use super::{connections, received::ReceivedRequest, reply::Reply, state::State};
 
-/// What every control route begins with.
+/// What the path of every control route begins with.
 pub(super) const PREFIX: &str = "/emulator/";
 
-/// Answers a control request.
-pub(super) fn answer(method: &Method, path: &str, body: &[u8], state: &mut State) -> Reply {
-    carry_out(method, path, body, state)
+/// Handles a control request.
+pub(super) fn handle(method: &Method, path: &str, body: &[u8], state: &mut State) -> Reply {
+    execute(method, path, body, state)
         .unwrap_or_else(|mistake| error(StatusCode::BAD_REQUEST, &mistake.to_string()))
 }
 
 /// # Errors
-/// What is wrong with the body; the state is as it was.
-fn carry_out(
-    method: &Method,
-    path: &str,
-    body: &[u8],
-    state: &mut State,
-) -> Result<Reply, serde_json::Error> {
+/// For a mistake in the body. The state is unchanged then.
+fn execute(method: &Method, path: &str, body: &[u8], state: &mut State) -> Result<Reply, serde_json::Error> {
     match (path.trim_end_matches('/'), method.as_str()) {
         ("/emulator/faults", "PUT") => state.faults.replace(serde_json::from_slice(body)?),
         ("/emulator/faults", "DELETE") => state.faults.replace(Vec::new()),
@@ -32,7 +27,7 @@ fn carry_out(
             return Ok(Reply::json(StatusCode::OK, &requests));
         }
         ("/emulator/connections", "GET") => {
-            return Ok(Reply::json(StatusCode::OK, &json!(state.store.ledger())));
+            return Ok(Reply::json(StatusCode::OK, &json!(connections::ledger(&state.connections))));
         }
         ("/emulator/faults", _) => return Ok(not_allowed("PUT, DELETE")),
         ("/emulator/settings", _) => return Ok(not_allowed("PUT")),
