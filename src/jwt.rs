@@ -47,6 +47,14 @@ pub enum BadToken {
     /// It cannot be read, or lacks what every token must have.
     #[error("{0}")]
     Malformed(&'static str),
+    #[error("the header of the bearer token must have {0} as a string")]
+    HeaderType(&'static str),
+    #[error(
+        "the claim {0} of the bearer token has the wrong type: it must be a string, or with aud a list of strings"
+    )]
+    ClaimType(&'static str),
+    #[error("the claim {0} of the bearer token is not a number of seconds since 1970")]
+    ClaimTime(&'static str),
     #[error(
         "the signature algorithm of the bearer token is not accepted, or not what its key is for: RS256, RS384, \
          RS512, PS256, PS384, PS512, ES256, ES384, ES512, Ed25519 and EdDSA with Ed25519 are"
@@ -70,7 +78,9 @@ impl BadToken {
     /// The value of the label `reason` in the metrics.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Malformed(_) => "malformed_token",
+            Self::Malformed(_) | Self::HeaderType(_) | Self::ClaimType(_) | Self::ClaimTime(_) => {
+                "malformed_token"
+            }
             Self::Algorithm => "token_algorithm",
             Self::UnknownKey => "unknown_key",
             Self::Signature => "token_signature",

@@ -78,11 +78,13 @@ fn serve(loaded: &Loaded, protected: io::Result<()>) -> Result<Drained, Box<dyn 
 
 /// Starts the export of traces. A failure is logged: the service works without traces.
 fn export(config: &TracesConfig) -> Option<Export> {
-    let log = |error: &Box<dyn std::error::Error>| {
-        let collector = config.endpoint.as_str();
-        tracing::warn!(collector, error = error_chain(&**error), "traces cannot be exported");
-    };
-    Export::start(config).inspect_err(log).ok()
+    let started = Export::start(config);
+    started
+        .inspect_err(|error| {
+            let collector = config.endpoint.as_str();
+            tracing::warn!(collector, error = error_chain(&**error), "traces cannot be exported");
+        })
+        .ok()
 }
 
 /// Flushes the log when it is dropped.

@@ -23,15 +23,6 @@ const DUPLICATE: BadToken =
 const EXTENSION: BadToken = BadToken::Malformed(
     "the bearer token needs an extension that this service does not have: its header has crit or b64",
 );
-const HEADER_TYPE: BadToken = BadToken::Malformed(
-    "the header of the bearer token must have alg, and kid if it is present, as a string",
-);
-const CLAIM_TYPE: BadToken = BadToken::Malformed(
-    "a claim of the bearer token has the wrong type: iss must be a string, and aud a string or a list of strings",
-);
-const CLAIM_TIME: BadToken = BadToken::Malformed(
-    "the claims exp, nbf and iat of the bearer token must be numbers of seconds since 1970",
-);
 const NO_EXPIRY: BadToken = BadToken::Malformed(
     "the bearer token has no claim exp, and one that never expires is not accepted: have its issuer set it",
 );
@@ -63,16 +54,16 @@ impl<'a> Token<'a> {
         if header.names("crit") || (header.names("b64") && header.flag("b64") != Some(true)) {
             return Err(EXTENSION);
         }
-        let algorithm = header.text("alg").ok_or(HEADER_TYPE)?;
+        let algorithm = header.text("alg").ok_or(BadToken::HeaderType("alg"))?;
         let algorithm = Algorithm::named(&algorithm).ok_or(BadToken::Algorithm)?;
-        let key_id = text(&header, "kid", HEADER_TYPE)?;
+        let key_id = text(&header, "kid", BadToken::HeaderType("kid"))?;
         Ok(Self { signed: signed.as_bytes(), signature, algorithm, key_id, claims })
     }
 
     /// The subject, if every claim is valid. To be trusted only after the signature has been verified.
     pub(super) fn subject(&self, issuer: &str, audience: &str) -> Result<String, BadToken> {
         let claims = object(&self.claims)?;
-        if text(&claims, "iss", CLAIM_TYPE)?.as_deref() != Some(issuer) {
+        if text(&claims, "iss", BadToken::ClaimType("iss"))?.as_deref() != Some(issuer) {
             return Err(BadToken::Issuer);
         }
         if !audiences(&claims)?.iter().any(|name| name == audience) {
@@ -121,14 +112,14 @@ fn audiences(claims: &Object<'_>) -> Result<Vec<String>, BadToken> {
     let texts = claims.array("aud").and_then(|audiences| {
         audiences.into_iter().map(|audience| serde_json::from_str(audience.get()).ok()).collect()
     });
-    texts.ok_or(CLAIM_TYPE)
+    texts.ok_or(BadToken::ClaimType("aud"))
 }
 
 /// A member that must be seconds since 1970 if it is present: a number, also with a fraction, and not a string.
-fn time(claims: &Object<'_>, name: &str) -> Result<Option<f64>, BadToken> {
+fn time(claims: &Object<'_>, name: &'static str) -> Result<Option<f64>, BadToken> {
     if !claims.names(name) {
         return Ok(None);
     }
     let seconds = claims.value(name).and_then(|value| value.get().parse::<f64>().ok());
-    seconds.filter(|seconds| seconds.is_finite()).map(Some).ok_or(CLAIM_TIME)
+    seconds.filter(|seconds| seconds.is_finite()).map(Some).ok_or(BadToken::ClaimTime(name))
 }
