@@ -157,10 +157,10 @@ impl Connection {
             Infallible,
         >,
     > + use<> {
-        let is_broken_off = call.is_broken_off.clone();
+        let is_reset = call.is_reset.clone();
         let request = request.map(|body| {
             Body::new(body.map_err(move |error| {
-                is_broken_off.store(true, Ordering::Relaxed);
+                is_reset.store(true, Ordering::Relaxed);
                 error
             }))
         });
@@ -356,16 +356,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_gives_up_one_call_after_the_other_is_cut() {
+    async fn a_connection_that_cancels_one_call_after_the_other_is_cut() {
         let (stream, served) = connect(&Shutdown::default());
         let (mut sender, _client) = handshake(stream).await;
-        let mut given_up = 0;
+        let mut cancelled = 0;
         while timeout(Duration::from_millis(1), call(&mut sender)).await.is_err() {
-            given_up += 1;
-            assert!(given_up < 2000, "no limit");
+            cancelled += 1;
+            assert!(cancelled < 2000, "no limit");
         }
         served.await.unwrap();
-        assert!(given_up >= 1000, "{given_up}");
+        assert!(cancelled >= 1000, "{cancelled}");
     }
 
     #[tokio::test(start_paused = true)]

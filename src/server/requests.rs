@@ -102,7 +102,7 @@ impl Requests {
     }
 }
 
-/// A request, until its response is sent or it is given up.
+/// A request, until its response is sent or it is cancelled.
 #[derive(Debug)]
 pub(crate) struct Request {
     requests: Requests,
