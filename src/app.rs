@@ -215,7 +215,7 @@ impl App {
         }
         tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");
         health.not_serving().await;
-        shutdown.leave.cancel();
+        shutdown.goaway.cancel();
         tokio::time::sleep(drain.delay).await;
 
         tracing::info!(timeout = ?drain.timeout, "stopping: finishing the calls under way");

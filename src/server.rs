@@ -60,7 +60,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     /// End each connection when its calls are finished, and still accept new ones.
-    pub leave: CancellationToken,
+    pub goaway: CancellationToken,
     /// Stop accepting, and end streams and then connections.
     pub drain: CancellationToken,
     /// End what is left.

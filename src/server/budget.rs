@@ -1,12 +1,12 @@
 //! What a peer may do on a connection beyond its calls.
 //!
 //! The attacker is any peer that can connect, before it shows credentials. h2 limits most of what such a peer can
-//! do: calls at once, calls given up before they are accepted, stream errors, headers without end, empty DATA and
+//! do: calls at once, calls cancelled before they are accepted, stream errors, headers without end, empty DATA and
 //! CONTINUATION frames. Two things it does not limit; the other tests of `limits` pass without this file.
 //! - Frames that belong to no call: pings, settings, priorities, window updates and unknown frames keep a core busy
 //!   (`limits::a_flood_of_frames_that_are_no_calls_is_cut`). So each byte is taken from a budget that calls refill.
-//! - Calls given up after they are accepted, which no longer count as calls at once: "rapid reset", CVE-2023-44487
-//!   (`limits::calls_that_are_given_up_once_they_are_under_way_are_cut`). So these are counted.
+//! - Calls cancelled after they are accepted, which h2 does not count as calls at once: "rapid reset", CVE-2023-44487
+//!   (`limits::connections_that_cancel_calls_after_their_start_are_cut`). So these are counted.
 
 use std::{
     io,
@@ -34,9 +34,9 @@ const SPARE_BYTES: i64 = 1 << 20;
 const BYTES_PER_CALL: i64 = 160 * 1024;
 /// What calls can add up to: as many as can run at once.
 const MAX_BYTES: i64 = SPARE_BYTES + 256 * BYTES_PER_CALL;
-/// Calls that a peer may give up beyond those whose responses it reads. Deadlines end calls this way, too, but the
-/// service answers before them.
-const MAX_GIVEN_UP: u32 = 1000;
+/// Calls that a peer may cancel beyond those whose responses it reads. Deadlines cancel calls, too, but the service
+/// responds before them.
+const MAX_CANCELLED: u32 = 1000;
 
 /// The budget of one connection. Clones share it.
 #[derive(Clone)]
@@ -44,8 +44,8 @@ pub(super) struct Budget(Arc<Shared>);
 
 struct Shared {
     bytes: AtomicI64,
-    /// Calls that were given up, minus answered ones.
-    given_up: AtomicU32,
+    /// Cancelled calls, minus answered ones.
+    cancelled: AtomicU32,
     exceeded: SetOnce<&'static str>,
 }
 
@@ -53,7 +53,7 @@ impl Default for Budget {
     fn default() -> Self {
         Self(Arc::new(Shared {
             bytes: AtomicI64::new(SPARE_BYTES),
-            given_up: AtomicU32::new(0),
+            cancelled: AtomicU32::new(0),
             exceeded: SetOnce::new(),
         }))
     }
@@ -63,7 +63,7 @@ impl Budget {
     pub(super) fn begin(&self, requests: &Requests) -> Call {
         let refill = |bytes: i64| Some(MAX_BYTES.min(bytes + BYTES_PER_CALL));
         let _ = self.0.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, refill);
-        Call { budget: self.clone(), request: requests.begin(), is_broken_off: Arc::default() }
+        Call { budget: self.clone(), request: requests.begin(), is_reset: Arc::default() }
     }
 
     /// Resolves with the name of the limit that the peer has exceeded.
@@ -78,15 +78,15 @@ impl Budget {
         }
     }
 
-    fn give_up(&self) {
-        if self.0.given_up.fetch_add(1, Ordering::Relaxed) >= MAX_GIVEN_UP {
+    fn cancel(&self) {
+        if self.0.cancelled.fetch_add(1, Ordering::Relaxed) >= MAX_CANCELLED {
             self.exceed("resets");
         }
     }
 
     fn complete(&self) {
-        let decrement = |given_up: u32| given_up.checked_sub(1);
-        let _ = self.0.given_up.fetch_update(Ordering::Relaxed, Ordering::Relaxed, decrement);
+        let decrement = |cancelled: u32| cancelled.checked_sub(1);
+        let _ = self.0.cancelled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, decrement);
     }
 
     fn exceed(&self, limit: &'static str) {
@@ -95,21 +95,21 @@ impl Budget {
     }
 }
 
-/// A call, until its response is sent or it is given up.
+/// A call, until its response is sent or it is cancelled.
 pub(super) struct Call {
     budget: Budget,
     pub(super) request: Request,
     /// Set when the peer resets the call before it has sent all of it: the service answers that, too, but the peer
     /// does not read the response.
-    pub(super) is_broken_off: Arc<AtomicBool>,
+    pub(super) is_reset: Arc<AtomicBool>,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.request.is_answered && !self.is_broken_off.load(Ordering::Relaxed) {
+        if self.request.is_answered && !self.is_reset.load(Ordering::Relaxed) {
             self.budget.complete();
         } else {
-            self.budget.give_up();
+            self.budget.cancel();
         }
     }
 }

@@ -46,7 +46,7 @@ const MAX_LOCAL_RESETS: usize = 1024;
 const MAX_HEADER_LIST_SIZE: u32 = 64 * 1024;
 /// The longest that a connection stays once the service reports NOT_SERVING. A client that watches the health behind a
 /// load balancer waits this long for another replica. Random, so that clients do not reconnect all at once.
-const LEAVING_AGE: Duration = Duration::from_secs(1);
+const GOAWAY_DELAY: Duration = Duration::from_secs(1);
 /// How long an ending connection may stay once all its calls are answered. Its peer may be gone.
 const LAST_READ: Duration = Duration::from_secs(5);
 /// Find peers that are gone.
@@ -115,7 +115,7 @@ impl Connection {
         let end = tokio::select! {
             result = &mut connection => return self.log_end(result),
             () = sleep(with_jitter(*max_age)) => "age",
-            () = after(&shutdown.leave, LEAVING_AGE.mul_f64(fastrand::f64())) => "leave",
+            () = after(&shutdown.goaway, GOAWAY_DELAY.mul_f64(fastrand::f64())) => "goaway",
             () = shutdown.drain.cancelled() => "drain",
             limit = budget.exceeded() => return self.cut(limit),
             () = requests.unread() => return self.cut("unread"),
@@ -129,7 +129,7 @@ impl Connection {
         connection.as_mut().graceful_shutdown();
         let finish = async {
             // A watch of the health continues for as long as the service accepts connections.
-            if end == "leave" {
+            if end == "goaway" {
                 shutdown.drain.cancelled().await;
             }
             ending.0.cancel();
@@ -157,10 +157,10 @@ impl Connection {
             Infallible,
         >,
     > + use<> {
-        let is_broken_off = call.is_broken_off.clone();
+        let is_reset = call.is_reset.clone();
         let request = request.map(|body| {
             Body::new(body.map_err(move |error| {
-                is_broken_off.store(true, Ordering::Relaxed);
+                is_reset.store(true, Ordering::Relaxed);
                 error
             }))
         });
@@ -305,7 +305,7 @@ mod tests {
         let start = Instant::now();
         let answer = tokio::spawn(async move { call(&mut sender).await });
         sleep(Duration::from_millis(1)).await;
-        shutdown.leave.cancel();
+        shutdown.goaway.cancel();
         assert_eq!(answer.await.unwrap().unwrap(), http::StatusCode::OK);
         served.await.unwrap();
         client.await.unwrap().unwrap();
@@ -317,7 +317,7 @@ mod tests {
         let start = Instant::now();
         served.await.unwrap();
         client.await.unwrap().unwrap();
-        assert!(start.elapsed() <= LEAVING_AGE, "{:?}", start.elapsed());
+        assert!(start.elapsed() <= GOAWAY_DELAY, "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
@@ -356,16 +356,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_gives_up_one_call_after_the_other_is_cut() {
+    async fn a_connection_that_cancels_one_call_after_the_other_is_cut() {
         let (stream, served) = connect(&Shutdown::default());
         let (mut sender, _client) = handshake(stream).await;
-        let mut given_up = 0;
+        let mut cancelled = 0;
         while timeout(Duration::from_millis(1), call(&mut sender)).await.is_err() {
-            given_up += 1;
-            assert!(given_up < 2000, "no limit");
+            cancelled += 1;
+            assert!(cancelled < 2000, "no limit");
         }
         served.await.unwrap();
-        assert!(given_up >= 1000, "{given_up}");
+        assert!(cancelled >= 1000, "{cancelled}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 /// A peer that has not read a response by then does not read it at all.
-pub(crate) const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The requests of one connection. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +79,7 @@ impl Requests {
     }
 
     /// Resolves when from now on every request has had its response for so long.
-    pub(crate) async fn answered(&self, time: Duration) {
+    pub(super) async fn answered(&self, time: Duration) {
         let now = Instant::now();
         self.lasts(|state| ((state.unanswered == 0).then(|| state.last_response.max(now)), time)).await;
     }
@@ -102,7 +102,7 @@ impl Requests {
     }
 }
 
-/// A request, until its response is sent or it is given up.
+/// A request, until its response is sent or it is cancelled.
 #[derive(Debug)]
 pub(crate) struct Request {
     requests: Requests,

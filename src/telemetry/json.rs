@@ -98,11 +98,11 @@ impl Fields<'_> {
 
 /// Removes the earlier value of a field.
 fn remove(json: &mut Vec<u8>, starts: &mut Vec<(&'static str, usize)>, name: &str) {
-    let Some(place) = starts.iter().position(|(other, _)| *other == name) else { return };
-    let (_, start) = starts.remove(place);
-    let end = starts.get(place).map_or(json.len(), |(_, next)| *next);
+    let Some(index) = starts.iter().position(|(other, _)| *other == name) else { return };
+    let (_, start) = starts.remove(index);
+    let end = starts.get(index).map_or(json.len(), |(_, next)| *next);
     json.drain(start..end);
-    for (_, later) in &mut starts[place..] {
+    for (_, later) in &mut starts[index..] {
         *later -= end - start;
     }
 }

@@ -9,7 +9,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
-use crate::telemetry::TracesConfig;
+use super::TracesConfig;
 
 pub(super) fn exporter(config: &TracesConfig) -> Result<SpanExporter, Box<dyn Error>> {
     let builder = SpanExporter::builder()

@@ -10,8 +10,8 @@ use reqwest::{Certificate, Client, Identity, redirect, retry};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::LastFailure;
-use crate::{error::error_chain, http_client::read_body, telemetry::TracesConfig};
+use super::{LastFailure, TracesConfig};
+use crate::{error::error_chain, http_client::read_body};
 
 /// A reply says at most how many spans the collector rejected, and why.
 const MAX_REPLY: usize = 64 * 1024;
