@@ -1,5 +1,5 @@
-//! Ends the streams that only the caller would end, once their connection or the service ends: a watch of
-//! the health or an idle reflection stream would otherwise hold up the end until its time is over.
+//! Ends health watches and reflection streams when their connection or the service ends. Otherwise only the client
+//! ends them, and they would delay the end to its time limit.
 
 use std::{
     pin::Pin,
@@ -12,49 +12,50 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Status, body::Body};
 
-use super::{Request, Response, streams::CHECK};
+use super::{Request, Response};
 use crate::{
-    grpc::status,
+    grpc::{methods::Limit, status},
     server::{Ending, Endless},
 };
 
 pub(crate) async fn drain(
     stopping: &CancellationToken,
+    limit: Limit,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let Ending(ending) = request.extensions().get().cloned().unwrap_or_default();
-    let is_endless = request.uri().path() != CHECK;
     let mut response = next(request).await;
     if response.body().is_end_stream() {
         return response;
     }
-    if is_endless {
+    if limit != Limit::HealthChecks {
         response.extensions_mut().insert(Endless);
     }
     response.map(|body| {
         let ending = Box::pin(ending.cancelled_owned());
-        Body::new(Until { body, ending, stopping: stopping.clone(), is_over: false })
+        Body::new(UntilEnding { body, ending, stopping: stopping.clone(), is_over: false })
     })
 }
 
-/// What the caller of an ended stream gets: it can go on over another connection.
 fn trailers(is_stopping: bool) -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    status::stream_ended(is_stopping).add_header(&mut trailers).expect("the message is plain text");
+    Status::from(status::stream_ended(is_stopping))
+        .add_header(&mut trailers)
+        .expect("the message is plain text");
     trailers
 }
 
-/// A body that ends early, with these trailers, if it has nothing to send once its connection ends. One that
-/// has is let finish: the answer to a health check is never cut.
-struct Until {
+/// A body that ends with its connection, unless it has something to send: the response to a health check is never
+/// truncated.
+struct UntilEnding {
     body: Body,
     ending: Pin<Box<WaitForCancellationFutureOwned>>,
     stopping: CancellationToken,
     is_over: bool,
 }
 
-impl HttpBody for Until {
+impl HttpBody for UntilEnding {
     type Data = Bytes;
     type Error = Status;
 
@@ -80,7 +81,7 @@ impl HttpBody for Until {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // It may end before its time.
+        // It may end early.
         let mut hint = SizeHint::new();
         if let Some(upper) = self.body.size_hint().upper() {
             hint.set_upper(upper);

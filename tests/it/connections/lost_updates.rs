@@ -163,7 +163,7 @@ async fn where_the_connection_cannot_be_read_again_the_outcome_is_not_known() {
             let failure = answer.unwrap_err();
             assert_eq!((failure.row(), sent), ((code, "OUTCOME_UNKNOWN"), 1), "{failure:?}");
             assert_eq!(failure.retry_after.is_some(), !with_etag);
-            assert!(failure.message.contains("may have been carried out"), "{failure:?}");
+            assert!(failure.message.contains("may have been executed"), "{failure:?}");
         }
     }
 }

@@ -1,35 +1,28 @@
-//! Calls about connections that exist, and dry runs, that did not succeed.
+//! Errors of calls about connections.
 
-use tonic::{Code, Status};
+mod creation;
 
-use super::{
-    Answer, DEFAULT_RETRY, Reason, too_many,
-    upstream::{Consequence, call_failed, unrecognized},
-};
+use tonic::Code;
+
+pub(in crate::grpc) use self::creation::creation_failed;
 use crate::{
     adobe::{CallError, Problem, Refusal},
     domain::{CallProgress, ConnectionRef, SandboxName, TablePath},
     error::error_chain,
+    grpc::status::{DEFAULT_RETRY, Effect, Reason, RpcError, call_failed, start, too_many, unrecognized},
     service::{ConnectionError, DryRunError},
 };
 
-/// The most that an error repeats of the path of a table.
-const MAX_TABLE_CHARS: usize = 200;
-
-/// What a call was about.
+/// The subject of a call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Subject<'a> {
-    /// The connections of a sandbox.
+pub(super) enum Subject<'a> {
+    /// All connections of a sandbox.
     Sandbox(&'a SandboxName),
-    /// Reading a connection.
+    /// A connection that is only read.
     Connection(&'a ConnectionRef),
-    /// Changing it.
     Update(&'a ConnectionRef),
-    /// Deleting it.
     Delete(&'a ConnectionRef),
-    /// Its tables.
     Tables(&'a ConnectionRef),
-    /// One of its tables.
     Table(&'a ConnectionRef, &'a TablePath),
 }
 
@@ -45,7 +38,7 @@ impl Subject<'_> {
         }
     }
 
-    /// The connection, empty where it is about none.
+    /// The id of the connection; empty for a whole sandbox.
     fn id(&self) -> &str {
         match self {
             Self::Sandbox(_) => "",
@@ -57,35 +50,33 @@ impl Subject<'_> {
         }
     }
 
-    fn consequence(&self) -> Consequence {
+    fn effect(&self) -> Effect {
         match self {
-            Self::Sandbox(_) | Self::Connection(_) | Self::Tables(_) | Self::Table(..) => Consequence::None,
-            Self::Update(_) => Consequence::NothingChanged,
-            Self::Delete(_) => Consequence::NothingDeleted,
+            Self::Sandbox(_) | Self::Connection(_) | Self::Tables(_) | Self::Table(..) => Effect::None,
+            Self::Update(_) => Effect::NothingChanged,
+            Self::Delete(_) => Effect::NothingDeleted,
         }
     }
 }
 
-/// A call about connections that exist.
-pub(crate) fn connection_failed(
+pub(super) fn connection_failed(
     error: &ConnectionError,
     subject: Subject<'_>,
     progress: &CallProgress,
-) -> Status {
-    tracing::Span::current().record("cause", error_chain(error));
-    let answer = match error {
+) -> RpcError {
+    let failure = match error {
         ConnectionError::NotFound | ConnectionError::OtherSource => not_found(subject),
         ConnectionError::TableNotFound => table_not_found(subject),
-        ConnectionError::EtagMismatch => Answer::new(
+        ConnectionError::EtagMismatch => RpcError::new(
             Code::Aborted,
             Reason::EtagMismatch,
             "the connection was changed since the etag was read; nothing was changed: read it again, and \
              repeat the call with its current etag or without one",
         ),
-        ConnectionError::KeepsChanging => Answer::new(
+        ConnectionError::KeepsChanging => RpcError::new(
             Code::Aborted,
             Reason::EtagMismatch,
-            "others change the connection all the time; nothing was changed: try again",
+            "other clients keep changing the connection; nothing was changed: try again",
         )
         .retry_after(DEFAULT_RETRY),
         ConnectionError::Call(CallError::Refused { refusal: Refusal::InUse, problem }) => {
@@ -99,21 +90,23 @@ pub(crate) fn connection_failed(
         {
             not_explored(problem)
         }
-        ConnectionError::Call(error) => call_failed(error, subject.sandbox(), subject.consequence()),
+        ConnectionError::Call(error) => call_failed(error, subject.sandbox(), subject.effect()),
         ConnectionError::OutcomeUnknown { is_safe_to_repeat, cause } => {
             outcome_unknown(*is_safe_to_repeat, cause, subject)
         }
     };
-    answer.at_stage(progress.stage()).build()
+    failure.at_stage(progress.stage()).cause(error_chain(error))
 }
 
-/// A creation that was only to be checked.
-pub(crate) fn dry_run_failed(error: &DryRunError, sandbox: &SandboxName, progress: &CallProgress) -> Status {
-    tracing::Span::current().record("cause", error_chain(error));
-    let answer = match error {
-        DryRunError::Call(error) => call_failed(error, sandbox, Consequence::None),
+pub(super) fn dry_run_failed(
+    error: &DryRunError,
+    sandbox: &SandboxName,
+    progress: &CallProgress,
+) -> RpcError {
+    let failure = match error {
+        DryRunError::Call(error) => call_failed(error, sandbox, Effect::None),
         DryRunError::TooMany => too_many("too many calls are under way: try again later"),
-        DryRunError::SpecDrift(drift) => Answer::new(
+        DryRunError::SpecDrift(drift) => RpcError::new(
             Code::FailedPrecondition,
             Reason::UpstreamRejected,
             format!(
@@ -123,12 +116,12 @@ pub(crate) fn dry_run_failed(error: &DryRunError, sandbox: &SandboxName, progres
             ),
         ),
     };
-    answer.at_stage(progress.stage()).build()
+    failure.at_stage(progress.stage()).cause(error_chain(error))
 }
 
-fn not_found(subject: Subject<'_>) -> Answer {
+fn not_found(subject: Subject<'_>) -> RpcError {
     let (id, sandbox) = (subject.id(), subject.sandbox());
-    Answer::new(
+    RpcError::new(
         Code::NotFound,
         Reason::ConnectionNotFound,
         format!(
@@ -136,75 +129,61 @@ fn not_found(subject: Subject<'_>) -> Answer {
              ListHubSpotConnections, and name the sandbox that holds it"
         ),
     )
-    .resource("connection", id, "is no HubSpot connection of the sandbox")
+    .resource("connection", id, "is not a HubSpot connection of the sandbox")
 }
 
-fn table_not_found(subject: Subject<'_>) -> Answer {
-    let table = match subject {
-        Subject::Table(_, table) => table.as_str(),
-        Subject::Sandbox(_)
-        | Subject::Connection(_)
-        | Subject::Update(_)
-        | Subject::Delete(_)
-        | Subject::Tables(_) => "",
-    };
-    // Errors travel in headers, which clients limit to 8 KiB.
-    let table = table.char_indices().nth(MAX_TABLE_CHARS).map_or(table, |(end, _)| &table[..end]);
-    Answer::new(
+fn table_not_found(subject: Subject<'_>) -> RpcError {
+    let table = if let Subject::Table(_, table) = subject { start(table.as_str()) } else { String::new() };
+    RpcError::new(
         Code::NotFound,
         Reason::TableNotFound,
         format!(
-            "the connection has no table {table:?}: take its path from ListHubSpotTables, where upper and \
-             lower case count"
+            "the connection has no table {table:?}: take its path from ListHubSpotTables, in which upper and \
+             lower case matter"
         ),
     )
-    .resource("table", table, "is no table of the connection")
+    .resource("table", &table, "is not a table of the connection")
 }
 
-fn in_use(problem: &Problem, subject: Subject<'_>) -> Answer {
+fn in_use(problem: &Problem, subject: Subject<'_>) -> RpcError {
     let advice = Refusal::InUse.advice();
-    let kind = Reason::ConnectionInUse.as_str_name();
-    let violation = |subject: String| (kind.to_owned(), subject, advice.cure.to_owned());
+    let violation = |subject: String| (subject, advice.cure.to_owned());
     let flows = problem.flows.iter().filter(|flow| *flow != subject.id());
     let mut violations: Vec<_> = flows.map(|flow| violation(format!("flows/{flow}"))).collect();
     if violations.is_empty() {
         violations.push(violation(format!("connections/{}", subject.id())));
     }
-    Answer::new(
+    RpcError::new(
         Code::FailedPrecondition,
         Reason::ConnectionInUse,
-        subject.consequence().between(&format!("{} {}", advice.what, problem.said()), advice.cure),
+        subject.effect().message(&format!("{} {}", advice.what, problem.said()), advice.cure),
     )
     .preconditions(violations)
     .problem(problem)
 }
 
-fn wrong_state(problem: &Problem, subject: Subject<'_>) -> Answer {
+fn wrong_state(problem: &Problem, subject: Subject<'_>) -> RpcError {
     let advice = Refusal::State.advice();
-    Answer::new(
+    RpcError::new(
         Code::FailedPrecondition,
         Reason::ConnectionState,
-        subject.consequence().between(&format!("{} {}", advice.what, problem.said()), advice.cure),
+        subject.effect().message(&format!("{} {}", advice.what, problem.said()), advice.cure),
     )
-    .preconditions([(
-        Reason::ConnectionState.as_str_name().to_owned(),
-        format!("connections/{}", subject.id()),
-        advice.cure.to_owned(),
-    )])
+    .preconditions([(format!("connections/{}", subject.id()), advice.cure.to_owned())])
     .problem(problem)
 }
 
-/// Most likely HubSpot has refused it.
-fn not_explored(problem: &Problem) -> Answer {
+/// The Flow Service does not say why; most likely HubSpot refused.
+fn not_explored(problem: &Problem) -> RpcError {
     let message = format!(
-        "the Flow Service cannot read the tables {}: TestHubSpotConnection tells what is wrong with the \
+        "the Flow Service cannot read the tables {}: TestHubSpotConnection reports what is wrong with the \
          connection",
         problem.said()
     );
-    Answer::new(Code::InvalidArgument, Reason::UpstreamRejected, message).problem(problem)
+    RpcError::new(Code::InvalidArgument, Reason::UpstreamRejected, message).problem(problem)
 }
 
-fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<'_>) -> Answer {
+fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<'_>) -> RpcError {
     let (what, cure) = match subject {
         Subject::Delete(_) => ("deletion", "repeat the call with allow_missing"),
         Subject::Update(_)
@@ -213,7 +192,7 @@ fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<
         | Subject::Tables(_)
         | Subject::Table(..) => {
             let cure = if is_safe_to_repeat {
-                "repeat the call, which brings it about in either case"
+                "repeat the call, which is safe in either case"
             } else {
                 "read the connection, and repeat the call with its current etag or without one"
             };
@@ -227,16 +206,15 @@ fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<
         return unrecognized(&what, problem, *retry_after, &format!("it may have been executed, so {cure}"));
     }
     let message = format!(
-        "the {what} was sent to the Flow Service and its answer was lost: it may have been carried out, so {cure}"
+        "the {what} was sent to the Flow Service and the response was lost: it may have been executed, so {cure}"
     );
-    let answer = if is_safe_to_repeat {
-        Answer::new(Code::Unavailable, Reason::OutcomeUnknown, message).retry_after(DEFAULT_RETRY)
+    let failure = if is_safe_to_repeat {
+        RpcError::new(Code::Unavailable, Reason::OutcomeUnknown, message).retry_after(DEFAULT_RETRY)
     } else {
-        Answer::new(Code::Unknown, Reason::OutcomeUnknown, message)
+        RpcError::new(Code::Unknown, Reason::OutcomeUnknown, message)
     };
     match cause.problem() {
-        Some(problem) if problem.is_unrecognized() => answer.in_place_of(problem),
-        Some(problem) => answer.problem(problem),
-        None => answer,
+        Some(problem) if problem.is_unrecognized() => failure.in_place_of(problem),
+        problem => failure.problem(problem),
     }
 }

@@ -21,7 +21,6 @@ impl From<Created> for proto::CreateHubSpotConnectionResponse {
     }
 }
 
-/// A connection of a sandbox.
 pub(super) fn connection(connection: Connection, sandbox: &SandboxName) -> proto::HubSpotConnection {
     let Connection {
         id,
@@ -53,7 +52,7 @@ pub(super) fn connection(connection: Connection, sandbox: &SandboxName) -> proto
     }
 }
 
-/// `None` for a time beyond the years 1 to 9999, which is all that the type holds.
+/// `None` for a time outside of the years 1 to 9999, which the type does not support.
 fn timestamp(unix_ms: i64) -> Option<prost_types::Timestamp> {
     const YEAR_1: i64 = -62_135_596_800;
     const YEAR_9999_ENDS: i64 = 253_402_300_799;
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_told_in_seconds_and_nanoseconds_or_not_at_all() {
+    fn a_time_becomes_seconds_and_nanoseconds() {
         let parts = |ms| timestamp(ms).map(|time| (time.seconds, time.nanos));
         assert_eq!(parts(1_597_973_312_345), Some((1_597_973_312, 345_000_000)));
         assert_eq!(parts(-1), Some((-1, 999_000_000)));
