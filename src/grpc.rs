@@ -76,50 +76,43 @@ pub fn handler<F: FlowService>(
     stopping: CancellationToken,
 ) -> Handler {
     let service = service.reporting_unheard_to(audit::unheard);
-    let Options { sandboxes, request_timeout, reflection, callers, metrics } = options;
     let mut routes = Routes::new(
         health.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
     );
-    if reflection {
+    if options.reflection {
         routes = reflection::add_to(routes);
     }
     let services = Services {
-        admission: Admission::new(service.calls(), metrics.calls.clone()),
-        connections: HubSpotConnectionServiceServer::new(Connections { service, sandboxes })
-            .max_decoding_message_size(MAX_MESSAGE_SIZE)
-            .accept_compressed(CompressionEncoding::Gzip),
-        limits: StreamLimits::of_grpc(metrics.calls.clone()),
+        admission: Admission::new(service.calls(), options.metrics.calls.clone()),
+        connections: HubSpotConnectionServiceServer::new(Connections {
+            service,
+            sandboxes: options.sandboxes.clone(),
+        })
+        .max_decoding_message_size(MAX_MESSAGE_SIZE)
+        .accept_compressed(CompressionEncoding::Gzip),
+        limits: StreamLimits::of_grpc(options.metrics.calls.clone()),
         others: routes.prepare(),
-        has_reflection: reflection,
         stopping,
     };
-    metrics.calls.create_series(Method::measured());
-    let common = Common { request_timeout, callers, metrics };
-    let shared = Arc::new((common, services));
+    options.metrics.calls.create_series(Method::measured());
+    let shared = Arc::new((options, services));
     Handler::new(move |request| {
         let shared = Arc::clone(&shared);
         async move {
-            let (common, services) = &*shared;
-            let serve = async |call: &Call, request| services.serve(&common.metrics, call, request).await;
-            layered(common, Box::new(request), serve).await
+            let (options, services) = &*shared;
+            let serve = async |call: &Call, request| services.serve(options, call, request).await;
+            layered(options, Box::new(request), serve).await
         }
     })
 }
 
-/// What the layers need.
-struct Common {
-    request_timeout: Duration,
-    callers: CallerCheck,
-    metrics: Metrics,
-}
-
 /// The layers of every call, from the innermost to the outermost.
 async fn layered(
-    common: &Common,
+    options: &Options,
     mut request: Request,
     services: impl AsyncFnOnce(&Call, Request) -> Response,
 ) -> Response {
-    let Common { request_timeout, callers, metrics } = common;
+    let Options { request_timeout, callers, metrics, .. } = options;
     let call = &*Call::begin(&mut request, *request_timeout);
     // Next to the codec, whose errors it translates.
     let services = async |request| {
@@ -152,15 +145,14 @@ struct Services<F: FlowService> {
     limits: StreamLimits,
     /// Health and reflection.
     others: Routes,
-    has_reflection: bool,
     stopping: CancellationToken,
 }
 
 impl<F: FlowService> Services<F> {
-    async fn serve(&self, metrics: &Metrics, call: &Call, mut request: Request) -> Response {
-        let is_served = |method: &&Method| self.has_reflection || method.limit != Limit::Reflection;
+    async fn serve(&self, options: &Options, call: &Call, mut request: Request) -> Response {
+        let is_served = |method: &&Method| options.reflection || method.limit != Limit::Reflection;
         let Some(Method { limit, .. }) = call.method.filter(is_served) else {
-            return reject_method(metrics, &request);
+            return reject_method(&options.metrics, &request);
         };
         match *limit {
             Limit::Creations | Limit::Calls => {
@@ -194,14 +186,18 @@ mod tests {
     use tonic_types::StatusExt;
 
     use super::*;
+    use crate::domain::{AllowedSandboxes, SandboxName};
 
     #[tokio::test]
     async fn a_panic_is_an_internal_error_without_its_cause() {
         let (callers, metrics) = (CallerCheck::default(), Metrics::default());
-        let common = Common { request_timeout: Duration::from_secs(1), callers, metrics };
+        let sandbox = SandboxName::parse("prod").unwrap();
+        let sandboxes = Sandboxes::new(sandbox, AllowedSandboxes::Any).unwrap();
+        let request_timeout = Duration::from_secs(1);
+        let options = Options { sandboxes, request_timeout, reflection: false, callers, metrics };
         let mut request = Request::default();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        let response = layered(&common, request, async |_, _| panic!("canary")).await;
+        let response = layered(&options, request, async |_, _| panic!("canary")).await;
 
         let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), Code::Internal);

@@ -7,50 +7,43 @@ use std::sync::{
 
 use super::{Identity, RequestId};
 
-/// The steps of a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Stage {
-    /// Receiving and parsing the request.
-    #[default]
-    Request,
-    /// Claiming the request id in the idempotency store.
-    Claim,
-    /// Waiting for an Adobe access token, or for the end of a throttle.
-    AdobeToken,
-    /// Creating the connection in the Flow Service.
-    Create,
-    /// Searching for a connection after the response was lost.
-    Reconcile,
-    /// Waiting before the next attempt.
-    BackOff,
-    /// Testing the new connection.
-    Verify,
-    /// Reading from the Flow Service.
-    Read,
-    Update,
-    Delete,
+macro_rules! stages {
+    ($($(#[$attribute:meta])* $stage:ident = $name:literal,)+) => {
+        /// The steps of a call.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum Stage { $($(#[$attribute])* $stage,)+ }
+
+        impl Stage {
+            const ALL: &[Self] = &[$(Self::$stage,)+];
+
+            /// The name in the metadata of an error.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$stage => $name,)+ }
+            }
+        }
+    };
 }
 
-impl Stage {
-    /// Each stage at the index of its number, with its name in the metadata of an error.
-    const ALL: [(Self, &str); 10] = [
-        (Self::Request, "request"),
-        (Self::Claim, "claim"),
-        (Self::AdobeToken, "adobe_token"),
-        (Self::Create, "create"),
-        (Self::Reconcile, "reconcile"),
-        (Self::BackOff, "back_off"),
-        (Self::Verify, "verify"),
-        (Self::Read, "read"),
-        (Self::Update, "update"),
-        (Self::Delete, "delete"),
-    ];
-
-    /// The name in the metadata of an error.
-    pub fn name(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
+stages! {
+    /// Receiving and parsing the request.
+    #[default]
+    Request = "request",
+    /// Claiming the request id in the idempotency store.
+    Claim = "claim",
+    /// Waiting for an Adobe access token, or for the end of a throttle.
+    AdobeToken = "adobe_token",
+    /// Creating the connection in the Flow Service.
+    Create = "create",
+    /// Searching for a connection after the response was lost.
+    Reconcile = "reconcile",
+    /// Waiting before the next attempt.
+    BackOff = "back_off",
+    /// Testing the new connection.
+    Verify = "verify",
+    /// Reading from the Flow Service.
+    Read = "read",
+    Update = "update",
+    Delete = "delete",
 }
 
 /// A stage that is shared between tasks.
@@ -63,7 +56,7 @@ impl SharedStage {
     }
 
     fn get(&self) -> Stage {
-        Stage::ALL[usize::from(self.0.load(Ordering::Acquire))].0
+        Stage::ALL[usize::from(self.0.load(Ordering::Acquire))]
     }
 }
 
@@ -174,17 +167,5 @@ impl CallProgress {
     /// The stage of the creation, if there is one.
     pub fn stage(&self) -> Stage {
         self.creation().map_or_else(|| self.stage.get(), Progress::stage)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_stage_is_at_the_index_of_its_number() {
-        for (index, (stage, name)) in Stage::ALL.into_iter().enumerate() {
-            assert_eq!((stage as usize, stage.name()), (index, name));
-        }
     }
 }

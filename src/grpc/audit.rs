@@ -48,6 +48,36 @@ pub(super) struct Audited {
     pub(super) replayed: bool,
 }
 
+#[derive(Default)]
+struct Event<'a> {
+    action: &'a str,
+    caller: &'a str,
+    sandbox: Option<&'a SandboxName>,
+    connection: Option<&'a str>,
+    request_id: Option<&'a str>,
+    outcome: &'a str,
+    replayed: bool,
+    may_exist: Option<bool>,
+}
+
+macro_rules! event {
+    ($level:ident, $event:expr, $message:literal) => {{
+        let Event { action, caller, sandbox, connection, request_id, outcome, replayed, may_exist } = $event;
+        tracing::$level!(
+            target: AUDIT,
+            action,
+            caller,
+            sandbox = sandbox.map(SandboxName::as_str),
+            connection_id = connection,
+            request_id,
+            outcome,
+            replayed = replayed.then_some(true),
+            may_exist,
+            $message
+        );
+    }};
+}
+
 /// The end of a call. Writes the event when it is dropped: also if the caller leaves, which drops the call.
 struct End<'a> {
     action: &'a str,
@@ -104,80 +134,42 @@ impl Drop for End<'_> {
     }
 }
 
-struct Event<'a> {
-    action: &'a str,
-    caller: &'a str,
-    sandbox: Option<&'a SandboxName>,
-    connection: Option<&'a str>,
-    request_id: Option<&'a str>,
-    outcome: &'a str,
-    replayed: bool,
-    may_exist: Option<bool>,
-}
-
-macro_rules! event {
-    ($level:ident, $event:expr, $message:literal) => {{
-        let Event { action, caller, sandbox, connection, request_id, outcome, replayed, may_exist } = $event;
-        tracing::$level!(
-            target: AUDIT,
-            action,
-            caller,
-            sandbox = sandbox.map(SandboxName::as_str),
-            connection_id = connection,
-            request_id,
-            outcome,
-            replayed = replayed.then_some(true),
-            may_exist,
-            $message
-        );
-    }};
-}
-
-use event;
-
 /// Writes an event about something that happened after its call had ended.
 pub(super) fn unheard(unheard: &Unheard<'_>) {
     let caller = unheard.caller().map(Identity::to_string);
     let caller = caller.as_deref().unwrap_or(ANYONE);
     let mut buffer = [0; RequestId::LENGTH];
+    let create = Event { action: "create", caller, outcome: "OK", ..Event::default() };
     match unheard {
         Unheard::Created { sandbox, created, .. } => {
             let event = Event {
-                action: "create",
-                caller,
                 sandbox: Some(sandbox),
                 connection: Some(created.connection.id.as_str()),
                 request_id: Some(created.request_id.encode(&mut buffer)),
-                outcome: "OK",
                 replayed: created.replayed,
-                may_exist: None,
+                ..create
             };
             event!(info, event, "created a connection whose caller has left");
         }
         Unheard::Failed { error, may_exist, .. } => {
             let failed = creation_failed(error);
             let event = Event {
-                action: "create",
-                caller,
                 sandbox: Some(&error.sandbox),
                 connection: failed.get("connection_id"),
                 request_id: Some(error.request_id.encode(&mut buffer)),
                 outcome: failed.reason.as_str_name(),
-                replayed: false,
                 may_exist: Some(*may_exist),
+                ..create
             };
             event!(warn, event, "a creation failed whose caller has left");
         }
         Unheard::Deleted { at, request_id, .. } => {
             let event = Event {
                 action: "delete",
-                caller,
                 sandbox: Some(&at.sandbox),
                 connection: Some(at.id.as_str()),
                 request_id: Some(request_id.encode(&mut buffer)),
-                outcome: "OK",
-                replayed: false,
-                may_exist: None,
+                ..create
             };
             event!(info, event, "deleted a new connection that does not work");
         }

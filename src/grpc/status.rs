@@ -13,22 +13,12 @@ use tonic::{
 };
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
-pub(super) use self::{
-    call::{
-        caller_refused, code_name, codec_failed, deadline_exceeded, identities, idle_stream, internal,
-        invalid_timeout, metadata_too_large, overloaded, start, stream_ended, too_many, too_many_streams,
-        unknown_encoding, unknown_method,
-    },
-    upstream::{
-        Effect, breaker_open, call_failed, no_token_in_time, refused, throttled, token, token_refused,
-        unavailable, unrecognized,
-    },
-};
+pub(super) use self::{call::*, upstream::*};
+pub(super) use crate::proto::ErrorReason as Reason;
 use super::{
     layer::Response,
     violations::{Rejection, Violation},
 };
-pub(super) use crate::proto::ErrorReason as Reason;
 use crate::{
     adobe::{Advice, Problem},
     domain::{InvalidReason, SandboxNotAllowed, Stage},
@@ -46,7 +36,7 @@ pub(super) const DEFAULT_RETRY: Duration = Duration::from_secs(2);
 /// trail can read it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(super) struct RpcError {
+pub(crate) struct RpcError {
     pub(super) code: Code,
     pub(super) reason: Reason,
     pub(super) message: String,
@@ -54,18 +44,12 @@ pub(super) struct RpcError {
     violations: Vec<Violation>,
     /// What has to change before the call can succeed: subjects and sentences.
     preconditions: Vec<(String, String)>,
-    resource: Option<Resource>,
+    /// The kind, the name and a description.
+    resource: Option<(&'static str, String, &'static str)>,
     retry_after: Option<Duration>,
     trailers: MetadataMap,
     /// The cause, for the log. It contains no value of the request.
     pub(super) cause: Option<Cow<'static, str>>,
-}
-
-#[derive(Debug)]
-struct Resource {
-    kind: &'static str,
-    name: String,
-    description: &'static str,
 }
 
 impl RpcError {
@@ -145,7 +129,7 @@ impl RpcError {
     }
 
     pub(super) fn resource(mut self, kind: &'static str, name: &str, description: &'static str) -> Self {
-        self.resource = Some(Resource { kind, name: name.to_owned(), description });
+        self.resource = Some((kind, name.to_owned(), description));
         self
     }
 
@@ -182,7 +166,7 @@ impl RpcError {
             });
             details.set_precondition_failure(violations.collect::<Vec<_>>());
         }
-        if let Some(Resource { kind, name, description }) = &self.resource {
+        if let Some((kind, name, description)) = &self.resource {
             details.set_resource_info(*kind, size::cut(name, limit), "", *description);
         }
         details.set_retry_info(self.retry_after);

@@ -37,13 +37,17 @@ impl Violations {
         self.check("sandbox_name", optional(name, SandboxName::parse))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The parsed request, unless there is a violation.
+    pub(super) fn finish<T>(self, parsed: Option<T>) -> Result<T, Rejection> {
+        parsed.filter(|_| self.0.is_empty()).ok_or(Rejection::Invalid(self.0))
     }
+}
 
-    pub(super) fn reject<T>(self) -> Result<T, Rejection> {
-        Err(Rejection::Invalid(self.0))
-    }
+/// Parses a field whose value depends on the others, once they are valid.
+pub(super) fn check<T>(field: &'static str, parsed: Result<T, Invalid>) -> Result<T, Rejection> {
+    let mut violations = Violations::default();
+    let parsed = violations.check(field, parsed);
+    violations.finish(parsed)
 }
 
 /// Parses a field that may be empty, which means unset.

@@ -3,8 +3,6 @@
 //! HubSpot documents no form for them, so an unknown form is accepted. A value that certainly is no credential
 //! is rejected: a connection with it would be created and never work.
 
-use std::fmt;
-
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
@@ -13,7 +11,7 @@ use crate::domain::{Invalid, InvalidReason};
 /// One credential: 1 to 4,096 bytes of visible ASCII.
 ///
 /// HubSpot documents no other form: the UUID shape that many samples show is not a rule.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Credential(SecretString);
 
 impl Credential {
@@ -56,26 +54,25 @@ fn mistake(value: &str) -> Option<Invalid> {
              HubSpot app with OAuth",
         ));
     }
-    let sentence = if is_header(&lower) {
-        "is a whole Authorization header: send the token alone"
-    } else if is_after_scheme(&lower, "bearer") {
-        "starts with \"Bearer \": send the token alone"
-    } else if is_after_scheme(&lower, "basic") {
-        "starts with \"Basic \": send the credential alone"
-    } else if is_after_name(&lower) {
-        "has its name in front of it: send the value alone"
-    } else if value.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"')) {
-        "is a JSON object: send the value alone"
-    } else if is_quoted(value) {
-        "is in quotation marks: remove them"
-    } else if is_placeholder(value, &lower) {
-        "is a placeholder: put the credential of the HubSpot application in its place"
-    } else if is_percent_encoded(value) {
-        "is percent-encoded: decode it, so that %3D becomes ="
-    } else {
-        return None;
-    };
-    Some(sentence.into())
+    let mistakes = [
+        (is_header(&lower), "is a whole Authorization header: send the token alone"),
+        (is_after_scheme(&lower, "bearer"), "starts with \"Bearer \": send the token alone"),
+        (is_after_scheme(&lower, "basic"), "starts with \"Basic \": send the credential alone"),
+        (is_after_name(&lower), "has its name in front of it: send the value alone"),
+        (is_json(value), "is a JSON object: send the value alone"),
+        (is_quoted(value), "is in quotation marks: remove them"),
+        (
+            is_placeholder(value, &lower),
+            "is a placeholder: put the credential of the HubSpot application in its place",
+        ),
+        (is_percent_encoded(value), "is percent-encoded: decode it, so that %3D becomes ="),
+    ];
+    let made = mistakes.into_iter().find(|(is_made, _)| *is_made);
+    made.map(|(_, sentence)| sentence.into())
+}
+
+fn is_json(value: &str) -> bool {
+    value.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
 }
 
 fn is_header(lower: &str) -> bool {
@@ -132,13 +129,10 @@ fn is_placeholder(value: &str, lower: &str) -> bool {
     let variable = value.strip_prefix('$').unwrap_or_default();
     let between = |sign: &str| value.strip_prefix(sign).and_then(|rest| rest.strip_suffix(sign));
     let yours = lower.strip_prefix("your").unwrap_or_default();
-    is_between("{", "}")
-        || is_between("<", ">")
-        || is_between("${", "}")
-        || is_between("$(", ")")
+    [("{", "}"), ("<", ">"), ("${", "}"), ("$(", ")"), ("#{", "}"), ("[", "]")]
+        .into_iter()
+        .any(|(start, end)| is_between(start, end))
         || is_name(variable)
-        || is_between("#{", "}")
-        || is_between("[", "]")
         || ["%", "@", "__"].into_iter().filter_map(between).any(is_name)
         || is_name_alone(lower)
         || yours.starts_with(['_', '-'])
@@ -163,12 +157,6 @@ fn is_percent_encoded(value: &str) -> bool {
 impl ExposeSecret<str> for Credential {
     fn expose_secret(&self) -> &str {
         self.0.expose_secret()
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential([redacted])")
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     },
     grpc::{
         page_token,
-        violations::{Rejection, Violations, optional, resolve},
+        violations::{Rejection, Violations, check, optional, resolve},
     },
     proto,
     service::{CreateHubSpotConnection, Filter, ListHubSpotConnections, UpdateHubSpotConnection},
@@ -51,19 +51,11 @@ pub(super) fn create(
     let request_id = if validate_only { "" } else { &request_id };
     let request_id = violations.check("request_id", optional(request_id, RequestId::parse));
     let verification = violations.check("verification", parse_verification(verification));
-    let (
-        Some(name),
-        Some(description),
-        Some(credentials),
-        Some(sandbox),
-        Some(request_id),
-        Some(verification),
-    ) = (name, description, credentials, sandbox, request_id, verification)
-    else {
-        return violations.reject();
-    };
+    let parsed = || Some((name?, description?, credentials?, sandbox?, request_id?, verification?));
+    let (name, description, credentials, sandbox, request_id, verification) = violations.finish(parsed())?;
 
-    let connection = NewConnection { sandbox: resolve(sandboxes, sandbox)?, name, description, credentials };
+    let sandbox = resolve(sandboxes, sandbox)?;
+    let connection = NewConnection { sandbox, name, description, credentials };
     Ok(if validate_only {
         Create::DryRun(connection)
     } else {
@@ -108,10 +100,8 @@ pub(super) fn connection(
     sandboxes: &Sandboxes,
 ) -> Result<ConnectionRef, Rejection> {
     let mut violations = Violations::default();
-    match parse_ref(&mut violations, id, sandbox_name) {
-        Some(at) => resolve_ref(at, sandboxes),
-        None => violations.reject(),
-    }
+    let at = parse_ref(&mut violations, id, sandbox_name);
+    resolve_ref(violations.finish(at)?, sandboxes)
 }
 
 fn parse_ref(
@@ -161,21 +151,16 @@ pub(super) fn list(
         violations.check::<()>("page_token", Err(conflict));
     }
     let request_id = violations.check("request_id", optional(&request_id, RequestId::parse));
-    let (Some(sandbox), Some(page_size), Some(request_id), true) =
-        (sandbox, page_size, request_id, violations.is_empty())
-    else {
-        return violations.reject();
-    };
+    let parsed = || Some((sandbox?, page_size?, request_id?));
+    let (sandbox, page_size, request_id) = violations.finish(parsed())?;
     let sandbox = resolve(sandboxes, sandbox)?;
     let filter = Filter { name: Some(name).filter(|name| !name.is_empty()), request_id };
     if count_only {
         return Ok(List::Count { sandbox, filter });
     }
     let page = optional(&page_token, |token| page_token::decode(token, &sandbox, &filter));
-    match violations.check("page_token", page) {
-        Some(page) => Ok(List::Page(ListHubSpotConnections { sandbox, filter, page_size, page })),
-        None => violations.reject(),
-    }
+    let page = check("page_token", page)?;
+    Ok(List::Page(ListHubSpotConnections { sandbox, filter, page_size, page }))
 }
 
 fn parse_page_size(page_size: i32) -> Result<u8, Invalid> {
@@ -205,15 +190,10 @@ pub(super) fn update(
         None => Some(None),
         some => parse_credentials(&mut violations, some).map(Some),
     };
-    let (Some(at), Some(etag), Some(name), Some(description), Some(credentials)) =
-        (at, etag, name, description, credentials)
-    else {
-        return violations.reject();
-    };
-    match violations.check("name", ConnectionChanges::new(name, description, credentials)) {
-        Some(changes) => Ok(UpdateHubSpotConnection { at: resolve_ref(at, sandboxes)?, etag, changes }),
-        None => violations.reject(),
-    }
+    let parsed = || Some((at?, etag?, name?, description?, credentials?));
+    let (at, etag, name, description, credentials) = violations.finish(parsed())?;
+    let changes = check("name", ConnectionChanges::new(name, description, credentials))?;
+    Ok(UpdateHubSpotConnection { at: resolve_ref(at, sandboxes)?, etag, changes })
 }
 
 pub(super) fn table(
@@ -224,8 +204,6 @@ pub(super) fn table(
     let mut violations = Violations::default();
     let at = parse_ref(&mut violations, id, sandbox_name);
     let table = violations.check("table", TablePath::parse(table));
-    match at.zip(table) {
-        Some((at, table)) => Ok((resolve_ref(at, sandboxes)?, table)),
-        None => violations.reject(),
-    }
+    let (at, table) = violations.finish(at.zip(table))?;
+    Ok((resolve_ref(at, sandboxes)?, table))
 }

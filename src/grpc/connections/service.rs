@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::{self, Create, List},
     render,
-    status::{self, Subject},
+    status::{Action, Subject, creation_failed, dry_run_failed, failed},
 };
 use crate::{
     adobe::FlowService,
@@ -61,14 +61,13 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
             Create::Command(command) => command,
             Create::DryRun(connection) => {
                 let checked = self.service.dry_run(&connection, call.deadline, &call.progress).await;
-                checked
-                    .map_err(|error| status::dry_run_failed(&error, &connection.sandbox, &call.progress))?;
+                checked.map_err(|error| dry_run_failed(&error, &connection.sandbox, &call))?;
                 return Ok(Response::new(proto::CreateHubSpotConnectionResponse::default()));
             }
         };
         call.audited().sandbox = Some(command.connection.sandbox.clone());
         let created = self.service.create_hubspot_connection(command, call.deadline, &call.progress).await;
-        let created = created.map_err(|error| status::creation_failed(&error))?;
+        let created = created.map_err(|error| creation_failed(&error))?;
         let id = &created.connection.id;
         spans::note("connection_id", id.as_str());
         {
@@ -86,8 +85,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         let (request, call) = parts(request)?;
         let at = self.locate(&request.id, &request.sandbox_name)?;
         let read = self.service.get_hubspot_connection(&at, call.deadline, &call.progress).await;
-        let connection = read
-            .map_err(|error| status::connection_failed(&error, Subject::Connection(&at), &call.progress))?;
+        let connection = read.map_err(failed(&call, Subject::connection(&at, Action::Read)))?;
         let connection = Some(render::connection(connection, &at.sandbox));
         Ok(Response::new(proto::GetHubSpotConnectionResponse { connection }))
     }
@@ -102,9 +100,8 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
                 let sandbox = &command.sandbox;
                 let listed =
                     self.service.list_hubspot_connections(&command, call.deadline, &call.progress).await;
-                let Listed { connections, next } = listed.map_err(|error| {
-                    status::connection_failed(&error, Subject::Sandbox(sandbox), &call.progress)
-                })?;
+                let Listed { connections, next } =
+                    listed.map_err(failed(&call, Subject::sandbox(sandbox)))?;
                 let next = next.map(|next| page_token::encode(&next, sandbox, &command.filter));
                 Ok(Response::new(proto::ListHubSpotConnectionsResponse {
                     connections: connections.into_iter().map(|c| render::connection(c, sandbox)).collect(),
@@ -117,9 +114,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
                     .service
                     .count_hubspot_connections(&sandbox, &filter, call.deadline, &call.progress)
                     .await
-                    .map_err(|error| {
-                        status::connection_failed(&error, Subject::Sandbox(&sandbox), &call.progress)
-                    })?;
+                    .map_err(failed(&call, Subject::sandbox(&sandbox)))?;
                 Ok(Response::new(proto::ListHubSpotConnectionsResponse {
                     total_size: i64::try_from(counted).unwrap_or(i64::MAX),
                     ..proto::ListHubSpotConnectionsResponse::default()
@@ -137,9 +132,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         note(&command.at);
         audit(&call, &command.at);
         let updated = self.service.update_hubspot_connection(&command, call.deadline, &call.progress).await;
-        let etag = updated.map_err(|error| {
-            status::connection_failed(&error, Subject::Update(&command.at), &call.progress)
-        })?;
+        let etag = updated.map_err(failed(&call, Subject::connection(&command.at, Action::Update)))?;
         Ok(Response::new(proto::UpdateHubSpotConnectionResponse {
             id: command.at.id.as_str().to_owned(),
             etag: etag.as_str().to_owned(),
@@ -157,7 +150,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
             .service
             .delete_hubspot_connection(&at, request.allow_missing, call.deadline, &call.progress)
             .await;
-        deleted.map_err(|error| status::connection_failed(&error, Subject::Delete(&at), &call.progress))?;
+        deleted.map_err(failed(&call, Subject::connection(&at, Action::Delete)))?;
         Ok(Response::new(proto::DeleteHubSpotConnectionResponse {}))
     }
 
@@ -168,8 +161,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         let (request, call) = parts(request)?;
         let at = self.locate(&request.id, &request.sandbox_name)?;
         let tested = self.service.test_hubspot_connection(&at, call.deadline, &call.progress).await;
-        let report = tested
-            .map_err(|error| status::connection_failed(&error, Subject::Connection(&at), &call.progress))?;
+        let report = tested.map_err(failed(&call, Subject::connection(&at, Action::Read)))?;
         Ok(Response::new(proto::TestHubSpotConnectionResponse { result: Some(report.into()) }))
     }
 
@@ -180,8 +172,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         let (request, call) = parts(request)?;
         let at = self.locate(&request.id, &request.sandbox_name)?;
         let listed = self.service.list_hubspot_tables(&at, call.deadline, &call.progress).await;
-        let tables = listed
-            .map_err(|error| status::connection_failed(&error, Subject::Tables(&at), &call.progress))?;
+        let tables = listed.map_err(failed(&call, Subject::connection(&at, Action::ListTables)))?;
         let tables = tables.into_iter().map(Into::into).collect();
         Ok(Response::new(proto::ListHubSpotTablesResponse { tables }))
     }
@@ -194,9 +185,7 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         let (at, table) = convert::table(&request, &self.sandboxes)?;
         note(&at);
         let read = self.service.get_hubspot_table(&at, &table, call.deadline, &call.progress).await;
-        let columns = read.map_err(|error| {
-            status::connection_failed(&error, Subject::Table(&at, &table), &call.progress)
-        })?;
+        let columns = read.map_err(failed(&call, Subject::connection(&at, Action::ReadTable(&table))))?;
         let columns = columns.into_iter().map(Into::into).collect();
         Ok(Response::new(proto::GetHubSpotTableResponse { columns }))
     }

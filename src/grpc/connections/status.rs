@@ -4,67 +4,61 @@ mod creation;
 
 use tonic::Code;
 
-pub(in crate::grpc) use self::creation::creation_failed;
+pub(crate) use self::creation::creation_failed;
 use crate::{
     adobe::{CallError, Problem, Refusal},
-    domain::{CallProgress, ConnectionRef, SandboxName, TablePath},
+    domain::{ConnectionRef, SandboxName, TablePath},
     error::error_chain,
-    grpc::status::{DEFAULT_RETRY, Effect, Reason, RpcError, call_failed, start, too_many, unrecognized},
+    grpc::{
+        call::Call,
+        status::{DEFAULT_RETRY, Effect, Reason, RpcError, call_failed, start, too_many, unrecognized},
+    },
     service::{ConnectionError, DryRunError},
 };
 
-/// The subject of a call.
+/// What a call is about, and what it does with it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Subject<'a> {
-    /// All connections of a sandbox.
-    Sandbox(&'a SandboxName),
-    /// A connection that is only read.
-    Connection(&'a ConnectionRef),
-    Update(&'a ConnectionRef),
-    Delete(&'a ConnectionRef),
-    Tables(&'a ConnectionRef),
-    Table(&'a ConnectionRef, &'a TablePath),
+pub(super) struct Subject<'a> {
+    sandbox: &'a SandboxName,
+    /// Empty for a call about a whole sandbox.
+    id: &'a str,
+    action: Action<'a>,
 }
 
-impl Subject<'_> {
-    fn sandbox(&self) -> &SandboxName {
-        match self {
-            Self::Sandbox(sandbox) => sandbox,
-            Self::Connection(at)
-            | Self::Update(at)
-            | Self::Delete(at)
-            | Self::Tables(at)
-            | Self::Table(at, _) => &at.sandbox,
-        }
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Action<'a> {
+    Read,
+    Update,
+    Delete,
+    ListTables,
+    ReadTable(&'a TablePath),
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn sandbox(sandbox: &'a SandboxName) -> Self {
+        Self { sandbox, id: "", action: Action::Read }
     }
 
-    /// The id of the connection; empty for a whole sandbox.
-    fn id(&self) -> &str {
-        match self {
-            Self::Sandbox(_) => "",
-            Self::Connection(at)
-            | Self::Update(at)
-            | Self::Delete(at)
-            | Self::Tables(at)
-            | Self::Table(at, _) => at.id.as_str(),
-        }
+    pub(super) fn connection(at: &'a ConnectionRef, action: Action<'a>) -> Self {
+        Self { sandbox: &at.sandbox, id: at.id.as_str(), action }
     }
 
     fn effect(&self) -> Effect {
-        match self {
-            Self::Sandbox(_) | Self::Connection(_) | Self::Tables(_) | Self::Table(..) => Effect::None,
-            Self::Update(_) => Effect::NothingChanged,
-            Self::Delete(_) => Effect::NothingDeleted,
+        match self.action {
+            Action::Read | Action::ListTables | Action::ReadTable(_) => Effect::None,
+            Action::Update => Effect::NothingChanged,
+            Action::Delete => Effect::NothingDeleted,
         }
     }
 }
 
-pub(super) fn connection_failed(
-    error: &ConnectionError,
-    subject: Subject<'_>,
-    progress: &CallProgress,
-) -> RpcError {
-    let failure = match error {
+/// The error of a call about connections that exist.
+pub(super) fn failed<'a>(call: &'a Call, subject: Subject<'a>) -> impl Fn(ConnectionError) -> RpcError + 'a {
+    move |error| connection_failed(&error, subject).at_stage(call.progress.stage()).cause(error_chain(&error))
+}
+
+fn connection_failed(error: &ConnectionError, subject: Subject<'_>) -> RpcError {
+    match error {
         ConnectionError::NotFound | ConnectionError::OtherSource => not_found(subject),
         ConnectionError::TableNotFound => table_not_found(subject),
         ConnectionError::EtagMismatch => RpcError::new(
@@ -79,33 +73,29 @@ pub(super) fn connection_failed(
             "other clients keep changing the connection; nothing was changed: try again",
         )
         .retry_after(DEFAULT_RETRY),
-        ConnectionError::Call(CallError::Refused { refusal: Refusal::InUse, problem }) => {
-            in_use(problem, subject)
+        ConnectionError::Call(CallError::Refused { refusal: refusal @ Refusal::InUse, problem }) => {
+            precondition_failed(*refusal, Reason::ConnectionInUse, problem, subject)
         }
-        ConnectionError::Call(CallError::Refused { refusal: Refusal::State, problem }) => {
-            wrong_state(problem, subject)
+        ConnectionError::Call(CallError::Refused { refusal: refusal @ Refusal::State, problem }) => {
+            precondition_failed(*refusal, Reason::ConnectionState, problem, subject)
         }
         ConnectionError::Call(CallError::Refused { refusal: Refusal::Request, problem })
-            if matches!(subject, Subject::Tables(_) | Subject::Table(..)) && problem.code.is_some() =>
+            if matches!(subject.action, Action::ListTables | Action::ReadTable(_))
+                && problem.code.is_some() =>
         {
             not_explored(problem)
         }
-        ConnectionError::Call(error) => call_failed(error, subject.sandbox(), subject.effect()),
+        ConnectionError::Call(error) => call_failed(error, subject.sandbox, subject.effect()),
         ConnectionError::OutcomeUnknown { is_safe_to_repeat, cause } => {
             outcome_unknown(*is_safe_to_repeat, cause, subject)
         }
-    };
-    failure.at_stage(progress.stage()).cause(error_chain(error))
+    }
 }
 
-pub(super) fn dry_run_failed(
-    error: &DryRunError,
-    sandbox: &SandboxName,
-    progress: &CallProgress,
-) -> RpcError {
+pub(super) fn dry_run_failed(error: &DryRunError, sandbox: &SandboxName, call: &Call) -> RpcError {
     let failure = match error {
         DryRunError::Call(error) => call_failed(error, sandbox, Effect::None),
-        DryRunError::TooMany => too_many("too many calls are under way: try again later"),
+        DryRunError::TooMany => too_many("too many calls are in progress: try again later"),
         DryRunError::SpecDrift(drift) => RpcError::new(
             Code::FailedPrecondition,
             Reason::UpstreamRejected,
@@ -116,11 +106,11 @@ pub(super) fn dry_run_failed(
             ),
         ),
     };
-    failure.at_stage(progress.stage()).cause(error_chain(error))
+    failure.at_stage(call.progress.stage()).cause(error_chain(error))
 }
 
 fn not_found(subject: Subject<'_>) -> RpcError {
-    let (id, sandbox) = (subject.id(), subject.sandbox());
+    let Subject { id, sandbox, .. } = subject;
     RpcError::new(
         Code::NotFound,
         Reason::ConnectionNotFound,
@@ -133,7 +123,8 @@ fn not_found(subject: Subject<'_>) -> RpcError {
 }
 
 fn table_not_found(subject: Subject<'_>) -> RpcError {
-    let table = if let Subject::Table(_, table) = subject { start(table.as_str()) } else { String::new() };
+    let table =
+        if let Action::ReadTable(table) = subject.action { start(table.as_str()) } else { String::new() };
     RpcError::new(
         Code::NotFound,
         Reason::TableNotFound,
@@ -145,32 +136,23 @@ fn table_not_found(subject: Subject<'_>) -> RpcError {
     .resource("table", &table, "is not a table of the connection")
 }
 
-fn in_use(problem: &Problem, subject: Subject<'_>) -> RpcError {
-    let advice = Refusal::InUse.advice();
-    let violation = |subject: String| (subject, advice.cure.to_owned());
-    let flows = problem.flows.iter().filter(|flow| *flow != subject.id());
-    let mut violations: Vec<_> = flows.map(|flow| violation(format!("flows/{flow}"))).collect();
-    if violations.is_empty() {
-        violations.push(violation(format!("connections/{}", subject.id())));
+fn precondition_failed(
+    refusal: Refusal,
+    reason: Reason,
+    problem: &Problem,
+    subject: Subject<'_>,
+) -> RpcError {
+    let advice = refusal.advice();
+    // The Flow Service may name the dataflows that use the connection.
+    let flows = problem.flows.iter().filter(|flow| *flow != subject.id);
+    let mut subjects: Vec<_> = flows.map(|flow| format!("flows/{flow}")).collect();
+    if subjects.is_empty() {
+        subjects.push(format!("connections/{}", subject.id));
     }
-    RpcError::new(
-        Code::FailedPrecondition,
-        Reason::ConnectionInUse,
-        subject.effect().message(&format!("{} {}", advice.what, problem.said()), advice.cure),
-    )
-    .preconditions(violations)
-    .problem(problem)
-}
-
-fn wrong_state(problem: &Problem, subject: Subject<'_>) -> RpcError {
-    let advice = Refusal::State.advice();
-    RpcError::new(
-        Code::FailedPrecondition,
-        Reason::ConnectionState,
-        subject.effect().message(&format!("{} {}", advice.what, problem.said()), advice.cure),
-    )
-    .preconditions([(format!("connections/{}", subject.id()), advice.cure.to_owned())])
-    .problem(problem)
+    let message = subject.effect().message(&format!("{} {}", advice.what, problem.said()), advice.cure);
+    RpcError::new(Code::FailedPrecondition, reason, message)
+        .preconditions(subjects.into_iter().map(|subject| (subject, advice.cure.to_owned())))
+        .problem(problem)
 }
 
 /// The Flow Service does not say why; most likely HubSpot refused.
@@ -184,20 +166,12 @@ fn not_explored(problem: &Problem) -> RpcError {
 }
 
 fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<'_>) -> RpcError {
-    let (what, cure) = match subject {
-        Subject::Delete(_) => ("deletion", "repeat the call with allow_missing"),
-        Subject::Update(_)
-        | Subject::Sandbox(_)
-        | Subject::Connection(_)
-        | Subject::Tables(_)
-        | Subject::Table(..) => {
-            let cure = if is_safe_to_repeat {
-                "repeat the call, which is safe in either case"
-            } else {
-                "read the connection, and repeat the call with its current etag or without one"
-            };
-            ("change", cure)
-        }
+    let (what, cure) = if matches!(subject.action, Action::Delete) {
+        ("deletion", "repeat the call with allow_missing")
+    } else if is_safe_to_repeat {
+        ("change", "repeat the call, which is safe in either case")
+    } else {
+        ("change", "read the connection, and repeat the call with its current etag or without one")
     };
     if let CallError::Unrecognized { retry_after, problem } = cause
         && !problem.is_in_place_of_lost()

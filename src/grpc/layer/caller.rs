@@ -10,7 +10,7 @@ use super::{Request, Response};
 use crate::{
     domain::{Access, Callers, Identity},
     grpc::{audit::UNKNOWN_CALLER, call::Call, status},
-    jwt::{BadToken, NotAccepted, TokenCheck},
+    jwt::{NotAccepted, TokenCheck},
     metrics::Metrics,
     server::PeerCertificate,
 };
@@ -32,9 +32,7 @@ pub struct CallerCheck {
 pub(crate) enum Refused {
     NoToken,
     NoCertificate,
-    BadToken(BadToken),
-    /// The token cannot be checked: the issuer's keys could not be read.
-    KeysUnavailable,
+    Token(NotAccepted),
     /// No rule allows the caller.
     Unknown(Vec<Identity>),
     /// The caller may only read.
@@ -45,10 +43,10 @@ impl Refused {
     /// The label in metrics.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::KeysUnavailable => "keys_unavailable",
+            Self::Token(NotAccepted::KeysUnavailable) => "keys_unavailable",
             Self::NoToken => "no_token",
             Self::NoCertificate => "no_certificate",
-            Self::BadToken(error) => error.name(),
+            Self::Token(NotAccepted::Bad(error)) => error.name(),
             Self::Unknown(_) => "not_allowed",
             Self::ReadOnly(_) => "read_only",
         }
@@ -77,29 +75,17 @@ pub(crate) async fn caller(
         }
         Err(refused) => {
             // Missing keys are not the caller's fault.
-            if !matches!(refused, Refused::KeysUnavailable) {
+            if refused != Refused::Token(NotAccepted::KeysUnavailable) {
                 check.metrics.callers_refused.get_or_create(&refused.name().into()).inc();
             }
             let name = match &refused {
                 Refused::Unknown(names) => status::identities(names),
                 Refused::ReadOnly(identity) => identity.to_string(),
-                Refused::NoToken
-                | Refused::NoCertificate
-                | Refused::BadToken(_)
-                | Refused::KeysUnavailable => UNKNOWN_CALLER.to_owned(),
+                Refused::NoToken | Refused::NoCertificate | Refused::Token(_) => UNKNOWN_CALLER.to_owned(),
             };
             tracing::Span::current().record("caller", &*name);
             call.audited().rejected = Some(name);
             status::caller_refused(&refused).into_response()
-        }
-    }
-}
-
-impl From<NotAccepted> for Refused {
-    fn from(not_accepted: NotAccepted) -> Self {
-        match not_accepted {
-            NotAccepted::Bad(error) => Self::BadToken(error),
-            NotAccepted::KeysUnavailable => Self::KeysUnavailable,
         }
     }
 }
@@ -119,7 +105,7 @@ impl CallerCheck {
         let identities = match &self.tokens {
             Some(tokens) => {
                 let token = bearer(headers).ok_or(Refused::NoToken)?;
-                vec![Identity::Jwt(tokens.subject(token).await?)]
+                vec![Identity::Jwt(tokens.subject(token).await.map_err(Refused::Token)?)]
             }
             None if self.certificates => {
                 let PeerCertificate(names) = certificate.ok_or(Refused::NoCertificate)?;

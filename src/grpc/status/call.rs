@@ -10,53 +10,39 @@ use crate::{
         layer::caller::Refused,
         violations::{Rejection, Violation},
     },
+    jwt::NotAccepted,
 };
 
 /// The most identities of a caller that an error lists.
 const MOST_IDENTITIES: usize = 5;
 const MAX_IDENTITY_CHARS: usize = 200;
 
-pub(in crate::grpc) fn deadline_exceeded(progress: &CallProgress) -> RpcError {
+pub(crate) fn deadline_exceeded(progress: &CallProgress) -> RpcError {
     let creation = progress.creation();
     let may_exist = creation.is_some_and(Progress::may_exist);
     let stage = progress.stage();
-    let message = match stage {
-        _ if may_exist => {
-            "the deadline was exceeded before the creation's outcome was known: the connection may exist. Repeat \
-             the call with the request_id in this error's metadata: that is safe, and repeating it without is \
-             not"
-        }
-        _ if creation.is_some() => {
-            "the deadline was exceeded and nothing was created: repeat the call with a longer one"
-        }
-        Stage::Update => {
-            "the deadline was exceeded before the outcome was known: the connection may have been changed. Read \
-             it, and repeat the call with its current etag or without one"
-        }
-        Stage::Delete => {
-            "the deadline was exceeded before the outcome was known: the connection may have been deleted. \
-             Repeat the call with allow_missing"
-        }
-        Stage::Request
-        | Stage::Claim
-        | Stage::AdobeToken
-        | Stage::Create
-        | Stage::Reconcile
-        | Stage::BackOff
-        | Stage::Verify
-        | Stage::Read => "the deadline was exceeded and nothing was done: repeat the call with a longer one",
+    let message = if may_exist {
+        "the deadline was exceeded before the creation's outcome was known: the connection may exist. Repeat the \
+         call with the request_id in this error's metadata: that is safe, and repeating it without is not"
+    } else if creation.is_some() {
+        "the deadline was exceeded and nothing was created: repeat the call with a longer one"
+    } else if stage == Stage::Update {
+        "the deadline was exceeded before the outcome was known: the connection may have been changed. Read it, \
+         and repeat the call with its current etag or without one"
+    } else if stage == Stage::Delete {
+        "the deadline was exceeded before the outcome was known: the connection may have been deleted. Repeat the \
+         call with allow_missing"
+    } else {
+        "the deadline was exceeded and nothing was done: repeat the call with a longer one"
     };
-    let mut error = RpcError::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
+    RpcError::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
         .metadata("stage", stage.name())
         .metadata("may_exist", may_exist)
-        .cause(format!("the deadline was exceeded at the stage {}", stage.name()));
-    if let Some(creation) = creation {
-        error = error.metadata("request_id", creation.request_id());
-    }
-    error
+        .metadata_if("request_id", creation.map(Progress::request_id))
+        .cause(format!("the deadline was exceeded at the stage {}", stage.name()))
 }
 
-pub(in crate::grpc) fn caller_refused(refused: &Refused) -> RpcError {
+pub(crate) fn caller_refused(refused: &Refused) -> RpcError {
     let unauthenticated =
         |message: String| RpcError::new(Code::Unauthenticated, Reason::CallerUnauthenticated, message);
     let not_allowed =
@@ -68,8 +54,8 @@ pub(in crate::grpc) fn caller_refused(refused: &Refused) -> RpcError {
                 .to_owned(),
         ),
         Refused::NoCertificate => unauthenticated("callers must show a certificate".to_owned()),
-        Refused::BadToken(error) => unauthenticated(error.to_string()),
-        Refused::KeysUnavailable => RpcError::new(
+        Refused::Token(NotAccepted::Bad(error)) => unauthenticated(error.to_string()),
+        Refused::Token(NotAccepted::KeysUnavailable) => RpcError::new(
             Code::Unavailable,
             Reason::CallerKeysUnavailable,
             "this service cannot read the keys of HCS_JWT_ISSUER, and so cannot check the token: try again later. \
@@ -88,28 +74,28 @@ pub(in crate::grpc) fn caller_refused(refused: &Refused) -> RpcError {
 }
 
 /// The identities of a caller, for people.
-pub(in crate::grpc) fn identities(names: &[Identity]) -> String {
+pub(crate) fn identities(names: &[Identity]) -> String {
     let cut = |identity: &Identity| identity.to_string().chars().take(MAX_IDENTITY_CHARS).collect::<String>();
     let shown: Vec<_> = names.iter().take(MOST_IDENTITIES).map(cut).collect();
     if shown.is_empty() { "without a name".to_owned() } else { shown.join(", ") }
 }
 
-pub(in crate::grpc) fn invalid_timeout() -> RpcError {
+pub(crate) fn invalid_timeout() -> RpcError {
     let invalid =
         Invalid::new(InvalidReason::Malformed, "must be 1 to 8 digits and one of the units H, M, S, m, u, n");
     Rejection::Invalid(vec![Violation { field: "grpc-timeout".into(), invalid }]).into()
 }
 
 /// More calls than may wait at once.
-pub(in crate::grpc) fn overloaded() -> RpcError {
+pub(crate) fn overloaded() -> RpcError {
     too_many("too many calls are in progress: try again later").cause("HCS_MAX_IN_FLIGHT is reached")
 }
 
-pub(in crate::grpc) fn too_many(message: &str) -> RpcError {
+pub(crate) fn too_many(message: &str) -> RpcError {
     RpcError::new(Code::ResourceExhausted, Reason::Overloaded, message).retry_after(DEFAULT_RETRY)
 }
 
-pub(in crate::grpc) fn too_many_streams() -> RpcError {
+pub(crate) fn too_many_streams() -> RpcError {
     too_many(
         "too many health checks, watches or reflection streams are open: use one watch for each connection, \
          and end streams that are not needed",
@@ -118,7 +104,7 @@ pub(in crate::grpc) fn too_many_streams() -> RpcError {
 }
 
 /// A stream whose connection ends, at its maximum age or because the service stops.
-pub(in crate::grpc) fn stream_ended(is_stopping: bool) -> RpcError {
+pub(crate) fn stream_ended(is_stopping: bool) -> RpcError {
     ended_stream(if is_stopping {
         "the service is stopping: open the stream again"
     } else {
@@ -127,7 +113,7 @@ pub(in crate::grpc) fn stream_ended(is_stopping: bool) -> RpcError {
 }
 
 /// A stream without requests for too long.
-pub(in crate::grpc) fn idle_stream() -> RpcError {
+pub(crate) fn idle_stream() -> RpcError {
     ended_stream("the stream was idle for too long: open it again")
 }
 
@@ -135,7 +121,7 @@ fn ended_stream(message: &str) -> RpcError {
     RpcError::new(Code::Unavailable, Reason::Overloaded, message).retry_after(DEFAULT_RETRY)
 }
 
-pub(in crate::grpc) fn unknown_method(path: &str) -> RpcError {
+pub(crate) fn unknown_method(path: &str) -> RpcError {
     let (message, cause) = if path.starts_with("/grpc.reflection.") {
         let message = "reflection is switched off (HCS_REFLECTION): use the proto files".to_owned();
         (message, "HCS_REFLECTION is false")
@@ -152,7 +138,7 @@ pub(in crate::grpc) fn unknown_method(path: &str) -> RpcError {
     RpcError::new(Code::Unimplemented, Reason::InvalidRequest, message).cause(cause)
 }
 
-pub(in crate::grpc) fn unknown_encoding(encoding: &[u8]) -> RpcError {
+pub(crate) fn unknown_encoding(encoding: &[u8]) -> RpcError {
     let message = format!(
         "messages with the grpc-encoding {} cannot be read: send them with gzip or without compression",
         start(&String::from_utf8_lossy(encoding))
@@ -164,7 +150,7 @@ pub(in crate::grpc) fn unknown_encoding(encoding: &[u8]) -> RpcError {
     error
 }
 
-pub(in crate::grpc) fn metadata_too_large(limit: usize) -> RpcError {
+pub(crate) fn metadata_too_large(limit: usize) -> RpcError {
     RpcError::new(
         Code::ResourceExhausted,
         Reason::RequestTooLarge,
@@ -177,14 +163,14 @@ pub(in crate::grpc) fn metadata_too_large(limit: usize) -> RpcError {
 }
 
 /// The start of a text from a caller, for a message.
-pub(in crate::grpc) fn start(text: &str) -> String {
+pub(crate) fn start(text: &str) -> String {
     const MOST_CHARACTERS: usize = 128;
     text.chars().filter(|c| !c.is_control()).take(MOST_CHARACTERS).collect()
 }
 
 /// The codec's error for a message that it cannot read, as an error of this service. Other errors stay as they
 /// are.
-pub(in crate::grpc) fn codec_failed(error: Status, limit: usize) -> Status {
+pub(crate) fn codec_failed(error: Status, limit: usize) -> Status {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the codec has no other codes, and a stream may")]
     match error.code() {
         // The size as sent, and the size after decompression.
@@ -214,7 +200,7 @@ pub(in crate::grpc) fn codec_failed(error: Status, limit: usize) -> Status {
 }
 
 /// A panic.
-pub(in crate::grpc) fn internal() -> RpcError {
+pub(crate) fn internal() -> RpcError {
     RpcError::new(
         Code::Internal,
         Reason::Internal,
@@ -224,7 +210,7 @@ pub(in crate::grpc) fn internal() -> RpcError {
 }
 
 /// The name of a code in gRPC's documentation.
-pub(in crate::grpc) fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     /// Each at the index of its number.
     const NAMES: [&str; 17] = [
         "OK",

@@ -12,7 +12,7 @@ use crate::{
 
 /// The effect of a failed call, which the caller of a write has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::grpc) enum Effect {
+pub(crate) enum Effect {
     /// The call only reads.
     None,
     NothingCreated,
@@ -24,7 +24,7 @@ pub(in crate::grpc) enum Effect {
 
 impl Effect {
     /// A message: what went wrong, the effect, and what to do.
-    pub(in crate::grpc) fn message(self, what: &str, cure: &str) -> String {
+    pub(crate) fn message(self, what: &str, cure: &str) -> String {
         match self.sentence() {
             "" => format!("{what}: {cure}"),
             effect => format!("{what}; {effect}: {cure}"),
@@ -43,7 +43,7 @@ impl Effect {
 }
 
 /// A failed request other than a creation.
-pub(in crate::grpc) fn call_failed(error: &CallError, sandbox: &SandboxName, effect: Effect) -> RpcError {
+pub(crate) fn call_failed(error: &CallError, sandbox: &SandboxName, effect: Effect) -> RpcError {
     match error {
         CallError::Token(error) => token(error, effect),
         CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, effect),
@@ -80,7 +80,7 @@ pub(in crate::grpc) fn call_failed(error: &CallError, sandbox: &SandboxName, eff
     }
 }
 
-pub(in crate::grpc) fn token(error: &TokenError, effect: Effect) -> RpcError {
+pub(crate) fn token(error: &TokenError, effect: Effect) -> RpcError {
     let delay = error.retry_after.unwrap_or(DEFAULT_RETRY);
     let advice = error.kind.advice();
     let failure = match error.kind {
@@ -108,7 +108,7 @@ pub(in crate::grpc) fn token(error: &TokenError, effect: Effect) -> RpcError {
 }
 
 /// The Flow Service rejects a token that IMS has just issued.
-pub(in crate::grpc) fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
+pub(crate) fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
     let advice = TokenErrorKind::TokenRefused.advice();
     let message = effect.message(&format!("{} {}", advice.what, problem.said()), advice.cure);
     RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, message)
@@ -116,29 +116,20 @@ pub(in crate::grpc) fn token_refused(problem: &Problem, effect: Effect) -> RpcEr
         .retry_after(DEFAULT_RETRY)
 }
 
-pub(in crate::grpc) fn no_token_in_time(effect: Effect) -> RpcError {
+pub(crate) fn no_token_in_time(effect: Effect) -> RpcError {
     unavailable("there was no Adobe access token in time", effect).metadata("stage", Stage::AdobeToken.name())
 }
 
-pub(in crate::grpc) fn refused(
+pub(crate) fn refused(
     refusal: Refusal,
     problem: &Problem,
     sandbox: &SandboxName,
     effect: Effect,
 ) -> RpcError {
     let advice = refusal.advice();
-    let what = match refusal {
-        Refusal::SandboxNotFound => format!("the sandbox {sandbox} does not exist"),
-        Refusal::Source
-        | Refusal::OwnRequest
-        | Refusal::Request
-        | Refusal::NotFound
-        | Refusal::Credentials
-        | Refusal::Permission
-        | Refusal::EtagMismatch
-        | Refusal::InUse
-        | Refusal::State => advice.what.to_owned(),
-    };
+    let is_sandbox = refusal == Refusal::SandboxNotFound;
+    let what =
+        if is_sandbox { format!("the sandbox {sandbox} does not exist") } else { advice.what.to_owned() };
     let cure = match (refusal, effect) {
         // There is nothing to test yet.
         (Refusal::Source, Effect::NothingCreated) => "correct the credentials, and repeat the call",
@@ -148,31 +139,28 @@ pub(in crate::grpc) fn refused(
         _ => advice.cure,
     };
     let message = effect.message(&format!("{what} {}", problem.said()), cure);
-    match refusal {
+    let (code, reason) = match refusal {
         Refusal::Request
         | Refusal::Source
         | Refusal::NotFound
         | Refusal::EtagMismatch
         | Refusal::InUse
-        | Refusal::State => RpcError::new(Code::InvalidArgument, Reason::UpstreamRejected, message),
-        Refusal::OwnRequest => RpcError::new(Code::FailedPrecondition, Reason::UpstreamRejected, message),
-        Refusal::SandboxNotFound => RpcError::new(Code::NotFound, Reason::SandboxNotFound, message).resource(
-            "sandbox",
-            sandbox.as_str(),
-            "does not exist in the organization",
-        ),
-        Refusal::Credentials => {
-            RpcError::new(Code::FailedPrecondition, Reason::PlatformCredentialsRejected, message)
-        }
-        Refusal::Permission => {
-            RpcError::new(Code::FailedPrecondition, Reason::PlatformPermissionMissing, message)
-        }
+        | Refusal::State => (Code::InvalidArgument, Reason::UpstreamRejected),
+        Refusal::OwnRequest => (Code::FailedPrecondition, Reason::UpstreamRejected),
+        Refusal::SandboxNotFound => (Code::NotFound, Reason::SandboxNotFound),
+        Refusal::Credentials => (Code::FailedPrecondition, Reason::PlatformCredentialsRejected),
+        Refusal::Permission => (Code::FailedPrecondition, Reason::PlatformPermissionMissing),
+    };
+    let failure = RpcError::new(code, reason, message).problem(problem);
+    if is_sandbox {
+        failure.resource("sandbox", sandbox.as_str(), "does not exist in the organization")
+    } else {
+        failure
     }
-    .problem(problem)
 }
 
 /// A reply that is not Adobe's: for an operator, unless it may be temporary.
-pub(in crate::grpc) fn unrecognized(
+pub(crate) fn unrecognized(
     what: &str,
     problem: &Problem,
     retry_after: Option<Duration>,
@@ -194,7 +182,7 @@ fn source_unavailable(problem: &Problem, effect: Effect) -> RpcError {
         .problem(problem)
 }
 
-pub(in crate::grpc) fn throttled(
+pub(crate) fn throttled(
     retry_after: Option<Duration>,
     problem: Option<&Problem>,
     effect: Effect,
@@ -211,12 +199,12 @@ pub(in crate::grpc) fn throttled(
         .problem(problem)
 }
 
-pub(in crate::grpc) fn breaker_open(retry_after: Duration, effect: Effect) -> RpcError {
+pub(crate) fn breaker_open(retry_after: Duration, effect: Effect) -> RpcError {
     let message = effect.message("the Flow Service fails", "try again later");
     RpcError::new(Code::Unavailable, Reason::BreakerOpen, message).retry_after(retry_after)
 }
 
-pub(in crate::grpc) fn unavailable(what: &str, effect: Effect) -> RpcError {
+pub(crate) fn unavailable(what: &str, effect: Effect) -> RpcError {
     RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, effect.message(what, "try again"))
         .retry_after(DEFAULT_RETRY)
 }

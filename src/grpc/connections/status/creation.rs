@@ -19,7 +19,7 @@ const MAX_CANDIDATES: usize = 20;
 /// How much of a failed check the message repeats, in characters.
 const MOST_FOUND: usize = 200;
 
-pub(in crate::grpc) fn creation_failed(error: &service::Error) -> RpcError {
+pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
     let service::Error { request_id, generated, sandbox, failure } = error;
     match &**failure {
         Failure::NotCreated { error, may_exist } => {
@@ -44,7 +44,7 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> RpcError {
             Reason::RequestInProgress,
             "the creation with this request_id is in progress elsewhere: repeat the call to get its outcome",
         )
-        .metadata("stage", Stage::Claim.name())
+        .at_stage(Stage::Claim)
         .metadata("may_exist", true)
         .retry_after(*retry_after),
         Failure::TooMany { may_exist } => {
@@ -60,7 +60,7 @@ pub(in crate::grpc) fn creation_failed(error: &service::Error) -> RpcError {
             let what = "the store that prevents duplicate creations cannot be used";
             let message = effect(*may_exist).message(what, "try again, with the same request_id");
             RpcError::new(Code::Unavailable, Reason::StoreUnavailable, message)
-                .metadata("stage", Stage::Claim.name())
+                .at_stage(Stage::Claim)
                 .metadata("may_exist", may_exist)
                 .retry_after(DEFAULT_RETRY)
         }
@@ -84,48 +84,45 @@ fn effect(may_exist: bool) -> Effect {
 }
 
 fn not_created(error: &CreateError, sandbox: &SandboxName, effect: Effect) -> RpcError {
-    let create = Stage::Create.name();
-    match error {
+    let failure = match error {
         CreateError::Token(error) => token(error, effect),
-        CreateError::BreakerOpen { retry_after } => {
-            breaker_open(*retry_after, effect).metadata("stage", create)
-        }
-        CreateError::Unreachable(_) => {
-            unavailable("the Flow Service cannot be reached", effect).metadata("stage", create)
-        }
-        CreateError::TooLate => {
-            unavailable("the creation could not be sent in time", effect).metadata("stage", create)
-        }
+        CreateError::BreakerOpen { retry_after } => breaker_open(*retry_after, effect),
+        CreateError::Unreachable(_) => unavailable("the Flow Service cannot be reached", effect),
+        CreateError::TooLate => unavailable("the creation could not be sent in time", effect),
         CreateError::NoTokenInTime => no_token_in_time(effect),
         CreateError::Stopping => {
             let what = "this replica is stopping, and the creation was not sent yet";
-            unavailable(what, effect).metadata("stage", Stage::AdobeToken.name())
+            unavailable(what, effect).at_stage(Stage::AdobeToken)
         }
-        CreateError::TokenRefused { problem } => token_refused(problem, effect).metadata("stage", create),
-        CreateError::Refused { refusal, problem } => {
-            refused(*refusal, problem, sandbox, effect).metadata("stage", create)
+        CreateError::TokenRefused { problem } => token_refused(problem, effect),
+        CreateError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, effect),
+        CreateError::Throttled { retry_after, problem: None } => {
+            return throttled(*retry_after, None, effect);
         }
-        CreateError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), effect)
-            .metadata_if("stage", problem.as_ref().map(|_| create)),
+        CreateError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), effect),
         // The use case searches for the connection and does not return this error.
         CreateError::OutcomeUnknown { .. } => outcome_unknown(false),
-    }
+    };
+    failure.at_stage(Stage::Create)
 }
 
-/// The code depends on whether the caller sent a request_id: without one, repeating the call unchanged is not
-/// safe.
 fn outcome_unknown(generated: bool) -> RpcError {
-    let message = "the outcome of the creation is not known: the connection may exist. Repeat the call with";
+    let what = "the outcome of the creation is not known, and the connection may exist";
+    let [safe, unsafe_without] = ["that is safe", "that is safe, and repeating it without is not"];
+    unknown(what, generated, safe, unsafe_without).at_stage(Stage::Reconcile)
+}
+
+/// The code depends on whether the caller sent a request_id: without one, repeating the call unchanged could create
+/// another connection.
+fn unknown(what: &str, generated: bool, with_own: &str, with_generated: &str) -> RpcError {
+    let message = format!("{what}: repeat the call with");
     if generated {
-        let message = format!(
-            "{message} the request_id in this error's metadata: that is safe, and repeating it without is not"
-        );
+        let message = format!("{message} the request_id in this error's metadata: {with_generated}");
         RpcError::new(Code::Unknown, Reason::OutcomeUnknown, message)
     } else {
-        let message = format!("{message} the same request_id: that is safe");
+        let message = format!("{message} the same request_id: {with_own}");
         RpcError::new(Code::Unavailable, Reason::OutcomeUnknown, message).retry_after(DEFAULT_RETRY)
     }
-    .metadata("stage", Stage::Reconcile.name())
     .metadata("may_exist", true)
 }
 
@@ -158,9 +155,9 @@ fn reused(differs: &[Field], connection: Option<&ConnectionId>) -> RpcError {
              connection, use a new request_id"
         ),
     };
-    let failure = RpcError::new(Code::InvalidArgument, Reason::RequestIdReused, message)
-        .metadata("differs", differs.join(","));
-    failure.metadata_if("connection_id", connection)
+    RpcError::new(Code::InvalidArgument, Reason::RequestIdReused, message)
+        .metadata("differs", differs.join(","))
+        .metadata_if("connection_id", connection)
 }
 
 /// A record that proves neither that something was created nor that nothing was.
@@ -179,10 +176,10 @@ fn unreadable(problem: &RecordProblem, connection: Option<&ConnectionId>) -> Rpc
         ),
     };
     let message = Effect::MayExist.message(what, cure);
-    let failure = RpcError::new(Code::Internal, Reason::RecordUnreadable, message)
-        .metadata("stage", Stage::Claim.name())
-        .metadata("may_exist", true);
-    failure.metadata_if("connection_id", connection)
+    RpcError::new(Code::Internal, Reason::RecordUnreadable, message)
+        .at_stage(Stage::Claim)
+        .metadata("may_exist", true)
+        .metadata_if("connection_id", connection)
 }
 
 fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) -> RpcError {
@@ -211,24 +208,12 @@ fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) 
         .metadata_if("connection_id", left_behind)
 }
 
-/// Without a request_id, repeating the call unchanged would create another connection.
 fn verification_pending(connection: &ConnectionId, report: &TestReport, generated: bool) -> RpcError {
-    let found = found(report);
-    let message = format!(
-        "the connection was created, and its verification is not finished ({found}): repeat the call with"
-    );
-    if generated {
-        let message = format!(
-            "{message} the request_id in this error's metadata: without it another connection is created"
-        );
-        RpcError::new(Code::Unknown, Reason::OutcomeUnknown, message)
-    } else {
-        let message = format!("{message} the same request_id, which continues the verification");
-        RpcError::new(Code::Unavailable, Reason::OutcomeUnknown, message).retry_after(DEFAULT_RETRY)
-    }
-    .metadata("connection_id", connection)
-    .metadata("may_exist", true)
-    .metadata("stage", Stage::Verify.name())
+    let what =
+        format!("the connection was created, and its verification is not finished ({})", found(report));
+    unknown(&what, generated, "it continues the verification", "without it another connection is created")
+        .metadata("connection_id", connection)
+        .at_stage(Stage::Verify)
 }
 
 /// The first check of a report that has not passed.
