@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::body::Body;
 
-pub(crate) use self::slots::{Held, PerKey, network};
+pub(crate) use self::slots::{PerKey, network};
 use self::{
     connection::{Connection, PROBE},
     slots::Slots,

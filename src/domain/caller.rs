@@ -17,12 +17,21 @@ pub enum Identity {
     Jwt(String),
 }
 
+impl Identity {
+    fn parts(&self) -> (Kind, &str) {
+        match self {
+            Self::Uri(name) => (Kind::Uri, name),
+            Self::Dns(name) => (Kind::Dns, name),
+            Self::Fingerprint(name) => (Kind::Fingerprint, name),
+            Self::Jwt(name) => (Kind::Jwt, name),
+        }
+    }
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Uri(name) | Self::Dns(name) | Self::Fingerprint(name) => write!(f, "cert:{name}"),
-            Self::Jwt(subject) => write!(f, "jwt:{subject}"),
-        }
+        let (kind, name) = self.parts();
+        write!(f, "{}:{name}", if kind == Kind::Jwt { "jwt" } else { "cert" })
     }
 }
 
@@ -70,13 +79,8 @@ impl Kind {
         }
     }
 
-    fn matches(self, identity: &Identity) -> bool {
-        match identity {
-            Identity::Uri(_) => matches!(self, Self::Uri | Self::Certificate),
-            Identity::Dns(_) => matches!(self, Self::Dns | Self::Certificate),
-            Identity::Fingerprint(_) => matches!(self, Self::Fingerprint | Self::Certificate),
-            Identity::Jwt(_) => self == Self::Jwt,
-        }
+    fn matches(self, identity: Self) -> bool {
+        self == identity || self == Self::Certificate && identity != Self::Jwt
     }
 }
 
@@ -117,11 +121,10 @@ impl Callers {
 
     /// The most that any rule allows; `None` if no rule matches the caller.
     pub fn access(&self, identity: &Identity) -> Option<Access> {
-        let (Identity::Uri(name) | Identity::Dns(name) | Identity::Fingerprint(name) | Identity::Jwt(name)) =
-            identity;
+        let (kind, name) = identity.parts();
         let name: Vec<char> = name.chars().collect();
         let separators = separators(&name);
-        let applies = |rule: &&Rule| rule.kind.matches(identity) && covers(&rule.pattern, &name, &separators);
+        let applies = |rule: &&Rule| rule.kind.matches(kind) && covers(&rule.pattern, &name, &separators);
         self.0.iter().filter(applies).map(|rule| rule.access).max()
     }
 }

@@ -31,9 +31,9 @@ pub(super) async fn audit(
     let action = call.method.and_then(|method| method.audit_action.as_deref());
     let Some(action) = action else { return next(request).await };
     let unidentified = if callers.asks() { UNKNOWN_CALLER } else { ANYONE };
-    let mut end = End { action, call, unidentified, outcome: None, connection: None, request_id: None };
+    let mut end = End { action, call, unidentified, is_written: false };
     let response = next(request).await;
-    end.responded(&response);
+    end.write(Some(&response));
     response
 }
 
@@ -78,59 +78,59 @@ macro_rules! event {
     }};
 }
 
-/// The end of a call. Writes the event when it is dropped: also if the caller leaves, which drops the call.
+/// The end of a call. It is dropped without a response if the caller leaves, and then writes the event.
 struct End<'a> {
     action: &'a str,
     call: &'a Call,
     /// The caller's name if it is not identified.
     unidentified: &'a str,
-    /// `None` for a call without a response.
-    outcome: Option<&'static str>,
-    /// A connection that was created and is left behind.
-    connection: Option<String>,
-    /// Of a call that failed before its creation began.
-    request_id: Option<String>,
+    is_written: bool,
 }
 
 impl End<'_> {
-    fn responded(&mut self, response: &Response) {
-        let Some(error) = RpcError::of(response) else {
-            let status = response.headers().get("grpc-status");
-            self.outcome = Some(code_name(status.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))));
-            return;
-        };
-        // The caller may not have waited for DEADLINE_EXCEEDED.
-        self.outcome = Some(error.reason.as_str_name()).filter(|_| error.reason != Reason::DeadlineExceeded);
-        self.connection = error.get("connection_id").map(str::to_owned);
-        self.request_id = error.get("request_id").map(str::to_owned);
-    }
-}
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
+    fn write(&mut self, response: Option<&Response>) {
+        self.is_written = true;
         let audited = self.call.audited();
         if audited.is_dry_run {
             return;
         }
+        let error = response.and_then(RpcError::of);
+        // Without an outcome the caller has left, or may have left at its deadline, or there is a bug here.
+        let no_outcome = if std::thread::panicking() { "INTERNAL" } else { "UNANSWERED" };
+        let outcome = match (response, error.map(|error| error.reason)) {
+            (None, _) | (_, Some(Reason::DeadlineExceeded)) => no_outcome,
+            (_, Some(reason)) => reason.as_str_name(),
+            (Some(response), None) => {
+                let status = response.headers().get("grpc-status");
+                code_name(status.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes())))
+            }
+        };
         let progress = &self.call.progress;
         let identified = progress.caller().map(Identity::to_string);
         let creation = progress.creation();
         let mut buffer = [0; RequestId::LENGTH];
         let request_id = creation.map(|creation| creation.request_id().encode(&mut buffer));
-        // Without an outcome the deadline was exceeded, the caller has left, or there is a bug here.
-        let no_response = if std::thread::panicking() { "INTERNAL" } else { "UNANSWERED" };
-        let outcome = self.outcome.unwrap_or(no_response);
+        // A connection in an error is one that was created and is left behind.
+        let left_behind = error.and_then(|error| error.get("connection_id"));
         let event = Event {
             action: self.action,
             caller: audited.rejected.as_deref().or(identified.as_deref()).unwrap_or(self.unidentified),
             sandbox: audited.sandbox.as_ref(),
-            connection: self.connection.as_deref().or(audited.connection.as_ref().map(ConnectionId::as_str)),
-            request_id: request_id.or(self.request_id.as_deref()),
+            connection: left_behind.or_else(|| audited.connection.as_ref().map(ConnectionId::as_str)),
+            request_id: request_id.or_else(|| error?.get("request_id")),
             outcome,
             replayed: audited.replayed,
             may_exist: creation.filter(|_| outcome != "OK").map(Progress::may_exist),
         };
         event!(info, event, "audit");
+    }
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if !self.is_written {
+            self.write(None);
+        }
     }
 }
 

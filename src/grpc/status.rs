@@ -14,11 +14,11 @@ use tonic::{
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
 pub(super) use self::{call::*, upstream::*};
-pub(super) use crate::proto::ErrorReason as Reason;
 use super::{
     layer::Response,
     violations::{Rejection, Violation},
 };
+pub(super) use crate::proto::ErrorReason as Reason;
 use crate::{
     adobe::{Advice, Problem},
     domain::{InvalidReason, SandboxNotAllowed, Stage},
@@ -109,22 +109,14 @@ impl RpcError {
         self
     }
 
-    pub(super) fn retry_after(mut self, delay: Duration) -> Self {
-        self.retry_after = Some(delay);
+    /// `None` keeps the delay that is set.
+    pub(super) fn retry_after(mut self, delay: impl Into<Option<Duration>>) -> Self {
+        self.retry_after = delay.into().or(self.retry_after);
         self
     }
 
     pub(super) fn cause(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
         self.cause = Some(cause.into());
-        self
-    }
-
-    /// Makes it UNAVAILABLE if it may pass after this delay.
-    pub(super) fn passing(mut self, delay: Option<Duration>) -> Self {
-        if let Some(delay) = delay {
-            self.code = Code::Unavailable;
-            self.retry_after = Some(delay);
-        }
         self
     }
 

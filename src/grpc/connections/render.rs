@@ -12,8 +12,8 @@ use crate::{
 impl From<Created> for proto::CreateHubSpotConnectionResponse {
     fn from(Created { request_id, connection, replayed, test }: Created) -> Self {
         Self {
-            id: connection.id.as_str().to_owned(),
-            etag: connection.etag.as_str().to_owned(),
+            id: connection.id.to_string(),
+            etag: connection.etag.to_string(),
             request_id: request_id.to_string(),
             replayed,
             test: test.map(Into::into),
@@ -22,32 +22,23 @@ impl From<Created> for proto::CreateHubSpotConnectionResponse {
 }
 
 pub(super) fn connection(connection: Connection, sandbox: &SandboxName) -> proto::HubSpotConnection {
-    let Connection {
-        id,
-        etag,
-        name,
-        description,
-        state,
-        credentials,
-        created_at_ms,
-        updated_at_ms,
-        created_client: _,
-    } = connection;
-    let (callers_description, request_id) = split(description.as_deref().unwrap_or_default());
-    let StoredCredentials { client_id, client_secret_set, access_token_set, refresh_token_set } = credentials;
+    let (description, request_id) = split(connection.description.as_deref().unwrap_or_default());
+    let StoredCredentials { client_id, client_secret_set, access_token_set, refresh_token_set } =
+        connection.credentials;
+    let state = connection.state.map_or(proto::ConnectionState::Unspecified, Into::into);
     proto::HubSpotConnection {
-        id: id.as_str().to_owned(),
-        etag: etag.as_str().to_owned(),
-        name,
-        description: callers_description.unwrap_or_default(),
-        state: state.map_or(proto::ConnectionState::Unspecified, proto::ConnectionState::from).into(),
-        sandbox_name: sandbox.as_str().to_owned(),
+        id: connection.id.to_string(),
+        etag: connection.etag.to_string(),
+        name: connection.name,
+        description: description.unwrap_or_default(),
+        state: state.into(),
+        sandbox_name: sandbox.to_string(),
         client_id: client_id.unwrap_or_default(),
         client_secret_set,
         access_token_set,
         refresh_token_set,
-        create_time: timestamp(created_at_ms),
-        update_time: updated_at_ms.and_then(timestamp),
+        create_time: timestamp(connection.created_at_ms),
+        update_time: connection.updated_at_ms.and_then(timestamp),
         request_id: request_id.map(|id| id.to_string()).unwrap_or_default(),
     }
 }

@@ -60,12 +60,12 @@ pub(crate) async fn call_log(
     let trace = measured.as_ref().map(|measured| measured.trace.clone()).unwrap_or_default();
     let logged = async {
         // Created here, so that it is dropped in the span.
-        let mut line = Line { measured, started: call.started, outcome: Outcome::Grpc(Code::Cancelled) };
+        let mut line = Line { measured, started: call.started, outcome: Ok(Code::Cancelled) };
         let response = next_noting_errors(request, next).with_context(trace).await;
         line.outcome = match response.headers().get("grpc-status") {
-            Some(code) => Outcome::Grpc(Code::from_bytes(code.as_bytes())),
-            None if response.status().is_success() => Outcome::Grpc(Code::Ok),
-            None => Outcome::Http(response.status()),
+            Some(code) => Ok(Code::from_bytes(code.as_bytes())),
+            None if response.status().is_success() => Ok(Code::Ok),
+            None => Err(response.status()),
         };
         response
     };
@@ -84,12 +84,6 @@ async fn next_noting_errors(request: Request, next: impl AsyncFnOnce(Request) ->
     response
 }
 
-enum Outcome {
-    Grpc(Code),
-    /// Rejected before it was a call: not gRPC.
-    Http(StatusCode),
-}
-
 /// Begins the span of a call, as a child of the caller's.
 fn server_span(method: &'static str, headers: &HeaderMap) -> Context {
     spans::begin(
@@ -100,28 +94,6 @@ fn server_span(method: &'static str, headers: &HeaderMap) -> Context {
     )
 }
 
-fn end(trace: &Context, outcome: &Outcome) {
-    let span = trace.span();
-    if span.is_recording() {
-        match outcome {
-            Outcome::Grpc(code) => {
-                let code = code_name(*code);
-                span.set_attribute(KeyValue::new("rpc.response.status_code", code));
-                if is_fault(code) {
-                    span.set_attribute(KeyValue::new("error.type", code));
-                    span.set_status(Status::error(""));
-                }
-            }
-            // The client's error.
-            Outcome::Http(status) => {
-                let status = i64::from(status.as_u16());
-                span.set_attribute(KeyValue::new("http.response.status_code", status));
-            }
-        }
-    }
-    span.end();
-}
-
 struct Measured<'a> {
     method: &'static str,
     /// The context of its span.
@@ -130,30 +102,47 @@ struct Measured<'a> {
     _running: Running,
 }
 
+impl Measured<'_> {
+    fn end(&self, outcome: Result<Code, StatusCode>, duration: Duration) {
+        let span = self.trace.span();
+        match outcome {
+            Ok(code) => {
+                let code = code_name(code);
+                self.metrics.ended(self.method, code, duration);
+                span.set_attribute(KeyValue::new("rpc.response.status_code", code));
+                if is_fault(code) {
+                    span.set_attribute(KeyValue::new("error.type", code));
+                    span.set_status(Status::error(""));
+                }
+            }
+            // The client's error, and not a call.
+            Err(status) => {
+                span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+            }
+        }
+        span.end();
+    }
+}
+
 /// Written when it is dropped: also if the caller leaves, which drops the call.
 struct Line<'a> {
     /// `None` for a health probe.
     measured: Option<Measured<'a>>,
     started: Instant,
-    outcome: Outcome,
+    /// The HTTP status of a request of another protocol.
+    outcome: Result<Code, StatusCode>,
 }
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
-        if let Some(Measured { method, metrics, trace, .. }) = &self.measured {
-            // A request of another protocol is not a call.
-            if let Outcome::Grpc(code) = self.outcome {
-                metrics.ended(method, code_name(code), duration);
-            }
-            end(trace, &self.outcome);
+        if let Some(measured) = &self.measured {
+            measured.end(self.outcome, duration);
         }
         let duration_ms = milliseconds(duration);
         let status = match self.outcome {
-            Outcome::Grpc(status) => status,
-            Outcome::Http(status) => {
-                return tracing::info!(http_status = status.as_u16(), duration_ms, "call");
-            }
+            Ok(status) => status,
+            Err(status) => return tracing::info!(http_status = status.as_u16(), duration_ms, "call"),
         };
         let code = code_name(status);
         let is_failure = matches!(status, Code::Internal | Code::Unknown);

@@ -10,10 +10,7 @@ use std::{
 };
 
 use http_body_util::BodyExt as _;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 use tonic::body::Body;
 
 use super::{Request, Response};
@@ -24,7 +21,7 @@ use crate::{
         status,
     },
     metrics::CallMetrics,
-    server::{Held, Peer, PerKey, network},
+    server::{Peer, PerKey, network},
 };
 
 /// No address has more than a quarter, as with connections.
@@ -81,12 +78,6 @@ struct PeerLimit {
     per_connection: Arc<PerKey<SocketAddr>>,
 }
 
-/// Held until the whole response is sent.
-struct Permit {
-    _of_all: OwnedSemaphorePermit,
-    _of_peer: Option<(Held<IpAddr>, Held<SocketAddr>)>,
-}
-
 impl PeerLimit {
     fn new(most: usize, most_per_connection: usize) -> Self {
         Self {
@@ -96,7 +87,7 @@ impl PeerLimit {
         }
     }
 
-    fn take(&self, peer: Option<&Peer>) -> Option<Permit> {
+    fn take(&self, peer: Option<&Peer>) -> Option<impl Send + 'static> {
         let of_peer = match peer.map(Peer::address) {
             Some(address) => {
                 let of_connection = self.per_connection.take(address)?;
@@ -104,7 +95,7 @@ impl PeerLimit {
             }
             None => None,
         };
-        Some(Permit { _of_all: Arc::clone(&self.all).try_acquire_owned().ok()?, _of_peer: of_peer })
+        Some((Arc::clone(&self.all).try_acquire_owned().ok()?, of_peer))
     }
 }
 

@@ -151,15 +151,15 @@ pub(crate) fn unknown_encoding(encoding: &[u8]) -> RpcError {
 }
 
 pub(crate) fn metadata_too_large(limit: usize) -> RpcError {
-    RpcError::new(
-        Code::ResourceExhausted,
-        Reason::RequestTooLarge,
-        format!(
-            "the metadata of the call is larger than {limit} bytes: a token or a header that a proxy has added \
-             is too large"
-        ),
-    )
-    .cause("the metadata is too large")
+    let message = format!(
+        "the metadata of the call is larger than {limit} bytes: a token or a header that a proxy has added is too \
+         large"
+    );
+    too_large(message).cause("the metadata is too large")
+}
+
+fn too_large(message: String) -> RpcError {
+    RpcError::new(Code::ResourceExhausted, Reason::RequestTooLarge, message)
 }
 
 /// The start of a text from a caller, for a message.
@@ -174,12 +174,10 @@ pub(crate) fn codec_failed(error: Status, limit: usize) -> Status {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the codec has no other codes, and a stream may")]
     match error.code() {
         // The size as sent, and the size after decompression.
-        Code::OutOfRange | Code::ResourceExhausted => RpcError::new(
-            Code::ResourceExhausted,
-            Reason::RequestTooLarge,
-            format!("the request is larger than {limit} bytes: no valid request is"),
-        )
-        .cause("the request is too large"),
+        Code::OutOfRange | Code::ResourceExhausted => {
+            too_large(format!("the request is larger than {limit} bytes: no valid request is"))
+                .cause("the request is too large")
+        }
         // The code that gRPC's compression document asks for.
         Code::Internal if error.message().contains("compressed-flag") => RpcError::new(
             Code::Internal,

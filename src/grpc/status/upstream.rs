@@ -52,18 +52,14 @@ pub(crate) fn call_failed(error: &CallError, sandbox: &SandboxName, effect: Effe
         CallError::TokenRefused { problem } => token_refused(problem, effect),
         CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, effect),
         CallError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), effect),
-        CallError::Unavailable { retry_after, problem, cause: _ } => {
-            let error = match problem {
-                Some(problem) if problem.is_of_source() => source_unavailable(problem, effect),
-                None => unavailable("the Flow Service cannot be reached or did not respond in time", effect),
-                Some(problem) => unavailable(&format!("the Flow Service fails {}", problem.said()), effect)
-                    .problem(&**problem),
-            };
-            match retry_after {
-                Some(delay) => error.retry_after(*delay),
-                None => error,
+        CallError::Unavailable { retry_after, problem, cause: _ } => match problem {
+            Some(problem) if problem.is_of_source() => source_unavailable(problem, effect),
+            None => unavailable("the Flow Service cannot be reached or did not respond in time", effect),
+            Some(problem) => {
+                unavailable(&format!("the Flow Service fails {}", problem.said()), effect).problem(&**problem)
             }
         }
+        .retry_after(*retry_after),
         CallError::Unrecognized { retry_after, problem } => {
             unrecognized(Problem::UNRECOGNIZED.what, problem, *retry_after, effect.sentence())
         }
@@ -81,30 +77,31 @@ pub(crate) fn call_failed(error: &CallError, sandbox: &SandboxName, effect: Effe
 }
 
 pub(crate) fn token(error: &TokenError, effect: Effect) -> RpcError {
-    let delay = error.retry_after.unwrap_or(DEFAULT_RETRY);
-    let advice = error.kind.advice();
-    let failure = match error.kind {
+    let delay = Some(error.retry_after.unwrap_or(DEFAULT_RETRY));
+    let (code, reason, said, delay) = match error.kind {
         // Only IMS can tell that the credential is wrong. Any other failure may be temporary.
-        TokenErrorKind::BadCredentials | TokenErrorKind::BadScope => RpcError::new(
-            Code::FailedPrecondition,
-            Reason::PlatformCredentialsRejected,
-            effect.message(advice.what, advice.cure),
-        ),
-        TokenErrorKind::Throttled => throttled(Some(delay), None, effect),
+        TokenErrorKind::BadCredentials | TokenErrorKind::BadScope => {
+            (Code::FailedPrecondition, Reason::PlatformCredentialsRejected, String::new(), None)
+        }
+        TokenErrorKind::Throttled => {
+            (Code::ResourceExhausted, Reason::UpstreamThrottled, String::new(), delay)
+        }
         TokenErrorKind::TokenRefused | TokenErrorKind::SecretUnreadable | TokenErrorKind::Unavailable => {
-            let message = effect.message(&format!("{}{}", advice.what, error.said()), advice.cure);
-            RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, message).retry_after(delay)
+            (Code::Unavailable, Reason::UpstreamUnavailable, error.said(), delay)
+        }
+        TokenErrorKind::Unrecognized if error.may_pass() => {
+            (Code::Unavailable, Reason::UpstreamUnrecognized, error.said(), delay)
         }
         TokenErrorKind::Unrecognized => {
-            let message = effect.message(&format!("{}{}", advice.what, error.said()), advice.cure);
-            RpcError::new(Code::FailedPrecondition, Reason::UpstreamUnrecognized, message)
-                .passing(error.may_pass().then_some(delay))
+            (Code::FailedPrecondition, Reason::UpstreamUnrecognized, error.said(), None)
         }
     };
-    failure
+    let advice = error.kind.advice();
+    RpcError::new(code, reason, effect.message(&format!("{}{said}", advice.what), advice.cure))
+        .retry_after(delay)
         .metadata_if("upstream_status", error.status)
         .metadata_if("upstream_code", error.code.as_ref())
-        .metadata("stage", Stage::AdobeToken.name())
+        .at_stage(Stage::AdobeToken)
 }
 
 /// The Flow Service rejects a token that IMS has just issued.
@@ -117,7 +114,7 @@ pub(crate) fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
 }
 
 pub(crate) fn no_token_in_time(effect: Effect) -> RpcError {
-    unavailable("there was no Adobe access token in time", effect).metadata("stage", Stage::AdobeToken.name())
+    unavailable("there was no Adobe access token in time", effect).at_stage(Stage::AdobeToken)
 }
 
 pub(crate) fn refused(
@@ -168,9 +165,12 @@ pub(crate) fn unrecognized(
 ) -> RpcError {
     let effect = if effect.is_empty() { String::new() } else { format!("; {effect}") };
     let message = format!("{what} {}{effect}: {}", problem.said(), Problem::UNRECOGNIZED.cure);
-    RpcError::new(Code::FailedPrecondition, Reason::UpstreamUnrecognized, message)
-        .problem(problem)
-        .passing(problem.may_pass().then(|| retry_after.unwrap_or(DEFAULT_RETRY)))
+    let failure = |code| RpcError::new(code, Reason::UpstreamUnrecognized, message).problem(problem);
+    if problem.may_pass() {
+        failure(Code::Unavailable).retry_after(retry_after.unwrap_or(DEFAULT_RETRY))
+    } else {
+        failure(Code::FailedPrecondition)
+    }
 }
 
 /// HubSpot fails, for this connection: other connections may work.
@@ -187,13 +187,11 @@ pub(crate) fn throttled(
     problem: Option<&Problem>,
     effect: Effect,
 ) -> RpcError {
-    let message = match problem.filter(|problem| problem.is_of_source()) {
-        None => effect.message("Adobe throttles this service", "try again later"),
-        Some(problem) => {
-            let what = format!("the source of the connection throttles {}", problem.said());
-            effect.message(&what, "try again later")
-        }
+    let what = match problem.filter(|problem| problem.is_of_source()) {
+        None => "Adobe throttles this service".to_owned(),
+        Some(problem) => format!("the source of the connection throttles {}", problem.said()),
     };
+    let message = effect.message(&what, "try again later");
     RpcError::new(Code::ResourceExhausted, Reason::UpstreamThrottled, message)
         .retry_after(retry_after.unwrap_or(DEFAULT_RETRY))
         .problem(problem)
