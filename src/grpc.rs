@@ -25,7 +25,7 @@ use self::{
     layer::{
         Request, Response,
         admission::{Admission, admission},
-        call_log::call_log,
+        call_log::{call_log, note_error},
         caller::caller,
         codec_status::codec_status,
         deadline::deadline,
@@ -124,15 +124,17 @@ async fn layered(
         Some(response) => response,
         None => deadline(call, request, services).await,
     };
+    // A panic must not end the connection, and with it other calls.
+    let services = async |request| {
+        let response = AssertUnwindSafe(services(request)).catch_unwind().await;
+        let response = response.unwrap_or_else(|_panic| status::internal().into_response());
+        note_error(&response);
+        response
+    };
     // Around everything that can reject a write.
     let services = async |request: Request| match reject_content_type(metrics, &request) {
         Some(response) => response,
         None => audit(callers, call, request, services).await,
-    };
-    // A panic must not end the connection, and with it other calls.
-    let services = async |request| {
-        let response = AssertUnwindSafe(services(request)).catch_unwind().await;
-        response.unwrap_or_else(|_panic| status::internal().into_response())
     };
     // Outermost, so that every call has a log line, with the code that the caller receives.
     call_log(&metrics.calls, call, request, services).await

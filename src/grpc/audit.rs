@@ -30,7 +30,7 @@ pub(super) async fn audit(
 ) -> Response {
     let action = call.method.and_then(|method| method.audit_action.as_deref());
     let Some(action) = action else { return next(request).await };
-    let unidentified = if callers.asks() { UNKNOWN_CALLER } else { ANYONE };
+    let unidentified = if callers.is_on() { UNKNOWN_CALLER } else { ANYONE };
     let mut end = End { action, call, unidentified, is_written: false };
     let response = next(request).await;
     end.write(Some(&response));
@@ -95,10 +95,9 @@ impl End<'_> {
             return;
         }
         let error = response.and_then(RpcError::of);
-        // Without an outcome the caller has left, or may have left at its deadline, or there is a bug here.
-        let no_outcome = if std::thread::panicking() { "INTERNAL" } else { "UNANSWERED" };
         let outcome = match (response, error.map(|error| error.reason)) {
-            (None, _) | (_, Some(Reason::DeadlineExceeded)) => no_outcome,
+            // The caller has left, or may have left at its deadline.
+            (None, _) | (_, Some(Reason::DeadlineExceeded)) => "UNANSWERED",
             (_, Some(reason)) => reason.as_str_name(),
             (Some(response), None) => {
                 let status = response.headers().get("grpc-status");

@@ -40,6 +40,15 @@ impl Method {
         METHODS.iter().filter(|method| !method.is_health()).map(|method| &*method.name)
     }
 
+    /// The full names of the services, for error messages: v1alpha of reflection only confuses.
+    pub(super) fn services() -> Vec<&'static str> {
+        let of_methods = METHODS.iter().filter_map(|method| method.name.split_once('/'));
+        let mut services: Vec<_> =
+            of_methods.map(|(service, _)| service).filter(|service| !service.contains("alpha")).collect();
+        services.dedup();
+        services
+    }
+
     /// Health is open to every caller.
     pub(super) fn is_health(&self) -> bool {
         matches!(self.limit, Limit::HealthChecks | Limit::HealthWatches)
@@ -116,6 +125,8 @@ mod tests {
             assert_eq!(row, (access, limit, action), "{method}");
         }
         assert_eq!(Method::measured().count(), 10);
+        let services = [connections, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
+        assert_eq!(Method::services(), services);
         assert!(Method::find("/a.Service/Method").is_none());
     }
 }

@@ -96,8 +96,8 @@ impl RpcError {
             .metadata_if("upstream_request_id", request_id.as_ref())
     }
 
-    /// Adds the reply of another server, which replaced the one that was lost.
-    pub(super) fn in_place_of(mut self, problem: &Problem) -> Self {
+    /// Adds the reply of another server, which arrived in place of the lost one.
+    pub(super) fn replaced_by(mut self, problem: &Problem) -> Self {
         let Advice { what, cure } = Problem::UNRECOGNIZED;
         self.message += &format!("; {what} {}: {cure}", problem.said());
         self.problem(problem)

@@ -188,7 +188,7 @@ fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<
         RpcError::new(Code::Unknown, Reason::OutcomeUnknown, message)
     };
     match cause.problem() {
-        Some(problem) if problem.is_unrecognized() => failure.in_place_of(problem),
+        Some(problem) if problem.is_unrecognized() => failure.replaced_by(problem),
         problem => failure.problem(problem),
     }
 }

@@ -1,8 +1,8 @@
 //! Sheds calls beyond the concurrency limits, before their messages are read.
 //!
 //! A creation that needs the Flow Service takes a second permit, in the use case. More creations are admitted than
-//! have that permit, because the store can return the result of an earlier creation even while the Flow Service
-//! responds to nobody.
+//! have that permit, because the store can return the result of an earlier creation even while the Flow Service does
+//! not respond.
 
 use std::num::NonZeroUsize;
 

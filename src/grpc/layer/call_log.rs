@@ -61,7 +61,7 @@ pub(crate) async fn call_log(
     let logged = async {
         // Created here, so that it is dropped in the span.
         let mut line = Line { measured, started: call.started, outcome: Ok(Code::Cancelled) };
-        let response = next_noting_errors(request, next).with_context(trace).await;
+        let response = next(request).with_context(trace).await;
         line.outcome = match response.headers().get("grpc-status") {
             Some(code) => Ok(Code::from_bytes(code.as_bytes())),
             None if response.status().is_success() => Ok(Code::Ok),
@@ -72,16 +72,13 @@ pub(crate) async fn call_log(
     logged.instrument(span).await
 }
 
-/// Adds the reason of an error and its cause to the span.
-async fn next_noting_errors(request: Request, next: impl AsyncFnOnce(Request) -> Response) -> Response {
-    let response = next(request).await;
-    if let Some(error) = RpcError::of(&response) {
-        spans::note("reason", error.reason.as_str_name());
-        if let Some(cause) = &error.cause {
-            Span::current().record("cause", &**cause);
-        }
+/// Adds the reason and the cause of an error to the span of the call.
+pub(crate) fn note_error(response: &Response) {
+    let Some(error) = RpcError::of(response) else { return };
+    spans::note("reason", error.reason.as_str_name());
+    if let Some(cause) = &error.cause {
+        Span::current().record("cause", &**cause);
     }
-    response
 }
 
 /// Begins the span of a call, as a child of the caller's.
@@ -188,8 +185,8 @@ mod tests {
     use super::*;
     use crate::telemetry::{self, LogConfig, LogFormat, testing::Captured};
 
-    /// The lines that are logged for a call of this path, answered like this.
-    async fn lines(filter: &str, path: &str, answer: fn() -> Response) -> Vec<Value> {
+    /// The log lines of a call of this path with this response.
+    async fn lines(filter: &str, path: &str, response: fn() -> Response) -> Vec<Value> {
         let captured = Captured::default();
         let config = LogConfig { filter: filter.to_owned(), format: LogFormat::Json };
         let subscriber = telemetry::subscriber(&config, captured.writer(), false).unwrap();
@@ -199,7 +196,7 @@ mod tests {
         {
             let _guard = tracing::subscriber::set_default(subscriber);
             let call = Call::begin(&mut request, Duration::from_secs(1));
-            call_log(&CallMetrics::default(), &call, request, async |_| answer()).await;
+            call_log(&CallMetrics::default(), &call, request, async |_| response()).await;
         }
         captured.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

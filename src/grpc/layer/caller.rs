@@ -92,7 +92,7 @@ pub(crate) async fn caller(
 
 impl CallerCheck {
     /// Whether callers must authenticate.
-    pub(crate) fn asks(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.tokens.is_some() || self.certificates
     }
 

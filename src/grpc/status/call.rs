@@ -6,8 +6,8 @@ use super::{DEFAULT_RETRY, Reason, RpcError};
 use crate::{
     domain::{CallProgress, Identity, Invalid, InvalidReason, Progress, Stage},
     grpc::{
-        SERVICE_NAME,
         layer::caller::Refused,
+        methods::Method,
         violations::{Rejection, Violation},
     },
     jwt::NotAccepted,
@@ -126,12 +126,11 @@ pub(crate) fn unknown_method(path: &str) -> RpcError {
         let message = "reflection is switched off (HCS_REFLECTION): use the proto files".to_owned();
         (message, "HCS_REFLECTION is false")
     } else {
-        let services = [SERVICE_NAME, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
         let message = format!(
             "there is no method {}: this server has the services {}. Check the package, the service and \
              the method in the client, and its version",
             start(path),
-            services.join(", ")
+            Method::services().join(", ")
         );
         (message, "unknown method")
     };

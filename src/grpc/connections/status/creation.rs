@@ -28,7 +28,7 @@ pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
         Failure::OutcomeUnknown { problem, cause: _ } => {
             let failure = outcome_unknown(*generated);
             match problem {
-                Some(problem) if problem.is_unrecognized() => failure.in_place_of(problem),
+                Some(problem) if problem.is_unrecognized() => failure.replaced_by(problem),
                 problem => failure.problem(problem.as_ref()),
             }
         }
