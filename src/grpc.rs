@@ -25,7 +25,7 @@ use self::{
     layer::{
         Request, Response,
         admission::{Admission, admission},
-        call_log::{call_log, note_error},
+        call_log::call_log,
         caller::caller,
         codec_status::codec_status,
         deadline::deadline,
@@ -34,6 +34,7 @@ use self::{
         streams::streams,
     },
     methods::{Limit, Method},
+    status::RpcError,
 };
 use crate::{
     adobe::FlowService,
@@ -128,7 +129,9 @@ async fn layered(
     let services = async |request| {
         let response = AssertUnwindSafe(services(request)).catch_unwind().await;
         let response = response.unwrap_or_else(|_panic| status::internal().into_response());
-        note_error(&response);
+        if let Some(error) = RpcError::of(&response) {
+            error.note();
+        }
         response
     };
     // Around everything that can reject a write.

@@ -152,6 +152,7 @@ pub(super) fn unheard(unheard: &Unheard<'_>) {
         }
         Unheard::Failed { error, may_exist, .. } => {
             let failed = creation_failed(error);
+            failed.note();
             let event = Event {
                 sandbox: Some(&error.sandbox),
                 connection: failed.get("connection_id"),

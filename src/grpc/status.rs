@@ -23,6 +23,7 @@ use crate::{
     adobe::{Advice, Problem},
     domain::{InvalidReason, SandboxNotAllowed, Stage},
     proto::ViolationReason,
+    telemetry::spans,
 };
 
 /// The domain of every `google.rpc.ErrorInfo`.
@@ -37,9 +38,9 @@ pub(super) const DEFAULT_RETRY: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct RpcError {
-    pub(super) code: Code,
+    code: Code,
     pub(super) reason: Reason,
-    pub(super) message: String,
+    message: String,
     metadata: HashMap<&'static str, String>,
     violations: Vec<Violation>,
     /// What has to change before the call can succeed: subjects and sentences.
@@ -49,7 +50,7 @@ pub(crate) struct RpcError {
     retry_after: Option<Duration>,
     trailers: MetadataMap,
     /// The cause, for the log. It contains no value of the request.
-    pub(super) cause: Option<Cow<'static, str>>,
+    cause: Option<Cow<'static, str>>,
 }
 
 impl RpcError {
@@ -71,6 +72,14 @@ impl RpcError {
     /// The error behind a response, if it has one.
     pub(super) fn of(response: &Response) -> Option<&Self> {
         response.extensions().get::<Status>()?.source()?.downcast_ref()
+    }
+
+    /// Adds the reason and the cause to the span of the call.
+    pub(super) fn note(&self) {
+        spans::note("reason", self.reason.as_str_name());
+        if let Some(cause) = &self.cause {
+            tracing::Span::current().record("cause", &**cause);
+        }
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {

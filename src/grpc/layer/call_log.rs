@@ -15,13 +15,13 @@ use opentelemetry::{
 };
 use tokio::time::Instant;
 use tonic::Code;
-use tracing::{Instrument, Span, field::Empty};
+use tracing::{Instrument, field::Empty};
 
 use super::{Request, Response};
 use crate::{
     grpc::{
         call::Call,
-        status::{RpcError, code_name, start},
+        status::{code_name, start},
     },
     metrics::{CallMetrics, OTHER_METHOD, Running, is_fault},
     server::Peer,
@@ -70,15 +70,6 @@ pub(crate) async fn call_log(
         response
     };
     logged.instrument(span).await
-}
-
-/// Adds the reason and the cause of an error to the span of the call.
-pub(crate) fn note_error(response: &Response) {
-    let Some(error) = RpcError::of(response) else { return };
-    spans::note("reason", error.reason.as_str_name());
-    if let Some(cause) = &error.cause {
-        Span::current().record("cause", &**cause);
-    }
 }
 
 /// Begins the span of a call, as a child of the caller's.
@@ -181,6 +172,7 @@ fn milliseconds(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
+    use tracing::Span;
 
     use super::*;
     use crate::telemetry::{self, LogConfig, LogFormat, testing::Captured};
