@@ -170,7 +170,9 @@ impl RpcError {
         if let Some((kind, name, description)) = &self.resource {
             details.set_resource_info(*kind, size::cut(name, limit), "", *description);
         }
-        details.set_retry_info(self.retry_after);
+        if self.retry_after.is_some() {
+            details.set_retry_info(self.retry_after);
+        }
         let message = size::cut_message(&self.message, limit);
         Status::with_error_details_and_metadata(self.code, message, details, self.trailers.clone())
     }

@@ -64,7 +64,8 @@ pub(crate) async fn caller(
         return next(request).await;
     }
     let certificate = request.extensions().get::<PeerCertificate>();
-    let needed = call.method.map_or(Access::Write, |method| method.access);
+    // An unknown method does nothing.
+    let needed = call.method.map_or(Access::Read, |method| method.access);
     match check.identify(needed, request.headers(), certificate).await {
         Ok(identity) => {
             if let Some(identity) = identity {

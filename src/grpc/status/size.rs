@@ -105,5 +105,7 @@ mod tests {
         let error = RpcError::new(Code::InvalidArgument, Reason::UpstreamRejected, message.clone());
         let status = Status::from(error);
         assert_eq!(status.message(), message);
+        assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
+        assert!(status.get_error_details().retry_info().is_none());
     }
 }
