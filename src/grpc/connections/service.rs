@@ -70,11 +70,8 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
         let created = created.map_err(|error| creation_failed(&error))?;
         let id = &created.connection.id;
         spans::note("connection_id", id.as_str());
-        {
-            let mut audited = call.audited();
-            audited.connection = Some(id.clone());
-            audited.replayed = created.replayed;
-        }
+        call.audited().connection = Some(id.clone());
+        call.audited().replayed = created.replayed;
         Ok(Response::new(created.into()))
     }
 
