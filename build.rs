@@ -10,7 +10,7 @@ use std::{
 };
 
 const FILES: [&str; 3] = [
-    // Imported by no other file.
+    // No other file imports it.
     "hubspot_connection/v1/error_reason.proto",
     "hubspot_connection/v1/hubspot_connection.proto",
     "hubspot_connection/v1/hubspot_connection_service.proto",
@@ -22,13 +22,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
 
-    // Reflection serves these bytes: only this encoding keeps options, such as debug_redact,
-    // that prost's descriptor types have no field for.
+    // Reflection serves these bytes: prost's descriptor types lose options such as debug_redact.
     let descriptor_set = PathBuf::from(env::var("OUT_DIR")?).join("hubspot_connection.bin");
     fs::write(descriptor_set, compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure()
-        // Written by hand in src/proto.rs, without the secrets.
+        // src/proto.rs implements it without the secrets.
         .skip_debug(["hubspot_connection.v1.HubSpotCredentials"])
         .compile_fds(compiler.file_descriptor_set())?;
 
@@ -36,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The revision of the source: from `BUILD_REVISION`, else from git.
+/// The revision of the source: from `BUILD_REVISION`, or else from git.
 fn revision() -> Option<String> {
     println!("cargo:rerun-if-env-changed=BUILD_REVISION");
     if let Ok(revision) = env::var("BUILD_REVISION")
@@ -45,13 +44,13 @@ fn revision() -> Option<String> {
     {
         return Some(revision);
     }
-    // A repository around the source is not that of the source.
+    // The source may be in a folder of another repository.
     let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?);
     let source = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
     if top.canonicalize().ok()? != source.canonicalize().ok()? {
         return None;
     }
-    // What changes with a commit and with a checkout. Cargo takes a file that is missing for one that changed.
+    // The files that a commit or a checkout changes. Cargo treats a missing file as changed.
     let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
     for name in ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
         if let Some(path) = git(&["rev-parse", "--git-path", name])
@@ -63,7 +62,7 @@ fn revision() -> Option<String> {
     git(&["rev-parse", "--short=12", "HEAD"])
 }
 
-/// The output of git; `None` where there is no git, or no repository.
+/// The output of git; `None` without git or a repository.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();

@@ -22,7 +22,7 @@ use tower_http::compression::CompressionLayer;
 
 pub(crate) use self::observed::Observed;
 use crate::{
-    grpc::{MAX_MESSAGE_SIZE, StreamLimits, streams},
+    grpc::{MAX_MESSAGE_SIZE, StreamLimits, admin_streams},
     health::Health,
     metrics::{Format, Metrics},
     readiness::Readiness,
@@ -77,7 +77,7 @@ async fn limited(State(limits): State<Arc<StreamLimits>>, request: Request, next
     let next = async |request: Box<http::Request<Body>>| {
         next.run(request.map(axum::body::Body::new)).await.map(Body::new)
     };
-    streams(&limits, request, next).await.map(axum::body::Body::new)
+    admin_streams(&limits, request, next).await.map(axum::body::Body::new)
 }
 
 async fn readyz(State(admin): State<Admin>) -> (StatusCode, String) {

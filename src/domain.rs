@@ -1,62 +1,57 @@
-//! The service's own words: values that cannot be constructed invalid.
+//! Values that cannot be invalid: each is made by one `parse`, and nothing checks it again.
 //!
-//! Nothing here knows gRPC, HTTP or JSON. Each type is made by one `parse`, whose [`Invalid`] says
-//! how to write the value; every layer further in relies on it and checks nothing again.
+//! Nothing here knows gRPC, HTTP or JSON.
 
 mod caller;
 mod connection;
-mod credentials;
+mod description;
+mod etag;
 mod progress;
 pub mod reference;
 mod request_id;
 mod sandbox;
-mod stored_connection;
-mod table;
-mod verification;
+mod text;
 
-pub use caller::{Access, Callers, FINGERPRINT, Identity, dns_name};
-pub use connection::{ConnectionId, ConnectionName, CreatedConnection, Description, Etag, NewConnection};
-pub use credentials::{Credential, HubSpotCredentials};
-pub use progress::{CallProgress, Progress, Stage};
-pub use request_id::RequestId;
-pub use sandbox::{AllowedSandboxes, SandboxName, SandboxNotAllowed, Sandboxes};
-pub use stored_connection::{
-    Connection, ConnectionChanges, ConnectionRef, ConnectionState, StoredCredentials,
+pub use self::{
+    caller::{Access, Callers, FINGERPRINT, Identity, dns_name},
+    connection::{
+        Check, CheckName, CheckState, Column, Connection, ConnectionChanges, ConnectionId, ConnectionName,
+        ConnectionRef, ConnectionState, CreatedConnection, Credential, HubSpotCredentials, NewConnection,
+        StoredCredentials, Table, TablePath, TestReport, Verification,
+    },
+    description::Description,
+    etag::Etag,
+    progress::{CallProgress, Progress, Stage},
+    request_id::RequestId,
+    sandbox::{AllowedSandboxes, SandboxName, SandboxNotAllowed, Sandboxes},
 };
-pub use table::{Column, Table, TablePath};
-pub use verification::{Check, CheckName, CheckState, TestReport, Verification};
 
-/// Why a value was not accepted.
+/// Why a value is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct Invalid {
-    /// For programs.
     pub reason: InvalidReason,
-    /// Says how to write the value. It never repeats the value, which may be a secret.
+    /// How to write the value, to follow the name of its field. It never repeats the value, which may be a
+    /// secret.
     pub sentence: String,
 }
 
-/// The kinds of mistakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidReason {
     /// Missing or empty.
     Required,
-    /// Too many characters or bytes.
     TooLong,
-    /// Not in the form that is required.
     Malformed,
-    /// A number that is too small or too large.
     OutOfRange,
-    /// Well-formed, and not to be used here.
+    /// Well-formed, but not accepted here.
     NotAllowed,
-    /// Not together with another value that was given.
+    /// Excluded by another value of the request.
     Conflicting,
-    /// Not one of the values of a list.
+    /// Not one of the values of an enum.
     UnknownValue,
 }
 
 impl Invalid {
-    /// Combines the reason with the sentence for people.
     pub fn new(reason: InvalidReason, sentence: impl Into<String>) -> Self {
         Self { reason, sentence: sentence.into() }
     }

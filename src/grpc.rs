@@ -1,13 +1,14 @@
-//! The gRPC layer: the services, and the one place that orders what stands before them.
+//! The gRPC port: its services, and the order of the layers in front of them.
 
 mod audit;
+mod call;
 mod connections;
-mod convert;
 mod layer;
+mod methods;
 pub(crate) mod page_token;
 mod reflection;
-mod render;
 mod status;
+mod violations;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -19,57 +20,56 @@ use tower::Service as _;
 
 use self::{
     audit::audit,
+    call::Call,
     connections::Connections,
     layer::{
         Request, Response,
         admission::{Admission, admission},
-        call_log::{PROBES, call_log},
+        call_log::call_log,
         caller::caller,
         codec_status::codec_status,
-        content_type::refuse_content_type,
         deadline::deadline,
         drain::drain,
-        encoding::refuse_encoding,
-        metadata::refuse_metadata,
+        headers::{reject_content_type, reject_metadata, reject_method},
+        streams::streams,
     },
+    methods::{Limit, Method},
+    status::RpcError,
 };
 use crate::{
     adobe::FlowService,
     domain::Sandboxes,
-    metrics::{CallMetrics, Metrics, method},
+    metrics::Metrics,
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionServiceServer},
     server::Handler,
     service::Service,
 };
 
+pub(crate) use self::layer::streams::admin_streams;
 pub use self::layer::{
     caller::CallerCheck,
-    streams::{ADMIN_STREAMS, StreamLimits, streams},
+    streams::{ADMIN_STREAMS, StreamLimits},
 };
 
-/// The full name of the service, as paths and health checks know it.
+/// The full name of the service, in paths and health checks.
 pub const SERVICE_NAME: &str = proto::hub_spot_connection_service_server::SERVICE_NAME;
 
-/// A valid request is at most some 30 KiB: four credentials of 4 KiB, a description and a name.
+/// A valid request has at most about 30 KiB: four credentials of 4 KiB, a description and a name.
 pub(crate) const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 
-/// What the gRPC layer is told by the configuration.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The sandboxes that callers may name.
     pub sandboxes: Sandboxes,
-    /// The longest a caller waits.
+    /// The longest that a caller waits.
     pub request_timeout: Duration,
     /// Whether reflection is served.
     pub reflection: bool,
-    /// How callers are checked.
     pub callers: CallerCheck,
-    /// Where calls are counted, and what is none.
     pub metrics: Metrics,
 }
 
-/// Everything that the gRPC port serves. Whatever happens in it is an answer. Streams without an end
-/// of their own end with `stopping`.
+/// Serves the gRPC port. Every request gets a response. Streams that only the client would end are ended when
+/// `stopping` is cancelled.
 pub fn handler<F: FlowService>(
     service: Service<F>,
     health: HealthServer<impl Health>,
@@ -77,126 +77,111 @@ pub fn handler<F: FlowService>(
     stopping: CancellationToken,
 ) -> Handler {
     let service = service.reporting_unheard_to(audit::unheard);
-    let Options { sandboxes, request_timeout, reflection, callers, metrics } = options;
     let mut routes = Routes::new(
         health.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
     );
-    if reflection {
+    if options.reflection {
         routes = reflection::add_to(routes);
     }
     let services = Services {
-        admission: Admission::new(service.calls()),
-        connections: HubSpotConnectionServiceServer::new(Connections { service, sandboxes })
-            .max_decoding_message_size(MAX_MESSAGE_SIZE)
-            .accept_compressed(CompressionEncoding::Gzip),
-        limits: StreamLimits::of_grpc(metrics.calls.clone()),
+        admission: Admission::new(service.calls(), options.metrics.calls.clone()),
+        connections: HubSpotConnectionServiceServer::new(Connections {
+            service,
+            sandboxes: options.sandboxes.clone(),
+        })
+        .max_decoding_message_size(MAX_MESSAGE_SIZE)
+        .accept_compressed(CompressionEncoding::Gzip),
+        limits: StreamLimits::of_grpc(options.metrics.calls.clone()),
         others: routes.prepare(),
-        has_reflection: reflection,
         stopping,
     };
-    let calls = Arc::new(metrics.calls.clone());
-    let common = Common { request_timeout, callers, calls, metrics };
-    let shared = Arc::new((common, services));
+    options.metrics.calls.create_series(Method::measured());
+    let shared = Arc::new((options, services));
     Handler::new(move |request| {
         let shared = Arc::clone(&shared);
         async move {
-            let (common, services) = &*shared;
-            let answer = async |request| services.answer(&common.metrics, request).await;
-            layered(common, Box::new(request), answer).await
+            let (options, services) = &*shared;
+            let serve = async |call: &Call, request| services.serve(options, call, request).await;
+            layered(options, Box::new(request), serve).await
         }
     })
 }
 
-/// What the layers before all services need.
-struct Common {
-    request_timeout: Duration,
-    callers: CallerCheck,
-    calls: Arc<CallMetrics>,
-    metrics: Metrics,
-}
-
-/// Puts what concerns every call before the services: from those outwards.
+/// The layers of every call, from the innermost to the outermost.
 async fn layered(
-    common: &Common,
-    request: Request,
-    services: impl AsyncFnOnce(Request) -> Response,
+    options: &Options,
+    mut request: Request,
+    services: impl AsyncFnOnce(&Call, Request) -> Response,
 ) -> Response {
-    let Common { request_timeout, callers, calls, metrics } = common;
-    // Closest to the codec, whose failures it translates.
-    let services = async |request| codec_status(MAX_MESSAGE_SIZE, request, services).await;
-    // Before anything else is looked at, and before a stranger can take anybody's room.
-    let services = async |request| caller(callers, request, services).await;
-    // From here on time counts: waiting, receiving and working. Before that, what nobody need wait for.
-    let services = async |request: Request| {
-        let refused = refuse_metadata(metrics, &request).or_else(|| refuse_encoding(metrics, &request));
-        match refused {
-            Some(response) => response,
-            None => deadline(*request_timeout, request, services).await,
-        }
-    };
-    // Refuses what cannot be a call. Whatever becomes of a call that writes, it is in the trail.
-    let services = async |request: Request| match refuse_content_type(metrics, &request) {
-        Some(response) => response,
-        None => audit(callers, request, services).await,
-    };
-    // A bug must not cost the connection, and with it the calls of others.
+    let Options { request_timeout, callers, metrics, .. } = options;
+    let call = &*Call::begin(&mut request, *request_timeout);
+    // Next to the codec, whose errors it translates.
     let services = async |request| {
-        let answered = AssertUnwindSafe(services(request)).catch_unwind().await;
-        answered.unwrap_or_else(|_panic| status::internal().into_http())
+        codec_status(MAX_MESSAGE_SIZE, request, async |request| services(call, request).await).await
     };
-    // Outermost, so that every call has its line, with the code that the caller sees.
-    call_log(calls, request, services).await
+    // Before an unauthenticated caller can take a permit.
+    let services = async |request| caller(callers, call, request, services).await;
+    let services = async |request: Request| match reject_metadata(metrics, &request) {
+        Some(response) => response,
+        None => deadline(call, request, services).await,
+    };
+    // A panic must not end the connection, and with it other calls.
+    let services = async |request| {
+        let response = AssertUnwindSafe(services(request)).catch_unwind().await;
+        let response = response.unwrap_or_else(|_panic| status::internal().into_response());
+        if let Some(error) = RpcError::of(&response) {
+            error.note();
+        }
+        response
+    };
+    // Around everything that can reject a write.
+    let services = async |request: Request| match reject_content_type(metrics, &request) {
+        Some(response) => response,
+        None => audit(callers, call, request, services).await,
+    };
+    // Outermost, so that every call has a log line, with the code that the caller receives.
+    call_log(&metrics.calls, call, request, services).await
 }
 
-/// The services.
 struct Services<F: FlowService> {
     admission: Admission,
     connections: HubSpotConnectionServiceServer<Connections<F>>,
-    /// What stands before all others.
+    /// The limits of `others`.
     limits: StreamLimits,
+    /// Health and reflection.
     others: Routes,
-    has_reflection: bool,
     stopping: CancellationToken,
 }
 
 impl<F: FlowService> Services<F> {
-    async fn answer(&self, metrics: &Metrics, request: Request) -> Response {
-        let path = request.uri().path();
-        if !self.has_method(path) {
-            metrics.requests_refused.get_or_create(&"unknown_method".into()).inc();
-            return status::unknown_method(path).into_http();
-        }
-        if !is_of_service(path) {
-            // A watch of the health and a reflection stream last as long as the caller likes.
-            return streams(&self.limits, request, async |request| {
-                drain(&self.stopping, request, async |request| {
-                    let Ok(response) = self.others.clone().call(*request).await;
+    async fn serve(&self, options: &Options, call: &Call, mut request: Request) -> Response {
+        let is_served = |method: &&Method| options.reflection || method.limit != Limit::Reflection;
+        let Some(Method { limit, .. }) = call.method.filter(is_served) else {
+            return reject_method(&options.metrics, &request);
+        };
+        match *limit {
+            Limit::Creations | Limit::Calls => {
+                admission(&self.admission, *limit, request, async |request| {
+                    let Ok(response) = self.connections.clone().call(*request).await;
                     response
                 })
                 .await
-            })
-            .await;
+            }
+            Limit::HealthChecks | Limit::HealthWatches | Limit::Reflection => {
+                if *limit == Limit::Reflection {
+                    reflection::route_to_v1(&mut request);
+                }
+                streams(&self.limits, *limit, request, async |request| {
+                    drain(&self.stopping, *limit, request, async |request| {
+                        let Ok(response) = self.others.clone().call(*request).await;
+                        response
+                    })
+                    .await
+                })
+                .await
+            }
         }
-        // Before anything is read of a call that has no room. Health checks always have.
-        admission((&self.admission, &metrics.calls), request, async |request| {
-            let Ok(response) = self.connections.clone().call(*request).await;
-            response
-        })
-        .await
     }
-
-    fn has_method(&self, path: &str) -> bool {
-        if path.starts_with("/grpc.reflection.") && !self.has_reflection {
-            return false;
-        }
-        PROBES.contains(&path) || method(path).is_some()
-    }
-}
-
-/// Whether a path is that of a method of the service.
-fn is_of_service(path: &str) -> bool {
-    let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(SERVICE_NAME));
-    method.is_some_and(|method| method.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -206,15 +191,18 @@ mod tests {
     use tonic_types::StatusExt;
 
     use super::*;
+    use crate::domain::{AllowedSandboxes, SandboxName};
 
     #[tokio::test]
-    async fn a_panic_is_an_internal_error_that_says_nothing_of_its_cause() {
+    async fn a_panic_is_an_internal_error_without_its_cause() {
         let (callers, metrics) = (CallerCheck::default(), Metrics::default());
-        let calls = Arc::new(metrics.calls.clone());
-        let common = Common { request_timeout: Duration::from_secs(1), callers, calls, metrics };
+        let sandbox = SandboxName::parse("prod").unwrap();
+        let sandboxes = Sandboxes::new(sandbox, AllowedSandboxes::Any).unwrap();
+        let request_timeout = Duration::from_secs(1);
+        let options = Options { sandboxes, request_timeout, reflection: false, callers, metrics };
         let mut request = Request::default();
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        let response = layered(&common, request, async |_| panic!("canary")).await;
+        let response = layered(&options, request, async |_, _| panic!("canary")).await;
 
         let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), Code::Internal);

@@ -33,7 +33,7 @@ use crate::{
 };
 
 pub use self::{
-    calls::{CallMetrics, METHODS, OTHER_METHOD, is_fault, method},
+    calls::{CallMetrics, OTHER_METHOD, is_fault},
     creations::{
         ClaimOutcome, CreationMetrics, CreationOutcome, FirstSearchOutcome, SearchOutcome,
         VerificationOutcome,

@@ -18,7 +18,7 @@ pub use generated::*;
 /// The encoded `FileDescriptorSet` of every proto file, imports included, options kept.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hubspot_connection.bin"));
 
-/// Shows which credentials are set and never a value.
+/// Shows which credentials are set, and never a value.
 impl fmt::Debug for HubSpotCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { client_id, client_secret, access_token, refresh_token } = self;

@@ -30,7 +30,7 @@ use self::{
 };
 pub(crate) use self::{
     requests::Requests,
-    slots::{Held, PerKey, network},
+    slots::{PerKey, network},
 };
 use crate::{
     domain::Identity,

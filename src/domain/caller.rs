@@ -1,41 +1,48 @@
-//! Who calls, and what they may do.
+//! Identities of callers, and the rules that allow them to call.
 
 use std::fmt;
 
 use super::Invalid;
 
-/// Who calls, as a credential names them: never what a caller says of itself.
+/// The identity of a caller, from a verified credential.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
-    /// A URI in the certificate of the caller.
+    /// A URI of the caller's certificate.
     Uri(String),
-    /// A DNS name in it, in lower case and without a dot at its end.
+    /// A DNS name of the certificate, in lower case and without a dot at its end.
     Dns(String),
-    /// The fingerprint of one without a name: `sha256:` and hexadecimal digits.
+    /// The fingerprint of a certificate without a name: `sha256:` and hexadecimal digits.
     Fingerprint(String),
     /// The subject of the caller's token.
     Jwt(String),
 }
 
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Identity {
+    fn parts(&self) -> (Kind, &str) {
         match self {
-            Self::Uri(name) | Self::Dns(name) | Self::Fingerprint(name) => write!(f, "cert:{name}"),
-            Self::Jwt(subject) => write!(f, "jwt:{subject}"),
+            Self::Uri(name) => (Kind::Uri, name),
+            Self::Dns(name) => (Kind::Dns, name),
+            Self::Fingerprint(name) => (Kind::Fingerprint, name),
+            Self::Jwt(name) => (Kind::Jwt, name),
         }
     }
 }
 
-/// What a caller may do.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = self.parts();
+        write!(f, "{}:{name}", if kind == Kind::Jwt { "jwt" } else { "cert" })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// Whatever changes nothing.
     Read,
-    /// Everything.
+    /// Includes [`Access::Read`].
     Write,
 }
 
-/// The callers that are allowed, and what each may do.
+/// The rules of `HCS_CALLERS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callers(Vec<Rule>);
 
@@ -46,19 +53,20 @@ struct Rule {
     access: Access,
 }
 
-/// What a rule is about. An authority that vouches for names of one kind need not do so for the others.
+/// The kind of identity that a rule matches. An authority that controls names of one kind may not control
+/// the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Uri,
     Dns,
     Fingerprint,
-    /// Whatever a certificate names.
+    /// Any name in a certificate.
     Certificate,
     Jwt,
 }
 
 impl Kind {
-    /// The kind of the names that the pattern of a rule with `cert:` is about.
+    /// The kind of identity that the pattern of a `cert:` rule matches.
     fn of_certificate(pattern: &str) -> Self {
         if pattern.len() > 1 && pattern.chars().all(|c| c == '*') {
             Self::Certificate
@@ -71,17 +79,12 @@ impl Kind {
         }
     }
 
-    fn is_about(self, identity: &Identity) -> bool {
-        match identity {
-            Identity::Uri(_) => matches!(self, Self::Uri | Self::Certificate),
-            Identity::Dns(_) => matches!(self, Self::Dns | Self::Certificate),
-            Identity::Fingerprint(_) => matches!(self, Self::Fingerprint | Self::Certificate),
-            Identity::Jwt(_) => self == Self::Jwt,
-        }
+    fn matches(self, identity: Self) -> bool {
+        self == identity || self == Self::Certificate && identity != Self::Jwt
     }
 }
 
-/// How the fingerprint of a certificate begins.
+/// The prefix of a certificate's fingerprint.
 pub const FINGERPRINT: &str = "sha256:";
 
 /// A part of a pattern.
@@ -89,7 +92,7 @@ pub const FINGERPRINT: &str = "sha256:";
 enum Part {
     /// This character.
     One(char),
-    /// `*`: anything within a segment that is not empty.
+    /// `*`: any part of a segment that is not empty.
     Segment,
     /// `**`: anything.
     Any,
@@ -103,30 +106,26 @@ impl Callers {
     /// Parses rules such as `cert:spiffe://prod/ns/*/sa/onboarding=write,jwt:system:**=read`.
     ///
     /// # Errors
-    /// [`Invalid`] where one of them is no rule.
+    /// [`Invalid`] when one of them is not a rule.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         text.split(',').map(|rule| Rule::parse(rule.trim())).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether a rule is about certificates, or about tokens.
     pub fn name_certificates(&self) -> bool {
         self.0.iter().any(|rule| rule.kind != Kind::Jwt)
     }
 
-    /// Whether a rule is about tokens.
     pub fn name_tokens(&self) -> bool {
         self.0.iter().any(|rule| rule.kind == Kind::Jwt)
     }
 
-    /// The most that any rule allows; `None` where none is about this caller.
+    /// The most that any rule allows; `None` if no rule matches the caller.
     pub fn access(&self, identity: &Identity) -> Option<Access> {
-        let (Identity::Uri(name) | Identity::Dns(name) | Identity::Fingerprint(name) | Identity::Jwt(name)) =
-            identity;
+        let (kind, name) = identity.parts();
         let name: Vec<char> = name.chars().collect();
         let separators = separators(&name);
-        let is_about =
-            |rule: &&Rule| rule.kind.is_about(identity) && matches(&rule.pattern, &name, &separators);
-        self.0.iter().filter(is_about).map(|rule| rule.access).max()
+        let applies = |rule: &&Rule| rule.kind.matches(kind) && covers(&rule.pattern, &name, &separators);
+        self.0.iter().filter(applies).map(|rule| rule.access).max()
     }
 }
 
@@ -161,8 +160,8 @@ fn after_fingerprint_prefix(name: &str) -> Option<&str> {
     prefix.eq_ignore_ascii_case(FINGERPRINT).then_some(rest)
 }
 
-/// The pattern of a fingerprint in the form in which they are compared. Others write its digits in upper case,
-/// or colons between them.
+/// A pattern of fingerprints in the form in which they are compared. Some tools write upper-case digits, or
+/// colons between them.
 fn fingerprint(name: &str) -> Result<String, Invalid> {
     const DIGITS: usize = 64;
     let digits = after_fingerprint_prefix(name).unwrap_or(name).replace(':', "").to_ascii_lowercase();
@@ -196,33 +195,33 @@ fn parts(name: &str) -> Vec<Part> {
     parts
 }
 
-/// Whether a pattern covers the whole of a name, in the product of their lengths and no more: a name
-/// comes from outside.
-fn matches(pattern: &[Part], name: &[char], separators: &[bool]) -> bool {
-    // Whether the segment here has anything in it.
+/// Whether a pattern matches a whole name. Takes time in proportion to the product of their lengths: callers
+/// choose their names.
+fn covers(pattern: &[Part], name: &[char], separators: &[bool]) -> bool {
+    // Whether the segment at this position is not empty.
     let is_in_segment =
         |at: usize| (at > 0 && !separators[at - 1]) || separators.get(at).is_some_and(|separates| !separates);
-    // After each part: which beginnings of the name the parts so far can cover.
-    let mut covers = vec![false; name.len() + 1];
-    covers[0] = true;
+    // After each part: which prefixes of the name the parts so far can match.
+    let mut matched = vec![false; name.len() + 1];
+    matched[0] = true;
     for part in pattern {
         let mut next = vec![false; name.len() + 1];
         for end in 0..=name.len() {
             next[end] = match part {
-                Part::One(c) => end > 0 && covers[end - 1] && name[end - 1] == *c,
-                Part::Any => covers[end] || (end > 0 && next[end - 1]),
+                Part::One(c) => end > 0 && matched[end - 1] && name[end - 1] == *c,
+                Part::Any => matched[end] || (end > 0 && next[end - 1]),
                 Part::Segment => {
-                    (covers[end] && is_in_segment(end)) || (end > 0 && next[end - 1] && !separators[end - 1])
+                    (matched[end] && is_in_segment(end)) || (end > 0 && next[end - 1] && !separators[end - 1])
                 }
             };
         }
-        covers = next;
+        matched = next;
     }
-    covers[name.len()]
+    matched[name.len()]
 }
 
-/// Which characters of a name separate its segments, or are a part of one that does so once it is decoded:
-/// a reader of the name may decode it, and `%25` may be the first half of another.
+/// Which characters of a name separate its segments, or belong to an escape of such a character: another
+/// reader of the name may decode it, and `%25` may be the first half of another escape.
 fn separators(name: &[char]) -> Vec<bool> {
     const ENCODED: [[char; 2]; 4] = [['2', 'F'], ['3', 'A'], ['2', 'E'], ['2', '5']];
     let mut separators: Vec<_> = name.iter().map(|c| matches!(c, '/' | ':' | '.')).collect();
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_about_one_kind_of_credential() {
+    fn a_rule_matches_one_kind_of_credential() {
         let rules = "cert:spiffe://prod/onboarding=write,jwt:system:serviceaccount:crm:reader=read";
         assert_eq!(access(rules, &uri("spiffe://prod/onboarding")), Some(Access::Write));
         assert_eq!(access(rules, &jwt("spiffe://prod/onboarding")), None);
@@ -323,7 +322,7 @@ mod tests {
         let fingerprint = |name: &str| Identity::Fingerprint(name.to_owned());
         let digits = "00ab".repeat(16);
         let (full, colons) = (format!("sha256:{digits}"), ["00:AB"; 16].join(":"));
-        for (rule, identity, is_about) in [
+        for (rule, identity, matches) in [
             (&*full, fingerprint(&full), true),
             (&*full, uri(&full), false),
             (&*format!("SHA256:{}", digits.to_uppercase()), fingerprint(&full), true),
@@ -347,7 +346,7 @@ mod tests {
         ] {
             assert_eq!(
                 access(&format!("cert:{rule}=read"), &identity).is_some(),
-                is_about,
+                matches,
                 "{rule} {identity:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! How far a call has come, readable by whoever waits for it.
+//! How far a call or a creation has come. One task writes it, and any other may read it.
 
 use std::sync::{
     Arc, OnceLock,
@@ -7,101 +7,91 @@ use std::sync::{
 
 use super::{Identity, RequestId};
 
-/// Where the time of a call goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Stage {
-    /// The request is being received and parsed.
-    Request = 0,
-    /// The creation is being claimed in the idempotency store.
-    Claim = 1,
+macro_rules! stages {
+    ($($(#[$attribute:meta])* $stage:ident = $name:literal,)+) => {
+        /// The steps of a call.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum Stage { $($(#[$attribute])* $stage,)+ }
+
+        impl Stage {
+            const ALL: &[Self] = &[$(Self::$stage,)+];
+
+            /// The name in the metadata of an error.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$stage => $name,)+ }
+            }
+        }
+    };
+}
+
+stages! {
+    /// Receiving and parsing the request.
+    #[default]
+    Request = "request",
+    /// Claiming the request id in the idempotency store.
+    Claim = "claim",
     /// Waiting for an Adobe access token, or for the end of a throttle.
-    AdobeToken = 2,
-    /// The creation is on its way to the Flow Service.
-    Create = 3,
-    /// The answer was lost, and the connection is being looked for.
-    Reconcile = 4,
+    AdobeToken = "adobe_token",
+    /// Creating the connection in the Flow Service.
+    Create = "create",
+    /// Searching for a connection after the response was lost.
+    Reconcile = "reconcile",
     /// Waiting before the next attempt.
-    BackOff = 5,
-    /// The new connection is being tested.
-    Verify = 6,
-    /// Something is being read from the Flow Service.
-    Read = 7,
-    /// A change is on its way to the Flow Service.
-    Update = 8,
-    /// A deletion is on its way to the Flow Service.
-    Delete = 9,
+    BackOff = "back_off",
+    /// Testing the new connection.
+    Verify = "verify",
+    /// Reading from the Flow Service.
+    Read = "read",
+    Update = "update",
+    Delete = "delete",
 }
 
-impl Stage {
-    fn from_number(number: u8) -> Self {
-        match number {
-            0 => Self::Request,
-            1 => Self::Claim,
-            2 => Self::AdobeToken,
-            3 => Self::Create,
-            4 => Self::Reconcile,
-            5 => Self::BackOff,
-            6 => Self::Verify,
-            7 => Self::Read,
-            8 => Self::Update,
-            _ => Self::Delete,
-        }
+/// A stage that is shared between tasks.
+#[derive(Debug, Default)]
+struct SharedStage(AtomicU8);
+
+impl SharedStage {
+    fn set(&self, stage: Stage) {
+        self.0.store(stage as u8, Ordering::Release);
     }
 
-    /// The name that callers see in the metadata of an error.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Claim => "claim",
-            Self::AdobeToken => "adobe_token",
-            Self::Create => "create",
-            Self::Reconcile => "reconcile",
-            Self::BackOff => "back_off",
-            Self::Verify => "verify",
-            Self::Read => "read",
-            Self::Update => "update",
-            Self::Delete => "delete",
-        }
+    fn get(&self) -> Stage {
+        Stage::ALL[usize::from(self.0.load(Ordering::Acquire))]
     }
 }
 
-/// How far a creation has come. Whoever works on it writes, and whoever waits for it reads.
+/// The progress of a creation.
 #[derive(Debug)]
 pub struct Progress {
     request_id: RequestId,
-    stage: AtomicU8,
+    stage: SharedStage,
     may_exist: AtomicBool,
     may_be_forgotten: AtomicBool,
     sent: AtomicU32,
 }
 
 impl Progress {
-    /// The progress of a creation that has not begun. Under an id that may have been used before,
-    /// something may exist.
+    /// The progress of a creation that has not begun. `may_exist`: the id may have been used before.
     pub fn new(request_id: RequestId, may_exist: bool) -> Self {
         Self {
             request_id,
-            stage: AtomicU8::new(Stage::Request as u8),
+            stage: SharedStage::default(),
             may_exist: AtomicBool::new(may_exist),
             may_be_forgotten: AtomicBool::new(false),
             sent: AtomicU32::new(0),
         }
     }
 
-    /// The name of the creation.
     pub fn request_id(&self) -> RequestId {
         self.request_id
     }
 
-    /// Notes that the creation has reached a stage.
     pub fn enter(&self, stage: Stage) {
-        self.stage.store(stage as u8, Ordering::Release);
+        self.stage.set(stage);
     }
 
-    /// The stage that the creation is in.
     pub fn stage(&self) -> Stage {
-        Stage::from_number(self.stage.load(Ordering::Acquire))
+        self.stage.get()
     }
 
     /// How often the creation was sent so far.
@@ -109,84 +99,73 @@ impl Progress {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Notes that the creation was sent.
+    /// Counts an attempt to send the creation.
     pub fn sent(&self) {
         self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that an earlier attempt may have been forgotten: then a connection may exist in any case.
+    /// Records that the store may have forgotten an earlier attempt: from then on a connection may exist in any
+    /// case.
     pub fn set_may_be_forgotten(&self) {
         self.may_be_forgotten.store(true, Ordering::SeqCst);
         self.set_may_exist(true);
     }
 
-    /// Notes whether a connection may exist that nobody was told of.
+    /// Records whether a connection may exist that no response has reported.
     pub fn set_may_exist(&self, may_exist: bool) {
         let may_exist = may_exist || self.may_be_forgotten.load(Ordering::SeqCst);
         self.may_exist.store(may_exist, Ordering::SeqCst);
-        // Must not be reordered with a look at whether anybody waits; pairs with the fence in `may_exist`.
+        // SeqCst fence: must not be reordered with a check for waiting callers; pairs with the fence in
+        // `may_exist`.
         fence(Ordering::SeqCst);
     }
 
-    /// Whether a connection may exist that nobody was told of.
+    /// Whether a connection may exist that no response has reported.
     pub fn may_exist(&self) -> bool {
-        // Must not be reordered with the end of waiting; pairs with the fence in `set_may_exist`.
+        // SeqCst fence: must not be reordered with the end of waiting; pairs with the fence in
+        // `set_may_exist`.
         fence(Ordering::SeqCst);
         self.may_exist.load(Ordering::SeqCst)
     }
 }
 
-/// The progress of a call: that of the creation that it is about, where it is about one; and who makes it.
-#[derive(Debug)]
+/// The progress of a call, and its caller. A call that creates has the progress of its creation.
+#[derive(Debug, Default)]
 pub struct CallProgress {
     caller: OnceLock<Identity>,
     creation: OnceLock<Arc<Progress>>,
-    stage: AtomicU8,
-}
-
-impl Default for CallProgress {
-    fn default() -> Self {
-        Self {
-            caller: OnceLock::new(),
-            creation: OnceLock::new(),
-            stage: AtomicU8::new(Stage::Request as u8),
-        }
-    }
+    stage: SharedStage,
 }
 
 impl CallProgress {
-    /// Notes who makes the call. The first one stays.
+    /// Sets the caller, once.
     pub fn called_by(&self, caller: Identity) {
-        // A call has one caller; a second one would be a mistake in this crate.
+        // A second caller would be a bug in this crate.
         let _ = self.caller.set(caller);
     }
 
-    /// Who makes the call, where callers are checked.
+    /// `None` where callers are not checked.
     pub fn caller(&self) -> Option<&Identity> {
         self.caller.get()
     }
 
-    /// Notes which creation the call is about. The first one stays.
+    /// Sets the creation, once.
     pub fn follow(&self, creation: &Arc<Progress>) {
-        // A call is about one creation; a second one would be a mistake in this crate.
+        // A second creation would be a bug in this crate.
         let _ = self.creation.set(Arc::clone(creation));
     }
 
-    /// The progress of the creation, once there is one.
+    /// `None` until the creation begins.
     pub fn creation(&self) -> Option<&Progress> {
         self.creation.get().map(|progress| &**progress)
     }
 
-    /// Notes that the call has reached a stage. One about a creation is at the creation's.
     pub fn enter(&self, stage: Stage) {
-        self.stage.store(stage as u8, Ordering::Release);
+        self.stage.set(stage);
     }
 
-    /// The stage that the call is in.
+    /// The stage of the creation, if there is one.
     pub fn stage(&self) -> Stage {
-        match self.creation() {
-            Some(creation) => creation.stage(),
-            None => Stage::from_number(self.stage.load(Ordering::Acquire)),
-        }
+        self.creation().map_or_else(|| self.stage.get(), Progress::stage)
     }
 }

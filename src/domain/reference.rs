@@ -1,8 +1,8 @@
-//! The reference: how a connection says which request created it.
+//! The reference in a description, which names the request that created the resource.
 //!
-//! The Flow Service has no idempotency key, so the request id travels at the end of the description:
-//! `for marketing [request 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7]`. It has to be recognized whatever
-//! happens to the text on its way there and back, so it is read leniently.
+//! The Flow Service has no idempotency key, so the description ends with the request id:
+//! `for marketing [request 8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7]`. Proxies and clients may change the text,
+//! so the reference is read leniently.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -12,12 +12,12 @@ use percent_encoding::percent_decode_str;
 use super::{Description, RequestId};
 
 const KEYWORD: &str = "request";
-/// How often escapes are decoded: each of a few proxies may have escaped the text once more.
+/// How often escapes are decoded: several proxies may each have escaped the text.
 const MOST_ESCAPES: usize = 4;
 /// Longer than `&amp;quot;`.
 const LONGEST_ESCAPE: usize = 12;
 
-/// The description to store for a connection: the caller's, and the reference where there is one.
+/// The description to store: the caller's, then the reference.
 pub fn stored_description(description: Option<&Description>, reference: Option<RequestId>) -> Option<String> {
     match (description.map(Description::as_str), reference) {
         (None, None) => None,
@@ -27,13 +27,13 @@ pub fn stored_description(description: Option<&Description>, reference: Option<R
     }
 }
 
-/// Takes a stored description apart: the caller's part, and the last reference.
+/// Splits a stored description into the caller's part and the last reference.
 pub fn split(stored: &str) -> (Option<String>, Option<RequestId>) {
     let last = last_reference(stored);
-    // As it is stored, if the reference can be read there.
+    // The caller's part stays as it is stored if the reference is readable without decoding.
     for text in [Cow::Borrowed(stored), unescaped(stored)] {
-        if let Some((place, id)) = references(&text).pop().filter(|(_, id)| Some(*id) == last) {
-            let (before, after) = (&text[..place.start], &text[place.end..]);
+        if let Some((range, id)) = references(&text).pop().filter(|(_, id)| Some(*id) == last) {
+            let (before, after) = (&text[..range.start], &text[range.end..]);
             let description = format!("{}{after}", before.strip_suffix(' ').unwrap_or(before));
             return (Some(description).filter(|description| !description.is_empty()), Some(id));
         }
@@ -46,8 +46,7 @@ pub fn last_reference(text: &str) -> Option<RequestId> {
     references(&unescaped(text)).pop().map(|(_, id)| id)
 }
 
-/// A text without anything that is lost or changed on the way: case, Unicode form, white space and
-/// escapes.
+/// A text without the differences that transport may cause: case, Unicode form, white space and escapes.
 pub fn fold(text: &str) -> String {
     let text = unescaped(text);
     // Upper case first: only there are `ß` and `SS` the same.
@@ -56,16 +55,15 @@ pub fn fold(text: &str) -> String {
     lower.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The letters and digits of a folded text, without accents: what is left of it when punctuation is
-/// replaced, too.
+/// The letters and digits of a folded text, without accents: also ignores differences of punctuation.
 pub fn skeleton(text: &str) -> String {
     let folded = fold(text);
     let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(&folded);
     decomposed.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// A text up to an escape at its end, which may have been cut there. Cut, it stands for another letter, or
-/// for the letters of its name.
+/// A text without an escape at its end. Truncation may have cut the escape, and then it stands for another
+/// letter or for the letters of its name.
 pub fn before_last_escape(text: &str) -> &str {
     let is_of_escape = |c: char| c.is_ascii_alphanumeric() || matches!(c, '#' | ';');
     let start = text.rfind(['&', '%']).filter(|start| {
@@ -75,7 +73,7 @@ pub fn before_last_escape(text: &str) -> &str {
     &text[..start.unwrap_or(text.len())]
 }
 
-/// Every reference in a text, with its place.
+/// Every reference in a text, with its range.
 fn references(text: &str) -> Vec<(Range<usize>, RequestId)> {
     let brackets = text.match_indices('[');
     brackets.filter_map(|(start, _)| reference_at(text, start)).collect()
@@ -107,7 +105,7 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The compatibility form, with one kind of hyphen and nothing invisible.
+/// Unicode's compatibility form, with one kind of hyphen and without invisible characters.
 fn nfkc(text: &str) -> String {
     let is_visible = |c: &char| !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
     let plain = |c| if matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}') { '-' } else { c };

@@ -1,4 +1,4 @@
-//! Request ids: the names of creations.
+//! Request ids: the idempotency keys of creations.
 
 use std::fmt;
 
@@ -6,22 +6,21 @@ use uuid::Uuid;
 
 use super::{Invalid, InvalidReason};
 
-/// The name of one creation, chosen by the caller or generated here.
+/// Identifies one creation. The caller chooses it, or it is generated here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(Uuid);
 
 impl RequestId {
-    /// A new random id.
     pub fn generate() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// Parses a UUID in its usual form; upper and lower case are the same id.
+    /// Upper and lower case are the same id.
     ///
     /// # Errors
-    /// [`Invalid`] when it is anything else.
+    /// [`Invalid`] when it is not a UUID with hyphens.
     pub fn parse(id: &str) -> Result<Self, Invalid> {
-        // The parser also takes forms without hyphens, in braces and as URN.
+        // The parser also accepts forms without hyphens, in braces and as URN.
         match Uuid::parse_str(id) {
             Ok(uuid) if id.len() == Self::LENGTH => Ok(Self(uuid)),
             Ok(_) | Err(_) => Err(Invalid::new(
@@ -31,12 +30,12 @@ impl RequestId {
         }
     }
 
-    /// The length of the text in bytes.
+    /// Of the text, in bytes.
     pub const LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
 
-    /// The text that callers know, written into this room.
-    pub fn encode<'a>(&self, room: &'a mut [u8; Self::LENGTH]) -> &'a str {
-        self.0.as_hyphenated().encode_lower(room)
+    /// The text, without an allocation.
+    pub fn encode<'a>(&self, buffer: &'a mut [u8; Self::LENGTH]) -> &'a str {
+        self.0.as_hyphenated().encode_lower(buffer)
     }
 }
 
@@ -51,14 +50,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uuid_names_the_same_creation_in_upper_and_lower_case() {
+    fn upper_and_lower_case_are_the_same_id() {
         let id = RequestId::parse("8F1F6C0E-52A1-4D0E-9D53-6D1FB1D3E2A7").unwrap();
         assert_eq!(id, RequestId::parse("8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7").unwrap());
         assert_eq!(id.to_string(), "8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7");
     }
 
     #[test]
-    fn nothing_else_is_a_request_id() {
+    fn other_texts_are_rejected() {
         for id in [
             "",
             "1",

@@ -1,46 +1,30 @@
-//! Sandboxes: the walls inside an organization that no resource crosses.
+//! Sandboxes: isolated environments inside an organization. No resource belongs to two.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Invalid, InvalidReason};
+use super::{
+    Invalid, InvalidReason,
+    text::{check_id, text},
+};
 
 /// The name of a sandbox: a lower-case letter, then up to 255 lower-case letters, digits and
-/// hyphens (Adobe's sandbox guide; the service sends it as `x-sandbox-name`). Clones share the text.
+/// hyphens (Adobe's sandbox guide; it is sent as `x-sandbox-name`). Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SandboxName(Arc<str>);
 
+text!(SandboxName);
+
 impl SandboxName {
-    const MAX_LENGTH: usize = 256;
-
-    /// Parses a sandbox name.
-    ///
     /// # Errors
-    /// [`Invalid`] when the name is empty, too long or holds another character.
+    /// [`Invalid`] when the name is empty, too long or contains another character.
     pub fn parse(name: &str) -> Result<Self, Invalid> {
-        let starts_with_a_letter = name.starts_with(|c: char| c.is_ascii_lowercase());
         let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let reason = match name.len() {
-            0 => InvalidReason::Required,
-            length if length > Self::MAX_LENGTH => InvalidReason::TooLong,
-            _ if !starts_with_a_letter || !name.chars().all(is_allowed) => InvalidReason::Malformed,
-            _ => return Ok(Self(name.into())),
-        };
-        Err(Invalid::new(
-            reason,
-            "must be a lower-case letter followed by at most 255 lower-case letters, digits and hyphens: \
-             the name of the sandbox, not its title",
-        ))
-    }
-
-    /// The name as it goes over the wire.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for SandboxName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let is_name =
+            |name: &str| name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_allowed);
+        let form = "must be a lower-case letter followed by at most 255 lower-case letters, digits and hyphens: \
+                    the name of the sandbox, not its title";
+        check_id(name, 256, is_name, form)?;
+        Ok(Self(name.into()))
     }
 }
 
@@ -53,48 +37,43 @@ pub enum AllowedSandboxes {
     Only(BTreeSet<SandboxName>),
 }
 
-/// The sandbox that a call means when it names none, and those it may name.
+/// The default sandbox, and those that a call may name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sandboxes {
     default: SandboxName,
     allowed: AllowedSandboxes,
 }
 
-/// A caller named a sandbox that this service does not serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sandbox {0} is not one that this service may use")]
 pub struct SandboxNotAllowed(pub SandboxName);
 
 impl Sandboxes {
-    /// Combines the default sandbox with the allowed ones.
-    ///
     /// # Errors
-    /// [`Invalid`] when the default sandbox is not allowed itself.
+    /// [`Invalid`] when the default sandbox is not allowed.
     pub fn new(default: SandboxName, allowed: AllowedSandboxes) -> Result<Self, Invalid> {
         let sandboxes = Self { default, allowed };
         match sandboxes.check(&sandboxes.default) {
             Ok(()) => Ok(sandboxes),
             Err(SandboxNotAllowed(name)) => Err(Invalid::new(
                 InvalidReason::Conflicting,
-                format!("does not hold the default sandbox {name}"),
+                format!("does not contain the default sandbox {name}"),
             )),
         }
     }
 
-    /// The sandbox of a call that names none.
     pub fn default_sandbox(&self) -> &SandboxName {
         &self.default
     }
 
-    /// The sandboxes that callers may name.
     pub fn allowed(&self) -> &AllowedSandboxes {
         &self.allowed
     }
 
-    /// The sandbox that a call means.
+    /// The sandbox of a call.
     ///
     /// # Errors
-    /// [`SandboxNotAllowed`] when the call names one that is not served.
+    /// [`SandboxNotAllowed`] when the call names one that is not allowed.
     pub fn resolve(&self, named: Option<SandboxName>) -> Result<SandboxName, SandboxNotAllowed> {
         let Some(name) = named else { return Ok(self.default.clone()) };
         self.check(&name)?;
@@ -132,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_a_sandbox_means_the_default() {
+    fn a_call_without_a_sandbox_uses_the_default() {
         let sandboxes = Sandboxes::new(sandbox("prod"), AllowedSandboxes::Any).unwrap();
         assert_eq!(sandboxes.resolve(None), Ok(sandbox("prod")));
         assert_eq!(sandboxes.resolve(Some(sandbox("dev"))), Ok(sandbox("dev")));

@@ -1,5 +1,4 @@
-//! Page tokens: opaque to callers, bound to the query that they continue, and the same on every
-//! replica.
+//! Page tokens: opaque to callers, bound to their query, and valid on every replica.
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,22 +9,19 @@ use crate::{
     service::Filter,
 };
 
-/// The first byte of every token: what follows it may change with the version.
+/// The first byte of every token.
 const VERSION: u8 = 1;
-/// As long as it takes to notice a mistake: nobody gains anything by a token that is made up, which
-/// at most asks the Flow Service for a page that it has or has not.
+/// Long enough to detect mistakes. It need not resist an attacker: a forged token can only request another page of
+/// the same connections.
 const CHECKSUM: usize = 8;
 
-/// Makes the token of a page.
 pub(crate) fn encode(page: &PageToken, sandbox: &SandboxName, filter: &Filter) -> String {
     let PageToken(token) = page;
     URL_SAFE_NO_PAD.encode([&[VERSION], &checksum(token, sandbox, filter)[..], token.as_bytes()].concat())
 }
 
-/// Reads a token.
-///
 /// # Errors
-/// [`Invalid`] where it is none, or that of another query.
+/// [`Invalid`] for a text that is not a token, and for the token of another query.
 pub(crate) fn decode(token: &str, sandbox: &SandboxName, filter: &Filter) -> Result<PageToken, Invalid> {
     let invalid = || {
         Invalid::new(
@@ -46,7 +42,7 @@ pub(crate) fn decode(token: &str, sandbox: &SandboxName, filter: &Filter) -> Res
     Ok(PageToken(page.to_owned()))
 }
 
-/// Covers the token and the query, each field with its length. The size of a page may change.
+/// Covers the token and the query, each field with its length. The page size may change between pages.
 fn checksum(token: &str, sandbox: &SandboxName, filter: &Filter) -> [u8; CHECKSUM] {
     let mut context = digest::Context::new(&digest::SHA256);
     let Filter { name, request_id } = filter;
@@ -92,11 +88,11 @@ mod tests {
         }
 
         #[test]
-        fn a_token_with_a_changed_character_is_refused(page: String, place: usize, c in "[A-Za-z0-9_-]") {
+        fn a_token_with_a_changed_character_is_refused(page: String, index: usize, c in "[A-Za-z0-9_-]") {
             let prod = sandbox("prod");
             let token = encode(&PageToken(page), &prod, &Filter::default());
-            let place = place % token.len();
-            let changed = format!("{}{c}{}", &token[..place], &token[place + 1..]);
+            let index = index % token.len();
+            let changed = format!("{}{c}{}", &token[..index], &token[index + 1..]);
             prop_assert!(changed == token || decode(&changed, &prod, &Filter::default()).is_err());
         }
     }

@@ -1,75 +1,77 @@
 //! Server reflection, over the descriptors of every service.
 //!
-//! tonic's own ends a stream with the first thing that it does not find; by the protocol that is a response
-//! like any other. Its descriptors would be read and written again, too, which loses `debug_redact`.
+//! tonic's own implementation ends the stream at the first unknown name, where the protocol asks for an error
+//! response; it never ends an idle stream; and it does not find enum values in the scope of their enum's parent.
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use http::Uri;
 use prost::Message;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 use tokio::time::timeout;
 use tonic::{Code, Request, Response, Status, Streaming, codec::CompressionEncoding, service::Routes};
-use tonic_reflection::pb::{v1, v1alpha};
+use tonic_reflection::pb::{
+    v1::{
+        self, ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse,
+        ServerReflectionRequest, ServerReflectionResponse, ServiceResponse,
+        server_reflection_request::MessageRequest,
+        server_reflection_response::MessageResponse,
+        server_reflection_server::{ServerReflection, ServerReflectionServer},
+    },
+    v1alpha,
+};
 
-use super::{MAX_MESSAGE_SIZE, status};
+use super::{MAX_MESSAGE_SIZE, layer, status};
 use crate::proto;
 
 /// No host has a longer name.
 const LONGEST_HOST: usize = 253;
-/// A client asks for what it does not know yet at once, and has all that it needs then.
+/// A client asks for all that it needs in a row.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Adds both versions of the service: older clients know only the first.
 pub(super) fn add_to(routes: Routes) -> Routes {
-    let reflection = |own: &'static [u8]| {
-        Reflection(Arc::new(Files::new([
-            proto::FILE_DESCRIPTOR_SET,
-            tonic_health::pb::FILE_DESCRIPTOR_SET,
-            // Lets grpcurl print the details of errors.
-            tonic_types::pb::FILE_DESCRIPTOR_SET,
-            own,
-        ])))
-    };
-    let v1 = v1::server_reflection_server::ServerReflectionServer::new(reflection(v1::FILE_DESCRIPTOR_SET));
-    let v1alpha = v1alpha::server_reflection_server::ServerReflectionServer::new(reflection(
-        v1alpha::FILE_DESCRIPTOR_SET,
-    ));
-    routes
-        .add_service(
-            v1.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
-        )
-        .add_service(
-            v1alpha.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
-        )
+    let server = ServerReflectionServer::new(Reflection(Arc::new(Files::new())));
+    routes.add_service(
+        server.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
+    )
 }
 
-/// The service.
+/// Serves v1alpha with v1: older clients know v1alpha only, and the messages are the same in both.
+pub(super) fn route_to_v1(request: &mut layer::Request) {
+    *request.uri_mut() = Uri::from_static("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+}
+
 struct Reflection(Arc<Files>);
 
-/// The encoded files, by what is asked for.
-#[derive(Debug, Default)]
+/// The encoded files. Decoding and encoding them again would lose options that prost's types lack, such as
+/// `debug_redact`.
+#[derive(Default)]
 struct Files {
     services: Vec<String>,
     by_name: HashMap<String, Bytes>,
     by_symbol: HashMap<String, Bytes>,
 }
 
-/// A `FileDescriptorSet` whose files stay as they are: what prost knows of their options is not all.
+/// A `FileDescriptorSet` whose files stay encoded.
 #[derive(Clone, PartialEq, prost::Message)]
 struct EncodedFiles {
     #[prost(bytes = "bytes", repeated, tag = "1")]
     files: Vec<Bytes>,
 }
 
-/// Why there is no file.
-struct NotFound(String);
-
 impl Files {
-    fn new(sets: impl IntoIterator<Item = &'static [u8]>) -> Self {
+    fn new() -> Self {
         let mut all = Self::default();
-        for set in sets {
+        for set in [
+            proto::FILE_DESCRIPTOR_SET,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            // Lets grpcurl print the details of errors.
+            tonic_types::pb::FILE_DESCRIPTOR_SET,
+            v1::FILE_DESCRIPTOR_SET,
+            v1alpha::FILE_DESCRIPTOR_SET,
+        ] {
             for file in EncodedFiles::decode(set).expect("the descriptors are compiled in").files {
                 all.add(file);
             }
@@ -98,15 +100,53 @@ impl Files {
         self.by_symbol.extend(symbols.into_iter().map(|symbol| (symbol, encoded.clone())));
     }
 
-    fn by_name(&self, name: &str) -> Result<Vec<u8>, NotFound> {
-        let file = self.by_name.get(name).map(|file| file.to_vec());
-        file.ok_or_else(|| NotFound(format!("there is no file {}", status::cut(name))))
+    fn respond(&self, mut request: ServerReflectionRequest) -> ServerReflectionResponse {
+        // The response contains it twice, and may wait for long until the client reads it.
+        if request.host.len() > LONGEST_HOST {
+            request.host = status::start(&request.host);
+        }
+        let response = match &request.message_request {
+            Some(MessageRequest::FileByFilename(name)) => file("file", name, self.by_name.get(name)),
+            Some(MessageRequest::FileContainingSymbol(symbol)) => {
+                file("symbol", symbol, self.by_symbol.get(symbol))
+            }
+            // No file of this service has extensions.
+            Some(MessageRequest::FileContainingExtension(extension)) => {
+                file("extension of", &extension.containing_type, None)
+            }
+            Some(MessageRequest::AllExtensionNumbersOfType(name)) if self.by_symbol.contains_key(name) => {
+                MessageResponse::AllExtensionNumbersResponse(ExtensionNumberResponse {
+                    base_type_name: name.clone(),
+                    extension_number: Vec::new(),
+                })
+            }
+            Some(MessageRequest::AllExtensionNumbersOfType(name)) => file("type", name, None),
+            Some(MessageRequest::ListServices(_)) => {
+                let services = self.services.iter().cloned();
+                let service = services.map(|name| ServiceResponse { name }).collect();
+                MessageResponse::ListServicesResponse(ListServiceResponse { service })
+            }
+            None => error(Code::InvalidArgument, "the message_request is missing".to_owned()),
+        };
+        ServerReflectionResponse {
+            valid_host: request.host.clone(),
+            original_request: Some(request),
+            message_response: Some(response),
+        }
     }
+}
 
-    fn by_symbol(&self, symbol: &str) -> Result<Vec<u8>, NotFound> {
-        let file = self.by_symbol.get(symbol).map(|file| file.to_vec());
-        file.ok_or_else(|| NotFound(format!("there is no symbol {}", status::cut(symbol))))
+fn file(kind: &str, name: &str, found: Option<&Bytes>) -> MessageResponse {
+    match found {
+        Some(file) => MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
+            file_descriptor_proto: vec![file.to_vec()],
+        }),
+        None => error(Code::NotFound, format!("there is no {kind} {}", status::start(name))),
     }
+}
+
+fn error(code: Code, error_message: String) -> MessageResponse {
+    MessageResponse::ErrorResponse(ErrorResponse { error_code: code as i32, error_message })
 }
 
 fn within(scope: &str, name: &str) -> String {
@@ -128,102 +168,31 @@ fn message_symbols(scope: &str, message: &DescriptorProto, symbols: &mut Vec<Str
 
 fn enum_symbols(scope: &str, item: &EnumDescriptorProto, symbols: &mut Vec<String>) {
     let name = within(scope, item.name());
-    symbols.extend(item.value.iter().map(|value| within(&name, value.name())));
-    // By the language the values are in the scope of their enum.
-    symbols.extend(item.value.iter().map(|value| within(scope, value.name())));
+    // Protobuf puts the values into the scope of their enum's parent; some clients expect them in the enum.
+    for scope in [scope, &name] {
+        symbols.extend(item.value.iter().map(|value| within(scope, value.name())));
+    }
     symbols.push(name);
 }
 
-type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+#[tonic::async_trait]
+impl ServerReflection for Reflection {
+    type ServerReflectionInfoStream = BoxStream<'static, Result<ServerReflectionResponse, Status>>;
 
-/// Responds to each request until the client ends the stream, or leaves it idle.
-fn responses<Q: Send + 'static, A: 'static>(
-    requests: Streaming<Q>,
-    response: impl Fn(Q) -> A + Send + Sync + 'static,
-) -> Responses<A> {
-    let response = Arc::new(response);
-    Box::pin(stream::unfold(Some(requests), move |requests| {
-        let response = Arc::clone(&response);
-        let next: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-            let mut requests = requests?;
+    /// Responds to each request until the client ends the stream, or leaves it idle.
+    async fn server_reflection_info(
+        &self,
+        request: Request<Streaming<ServerReflectionRequest>>,
+    ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
+        let open = Some((request.into_inner(), Arc::clone(&self.0)));
+        let responses = stream::unfold(open, async |open| {
+            let (mut requests, files) = open?;
             match timeout(IDLE_TIMEOUT, requests.message()).await {
-                Ok(Ok(request)) => Some((Ok(response(request?)), Some(requests))),
+                Ok(Ok(request)) => Some((Ok(files.respond(request?)), Some((requests, files)))),
                 Ok(Err(error)) => Some((Err(status::codec_failed(error, MAX_MESSAGE_SIZE)), None)),
-                Err(_) => Some((Err(status::idle_stream()), None)),
+                Err(_) => Some((Err(status::idle_stream().into()), None)),
             }
         });
-        next
-    }))
+        Ok(Response::new(responses.boxed()))
+    }
 }
-
-/// The two versions differ in their package alone.
-macro_rules! serve {
-    ($version:ident) => {
-        #[tonic::async_trait]
-        impl $version::server_reflection_server::ServerReflection for Reflection {
-            type ServerReflectionInfoStream = Responses<$version::ServerReflectionResponse>;
-
-            async fn server_reflection_info(
-                &self,
-                request: Request<Streaming<$version::ServerReflectionRequest>>,
-            ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-                use $version::{
-                    ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse,
-                    ServerReflectionResponse, ServiceResponse, server_reflection_request::MessageRequest,
-                    server_reflection_response::MessageResponse,
-                };
-                let files = Arc::clone(&self.0);
-                let file = |file| {
-                    MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
-                        file_descriptor_proto: vec![file],
-                    })
-                };
-                let error = |code: Code, error_message| {
-                    MessageResponse::ErrorResponse(ErrorResponse { error_code: code as i32, error_message })
-                };
-                let respond = move |mut request: $version::ServerReflectionRequest| {
-                    // A response repeats it twice, and may wait for long until it is read.
-                    if request.host.len() > LONGEST_HOST {
-                        request.host = status::cut(&request.host);
-                    }
-                    let found = match &request.message_request {
-                        Some(MessageRequest::FileByFilename(name)) => files.by_name(name).map(file),
-                        Some(MessageRequest::FileContainingSymbol(symbol)) => {
-                            files.by_symbol(symbol).map(file)
-                        }
-                        Some(MessageRequest::FileContainingExtension(extension)) => Err(NotFound(format!(
-                            "there is no extension {} of {}",
-                            extension.extension_number,
-                            status::cut(&extension.containing_type)
-                        ))),
-                        Some(MessageRequest::AllExtensionNumbersOfType(name)) => {
-                            files.by_symbol(name).map(|_| {
-                                MessageResponse::AllExtensionNumbersResponse(ExtensionNumberResponse {
-                                    base_type_name: name.clone(),
-                                    extension_number: Vec::new(),
-                                })
-                            })
-                        }
-                        Some(MessageRequest::ListServices(_)) => {
-                            let services = files.services.iter().cloned();
-                            Ok(MessageResponse::ListServicesResponse(ListServiceResponse {
-                                service: services.map(|name| ServiceResponse { name }).collect(),
-                            }))
-                        }
-                        None => Ok(error(Code::InvalidArgument, "nothing is asked for".to_owned())),
-                    };
-                    let response = found.unwrap_or_else(|NotFound(what)| error(Code::NotFound, what));
-                    ServerReflectionResponse {
-                        valid_host: request.host.clone(),
-                        original_request: Some(request),
-                        message_response: Some(response),
-                    }
-                };
-                Ok(Response::new(responses(request.into_inner(), respond)))
-            }
-        }
-    };
-}
-
-serve!(v1);
-serve!(v1alpha);

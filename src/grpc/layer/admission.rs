@@ -1,50 +1,47 @@
-//! Sheds the calls that find no room, before anything is read of them.
+//! Sheds calls beyond the concurrency limits, before their messages are read.
 //!
-//! A call needs a place among those that wait for the Flow Service. Of creations, more are let in than
-//! have one: the store knows the answer of one that was made before, and a Flow Service that is stuck
-//! must not keep it back. Those that do need a place find out after the store was asked.
+//! A creation that needs the Flow Service takes a second permit, in the use case. More creations are admitted than
+//! have that permit, because the store can return the result of an earlier creation even while the Flow Service does
+//! not respond.
 
-use tokio::sync::Semaphore;
+use std::num::NonZeroUsize;
 
 use super::{Request, Response};
-use crate::{grpc::status, metrics::CallMetrics, service::Bulkhead};
+use crate::{
+    grpc::{methods::Limit, status},
+    metrics::CallMetrics,
+    service::Bulkhead,
+};
 
-const CREATE: &str = "/hubspot_connection.v1.HubSpotConnectionService/CreateHubSpotConnection";
-/// How many more creations are let in than have a place: a quarter, and at least so many. They take
-/// milliseconds.
+/// How many more creations are admitted: a quarter, and at least so many. They take milliseconds.
 const LEAST_SPARE: usize = 16;
 
-/// Who is let in.
 #[derive(Debug)]
 pub(crate) struct Admission {
     calls: Bulkhead,
-    creations: Semaphore,
+    creations: Bulkhead,
+    metrics: CallMetrics,
 }
 
 impl Admission {
-    /// Every call but a creation takes its place here.
-    pub(crate) fn new(calls: Bulkhead) -> Self {
+    pub(crate) fn new(calls: Bulkhead, metrics: CallMetrics) -> Self {
         let most = calls.most();
-        let creations = most.saturating_add((most / 4).max(LEAST_SPARE)).min(Semaphore::MAX_PERMITS);
-        Self { calls, creations: Semaphore::new(creations) }
+        let creations = most.saturating_add((most / 4).max(LEAST_SPARE));
+        let creations = NonZeroUsize::new(creations).unwrap_or(NonZeroUsize::MIN);
+        Self { calls, creations: Bulkhead::new(creations), metrics }
     }
 }
 
 pub(crate) async fn admission(
-    (admission, metrics): (&Admission, &CallMetrics),
+    admission: &Admission,
+    limit: Limit,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let Admission { calls, creations } = admission;
-    // Whichever it is, it is held until the call is answered.
-    let (creation, place) = if request.uri().path() == CREATE {
-        (creations.try_acquire().ok(), None)
-    } else {
-        (None, calls.enter())
+    let bulkhead = if limit == Limit::Creations { &admission.creations } else { &admission.calls };
+    let Some(_permit) = bulkhead.enter() else {
+        admission.metrics.shed_call();
+        return status::overloaded().into_response();
     };
-    if creation.is_none() && place.is_none() {
-        metrics.shed_call();
-        return status::overloaded().into_http();
-    }
     next(request).await
 }

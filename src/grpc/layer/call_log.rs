@@ -1,8 +1,9 @@
-//! One line in the log for each call, whatever becomes of it. That of a stream (of health or
-//! reflection) is written when its answer begins: how the stream ends is not in it.
+//! One log line for each call, however it ends, with its metrics and the end of its span. The line of a stream (of
+//! health or reflection) is written when its response begins.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    borrow::Cow,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -18,23 +19,29 @@ use tracing::{Instrument, field::Empty};
 
 use super::{Request, Response};
 use crate::{
-    grpc::status::code_name,
-    metrics::{CallMetrics, OTHER_METHOD, Running, is_fault, method},
+    grpc::{
+        call::Call,
+        status::{code_name, start},
+    },
+    metrics::{CallMetrics, OTHER_METHOD, Running, is_fault},
     server::Peer,
     telemetry::{propagation, spans},
 };
 
 pub(crate) async fn call_log(
-    metrics: &Arc<CallMetrics>,
+    metrics: &CallMetrics,
+    call: &Call,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    // At the highest level, because a span is the context of its lines: whatever the filter keeps of
-    // them keeps its fields.
+    let path = request.uri().path();
+    // A caller can send a path of any length.
+    let method = if call.method.is_some() { path.into() } else { Cow::from(start(path)) };
+    // At the highest level, so that every line that the filter keeps has the fields of its span.
     let span = tracing::error_span!(
         "call",
         trace_id = Empty,
-        method = cut(request.uri().path()),
+        method = &*method,
         caller = Empty,
         peer = request.extensions().get::<Peer>().map(Peer::as_str),
         request_id = Empty,
@@ -42,52 +49,31 @@ pub(crate) async fn call_log(
         reason = Empty,
         cause = Empty,
     );
-    let is_probe = PROBES.contains(&request.uri().path());
-    let measured = (!is_probe).then(|| {
-        let method = method(request.uri().path());
+    let measured = (!call.is_health()).then(|| {
+        let method = call.method.map_or(OTHER_METHOD, |method| &method.name);
         let trace = server_span(method, request.headers());
         if let Some(trace_id) = spans::trace_id(&trace) {
             span.record("trace_id", tracing::field::display(trace_id));
         }
-        Measured { method, trace, _running: metrics.begin(), metrics: metrics.clone() }
+        Measured { method, trace, _running: metrics.begin(), metrics }
     });
     let trace = measured.as_ref().map(|measured| measured.trace.clone()).unwrap_or_default();
-    let started = Instant::now();
-    let call = async move {
-        // Whoever drops it, it is dropped in the span.
-        let mut line = Line { measured, started, outcome: Outcome::Grpc(Code::Cancelled) };
+    let logged = async {
+        // Created here, so that it is dropped in the span.
+        let mut line = Line { measured, started: call.started, outcome: Ok(Code::Cancelled) };
         let response = next(request).with_context(trace).await;
         line.outcome = match response.headers().get("grpc-status") {
-            Some(code) => Outcome::Grpc(Code::from_bytes(code.as_bytes())),
-            None if response.status().is_success() => Outcome::Grpc(Code::Ok),
-            None => Outcome::Http(response.status()),
+            Some(code) => Ok(Code::from_bytes(code.as_bytes())),
+            None if response.status().is_success() => Ok(Code::Ok),
+            None => Err(response.status()),
         };
         response
     };
-    call.instrument(span).await
+    logged.instrument(span).await
 }
 
-/// The methods of the health service, which are not measured.
-pub(crate) const PROBES: [&str; 2] = ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"];
-
-/// The start of a path: no method's is longer, and a caller can send anything.
-fn cut(path: &str) -> &str {
-    const MOST_CHARACTERS: usize = 128;
-    if path.len() <= MOST_CHARACTERS {
-        return path;
-    }
-    path.char_indices().nth(MOST_CHARACTERS).map_or(path, |(end, _)| &path[..end])
-}
-
-enum Outcome {
-    Grpc(Code),
-    /// Refused before it was a call: the caller does not speak gRPC.
-    Http(StatusCode),
-}
-
-/// Begins the span of a call, below that of its caller.
-fn server_span(method: Option<&'static str>, headers: &HeaderMap) -> Context {
-    let method = method.unwrap_or(OTHER_METHOD);
+/// Begins the span of a call, as a child of the caller's.
+fn server_span(method: &'static str, headers: &HeaderMap) -> Context {
     spans::begin(
         &propagation::extract(headers),
         SpanKind::Server,
@@ -96,95 +82,76 @@ fn server_span(method: Option<&'static str>, headers: &HeaderMap) -> Context {
     )
 }
 
-fn end(trace: &Context, outcome: &Outcome) {
-    let span = trace.span();
-    if span.is_recording() {
+struct Measured<'a> {
+    method: &'static str,
+    /// The context of its span.
+    trace: Context,
+    metrics: &'a CallMetrics,
+    _running: Running,
+}
+
+impl Measured<'_> {
+    fn end(&self, outcome: Result<Code, StatusCode>, duration: Duration) {
+        let span = self.trace.span();
         match outcome {
-            Outcome::Grpc(code) => {
-                let code = code_name(*code);
+            Ok(code) => {
+                let code = code_name(code);
+                self.metrics.ended(self.method, code, duration);
                 span.set_attribute(KeyValue::new("rpc.response.status_code", code));
                 if is_fault(code) {
                     span.set_attribute(KeyValue::new("error.type", code));
                     span.set_status(Status::error(""));
                 }
             }
-            // Not an error of the server.
-            Outcome::Http(status) => {
-                let status = i64::from(status.as_u16());
-                span.set_attribute(KeyValue::new("http.response.status_code", status));
+            // The client's error, and not a call.
+            Err(status) => {
+                span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
             }
         }
+        span.end();
     }
-    span.end();
 }
 
-/// How a call is measured.
-struct Measured {
-    method: Option<&'static str>,
-    /// The context of its span.
-    trace: Context,
-    metrics: Arc<CallMetrics>,
-    _running: Running,
-}
-
-/// Written when it is dropped: a caller that leaves takes the call with it.
-struct Line {
+/// Written when it is dropped: also if the caller leaves, which drops the call.
+struct Line<'a> {
     /// `None` for a health probe.
-    measured: Option<Measured>,
+    measured: Option<Measured<'a>>,
     started: Instant,
-    outcome: Outcome,
+    /// The HTTP status of a request of another protocol.
+    outcome: Result<Code, StatusCode>,
 }
 
-impl Drop for Line {
+impl Drop for Line<'_> {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
-        if let Some(Measured { method, metrics, trace, .. }) = &self.measured {
-            // Whatever is no call would count as one that failed.
-            if let Outcome::Grpc(code) = self.outcome {
-                metrics.ended(*method, code_name(code), duration);
-            }
-            end(trace, &self.outcome);
+        if let Some(measured) = &self.measured {
+            measured.end(self.outcome, duration);
         }
         let duration_ms = milliseconds(duration);
         let status = match self.outcome {
-            Outcome::Grpc(status) => status,
-            Outcome::Http(status) => {
-                return tracing::info!(http_status = status.as_u16(), duration_ms, "call");
-            }
+            Ok(status) => status,
+            Err(status) => return tracing::info!(http_status = status.as_u16(), duration_ms, "call"),
         };
         let code = code_name(status);
-        match status {
-            Code::Ok if self.measured.is_none() => tracing::debug!(code, duration_ms, "call"),
-            Code::Internal | Code::Unknown => tracing::warn!(code, duration_ms, "call"),
-            Code::Unavailable | Code::FailedPrecondition if WARNINGS.may_warn(Instant::now()) => {
-                tracing::warn!(code, duration_ms, "call");
-            }
-            Code::Ok
-            | Code::Unavailable
-            | Code::FailedPrecondition
-            | Code::Cancelled
-            | Code::InvalidArgument
-            | Code::DeadlineExceeded
-            | Code::NotFound
-            | Code::AlreadyExists
-            | Code::PermissionDenied
-            | Code::ResourceExhausted
-            | Code::Aborted
-            | Code::OutOfRange
-            | Code::Unimplemented
-            | Code::DataLoss
-            | Code::Unauthenticated => tracing::info!(code, duration_ms, "call"),
+        let is_failure = matches!(status, Code::Internal | Code::Unknown);
+        let is_outage = matches!(status, Code::Unavailable | Code::FailedPrecondition);
+        if is_failure || is_outage && WARNINGS.may_warn(Instant::now()) {
+            tracing::warn!(code, duration_ms, "call");
+        } else if status == Code::Ok && self.measured.is_none() {
+            tracing::debug!(code, duration_ms, "call");
+        } else {
+            tracing::info!(code, duration_ms, "call");
         }
     }
 }
 
-/// How many calls that fail for the same outage are a warning each second. The others have their line at
-/// `info`: a start without Adobe fails every call that waits for it in the same millisecond.
+/// The most warnings per second about calls that an outage fails. The others are logged at `info`: if Adobe cannot be
+/// reached, every waiting call fails in the same millisecond.
 const MOST_WARNINGS: u32 = 10;
 
 static WARNINGS: Warnings = Warnings(Mutex::new(None));
 
-/// The warnings of this second, and when it began.
+/// The start of the current second, and its warnings.
 struct Warnings(Mutex<Option<(Instant, u32)>>);
 
 impl Warnings {
@@ -197,7 +164,7 @@ impl Warnings {
     }
 }
 
-/// With three decimals: nobody needs more, and everybody has to read them.
+/// With three decimals, for readers.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
@@ -210,8 +177,8 @@ mod tests {
     use super::*;
     use crate::telemetry::{self, LogConfig, LogFormat, testing::Captured};
 
-    /// The lines that are logged for a call of this path, answered like this.
-    async fn lines(filter: &str, path: &str, answer: fn() -> Response) -> Vec<Value> {
+    /// The log lines of a call of this path with this response.
+    async fn lines(filter: &str, path: &str, response: fn() -> Response) -> Vec<Value> {
         let captured = Captured::default();
         let config = LogConfig { filter: filter.to_owned(), format: LogFormat::Json };
         let subscriber = telemetry::subscriber(&config, captured.writer(), false).unwrap();
@@ -220,7 +187,8 @@ mod tests {
         request.extensions_mut().insert(Peer::from(std::net::SocketAddr::from(([127, 0, 0, 1], 7))));
         {
             let _guard = tracing::subscriber::set_default(subscriber);
-            call_log(&Arc::default(), request, async |_| answer()).await;
+            let call = Call::begin(&mut request, Duration::from_secs(1));
+            call_log(&CallMetrics::default(), &call, request, async |_| response()).await;
         }
         captured.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -238,12 +206,13 @@ mod tests {
         let subscriber = telemetry::subscriber(&config, captured.writer(), false).unwrap();
         {
             let _guard = tracing::subscriber::set_default(subscriber);
-            let metrics = Arc::default();
-            let call = call_log(&metrics, Request::default(), async |_| {
+            let (metrics, mut request) = (CallMetrics::default(), Request::default());
+            let call = Call::begin(&mut request, Duration::from_secs(1));
+            let logged = call_log(&metrics, &call, request, async |_| {
                 Span::current().record("request_id", "r");
                 std::future::pending().await
             });
-            assert!(futures_util::FutureExt::now_or_never(call).is_none());
+            assert!(futures_util::FutureExt::now_or_never(logged).is_none());
         }
         let line: Value = serde_json::from_str(&captured.text()).unwrap();
         assert_eq!((&line["code"], &line["span"]["request_id"]), (&"CANCELLED".into(), &"r".into()));
@@ -271,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_call_is_logged_with_its_http_status_and_is_no_warning() {
+    async fn a_request_of_another_protocol_is_logged_with_its_http_status_and_is_not_a_warning() {
         let lines = lines("info", "/", || {
             let mut response = Response::default();
             *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -284,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_fail_together_are_a_few_warnings_each_second() {
+    fn calls_that_fail_together_cause_a_few_warnings_per_second() {
         let warnings = Warnings(Mutex::new(None));
         let now = Instant::now();
         let warned = |now: Instant| (0..100).filter(|_| warnings.may_warn(now)).count();
@@ -303,9 +272,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_without_end_does_not_fill_the_log() {
+    async fn a_long_path_does_not_fill_the_log() {
         let lines = lines("info", &"/x".repeat(1000), Response::default).await;
         assert_eq!(lines[0]["span"]["method"], "/x".repeat(64));
-        assert_eq!(cut(&"ä".repeat(200)), "ä".repeat(128));
     }
 }

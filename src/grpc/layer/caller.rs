@@ -1,7 +1,6 @@
-//! Finds out who calls, and refuses whoever may not: before anything of the request is looked at.
+//! Authenticates the caller, and rejects callers that are not allowed, before anything else is read of the request.
 //!
-//! The health of the service is open to everyone. Everything else, reflection included, needs a caller
-//! where callers are checked.
+//! Health is open to everyone. Where callers are checked, every other method needs one, reflection too.
 
 use std::sync::Arc;
 
@@ -10,63 +9,44 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use super::{Request, Response};
 use crate::{
     domain::{Access, Callers, Identity},
-    grpc::{
-        SERVICE_NAME,
-        audit::{Audit, UNKNOWN_CALLER},
-        layer::deadline::Deadline,
-        status,
-    },
-    jwt::{BadToken, NotAccepted, TokenCheck},
+    grpc::{audit::UNKNOWN_CALLER, call::Call, status},
+    jwt::{NotAccepted, TokenCheck},
     metrics::Metrics,
     server::PeerCertificate,
 };
 
-/// The methods that change nothing. Whatever else there is may.
-const READS: [&str; 5] = [
-    "GetHubSpotConnection",
-    "ListHubSpotConnections",
-    "TestHubSpotConnection",
-    "ListHubSpotTables",
-    "GetHubSpotTable",
-];
-
 /// How callers are checked.
 #[derive(Clone, Debug, Default)]
 pub struct CallerCheck {
-    /// The check of their tokens, where they must send one.
+    /// Checks their tokens, where they must send one.
     pub tokens: Option<Arc<TokenCheck>>,
-    /// Whether they must show a certificate, which the handshake has checked.
+    /// Whether they must have a certificate, which the TLS handshake verifies.
     pub certificates: bool,
-    /// Those that are allowed; `None` is everyone who is authenticated.
+    /// `None`: every authenticated caller may do everything.
     pub allowed: Option<Arc<Callers>>,
-    /// Where refusals are counted.
     pub metrics: Metrics,
 }
 
-/// Why a call is refused for its caller.
+/// Why a caller is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// There is no token.
     NoToken,
-    /// There is no certificate.
     NoCertificate,
-    BadToken(BadToken),
-    /// Nobody can tell: the keys for it could not be read.
-    KeysUnavailable,
-    /// Nobody has allowed the caller anything.
+    Token(NotAccepted),
+    /// No rule allows the caller.
     Unknown(Vec<Identity>),
-    /// The caller may read.
+    /// The caller may only read.
     ReadOnly(Identity),
 }
 
 impl Refused {
-    /// One word for it.
+    /// The label in metrics.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::KeysUnavailable => "keys_unavailable",
+            Self::Token(NotAccepted::KeysUnavailable) => "keys_unavailable",
             Self::NoToken => "no_token",
             Self::NoCertificate => "no_certificate",
-            Self::BadToken(error) => error.name(),
+            Self::Token(NotAccepted::Bad(error)) => error.name(),
             Self::Unknown(_) => "not_allowed",
             Self::ReadOnly(_) => "read_only",
         }
@@ -75,86 +55,45 @@ impl Refused {
 
 pub(crate) async fn caller(
     check: &CallerCheck,
+    call: &Call,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let path = request.uri().path();
-    if path.starts_with("/grpc.health.v1.Health/") {
+    // Also a method of Health that this server does not have.
+    if request.uri().path().starts_with("/grpc.health.v1.Health/") {
         return next(request).await;
     }
     let certificate = request.extensions().get::<PeerCertificate>();
-    match check.identify(needed(path), request.headers(), certificate).await {
+    // An unknown method does nothing.
+    let needed = call.method.map_or(Access::Read, |method| method.access);
+    match check.identify(needed, request.headers(), certificate).await {
         Ok(identity) => {
             if let Some(identity) = identity {
-                note(&request, &identity.to_string());
-                if let Some(Deadline { progress, .. }) = request.extensions().get() {
-                    progress.called_by(identity);
-                }
+                tracing::Span::current().record("caller", tracing::field::display(&identity));
+                call.progress.called_by(identity);
             }
             next(request).await
         }
         Err(refused) => {
-            // Where the keys are missing, the caller is not the reason.
-            if !matches!(refused, Refused::KeysUnavailable) {
+            // Missing keys are not the caller's fault.
+            if refused != Refused::Token(NotAccepted::KeysUnavailable) {
                 check.metrics.callers_refused.get_or_create(&refused.name().into()).inc();
             }
-            match &refused {
-                Refused::Unknown(identities) => note(&request, &status::names(identities)),
-                Refused::ReadOnly(identity) => note(&request, &identity.to_string()),
-                Refused::NoToken
-                | Refused::NoCertificate
-                | Refused::BadToken(_)
-                | Refused::KeysUnavailable => note(&request, UNKNOWN_CALLER),
-            }
-            status::caller_refused(&refused).into_http()
-        }
-    }
-}
-
-/// Puts a caller into the lines of its call and into the audit trail.
-fn note(request: &Request, caller: &str) {
-    tracing::Span::current().record("caller", caller);
-    if let Some(audit) = request.extensions().get::<Audit>() {
-        audit.called_by(caller);
-    }
-}
-
-/// The method of the service that a path names.
-fn method(path: &str) -> Option<&str> {
-    path.strip_prefix('/')?.strip_prefix(SERVICE_NAME)?.strip_prefix('/')
-}
-
-/// What a method that writes is called in the audit trail.
-pub(crate) fn write(path: &str) -> Option<&'static str> {
-    match method(path)? {
-        "CreateHubSpotConnection" => Some("create"),
-        "UpdateHubSpotConnection" => Some("update"),
-        "DeleteHubSpotConnection" => Some("delete"),
-        _ => None,
-    }
-}
-
-fn needed(path: &str) -> Access {
-    match method(path) {
-        Some(method) if READS.contains(&method) => Access::Read,
-        Some(_) => Access::Write,
-        // Reflection.
-        None => Access::Read,
-    }
-}
-
-impl From<NotAccepted> for Refused {
-    fn from(not_accepted: NotAccepted) -> Self {
-        match not_accepted {
-            NotAccepted::Bad(error) => Self::BadToken(error),
-            NotAccepted::KeysUnavailable => Self::KeysUnavailable,
+            let name = match &refused {
+                Refused::Unknown(names) => status::identities(names),
+                Refused::ReadOnly(identity) => identity.to_string(),
+                Refused::NoToken | Refused::NoCertificate | Refused::Token(_) => UNKNOWN_CALLER.to_owned(),
+            };
+            tracing::Span::current().record("caller", &*name);
+            call.audited().rejected = Some(name);
+            status::caller_refused(&refused).into_response()
         }
     }
 }
 
 impl CallerCheck {
-    /// Whether callers must say who they are.
-    pub(crate) fn asks(&self) -> bool {
+    /// Whether callers must authenticate.
+    pub(crate) fn is_on(&self) -> bool {
         self.tokens.is_some() || self.certificates
     }
 
@@ -167,7 +106,7 @@ impl CallerCheck {
         let identities = match &self.tokens {
             Some(tokens) => {
                 let token = bearer(headers).ok_or(Refused::NoToken)?;
-                vec![Identity::Jwt(tokens.subject(token).await?)]
+                vec![Identity::Jwt(tokens.subject(token).await.map_err(Refused::Token)?)]
             }
             None if self.certificates => {
                 let PeerCertificate(names) = certificate.ok_or(Refused::NoCertificate)?;
@@ -187,7 +126,7 @@ impl CallerCheck {
     }
 }
 
-/// The token in the one header that has it.
+/// The bearer token, if there is exactly one authorization header.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };

@@ -1,16 +1,13 @@
-//! Gives the failures of the codec the code and details that they have everywhere else.
+//! Gives the codec's errors the code and details that this service's errors have.
 //!
-//! The codec answers a message over the size limit with OUT_OF_RANGE and one that it cannot decode
-//! with INTERNAL, as if the server had failed. Both carry no details, and every error of the
-//! services does: that tells them apart. What goes wrong later in a stream of messages is not seen here:
-//! reflection, which takes one, does the same with it.
+//! The codec reports a message over the size limit as OUT_OF_RANGE and one that it cannot decode as INTERNAL, as
+//! if the server had failed. An error in a later message of a stream does not pass here: reflection, the only
+//! method with several request messages, handles it.
 
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::{Request, Response};
-use crate::grpc::status;
-
-const DETAILS: &str = "grpc-status-details-bin";
+use crate::grpc::status::{RpcError, codec_failed};
 
 pub(crate) async fn codec_status(
     max_message_size: usize,
@@ -18,13 +15,9 @@ pub(crate) async fn codec_status(
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let response = next(request).await;
-    let headers = response.headers();
-    if headers.contains_key(DETAILS) {
-        return response;
-    }
-    match Status::from_header_map(headers) {
-        Some(failed) if failed.code() != Code::Ok => {
-            status::codec_failed(failed, max_message_size).into_http()
+    match response.extensions().get::<Status>() {
+        Some(failed) if RpcError::of(&response).is_none() => {
+            codec_failed(failed.clone(), max_message_size).into_http()
         }
         Some(_) | None => response,
     }

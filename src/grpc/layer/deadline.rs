@@ -1,54 +1,48 @@
-//! Ends a call when its deadline is spent: the caller's, or the longest that the service grants.
-//!
-//! The error says how far the call has come, which the use case notes in its [`CallProgress`]. Callers
-//! watch their deadline, too, and stop listening when it is spent: an answer on the minute would
-//! never be read, so this one comes a little earlier.
+//! Ends a call at its deadline, with an error that contains the stage of its
+//! [`CallProgress`](crate::domain::CallProgress).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use http::HeaderValue;
-use tokio::time::{Instant, sleep_until};
+use http::{HeaderMap, HeaderValue};
+use tokio::time::sleep_until;
 
 use super::{Request, Response};
-use crate::{domain::CallProgress, grpc::status};
+use crate::grpc::{call::Call, status};
 
 const TIMEOUT: &str = "grpc-timeout";
-/// How much earlier than the caller's deadline the answer leaves: a tenth of the time, and at most
-/// what crosses a continent.
+/// A client stops listening at its deadline. The error is sent earlier: by a tenth of the time, and at most by a
+/// network round trip.
 const LONGEST_MARGIN: Duration = Duration::from_millis(100);
 
 pub(crate) async fn deadline(
-    longest: Duration,
-    mut request: Request,
+    call: &Call,
+    request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let limit = match request.headers().get(TIMEOUT).map(parse) {
-        None => longest,
-        Some(Some(limit)) => (limit - (limit / 10).min(LONGEST_MARGIN)).min(longest),
-        Some(None) => return status::invalid_timeout().into_http(),
-    };
-    let progress = Arc::new(CallProgress::default());
-    let deadline = Instant::now() + limit;
-    request.extensions_mut().insert(Deadline { at: deadline, progress: Arc::clone(&progress) });
+    if timeout(request.headers()).is_err() {
+        return status::invalid_timeout().into_response();
+    }
     let response = tokio::select! {
-        // What waits for something in the call gives up at the same moment, and knows less.
+        // A use case that waits ends at the same moment, with a less specific error.
         biased;
-        () = sleep_until(deadline) => None,
+        () = sleep_until(call.deadline) => None,
         response = next(request) => Some(response),
     };
-    // The call is dropped by now: what its progress says is not what is just about to change.
-    response.unwrap_or_else(|| status::deadline_exceeded(&progress).into_http())
+    // The future of the call is dropped by now, so that its progress does not change any more.
+    response.unwrap_or_else(|| status::deadline_exceeded(&call.progress).into_response())
 }
 
-/// The deadline of a call, in the extensions of its request.
-#[derive(Clone, Debug)]
-pub(crate) struct Deadline {
-    pub(crate) at: Instant,
-    /// Where the call notes how far it has come.
-    pub(crate) progress: Arc<CallProgress>,
+#[derive(Debug)]
+pub(crate) struct MalformedTimeout;
+
+/// How long the caller waits, less the margin; `None` if it does not say.
+pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, MalformedTimeout> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let limit = parse(value).ok_or(MalformedTimeout)?;
+    Ok(Some(limit - (limit / 10).min(LONGEST_MARGIN)))
 }
 
-/// Reads a timeout as gRPC writes it: 1 to 8 digits and a unit.
+/// 1 to 8 digits and a unit (gRPC over HTTP/2).
 fn parse(value: &HeaderValue) -> Option<Duration> {
     let (digits, unit) = value.to_str().ok()?.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -92,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_not_a_timeout() {
+    fn other_texts_are_malformed() {
         for value in ["", "S", "1", "1s", "1 S", "-1S", "+1S", "1.5S", "123456789S", "1SS", "ü"] {
             assert_eq!(HeaderValue::from_str(value).ok().as_ref().and_then(parse), None, "{value}");
         }

@@ -1,90 +1,50 @@
-//! Ends the streams that only the caller would end, once their connection or the service ends: a watch of
-//! the health or an idle reflection stream would otherwise hold up the end until its time is over.
+//! Ends health watches and reflection streams when their connection or the service ends. Otherwise only the client
+//! ends them, and they would delay the end to its time limit.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use bytes::Bytes;
+use futures_util::stream;
 use http::HeaderMap;
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, StreamBody};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 
-use super::{Request, Response, streams::CHECK};
+use super::{Request, Response};
 use crate::{
-    grpc::status,
+    grpc::{methods::Limit, status},
     server::{Ending, Endless},
 };
 
 pub(crate) async fn drain(
     stopping: &CancellationToken,
+    limit: Limit,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let Ending(ending) = request.extensions().get().cloned().unwrap_or_default();
-    let is_endless = request.uri().path() != CHECK;
     let mut response = next(request).await;
     if response.body().is_end_stream() {
         return response;
     }
-    if is_endless {
+    if limit != Limit::HealthChecks {
         response.extensions_mut().insert(Endless);
     }
     response.map(|body| {
-        let ending = Box::pin(ending.cancelled_owned());
-        Body::new(Until { body, ending, stopping: stopping.clone(), is_over: false })
+        let open = Some((body, ending, stopping.clone()));
+        Body::new(StreamBody::new(stream::unfold(open, async |open| {
+            let (mut body, ending, stopping) = open?;
+            tokio::select! {
+                // What is ready is sent: the response to a health check is never truncated.
+                biased;
+                frame = body.frame() => Some((frame?, Some((body, ending, stopping)))),
+                () = ending.cancelled() => Some((Ok(Frame::trailers(trailers(stopping.is_cancelled()))), None)),
+            }
+        })))
     })
 }
 
-/// What the caller of an ended stream gets: it can go on over another connection.
 fn trailers(is_stopping: bool) -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    status::stream_ended(is_stopping).add_header(&mut trailers).expect("the message is plain text");
+    let status = Status::from(status::stream_ended(is_stopping));
+    status.add_header(&mut trailers).expect("the message is plain text");
     trailers
-}
-
-/// A body that ends early, with these trailers, if it has nothing to send once its connection ends. One that
-/// has is let finish: the answer to a health check is never cut.
-struct Until {
-    body: Body,
-    ending: Pin<Box<WaitForCancellationFutureOwned>>,
-    stopping: CancellationToken,
-    is_over: bool,
-}
-
-impl HttpBody for Until {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.is_over {
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            self.is_over = frame.is_none();
-            return Poll::Ready(frame);
-        }
-        self.ending.as_mut().poll(cx).map(|()| {
-            self.is_over = true;
-            Some(Ok(Frame::trailers(trailers(self.stopping.is_cancelled()))))
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.is_over || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        // It may end before its time.
-        let mut hint = SizeHint::new();
-        if let Some(upper) = self.body.size_hint().upper() {
-            hint.set_upper(upper);
-        }
-        hint
-    }
 }

@@ -1,7 +1,7 @@
-//! Limits for the calls that admission does not bound: checks and watches of the health, and reflection.
+//! Limits for health checks, health watches and reflection streams, which admission does not bound.
 //!
-//! A watch needs no token and lasts as long as its connection, so that without a limit one address could
-//! take all memory with them. Checks have a limit of their own: what watches do must not fail them.
+//! A watch needs no token and lasts as long as its connection: without a limit one address could use up the
+//! memory. Checks have a separate limit, so that watches cannot starve them.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -10,82 +10,75 @@ use std::{
 };
 
 use http_body_util::BodyExt as _;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 use tonic::body::Body;
 
 use super::{Request, Response};
 use crate::{
     domain::CallProgress,
-    grpc::status,
+    grpc::{
+        methods::{Limit, Method},
+        status,
+    },
     metrics::CallMetrics,
-    server::{Held, Peer, PerKey, network},
+    server::{Peer, PerKey, network},
 };
 
-pub(super) const CHECK: &str = "/grpc.health.v1.Health/Check";
-const REFLECTION: &str = "/grpc.reflection.";
 /// No address has more than a quarter, as with connections.
 const ADDRESSES: usize = 4;
-/// All of their messages are short and come with the call.
+/// Their messages are short and are sent with the call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many streams a connection to the admin port may have: more than probes, a scraper and people need.
+/// The most streams of a connection to the admin port: more than probes, a scraper and people need.
 pub const ADMIN_STREAMS: u32 = 8;
 
-/// How many there may be at a port.
+/// The limits of a port.
 #[derive(Debug)]
 pub struct StreamLimits {
-    checks: Limit,
-    watches: Limit,
-    reflection: Limit,
+    checks: PeerLimit,
+    watches: PeerLimit,
+    reflection: PeerLimit,
     metrics: CallMetrics,
 }
 
 impl StreamLimits {
-    /// A watch for each connection, at some 9 KiB each, where a proxy carries those of several clients over
-    /// one. Only people use reflection, and each stream may hold a response of some 100 KiB that nobody reads.
+    /// Clients need one watch for each connection, at about 9 KiB each, and a proxy may carry those of several
+    /// clients over one connection. Only people use reflection, and each stream may hold an unread response of
+    /// about 100 KiB.
     pub fn of_grpc(metrics: CallMetrics) -> Self {
         Self {
-            checks: Limit::new(1024, 32),
-            watches: Limit::new(4096, 32),
-            reflection: Limit::new(64, 8),
+            checks: PeerLimit::new(1024, 32),
+            watches: PeerLimit::new(4096, 32),
+            reflection: PeerLimit::new(64, 8),
             metrics,
         }
     }
 
-    /// Nobody watches at the admin port but people, and it has no reflection. A connection there has
-    /// `ADMIN_STREAMS`: its watches leave some of them for checks.
+    /// Only people watch at the admin port, and it has no reflection. Watches may use half of the
+    /// [`ADMIN_STREAMS`] of a connection, so that checks have the rest.
     pub fn of_admin(metrics: CallMetrics) -> Self {
         const MOST: usize = ADMIN_STREAMS as usize / 2;
-        let [checks, watches, reflection] = [256, 256, 0].map(|most| Limit::new(most, MOST));
+        let [checks, watches, reflection] = [256, 256, 0].map(|most| PeerLimit::new(most, MOST));
         Self { checks, watches, reflection, metrics }
     }
 
-    fn of(&self, path: &str) -> &Limit {
-        match path {
-            CHECK => &self.checks,
-            path if path.starts_with(REFLECTION) => &self.reflection,
-            _ => &self.watches,
+    fn of(&self, limit: Limit) -> &PeerLimit {
+        match limit {
+            Limit::HealthChecks => &self.checks,
+            Limit::Reflection => &self.reflection,
+            Limit::HealthWatches | Limit::Calls | Limit::Creations => &self.watches,
         }
     }
 }
 
 #[derive(Debug)]
-struct Limit {
+struct PeerLimit {
     all: Arc<Semaphore>,
     per_address: Arc<PerKey<IpAddr>>,
     per_connection: Arc<PerKey<SocketAddr>>,
 }
 
-/// Held until the whole answer is on its way.
-struct Permit {
-    _of_all: OwnedSemaphorePermit,
-    _of_peer: Option<(Held<IpAddr>, Held<SocketAddr>)>,
-}
-
-impl Limit {
+impl PeerLimit {
     fn new(most: usize, most_per_connection: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(most)),
@@ -94,7 +87,7 @@ impl Limit {
         }
     }
 
-    fn take(&self, peer: Option<&Peer>) -> Option<Permit> {
+    fn take(&self, peer: Option<&Peer>) -> Option<impl Send + 'static> {
         let of_peer = match peer.map(Peer::address) {
             Some(address) => {
                 let of_connection = self.per_connection.take(address)?;
@@ -102,26 +95,38 @@ impl Limit {
             }
             None => None,
         };
-        Some(Permit { _of_all: Arc::clone(&self.all).try_acquire_owned().ok()?, _of_peer: of_peer })
+        Some((Arc::clone(&self.all).try_acquire_owned().ok()?, of_peer))
     }
 }
 
-/// Sheds what is beyond the limits, and ends what does not begin in time.
-pub async fn streams(
+/// Sheds the streams of the admin port beyond its limits.
+pub(crate) async fn admin_streams(
     limits: &StreamLimits,
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let Some(permit) = limits.of(request.uri().path()).take(request.extensions().get()) else {
+    let limit = Method::find(request.uri().path()).map_or(Limit::HealthWatches, |method| method.limit);
+    streams(limits, limit, request, next).await
+}
+
+/// Sheds streams beyond the limits, and ends a stream that does not begin in time.
+pub(crate) async fn streams(
+    limits: &StreamLimits,
+    limit: Limit,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
+    let Some(permit) = limits.of(limit).take(request.extensions().get()) else {
         limits.metrics.shed_stream();
-        return status::too_many_streams().into_http();
+        return status::too_many_streams().into_response();
     };
     let Ok(response) = timeout(TIMEOUT, next(request)).await else {
-        return status::deadline_exceeded(&CallProgress::default()).into_http();
+        return status::deadline_exceeded(&CallProgress::default()).into_response();
     };
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
-            let _until_its_end = &permit;
+            // Drops the permit with the body.
+            let _ = &permit;
             frame
         }))
     })

@@ -1,33 +1,33 @@
-//! What Adobe's side did not do, in the errors of every call.
+//! Errors of Adobe's services.
 
 use std::time::Duration;
 
 use tonic::Code;
 
-use super::{Answer, DEFAULT_RETRY, Reason};
+use super::{DEFAULT_RETRY, Reason, RpcError};
 use crate::{
     adobe::{CallError, Problem, Refusal, TokenError, TokenErrorKind},
     domain::{SandboxName, Stage},
 };
 
-/// What a failure leaves behind: a caller of something that writes has to know.
+/// The effect of a failed call, which the caller of a write has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Consequence {
-    /// It was only to be read.
+pub(crate) enum Effect {
+    /// The call only reads.
     None,
     NothingCreated,
-    /// This call created nothing, and an earlier one may have.
+    /// This call created nothing, but an earlier one may have.
     MayExist,
     NothingChanged,
     NothingDeleted,
 }
 
-impl Consequence {
-    /// The sentence between what went wrong and what to do.
-    pub(super) fn between(self, what: &str, cure: &str) -> String {
+impl Effect {
+    /// A message: what went wrong, the effect, and what to do.
+    pub(crate) fn message(self, what: &str, cure: &str) -> String {
         match self.sentence() {
             "" => format!("{what}: {cure}"),
-            so => format!("{what}; {so}: {cure}"),
+            effect => format!("{what}; {effect}: {cure}"),
         }
     }
 
@@ -42,177 +42,169 @@ impl Consequence {
     }
 }
 
-/// A request other than a creation that did not get its answer.
-pub(super) fn call_failed(error: &CallError, sandbox: &SandboxName, so: Consequence) -> Answer {
+/// A failed request other than a creation.
+pub(crate) fn call_failed(error: &CallError, sandbox: &SandboxName, effect: Effect) -> RpcError {
     match error {
-        CallError::Token(error) => token(error, so),
-        CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, so),
-        CallError::NoTokenInTime => no_token_in_time(so),
-        CallError::TooLate => unavailable("the request could not be sent in time", so),
-        CallError::Stopping => unavailable("this replica is stopping", so),
-        CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", so),
-        CallError::TokenRefused { problem } => token_refused(problem, so),
-        CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, so),
-        CallError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), so),
-        CallError::Unavailable { retry_after, problem, cause: _ } => {
-            let answer = match problem {
-                Some(problem) if problem.is_of_source() => source_unavailable(problem, so),
-                None => unavailable("the Flow Service cannot be reached or did not answer in time", so),
-                Some(problem) => {
-                    unavailable(&format!("the Flow Service fails {}", problem.said()), so).problem(problem)
-                }
-            };
-            match retry_after {
-                Some(delay) => answer.retry_after(*delay),
-                None => answer,
+        CallError::Token(error) => token(error, effect),
+        CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, effect),
+        CallError::NoTokenInTime => no_token_in_time(effect),
+        CallError::TooLate => unavailable("the request could not be sent in time", effect),
+        CallError::Stopping => unavailable("this replica is stopping", effect),
+        CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", effect),
+        CallError::TokenRefused { problem } => token_refused(problem, effect),
+        CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, effect),
+        CallError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), effect),
+        CallError::Unavailable { retry_after, problem, cause: _ } => match problem {
+            Some(problem) if problem.is_of_source() => source_unavailable(problem, effect),
+            None => unavailable("the Flow Service cannot be reached or did not respond in time", effect),
+            Some(problem) => {
+                unavailable(&format!("the Flow Service fails {}", problem.said()), effect).problem(&**problem)
             }
         }
+        .retry_after(*retry_after),
         CallError::Unrecognized { retry_after, problem } => {
-            unrecognized(Problem::UNRECOGNIZED.what, problem, *retry_after, so.sentence())
+            unrecognized(Problem::UNRECOGNIZED.what, problem, *retry_after, effect.sentence())
         }
-        // A call that is about one connection says so itself.
-        CallError::OtherSource => refused(Refusal::NotFound, &Problem::default(), sandbox, so),
-        CallError::Undecodable(_) => Answer::new(
+        // Where the call names the connection, the caller of this function handles it.
+        CallError::OtherSource => refused(Refusal::NotFound, &Problem::default(), sandbox, effect),
+        CallError::Undecodable(_) => RpcError::new(
             Code::Internal,
             Reason::UpstreamUndecodable,
-            so.between(
-                "the Flow Service gave an answer that this service cannot read",
+            effect.message(
+                "the Flow Service sent a response that this service cannot read",
                 "the log of this service has the details, for its operator",
             ),
         ),
     }
 }
 
-pub(super) fn token(error: &TokenError, so: Consequence) -> Answer {
-    let delay = error.retry_after.unwrap_or(DEFAULT_RETRY);
-    let advice = error.kind.advice();
-    let mut answer = match error.kind {
-        // Only IMS knows that the credential is wrong. Anything else may pass by itself.
-        TokenErrorKind::BadCredentials | TokenErrorKind::BadScope => Answer::new(
-            Code::FailedPrecondition,
-            Reason::PlatformCredentialsRejected,
-            so.between(advice.what, advice.cure),
-        ),
-        TokenErrorKind::Throttled => throttled(Some(delay), None, so),
+pub(crate) fn token(error: &TokenError, effect: Effect) -> RpcError {
+    let delay = Some(error.retry_after.unwrap_or(DEFAULT_RETRY));
+    let (code, reason, said, delay) = match error.kind {
+        // Only IMS can tell that the credential is wrong. Any other failure may be temporary.
+        TokenErrorKind::BadCredentials | TokenErrorKind::BadScope => {
+            (Code::FailedPrecondition, Reason::PlatformCredentialsRejected, String::new(), None)
+        }
+        TokenErrorKind::Throttled => {
+            (Code::ResourceExhausted, Reason::UpstreamThrottled, String::new(), delay)
+        }
         TokenErrorKind::TokenRefused | TokenErrorKind::SecretUnreadable | TokenErrorKind::Unavailable => {
-            let message = so.between(&format!("{}{}", advice.what, error.said()), advice.cure);
-            Answer::new(Code::Unavailable, Reason::UpstreamUnavailable, message).retry_after(delay)
+            (Code::Unavailable, Reason::UpstreamUnavailable, error.said(), delay)
+        }
+        TokenErrorKind::Unrecognized if error.may_pass() => {
+            (Code::Unavailable, Reason::UpstreamUnrecognized, error.said(), delay)
         }
         TokenErrorKind::Unrecognized => {
-            let message = so.between(&format!("{}{}", advice.what, error.said()), advice.cure);
-            Answer::new(Code::FailedPrecondition, Reason::UpstreamUnrecognized, message)
-                .passing(error.may_pass().then_some(delay))
+            (Code::FailedPrecondition, Reason::UpstreamUnrecognized, error.said(), None)
         }
     };
-    if let Some(status) = error.status {
-        answer = answer.metadata("upstream_status", status);
-    }
-    if let Some(code) = &error.code {
-        answer = answer.metadata("upstream_code", code);
-    }
-    answer.metadata("stage", Stage::AdobeToken.name())
+    let advice = error.kind.advice();
+    RpcError::new(code, reason, effect.message(&format!("{}{said}", advice.what), advice.cure))
+        .retry_after(delay)
+        .metadata_if("upstream_status", error.status)
+        .metadata_if("upstream_code", error.code.as_ref())
+        .at_stage(Stage::AdobeToken)
 }
 
-/// The Flow Service refuses a token that IMS has just issued.
-pub(super) fn token_refused(problem: &Problem, so: Consequence) -> Answer {
+/// The Flow Service rejects a token that IMS has just issued.
+pub(crate) fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
     let advice = TokenErrorKind::TokenRefused.advice();
-    let message = so.between(&format!("{} {}", advice.what, problem.said()), advice.cure);
-    Answer::new(Code::Unavailable, Reason::UpstreamUnavailable, message)
+    let message = effect.message(&format!("{} {}", advice.what, problem.said()), advice.cure);
+    RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, message)
         .problem(problem)
         .retry_after(DEFAULT_RETRY)
 }
 
-/// Adobe's IMS takes its time.
-pub(super) fn no_token_in_time(so: Consequence) -> Answer {
-    unavailable("there was no Adobe access token in time", so).metadata("stage", Stage::AdobeToken.name())
+pub(crate) fn no_token_in_time(effect: Effect) -> RpcError {
+    unavailable("there was no Adobe access token in time", effect).at_stage(Stage::AdobeToken)
 }
 
-pub(super) fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName, so: Consequence) -> Answer {
+pub(crate) fn refused(
+    refusal: Refusal,
+    problem: &Problem,
+    sandbox: &SandboxName,
+    effect: Effect,
+) -> RpcError {
     let advice = refusal.advice();
-    let what = match refusal {
-        Refusal::SandboxNotFound => format!("the sandbox {sandbox} does not exist"),
-        Refusal::Source
-        | Refusal::OwnRequest
-        | Refusal::Request
-        | Refusal::NotFound
-        | Refusal::Credentials
-        | Refusal::Permission
-        | Refusal::EtagMismatch
-        | Refusal::InUse
-        | Refusal::State => advice.what.to_owned(),
-    };
-    let cure = match (refusal, so) {
+    let is_sandbox = refusal == Refusal::SandboxNotFound;
+    let what =
+        if is_sandbox { format!("the sandbox {sandbox} does not exist") } else { advice.what.to_owned() };
+    let cure = match (refusal, effect) {
         // There is nothing to test yet.
-        (Refusal::Source, Consequence::NothingCreated) => "correct the credentials, and repeat the call",
-        (Refusal::Source, Consequence::MayExist) => {
+        (Refusal::Source, Effect::NothingCreated) => "correct the credentials, and repeat the call",
+        (Refusal::Source, Effect::MayExist) => {
             "repeat the call unchanged, which finds what that attempt has created; correct the credentials afterwards"
         }
         _ => advice.cure,
     };
-    let message = so.between(&format!("{what} {}", problem.said()), cure);
-    match refusal {
+    let message = effect.message(&format!("{what} {}", problem.said()), cure);
+    let (code, reason) = match refusal {
         Refusal::Request
         | Refusal::Source
         | Refusal::NotFound
         | Refusal::EtagMismatch
         | Refusal::InUse
-        | Refusal::State => Answer::new(Code::InvalidArgument, Reason::UpstreamRejected, message),
-        Refusal::OwnRequest => Answer::new(Code::FailedPrecondition, Reason::UpstreamRejected, message),
-        Refusal::SandboxNotFound => Answer::new(Code::NotFound, Reason::SandboxNotFound, message).resource(
-            "sandbox",
-            sandbox.as_str(),
-            "does not exist in the organization",
-        ),
-        Refusal::Credentials => {
-            Answer::new(Code::FailedPrecondition, Reason::PlatformCredentialsRejected, message)
-        }
-        Refusal::Permission => {
-            Answer::new(Code::FailedPrecondition, Reason::PlatformPermissionMissing, message)
-        }
+        | Refusal::State => (Code::InvalidArgument, Reason::UpstreamRejected),
+        Refusal::OwnRequest => (Code::FailedPrecondition, Reason::UpstreamRejected),
+        Refusal::SandboxNotFound => (Code::NotFound, Reason::SandboxNotFound),
+        Refusal::Credentials => (Code::FailedPrecondition, Reason::PlatformCredentialsRejected),
+        Refusal::Permission => (Code::FailedPrecondition, Reason::PlatformPermissionMissing),
+    };
+    let failure = RpcError::new(code, reason, message).problem(problem);
+    if is_sandbox {
+        failure.resource("sandbox", sandbox.as_str(), "does not exist in the organization")
+    } else {
+        failure
     }
-    .problem(problem)
 }
 
-/// A reply that is not Adobe's: for an operator, unless it may pass by itself. `so` is its consequence.
-pub(super) fn unrecognized(what: &str, problem: &Problem, retry_after: Option<Duration>, so: &str) -> Answer {
-    let so = if so.is_empty() { String::new() } else { format!("; {so}") };
-    let message = format!("{what} {}{so}: {}", problem.said(), Problem::UNRECOGNIZED.cure);
-    Answer::new(Code::FailedPrecondition, Reason::UpstreamUnrecognized, message)
-        .problem(problem)
-        .passing(problem.may_pass().then(|| retry_after.unwrap_or(DEFAULT_RETRY)))
+/// A reply that is not Adobe's: for an operator, unless it may be temporary.
+pub(crate) fn unrecognized(
+    what: &str,
+    problem: &Problem,
+    retry_after: Option<Duration>,
+    effect: &str,
+) -> RpcError {
+    let effect = if effect.is_empty() { String::new() } else { format!("; {effect}") };
+    let message = format!("{what} {}{effect}: {}", problem.said(), Problem::UNRECOGNIZED.cure);
+    let failure = |code| RpcError::new(code, Reason::UpstreamUnrecognized, message).problem(problem);
+    if problem.may_pass() {
+        failure(Code::Unavailable).retry_after(retry_after.unwrap_or(DEFAULT_RETRY))
+    } else {
+        failure(Code::FailedPrecondition)
+    }
 }
 
-/// A source that fails: of no other connection's is anything known by that.
-fn source_unavailable(problem: &Problem, so: Consequence) -> Answer {
+/// HubSpot fails, for this connection: other connections may work.
+fn source_unavailable(problem: &Problem, effect: Effect) -> RpcError {
     let what = format!("the source of the connection fails {}", problem.said());
     let cure = format!("try again; where that does not help, {}", Refusal::Source.advice().cure);
-    Answer::new(Code::Unavailable, Reason::UpstreamUnavailable, so.between(&what, &cure))
+    RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, effect.message(&what, &cure))
         .retry_after(DEFAULT_RETRY)
         .problem(problem)
 }
 
-pub(super) fn throttled(retry_after: Option<Duration>, problem: Option<&Problem>, so: Consequence) -> Answer {
-    let message = match problem.filter(|problem| problem.is_of_source()) {
-        None => so.between("Adobe throttles this service", "try again later"),
-        Some(problem) => {
-            let what = format!("the source of the connection throttles {}", problem.said());
-            so.between(&what, "try again later")
-        }
+pub(crate) fn throttled(
+    retry_after: Option<Duration>,
+    problem: Option<&Problem>,
+    effect: Effect,
+) -> RpcError {
+    let what = match problem.filter(|problem| problem.is_of_source()) {
+        None => "Adobe throttles this service".to_owned(),
+        Some(problem) => format!("the source of the connection throttles {}", problem.said()),
     };
-    let answer = Answer::new(Code::ResourceExhausted, Reason::UpstreamThrottled, message)
-        .retry_after(retry_after.unwrap_or(DEFAULT_RETRY));
-    match problem {
-        Some(problem) => answer.problem(problem),
-        None => answer,
-    }
+    let message = effect.message(&what, "try again later");
+    RpcError::new(Code::ResourceExhausted, Reason::UpstreamThrottled, message)
+        .retry_after(retry_after.unwrap_or(DEFAULT_RETRY))
+        .problem(problem)
 }
 
-pub(super) fn breaker_open(retry_after: Duration, so: Consequence) -> Answer {
-    let message = so.between("the Flow Service fails", "try again later");
-    Answer::new(Code::Unavailable, Reason::BreakerOpen, message).retry_after(retry_after)
+pub(crate) fn breaker_open(retry_after: Duration, effect: Effect) -> RpcError {
+    let message = effect.message("the Flow Service fails", "try again later");
+    RpcError::new(Code::Unavailable, Reason::BreakerOpen, message).retry_after(retry_after)
 }
 
-pub(super) fn unavailable(what: &str, so: Consequence) -> Answer {
-    Answer::new(Code::Unavailable, Reason::UpstreamUnavailable, so.between(what, "try again"))
+pub(crate) fn unavailable(what: &str, effect: Effect) -> RpcError {
+    RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, effect.message(what, "try again"))
         .retry_after(DEFAULT_RETRY)
 }

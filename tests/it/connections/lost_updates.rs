@@ -163,7 +163,7 @@ async fn the_outcome_is_unknown_if_the_connection_cannot_be_read_again() {
             let failure = response.unwrap_err();
             assert_eq!((failure.row(), sent), ((code, "OUTCOME_UNKNOWN"), 1), "{failure:?}");
             assert_eq!(failure.retry_after.is_some(), !with_etag);
-            assert!(failure.message.contains("may have been carried out"), "{failure:?}");
+            assert!(failure.message.contains("may have been executed"), "{failure:?}");
         }
     }
 }

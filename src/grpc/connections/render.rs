@@ -12,8 +12,8 @@ use crate::{
 impl From<Created> for proto::CreateHubSpotConnectionResponse {
     fn from(Created { request_id, connection, replayed, test }: Created) -> Self {
         Self {
-            id: connection.id.as_str().to_owned(),
-            etag: connection.etag.as_str().to_owned(),
+            id: connection.id.to_string(),
+            etag: connection.etag.to_string(),
             request_id: request_id.to_string(),
             replayed,
             test: test.map(Into::into),
@@ -21,39 +21,29 @@ impl From<Created> for proto::CreateHubSpotConnectionResponse {
     }
 }
 
-/// A connection of a sandbox.
 pub(super) fn connection(connection: Connection, sandbox: &SandboxName) -> proto::HubSpotConnection {
-    let Connection {
-        id,
-        etag,
-        name,
-        description,
-        state,
-        credentials,
-        created_at_ms,
-        updated_at_ms,
-        created_client: _,
-    } = connection;
-    let (callers_description, request_id) = split(description.as_deref().unwrap_or_default());
-    let StoredCredentials { client_id, client_secret_set, access_token_set, refresh_token_set } = credentials;
+    let (description, request_id) = split(connection.description.as_deref().unwrap_or_default());
+    let StoredCredentials { client_id, client_secret_set, access_token_set, refresh_token_set } =
+        connection.credentials;
+    let state = connection.state.map_or(proto::ConnectionState::Unspecified, Into::into);
     proto::HubSpotConnection {
-        id: id.as_str().to_owned(),
-        etag: etag.as_str().to_owned(),
-        name,
-        description: callers_description.unwrap_or_default(),
-        state: state.map_or(proto::ConnectionState::Unspecified, proto::ConnectionState::from).into(),
-        sandbox_name: sandbox.as_str().to_owned(),
+        id: connection.id.to_string(),
+        etag: connection.etag.to_string(),
+        name: connection.name,
+        description: description.unwrap_or_default(),
+        state: state.into(),
+        sandbox_name: sandbox.to_string(),
         client_id: client_id.unwrap_or_default(),
         client_secret_set,
         access_token_set,
         refresh_token_set,
-        create_time: timestamp(created_at_ms),
-        update_time: updated_at_ms.and_then(timestamp),
+        create_time: timestamp(connection.created_at_ms),
+        update_time: connection.updated_at_ms.and_then(timestamp),
         request_id: request_id.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 
-/// `None` for a time beyond the years 1 to 9999, which is all that the type holds.
+/// `None` for a time outside of the years 1 to 9999, which the type does not support.
 fn timestamp(unix_ms: i64) -> Option<prost_types::Timestamp> {
     const YEAR_1: i64 = -62_135_596_800;
     const YEAR_9999_ENDS: i64 = 253_402_300_799;
@@ -110,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_told_in_seconds_and_nanoseconds_or_not_at_all() {
+    fn a_time_becomes_seconds_and_nanoseconds() {
         let parts = |ms| timestamp(ms).map(|time| (time.seconds, time.nanos));
         assert_eq!(parts(1_597_973_312_345), Some((1_597_973_312, 345_000_000)));
         assert_eq!(parts(-1), Some((-1, 999_000_000)));

@@ -1,28 +1,26 @@
 //! HubSpot credentials: opaque, and impossible to print.
 //!
-//! HubSpot documents no form for them, so any that is not known passes. What is rejected is certainly none:
-//! a connection with it would be created and never work.
-
-use std::fmt;
+//! HubSpot documents no form for them, so an unknown form is accepted. A value that certainly is no credential
+//! is rejected: a connection with it would be created and never work.
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::{Invalid, InvalidReason};
+use crate::domain::{Invalid, InvalidReason};
 
 /// One credential: 1 to 4,096 bytes of visible ASCII.
 ///
 /// HubSpot documents no other form: the UUID shape that many samples show is not a rule.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Credential(SecretString);
 
 impl Credential {
     const MAX_BYTES: usize = 4096;
 
-    /// Parses a credential, which is taken as it is: nothing is trimmed, unquoted or decoded.
+    /// Nothing is trimmed, unquoted or decoded.
     ///
     /// # Errors
-    /// [`Invalid`] says which mistake was made, without repeating the value.
+    /// [`Invalid`] names the mistake, without repeating the value.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         if value.is_empty() {
             return Err(Invalid::new(InvalidReason::Required, "is required"));
@@ -40,13 +38,13 @@ impl Credential {
             return Err("has white space inside it: remove it".into());
         }
         if !value.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err("must hold only visible ASCII characters".into());
+            return Err("must contain only visible ASCII characters".into());
         }
         Ok(Self(SecretString::from(value)))
     }
 }
 
-/// What a value is that is certainly no credential. The sentence never repeats it.
+/// Why a value certainly is no credential. The sentence never repeats it.
 fn mistake(value: &str) -> Option<Invalid> {
     let lower = Zeroizing::new(value.to_ascii_lowercase());
     if lower.starts_with("pat-") {
@@ -56,57 +54,56 @@ fn mistake(value: &str) -> Option<Invalid> {
              HubSpot app with OAuth",
         ));
     }
-    let sentence = if is_header(&lower) {
-        "is a whole Authorization header: send the token alone"
-    } else if is_after_scheme(&lower, "bearer") {
-        "starts with \"Bearer \": send the token alone"
-    } else if is_after_scheme(&lower, "basic") {
-        "starts with \"Basic \": send the credential alone"
-    } else if is_after_name(&lower) {
-        "has its name in front of it: send the value alone"
-    } else if value.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"')) {
-        "is a JSON object: send the value alone"
-    } else if is_quoted(value) {
-        "is in quotation marks: remove them"
-    } else if is_placeholder(value, &lower) {
-        "is a placeholder: put the credential of the HubSpot application in its place"
-    } else if is_percent_encoded(value) {
-        "is percent-encoded: decode it, so that %3D becomes ="
-    } else {
-        return None;
-    };
-    Some(sentence.into())
+    let mistakes = [
+        (is_header(&lower), "is a whole Authorization header: send the token alone"),
+        (is_after_scheme(&lower, "bearer"), "starts with \"Bearer \": send the token alone"),
+        (is_after_scheme(&lower, "basic"), "starts with \"Basic \": send the credential alone"),
+        (is_after_name(&lower), "has its name in front of it: send the value alone"),
+        (is_json(value), "is a JSON object: send the value alone"),
+        (is_quoted(value), "is in quotation marks: remove them"),
+        (
+            is_placeholder(value, &lower),
+            "is a placeholder: put the credential of the HubSpot application in its place",
+        ),
+        (is_percent_encoded(value), "is percent-encoded: decode it, so that %3D becomes ="),
+    ];
+    let made = mistakes.into_iter().find(|(is_made, _)| *is_made);
+    made.map(|(_, sentence)| sentence.into())
+}
+
+fn is_json(value: &str) -> bool {
+    value.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
 }
 
 fn is_header(lower: &str) -> bool {
     lower.strip_prefix("authorization").is_some_and(|rest| rest.trim_start().starts_with([':', '=']))
 }
 
-/// `Bearer …`, in which the space may be encoded.
+/// `Bearer …`, also with an encoded space.
 fn is_after_scheme(lower: &str, scheme: &str) -> bool {
     let rest = lower.strip_prefix(scheme);
     rest.is_some_and(|rest| rest.starts_with([' ', '\t', ':', '+']) || rest.starts_with("%20"))
 }
 
-/// The names of the four, without what separates their words.
-const NAMES: [&str; 4] = ["clientid", "clientsecret", "accesstoken", "refreshtoken"];
+/// The names of the four, without the separators of their words.
+const WORDS: [&str; 4] = ["clientid", "clientsecret", "accesstoken", "refreshtoken"];
 
 /// `client_secret=…`, `"clientSecret": "…"`, `HUBSPOT_CLIENT_SECRET=…`.
 fn is_after_name(lower: &str) -> bool {
     let Some((before, _)) = lower.split_once(['=', ':']) else { return false };
-    // Compared where it is: it may be a part of the credential.
+    // Compared in place, without a copy: it may be a part of the credential.
     let letters = || before.chars().rev().filter(char::is_ascii_alphabetic);
-    NAMES.iter().any(|name| letters().take(name.len()).eq(name.chars().rev()))
+    WORDS.iter().any(|name| letters().take(name.len()).eq(name.chars().rev()))
 }
 
 /// `CLIENT_SECRET`, `hubspot.clientSecret`.
 fn is_name_alone(lower: &str) -> bool {
     let letters = || lower.chars().filter(|c| !matches!(c, '_' | '-' | '.'));
     let is = |prefix: &str, name: &str| letters().eq(prefix.chars().chain(name.chars()));
-    NAMES.iter().any(|name| is("", name) || is("hubspot", name))
+    WORDS.iter().any(|name| is("", name) || is("hubspot", name))
 }
 
-/// In quotation marks, escaped ones too, and with the comma that follows in JSON.
+/// Also with escaped quotation marks, or with the comma that follows in JSON.
 fn is_quoted(value: &str) -> bool {
     let value = value.trim_end_matches([',', ';']);
     let value = value.strip_prefix('\\').unwrap_or(value);
@@ -115,14 +112,14 @@ fn is_quoted(value: &str) -> bool {
         .any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote))
 }
 
-/// What templates and documentation have in the place of a value, and what a program writes that has none.
+/// A placeholder of a template or documentation, or what programs write for a missing value.
 fn is_placeholder(value: &str, lower: &str) -> bool {
     const NOTHING: [&str; 8] =
         ["null", "nil", "undefined", "none", "todo", "changeme", "replaceme", "placeholder"];
-    /// A longer one is no mask.
+    /// A longer row of `x` is not a mask.
     const LONGEST_MASK: usize = 64;
     let is_nothing = |name: &&str| lower.chars().filter(|c| !matches!(c, '_' | '-')).eq(name.chars());
-    let is_within = |start: &str, end: &str| {
+    let is_between = |start: &str, end: &str| {
         value.len() >= start.len() + end.len() && value.starts_with(start) && value.ends_with(end)
     };
     let is_name = |name: &str| {
@@ -132,13 +129,10 @@ fn is_placeholder(value: &str, lower: &str) -> bool {
     let variable = value.strip_prefix('$').unwrap_or_default();
     let between = |sign: &str| value.strip_prefix(sign).and_then(|rest| rest.strip_suffix(sign));
     let yours = lower.strip_prefix("your").unwrap_or_default();
-    is_within("{", "}")
-        || is_within("<", ">")
-        || is_within("${", "}")
-        || is_within("$(", ")")
+    [("{", "}"), ("<", ">"), ("${", "}"), ("$(", ")"), ("#{", "}"), ("[", "]")]
+        .into_iter()
+        .any(|(start, end)| is_between(start, end))
         || is_name(variable)
-        || is_within("#{", "}")
-        || is_within("[", "]")
         || ["%", "@", "__"].into_iter().filter_map(between).any(is_name)
         || is_name_alone(lower)
         || yours.starts_with(['_', '-'])
@@ -148,7 +142,7 @@ fn is_placeholder(value: &str, lower: &str) -> bool {
         || NOTHING.iter().any(is_nothing)
 }
 
-/// Whether nothing is left that encoding changes, or the `=` at its end was encoded.
+/// Whether everything that needs encoding is encoded, or the `=` at the end is.
 fn is_percent_encoded(value: &str) -> bool {
     let mut parts = value.split('%');
     let is_plain = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
@@ -166,42 +160,47 @@ impl ExposeSecret<str> for Credential {
     }
 }
 
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential([redacted])")
-    }
-}
-
-/// The four values that the Flow Service needs to authenticate to HubSpot.
+/// The credentials of a HubSpot application, and the tokens issued when it was installed.
 #[derive(Clone, Debug)]
 pub struct HubSpotCredentials {
-    /// The client ID of the HubSpot application.
     pub client_id: Credential,
-    /// The client secret of the HubSpot application.
     pub client_secret: Credential,
-    /// The access token issued when the application was installed.
     pub access_token: Credential,
-    /// The refresh token issued with it, which keeps the connection alive.
+    /// Keeps the connection working: access tokens expire.
     pub refresh_token: Credential,
 }
 
 impl HubSpotCredentials {
-    /// All four values.
+    /// The names of the four values, in the order of [`Self::all`].
+    pub const NAMES: [&str; 4] = ["client_id", "client_secret", "access_token", "refresh_token"];
+
+    /// Parses the four values, in the order of [`Self::NAMES`].
+    ///
+    /// # Errors
+    /// Every mistake, with the name of its value. Two equal values are a mistake: HubSpot issues different ones.
+    pub fn parse(values: [&str; 4]) -> Result<Self, Vec<(&'static str, Invalid)>> {
+        let mut mistakes = Vec::new();
+        let parsed = std::array::from_fn(|index| {
+            let parsed = Credential::parse(values[index]);
+            parsed.map_err(|invalid| mistakes.push((Self::NAMES[index], invalid))).ok()
+        });
+        let [Some(client_id), Some(client_secret), Some(access_token), Some(refresh_token)] = parsed else {
+            return Err(mistakes);
+        };
+        for second in 1..values.len() {
+            if let Some(first) = (0..second).find(|first| values[*first] == values[second]) {
+                let sentence =
+                    format!("is the same as {}: HubSpot issues different ones", Self::NAMES[first]);
+                mistakes.push((Self::NAMES[second], Invalid::new(InvalidReason::Conflicting, sentence)));
+            }
+        }
+        let credentials = Self { client_id, client_secret, access_token, refresh_token };
+        if mistakes.is_empty() { Ok(credentials) } else { Err(mistakes) }
+    }
+
     pub fn all(&self) -> [&Credential; 4] {
         let Self { client_id, client_secret, access_token, refresh_token } = self;
         [client_id, client_secret, access_token, refresh_token]
-    }
-
-    /// The pairs of values that are the same, each as a mistake of its second one, by its place in
-    /// [`HubSpotCredentials::all`]. HubSpot issues four different ones.
-    pub fn repetitions(&self) -> impl Iterator<Item = (usize, Invalid)> {
-        const NAMES: [&str; 4] = ["client_id", "client_secret", "access_token", "refresh_token"];
-        let all = self.all().map(ExposeSecret::expose_secret);
-        (1..all.len()).filter_map(move |second| {
-            let first = (0..second).find(|first| all[*first] == all[second])?;
-            let sentence = format!("is the same as {}: HubSpot issues different ones", NAMES[first]);
-            Some((second, Invalid::new(InvalidReason::Conflicting, sentence)))
-        })
     }
 }
 
@@ -350,25 +349,21 @@ mod tests {
 
     #[test]
     fn no_two_credentials_are_the_same() {
-        let repeated = |values: [&str; 4]| -> Vec<(usize, String)> {
-            let [client_id, client_secret, access_token, refresh_token] =
-                values.map(|value| Credential::parse(value).unwrap());
-            let credentials = HubSpotCredentials { client_id, client_secret, access_token, refresh_token };
-            credentials.repetitions().map(|(place, invalid)| (place, invalid.sentence)).collect()
-        };
-        assert_eq!(repeated(["1", "2", "3", "4"]), []);
-        for (values, place, says) in [
-            (["1", "2", "3", "3"], 3, "same as access_token"),
-            (["1", "1", "3", "4"], 1, "same as client_id"),
-            (["1", "2", "2", "4"], 2, "same as client_secret"),
+        let mistakes = |values| HubSpotCredentials::parse(values).unwrap_err();
+        assert!(HubSpotCredentials::parse(["1", "2", "3", "4"]).is_ok());
+        for (values, name, says) in [
+            (["1", "2", "3", "3"], "refresh_token", "same as access_token"),
+            (["1", "1", "3", "4"], "client_secret", "same as client_id"),
+            (["1", "2", "2", "4"], "access_token", "same as client_secret"),
         ] {
-            let found = repeated(values);
+            let found = mistakes(values);
             assert!(
-                matches!(&found[..], [(at, sentence)] if *at == place && sentence.contains(says)),
+                matches!(&found[..], [(at, Invalid { reason: InvalidReason::Conflicting, sentence })]
+                    if *at == name && sentence.contains(says)),
                 "{found:?}"
             );
         }
-        assert_eq!(repeated(["1", "1", "1", "1"]).len(), 3);
+        assert_eq!(mistakes(["1", "1", "1", "1"]).len(), 3);
     }
 
     proptest! {

@@ -1,18 +1,14 @@
-//! Connections that exist: where one is, what it looks like, and how it is to change.
+//! Connections that exist, and changes to them.
 
 use std::fmt;
 
-use super::{
-    ConnectionId, ConnectionName, Description, Etag, HubSpotCredentials, Invalid, InvalidReason, SandboxName,
-    reference::split,
-};
+use super::{ConnectionId, ConnectionName, HubSpotCredentials};
+use crate::domain::{Description, Etag, Invalid, InvalidReason, SandboxName, reference::split};
 
-/// Where a connection is.
+/// A connection id is unique within its sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionRef {
-    /// The sandbox that holds it.
     pub sandbox: SandboxName,
-    /// Its ID.
     pub id: ConnectionId,
 }
 
@@ -22,65 +18,51 @@ impl fmt::Display for ConnectionRef {
     }
 }
 
-/// A HubSpot connection as the Flow Service tells of it, without its secrets.
+/// A HubSpot connection as the Flow Service returns it, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Its ID.
     pub id: ConnectionId,
-    /// Its version.
     pub etag: Etag,
-    /// Its name. Others than this service may have given it one that this service would not.
+    /// Other clients may have chosen a name that [`ConnectionName`] rejects.
     pub name: String,
-    /// Its description as it is stored, with the reference of the request that created it, where it has one
-    /// and the reply shows it.
+    /// As it is stored, with the reference of the request that created it.
     pub description: Option<String>,
-    /// What it can be used for; `None` for a state that this service does not know.
+    /// `None` for a state that this service does not know.
     pub state: Option<ConnectionState>,
-    /// What is stored of its credentials.
     pub credentials: StoredCredentials,
-    /// When it was created by the Flow Service's clock, in milliseconds since the Unix epoch.
+    /// By the Flow Service's clock, in milliseconds since the Unix epoch.
     pub created_at_ms: i64,
-    /// When it was last changed, likewise.
+    /// In the same unit.
     pub updated_at_ms: Option<i64>,
-    /// The client that created it; Adobe's interface is `exc_app`.
+    /// The client that created it; Adobe's user interface is `exc_app`.
     pub created_client: Option<String>,
 }
 
 /// Which credentials a connection has. The secrets themselves are never read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredCredentials {
-    /// The client ID, where the Flow Service tells it. It may be masked.
+    /// The Flow Service may mask it or leave it out.
     pub client_id: Option<String>,
-    /// Whether there is a client secret.
     pub client_secret_set: bool,
-    /// Whether there is an access token.
     pub access_token_set: bool,
-    /// Whether there is a refresh token.
     pub refresh_token_set: bool,
 }
 
-/// What a connection can be used for at this time. Adobe documents some of its states; others are
-/// only seen in its error messages.
+/// Adobe documents some of the states; others are known from its error messages only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
-    /// It is being established.
     Initializing,
-    /// It is ready for use.
     Enabled,
-    /// It is switched off.
     Disabled,
-    /// It is saved, and not published.
+    /// Saved, and not published.
     Draft,
-    /// It is being changed.
     Updating,
-    /// It is being switched off.
     Disabling,
-    /// It is being deleted.
     Deleting,
 }
 
 impl ConnectionState {
-    /// The state of this name, in any case; `None` for one that this service does not know.
+    /// Ignores case. `None` for a state that this service does not know.
     pub fn parse(state: &str) -> Option<Self> {
         Some(match state.to_ascii_lowercase().as_str() {
             "initializing" => Self::Initializing,
@@ -94,7 +76,6 @@ impl ConnectionState {
         })
     }
 
-    /// The name that people see.
     pub fn name(self) -> &'static str {
         match self {
             Self::Initializing => "initializing",
@@ -108,7 +89,7 @@ impl ConnectionState {
     }
 }
 
-/// How a connection is to change: at least one thing about it.
+/// Changes to a connection: at least one.
 #[derive(Clone, Debug)]
 pub struct ConnectionChanges {
     name: Option<ConnectionName>,
@@ -117,10 +98,10 @@ pub struct ConnectionChanges {
 }
 
 impl ConnectionChanges {
-    /// Combines what is to change; a description of `None` within `Some` is removed.
+    /// `Some(None)` removes the description.
     ///
     /// # Errors
-    /// [`Invalid`] when nothing is to change.
+    /// [`Invalid`] when there is no change.
     pub fn new(
         name: Option<ConnectionName>,
         description: Option<Option<Description>>,
@@ -135,23 +116,20 @@ impl ConnectionChanges {
         Ok(Self { name, description, credentials })
     }
 
-    /// The new name.
     pub fn name(&self) -> Option<&ConnectionName> {
         self.name.as_ref()
     }
 
-    /// The new description; `Some(None)` removes it.
+    /// `Some(None)` removes it.
     pub fn description(&self) -> Option<Option<&Description>> {
         self.description.as_ref().map(Option::as_ref)
     }
 
-    /// The new credentials.
     pub fn credentials(&self) -> Option<&HubSpotCredentials> {
         self.credentials.as_ref()
     }
 
-    /// Whether the name and the description of a connection are what these changes make of it.
-    /// Credentials cannot be compared.
+    /// Whether a connection has the new name and description. Credentials cannot be compared.
     pub fn show_in(&self, connection: &Connection) -> bool {
         let (description, _) = split(connection.description.as_deref().unwrap_or_default());
         let description = description.unwrap_or_default();
@@ -165,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_are_known_in_any_case_and_others_are_not_guessed() {
+    fn states_ignore_case_and_unknown_ones_are_not_guessed() {
         for state in ["enabled", "ENABLED"] {
             assert_eq!(ConnectionState::parse(state), Some(ConnectionState::Enabled));
         }
@@ -176,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_changes_something() {
+    fn a_change_without_content_is_rejected() {
         let nothing = ConnectionChanges::new(None, None, None).unwrap_err();
         assert_eq!(nothing.reason, InvalidReason::Required);
         assert!(ConnectionChanges::new(None, Some(None), None).is_ok());

@@ -1,30 +1,29 @@
 //! The tables that a connection can read.
 
-use super::{Invalid, InvalidReason};
+use crate::domain::{
+    Invalid,
+    text::{check_line, text},
+};
 
-/// A table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Its name, for people.
+    /// For people.
     pub name: String,
-    /// Its path, which names it.
+    /// Identifies it.
     pub path: String,
-    /// Whether rows of it can be shown.
     pub can_preview: bool,
-    /// Whether its columns can be told.
+    /// Whether its columns can be read.
     pub can_fetch_schema: bool,
 }
 
-/// A column of a table. What is not told is empty.
+/// A column of a table. A text that the Flow Service leaves out is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
     pub name: String,
-    /// Its type in the source.
+    /// Its type in HubSpot.
     pub kind: String,
     /// Its type in Adobe's Experience Data Model.
     pub xdm_type: String,
-    /// The format that belongs to that type.
     pub xdm_format: String,
 }
 
@@ -34,41 +33,23 @@ pub struct Column {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TablePath(String);
 
-impl TablePath {
-    const MAX_CHARS: usize = 1024;
+text!(TablePath);
 
-    /// Parses a path, which is taken as it is.
+impl TablePath {
+    /// Keeps white space around the path.
     ///
     /// # Errors
-    /// [`Invalid`] when it is empty, too long or holds a control character.
+    /// [`Invalid`] when it is blank, too long or contains a control character.
     pub fn parse(path: &str) -> Result<Self, Invalid> {
-        if path.trim().is_empty() {
-            return Err(Invalid::new(
-                InvalidReason::Required,
-                "is required: the path of a table, such as Hubspot.Contacts",
-            ));
-        }
-        if path.chars().count() > Self::MAX_CHARS {
-            return Err(Invalid::new(InvalidReason::TooLong, "must not be longer than 1,024 characters"));
-        }
-        if path.contains(char::is_control) {
-            return Err(Invalid::new(
-                InvalidReason::Malformed,
-                "must not hold control characters such as line breaks",
-            ));
-        }
+        check_line(path, 1024, "is required: the path of a table, such as Hubspot.Contacts")?;
         Ok(Self(path.to_owned()))
-    }
-
-    /// The path as it goes over the wire.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::InvalidReason;
 
     #[test]
     fn a_path_is_any_text_on_one_line() {

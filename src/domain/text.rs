@@ -1,0 +1,52 @@
+//! What the parsers of text values share.
+
+use super::{Invalid, InvalidReason};
+
+/// Gives a tuple struct around a text the two ways out: as it is sent, and in messages.
+macro_rules! text {
+    ($type:ident) => {
+        impl $type {
+            /// The value as it is sent.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+pub(super) use text;
+
+/// Checks a text for people: one line, not blank, and at most so many characters.
+pub(super) fn check_line(text: &str, most: usize, required: &str) -> Result<(), Invalid> {
+    if text.trim().is_empty() {
+        Err(Invalid::new(InvalidReason::Required, required))
+    } else if text.chars().count() > most {
+        Err(Invalid::new(InvalidReason::TooLong, format!("must not be longer than {most} characters")))
+    } else if text.contains(char::is_control) {
+        Err("must not contain control characters such as line breaks".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks an identifier: not empty, at most so many bytes, and well-formed.
+pub(super) fn check_id(
+    id: &str,
+    most: usize,
+    is_well_formed: impl FnOnce(&str) -> bool,
+    form: &str,
+) -> Result<(), Invalid> {
+    let reason = match id.len() {
+        0 => InvalidReason::Required,
+        length if length > most => InvalidReason::TooLong,
+        _ if is_well_formed(id) => return Ok(()),
+        _ => InvalidReason::Malformed,
+    };
+    Err(Invalid::new(reason, form))
+}

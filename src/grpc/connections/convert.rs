@@ -1,0 +1,209 @@
+//! Requests become commands.
+
+#[cfg(test)]
+mod tests;
+
+use zeroize::Zeroizing;
+
+use crate::{
+    domain::{
+        ConnectionChanges, ConnectionId, ConnectionName, ConnectionRef, Description, Etag,
+        HubSpotCredentials, Invalid, InvalidReason, NewConnection, RequestId, SandboxName, Sandboxes,
+        TablePath, Verification,
+    },
+    grpc::{
+        page_token,
+        violations::{Rejection, Violations, check, optional, resolve},
+    },
+    proto,
+    service::{CreateHubSpotConnection, Filter, ListHubSpotConnections, UpdateHubSpotConnection},
+};
+
+const DEFAULT_PAGE_SIZE: u8 = 50;
+const LARGEST_PAGE_SIZE: u8 = 100;
+
+#[derive(Debug)]
+pub(super) enum Create {
+    Command(CreateHubSpotConnection),
+    DryRun(NewConnection),
+}
+
+pub(super) fn create(
+    request: proto::CreateHubSpotConnectionRequest,
+    sandboxes: &Sandboxes,
+) -> Result<Create, Rejection> {
+    let proto::CreateHubSpotConnectionRequest {
+        name,
+        description,
+        credentials,
+        sandbox_name,
+        request_id,
+        validate_only,
+        verification,
+    } = request;
+
+    let mut violations = Violations::default();
+    let name = violations.check("name", ConnectionName::parse(&name));
+    let description = violations.check("description", Description::parse(&description));
+    let credentials = parse_credentials(&mut violations, credentials);
+    let sandbox = violations.sandbox(&sandbox_name);
+    // A dry run ignores it.
+    let request_id = if validate_only { "" } else { &request_id };
+    let request_id = violations.check("request_id", optional(request_id, RequestId::parse));
+    let verification = violations.check("verification", parse_verification(verification));
+    let parsed = || Some((name?, description?, credentials?, sandbox?, request_id?, verification?));
+    let (name, description, credentials, sandbox, request_id, verification) = violations.finish(parsed())?;
+
+    let sandbox = resolve(sandboxes, sandbox)?;
+    let connection = NewConnection { sandbox, name, description, credentials };
+    Ok(if validate_only {
+        Create::DryRun(connection)
+    } else {
+        Create::Command(CreateHubSpotConnection { request_id, connection, verification })
+    })
+}
+
+fn parse_credentials(
+    violations: &mut Violations,
+    credentials: Option<proto::HubSpotCredentials>,
+) -> Option<HubSpotCredentials> {
+    let required = || Invalid::new(InvalidReason::Required, "is required");
+    let credentials = violations.check("credentials", credentials.ok_or_else(required))?;
+    let proto::HubSpotCredentials { client_id, client_secret, access_token, refresh_token } = credentials;
+    // The decoded values are wiped from memory. The message that they came in belongs to the codec.
+    let values = [client_id, client_secret, access_token, refresh_token].map(Zeroizing::new);
+    let mistakes = match HubSpotCredentials::parse(values.each_ref().map(|value| value.as_str())) {
+        Ok(credentials) => return Some(credentials),
+        Err(mistakes) => mistakes,
+    };
+    for (name, invalid) in mistakes {
+        violations.check::<()>(format!("credentials.{name}"), Err(invalid));
+    }
+    None
+}
+
+fn parse_verification(verification: i32) -> Result<Verification, Invalid> {
+    match proto::Verification::try_from(verification) {
+        Ok(proto::Verification::Unspecified | proto::Verification::None) => Ok(Verification::None),
+        Ok(proto::Verification::Report) => Ok(Verification::Report),
+        Ok(proto::Verification::Require) => Ok(Verification::Require),
+        Err(_) => Err(Invalid::new(
+            InvalidReason::UnknownValue,
+            "must be VERIFICATION_NONE, VERIFICATION_REPORT or VERIFICATION_REQUIRE",
+        )),
+    }
+}
+
+pub(super) fn connection(
+    id: &str,
+    sandbox_name: &str,
+    sandboxes: &Sandboxes,
+) -> Result<ConnectionRef, Rejection> {
+    let mut violations = Violations::default();
+    let at = parse_ref(&mut violations, id, sandbox_name);
+    resolve_ref(violations.finish(at)?, sandboxes)
+}
+
+fn parse_ref(
+    violations: &mut Violations,
+    id: &str,
+    sandbox_name: &str,
+) -> Option<(ConnectionId, Option<SandboxName>)> {
+    let id = violations.check("id", ConnectionId::parse(id));
+    let sandbox = violations.sandbox(sandbox_name);
+    id.zip(sandbox)
+}
+
+fn resolve_ref(
+    (id, sandbox): (ConnectionId, Option<SandboxName>),
+    sandboxes: &Sandboxes,
+) -> Result<ConnectionRef, Rejection> {
+    Ok(ConnectionRef { sandbox: resolve(sandboxes, sandbox)?, id })
+}
+
+#[derive(Debug)]
+pub(super) enum List {
+    Page(ListHubSpotConnections),
+    /// Only the number of connections.
+    Count {
+        sandbox: SandboxName,
+        filter: Filter,
+    },
+}
+
+pub(super) fn list(
+    request: proto::ListHubSpotConnectionsRequest,
+    sandboxes: &Sandboxes,
+) -> Result<List, Rejection> {
+    let proto::ListHubSpotConnectionsRequest {
+        sandbox_name,
+        page_size,
+        page_token,
+        name,
+        count_only,
+        request_id,
+    } = request;
+    let mut violations = Violations::default();
+    let sandbox = violations.sandbox(&sandbox_name);
+    let page_size = violations.check("page_size", parse_page_size(page_size));
+    if count_only && !page_token.is_empty() {
+        let conflict = Invalid::new(InvalidReason::Conflicting, "must be empty if count_only is set");
+        violations.check::<()>("page_token", Err(conflict));
+    }
+    let request_id = violations.check("request_id", optional(&request_id, RequestId::parse));
+    let parsed = || Some((sandbox?, page_size?, request_id?));
+    let (sandbox, page_size, request_id) = violations.finish(parsed())?;
+    let sandbox = resolve(sandboxes, sandbox)?;
+    let filter = Filter { name: Some(name).filter(|name| !name.is_empty()), request_id };
+    if count_only {
+        return Ok(List::Count { sandbox, filter });
+    }
+    let page = optional(&page_token, |token| page_token::decode(token, &sandbox, &filter));
+    let page = check("page_token", page)?;
+    Ok(List::Page(ListHubSpotConnections { sandbox, filter, page_size, page }))
+}
+
+fn parse_page_size(page_size: i32) -> Result<u8, Invalid> {
+    match u8::try_from(page_size) {
+        Ok(0) => Ok(DEFAULT_PAGE_SIZE),
+        Err(_) if page_size < 0 => {
+            Err(Invalid::new(InvalidReason::OutOfRange, "must not be negative: 1 to 100, or 0 for 50"))
+        }
+        // A larger size is reduced (AIP-158).
+        size => Ok(size.unwrap_or(LARGEST_PAGE_SIZE).min(LARGEST_PAGE_SIZE)),
+    }
+}
+
+pub(super) fn update(
+    request: proto::UpdateHubSpotConnectionRequest,
+    sandboxes: &Sandboxes,
+) -> Result<UpdateHubSpotConnection, Rejection> {
+    let proto::UpdateHubSpotConnectionRequest { id, sandbox_name, etag, name, description, credentials } =
+        request;
+    let mut violations = Violations::default();
+    let at = parse_ref(&mut violations, &id, &sandbox_name);
+    let etag = violations.check("etag", optional(&etag, Etag::parse));
+    let name = violations.check("name", name.as_deref().map(ConnectionName::parse).transpose());
+    let description =
+        violations.check("description", description.as_deref().map(Description::parse).transpose());
+    let credentials = match credentials {
+        None => Some(None),
+        some => parse_credentials(&mut violations, some).map(Some),
+    };
+    let parsed = || Some((at?, etag?, name?, description?, credentials?));
+    let (at, etag, name, description, credentials) = violations.finish(parsed())?;
+    let changes = check("name", ConnectionChanges::new(name, description, credentials))?;
+    Ok(UpdateHubSpotConnection { at: resolve_ref(at, sandboxes)?, etag, changes })
+}
+
+pub(super) fn table(
+    request: &proto::GetHubSpotTableRequest,
+    sandboxes: &Sandboxes,
+) -> Result<(ConnectionRef, TablePath), Rejection> {
+    let proto::GetHubSpotTableRequest { id, sandbox_name, table } = request;
+    let mut violations = Violations::default();
+    let at = parse_ref(&mut violations, id, sandbox_name);
+    let table = violations.check("table", TablePath::parse(table));
+    let (at, table) = violations.finish(at.zip(table))?;
+    Ok((resolve_ref(at, sandboxes)?, table))
+}

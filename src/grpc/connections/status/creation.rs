@@ -1,0 +1,226 @@
+//! Errors of creations.
+
+use tonic::Code;
+
+use crate::{
+    adobe::CallError,
+    domain::{CheckState, ConnectionId, SandboxName, Stage, TestReport},
+    error::error_chain,
+    exactly_once::{Field, store::StoreError},
+    grpc::status::{
+        DEFAULT_RETRY, Effect, Reason, RpcError, breaker_open, call_failed, no_token_in_time, refused,
+        throttled, token, token_refused, too_many, unavailable,
+    },
+    service::{self, Failure, RecordProblem},
+};
+
+/// The most connections that an error lists.
+const MAX_CANDIDATES: usize = 20;
+/// How much of a failed check the message repeats, in characters.
+const MOST_FOUND: usize = 200;
+
+pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
+    let service::Error { request_id, generated, sandbox, failure } = error;
+    match &**failure {
+        Failure::NotCreated { error, may_exist } => {
+            not_created(error, sandbox, effect(*may_exist)).metadata("may_exist", may_exist)
+        }
+        Failure::OutcomeUnknown { problem, cause: _ } => {
+            let failure = outcome_unknown(*generated);
+            match problem {
+                Some(problem) if problem.is_unrecognized() => failure.replaced_by(problem),
+                problem => failure.problem(problem.as_ref()),
+            }
+        }
+        Failure::Crashed => outcome_unknown(*generated),
+        Failure::NotSearched(error) => call_failed(error, sandbox, Effect::MayExist)
+            .metadata("stage", Stage::Reconcile.name())
+            .metadata("may_exist", true),
+        Failure::Ambiguous(candidates) => ambiguous(candidates),
+        Failure::RequestIdReused { differs, connection } => reused(differs, connection.as_ref()),
+        Failure::RecordUnreadable { problem, connection } => unreadable(problem, connection.as_ref()),
+        Failure::RequestInProgress { retry_after } => RpcError::new(
+            Code::Aborted,
+            Reason::RequestInProgress,
+            "the creation with this request_id is in progress elsewhere: repeat the call to get its outcome",
+        )
+        .at_stage(Stage::Claim)
+        .metadata("may_exist", true)
+        .retry_after(*retry_after),
+        Failure::TooMany { may_exist } => {
+            too_many("too many calls are in progress: try again later, with the same request_id")
+                .metadata("may_exist", may_exist)
+        }
+        Failure::Store { error: StoreError::Full, may_exist } => too_many(
+            &effect(*may_exist)
+                .message("too many request ids are remembered", "try again later, with the same request_id"),
+        )
+        .metadata("may_exist", may_exist),
+        Failure::Store { error: _, may_exist } => {
+            let what = "the store that prevents duplicate creations cannot be used";
+            let message = effect(*may_exist).message(what, "try again, with the same request_id");
+            RpcError::new(Code::Unavailable, Reason::StoreUnavailable, message)
+                .at_stage(Stage::Claim)
+                .metadata("may_exist", may_exist)
+                .retry_after(DEFAULT_RETRY)
+        }
+        Failure::VerificationFailed { report, left_behind } => {
+            verification_failed(report, left_behind.as_ref())
+        }
+        Failure::VerificationPending { connection, report } => {
+            verification_pending(connection, report, *generated)
+        }
+        Failure::Abandoned { may_exist } => {
+            let what = "every caller of the creation has left";
+            unavailable(what, effect(*may_exist)).metadata("may_exist", may_exist)
+        }
+    }
+    .metadata("request_id", request_id)
+    .cause(error_chain(error))
+}
+
+fn effect(may_exist: bool) -> Effect {
+    if may_exist { Effect::MayExist } else { Effect::NothingCreated }
+}
+
+fn not_created(error: &CallError, sandbox: &SandboxName, effect: Effect) -> RpcError {
+    let failure = match error {
+        CallError::Token(error) => token(error, effect),
+        CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, effect),
+        CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", effect),
+        CallError::TooLate => unavailable("the creation could not be sent in time", effect),
+        CallError::NoTokenInTime => no_token_in_time(effect),
+        CallError::Stopping => {
+            let what = "this replica is stopping, and the creation was not sent yet";
+            unavailable(what, effect).at_stage(Stage::AdobeToken)
+        }
+        CallError::TokenRefused { problem } => token_refused(problem, effect),
+        CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, effect),
+        CallError::Throttled { retry_after, problem: None } => {
+            return throttled(*retry_after, None, effect);
+        }
+        CallError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), effect),
+        // The use case searches for the connection and does not return this error.
+        CallError::OtherSource
+        | CallError::Unavailable { .. }
+        | CallError::Unrecognized { .. }
+        | CallError::Undecodable(_) => outcome_unknown(false),
+    };
+    failure.at_stage(Stage::Create)
+}
+
+fn outcome_unknown(generated: bool) -> RpcError {
+    let what = "the outcome of the creation is not known, and the connection may exist";
+    let [safe, unsafe_without] = ["that is safe", "that is safe, and repeating it without is not"];
+    unknown(what, generated, safe, unsafe_without).at_stage(Stage::Reconcile)
+}
+
+/// The code depends on whether the caller sent a request_id: without one, repeating the call unchanged could create
+/// another connection.
+fn unknown(what: &str, generated: bool, with_own: &str, with_generated: &str) -> RpcError {
+    let message = format!("{what}: repeat the call with");
+    if generated {
+        let message = format!("{message} the request_id in this error's metadata: {with_generated}");
+        RpcError::new(Code::Unknown, Reason::OutcomeUnknown, message)
+    } else {
+        let message = format!("{message} the same request_id: {with_own}");
+        RpcError::new(Code::Unavailable, Reason::OutcomeUnknown, message).retry_after(DEFAULT_RETRY)
+    }
+    .metadata("may_exist", true)
+}
+
+fn ambiguous(candidates: &[ConnectionId]) -> RpcError {
+    let shown: Vec<_> = candidates.iter().take(MAX_CANDIDATES).map(ConnectionId::as_str).collect();
+    let message = if shown.is_empty() {
+        "the reply to a creation with this request_id was lost, and no connection that could be the one created was found: look \
+         for it in Adobe Experience Platform; if it is missing, use a new request_id"
+    } else {
+        "it is not known whether this request_id has created a connection, and each of the candidates in this error's metadata could be the \
+         connection: if one is yours, use it, and delete surplus ones of yours; if none is yours, use a new \
+         request_id"
+    };
+    RpcError::new(Code::FailedPrecondition, Reason::OutcomeAmbiguous, message)
+        .metadata("candidates", shown.join(","))
+        .metadata("may_exist", true)
+}
+
+fn reused(differs: &[Field], connection: Option<&ConnectionId>) -> RpcError {
+    let differs: Vec<_> = differs.iter().map(|field| field.path()).collect();
+    let fields = differs.join(", ");
+    let message = match connection {
+        None => format!(
+            "the request_id is that of an earlier creation with another {fields}: to retry that one, repeat \
+             its request unchanged; for another creation, use a new request_id"
+        ),
+        Some(id) => format!(
+            "the request_id is that of an earlier creation with another {fields}, which created the \
+             connection {id}: UpdateHubSpotConnection changes that, its credentials, too; for another \
+             connection, use a new request_id"
+        ),
+    };
+    RpcError::new(Code::InvalidArgument, Reason::RequestIdReused, message)
+        .metadata("differs", differs.join(","))
+        .metadata_if("connection_id", connection)
+}
+
+/// A record that proves neither that something was created nor that nothing was.
+fn unreadable(problem: &RecordProblem, connection: Option<&ConnectionId>) -> RpcError {
+    let (what, cure) = match problem {
+        RecordProblem::Damaged(_) => (
+            "the store's record of this request_id cannot be read: it is damaged, or a newer version of this \
+             service wrote it",
+            "an operator has to finish the update or repair the record; until then use no other request_id \
+             for it",
+        ),
+        RecordProblem::KeyRemoved => (
+            "the content of this request_id cannot be compared: the fingerprint key of its record was removed",
+            "an operator has to add the key again as the second one of HCS_FINGERPRINT_KEY; until then use no \
+             other request_id for it",
+        ),
+    };
+    let message = Effect::MayExist.message(what, cure);
+    RpcError::new(Code::Internal, Reason::RecordUnreadable, message)
+        .at_stage(Stage::Claim)
+        .metadata("may_exist", true)
+        .metadata_if("connection_id", connection)
+}
+
+fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) -> RpcError {
+    let failed = report.checks.iter().filter(|check| check.state == CheckState::Failed);
+    let violations = failed.map(|check| (check.name.as_str().to_owned(), check.message.clone()));
+    // The violations contain the whole message.
+    let all = found(report);
+    let mut found: String = all.chars().take(MOST_FOUND).collect();
+    if found.len() < all.len() {
+        found.push('…');
+    }
+    let cleanup = match left_behind {
+        None => "and is deleted again".to_owned(),
+        Some(id) => format!(
+            "and was not deleted: delete {id} with DeleteHubSpotConnection, unless it is another creation's or \
+             works by now"
+        ),
+    };
+    let message = format!(
+        "the connection was created, does not work {cleanup} ({found}): correct what the checks say, and create it \
+         with a new request_id"
+    );
+    RpcError::new(Code::FailedPrecondition, Reason::VerificationFailed, message)
+        .preconditions(violations)
+        .metadata("may_exist", left_behind.is_some())
+        .metadata_if("connection_id", left_behind)
+}
+
+fn verification_pending(connection: &ConnectionId, report: &TestReport, generated: bool) -> RpcError {
+    let what =
+        format!("the connection was created, and its verification is not finished ({})", found(report));
+    unknown(&what, generated, "it continues the verification", "without it another connection is created")
+        .metadata("connection_id", connection)
+        .at_stage(Stage::Verify)
+}
+
+/// The first check of a report that has not passed.
+fn found(report: &TestReport) -> String {
+    let check = report.checks.iter().find(|check| check.state != CheckState::Passed);
+    check.map_or_else(String::new, |check| format!("{}: {}", check.name.as_str(), check.message))
+}
