@@ -18,9 +18,7 @@ use hubspot_connection_service::{
     },
     exactly_once::{
         Background, FingerprintKeys, Recovery, SearchFirst,
-        store::{
-            Claim, Keep, LEASE, Lease, MemoryStore, Origin, Recorded, Retention, Store, StoreError, Verdict,
-        },
+        store::{Claim, LEASE, Lease, MemoryStore, Recorded, Replaced, Retention, Step, Store, StoreError},
         wall_clock,
     },
     service::{CreateHubSpotConnection, Parts, Service},
@@ -201,55 +199,15 @@ impl Store for Nothing {
         Ok(Claim::Fresh { remembers_for: Duration::ZERO })
     }
 
-    async fn renew(&self, _: &Lease) -> Result<(), StoreError> {
+    async fn step(&self, _: &Lease, _: Step, _: &str, _: i64) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn begin_sending(&self, _: &Lease, _: i64) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn resend(&self, _: &Lease, _: i64) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn not_created(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn outcome_unknown(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn distrust_clocks(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn done(
-        &self,
-        _: &Lease,
-        _: &CreatedConnection,
-        _: Origin,
-        _: Keep,
-        _: i64,
-    ) -> Result<Recorded, StoreError> {
+    async fn record(&self, _: &Lease, _: Option<&str>, _: i64) -> Result<Recorded, StoreError> {
         Ok(Recorded::Done)
     }
 
-    async fn verified(
-        &self,
-        _: &RequestId,
-        _: &ConnectionId,
-        verdict: &Verdict,
-    ) -> Result<Verdict, StoreError> {
-        Ok(verdict.clone())
-    }
-
-    async fn release(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn abandon(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
+    async fn replace(&self, _: &RequestId, _: &str, _: &str) -> Result<Replaced, StoreError> {
+        Ok(Replaced::Missing)
     }
 }

@@ -22,7 +22,7 @@ use self::{
     connections::Connections,
     layer::{
         Request, Response,
-        admission::{Admission, admission},
+        admission::admission,
         call_log::{PROBES, call_log},
         caller::caller,
         codec_status::codec_status,
@@ -39,7 +39,7 @@ use crate::{
     metrics::{CallMetrics, Metrics, method},
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionServiceServer},
     server::Handler,
-    service::Service,
+    service::{Limits, Service},
 };
 
 pub use self::layer::{
@@ -76,7 +76,7 @@ pub fn handler<F: FlowService>(
     options: Options,
     stopping: CancellationToken,
 ) -> Handler {
-    let service = service.reporting_unheard_to(audit::unheard);
+    let service = service.observed_by(audit::unreported);
     let Options { sandboxes, request_timeout, reflection, callers, metrics } = options;
     let mut routes = Routes::new(
         health.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
@@ -85,7 +85,7 @@ pub fn handler<F: FlowService>(
         routes = reflection::add_to(routes);
     }
     let services = Services {
-        admission: Admission::new(service.calls()),
+        limits_of_calls: service.limits(),
         connections: HubSpotConnectionServiceServer::new(Connections { service, sandboxes })
             .max_decoding_message_size(MAX_MESSAGE_SIZE)
             .accept_compressed(CompressionEncoding::Gzip),
@@ -150,7 +150,7 @@ async fn layered(
 
 /// The services.
 struct Services<F: FlowService> {
-    admission: Admission,
+    limits_of_calls: Arc<Limits>,
     connections: HubSpotConnectionServiceServer<Connections<F>>,
     /// What stands before all others.
     limits: StreamLimits,
@@ -178,7 +178,7 @@ impl<F: FlowService> Services<F> {
             .await;
         }
         // Before anything is read of a call that has no room. Health checks always have.
-        admission((&self.admission, &metrics.calls), request, async |request| {
+        admission((&self.limits_of_calls, &metrics.calls), request, async |request| {
             let Ok(response) = self.connections.clone().call(*request).await;
             response
         })

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{CallProgress, ConnectionId, Identity, Progress, RequestId, SandboxName},
-    exactly_once::Unheard,
+    service::UnreportedOutcome,
     telemetry::AUDIT,
 };
 
@@ -204,12 +204,12 @@ impl Drop for Event {
 const ANYONE: &str = "anyone";
 
 /// Logs something that was done after its call had ended, with the fields and words of the other events.
-pub(super) fn unheard(unheard: &Unheard<'_>) {
-    let caller = unheard.caller().map(Identity::to_string);
+pub(super) fn unreported(outcome: &UnreportedOutcome<'_>) {
+    let caller = outcome.caller().map(Identity::to_string);
     let caller = caller.as_deref().unwrap_or(ANYONE);
     let mut id = [0; RequestId::LENGTH];
-    match unheard {
-        Unheard::Created { sandbox, created, .. } => {
+    match outcome {
+        UnreportedOutcome::Created { sandbox, created, .. } => {
             let fields = Fields {
                 action: "create",
                 caller,
@@ -222,7 +222,7 @@ pub(super) fn unheard(unheard: &Unheard<'_>) {
             };
             event!(info, fields, "created a connection whose caller has left");
         }
-        Unheard::Failed { error, may_exist, .. } => {
+        UnreportedOutcome::Failed { error, may_exist, .. } => {
             let (outcome, connection, _) = failure(&creation_failed(error));
             let Outcome::Failed(outcome) = outcome else { return };
             let fields = Fields {
@@ -237,7 +237,7 @@ pub(super) fn unheard(unheard: &Unheard<'_>) {
             };
             event!(warn, fields, "a creation failed whose caller has left");
         }
-        Unheard::Deleted { at, request_id, .. } => {
+        UnreportedOutcome::Deleted { at, request_id, .. } => {
             let fields = Fields {
                 action: "delete",
                 caller,

@@ -13,8 +13,8 @@ use crate::{
     adobe::CreateError,
     domain::{CheckState, ConnectionId, SandboxName, Stage, TestReport},
     error::error_chain,
-    exactly_once::{Field, store::StoreError},
-    service::{self, Failure, RecordProblem},
+    exactly_once::{RecordProblem, store::StoreError},
+    service::{self, Failure, VerificationError},
 };
 
 /// The most connections that an error lists.
@@ -43,8 +43,8 @@ pub(crate) fn creation_failed(error: &service::Error) -> Status {
             .metadata("stage", Stage::Reconcile.name())
             .metadata("may_exist", true),
         Failure::Ambiguous(candidates) => ambiguous(candidates),
-        Failure::RequestIdReused { differs, connection } => reused(differs, connection.as_ref()),
-        Failure::RecordUnreadable { problem, connection } => unreadable(problem, connection.as_ref()),
+        Failure::RequestIdReused { differs, created } => reused(differs, created.as_ref()),
+        Failure::RecordUnreadable { problem, created } => unreadable(problem, created.as_ref()),
         Failure::RequestInProgress { retry_after } => Answer::new(
             Code::Aborted,
             Reason::RequestInProgress,
@@ -70,10 +70,10 @@ pub(crate) fn creation_failed(error: &service::Error) -> Status {
                 .metadata("may_exist", may_exist)
                 .retry_after(DEFAULT_RETRY)
         }
-        Failure::VerificationFailed { report, left_behind } => {
+        Failure::Operation(VerificationError::Failed { report, left_behind }) => {
             verification_failed(report, left_behind.as_ref())
         }
-        Failure::VerificationPending { connection, report } => {
+        Failure::Operation(VerificationError::Pending { connection, report }) => {
             verification_pending(connection, report, *generated)
         }
         Failure::Abandoned { may_exist } => {
@@ -150,8 +150,7 @@ fn ambiguous(candidates: &[ConnectionId]) -> Answer {
         .metadata("may_exist", true)
 }
 
-fn reused(differs: &[Field], connection: Option<&ConnectionId>) -> Answer {
-    let differs: Vec<_> = differs.iter().map(|field| field.path()).collect();
+fn reused(differs: &[String], connection: Option<&ConnectionId>) -> Answer {
     let fields = differs.join(", ");
     let message = match connection {
         None => format!(

@@ -50,13 +50,13 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<(), ConnectionError> {
         call.enter(Stage::Read);
-        let not_found = self.known.not_found(at, self.parts.retention.settled_after());
+        let not_found = self.known.not_found(at, self.creations.engine.retention.settled_after());
         let deletion = match self.prove(at, deadline).await {
             Err(ConnectionError::NotFound) if not_found == NotFound::ProvesAbsence => Deletion::WasMissing,
             // Its deletion is asked for all the same: it was created here.
             Ok(()) | Err(ConnectionError::NotFound) => {
                 call.enter(Stage::Delete);
-                delete(&self.parts.flow_service, at, not_found, deadline).await?
+                delete(&*self.flow_service, at, not_found, deadline).await?
             }
             Err(error) => return Err(error),
         };

@@ -57,7 +57,7 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<TestReport, ConnectionError> {
         call.enter(Stage::Read);
-        let flow_service = &self.parts.flow_service;
+        let flow_service = &*self.flow_service;
         let read = flow_service.get_connection(at, deadline).await;
         match diagnose(flow_service, at, read, None, deadline).await {
             Diagnosis::Report { report, works: _ } => Ok(report),

@@ -88,14 +88,14 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<(), DryRunError> {
         call.enter(Stage::Read);
-        let Some(_permit) = self.calls.enter() else {
-            self.metrics.shed.inc();
+        let Some(_permit) = self.limits.call() else {
+            self.creations.engine.metrics.shed.inc();
             return Err(DryRunError::TooMany);
         };
         let sandbox = &connection.sandbox;
         let query = ListQuery { limit: 1, ..ListQuery::all(sandbox) };
-        self.parts.flow_service.list_connections(&query, None, deadline).await?;
-        let drift = self.spec.drift(&self.parts.flow_service, sandbox, deadline).await?;
+        self.flow_service.list_connections(&query, None, deadline).await?;
+        let drift = self.spec.drift(&*self.flow_service, sandbox, deadline).await?;
         if drift.is_empty() { Ok(()) } else { Err(DryRunError::SpecDrift(drift)) }
     }
 

@@ -119,7 +119,7 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<Connection, ConnectionError> {
         call.enter(Stage::Read);
-        let read = self.parts.flow_service.get_connection(at, deadline).await;
+        let read = self.flow_service.get_connection(at, deadline).await;
         let connection = read.map_err(ConnectionError::about_connection)?.ok_or(ConnectionError::NotFound)?;
         self.known.insert(at);
         Ok(connection)
@@ -168,7 +168,7 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<u64, ConnectionError> {
         call.enter(Stage::Read);
-        let flow_service = &self.parts.flow_service;
+        let flow_service = &*self.flow_service;
         if filter.is_empty() {
             let counted = flow_service.count_connections(sandbox, deadline).await;
             return counted.map_err(ConnectionError::Call);
@@ -201,7 +201,7 @@ impl<F: FlowService> Service<F> {
         trail: &mut PageTrail,
         deadline: Instant,
     ) -> Result<ConnectionPage, ConnectionError> {
-        let listed = self.parts.flow_service.list_connections(query, page, deadline).await;
+        let listed = self.flow_service.list_connections(query, page, deadline).await;
         let listed = listed.map_err(ConnectionError::Call)?;
         trail.follow(&listed).map_err(|cause| ConnectionError::Call(CallError::Undecodable(cause)))?;
         Ok(listed)
@@ -213,7 +213,7 @@ impl<F: FlowService> Service<F> {
     /// [`ConnectionError`].
     pub(crate) async fn prove(&self, at: &ConnectionRef, deadline: Instant) -> Result<(), ConnectionError> {
         if !self.known.contains(at) {
-            let read = self.parts.flow_service.get_connection(at, deadline).await;
+            let read = self.flow_service.get_connection(at, deadline).await;
             read.map_err(ConnectionError::about_connection)?.ok_or(ConnectionError::NotFound)?;
             self.known.insert(at);
         }

@@ -37,7 +37,7 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<Etag, ConnectionError> {
         let UpdateHubSpotConnection { at, etag: meant_for, changes } = command;
-        let flow_service = &self.parts.flow_service;
+        let flow_service = &*self.flow_service;
         let mut before = self.get_hubspot_connection(at, deadline, call).await?;
         if meant_for.as_ref().is_some_and(|etag| !etag.is_same(&before.etag)) {
             return Err(ConnectionError::EtagMismatch);

@@ -8,7 +8,7 @@ use hubspot_connection_service::{
         SandboxName, TestReport, Verification,
     },
     exactly_once::{FingerprintKeys, Recovery, SearchFirst},
-    service::{CreateHubSpotConnection, Created, Error, Failure, Parts, Service},
+    service::{CreateHubSpotConnection, Created, Error, Failure, Parts, Service, VerificationError},
 };
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 
@@ -169,11 +169,11 @@ fn nothing_created(why: &'static str) -> Answer {
 /// What a failure says, by what the gRPC layer makes of it.
 fn in_words(failure: &Failure) -> Answer {
     match failure {
-        Failure::OutcomeUnknown { .. } | Failure::Crashed | Failure::VerificationPending { .. } => {
-            Answer::MayExist
-        }
-        Failure::VerificationFailed { left_behind: None, .. } => Answer::Rejected,
-        Failure::VerificationFailed { left_behind: Some(id), .. } => {
+        Failure::OutcomeUnknown { .. }
+        | Failure::Crashed
+        | Failure::Operation(VerificationError::Pending { .. }) => Answer::MayExist,
+        Failure::Operation(VerificationError::Failed { left_behind: None, .. }) => Answer::Rejected,
+        Failure::Operation(VerificationError::Failed { left_behind: Some(id), .. }) => {
             Answer::LeftBehind(id.as_str().to_owned())
         }
         Failure::RequestIdReused { .. } => Answer::OtherContent,

@@ -16,9 +16,6 @@ local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local NUMBERS = {'lease_until', 'first_sent', 'first_wall', 'last_sent', 'last_wall', 'done_at', 'done_wall'}
 
--- The verdicts, and whether there is a report with them.
-local IS_REPORTED = {pending = false, passed = true, failed = true, deleted = true}
-
 local function text(value)
   return type(value) == 'number' and string.format('%.0f', value) or value
 end
@@ -33,14 +30,7 @@ local function problem_of(record)
     end
   end
   if record.state == 'done' then
-    if not (record.connection and record.etag and record.origin and record.done_at) then
-      return 'a field of its outcome is missing'
-    end
-    if record.verdict and IS_REPORTED[record.verdict] ~= (record.report ~= nil)
-      or record.report and not record.verdict
-    then
-      return 'its verdict is damaged'
-    end
+    if not (record.outcome and record.done_at) then return 'a field of its outcome is missing' end
   elseif record.state == 'sending' or record.state == 'unknown' then
     if not (record.first_sent and record.last_sent) then return 'the time of its sending is missing' end
   elseif record.state ~= 'claimed' then

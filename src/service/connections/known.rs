@@ -9,8 +9,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::delete::NotFound;
 use crate::domain::ConnectionRef;
-use crate::service::connections::delete::NotFound;
 
 /// At some 150 bytes each.
 const CAPACITY: usize = 10_000;
