@@ -5,7 +5,7 @@ mod limits;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
-use self::connections::{Known, dry_run::Spec};
+use self::connections::{RecentConnections, dry_run::Spec};
 pub use self::{
     connections::{
         create::{CreateHubSpotConnection, Created, Error, Failure, UnreportedOutcome},
@@ -33,7 +33,7 @@ pub struct Service<F> {
     flow_service: Arc<F>,
     creations: Creations<Created, ListedConnection, ConnectionId, VerificationError>,
     limits: Arc<Limits>,
-    known: Known,
+    recent: RecentConnections,
     spec: Spec,
     observer: fn(&UnreportedOutcome<'_>),
 }
@@ -59,7 +59,7 @@ impl<F> Service<F> {
             flow_service,
             creations,
             limits,
-            known: Known::default(),
+            recent: RecentConnections::default(),
             spec: Spec::default(),
             observer: |_| {},
         }

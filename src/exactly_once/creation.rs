@@ -18,11 +18,7 @@
 //! frozen process, so that the freeze would have to begin after that check, in the few instructions before
 //! the write.
 
-use std::{
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -149,12 +145,7 @@ impl<O: Operation> Creation<O> {
             Ok(Claim::Fresh { .. } | Claim::Unknown { .. }) if self.permit.is_none() => {
                 return Err(self.shed(&claim).await);
             }
-            Ok(Claim::Fresh { remembers_for }) => {
-                if self.stays_possible(remembers_for) {
-                    self.shared.progress.set_may_be_forgotten();
-                }
-                self.fresh(remembers_for)
-            }
+            Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
             Ok(Claim::Unknown { first_sent, last_sent, context }) => {
                 replayed = true;
                 let sent = self.sent(first_sent, last_sent).await?;
@@ -167,10 +158,9 @@ impl<O: Operation> Creation<O> {
                     metrics.shed.inc();
                     return Err(Failure::TooMany { may_exist: true });
                 }
-                let age = sent::age(done, self.now_ms()).unwrap_or_default();
-                let recorded_at = Instant::now().checked_sub(age);
                 let finished = Finished::now(outcome, true);
-                let recorded_at = recorded_at.unwrap_or(finished.recorded_at);
+                let age = sent::age(done, self.now_ms()).unwrap_or_default();
+                let recorded_at = finished.recorded_at.checked_sub(age).unwrap_or(finished.recorded_at);
                 return O::complete(self, Finished { recorded_at, ..finished }).await;
             }
             Ok(Claim::OtherContent { stored, outcome }) => {
@@ -182,8 +172,15 @@ impl<O: Operation> Creation<O> {
             Err(error) => return Err(self.step_lost(error)),
         };
         let end = End { metrics, outcome: CreationOutcome::Unknown };
-        let finished = pin!(self.steps(next));
-        match self.keep_lease(finished).await {
+        let mut steps = pin!(self.steps(next));
+        // The lease is renewed in the same task, so that short work costs no other. If it is lost the work
+        // continues; its next step finds that out from the store.
+        let finished = tokio::select! {
+            biased;
+            finished = &mut steps => finished,
+            () = keep_renewing(&**store, self.lease()) => steps.await,
+        };
+        match finished {
             Ok(finished) => {
                 end.is(CreationOutcome::Created);
                 O::complete(self, Finished { replayed: finished.replayed || replayed, ..finished }).await
@@ -210,47 +207,35 @@ impl<O: Operation> Creation<O> {
         }
     }
 
-    /// Does the work, and renews the lease until it is done: in the same task, so that a short work costs no
-    /// other. If the lease is lost the work continues; its next step finds that out from the store.
-    async fn keep_lease<T>(&self, mut work: Pin<&mut (impl Future<Output = T> + Send)>) -> T {
-        tokio::select! {
-            biased;
-            done = &mut work => done,
-            () = keep_renewing(&*self.engine.store, self.lease()) => work.await,
-        }
-    }
-
     /// What follows where the store has no record.
     fn fresh(&self, remembers_for: Duration) -> Next<O> {
+        let Engine { recovery, retention, .. } = &*self.engine;
         if !self.may_be_forgotten(remembers_for) {
             return Next::Send(None);
         }
-        match self.engine.recovery.search_first {
-            SearchFirst::Auto => Next::SearchFirst { remembers_for },
-            SearchFirst::Strict => {
-                let sent = Sent::ago(self.engine.retention.request_id, remembers_for);
-                let lost = Lost { sent, context: String::new() };
-                Next::Search { lost, failure: Failure::UNKNOWN, is_recorded: false }
+        // Whether an earlier attempt stays possible after the search: it may have no reference, and what was
+        // sent a short time before the store began to remember need not be visible yet.
+        let (next, stays_possible) = match recovery.search_first {
+            SearchFirst::Auto => {
+                let is_visible = recovery.references && remembers_for > retention.settled_after();
+                (Next::SearchFirst { remembers_for }, !is_visible)
             }
-            SearchFirst::Never => Next::Send(None),
+            SearchFirst::Strict => {
+                let sent = Sent::ago(retention.request_id, remembers_for);
+                let lost = Lost { sent, context: String::new() };
+                (Next::Search { lost, failure: Failure::UNKNOWN, is_recorded: false }, false)
+            }
+            SearchFirst::Never => (Next::Send(None), true),
+        };
+        if stays_possible {
+            self.shared.progress.set_may_be_forgotten();
         }
+        next
     }
 
     /// Whether the store may have forgotten an earlier attempt. A generated id has none.
     fn may_be_forgotten(&self, remembers_for: Duration) -> bool {
         !self.generated && remembers_for < self.engine.retention.request_id
-    }
-
-    /// Whether that attempt stays possible after the search that precedes this one: it may have no reference,
-    /// and what was sent a short time before the store began to remember need not be visible yet.
-    fn stays_possible(&self, remembers_for: Duration) -> bool {
-        let Engine { recovery, retention, .. } = &*self.engine;
-        self.may_be_forgotten(remembers_for)
-            && match recovery.search_first {
-                SearchFirst::Auto => !recovery.references || remembers_for <= retention.settled_after(),
-                SearchFirst::Strict => false,
-                SearchFirst::Never => true,
-            }
     }
 
     /// When a lost creation was sent. If the clocks disagree its last sending counts from now.
@@ -307,7 +292,7 @@ impl<O: Operation> Creation<O> {
     pub(super) async fn give_back(&self, was_sent: bool) -> bool {
         let given_back = self.step(if was_sent { Step::Abandon } else { Step::Release }).await;
         let is_held = !matches!(given_back, Err(StoreError::LeaseLost));
-        self.note(given_back, "gives the record back");
+        self.note(given_back, "give the record back");
         is_held
     }
 
@@ -342,8 +327,8 @@ impl<O: Operation> Creation<O> {
         }
     }
 
-    /// A step that only makes the record say what is certain already: if it fails the lease ends by
-    /// itself, and the record says no less than the truth.
+    /// Logs a failed step that only records what is certain already: the lease ends by itself, and the
+    /// record is not wrong.
     pub(crate) fn note(&self, step: Result<(), StoreError>, what: &str) {
         if let Err(error) = step {
             let request_id = self.request_id();

@@ -113,7 +113,7 @@ impl<C: Clone, T, I, E> Creations<C, T, I, E> {
 /// Runs a creation within the call that began it, until there is something for that call to return.
 async fn run_and_wait<T: Clone>(creation: &mut DetachOnDrop, waiter: Waiter<T>) -> Option<T> {
     let shared = Arc::clone(&waiter.shared);
-    // Dropped before the creation is: if that continues by itself, this caller does not wait any more.
+    // Dropped before the creation is: when that continues in the background, this caller does not wait.
     let mut outcome = pin!(waiter.outcome());
     let mut was_lost = false;
     poll_fn(|context| {

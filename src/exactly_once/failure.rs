@@ -90,8 +90,8 @@ pub enum Failure<I, E> {
         /// Whether an earlier attempt may have created something.
         may_exist: bool,
     },
-    /// No caller waited any more before anything was sent.
-    #[error("no caller waited for it any more")]
+    /// No caller was waiting before anything was sent.
+    #[error("no caller was waiting for it")]
     Abandoned {
         /// Whether an earlier attempt may have created something.
         may_exist: bool,

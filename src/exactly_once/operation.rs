@@ -1,10 +1,10 @@
 //! What the engine needs to know of one kind of creation.
 //!
-//! An operation says what it sends, how that is compared with a retry, and how a resource that it may have created
-//! is recognized. Everything else is the engine's: the record, the order of steps, searches, retries and the
-//! callers that wait.
+//! An operation knows what it sends, how that is compared with a retry, and how a resource that it may have
+//! created is recognized. Everything else belongs to the engine: the record, the order of steps, searches,
+//! retries and the callers that wait.
 
-use std::{fmt, ops::ControlFlow, sync::Arc};
+use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -88,12 +88,7 @@ pub(crate) trait Operation: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Outcome, CreateError>> + Send;
 
     /// How long to wait before the next attempt; `None` where there should be none.
-    fn retry_in(
-        &self,
-        attempt: u32,
-        asked: Option<std::time::Duration>,
-        deadline: Instant,
-    ) -> Option<std::time::Duration>;
+    fn retry_in(&self, attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration>;
 
     /// Reads the list of such resources, newest first, to its end or until `is_enough`.
     ///
@@ -144,7 +139,7 @@ pub(crate) trait Operation: Sized + Send + Sync + 'static {
         finished: Finished<Self::Outcome>,
     ) -> impl Future<Output = Result<Self::Created, FailureOf<Self>>> + Send;
 
-    /// Reports what no caller waits for any more.
+    /// Reports an outcome that no caller receives.
     fn report_abandoned(&self, outcome: Result<&Self::Created, ErrorOf<Self>>, may_exist: bool);
 }
 

@@ -249,7 +249,7 @@ impl<O: Operation> Creation<O> {
     }
 
     /// Records a resource that was found. Others that were found with it are reported, and never deleted, as
-    /// nobody knows which of them is in use. `None` where that has to be retried.
+    /// it is unknown which of them is in use. `None` where that has to be retried.
     async fn record_found(
         &self,
         found: &[O::Item],

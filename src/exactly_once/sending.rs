@@ -109,7 +109,7 @@ impl<O: Operation> Creation<O> {
                 if !self.give_back(sent.is_some()).await {
                     return Next::End(Err(self.taken_over()));
                 }
-                // That the breaker is open now says less than the failure that has opened it.
+                // The failure that has opened the breaker is a better cause than the open breaker.
                 let is_breaker = matches!(error, CreateError::BreakerOpen { .. });
                 let cause = if is_breaker { earlier_error.unwrap_or(error) } else { error };
                 return Next::End(Err(self.not_created(cause)));
@@ -121,8 +121,8 @@ impl<O: Operation> Creation<O> {
     /// Sends the creation once. `lost` is an earlier sending that is proven to have created nothing.
     async fn attempt(&self, permission: &O::Permission, context: &str, lost: Option<Sent>) -> Attempt<O> {
         let progress = &self.shared.progress;
-        // A caller whose deadline is exceeded reads this after it has left. Written first and looked for
-        // second, no caller reads that nothing exists while it is being sent.
+        // A caller whose deadline is exceeded reads this after it has stopped waiting. Because it is written
+        // before the check for waiting callers, no caller reads that nothing exists while it is being sent.
         progress.set_may_exist(true);
         if !self.shared.is_awaited() {
             progress.set_may_exist(false);
@@ -149,8 +149,8 @@ impl<O: Operation> Creation<O> {
         match self.operation.send(permission, context, self.reference(), send_by, progress).await {
             Ok(outcome) => Attempt::Created(outcome),
             Err(error) if error.next_step() == NextStep::LookFor => {
-                // If this fails the record says `sending`, which becomes `unknown` when the lease ends.
-                self.note(self.step(Step::OutcomeUnknown).await, "the outcome is unknown");
+                // If this fails the record stays `sending`, which becomes `unknown` when the lease ends.
+                self.note(self.step(Step::OutcomeUnknown).await, "record that the outcome is unknown");
                 Attempt::Lost(Sent::at(lost, began), Failure::lost(error))
             }
             Err(error) => match self.step(Step::NotCreated).await {
@@ -158,7 +158,7 @@ impl<O: Operation> Creation<O> {
                 // The step may still be on its way to the store: it must not meet another attempt.
                 Err(store_error) => {
                     progress.set_may_exist(false);
-                    self.note(Err(store_error), "nothing was created");
+                    self.note(Err(store_error), "record that nothing was created");
                     self.abandon_in_background();
                     Attempt::Stopped(self.not_created(error))
                 }

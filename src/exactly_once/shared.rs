@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{Comparison, store::Lease};
-use crate::domain::Progress;
+use crate::domain::{Progress, RequestId};
 
 /// How long a call waits during the search for a lost resource. It is found within seconds, or not before
 /// the settle window ends; the caller learns more by calling again.
@@ -28,9 +28,10 @@ pub(crate) struct SharedCreation<T> {
     state: watch::Sender<State<T>>,
 }
 
-/// Until when the callers wait that wait now.
+/// The deadlines of the callers.
 #[derive(Debug)]
 struct Deadlines {
+    /// Of those that wait.
     waiting: Vec<Instant>,
     /// The deadline of the caller that was the last one to wait.
     last: Instant,
@@ -58,7 +59,7 @@ impl<T> SharedCreation<T> {
 
     /// Whether any caller waits for the outcome.
     pub(crate) fn is_awaited(&self) -> bool {
-        // What was written before this, a caller that is not waiting any more will read.
+        // The lock orders this with the end of waiting: a caller that does not wait reads what was written before.
         !self.deadlines().waiting.is_empty()
     }
 
@@ -67,7 +68,7 @@ impl<T> SharedCreation<T> {
         self.state.send_replace(State::Searching { since: Instant::now(), lost });
     }
 
-    /// Notes that no search is running any more.
+    /// Notes that the search has ended.
     pub(crate) fn running(&self) {
         self.state.send_if_modified(|state| {
             let was_searching = !matches!(state, State::Running);
@@ -98,8 +99,8 @@ impl<T: Clone> Waiter<T> {
         Self { shared: Arc::clone(shared), deadline }
     }
 
-    /// Waits for the outcome, or until it is not worth waiting for a lost resource any more. `None` where the
-    /// creation ended without an outcome.
+    /// Waits for the outcome, or until waiting for a lost resource is pointless. `None` where the creation ended
+    /// without an outcome.
     pub(crate) async fn outcome(self) -> Option<T> {
         let mut state = self.shared.state.subscribe();
         let began = Instant::now();
@@ -138,7 +139,7 @@ impl<T> Drop for Waiter<T> {
 #[derive(Debug)]
 pub(crate) struct SharedCreations<T>(Arc<InProgress<T>>);
 
-type InProgress<T> = Mutex<HashMap<crate::domain::RequestId, Arc<SharedCreation<T>>>>;
+type InProgress<T> = Mutex<HashMap<RequestId, Arc<SharedCreation<T>>>>;
 
 impl<T: Clone> SharedCreations<T> {
     /// Joins the creation in progress under this request id, or begins one, which the caller has to run if
@@ -179,9 +180,7 @@ impl<T> Default for SharedCreations<T> {
     }
 }
 
-fn lock<T>(
-    creations: &InProgress<T>,
-) -> MutexGuard<'_, HashMap<crate::domain::RequestId, Arc<SharedCreation<T>>>> {
+fn lock<T>(creations: &InProgress<T>) -> MutexGuard<'_, HashMap<RequestId, Arc<SharedCreation<T>>>> {
     creations.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -216,10 +215,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::{
-        domain::RequestId,
-        exactly_once::{FingerprintKeys, store::Holder},
-    };
+    use crate::exactly_once::{FingerprintKeys, store::Holder};
 
     type Outcome = Result<u8, &'static str>;
 

@@ -111,7 +111,7 @@ pub struct Lease {
 pub struct Moment {
     /// How long ago it was by the store's clock, in milliseconds. Negative where that was set back.
     pub store_ago_ms: i64,
-    /// What the wall clock of the process said that took the step, in milliseconds since the Unix epoch.
+    /// The wall clock of the process that took the step, in milliseconds since the Unix epoch.
     /// `None` where the two were found to disagree.
     pub wall_ms: Option<i64>,
 }
@@ -234,7 +234,7 @@ pub enum StoreError {
     /// The store has no space for another id.
     #[error("the idempotency store is full")]
     Full,
-    /// The record is not held any more, or not in the state that the step expects.
+    /// The record is not held, or not in the state that the step expects.
     #[error("the lease is lost")]
     LeaseLost,
     /// This version cannot read the record: it is damaged, or a newer version wrote it.
@@ -292,7 +292,7 @@ pub trait Store: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Does what a creation needs, in a place of its own, so that [`Store::outage`] is up to date: it
+    /// Does what a creation needs, with a key of its own, so that [`Store::outage`] is up to date: it
     /// writes, since a server that only reads is of no use. A connection that is gone is found before a
     /// creation needs it. A store that cannot fail has nothing to check.
     async fn check(&self) {}

@@ -5,11 +5,11 @@ mod delete;
 mod diagnosis;
 pub(crate) mod dry_run;
 mod explore;
-mod known;
 mod operation;
 pub(crate) mod outcome;
 pub(crate) mod read;
+mod recent;
 pub(crate) mod update;
 pub(crate) mod verification;
 
-pub(super) use self::known::Known;
+pub(super) use self::recent::RecentConnections;

@@ -83,7 +83,7 @@ impl RedisStore {
         Self { connection: self.connection.inspected_every(interval), ..self }
     }
 
-    /// What is wrong, where there is a [`Store::outage`]: what Redis says, and what to do.
+    /// The cause of a [`Store::outage`]: the error of Redis, and what to do.
     pub fn failure(&self) -> Option<String> {
         self.lock_failure().as_ref().map(ToString::to_string)
     }
@@ -157,7 +157,7 @@ fn log_outage(failure: &Failure) {
     );
 }
 
-/// A reply that says that the record cannot be read, or is none of the script.
+/// A reply by which the record cannot be read, or that is none of the script.
 fn unreadable(reply: &[&str]) -> StoreError {
     StoreError::Unreadable(match reply {
         ["unreadable", problem] => (*problem).to_owned(),
@@ -203,7 +203,9 @@ impl Store for RedisStore {
             ["other_content", stored, ref outcome @ ..] => Fingerprint::parse(stored).map(|stored| {
                 Claim::OtherContent { stored, outcome: outcome.first().map(|outcome| (*outcome).to_owned()) }
             }),
-            ["in_progress", left] => duration(left).map(|retry_after| Claim::InProgress { retry_after }),
+            ["in_progress", remaining] => {
+                duration(remaining).map(|retry_after| Claim::InProgress { retry_after })
+            }
             _ => None,
         };
         claim.ok_or_else(|| unreadable(&words))

@@ -107,7 +107,7 @@ impl<F: FlowService> Service<F> {
             flow_service: Arc::clone(&self.flow_service),
             connection,
             verification,
-            known: self.known.clone(),
+            recent: self.recent.clone(),
             caller: call.caller().cloned(),
             observer: self.observer,
         };

@@ -1,4 +1,4 @@
-//! The use case: delete a connection, whatever becomes of the answer.
+//! The use case: delete a connection, even if the reply is lost.
 
 use std::time::Duration;
 
@@ -50,17 +50,17 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<(), ConnectionError> {
         call.enter(Stage::Read);
-        let not_found = self.known.not_found(at, self.creations.engine.retention.settled_after());
+        let not_found = self.recent.not_found(at, self.creations.engine.retention.settled_after());
         let deletion = match self.prove(at, deadline).await {
             Err(ConnectionError::NotFound) if not_found == NotFound::ProvesAbsence => Deletion::WasMissing,
-            // Its deletion is asked for all the same: it was created here.
+            // It was created here, so that it may exist without being visible yet.
             Ok(()) | Err(ConnectionError::NotFound) => {
                 call.enter(Stage::Delete);
                 delete(&*self.flow_service, at, not_found, deadline).await?
             }
             Err(error) => return Err(error),
         };
-        self.known.deleted(at);
+        self.recent.deleted(at);
         match deletion {
             Deletion::WasMissing if !allow_missing => Err(ConnectionError::NotFound),
             Deletion::WasMissing | Deletion::Deleted => Ok(()),

@@ -16,9 +16,9 @@ use crate::{
     domain::{CallProgress, NewConnection, SandboxName, Stage},
 };
 
-/// How long what Adobe's connection specification says is taken for what it still says.
+/// How long the connection specification that was read last is used.
 const FRESH: Duration = Duration::from_secs(10 * 60);
-/// The same where it is not what this service sends: once that is corrected, dry runs find out soon.
+/// The same if it differs from what this service sends, so that dry runs notice a correction soon.
 const FRESH_DRIFT: Duration = Duration::from_secs(60);
 
 /// Why a creation would not succeed.
@@ -30,12 +30,12 @@ pub enum DryRunError {
     /// Adobe's connection specification for HubSpot is not what this service sends.
     #[error("Adobe's connection specification has changed: {0:?}")]
     SpecDrift(Arc<[String]>),
-    /// As much waits for the Flow Service as may.
-    #[error("too much waits for the Flow Service")]
+    /// The concurrency limit is reached.
+    #[error("too many calls are in progress")]
     TooMany,
 }
 
-/// What Adobe's connection specification for HubSpot said last. It is the same for every organization
+/// Adobe's connection specification for HubSpot, as it was last read. It is the same for every organization
 /// and sandbox.
 #[derive(Debug, Default)]
 pub(crate) struct Spec {

@@ -28,7 +28,7 @@ impl<F: FlowService> Service<F> {
     /// Lists the columns of a table.
     ///
     /// How the Flow Service refuses a table that does not exist is not documented, and may look like a
-    /// missing entitlement: where it refuses, the list of tables tells.
+    /// missing entitlement: if it refuses, the list of tables decides.
     ///
     /// # Errors
     /// [`ConnectionError`].

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::{
     create::{Created, Error, Failure, UnreportedOutcome},
-    known::Known,
     outcome::{Outcome, Verdict},
+    recent::RecentConnections,
     verification::VerificationError,
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(crate) struct CreateConnection<F> {
     pub(super) flow_service: Arc<F>,
     pub(super) connection: NewConnection,
     pub(super) verification: Verification,
-    pub(super) known: Known,
+    pub(super) recent: RecentConnections,
     /// Who began it, where callers are checked.
     pub(super) caller: Option<Identity>,
     pub(super) observer: fn(&UnreportedOutcome<'_>),

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     create::{Created, Failure, UnreportedOutcome},
     delete::{NotFound, delete},
-    diagnosis::{Diagnosis, diagnose, is_no_of_source, missing, untested},
+    diagnosis::{Diagnosis, diagnose, is_rejected_by_source, missing, untested},
     operation::CreateConnection,
     outcome::{Outcome, Verdict, record_verdict},
 };
@@ -87,7 +87,7 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
     pub(super) async fn verified(&self, finished: Finished<Outcome>) -> Result<Created, Failure> {
         let sandbox = self.operation.connection.sandbox.clone();
         let at = ConnectionRef { sandbox, id: finished.outcome.connection.id.clone() };
-        self.operation.known.created(&at, finished.recorded_at);
+        self.operation.recent.created(&at, finished.recorded_at);
         let Some(verdict) = finished.outcome.verdict.clone() else {
             return Ok(self.response(finished, None));
         };
@@ -199,7 +199,7 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
             Ok(Some(connection)) if !self.may_delete(&connection, finished.outcome.origin) => Ok(false),
             Ok(Some(_)) if has_just_failed => Ok(true),
             Ok(Some(_)) => match flow_service.test_connection(at, deadline).await {
-                Err(CallError::Refused { refusal, problem }) if is_no_of_source(refusal, &problem) => {
+                Err(CallError::Refused { refusal, problem }) if is_rejected_by_source(refusal, &problem) => {
                     Ok(true)
                 }
                 tested => tested.map(|works| !works),
@@ -213,7 +213,7 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
         }
         match delete(flow_service, at, not_found, deadline).await {
             Ok(_) => {
-                self.operation.known.deleted(at);
+                self.operation.recent.deleted(at);
                 let (caller, request_id) = (self.operation.caller.as_ref(), self.request_id());
                 (self.operation.observer)(&UnreportedOutcome::Deleted { caller, at, request_id });
                 self.deleted(finished, report).await
@@ -274,7 +274,7 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
         loop {
             let deadline = match self.awaited_until() {
                 deadline if deadline > Instant::now() => deadline,
-                // No caller waits any more, or soon: the result is for the next call.
+                // No caller waits, or not much longer: the result is for the next call.
                 _ => Instant::now() + UNAWAITED_TIMEOUT,
             };
             let tested = self.test_once(at, finished, established_by, deadline).await;

@@ -39,8 +39,8 @@ local function problem_of(record)
   if record.holder and not record.lease_until then return 'its lease has no end' end
 end
 
--- The reply to a command that reads. Where the key holds something else, its `err` says so; any other
--- failure is the server's, and ends the script.
+-- The reply to a command that reads. If the key is no hash, its `err` is WRONGTYPE; any other failure is the
+-- server's, and ends the script.
 local function read(...)
   local reply = redis.pcall(...)
   if reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then return redis.call(...) end

@@ -1,5 +1,5 @@
-//! The connections that are known to be to HubSpot, and those that were created here a short time ago. What
-//! a connection is to never changes, so it need not be asked for again.
+//! The connections that are known to be to HubSpot, and those that were created here a short time ago. The source
+//! of a connection never changes, so it need not be read again.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ const CAPACITY: usize = 10_000;
 
 /// Remembers the latest of them. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known(Arc<Mutex<Connections>>);
+pub(crate) struct RecentConnections(Arc<Mutex<Connections>>);
 
 #[derive(Debug, Default)]
 struct Connections {
@@ -56,7 +56,7 @@ impl<T> Latest<T> {
     }
 }
 
-impl Known {
+impl RecentConnections {
     pub(crate) fn contains(&self, at: &ConnectionRef) -> bool {
         self.lock().to_hubspot.get(at).is_some()
     }
@@ -99,22 +99,22 @@ mod tests {
 
     #[test]
     fn the_latest_are_remembered_and_no_more() {
-        let known = Known::default();
+        let recent = RecentConnections::default();
         for number in 0..3 * CAPACITY {
-            known.insert(&at(number));
+            recent.insert(&at(number));
         }
-        assert!(known.contains(&at(3 * CAPACITY - 1)) && known.contains(&at(3 * CAPACITY - CAPACITY / 2)));
-        assert!(!known.contains(&at(0)));
-        assert_eq!((0..3 * CAPACITY).filter(|number| known.contains(&at(*number))).count(), CAPACITY);
+        assert!(recent.contains(&at(3 * CAPACITY - 1)) && recent.contains(&at(3 * CAPACITY - CAPACITY / 2)));
+        assert!(!recent.contains(&at(0)));
+        assert_eq!((0..3 * CAPACITY).filter(|number| recent.contains(&at(*number))).count(), CAPACITY);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_was_just_created_need_not_be_found() {
-        let (known, visible_after) = (Known::default(), Duration::from_secs(100));
-        known.created(&at(1), Instant::now());
-        known.created(&at(2), Instant::now());
-        known.deleted(&at(2));
-        let not_found = |number| known.not_found(&at(number), visible_after);
+        let (recent, visible_after) = (RecentConnections::default(), Duration::from_secs(100));
+        recent.created(&at(1), Instant::now());
+        recent.created(&at(2), Instant::now());
+        recent.deleted(&at(2));
+        let not_found = |number| recent.not_found(&at(number), visible_after);
         assert_eq!(not_found(1), NotFound::ProvesNothing);
         assert_eq!([2, 3].map(not_found), [NotFound::ProvesAbsence; 2]);
         tokio::time::advance(visible_after + Duration::from_secs(1)).await;
@@ -122,7 +122,7 @@ mod tests {
         // A replay of what was recorded long ago makes it no younger.
         let long_ago = Instant::now();
         tokio::time::advance(visible_after + Duration::from_secs(1)).await;
-        known.created(&at(1), long_ago);
+        recent.created(&at(1), long_ago);
         assert_eq!(not_found(1), NotFound::ProvesAbsence);
     }
 }
