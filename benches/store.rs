@@ -17,11 +17,12 @@ use hubspot_connection_service::{
         SandboxName, Table, TablePath, Verification,
     },
     exactly_once::{
-        Background, FingerprintKeys, Recovery, SearchFirst,
-        store::{Claim, LEASE, Lease, MemoryStore, Recorded, Replaced, Retention, Step, Store, StoreError},
+        Background, Engine, FingerprintKeys, Recovery, SearchFirst,
+        store::{Claim, LEASE, Lease, MemoryStore, Recorded, Retention, Step, Store, StoreError},
         wall_clock,
     },
-    service::{CreateHubSpotConnection, Parts, Service},
+    metrics::CreationMetrics,
+    service::{CreateHubSpotConnection, Service},
 };
 use tokio::{runtime::Runtime, time::Instant};
 
@@ -61,8 +62,7 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 fn service(store: Arc<dyn Store>, retention: Retention) -> Service<Instantly> {
-    let parts = Parts {
-        flow_service: Instantly,
+    let engine = Engine {
         store,
         fingerprint_keys: FingerprintKeys::random(),
         retention,
@@ -70,8 +70,9 @@ fn service(store: Arc<dyn Store>, retention: Retention) -> Service<Instantly> {
         recovery: Recovery { references: true, search_first: SearchFirst::Never },
         wall_clock,
         background: Background::default(),
+        metrics: CreationMetrics::default(),
     };
-    Service::new(parts, 1024.try_into().unwrap())
+    Service::new(Instantly, engine, 1024.try_into().unwrap())
 }
 
 /// Creates connections one after the other and tells the microseconds that each took.
@@ -207,7 +208,7 @@ impl Store for Nothing {
         Ok(Recorded::Done)
     }
 
-    async fn replace(&self, _: &RequestId, _: &str, _: &str) -> Result<Replaced, StoreError> {
-        Ok(Replaced::Missing)
+    async fn replace(&self, _: &RequestId, _: &str, _: &str) -> Result<Recorded, StoreError> {
+        Ok(Recorded::Done)
     }
 }

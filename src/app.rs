@@ -15,7 +15,7 @@ use crate::{
     config::{CallersConfig, Config},
     error::Cause,
     exactly_once::{
-        Background, FollowedKeys, IdempotencyConfig,
+        Background, Engine, FollowedKeys, IdempotencyConfig,
         store::{self, LEASE, MemoryStore, RedisStore, Retention, Store},
         wall_clock,
     },
@@ -26,7 +26,7 @@ use crate::{
     metrics::Metrics,
     readiness::Readiness,
     server::{self, DrainConfig, Lifetimes, Serving, Shutdown},
-    service::{Parts, Service},
+    service::Service,
     tls::{ServerTls, TlsError},
 };
 
@@ -123,18 +123,18 @@ impl App {
         let fingerprint_keys = FollowedKeys::read(config.idempotency.fingerprint_keys.clone());
         let fingerprint_keys = fingerprint_keys.map_err(StartError::FingerprintKey)?;
         let service = Service::new(
-            Parts {
-                flow_service,
+            flow_service,
+            Engine {
                 store: Arc::clone(&store),
                 fingerprint_keys: fingerprint_keys.keys(),
                 retention,
                 recovery: config.idempotency.recovery,
                 wall_clock,
                 background: background.clone(),
+                metrics: metrics.creations.clone(),
             },
             config.max_in_flight,
-        )
-        .counted_by(metrics.creations.clone());
+        );
         let spec_has_drifted = service.spec_has_drifted();
         let readiness = Readiness::new(config.needs(), keys.clone(), tokens.clone());
         let observed = Observed { store, spec_has_drifted, upstream, tokens, tls: tls.clone() };

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 pub use self::{
     background::Background,
+    engine::Engine,
     failure::{Error, Failure, RecordProblem},
     fingerprint::{Comparison, Fingerprint, FingerprintKeys, Fingerprints},
     followed_keys::FollowedKeys,

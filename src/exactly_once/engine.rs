@@ -1,6 +1,6 @@
 //! The creations of this process, for the calls that wait for them.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
 use futures_util::FutureExt as _;
 use tokio::{sync::Semaphore, time::Instant};
@@ -23,16 +23,27 @@ use crate::{
 
 /// What every creation needs, whatever it creates.
 #[derive(Clone)]
-pub(crate) struct Engine {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) fingerprint_keys: FingerprintKeys,
-    pub(crate) retention: Retention,
-    pub(crate) recovery: Recovery,
-    pub(crate) wall_clock: WallClock,
-    pub(crate) background: Background,
-    pub(crate) metrics: CreationMetrics,
-    /// The concurrency limit of creations that need more than the store.
-    pub(crate) permits: Arc<Semaphore>,
+pub struct Engine {
+    /// The record of creations.
+    pub store: Arc<dyn Store>,
+    /// What compares retried requests.
+    pub fingerprint_keys: FingerprintKeys,
+    /// How long things are remembered.
+    pub retention: Retention,
+    /// How lost creations are recovered.
+    pub recovery: Recovery,
+    /// The clock whose times other processes can read.
+    pub wall_clock: WallClock,
+    /// Where the tasks run that outlive a call.
+    pub background: Background,
+    /// Counts what becomes of creations.
+    pub metrics: CreationMetrics,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("retention", &self.retention).finish_non_exhaustive()
+    }
 }
 
 /// The creations of one kind of resource in this process: of operations with these types.
@@ -40,14 +51,17 @@ pub(crate) struct Creations<C, T, I, E> {
     pub(crate) engine: Arc<Engine>,
     in_progress: SharedCreations<Result<C, Arc<Failure<I, E>>>>,
     listings: Arc<Listings<T>>,
+    /// The concurrency limit of creations that need more than the store.
+    permits: Arc<Semaphore>,
 }
 
 /// The outcome of a creation for every caller that waits for it.
 pub(super) type SharedOutcome<O> = Result<<O as Operation>::Created, Arc<FailureOf<O>>>;
 
 impl<C: Clone, T, I, E> Creations<C, T, I, E> {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine: Arc::new(engine), in_progress: SharedCreations::default(), listings: Arc::default() }
+    pub(crate) fn new(engine: Engine, permits: Arc<Semaphore>) -> Self {
+        let (in_progress, listings) = (SharedCreations::default(), Arc::default());
+        Self { engine: Arc::new(engine), in_progress, listings, permits }
     }
 
     /// Creates a resource, or returns the one that the same request id has created; and whether this call has
@@ -83,7 +97,7 @@ impl<C: Clone, T, I, E> Creations<C, T, I, E> {
             engine.metrics.claimed(ClaimOutcome::Joined);
         }
         // A caller that joins uses the permit of the one who began.
-        let permit = if joined { None } else { Arc::clone(&engine.permits).try_acquire_owned().ok() };
+        let permit = if joined { None } else { Arc::clone(&self.permits).try_acquire_owned().ok() };
         // A given id may have its outcome in the store, a generated one has not.
         if permit.is_none() && generated {
             engine.metrics.shed.inc();

@@ -119,16 +119,6 @@ impl<I, E> Failure<I, E> {
     /// The outcome is unknown, and nothing more is known.
     pub(super) const UNKNOWN: Self = Self::OutcomeUnknown { problem: None, cause: None };
 
-    /// A creation whose reply was lost.
-    pub(super) fn lost(error: CreateError) -> Self {
-        match error {
-            CreateError::OutcomeUnknown { problem, cause } => {
-                Self::OutcomeUnknown { problem, cause: Some(cause) }
-            }
-            other => Self::OutcomeUnknown { problem: None, cause: Some(other.into()) },
-        }
-    }
-
     /// How it is counted, unless a resource was created before.
     pub(super) fn outcome(&self) -> CreationOutcome {
         match self {

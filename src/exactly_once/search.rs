@@ -205,13 +205,13 @@ impl<O: Operation> Creation<O> {
 
     /// Takes over a resource that the preparation has found.
     pub(super) async fn take_over_prepared(&self, found: O::Item, was_sent: bool) -> Next<O> {
-        match self.take_over(&[found]).await {
-            Ok(Some(next)) => next,
-            Ok(None) => self.end_unknown(was_sent).await,
-            Err(error) => {
-                self.log_unread(&error);
-                self.end_unknown(was_sent).await
-            }
+        let next = self.take_over(&[found]).await.unwrap_or_else(|error| {
+            self.log_unread(&error);
+            None
+        });
+        match next {
+            Some(next) => next,
+            None => self.end_unknown(was_sent).await,
         }
     }
 

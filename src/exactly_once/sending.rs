@@ -148,10 +148,10 @@ impl<O: Operation> Creation<O> {
         let send_by = began + SEND_WITHIN;
         match self.operation.send(permission, context, self.reference(), send_by, progress).await {
             Ok(outcome) => Attempt::Created(outcome),
-            Err(error) if error.next_step() == NextStep::LookFor => {
+            Err(CreateError::OutcomeUnknown { problem, cause }) => {
                 // If this fails the record stays `sending`, which becomes `unknown` when the lease ends.
                 self.note(self.step(Step::OutcomeUnknown).await, "record that the outcome is unknown");
-                Attempt::Lost(Sent::at(lost, began), Failure::lost(error))
+                Attempt::Lost(Sent::at(lost, began), Failure::OutcomeUnknown { problem, cause: Some(cause) })
             }
             Err(error) => match self.step(Step::NotCreated).await {
                 Ok(()) => Attempt::Failed(error),
@@ -240,16 +240,6 @@ impl<O: Operation> Creation<O> {
 
 /// Whether only an access token is missing, which is given up a moment before the deadline.
 fn waits_for_token(error: &CreateError) -> bool {
-    match error {
-        CreateError::Token(error) => error.may_pass(),
-        CreateError::NoTokenInTime => true,
-        CreateError::BreakerOpen { .. }
-        | CreateError::Unreachable(_)
-        | CreateError::TooLate
-        | CreateError::Stopping
-        | CreateError::Throttled { .. }
-        | CreateError::TokenRefused { .. }
-        | CreateError::Refused { .. }
-        | CreateError::OutcomeUnknown { .. } => false,
-    }
+    matches!(error, CreateError::NoTokenInTime)
+        || matches!(error, CreateError::Token(error) if error.may_pass())
 }

@@ -208,21 +208,10 @@ pub enum Origin {
 /// The result of recording an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is the record's outcome.
+    /// It is recorded, where a record is kept.
     Done,
-    /// The record has an outcome already, the same or another one, which stays.
+    /// The record has another outcome, which stays.
     Already(String),
-}
-
-/// The result of replacing an outcome.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replaced {
-    /// It is the record's outcome.
-    Done,
-    /// There is no record that is done.
-    Missing,
-    /// The record has another outcome than the expected one, which stays.
-    Other(String),
 }
 
 /// Why the store did not do it.
@@ -306,7 +295,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// → `done`, in every state but `done`, without a record, and under another's lease: a true outcome is
     /// always recorded. Without an `outcome` the record is removed: no caller has the id. A record that is
-    /// `done` already stays as it is.
+    /// `done` stays as it is, even if it has the same outcome.
     async fn record(
         &self,
         lease: &Lease,
@@ -315,11 +304,12 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Recorded, StoreError>;
 
     /// Replaces the outcome of a record that is `done`, if it still is the expected one. That is a change like
-    /// every other: from then on the record is remembered for its full time again.
+    /// every other: from then on the record is remembered for its full time again. Where there is no such
+    /// record nothing is recorded.
     async fn replace(
         &self,
         request_id: &RequestId,
         expected: &str,
         outcome: &str,
-    ) -> Result<Replaced, StoreError>;
+    ) -> Result<Recorded, StoreError>;
 }

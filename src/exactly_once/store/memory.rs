@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Claim, Holder, Lease, Moment, Recorded, Replaced, Retention, Step, Store, StoreError, Weakness};
+use super::{Claim, Holder, Lease, Moment, Recorded, Retention, Step, Store, StoreError, Weakness};
 use crate::{
     domain::RequestId,
     exactly_once::{Comparison, Fingerprint},
@@ -243,20 +243,20 @@ impl Store for MemoryStore {
         request_id: &RequestId,
         expected: &str,
         outcome: &str,
-    ) -> Result<Replaced, StoreError> {
+    ) -> Result<Recorded, StoreError> {
         let mut records = self.lock();
         let (fingerprint, at) = match records.by_id.get(request_id) {
             Some(Record { fingerprint, state: State::Done { outcome: current, at }, .. }) => {
                 if current != expected {
-                    return Ok(Replaced::Other(current.clone()));
+                    return Ok(Recorded::Already(current.clone()));
                 }
                 (fingerprint.clone(), *at)
             }
-            Some(_) | None => return Ok(Replaced::Missing),
+            Some(_) | None => return Ok(Recorded::Done),
         };
         let state = State::Done { outcome: outcome.to_owned(), at };
         records.put(*request_id, self.changed(fingerprint, None, state));
-        Ok(Replaced::Done)
+        Ok(Recorded::Done)
     }
 }
 

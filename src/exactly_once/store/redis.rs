@@ -34,7 +34,7 @@ use self::{
     connection::Connection, failure::Failure, inspection::Inspection, scripts::Scripts,
     write_check::WriteCheck,
 };
-use super::{Claim, Lease, Moment, Outage, Recorded, Replaced, Retention, Step, Store, StoreError, Weakness};
+use super::{Claim, Lease, Moment, Outage, Recorded, Retention, Step, Store, StoreError, Weakness};
 use crate::{
     domain::{Invalid, RequestId},
     exactly_once::Fingerprint,
@@ -119,6 +119,16 @@ impl RedisStore {
             self.note_failed_step(&failure);
             StoreError::Unavailable(Arc::new(failure))
         })
+    }
+
+    /// The result of a script that records an outcome.
+    async fn recorded(&self, script: ScriptInvocation<'_>) -> Result<Recorded, StoreError> {
+        let reply = self.reply(script).await?;
+        match words(&reply)[..] {
+            ["ok"] => Ok(Recorded::Done),
+            ["already", outcome] => Ok(Recorded::Already(outcome.to_owned())),
+            ref other => Err(unreadable(other)),
+        }
     }
 
     /// A step that fails reports an outage before the next check does. One that succeeds ends none: it may
@@ -230,12 +240,7 @@ impl Store for RedisStore {
     ) -> Result<Recorded, StoreError> {
         let mut script = self.under_lease(&self.scripts.record_outcome, lease, wall_ms);
         script.arg(outcome.unwrap_or_default());
-        let reply = self.reply(script).await?;
-        match words(&reply)[..] {
-            ["ok"] => Ok(Recorded::Done),
-            ["already", outcome] => Ok(Recorded::Already(outcome.to_owned())),
-            ref other => Err(unreadable(other)),
-        }
+        self.recorded(script).await
     }
 
     async fn replace(
@@ -243,16 +248,10 @@ impl Store for RedisStore {
         request_id: &RequestId,
         expected: &str,
         outcome: &str,
-    ) -> Result<Replaced, StoreError> {
+    ) -> Result<Recorded, StoreError> {
         let mut script = self.on_record(&self.scripts.replace_outcome, request_id);
         script.arg(expected).arg(outcome);
-        let reply = self.reply(script).await?;
-        match words(&reply)[..] {
-            ["ok"] => Ok(Replaced::Done),
-            ["missing"] => Ok(Replaced::Missing),
-            ["other", outcome] => Ok(Replaced::Other(outcome.to_owned())),
-            ref other => Err(unreadable(other)),
-        }
+        self.recorded(script).await
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     domain::{ConnectionId, CreatedConnection, Etag, RequestId, TestReport},
     exactly_once::{
         operation,
-        store::{Origin, Replaced, Store, StoreError},
+        store::{Origin, Recorded, Store, StoreError},
     },
 };
 
@@ -124,8 +124,8 @@ pub async fn record_verdict(
     let mut outcome = Outcome { verdict: Some(verdict.clone()), ..last_read.clone() };
     loop {
         match store.replace(request_id, &expected, &outcome.to_text()).await? {
-            Replaced::Done | Replaced::Missing => return Ok(verdict),
-            Replaced::Other(recorded) => expected = recorded,
+            Recorded::Done => return Ok(verdict),
+            Recorded::Already(recorded) => expected = recorded,
         }
         let recorded = Outcome::parse(&expected);
         let recorded = recorded.ok_or_else(|| StoreError::Unreadable("its outcome is damaged".to_owned()))?;

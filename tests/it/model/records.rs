@@ -10,8 +10,7 @@ use std::{
 use hubspot_connection_service::{
     domain::RequestId,
     exactly_once::store::{
-        CAPACITY, Claim, LEASE, Lease, MemoryStore, Moment, Recorded, Replaced, Retention, Step, Store,
-        StoreError,
+        CAPACITY, Claim, LEASE, Lease, MemoryStore, Moment, Recorded, Retention, Step, Store, StoreError,
     },
 };
 use tokio::{
@@ -259,7 +258,7 @@ impl Store for Records {
         request_id: &RequestId,
         expected: &str,
         outcome: &str,
-    ) -> Result<Replaced, StoreError> {
+    ) -> Result<Recorded, StoreError> {
         let (world, request_id) = (Arc::clone(&self.0.world), *request_id);
         let (expected, outcome) = (expected.to_owned(), outcome.to_owned());
         let step = async move { world.backend.memory().replace(&request_id, &expected, &outcome).await };
