@@ -17,6 +17,8 @@ mod sending;
 mod sent;
 mod shared;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -222,20 +222,12 @@ impl Checks {
         }
         // An error of the source means that this service was let through to the connection.
         if let Some(problem) = error.problem().filter(|problem| problem.is_of_source()) {
-            let finding = match &error {
-                CallError::Refused { refusal, problem } => {
-                    Some(replies.cannot("read the connection", *refusal, problem, SOURCE_CURE))
+            let finding = match (error.refusal(), &error) {
+                (Some(refusal), _) => {
+                    Some(replies.cannot("read the connection", refusal, problem, SOURCE_CURE))
                 }
-                CallError::Unavailable { .. } => Some(replies.source_fails(problem)),
-                CallError::Token(_)
-                | CallError::BreakerOpen { .. }
-                | CallError::NoTokenInTime
-                | CallError::Unreachable(_)
-                | CallError::TokenRefused { .. }
-                | CallError::Throttled { .. }
-                | CallError::OtherSource
-                | CallError::Unrecognized { .. }
-                | CallError::Undecodable(_) => None,
+                (None, CallError::Unavailable { .. }) => Some(replies.source_fails(problem)),
+                (None, _) => None,
             };
             if let Some(finding) = finding {
                 self.passed("Adobe gives this service an access token and accepts it");
