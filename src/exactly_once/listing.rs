@@ -232,7 +232,9 @@ fn is_old<T: Item>(item: &T, created_from_ms: i64) -> bool {
 
 /// The latest complete list of each sandbox.
 #[derive(Debug)]
-pub(super) struct Listings<T>(StdMutex<HashMap<SandboxName, Arc<Mutex<Option<Latest<T>>>>>>);
+pub(super) struct Listings<T>(StdMutex<HashMap<SandboxName, Slot<T>>>);
+
+type Slot<T> = Arc<Mutex<Option<Latest<T>>>>;
 
 #[derive(Debug)]
 struct Latest<T> {

@@ -30,7 +30,7 @@ pub(crate) enum Match {
 /// The reference of a creation, and what a description can show of it.
 #[derive(Debug)]
 pub(crate) struct Reference {
-    pub(crate) request_id: RequestId,
+    pub(super) request_id: RequestId,
     /// The letters and digits of the stored description.
     stored: String,
     /// The same of the caller's description.
@@ -40,7 +40,7 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    pub(crate) fn new(description: Option<&Description>, request_id: RequestId) -> Self {
+    pub(super) fn new(description: Option<&Description>, request_id: RequestId) -> Self {
         let of = |reference| skeleton(&stored_description(description, reference).unwrap_or_default());
         let digits = skeleton(&request_id.to_string());
         Self { request_id, stored: of(Some(request_id)), callers: of(None), digits }

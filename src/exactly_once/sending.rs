@@ -139,10 +139,8 @@ impl<O: Operation> Creation<O> {
         let begun = self.engine.store.step(self.lease(), step, context, self.now_ms()).await;
         if let Err(error) = begun {
             progress.set_may_exist(false);
-            return Attempt::Stopped(match error {
-                StoreError::LeaseLost => self.taken_over(),
-                error => self.step_lost(error),
-            });
+            let is_taken_over = matches!(error, StoreError::LeaseLost);
+            return Attempt::Stopped(if is_taken_over { self.taken_over() } else { self.step_lost(error) });
         }
         progress.enter(Stage::Create);
         let send_by = began + SEND_WITHIN;

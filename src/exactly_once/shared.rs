@@ -158,7 +158,7 @@ impl<T: Clone> SharedCreations<T> {
                 let shared = entry.get();
                 match lease.fingerprints.compare_any(&shared.lease.fingerprints) {
                     Comparison::Same => Ok((Waiter::new(shared, deadline), None)),
-                    other => Err(other),
+                    differs @ (Comparison::Differs(_) | Comparison::UnknownKey) => Err(differs),
                 }
             }
             Entry::Vacant(entry) => {

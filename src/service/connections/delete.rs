@@ -14,7 +14,7 @@ const MOST_ATTEMPTS: u32 = 4;
 
 /// What it means that a connection is not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotFound {
+pub(super) enum NotFound {
     /// There is none.
     ProvesAbsence,
     /// Nothing: it was created so shortly before that it need not be visible everywhere yet.
@@ -23,14 +23,14 @@ pub(crate) enum NotFound {
 
 impl NotFound {
     /// Of a connection that was recorded at this time: each is visible so long after.
-    pub(crate) fn of(recorded_at: Instant, visible_after: Duration) -> Self {
+    pub(super) fn of(recorded_at: Instant, visible_after: Duration) -> Self {
         if recorded_at.elapsed() > visible_after { Self::ProvesAbsence } else { Self::ProvesNothing }
     }
 }
 
 /// The result of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deletion {
+pub(super) enum Deletion {
     /// It is gone, or about to be.
     Deleted,
     /// There was nothing to delete.
@@ -70,7 +70,7 @@ impl<F: FlowService> Service<F> {
 
 /// Deletes a connection that is known to be to HubSpot. Where a reply is lost, the connection is read to
 /// find out.
-pub(crate) async fn delete<F: FlowService>(
+pub(super) async fn delete<F: FlowService>(
     flow_service: &F,
     at: &ConnectionRef,
     not_found: NotFound,

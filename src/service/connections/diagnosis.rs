@@ -26,13 +26,13 @@ const SOURCE_CURE: &str = "check the credentials, and that the HubSpot applicati
 
 /// Whether the source of a connection has certainly rejected the credentials. Other codes of a connector may
 /// stand for a timeout.
-pub(crate) fn is_rejected_by_source(refusal: Refusal, problem: &Problem) -> bool {
+pub(super) fn is_rejected_by_source(refusal: Refusal, problem: &Problem) -> bool {
     refusal == Refusal::Source && problem.code.is_some() && matches!(problem.status, 401 | 403)
 }
 
 /// The result of a test.
 #[derive(Debug)]
-pub(crate) enum Diagnosis {
+pub(super) enum Diagnosis {
     /// Every check that could be made was made.
     Report {
         report: TestReport,
@@ -69,7 +69,7 @@ impl<F: FlowService> Service<F> {
 
 /// Makes the checks, the first ones from the result of reading the connection. Its `credentials`, if
 /// known, are removed from what the Flow Service replies.
-pub(crate) async fn diagnose<F: FlowService>(
+pub(super) async fn diagnose<F: FlowService>(
     flow_service: &F,
     at: &ConnectionRef,
     read: Result<Option<Connection>, CallError>,
@@ -131,14 +131,14 @@ pub(crate) async fn diagnose<F: FlowService>(
 }
 
 /// The report on a connection of which nothing is known.
-pub(crate) fn untested(why: &str) -> TestReport {
+pub(super) fn untested(why: &str) -> TestReport {
     let mut checks = Checks::default();
     CheckName::ALL.iter().for_each(|_| checks.skipped(why));
     TestReport { checks: checks.0 }
 }
 
 /// The report on a connection that was created and is missing since.
-pub(crate) fn missing() -> TestReport {
+pub(super) fn missing() -> TestReport {
     let mut checks = Checks::default();
     checks.passed("Adobe gives this service an access token and accepts it");
     checks.passed("this service may look into the sandbox");

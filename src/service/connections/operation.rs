@@ -49,6 +49,28 @@ impl<F> CreateConnection<F> {
         Outcome::new(connection, origin, verdict)
     }
 
+    /// The fields that a retry has to repeat. The access token is none: HubSpot's live for 30 minutes, and
+    /// request ids for a day.
+    fn fields(&self) -> [(&'static str, &str); 7] {
+        let NewConnection { sandbox, name, credentials, .. } = &self.connection;
+        [
+            ("sandbox_name", sandbox.as_str()),
+            ("name", name.as_str()),
+            ("description", self.description_text()),
+            ("credentials.client_id", credentials.client_id.expose_secret()),
+            ("credentials.client_secret", credentials.client_secret.expose_secret()),
+            ("credentials.refresh_token", credentials.refresh_token.expose_secret()),
+            (
+                "verification",
+                match self.verification {
+                    Verification::None => "none",
+                    Verification::Report => "report",
+                    Verification::Require => "require",
+                },
+            ),
+        ]
+    }
+
     fn description_text(&self) -> &str {
         self.connection.description.as_ref().map_or("", Description::as_str)
     }
@@ -68,25 +90,8 @@ impl<F: FlowService> Operation for CreateConnection<F> {
         &self.connection.sandbox
     }
 
-    /// The access token is no part of it: HubSpot's live for 30 minutes, and request ids for a day.
     fn content(&self) -> impl IntoIterator<Item = (&'static str, &str)> + Clone {
-        let NewConnection { sandbox, name, credentials, .. } = &self.connection;
-        [
-            ("sandbox_name", sandbox.as_str()),
-            ("name", name.as_str()),
-            ("description", self.description_text()),
-            ("credentials.client_id", credentials.client_id.expose_secret()),
-            ("credentials.client_secret", credentials.client_secret.expose_secret()),
-            ("credentials.refresh_token", credentials.refresh_token.expose_secret()),
-            (
-                "verification",
-                match self.verification {
-                    Verification::None => "none",
-                    Verification::Report => "report",
-                    Verification::Require => "require",
-                },
-            ),
-        ]
+        self.fields()
     }
 
     fn description(&self) -> Option<&Description> {
@@ -242,5 +247,56 @@ impl Item for ListedConnection {
 
     fn is_of_another_kind(&self) -> bool {
         self.is_of_another_source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{ConnectionName, Credential, HubSpotCredentials},
+        exactly_once::{Comparison, FingerprintKeys},
+    };
+
+    fn operation(fields: [&str; 7], verification: Verification) -> CreateConnection<()> {
+        let [sandbox, name, description, client_id, client_secret, refresh_token, access_token] = fields;
+        let credential = |value| Credential::parse(value).unwrap();
+        CreateConnection {
+            flow_service: Arc::new(()),
+            connection: NewConnection {
+                sandbox: SandboxName::parse(sandbox).unwrap(),
+                name: ConnectionName::parse(name).unwrap(),
+                description: Description::parse(description).unwrap(),
+                credentials: HubSpotCredentials {
+                    client_id: credential(client_id),
+                    client_secret: credential(client_secret),
+                    access_token: credential(access_token),
+                    refresh_token: credential(refresh_token),
+                },
+            },
+            verification,
+            recent: RecentConnections::default(),
+            caller: None,
+            observer: |_| {},
+        }
+    }
+
+    const FIELDS: [&str; 7] = ["prod", "n", "d", "id", "secret", "refresh", "access"];
+
+    #[test]
+    fn the_fields_that_differ_are_named_and_the_access_token_is_none() {
+        let keys = FingerprintKeys::new(&[1; 32], None);
+        let of = |fields, verification| keys.fingerprints(operation(fields, verification).fields());
+        let stored = of(FIELDS, Verification::None).current;
+        let differs = |name: &str| Comparison::Differs(vec![name.to_owned()]);
+        let names = operation(FIELDS, Verification::None).fields().map(|(name, _)| name);
+        for (place, name) in names[..6].iter().enumerate() {
+            let mut changed = FIELDS;
+            changed[place] = "other";
+            assert_eq!(of(changed, Verification::None).compare(&stored), differs(name));
+        }
+        let refreshed = ["prod", "n", "d", "id", "secret", "refresh", "another"];
+        assert_eq!(of(refreshed, Verification::None).compare(&stored), Comparison::Same);
+        assert_eq!(of(FIELDS, Verification::Require).compare(&stored), differs("verification"));
     }
 }

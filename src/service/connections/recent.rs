@@ -57,26 +57,26 @@ impl<T> Latest<T> {
 }
 
 impl RecentConnections {
-    pub(crate) fn contains(&self, at: &ConnectionRef) -> bool {
+    pub(super) fn contains(&self, at: &ConnectionRef) -> bool {
         self.lock().to_hubspot.get(at).is_some()
     }
 
-    pub(crate) fn insert(&self, at: &ConnectionRef) {
+    pub(super) fn insert(&self, at: &ConnectionRef) {
         self.lock().to_hubspot.insert(at, ());
     }
 
     /// Notes that a connection was created here, or found, and when that was recorded.
-    pub(crate) fn created(&self, at: &ConnectionRef, recorded_at: Instant) {
+    pub(super) fn created(&self, at: &ConnectionRef, recorded_at: Instant) {
         self.lock().created.insert(at, recorded_at);
     }
 
     /// Notes that it is gone.
-    pub(crate) fn deleted(&self, at: &ConnectionRef) {
+    pub(super) fn deleted(&self, at: &ConnectionRef) {
         self.lock().created.remove(at);
     }
 
     /// What it means that the connection is not found: every connection is visible after so long.
-    pub(crate) fn not_found(&self, at: &ConnectionRef, visible_after: Duration) -> NotFound {
+    pub(super) fn not_found(&self, at: &ConnectionRef, visible_after: Duration) -> NotFound {
         let connections = self.lock();
         let recorded_at = connections.created.get(at);
         recorded_at.map_or(NotFound::ProvesAbsence, |recorded_at| NotFound::of(*recorded_at, visible_after))

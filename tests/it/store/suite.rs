@@ -282,9 +282,10 @@ pub(super) async fn a_record_is_forgotten_a_full_time_after_its_last_change(subj
 
 pub(super) async fn the_context_of_the_last_sending_comes_back(subject: Subject) {
     let (store, held, wall_ms) = (&subject.store, lease(), subject.wall_ms());
-    let context = async |lease: &Lease| match subject.claim(lease).await {
-        Claim::Unknown { context, .. } => context,
-        claim => panic!("{claim:?}"),
+    let context = async |lease: &Lease| {
+        let claim = subject.claim(lease).await;
+        let Claim::Unknown { context, .. } = claim else { panic!("{claim:?}") };
+        context
     };
     for sent in ["{\"a\": \"\u{1f40c}\n\0\"}", ""] {
         let held = lease();
