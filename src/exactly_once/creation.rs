@@ -139,7 +139,7 @@ impl<O: Operation> Creation<O> {
         let Engine { store, metrics, .. } = &*self.engine;
         self.shared.progress.enter(Stage::Claim);
         let claim = store.claim(self.lease(), self.now_ms()).await;
-        metrics.claimed(claim_outcome(&claim));
+        metrics.claimed(claim_outcome::<O::Outcome>(&claim));
         let mut replayed = false;
         let next = match claim {
             Ok(Claim::Fresh { .. } | Claim::Unknown { .. }) if self.permit.is_none() => {
@@ -365,8 +365,13 @@ impl Drop for End<'_> {
     }
 }
 
-fn claim_outcome(claim: &Result<Claim, StoreError>) -> ClaimOutcome {
+fn claim_outcome<T: Outcome>(claim: &Result<Claim, StoreError>) -> ClaimOutcome {
     match claim {
+        Ok(Claim::Done { outcome, .. } | Claim::OtherContent { outcome: Some(outcome), .. })
+            if T::parse(outcome).is_none() =>
+        {
+            ClaimOutcome::Unreadable
+        }
         Ok(Claim::Fresh { .. }) => ClaimOutcome::Fresh,
         Ok(Claim::Unknown { .. }) => ClaimOutcome::Resumed,
         Ok(Claim::Done { .. }) => ClaimOutcome::Replayed,

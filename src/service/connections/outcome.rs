@@ -1,5 +1,7 @@
 //! What the record of a creation keeps: the connection, and the state of its verification.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -41,15 +43,15 @@ pub enum Verdict {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct Document<'a> {
     version: u32,
-    id: String,
-    etag: String,
+    id: Cow<'a, str>,
+    etag: Cow<'a, str>,
     origin: Origin,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    verdict: Option<Verdict>,
+    verdict: Option<Cow<'a, Verdict>>,
     #[serde(flatten)]
-    unknown: Map<String, Value>,
+    unknown: Cow<'a, Map<String, Value>>,
 }
 
 impl Outcome {
@@ -59,20 +61,27 @@ impl Outcome {
 
     /// The text that the record keeps.
     pub fn to_text(&self) -> String {
-        let Self { connection: CreatedConnection { id, etag }, origin, verdict, unknown } = self.clone();
-        let (id, etag) = (id.as_str().to_owned(), etag.as_str().to_owned());
-        let document = Document { version: VERSION, id, etag, origin, verdict, unknown };
+        let Self { connection: CreatedConnection { id, etag }, origin, verdict, unknown } = self;
+        let document = Document {
+            version: VERSION,
+            id: id.as_str().into(),
+            etag: etag.as_str().into(),
+            origin: *origin,
+            verdict: verdict.as_ref().map(Cow::Borrowed),
+            unknown: Cow::Borrowed(unknown),
+        };
         // It has no keys but strings, so that it always can be written.
         serde_json::to_string(&document).unwrap_or_default()
     }
 
     /// Reads that text; `None` where it is damaged, or of another version.
     pub fn parse(text: &str) -> Option<Self> {
-        let document: Document = serde_json::from_str(text).ok()?;
+        let document: Document<'_> = serde_json::from_str(text).ok()?;
         let Document { version: VERSION, id, etag, origin, verdict, unknown } = document else { return None };
         let connection =
             CreatedConnection { id: ConnectionId::parse(&id).ok()?, etag: Etag::parse(&etag).ok()? };
-        Some(Self { connection, origin, verdict, unknown })
+        let verdict = verdict.map(Cow::into_owned);
+        Some(Self { connection, origin, verdict, unknown: unknown.into_owned() })
     }
 
     /// The recorded verdict, if it stays where this one is to be recorded. Nothing is recorded about another
