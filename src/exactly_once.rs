@@ -1,7 +1,8 @@
 //! One request creates one resource, whatever fails in between.
 //!
-//! An [`operation`] says what is sent and how a lost resource is recognized. [`creation`] claims the request id in
-//! the [`store`], sends the request once, and records the outcome; [`search`] finds what a lost reply leaves open.
+//! An operation (`operation`) defines what is sent and how a lost resource is recognized. The engine (`creation`)
+//! claims the request id in the [`store`], sends the request once, and records the outcome. After a lost reply
+//! it searches for the resource (`search`) and resends only what is proven to be absent.
 
 mod background;
 pub(crate) mod creation;

@@ -1,5 +1,5 @@
-//! The record of creations: what keeps concurrent callers and replicas apart, answers retries quickly,
-//! and compares their content. It is not the only evidence: see `search`.
+//! The record of creations: it keeps concurrent callers and replicas apart, gives retries their outcome, and
+//! compares their content. It is not the only evidence: see `search`.
 //!
 //! A creation is a record under its request id, which names one creation in the whole organization. The
 //! record moves as follows, under a lease that its holder renews:
