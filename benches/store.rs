@@ -17,13 +17,12 @@ use hubspot_connection_service::{
         SandboxName, Table, TablePath, Verification,
     },
     exactly_once::{
-        Background, FingerprintKeys, Recovery, SearchFirst,
-        store::{
-            Claim, Keep, LEASE, Lease, MemoryStore, Origin, Recorded, Retention, Store, StoreError, Verdict,
-        },
+        Background, Engine, FingerprintKeys, Recovery, SearchFirst,
+        store::{Claim, LEASE, Lease, MemoryStore, Recorded, Retention, Step, Store, StoreError},
         wall_clock,
     },
-    service::{CreateHubSpotConnection, Parts, Service},
+    metrics::CreationMetrics,
+    service::{CreateHubSpotConnection, Service},
 };
 use tokio::{runtime::Runtime, time::Instant};
 
@@ -63,8 +62,7 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 fn service(store: Arc<dyn Store>, retention: Retention) -> Service<Instantly> {
-    let parts = Parts {
-        flow_service: Instantly,
+    let engine = Engine {
         store,
         fingerprint_keys: FingerprintKeys::random(),
         retention,
@@ -72,8 +70,9 @@ fn service(store: Arc<dyn Store>, retention: Retention) -> Service<Instantly> {
         recovery: Recovery { references: true, search_first: SearchFirst::Never },
         wall_clock,
         background: Background::default(),
+        metrics: CreationMetrics::default(),
     };
-    Service::new(parts, 1024.try_into().unwrap())
+    Service::new(Instantly, engine, 1024.try_into().unwrap())
 }
 
 /// Creates connections one after the other, and returns the microseconds that each took.
@@ -201,55 +200,15 @@ impl Store for Nothing {
         Ok(Claim::Fresh { remembers_for: Duration::ZERO })
     }
 
-    async fn renew(&self, _: &Lease) -> Result<(), StoreError> {
+    async fn step(&self, _: &Lease, _: Step, _: &str, _: i64) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn begin_sending(&self, _: &Lease, _: i64) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn resend(&self, _: &Lease, _: i64) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn not_created(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn outcome_unknown(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn distrust_clocks(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn done(
-        &self,
-        _: &Lease,
-        _: &CreatedConnection,
-        _: Origin,
-        _: Keep,
-        _: i64,
-    ) -> Result<Recorded, StoreError> {
+    async fn record(&self, _: &Lease, _: Option<&str>, _: i64) -> Result<Recorded, StoreError> {
         Ok(Recorded::Done)
     }
 
-    async fn verified(
-        &self,
-        _: &RequestId,
-        _: &ConnectionId,
-        verdict: &Verdict,
-    ) -> Result<Verdict, StoreError> {
-        Ok(verdict.clone())
-    }
-
-    async fn release(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn abandon(&self, _: &Lease) -> Result<(), StoreError> {
-        Ok(())
+    async fn replace(&self, _: &RequestId, _: &str, _: &str) -> Result<Recorded, StoreError> {
+        Ok(Recorded::Done)
     }
 }

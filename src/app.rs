@@ -15,7 +15,7 @@ use crate::{
     config::{CallersConfig, Config},
     error::Cause,
     exactly_once::{
-        Background, FollowedKeys, IdempotencyConfig,
+        Background, Engine, FollowedKeys, IdempotencyConfig,
         store::{self, LEASE, MemoryStore, RedisStore, Retention, Store},
         wall_clock,
     },
@@ -26,7 +26,7 @@ use crate::{
     metrics::Metrics,
     readiness::Readiness,
     server::{self, DrainConfig, Serving, Shutdown},
-    service::{Parts, Service},
+    service::Service,
     tls::{ServerTls, TlsError},
 };
 
@@ -119,18 +119,18 @@ impl App {
         let fingerprint_keys =
             fingerprint_keys.map_err(|cause| StartError::Other("use HCS_FINGERPRINT_KEY", cause))?;
         let service = Service::new(
-            Parts {
-                flow_service,
+            flow_service,
+            Engine {
                 store: Arc::clone(&store),
                 fingerprint_keys: fingerprint_keys.keys(),
                 retention,
                 recovery: config.idempotency.recovery,
                 wall_clock,
                 background: background.clone(),
+                metrics: metrics.creations.clone(),
             },
             config.max_in_flight,
-        )
-        .counted_by(metrics.creations.clone());
+        );
         let spec_has_drifted = service.spec_has_drifted();
         let health = Health::new(&[grpc::SERVICE_NAME]).await;
         let shutdown = Shutdown::default();

@@ -24,7 +24,7 @@ use self::{
     connections::Connections,
     layer::{
         Request, Response,
-        admission::{Admission, admission},
+        admission::admission,
         call_log::call_log,
         caller::caller,
         codec_status::codec_status,
@@ -42,7 +42,7 @@ use crate::{
     metrics::Metrics,
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionServiceServer},
     server::Handler,
-    service::Service,
+    service::{Limits, Service},
 };
 
 pub(crate) use self::layer::streams::admin_streams;
@@ -76,7 +76,7 @@ pub fn handler<F: FlowService>(
     options: Options,
     stopping: CancellationToken,
 ) -> Handler {
-    let service = service.reporting_unheard_to(audit::unheard);
+    let service = service.observed_by(audit::unreported);
     let mut routes = Routes::new(
         health.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
     );
@@ -84,7 +84,7 @@ pub fn handler<F: FlowService>(
         routes = reflection::add_to(routes);
     }
     let services = Services {
-        admission: Admission::new(service.calls(), options.metrics.calls.clone()),
+        concurrency: service.limits(),
         connections: HubSpotConnectionServiceServer::new(Connections {
             service,
             sandboxes: options.sandboxes.clone(),
@@ -144,7 +144,7 @@ async fn layered(
 }
 
 struct Services<F: FlowService> {
-    admission: Admission,
+    concurrency: Arc<Limits>,
     connections: HubSpotConnectionServiceServer<Connections<F>>,
     /// The limits of `others`.
     limits: StreamLimits,
@@ -161,7 +161,7 @@ impl<F: FlowService> Services<F> {
         };
         match *limit {
             Limit::Creations | Limit::Calls => {
-                admission(&self.admission, *limit, request, async |request| {
+                admission((&self.concurrency, &options.metrics.calls), *limit, request, async |request| {
                     let Ok(response) = self.connections.clone().call(*request).await;
                     response
                 })

@@ -5,102 +5,62 @@ mod limits;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
-use self::connections::dry_run::Spec;
+use self::connections::{RecentConnections, dry_run::Spec};
 pub use self::{
     connections::{
-        create::{CreateHubSpotConnection, Created, Error, Failure, RecordProblem},
+        create::{CreateHubSpotConnection, Created, Error, Failure, UnreportedOutcome},
         dry_run::DryRunError,
+        outcome::{Outcome, Verdict, record_verdict},
         read::{ConnectionError, Filter, ListHubSpotConnections, Listed},
         update::UpdateHubSpotConnection,
+        verification::VerificationError,
     },
-    limits::{Bulkhead, Permit},
+    limits::Limits,
 };
 use crate::{
-    exactly_once::{
-        Background, FingerprintKeys, Recovery, WallClock,
-        known::Known,
-        search_first::Listings,
-        shared::SharedCreations,
-        store::{Retention, Store},
-        unheard,
-    },
-    metrics::CreationMetrics,
+    adobe::ListedConnection,
+    domain::ConnectionId,
+    exactly_once::{Engine, engine::Creations},
 };
 
 /// The use cases over one Flow Service and one store.
 pub struct Service<F> {
-    parts: Arc<Parts<F>>,
-    shared: SharedCreations,
-    listings: Arc<Listings>,
-    unheard: unheard::Listener,
-    creations: Bulkhead,
-    calls: Bulkhead,
-    known: Known,
+    flow_service: Arc<F>,
+    creations: Creations<Created, ListedConnection, ConnectionId, VerificationError>,
+    limits: Arc<Limits>,
+    recent: RecentConnections,
     spec: Spec,
-    metrics: Arc<CreationMetrics>,
+    observer: fn(&UnreportedOutcome<'_>),
 }
 
 impl<F> Service<F> {
-    /// Puts the parts together. So many creations, and as many other calls, may wait for the Flow Service
-    /// at once.
-    pub fn new(parts: Parts<F>, most_waiting: NonZeroUsize) -> Self {
+    /// Puts the parts together. So many creations, and as many other calls, may work upstream at once.
+    pub fn new(flow_service: F, engine: Engine, most: NonZeroUsize) -> Self {
+        let limits = Arc::new(Limits::new(most));
         Self {
-            parts: Arc::new(parts),
-            shared: SharedCreations::default(),
-            listings: Arc::default(),
-            unheard: |_| {},
-            creations: Bulkhead::new(most_waiting),
-            calls: Bulkhead::new(most_waiting),
-            known: Known::default(),
+            flow_service: Arc::new(flow_service),
+            creations: Creations::new(engine, limits.upstream_creations()),
+            limits,
+            recent: RecentConnections::default(),
             spec: Spec::default(),
-            metrics: Arc::default(),
+            observer: |_| {},
         }
     }
 
-    /// What every call but a creation needs a place in; creations see to theirs themselves.
-    pub fn calls(&self) -> Bulkhead {
-        self.calls.clone()
-    }
-
-    /// Counts what becomes of creations.
-    #[must_use]
-    pub fn counted_by(self, metrics: CreationMetrics) -> Self {
-        Self { metrics: Arc::new(metrics), ..self }
+    /// The limits of calls, for those who admit them.
+    pub fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits)
     }
 
     /// Reports what no response does.
     #[must_use]
-    pub(crate) fn reporting_unheard_to(self, unheard: fn(&crate::exactly_once::Unheard<'_>)) -> Self {
-        Self { unheard, ..self }
+    pub(crate) fn observed_by(self, observer: fn(&UnreportedOutcome<'_>)) -> Self {
+        Self { observer, ..self }
     }
 }
 
 impl<F> fmt::Debug for Service<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("background", &self.parts.background).finish_non_exhaustive()
+        f.debug_struct("Service").field("engine", &self.creations.engine).finish_non_exhaustive()
     }
-}
-
-impl<F> fmt::Debug for Parts<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").field("retention", &self.retention).finish_non_exhaustive()
-    }
-}
-
-/// What the use cases and their tasks work with.
-pub struct Parts<F> {
-    /// The port to the Flow Service.
-    pub flow_service: F,
-    /// The record of creations.
-    pub store: Arc<dyn Store>,
-    /// What compares repeated requests.
-    pub fingerprint_keys: FingerprintKeys,
-    /// How long things are remembered.
-    pub retention: Retention,
-    /// What to do about lost creations.
-    pub recovery: Recovery,
-    /// The clock whose times other processes can read.
-    pub wall_clock: WallClock,
-    /// Where the tasks run that outlive a call.
-    pub background: Background,
 }

@@ -28,16 +28,16 @@ impl Background {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let kill = self.kill.clone();
         self.tasks.spawn(async move {
-            // Nothing is left to do for a task that is ended.
+            // Nothing remains to be done for a task that was ended.
             let _ = kill.run_until_cancelled(task).await;
         });
     }
 
-    /// A task that belongs to a call for as long as that is there: it costs no more than any other part
-    /// of the call. When this is dropped it goes on in the background, in the call's log and trace. Where
-    /// it panics it is over.
-    pub(crate) fn outliving(&self, task: BoxFuture<'static, ()>) -> Outliving {
-        Outliving {
+    /// A task that belongs to its call as long as the call lasts: it costs no more than any other part
+    /// of the call. When this is dropped it continues in the background, in the call's log and trace. If
+    /// it panics it has ended.
+    pub(crate) fn detach_on_drop(&self, task: BoxFuture<'static, ()>) -> DetachOnDrop {
+        DetachOnDrop {
             task: Some(AssertUnwindSafe(task).catch_unwind()),
             background: self.clone(),
             trace: opentelemetry::Context::current(),
@@ -54,7 +54,7 @@ impl Background {
         self.drain.is_cancelled()
     }
 
-    /// Tells the tasks that the process is about to end, and waits for the last one.
+    /// Signals the tasks that the process is about to end, and waits for the last one.
     pub async fn drain(&self) {
         self.drain.cancel();
         self.tasks.close();
@@ -72,22 +72,22 @@ impl Background {
     }
 }
 
-/// A task that goes on in the background when this is dropped.
+/// A task that continues in the background when this is dropped.
 #[must_use = "it is dropped"]
-pub(crate) struct Outliving {
-    /// `None` once it is over.
+pub(crate) struct DetachOnDrop {
+    /// `None` once it has ended.
     task: Option<CatchUnwind<AssertUnwindSafe<BoxFuture<'static, ()>>>>,
     background: Background,
-    /// Whoever drops a call may do so outside of its trace. Its log is with it.
+    /// A call may be dropped outside of its trace. The span of its log is known there.
     trace: opentelemetry::Context,
 }
 
-impl Future for Outliving {
+impl Future for DetachOnDrop {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if let Some(task) = &mut self.task {
-            // Of a panic the hook has told.
+            // The hook has reported a panic.
             let _ = ready!(task.poll_unpin(context));
             self.task = None;
         }
@@ -95,9 +95,9 @@ impl Future for Outliving {
     }
 }
 
-impl Drop for Outliving {
+impl Drop for DetachOnDrop {
     fn drop(&mut self) {
-        // At the end of the process there is nowhere to go on.
+        // At the end of the process there is no runtime to continue in.
         if let (Some(task), Ok(_)) = (self.task.take(), Handle::try_current()) {
             self.background.spawn(task.map(drop).in_current_span().with_context(self.trace.clone()));
         }
@@ -115,39 +115,39 @@ mod tests {
     const A_WHILE: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_whose_call_is_dropped_goes_on_and_the_drain_waits_for_it() {
+    async fn a_task_whose_call_is_dropped_continues_and_the_drain_waits_for_it() {
         let background = Background::default();
-        let (told, over) = oneshot::channel();
-        let mut task = background.outliving(Box::pin(async {
+        let (done, ended) = oneshot::channel();
+        let mut task = background.detach_on_drop(Box::pin(async {
             sleep(A_WHILE).await;
-            let _ = told.send(());
+            let _ = done.send(());
         }));
         assert!((&mut task).now_or_never().is_none());
         assert_eq!(background.tasks(), 0, "it is a part of its call");
         drop(task);
         assert_eq!(background.tasks(), 1);
         background.drain().await;
-        assert_eq!(over.now_or_never(), Some(Ok(())));
+        assert_eq!(ended.now_or_never(), Some(Ok(())));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_was_told_to_end_does_not_go_on() {
+    async fn a_task_that_was_killed_does_not_continue() {
         let background = Background::default();
-        let (told, over) = oneshot::channel::<()>();
-        let task = background.outliving(Box::pin(async {
+        let (done, ended) = oneshot::channel::<()>();
+        let task = background.detach_on_drop(Box::pin(async {
             sleep(A_WHILE).await;
-            let _ = told.send(());
+            let _ = done.send(());
         }));
         background.kill();
         drop(task);
         background.drain().await;
-        assert!(over.await.is_err());
+        assert!(ended.await.is_err());
     }
 
     #[tokio::test]
-    async fn a_task_that_panics_is_over_and_its_call_goes_on() {
+    async fn a_task_that_panics_has_ended_and_its_call_continues() {
         let background = Background::default();
-        let mut task = background.outliving(Box::pin(async { panic!("canary") }));
+        let mut task = background.detach_on_drop(Box::pin(async { panic!("canary") }));
         (&mut task).await;
         drop(task);
         assert_eq!(background.tasks(), 0);

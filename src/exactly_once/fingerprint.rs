@@ -2,7 +2,7 @@
 //!
 //! Each field of the parsed command has an HMAC-SHA-256 of its own, cut to 64 bits, so that an error can
 //! name the fields that differ. Without the key nobody can try credentials against them. The key has an
-//! id, so that other content can be told from another key.
+//! id, so that different content can be distinguished from a different key.
 
 use std::{
     fmt,
@@ -12,97 +12,58 @@ use std::{
 use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::domain::{Invalid, NewConnection, Verification};
+use crate::domain::Invalid;
 
 /// Shorter keys could be guessed.
 const SHORTEST_KEY: usize = 32;
+/// The length of a key's id and of a field's tag in hexadecimal digits.
+const KEY_DIGITS: usize = 8;
+const TAG_DIGITS: usize = 16;
 
-/// A field that a retry has to repeat. The access token is none: HubSpot's live for 30 minutes, and
-/// request ids for a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// The sandbox.
-    SandboxName,
-    /// The name.
-    Name,
-    /// The description.
-    Description,
-    /// The client ID of the HubSpot application.
-    ClientId,
-    /// Its client secret.
-    ClientSecret,
-    /// The refresh token.
-    RefreshToken,
-    /// Whether the connection is tested.
-    Verification,
-}
-
-impl Field {
-    /// Every field, in the order of a fingerprint.
-    pub const ALL: [Self; 7] = [
-        Self::SandboxName,
-        Self::Name,
-        Self::Description,
-        Self::ClientId,
-        Self::ClientSecret,
-        Self::RefreshToken,
-        Self::Verification,
-    ];
-
-    /// Its path in the request.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::SandboxName => "sandbox_name",
-            Self::Name => "name",
-            Self::Description => "description",
-            Self::ClientId => "credentials.client_id",
-            Self::ClientSecret => "credentials.client_secret",
-            Self::RefreshToken => "credentials.refresh_token",
-            Self::Verification => "verification",
-        }
-    }
-
-    fn of(self, connection: &NewConnection, verification: Verification) -> &str {
-        let NewConnection { sandbox, name, description, credentials } = connection;
-        match self {
-            Self::SandboxName => sandbox.as_str(),
-            Self::Name => name.as_str(),
-            Self::Description => description.as_ref().map_or("", |description| description.as_str()),
-            Self::ClientId => credentials.client_id.expose_secret(),
-            Self::ClientSecret => credentials.client_secret.expose_secret(),
-            Self::RefreshToken => credentials.refresh_token.expose_secret(),
-            Self::Verification => match verification {
-                Verification::None => "none",
-                Verification::Report => "report",
-                Verification::Require => "require",
-            },
-        }
-    }
-}
-
-type Tag = [u8; 8];
-type KeyId = [u8; 4];
-
-/// The fingerprint of a creation's content under one key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    key: KeyId,
-    fields: [Tag; Field::ALL.len()],
-}
+/// The fingerprint of a creation's content under one key, as stores keep it: `KEY:FIELD=TAG,FIELD=TAG`. It names
+/// its fields, so that the contents of two kinds of creations can be compared, too.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fingerprint(Arc<str>);
 
 impl Fingerprint {
-    /// The form in which stores keep it: `KEY:FIELDS`, in hexadecimal digits.
-    pub fn to_text(&self) -> String {
-        format!("{}:{}", hex(&self.key), hex(self.fields.as_flattened()))
+    /// The form in which stores keep it.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Reads that form; `None` where it is anything else.
     pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = |text: &str, digits| text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
         let (key, fields) = text.split_once(':')?;
-        let mut fingerprint = Self { key: [0; 4], fields: [[0; 8]; Field::ALL.len()] };
-        read_hex(key, &mut fingerprint.key)?;
-        read_hex(fields, fingerprint.fields.as_flattened_mut())?;
-        Some(fingerprint)
+        let are_fields = fields.split(',').all(|field| {
+            field.split_once('=').is_some_and(|(name, tag)| !name.is_empty() && is_hex(tag, TAG_DIGITS))
+        });
+        (is_hex(key, KEY_DIGITS) && are_fields).then(|| Self(text.into()))
+    }
+
+    fn key(&self) -> &str {
+        self.0.split(':').next().unwrap_or_default()
+    }
+
+    /// The fields, each with its tag.
+    fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let (_, fields) = self.0.split_once(':').unwrap_or_default();
+        fields.split(',').filter_map(|field| field.split_once('='))
+    }
+
+    /// The names of the fields that differ from, or are missing in, one of the two.
+    fn differences(&self, other: &Self) -> Vec<String> {
+        let has = |one: &Self, field| one.fields().any(|own| own == field);
+        let mut differs: Vec<_> = self.fields().filter(|field| !has(other, *field)).collect();
+        let names: Vec<_> = self.fields().map(|(name, _)| name).collect();
+        differs.extend(other.fields().filter(|(name, _)| !names.contains(name)));
+        differs.into_iter().map(|(name, _)| name.to_owned()).collect()
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -112,13 +73,13 @@ pub enum Comparison {
     /// They are the same.
     Same,
     /// These fields differ.
-    Differs(Vec<Field>),
+    Differs(Vec<String>),
     /// No key that made the one is among those of the other: they cannot be compared.
     UnknownKey,
 }
 
 /// The fingerprints of one content under every key that is in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprints {
     /// Under the key that writes.
     pub current: Fingerprint,
@@ -129,10 +90,10 @@ pub struct Fingerprints {
 impl Fingerprints {
     /// Compares the content with a stored fingerprint.
     pub fn compare(&self, stored: &Fingerprint) -> Comparison {
-        let Some(own) = self.all().find(|own| own.key == stored.key) else { return Comparison::UnknownKey };
-        let differ = |place: &usize| own.fields[*place] != stored.fields[*place];
-        let fields: Vec<_> = (0..Field::ALL.len()).filter(differ).map(|place| Field::ALL[place]).collect();
-        if fields.is_empty() { Comparison::Same } else { Comparison::Differs(fields) }
+        let Some(own) = self.all().find(|own| own.key() == stored.key()) else {
+            return Comparison::UnknownKey;
+        };
+        if own == stored { Comparison::Same } else { Comparison::Differs(own.differences(stored)) }
     }
 
     /// Compares two contents by a key that made fingerprints of both.
@@ -156,24 +117,30 @@ struct Keys {
 }
 
 struct Key {
-    id: KeyId,
+    /// In hexadecimal digits.
+    id: String,
     key: hmac::Key,
 }
 
 impl Key {
     fn new(bytes: &[u8]) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, bytes);
-        let [a, b, c, d, ..] = tag(&key, &[b"key id"]);
-        Self { id: [a, b, c, d], key }
+        let mut id = String::new();
+        write_tag(&mut id, &key, &[b"key id"], KEY_DIGITS);
+        Self { id, key }
     }
 
-    fn fingerprint(&self, connection: &NewConnection, verification: Verification) -> Fingerprint {
-        let fields = Field::ALL.map(|field| {
-            let value = field.of(connection, verification);
+    fn fingerprint<'a>(&self, content: impl IntoIterator<Item = (&'static str, &'a str)>) -> Fingerprint {
+        let mut text = String::with_capacity(256);
+        text.push_str(&self.id);
+        for (place, (name, value)) in content.into_iter().enumerate() {
+            text.push(if place == 0 { ':' } else { ',' });
+            text.push_str(name);
+            text.push('=');
             // Equal values of two fields must not look equal.
-            tag(&self.key, &[field.path().as_bytes(), &[0], value.as_bytes()])
-        });
-        Fingerprint { key: self.id, fields }
+            write_tag(&mut text, &self.key, &[name.as_bytes(), &[0], value.as_bytes()], TAG_DIGITS);
+        }
+        Fingerprint(text.into())
     }
 }
 
@@ -212,11 +179,14 @@ impl FingerprintKeys {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = other;
     }
 
-    /// The fingerprints of a creation.
-    pub fn fingerprints(&self, connection: &NewConnection, verification: Verification) -> Fingerprints {
+    /// The fingerprints of a content: the names of its fields with their values.
+    pub fn fingerprints<'a, C>(&self, content: C) -> Fingerprints
+    where
+        C: IntoIterator<Item = (&'static str, &'a str)> + Clone,
+    {
         let keys = self.keys();
-        let of = |key: &Key| key.fingerprint(connection, verification);
-        Fingerprints { current: of(&keys.current), previous: keys.previous.as_ref().map(of) }
+        let previous = keys.previous.as_ref().map(|key| key.fingerprint(content.clone()));
+        Fingerprints { current: keys.current.fingerprint(content), previous }
     }
 
     fn keys(&self) -> Arc<Keys> {
@@ -232,88 +202,68 @@ impl fmt::Debug for FingerprintKeys {
     }
 }
 
-fn tag(key: &hmac::Key, parts: &[&[u8]]) -> Tag {
+/// Writes the first digits of an HMAC.
+fn write_tag(text: &mut String, key: &hmac::Key, parts: &[&[u8]], digits: usize) {
     let mut context = hmac::Context::with_key(key);
     parts.iter().for_each(|part| context.update(part));
-    let mut tag = Tag::default();
-    tag.copy_from_slice(&context.sign().as_ref()[..size_of::<Tag>()]);
-    tag
-}
-
-fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-    bytes.iter().flat_map(digits).map(char::from).collect()
-}
-
-fn read_hex(text: &str, bytes: &mut [u8]) -> Option<()> {
-    if text.len() != 2 * bytes.len() || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
+    for byte in &context.sign().as_ref()[..digits / 2] {
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
     }
-    for (place, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
-    }
-    Some(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ConnectionName, Credential, Description, HubSpotCredentials, SandboxName};
 
-    fn connection(fields: [&str; 7]) -> NewConnection {
-        let [sandbox, name, description, client_id, client_secret, refresh_token, access_token] = fields;
-        let credential = |value| Credential::parse(value).unwrap();
-        NewConnection {
-            sandbox: SandboxName::parse(sandbox).unwrap(),
-            name: ConnectionName::parse(name).unwrap(),
-            description: Description::parse(description).unwrap(),
-            credentials: HubSpotCredentials {
-                client_id: credential(client_id),
-                client_secret: credential(client_secret),
-                access_token: credential(access_token),
-                refresh_token: credential(refresh_token),
-            },
+    const CONTENT: [(&str, &str); 3] = [("name", "n"), ("description", "d"), ("credentials.client_id", "id")];
+
+    fn keys(keys: &[u8]) -> FingerprintKeys {
+        let previous = keys.get(1).map(|key| [*key; 32]);
+        FingerprintKeys::new(&[keys[0]; 32], previous.as_ref().map(<[u8; 32]>::as_slice))
+    }
+
+    #[test]
+    fn the_fields_that_differ_are_named() {
+        let keys = keys(&[1]);
+        let stored = keys.fingerprints(CONTENT).current;
+        assert_eq!(keys.fingerprints(CONTENT).compare(&stored), Comparison::Same);
+        for place in 0..CONTENT.len() {
+            let mut changed = CONTENT;
+            changed[place].1 = "other";
+            let differs = vec![CONTENT[place].0.to_owned()];
+            assert_eq!(keys.fingerprints(changed).compare(&stored), Comparison::Differs(differs));
         }
     }
 
-    const FIELDS: [&str; 7] = ["prod", "n", "d", "id", "secret", "refresh", "access"];
-
     #[test]
-    fn the_fields_that_differ_are_named_and_the_access_token_is_none() {
-        let keys = FingerprintKeys::new(&[1; 32], None);
-        let of = |fields| keys.fingerprints(&connection(fields), Verification::None);
-        let stored = of(FIELDS).current;
-        assert_eq!(of(FIELDS).compare(&stored), Comparison::Same);
-        for place in 0..6 {
-            let mut changed = FIELDS;
-            changed[place] = "other";
-            assert_eq!(of(changed).compare(&stored), Comparison::Differs(vec![Field::ALL[place]]));
-        }
-        let refreshed = ["prod", "n", "d", "id", "secret", "refresh", "another"];
-        assert_eq!(of(refreshed).compare(&stored), Comparison::Same);
-        let require = keys.fingerprints(&connection(FIELDS), Verification::Require);
-        assert_eq!(require.compare(&stored), Comparison::Differs(vec![Field::Verification]));
+    fn a_field_that_one_content_lacks_differs() {
+        let keys = keys(&[1]);
+        let of = |content: &[(&'static str, &'static str)]| keys.fingerprints(content.iter().copied());
+        let differs = |names: &[&str]| Comparison::Differs(names.iter().map(ToString::to_string).collect());
+        assert_eq!(of(&CONTENT).compare(&of(&CONTENT[..2]).current), differs(&["credentials.client_id"]));
+        assert_eq!(of(&CONTENT[..2]).compare(&of(&CONTENT).current), differs(&["credentials.client_id"]));
+        let other = [("name", "n"), ("table", "t")];
+        let expected = differs(&["table", "description", "credentials.client_id"]);
+        assert_eq!(of(&other).compare(&of(&CONTENT).current), expected);
     }
 
     #[test]
     fn equal_values_of_two_fields_do_not_look_equal() {
-        let keys = FingerprintKeys::new(&[1; 32], None);
-        let Fingerprint { fields, .. } = keys.fingerprints(&connection(["x"; 7]), Verification::None).current;
-        assert!(fields.iter().enumerate().all(|(place, tag)| !fields[place + 1..].contains(tag)));
+        let fingerprint = keys(&[1]).fingerprints([("a", "x"), ("b", "x")]).current;
+        let tags: Vec<_> = fingerprint.fields().map(|(_, tag)| tag).collect();
+        assert_ne!(tags[0], tags[1]);
     }
 
     #[test]
     fn a_rotation_accepts_what_either_key_wrote_and_knows_what_neither_did() {
-        let connection = connection(FIELDS);
-        let of = |keys: FingerprintKeys| keys.fingerprints(&connection, Verification::Report);
-        let old = of(FingerprintKeys::new(&[1; 32], None));
-        let announced = of(FingerprintKeys::new(&[1; 32], Some(&[2; 32])));
-        let rotating = of(FingerprintKeys::new(&[2; 32], Some(&[1; 32])));
-        let new = of(FingerprintKeys::new(&[2; 32], None));
-        for (one, other) in [(old, announced), (announced, rotating), (old, rotating), (rotating, new)] {
-            assert_eq!(one.compare_any(&other), Comparison::Same);
-            assert_eq!(other.compare_any(&one), Comparison::Same);
+        let [old, announced, rotating, new] =
+            [&[1][..], &[1, 2], &[2, 1], &[2]].map(|numbers| keys(numbers).fingerprints(CONTENT));
+        for (one, other) in
+            [(&old, &announced), (&announced, &rotating), (&old, &rotating), (&rotating, &new)]
+        {
+            assert_eq!(one.compare_any(other), Comparison::Same);
+            assert_eq!(other.compare_any(one), Comparison::Same);
         }
         assert_eq!(rotating.compare(&old.current), Comparison::Same);
         assert_eq!(new.compare(&old.current), Comparison::UnknownKey);
@@ -323,15 +273,13 @@ mod tests {
     /// They are kept in Redis, and every later version has to read them.
     #[test]
     fn the_text_of_a_fingerprint_is_what_it_always_was() {
-        let keys = FingerprintKeys::new(&[1; 32], None);
-        let fingerprint = keys.fingerprints(&connection(FIELDS), Verification::None).current;
-        let text = fingerprint.to_text();
-        assert_eq!(Fingerprint::parse(&text), Some(fingerprint));
-        let key = "cabf5820";
-        let fields = "2b829fd60b514f650c8bcc8d4bf680f3ba5e7882bc3074b15015d8b194950cda\
-                      3e3e74486283800ef8a3d8b060bcd6e5379d860d5c221d78";
-        assert_eq!(text, format!("{key}:{fields}"));
-        for other in ["", ":", "00112233", &text[1..], &format!("{text}0"), &text.replace(':', "-")] {
+        let fingerprint = keys(&[1]).fingerprints([("sandbox_name", "prod"), ("name", "n")]).current;
+        let text = fingerprint.as_str();
+        assert_eq!(Fingerprint::parse(text), Some(fingerprint.clone()));
+        assert_eq!(text, "cabf5820:sandbox_name=2b829fd60b514f65,name=0c8bcc8d4bf680f3");
+        for other in
+            ["", ":", "00112233", "00112233:", &text[1..], &format!("{text}0"), &text.replace(':', "-")]
+        {
             assert_eq!(Fingerprint::parse(other), None, "{other}");
         }
     }

@@ -56,7 +56,7 @@ impl FollowedKeys {
                     if last.take().is_some() {
                         tracing::error!(
                             error = error_chain(&error),
-                            "cannot read HCS_FINGERPRINT_KEY_FILE: going on with the last keys"
+                            "cannot read HCS_FINGERPRINT_KEY_FILE: continuing with the last keys"
                         );
                     }
                     continue;
@@ -71,7 +71,7 @@ impl FollowedKeys {
                     tracing::info!("took over the keys in HCS_FINGERPRINT_KEY_FILE");
                 }
                 Err(error) => {
-                    tracing::error!(%error, "cannot use HCS_FINGERPRINT_KEY_FILE: going on with the last keys")
+                    tracing::error!(%error, "cannot use HCS_FINGERPRINT_KEY_FILE: continuing with the last keys")
                 }
             }
             last = Some(text);

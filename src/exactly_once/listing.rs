@@ -1,22 +1,30 @@
-//! What the list of connections says about lost creations.
+//! What a list of resources shows of lost creations.
 //!
-//! What a list shows is there. What it does not show is absent only if the list is complete: an unreadable
+//! What a list shows exists. What it does not show is absent only if the list is complete: an unreadable
 //! page, or pages that form a loop, prove nothing.
 
-use std::{collections::HashMap, sync::Arc};
-
-use tokio::{sync::OnceCell, time::Instant};
-
-use super::recognition::{Match, Own};
-use crate::{
-    adobe::{CallError, FlowService, ListQuery, ListedConnection, PageTrail},
-    domain::{
-        Connection, ConnectionId, ConnectionRef, Etag, RequestId, SandboxName, reference::last_reference,
-    },
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
 };
 
-/// More pages than the connections of any sandbox fill.
-const MOST_PAGES: usize = 100;
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::Instant,
+};
+
+use super::{
+    operation::{Item, Operation},
+    recognition::{Match, Reference},
+};
+use crate::{
+    adobe::CallError,
+    domain::{RequestId, SandboxName, reference::last_reference},
+};
+
+/// The longest that reading one list may take.
+pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(20);
 /// So many items in the order of time are not in it by chance: behind an old one there are only old ones.
 const CREDIBLE: usize = 50;
 /// The most items that one search reads by their ID. What is beyond them stays undecided.
@@ -26,103 +34,97 @@ const PLAUSIBLE_MS: std::ops::Range<i64> = 1_420_000_000_000..4_100_000_000_000;
 
 /// A list, read at one time.
 #[derive(Debug)]
-pub(crate) struct Listing {
+pub(super) struct Listing<T> {
     /// Those that have a reference, newest first.
-    by_reference: HashMap<RequestId, Vec<ListedConnection>>,
+    by_reference: HashMap<RequestId, Vec<T>>,
     /// Those that have none, and are young enough to be the one that is searched for.
-    others: Vec<Other>,
+    others: Vec<Other<T>>,
     /// Why it is not complete.
     incomplete: Option<Arc<CallError>>,
 }
 
 #[derive(Debug)]
-struct Other {
-    item: ListedConnection,
-    /// What reading it by its ID said: `None` where it is to another source.
-    read: OnceCell<Option<Connection>>,
+struct Other<T> {
+    item: T,
+    /// The same, read by its ID: `None` if it is of another kind.
+    read: OnceCell<Option<T>>,
 }
 
-/// What a list says about one creation.
-#[derive(Debug)]
-pub(crate) enum View {
-    /// These connections have its reference, newest first.
-    Same(Vec<Found>),
+/// What a list shows of one creation.
+pub(super) enum View<O: Operation> {
+    /// These items are what it created, newest first.
+    Same(Vec<O::Item>),
     /// Each of these could be it.
-    Perhaps(Vec<Candidate>),
+    Perhaps(Vec<Candidate<O::Id>>),
     /// None could.
     Absent,
     /// The list is not complete, and does not show it.
     Incomplete(Arc<CallError>),
 }
 
-/// A connection with the reference of a creation.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) id: ConnectionId,
-    pub(crate) etag: Option<Etag>,
-    pub(crate) created_at_ms: Option<i64>,
-}
-
-/// A connection that could be that of a creation.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidate {
+/// A resource that could be that of a creation.
+pub(super) struct Candidate<I> {
     /// `None` where not even that can be read.
-    pub(crate) id: Option<ConnectionId>,
-    pub(crate) shows: Shows,
+    pub(super) id: Option<I>,
+    pub(super) shows: Shows,
 }
 
 /// What a candidate shows of a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shows {
+pub(super) enum Shows {
     /// None, in the list and by itself.
     None,
     /// A part of what was sent, or nothing that can be read.
     Part,
     /// It is not found by its ID: it is gone, or visible only in lists so far.
     Missing,
-    /// That cannot be read now: another list may tell.
+    /// It cannot be read now: another list may show more.
     NotYetRead,
 }
 
-impl Listing {
-    /// Reads a list as far as connections that were created before `created_from_ms`.
-    pub(crate) async fn read<F: FlowService>(
-        flow_service: &F,
-        sandbox: &SandboxName,
+impl<T: Item> Listing<T> {
+    /// Reads a list as far as items that were created before `created_from_ms`.
+    pub(super) async fn read<O: Operation<Item = T>>(
+        operation: &O,
         created_from_ms: i64,
         deadline: Instant,
     ) -> Self {
         let mut items = Vec::new();
-        let read = read_pages(flow_service, sandbox, created_from_ms, deadline, &mut items).await;
+        let is_enough = |items: &[T]| {
+            items.len() >= CREDIBLE
+                && are_in_order(items)
+                && items.iter().any(|item| is_old(item, created_from_ms))
+        };
+        let read = operation.list(&mut items, is_enough, deadline).await;
         let mut by_reference: HashMap<_, Vec<_>> = HashMap::new();
         let mut others = Vec::new();
         for item in items {
-            match item.description.as_deref().and_then(last_reference) {
+            match item.description().and_then(last_reference) {
                 Some(id) => by_reference.entry(id).or_default().push(item),
-                None if item.is_of_another_source || is_old(&item, created_from_ms) => {}
+                None if item.is_of_another_kind() || is_old(&item, created_from_ms) => {}
                 None => others.push(Other { item, read: OnceCell::new() }),
             }
         }
         Self { by_reference, others, incomplete: read.err().map(Arc::new) }
     }
 
-    pub(crate) fn is_complete(&self) -> bool {
-        self.incomplete.is_none()
-    }
-
-    /// What the list says about a creation. Items that leave it open are read by their ID, once.
-    pub(crate) async fn find<F: FlowService>(
+    /// What the list shows of a creation. Items that leave it open are read by their ID, once.
+    pub(super) async fn find<O>(
         &self,
-        flow_service: &F,
-        sandbox: &SandboxName,
-        own: &Own,
+        operation: &O,
+        reference: &Reference,
+        context: &str,
         deadline: Instant,
-    ) -> View {
+    ) -> View<O>
+    where
+        T: Item<Id = O::Id>,
+        O: Operation<Item = T>,
+    {
         let mut same = Vec::new();
         let mut perhaps = Vec::new();
-        for item in self.by_reference.get(&own.request_id).into_iter().flatten() {
-            match Found::of(item) {
-                Some(found) => add(&mut same, found),
+        for item in self.by_reference.get(&reference.request_id).into_iter().flatten() {
+            match item.id() {
+                Some(_) => add(&mut same, item),
                 None => perhaps.push(Candidate { id: None, shows: Shows::Part }),
             }
         }
@@ -131,30 +133,29 @@ impl Listing {
         }
         let mut reads = 0;
         for other in &self.others {
-            let ListedConnection { description, created_client, .. } = &other.item;
-            if own.recognize(description.as_deref(), created_client.as_deref()) == Match::Another {
-                continue;
-            }
-            let id = other.item.id.clone();
-            reads += usize::from(other.read.get().is_none());
-            let shows = match other.read(flow_service, sandbox, reads, deadline).await {
-                Read::AnotherSource => continue,
-                Read::Connection(read) => {
-                    match own.recognize(read.description.as_deref(), read.created_client.as_deref()) {
-                        Match::Another => continue,
-                        Match::Same => {
-                            add(&mut same, Found::read(read));
-                            continue;
-                        }
-                        Match::Perhaps => Shows::Part,
-                        Match::Bare => Shows::None,
-                    }
+            match operation.recognize(&other.item, reference, context) {
+                Match::Another => continue,
+                Match::Same => {
+                    add(&mut same, &other.item);
+                    continue;
                 }
-                Read::Missing => Shows::Missing,
-                Read::NotYet => Shows::NotYetRead,
-                Read::Impossible => Shows::Part,
+                Match::Perhaps | Match::Unmarked => {}
+            }
+            reads += usize::from(other.read.get().is_none());
+            let shows = match other.read(operation, reads, deadline).await {
+                Ok(None) => continue,
+                Ok(Some(item)) => match operation.recognize(item, reference, context) {
+                    Match::Another => continue,
+                    Match::Same => {
+                        add(&mut same, item);
+                        continue;
+                    }
+                    Match::Perhaps => Shows::Part,
+                    Match::Unmarked => Shows::None,
+                },
+                Err(shows) => shows,
             };
-            perhaps.push(Candidate { id, shows });
+            perhaps.push(Candidate { id: other.item.id().cloned(), shows });
         }
         match &self.incomplete {
             _ if !same.is_empty() => View::Same(same),
@@ -164,116 +165,112 @@ impl Listing {
         }
     }
 
-    /// The young connections without a reference that have this name.
-    pub(crate) fn named(&self, is_name: impl Fn(&str) -> bool) -> Vec<ConnectionId> {
-        let named = self.others.iter().filter(|other| other.item.name.as_deref().is_none_or(&is_name));
-        named.filter_map(|other| other.item.id.clone()).collect()
-    }
-}
-
-/// The result of reading a connection by its ID.
-enum Read<'a> {
-    Connection(&'a Connection),
-    AnotherSource,
-    Missing,
-    /// It may be possible later.
-    NotYet,
-    Impossible,
-}
-
-impl Other {
-    /// Reads the connection by its ID, unless that was done already.
-    async fn read<F: FlowService>(
+    /// The young items without a reference that resemble what was to be created.
+    pub(super) fn resembling<O: Operation<Item = T, Id = T::Id>>(
         &self,
-        flow_service: &F,
-        sandbox: &SandboxName,
-        reads: usize,
-        deadline: Instant,
-    ) -> Read<'_> {
-        let Some(id) = self.item.id.clone().filter(|_| reads <= MOST_READS) else { return Read::Impossible };
-        let at = ConnectionRef { sandbox: sandbox.clone(), id };
-        let read =
-            self.read.get_or_try_init(async || match flow_service.get_connection(&at, deadline).await {
-                Ok(Some(connection)) => Ok(Some(connection)),
-                Err(CallError::OtherSource) => Ok(None),
-                Ok(None) => Err(Read::Missing),
-                Err(CallError::Undecodable(_) | CallError::Refused { .. }) => Err(Read::Impossible),
-                Err(_) => Err(Read::NotYet),
-            });
-        match read.await {
-            Ok(Some(connection)) => Read::Connection(connection),
-            Ok(None) => Read::AnotherSource,
-            Err(error) => error,
-        }
+        operation: &O,
+    ) -> Vec<Candidate<T::Id>>
+    where
+        T::Id: Clone,
+    {
+        let resembling = self.others.iter().map(|other| &other.item).filter(|item| operation.resembles(item));
+        let with_id = resembling.filter_map(|item| item.id().cloned());
+        with_id.map(|id| Candidate { id: Some(id), shows: Shows::None }).collect()
     }
 }
 
-impl Found {
-    fn of(item: &ListedConnection) -> Option<Self> {
-        let ListedConnection { id, etag, created_at_ms, .. } = item;
-        Some(Self { id: id.clone()?, etag: etag.clone(), created_at_ms: *created_at_ms })
-    }
-
-    fn read(connection: &Connection) -> Self {
-        let Connection { id, etag, created_at_ms, .. } = connection;
-        Self { id: id.clone(), etag: Some(etag.clone()), created_at_ms: Some(*created_at_ms) }
+impl<T: Item> Other<T> {
+    /// Reads the item by its ID, unless that was done already; `None` if it is of another kind.
+    ///
+    /// # Errors
+    /// What it shows of a reference as long as it cannot be read.
+    async fn read<O>(&self, operation: &O, reads: usize, deadline: Instant) -> Result<Option<&T>, Shows>
+    where
+        T: Item<Id = O::Id>,
+        O: Operation<Item = T>,
+    {
+        let Some(id) = self.item.id().filter(|_| reads <= MOST_READS) else { return Err(Shows::Part) };
+        let read = self.read.get_or_try_init(async || match operation.read(id, deadline).await {
+            Ok(Some(item)) => Ok(Some(item)),
+            Err(CallError::OtherSource) => Ok(None),
+            Ok(None) => Err(Shows::Missing),
+            Err(CallError::Undecodable(_) | CallError::Refused { .. }) => Err(Shows::Part),
+            Err(_) => Err(Shows::NotYetRead),
+        });
+        Ok(read.await?.as_ref())
     }
 }
 
-/// Adds a connection that was found, once: pages that lead back show it again.
-fn add(same: &mut Vec<Found>, found: Found) {
-    if same.iter().all(|other| other.id != found.id) {
-        same.push(found);
+/// Adds an item that was found, once: pages that lead back show it again.
+fn add<T: Item>(same: &mut Vec<T>, found: &T)
+where
+    T::Id: PartialEq,
+{
+    if same.iter().all(|other| other.id() != found.id()) {
+        same.push(found.clone());
     }
-}
-
-/// Reads the pages of a list until it is complete.
-///
-/// # Errors
-/// Where it cannot be read to its end. The items so far are there.
-async fn read_pages<F: FlowService>(
-    flow_service: &F,
-    sandbox: &SandboxName,
-    created_from_ms: i64,
-    deadline: Instant,
-    items: &mut Vec<ListedConnection>,
-) -> Result<(), CallError> {
-    let mut trail = PageTrail::default();
-    let mut next = None;
-    for _ in 0..MOST_PAGES {
-        let query = ListQuery::all(sandbox);
-        let page = flow_service.list_connections(&query, next.as_ref(), deadline).await?;
-        let followed = trail.follow(&page);
-        items.extend(page.items);
-        followed.map_err(CallError::Undecodable)?;
-        next = page.next;
-        let is_past = items.len() >= CREDIBLE
-            && are_in_order(items)
-            && items.iter().any(|item| is_old(item, created_from_ms));
-        if next.is_none() || is_past {
-            return Ok(());
-        }
-    }
-    Err(CallError::Undecodable(format!("the connections fill more than {MOST_PAGES} pages").into()))
 }
 
 /// Whether a list is in the order of time, so that behind an old item there are only old ones.
 ///
-/// The order is asked for, and whether that is heeded is not documented. A list in another order is read to
+/// The order is asked for, and whether Adobe complies is not documented. A list in another order is read to
 /// its end.
-fn are_in_order(items: &[ListedConnection]) -> bool {
-    let created: Vec<_> = items.iter().filter_map(|item| item.created_at_ms).collect();
-    let updated: Vec<_> = items.iter().filter_map(|item| item.updated_at_ms).collect();
+fn are_in_order<T: Item>(items: &[T]) -> bool {
+    let created: Vec<_> = items.iter().filter_map(Item::created_at_ms).collect();
+    let updated: Vec<_> = items.iter().filter_map(Item::updated_at_ms).collect();
     let are_falling = |times: &[i64]| {
         times.iter().all(|time| PLAUSIBLE_MS.contains(time)) && times.is_sorted_by(|a, b| a >= b)
     };
     are_falling(&created) || (updated.len() >= created.len() && are_falling(&updated))
 }
 
-/// Whether a connection was neither created nor changed since.
-fn is_old(item: &ListedConnection, created_from_ms: i64) -> bool {
+/// Whether an item was neither created nor changed since.
+fn is_old<T: Item>(item: &T, created_from_ms: i64) -> bool {
     let is_before = |time: i64| PLAUSIBLE_MS.contains(&time) && time < created_from_ms;
-    item.created_at_ms.is_some_and(is_before) && item.updated_at_ms.is_none_or(is_before)
+    item.created_at_ms().is_some_and(is_before) && item.updated_at_ms().is_none_or(is_before)
+}
+
+/// The latest complete list of each sandbox.
+#[derive(Debug)]
+pub(super) struct Listings<T>(StdMutex<HashMap<SandboxName, Slot<T>>>);
+
+type Slot<T> = Arc<Mutex<Option<Latest<T>>>>;
+
+#[derive(Debug)]
+struct Latest<T> {
+    began: Instant,
+    listing: Arc<Listing<T>>,
+}
+
+impl<T: Item> Listings<T> {
+    /// A list that began no earlier than this. Callers that need one at the same time wait for the same one.
+    pub(super) async fn since<O: Operation<Item = T>>(
+        &self,
+        operation: &O,
+        not_before: Instant,
+        created_from_ms: i64,
+    ) -> Arc<Listing<T>> {
+        let slot = {
+            let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(operation.sandbox().clone()).or_default())
+        };
+        let mut latest = slot.lock().await;
+        if let Some(latest) = latest.as_ref().filter(|latest| latest.began >= not_before) {
+            return Arc::clone(&latest.listing);
+        }
+        let began = Instant::now();
+        let listing = Arc::new(Listing::read(operation, created_from_ms, began + LIST_TIMEOUT).await);
+        if listing.incomplete.is_none() {
+            *latest = Some(Latest { began, listing: Arc::clone(&listing) });
+        }
+        listing
+    }
+}
+
+impl<T> Default for Listings<T> {
+    fn default() -> Self {
+        Self(StdMutex::default())
+    }
 }
 
 #[cfg(test)]
@@ -282,8 +279,27 @@ mod tests {
 
     const FROM: i64 = 1_800_000_000_000;
 
-    fn item(created_at_ms: Option<i64>, updated_at_ms: Option<i64>) -> ListedConnection {
-        ListedConnection { created_at_ms, updated_at_ms, ..ListedConnection::default() }
+    #[derive(Clone, Debug)]
+    struct Times(Option<i64>, Option<i64>);
+
+    impl Item for Times {
+        type Id = u8;
+
+        fn id(&self) -> Option<&u8> {
+            None
+        }
+        fn description(&self) -> Option<&str> {
+            None
+        }
+        fn created_at_ms(&self) -> Option<i64> {
+            self.0
+        }
+        fn updated_at_ms(&self) -> Option<i64> {
+            self.1
+        }
+        fn is_of_another_kind(&self) -> bool {
+            false
+        }
     }
 
     #[test]
@@ -300,7 +316,7 @@ mod tests {
             (Some(FROM * 1000), None, false),
             (Some(FROM - 1), Some(FROM / 1000), false),
         ] {
-            assert_eq!(is_old(&item(created, updated), FROM), expected, "{created:?} {updated:?}");
+            assert_eq!(is_old(&Times(created, updated), FROM), expected, "{created:?} {updated:?}");
         }
     }
 
@@ -308,14 +324,14 @@ mod tests {
     fn a_list_is_in_order_by_its_creations_or_by_its_changes() {
         let list = |times: &[(i64, i64)]| {
             let items =
-                times.iter().map(|(created, updated)| item(Some(FROM + created), Some(FROM + updated)));
+                times.iter().map(|(created, updated)| Times(Some(FROM + created), Some(FROM + updated)));
             items.collect::<Vec<_>>()
         };
         assert!(are_in_order(&list(&[(3, 9), (2, 2), (2, 7)])));
         assert!(are_in_order(&list(&[(1, 9), (3, 8), (2, 8)])));
         assert!(!are_in_order(&list(&[(1, 8), (3, 9), (2, 8)])));
-        assert!(!are_in_order(&[item(Some(FROM), None), item(Some(FROM / 1000), None)]));
+        assert!(!are_in_order(&[Times(Some(FROM), None), Times(Some(FROM / 1000), None)]));
         // Too few of the changes are known.
-        assert!(!are_in_order(&[item(Some(FROM), Some(FROM)), item(Some(FROM + 1), None)]));
+        assert!(!are_in_order(&[Times(Some(FROM), Some(FROM)), Times(Some(FROM + 1), None)]));
     }
 }

@@ -1,36 +1,36 @@
-//! Whether a connection is the one that a request created.
+//! Whether a resource is the one that a request created.
 //!
 //! The reference decides. Where an item shows none, it is another's only if its description could not be a
 //! part of this creation's.
 
 use crate::domain::{
-    NewConnection, RequestId,
+    Description, RequestId,
     reference::{before_last_escape, last_reference, skeleton, stored_description},
 };
 
-/// What Adobe's user interface calls itself as the creator of a connection.
+/// How Adobe's user interface names itself as the creator of a resource.
 const USER_INTERFACE: &str = "exc_app";
 
 /// So many hexadecimal digits of an id in a row are in no other text by chance.
 const PART: usize = 12;
 
-/// What one item of a list is to a creation.
+/// How an item of a list matches a creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Match {
-    /// It is the connection.
+    /// It is the resource that was created.
     Same,
     /// It is another's.
     Another,
-    /// It could be the connection, and shows less of the description than was sent.
+    /// It could be the resource, and shows less of the description than was sent.
     Perhaps,
     /// It shows no description, or the caller's without a reference. This service writes no such thing.
-    Bare,
+    Unmarked,
 }
 
-/// A creation, as far as its connection shows it.
+/// The reference of a creation, and what a description can show of it.
 #[derive(Debug)]
-pub(crate) struct Own {
-    pub(crate) request_id: RequestId,
+pub(crate) struct Reference {
+    pub(super) request_id: RequestId,
     /// The letters and digits of the stored description.
     stored: String,
     /// The same of the caller's description.
@@ -39,15 +39,14 @@ pub(crate) struct Own {
     digits: String,
 }
 
-impl Own {
-    pub(crate) fn new(connection: &NewConnection, request_id: RequestId) -> Self {
-        let description = connection.description.as_ref();
+impl Reference {
+    pub(super) fn new(description: Option<&Description>, request_id: RequestId) -> Self {
         let of = |reference| skeleton(&stored_description(description, reference).unwrap_or_default());
         let digits = skeleton(&request_id.to_string());
         Self { request_id, stored: of(Some(request_id)), callers: of(None), digits }
     }
 
-    /// What an item with this description and creator is.
+    /// How an item with this description and creator matches.
     pub(crate) fn recognize(&self, description: Option<&str>, created_client: Option<&str>) -> Match {
         let description = description.unwrap_or_default();
         match last_reference(description) {
@@ -61,7 +60,7 @@ impl Own {
         let shown = skeleton(description);
         let is_cut = || self.stored.starts_with(&skeleton(before_last_escape(description)));
         if shown.is_empty() || shown == self.callers {
-            Match::Bare
+            Match::Unmarked
         } else if self.stored.starts_with(&shown) || self.shows_a_part_of_the_id(&shown) || is_cut() {
             Match::Perhaps
         } else {
@@ -77,29 +76,13 @@ impl Own {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
-    use crate::domain::{ConnectionName, Credential, Description, HubSpotCredentials, SandboxName};
 
     const ID: &str = "8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7";
     const OTHER: &str = "1a2b3c4d-52a0-4d0e-9d53-000000000000";
 
-    fn own(description: &str) -> Own {
-        let credential = Credential::parse("x").unwrap();
-        assert_eq!(credential.expose_secret(), "x");
-        let connection = NewConnection {
-            sandbox: SandboxName::parse("prod").unwrap(),
-            name: ConnectionName::parse("HubSpot").unwrap(),
-            description: Description::parse(description).unwrap(),
-            credentials: HubSpotCredentials {
-                client_id: credential.clone(),
-                client_secret: credential.clone(),
-                access_token: credential.clone(),
-                refresh_token: credential,
-            },
-        };
-        Own::new(&connection, RequestId::parse(ID).unwrap())
+    fn own(description: &str) -> Reference {
+        Reference::new(Description::parse(description).unwrap().as_ref(), RequestId::parse(ID).unwrap())
     }
 
     #[test]
@@ -122,10 +105,10 @@ mod tests {
     #[test]
     fn a_description_that_could_be_cut_is_no_evidence() {
         for (shown, expected) in [
-            ("", Match::Bare),
-            ("****", Match::Bare),
-            ("for marketing", Match::Bare),
-            ("For Marketing", Match::Bare),
+            ("", Match::Unmarked),
+            ("****", Match::Unmarked),
+            ("for marketing", Match::Unmarked),
+            ("For Marketing", Match::Unmarked),
             ("for mark", Match::Perhaps),
             ("for mark…", Match::Perhaps),
             ("for marketing [request 8f1f6c0e-52a1", Match::Perhaps),
@@ -137,7 +120,7 @@ mod tests {
             assert_eq!(own("for marketing").recognize(Some(shown), None), expected, "{shown}");
             assert_ne!(own("").recognize(Some("for sales"), None), Match::Same);
         }
-        assert_eq!(own("for marketing").recognize(None, None), Match::Bare);
+        assert_eq!(own("for marketing").recognize(None, None), Match::Unmarked);
         assert_eq!(own("").recognize(Some("[request 8f"), None), Match::Perhaps);
         assert_eq!(own("").recognize(Some("for sales"), None), Match::Another);
     }
@@ -148,12 +131,12 @@ mod tests {
             assert_eq!(own("sales & marketing").recognize(Some(shown), None), Match::Perhaps, "{shown}");
         }
         assert_eq!(own("sales & marketing").recognize(Some("sold &am"), None), Match::Another);
-        assert_eq!(own("R&D").recognize(Some("R&D"), None), Match::Bare);
+        assert_eq!(own("R&D").recognize(Some("R&D"), None), Match::Unmarked);
     }
 
     #[test]
     fn what_the_user_interface_made_without_a_reference_is_anothers() {
         assert_eq!(own("d").recognize(None, Some("exc_app")), Match::Another);
-        assert_eq!(own("d").recognize(None, Some("another_client")), Match::Bare);
+        assert_eq!(own("d").recognize(None, Some("another_client")), Match::Unmarked);
     }
 }

@@ -1,106 +1,105 @@
-//! The search for the connection of a creation whose reply was lost.
+//! The searches for the resource of a creation.
 //!
-//! It ends when the connection is found and recorded, or when it is proven that there is none: two complete
-//! lists, some time apart, both read after the moment from which a connection is certainly visible. A list
-//! that cannot be read, and an item that could be the connection, prove nothing.
+//! After a lost reply: the search ends when the resource is found and recorded, or when it is proven that there is
+//! none: two complete lists, some time apart, both read after the moment from which a resource is certainly
+//! visible. A list that cannot be read, and an item that could be the resource, prove nothing.
+//!
+//! Before the first sending, where the store may have forgotten the request id: one list can serve many
+//! creations. It may be as old as the store's memory is settled: what was sent before that began is visible
+//! since, and what was sent later has a record.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{
-    adobe::redacted,
-    adobe::{CallError, FlowService},
-    domain::{
-        Connection, ConnectionId, ConnectionRef, CreatedConnection, Stage, Verification, reference::fold,
-    },
-    error::error_chain,
-    exactly_once::store::{Keep, Origin, Recorded, StoreError},
-    metrics::SearchOutcome,
+use super::{
+    creation::{Creation, Finished, Lost, Next},
+    failure::Failure,
+    listing::{Candidate, LIST_TIMEOUT, Listing, Shows, View},
+    operation::{Item, Operation, Outcome as _},
+    recognition::Reference,
+    sent,
+    store::{Origin, Recorded, StoreError},
 };
 use crate::{
-    exactly_once::{
-        creation::{Creation, Earlier, Next},
-        listing::{Candidate, Found, Listing, Shows, View},
-        recognition::Own,
-        sent::Sent,
-    },
-    service::{Failure, connections::verification::Finished},
+    adobe::CallError,
+    domain::Stage,
+    error::error_chain,
+    metrics::{FirstSearchOutcome, SearchOutcome},
 };
 
-/// The pause between two lists: at first the reply is only just lost, and later the other side has
-/// most likely never got the request.
+/// The pause between two lists: at first the reply is only just lost, and later Adobe has most likely never
+/// got the request.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How far apart two lists have to be that prove that there is nothing.
 const APART: Duration = Duration::from_secs(5);
-/// The longest that reading one list may take.
-pub(crate) const LIST_TIMEOUT: Duration = Duration::from_secs(20);
 
-impl<F: FlowService> Creation<F> {
-    /// Searches for the connection of a lost creation until it is found, or it is proven that there is none.
-    pub(crate) async fn search(&self, sent: Sent, lost: Arc<Failure>, absent: Earlier) -> Next {
+impl<O: Operation> Creation<O> {
+    /// Searches for the resource of a lost creation until it is found, or it is proven that there is none.
+    /// `is_recorded` is false where only the store's memory is too short for certainty.
+    pub(super) async fn search(&self, lost: Lost, is_recorded: bool) -> Next<O> {
         let progress = &self.shared.progress;
         progress.set_may_exist(true);
         progress.enter(Stage::Reconcile);
-        self.shared.searching(lost);
-        let own = Own::new(&self.connection, self.request_id());
-        let settled_after = self.parts.retention.settled_after();
+        let reference = Reference::new(self.operation.description(), self.request_id());
+        let settled_after = self.engine.retention.settled_after();
         let mut pause = FIRST_PAUSE;
         // When the first of the lists began that show nothing.
         let mut absent_since: Option<Instant> = None;
         loop {
             let began = Instant::now();
-            let is_settled = sent.last_ago(began) > settled_after;
+            let is_settled = lost.sent.last_ago(began) > settled_after;
             let view = tokio::select! {
                 biased;
-                () = self.parts.background.draining() => return self.leave_undecided(absent).await,
-                view = self.view(&own, &sent, is_settled) => view,
+                () = self.engine.background.draining() => return self.end_undecided(is_recorded).await,
+                view = self.view(&reference, &lost, is_settled) => view,
             };
             match view {
                 View::Same(found) => {
-                    let next = match absent {
-                        // It was not sent by this record.
-                        Earlier::Nothing => self.take_over(&found).await.unwrap_or_else(|error| {
-                            self.note_unread(&error);
+                    let next = if is_recorded {
+                        self.take_back(&found, &lost.context).await
+                    } else {
+                        self.take_over(&found).await.unwrap_or_else(|error| {
+                            self.log_unread(&error);
                             None
-                        }),
-                        Earlier::Lost(_) => self.take_back(&found).await,
+                        })
                     };
                     if let Some(next) = next {
-                        self.metrics.searched(SearchOutcome::Found);
+                        self.engine.metrics.searched(SearchOutcome::Found);
                         return next;
                     }
                     absent_since = None;
                 }
                 View::Absent if is_settled => match absent_since {
                     Some(since) if began.duration_since(since) >= APART => {
-                        self.metrics.searched(SearchOutcome::Absent);
+                        self.engine.metrics.searched(SearchOutcome::Absent);
                         if self.shared.is_awaited() {
-                            return Next::Send(absent);
+                            return Next::Send(is_recorded.then_some(lost));
                         }
-                        return self.leave(absent).await;
+                        return self.end_unknown(is_recorded).await;
                     }
                     Some(_) => {}
                     None => absent_since = Some(began),
                 },
                 View::Absent => {}
                 View::Perhaps(candidates) if is_settled && is_final(&candidates) => {
-                    self.metrics.searched(SearchOutcome::Ambiguous);
-                    self.give_back(absent).await;
+                    self.engine.metrics.searched(SearchOutcome::Ambiguous);
+                    self.give_back(is_recorded).await;
                     return Next::End(Err(Failure::Ambiguous(ids(candidates))));
                 }
                 View::Perhaps(_) => absent_since = None,
                 View::Incomplete(error) => {
                     absent_since = None;
-                    self.note_unread(&error);
+                    self.log_unread(&error);
                 }
             }
-            // Without a caller the creation would not be sent again.
+            // Without a caller the creation would not be resent.
             if is_settled && !self.shared.is_awaited() {
-                return self.leave_undecided(absent).await;
+                return self.end_undecided(is_recorded).await;
             }
-            let until_settled = settled_after.saturating_sub(sent.last_ago(began)) + Duration::from_millis(1);
+            let until_settled =
+                settled_after.saturating_sub(lost.sent.last_ago(began)) + Duration::from_millis(1);
             let until_proof = absent_since.map(|since| APART.saturating_sub(since.elapsed()));
             let jittered = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
             let wait = match until_proof {
@@ -109,121 +108,213 @@ impl<F: FlowService> Creation<F> {
                 None => jittered.min(until_settled),
             };
             if !self.pauses(Some(wait)).await {
-                return self.leave_undecided(absent).await;
+                return self.end_undecided(is_recorded).await;
             }
             progress.enter(Stage::Reconcile);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// What a list says about this creation. Without references nothing is proven by what it does not say.
-    async fn view(&self, own: &Own, sent: &Sent, is_settled: bool) -> View {
-        let (flow_service, sandbox) = (&self.parts.flow_service, &self.connection.sandbox);
+    /// What a list shows of this creation. Without references nothing is proven by what it does not show.
+    async fn view(&self, reference: &Reference, lost: &Lost, is_settled: bool) -> View<O> {
         let deadline = Instant::now() + LIST_TIMEOUT;
-        let created_from_ms = sent.created_from_ms(self.now_ms());
-        let listing = Listing::read(flow_service, sandbox, created_from_ms, deadline).await;
-        let view = listing.find(flow_service, sandbox, own, deadline).await;
-        if self.parts.recovery.references || matches!(view, View::Same(_) | View::Incomplete(_)) {
+        let created_from_ms = lost.sent.created_from_ms(self.now_ms());
+        let listing = Listing::read(&self.operation, created_from_ms, deadline).await;
+        let view = listing.find(&self.operation, reference, &lost.context, deadline).await;
+        if self.engine.recovery.references || matches!(view, View::Same(_) | View::Incomplete(_)) {
             return view;
         }
-        if !is_settled {
-            return View::Absent;
-        }
-        let name = fold(self.connection.name.as_str());
-        let named = listing.named(|other| fold(other) == name);
-        let candidate = |id| Candidate { id: Some(id), shows: Shows::None };
-        View::Perhaps(named.into_iter().map(candidate).collect())
+        if is_settled { View::Perhaps(listing.resembling(&self.operation)) } else { View::Absent }
     }
 
-    /// Returns the connection that a lost sending of this record created. `None` where that has to be tried
-    /// again.
-    async fn take_back(&self, found: &[Found]) -> Option<Next> {
-        let oldest = oldest(found)?;
-        let etag = match self.read(oldest).await {
-            Ok(Some(connection)) => Some(connection.etag),
-            // Lists may show it before reads by ID do.
-            Ok(None) => oldest.etag.clone(),
+    /// Searches for this creation's reference, of which the store knows nothing.
+    pub(super) async fn search_first(&self, remembers_for: Duration) -> Next<O> {
+        let metrics = &self.engine.metrics;
+        self.shared.progress.enter(Stage::Reconcile);
+        let settled_after = self.engine.retention.settled_after();
+        let now = Instant::now();
+        let mut not_before = now.checked_sub(remembers_for.saturating_sub(settled_after)).unwrap_or(now);
+        let reference = Reference::new(self.operation.description(), self.request_id());
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let view = tokio::select! {
+                biased;
+                () = self.engine.background.draining() => {
+                    metrics.searched_first(FirstSearchOutcome::Failed);
+                    return self.end_unknown(false).await;
+                }
+                view = self.first_view(&reference, not_before) => view,
+            };
+            let error = match view {
+                View::Absent => {
+                    metrics.searched_first(FirstSearchOutcome::Absent);
+                    return Next::Send(None);
+                }
+                View::Same(found) => match self.take_over(&found).await {
+                    Ok(Some(next)) => {
+                        metrics.searched_first(FirstSearchOutcome::Found);
+                        return next;
+                    }
+                    Ok(None) => {
+                        // It may have been deleted since the list was read.
+                        not_before = Instant::now();
+                        None
+                    }
+                    Err(error) => Some(Arc::new(error)),
+                },
+                View::Perhaps(candidates) => {
+                    metrics.searched_first(FirstSearchOutcome::Ambiguous);
+                    self.give_back(false).await;
+                    let exist = candidates.iter().all(|candidate| candidate.shows == Shows::Part);
+                    let is_settled = remembers_for > settled_after;
+                    return Next::End(Err(if is_settled && exist {
+                        Failure::Ambiguous(ids(candidates))
+                    } else {
+                        Failure::UNKNOWN
+                    }));
+                }
+                View::Incomplete(error) => Some(error),
+            };
+            if let Some(error) = &error {
+                self.log_unread(error);
+            }
+            let may_repeat = error.as_ref().is_none_or(|error| error.is_retryable());
+            let pause = self.operation.retry_in(attempt, None, self.shared.deadline());
+            let pause = pause.filter(|_| may_repeat && self.shared.is_awaited());
+            if !self.pauses(pause).await {
+                metrics.searched_first(FirstSearchOutcome::Failed);
+                self.give_back(false).await;
+                let error = error.map(|error| Failure::NotSearched(self.operation.redacted(&error)));
+                return Next::End(Err(error.unwrap_or(Failure::UNKNOWN)));
+            }
+            self.shared.progress.enter(Stage::Reconcile);
+        }
+    }
+
+    /// What a list shows of this creation. A resource that shows no reference, in the list and by itself,
+    /// was not created by this service: without a record there is no other evidence for it.
+    async fn first_view(&self, reference: &Reference, not_before: Instant) -> View<O> {
+        let created_from_ms = sent::before(self.now_ms(), self.engine.retention.request_id);
+        let listing = self.listings.since(&self.operation, not_before, created_from_ms).await;
+        let view = listing.find(&self.operation, reference, "", Instant::now() + LIST_TIMEOUT).await;
+        let View::Perhaps(mut candidates) = view else { return view };
+        candidates.retain(|candidate| candidate.shows != Shows::None);
+        if candidates.is_empty() { View::Absent } else { View::Perhaps(candidates) }
+    }
+
+    /// Takes over a resource that the preparation has found.
+    pub(super) async fn take_over_prepared(&self, found: O::Item, was_sent: bool) -> Next<O> {
+        let next = self.take_over(&[found]).await.unwrap_or_else(|error| {
+            self.log_unread(&error);
+            None
+        });
+        match next {
+            Some(next) => next,
+            None => self.end_unknown(was_sent).await,
+        }
+    }
+
+    /// Takes over a resource that is this creation's by its marks, without a record, if it is what this call
+    /// asks for. `None` where that has to be retried.
+    async fn take_over(&self, found: &[O::Item]) -> Result<Option<Next<O>>, CallError> {
+        let Some((_, id)) = oldest(found) else { return Ok(None) };
+        let Some(read) = self.operation.read(id, Instant::now() + LIST_TIMEOUT).await? else {
+            return Ok(None);
+        };
+        let differs = self.operation.differences(&read);
+        if differs.is_empty() {
+            let Some(outcome) = self.operation.found(&read, "", Origin::Unrecorded) else { return Ok(None) };
+            return Ok(self.record_found(found, outcome, true).await);
+        }
+        self.give_back(false).await;
+        Ok(Some(Next::End(Err(Failure::RequestIdReused { differs, created: Some(id.clone()) }))))
+    }
+
+    /// Returns the resource that a lost sending of this record created. `None` where that has to be retried.
+    async fn take_back(&self, found: &[O::Item], context: &str) -> Option<Next<O>> {
+        let (oldest, id) = oldest(found)?;
+        // Its etag may have changed since; but lists may show it before reads by ID do.
+        let read = self.operation.read(id, Instant::now() + LIST_TIMEOUT).await;
+        let item = match &read {
+            Ok(Some(item)) => item,
+            Ok(None) => oldest,
             Err(error) => {
-                self.note_unread(&error);
-                oldest.etag.clone().filter(|_| !matches!(error, CallError::OtherSource))
+                self.log_unread(error);
+                Some(oldest).filter(|_| !matches!(error, CallError::OtherSource))?
             }
         };
-        let connection = CreatedConnection { id: oldest.id.clone(), etag: etag? };
-        self.finish(found, connection, Origin::Search).await
+        let outcome = self.operation.found(item, context, Origin::Search)?;
+        self.record_found(found, outcome, false).await
     }
 
-    /// Reads a connection that a list shows. Its etag may have changed since.
-    pub(crate) async fn read(&self, found: &Found) -> Result<Option<Connection>, CallError> {
-        let at = ConnectionRef { sandbox: self.connection.sandbox.clone(), id: found.id.clone() };
-        self.parts.flow_service.get_connection(&at, Instant::now() + LIST_TIMEOUT).await
-    }
-
-    /// Records a connection with this creation's reference as its outcome. Others that were found with it are
-    /// reported, and never deleted, as nobody knows which of them is in use. `None` where that has to be tried
-    /// again.
-    pub(crate) async fn finish(
+    /// Records a resource that was found. Others that were found with it are reported, and never deleted, as
+    /// it is unknown which of them is in use. `None` where that has to be retried.
+    async fn record_found(
         &self,
-        found: &[Found],
-        connection: CreatedConnection,
-        origin: Origin,
-    ) -> Option<Next> {
+        found: &[O::Item],
+        outcome: O::Outcome,
+        is_earlier_calls: bool,
+    ) -> Option<Next<O>> {
         if found.len() > 1 {
-            self.metrics.duplicates.inc();
-            let ids: Vec<_> = found.iter().map(|found| found.id.as_str()).collect();
-            tracing::error!(request_id = %self.request_id(), connections = ids.join(","), kept = %connection.id, "several connections refer to one request: delete those that are not in use");
+            self.engine.metrics.duplicates.inc();
+            let ids: Vec<_> = found.iter().filter_map(Item::id).map(ToString::to_string).collect();
+            tracing::error!(request_id = %self.request_id(), found = ids.join(","), kept = %outcome.id(), "several {}s refer to one request: delete those that are not in use", O::RESOURCE);
         }
-        // A caller may ask for it again: its outcome was unknown.
-        let keep = match self.verification {
-            Verification::Report | Verification::Require => Keep::RememberUnverified,
-            Verification::None => Keep::Remember,
-        };
-        let store = &self.parts.store;
-        let finished = match store.done(&self.lease, &connection, origin, keep, self.now_ms()).await {
-            // Without a record it is an earlier call's.
-            Ok(Recorded::Done) => {
-                Finished { replayed: origin == Origin::Unrecorded, ..self.created(connection, origin) }
-            }
-            Ok(Recorded::Already(outcome)) => self.already(outcome, &connection),
-            Err(error @ StoreError::Unreadable(_)) => return Some(Next::End(Err(self.store_failed(error)))),
+        let store = &self.engine.store;
+        // A caller may retry it: its outcome was unknown.
+        let finished = match store.record(self.lease(), Some(&outcome.to_text()), self.now_ms()).await {
+            Ok(Recorded::Done) => Ok(Finished::now(outcome, is_earlier_calls)),
+            Ok(Recorded::Already(recorded)) => self.already(&recorded, &outcome),
+            Err(error @ StoreError::Unreadable(_)) => Err(self.store_failed(error)),
             Err(error) => {
-                tracing::debug!(error = error_chain(&error), "could not record a connection that was found");
+                tracing::debug!(
+                    error = error_chain(&error),
+                    "could not record a {} that was found",
+                    O::RESOURCE
+                );
                 return None;
             }
         };
-        tracing::info!(connection_id = %finished.connection.id, request_id = %self.request_id(), "found a lost connection");
-        Some(Next::End(Ok(finished)))
+        if let Ok(finished) = &finished {
+            let id = finished.outcome.id();
+            tracing::info!(created = %id, request_id = %self.request_id(), "found a lost {}", O::RESOURCE);
+        }
+        Some(Next::End(finished))
     }
 
-    /// Logs why a search learns nothing. The Flow Service may repeat there what it received before.
-    pub(crate) fn note_unread(&self, error: &CallError) {
-        let error = redacted(&error_chain(error), &self.connection.credentials);
+    /// Logs why a search learns nothing. Adobe may repeat there what it received before.
+    fn log_unread(&self, error: &CallError) {
+        let error = error_chain(&self.operation.redacted(error));
         tracing::debug!(error, request_id = %self.request_id(), "a search for an earlier creation learned nothing");
     }
 
-    /// Leaves a lost creation, of which nothing is known yet, to the next call.
-    async fn leave_undecided(&self, earlier: Earlier) -> Next {
-        self.metrics.searched(SearchOutcome::Undecided);
-        self.leave(earlier).await
+    /// Ends the search for a lost creation, of which nothing is known yet.
+    async fn end_undecided(&self, was_sent: bool) -> Next<O> {
+        self.engine.metrics.searched(SearchOutcome::Undecided);
+        self.end_unknown(was_sent).await
     }
 
-    pub(crate) async fn leave(&self, earlier: Earlier) -> Next {
-        self.give_back(earlier).await;
-        Next::End(Err(Failure::OutcomeUnknown { problem: None, cause: None }))
+    /// Returns the record to the next call.
+    async fn end_unknown(&self, was_sent: bool) -> Next<O> {
+        self.give_back(was_sent).await;
+        Next::End(Err(Failure::UNKNOWN))
     }
 }
 
-/// The oldest of the connections with the reference of one creation. There should be one.
-pub(crate) fn oldest(found: &[Found]) -> Option<&Found> {
+/// The oldest of the items that match one creation, with its ID. There should be one.
+fn oldest<T: Item>(found: &[T]) -> Option<(&T, &T::Id)> {
     // The newest come first.
-    found.iter().rev().min_by_key(|found| found.created_at_ms.unwrap_or(i64::MAX))
+    let oldest = found.iter().rev().min_by_key(|found| found.created_at_ms().unwrap_or(i64::MAX))?;
+    oldest.id().map(|id| (oldest, id))
 }
 
 /// Whether another list would not show more.
-fn is_final(candidates: &[Candidate]) -> bool {
+fn is_final<I>(candidates: &[Candidate<I>]) -> bool {
     candidates.iter().all(|candidate| candidate.shows != Shows::NotYetRead)
 }
 
 /// The IDs of those candidates that have one.
-pub(crate) fn ids(candidates: Vec<Candidate>) -> Vec<ConnectionId> {
+fn ids<I>(candidates: Vec<Candidate<I>>) -> Vec<I> {
     candidates.into_iter().filter_map(|candidate| candidate.id).collect()
 }

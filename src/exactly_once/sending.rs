@@ -1,134 +1,133 @@
 //! Sends a creation, and records what it made.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    adobe::{CallError, FlowService, NextStep},
-    domain::{CreatedConnection, Stage, Verification},
-    error::error_chain,
-    exactly_once::store::{Keep, Origin, Outcome, Recorded, SEND_WITHIN, StoreError},
+use super::{
+    creation::{Creation, Finished, Lost, Next},
+    failure::Failure,
+    operation::{FailureOf, Operation, Outcome as _},
+    sent::Sent,
+    store::{Recorded, SEND_WITHIN, Step, StoreError},
 };
 use crate::{
-    exactly_once::{
-        creation::{Creation, Earlier, Next},
-        sent::Sent,
-    },
-    service::{Failure, connections::verification::Finished},
+    adobe::{CallError, NextStep},
+    domain::Stage,
+    error::error_chain,
 };
 
 /// How long before its end a deadline counts as exceeded, because the caller may get that error while the
 /// store records the reply.
 const REPORTING: Duration = Duration::from_secs(2);
-/// When to ask again for a creation that another process has taken over.
-const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// The pause between two attempts at recording a connection.
+/// When to retry a creation that another process has taken over.
+const TAKEN_OVER_RETRY: Duration = Duration::from_millis(200);
+/// The pause between two attempts at recording an outcome.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long a lost creation is tried again that is proven to have created nothing.
+/// How long a lost creation is retried that is proven to have created nothing.
 const RESEND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One attempt to send.
-enum Attempt {
-    Created(CreatedConnection),
+/// The result of one attempt to send.
+enum Attempt<O: Operation> {
+    Created(O::Outcome),
     /// Its reply was lost.
-    Lost(Sent, Failure),
+    Lost(Sent, FailureOf<O>),
     /// Nothing was created.
     Failed(CallError),
     /// It ended before a reply, or its end could not be recorded.
-    Stopped(Failure),
+    Stopped(FailureOf<O>),
 }
 
-impl<F: FlowService> Creation<F> {
-    /// Sends the creation until there is a reply, it is lost, or sending it again makes no sense.
-    pub(crate) async fn send(&self, earlier: Earlier) -> Next {
+impl<O: Operation> Creation<O> {
+    /// Sends the creation until there is a reply, it is lost, or another attempt makes no sense.
+    pub(super) async fn send(&self, earlier: Option<Lost>) -> Next<O> {
         let progress = &self.shared.progress;
         self.shared.running();
         progress.set_may_exist(false);
         let began = Instant::now();
+        let sent = earlier.as_ref().map(|lost| lost.sent);
+        let mut context = earlier.map(|lost| lost.context);
         let mut attempt = 0;
         let mut refreshed = false;
         let mut earlier_error = None;
         loop {
+            let deadline = self.shared.deadline();
+            let sending = match self.operation.prepare(self.request_id(), context.as_deref(), deadline).await
+            {
+                Ok(ControlFlow::Continue(context)) => context,
+                Ok(ControlFlow::Break(found)) => return self.take_over_prepared(found, sent.is_some()).await,
+                Err(error) => {
+                    self.give_back(sent.is_some()).await;
+                    return Next::End(Err(Failure::Operation(error)));
+                }
+            };
             progress.enter(Stage::AdobeToken);
             // A caller that joins may wait longer than the one who began.
-            let deadline = match earlier {
-                Earlier::Nothing => self.shared.deadline(),
-                Earlier::Lost(_) => self.shared.deadline().max(began + RESEND_TIMEOUT),
+            let deadline = match sent {
+                None => self.shared.deadline(),
+                Some(_) => self.shared.deadline().max(began + RESEND_TIMEOUT),
             };
-            let permit = tokio::select! {
+            let permission = tokio::select! {
                 // A drain ends what waits, and not what can continue at once.
                 biased;
-                permit = self.parts.flow_service.permit(deadline) => permit,
-                () = self.parts.background.draining() => Err(CallError::Stopping),
+                permission = self.operation.permission(deadline) => permission,
+                () = self.engine.background.draining() => Err(CallError::Stopping),
             };
-            if let Err(error) = &permit
+            if let Err(error) = &permission
                 && self.shared.deadline() > deadline
                 && (Instant::now() >= deadline || waits_for_token(error))
             {
+                context = Some(sending);
                 continue;
             }
             attempt += 1;
-            let error = match permit {
-                Ok(permit) => match self.attempt(&permit, earlier).await {
-                    Attempt::Created(connection) => {
-                        return self.record(connection, self.kept(earlier)).await;
-                    }
+            let error = match permission {
+                Ok(permission) => match self.attempt(&permission, &sending, sent).await {
+                    Attempt::Created(outcome) => return self.record_reply(outcome, sent.is_some()).await,
                     Attempt::Lost(sent, failure) => {
-                        return Next::Search { sent, lost: Arc::new(failure), absent: Earlier::Lost(sent) };
+                        let lost = Lost { sent, context: sending };
+                        return Next::Search { lost, failure, is_recorded: true };
                     }
                     Attempt::Failed(error) => error,
                     Attempt::Stopped(failure) => return Next::End(Err(failure)),
                 },
                 Err(error) => error,
             };
+            context = Some(sending);
             let deadline = deadline.max(self.shared.deadline());
             let pause = match error.next_step() {
                 NextStep::RefreshToken if !refreshed => {
                     refreshed = true;
                     Some(Duration::ZERO)
                 }
-                NextStep::Retry(asked) => self.parts.flow_service.retry_in(attempt, asked, deadline),
+                NextStep::Retry(asked) => self.operation.retry_in(attempt, asked, deadline),
                 NextStep::RefreshToken | NextStep::GiveUp | NextStep::Search => None,
             };
             progress.set_may_exist(false);
             if !self.pauses(pause).await {
-                if !self.give_back(earlier).await {
+                if !self.give_back(sent.is_some()).await {
                     return Next::End(Err(self.taken_over()));
                 }
-                // That the breaker is open now says less than the failure that has opened it.
+                // The failure that has opened the breaker is a better cause than the open breaker.
                 let is_breaker = matches!(error, CallError::BreakerOpen { .. });
                 let cause = if is_breaker { earlier_error.unwrap_or(error) } else { error };
-                return Next::End(Err(self.failed(cause)));
+                return Next::End(Err(self.not_created(cause)));
             }
             earlier_error = Some(error);
         }
     }
 
-    /// How much of the outcome is kept: all of it where a caller may ask for the id again. That is its own
-    /// one, one whose outcome was unknown, one that an error has told the caller or is about to, and one
-    /// whose verification may have to be resumed.
-    fn kept(&self, earlier: Earlier) -> Keep {
-        let is_told = !self.shared.is_awaited() || Instant::now() + REPORTING >= self.shared.deadline();
-        let was_lost = matches!(earlier, Earlier::Lost(_));
-        match self.verification {
-            Verification::Report | Verification::Require => Keep::RememberUnverified,
-            Verification::None if !self.generated || was_lost || is_told => Keep::Remember,
-            Verification::None => Keep::Forget,
-        }
-    }
-
-    /// Sends the creation once.
-    async fn attempt(&self, permit: &F::Permit, earlier: Earlier) -> Attempt {
+    /// Sends the creation once. `lost` is an earlier sending that is proven to have created nothing.
+    async fn attempt(&self, permission: &O::Permission, context: &str, lost: Option<Sent>) -> Attempt<O> {
         let progress = &self.shared.progress;
-        // A caller whose deadline is exceeded reads this after it has left. Written first and looked for
-        // second, no caller reads that nothing exists while it is being sent.
+        // A caller whose deadline is exceeded reads this after it has stopped waiting. Because it is written
+        // before the check for waiting callers, no caller reads that nothing exists while it is being sent.
         progress.set_may_exist(true);
         if !self.shared.is_awaited() {
             progress.set_may_exist(false);
             let may_exist = progress.may_exist();
-            let is_held = self.give_back(earlier).await;
+            let is_held = self.give_back(lost.is_some()).await;
             return Attempt::Stopped(if is_held {
                 Failure::Abandoned { may_exist }
             } else {
@@ -136,96 +135,89 @@ impl<F: FlowService> Creation<F> {
             });
         }
         let began = Instant::now();
-        let (store, now_ms) = (&self.parts.store, self.now_ms());
-        let begun = match earlier {
-            Earlier::Nothing => store.begin_sending(&self.lease, now_ms).await,
-            Earlier::Lost(_) => store.resend(&self.lease, now_ms).await,
-        };
+        let step = if lost.is_some() { Step::Resend } else { Step::BeginSending };
+        let begun = self.engine.store.step(self.lease(), step, context, self.now_ms()).await;
         if let Err(error) = begun {
             progress.set_may_exist(false);
-            return Attempt::Stopped(match error {
-                StoreError::LeaseLost => self.taken_over(),
-                error @ (StoreError::Unavailable(_) | StoreError::Full | StoreError::Unreadable(_)) => {
-                    self.abandon_in_background();
-                    self.store_failed(error)
-                }
-            });
+            let is_taken_over = matches!(error, StoreError::LeaseLost);
+            return Attempt::Stopped(if is_taken_over { self.taken_over() } else { self.step_lost(error) });
         }
         progress.enter(Stage::Create);
-        let flow_service = &self.parts.flow_service;
         let send_by = began + SEND_WITHIN;
-        let created = flow_service
-            .create_connection(permit, &self.connection, self.reference(), send_by, progress)
-            .await;
-        match created {
-            Ok(connection) => Attempt::Created(connection),
+        match self.operation.send(permission, context, self.reference(), send_by, progress).await {
+            Ok(outcome) => Attempt::Created(outcome),
             Err(error) if error.next_step() == NextStep::Search => {
-                // Where this fails the record says `sending`, which becomes `unknown` when the lease ends.
-                self.note(store.outcome_unknown(&self.lease).await, "the outcome is unknown");
-                let earlier = match earlier {
-                    Earlier::Nothing => None,
-                    Earlier::Lost(sent) => Some(sent),
-                };
-                Attempt::Lost(Sent::at(earlier, began), Failure::from(error))
+                // If this fails the record stays `sending`, which becomes `unknown` when the lease ends.
+                self.note(self.step(Step::OutcomeUnknown).await, "record that the outcome is unknown");
+                let problem = error.problem().cloned();
+                let failure = Failure::OutcomeUnknown { problem, cause: Some(error.into()) };
+                Attempt::Lost(Sent::at(lost, began), failure)
             }
-            Err(error) => match store.not_created(&self.lease).await {
+            Err(error) => match self.step(Step::NotCreated).await {
                 Ok(()) => Attempt::Failed(error),
                 // The step may still be on its way to the store: it must not meet another attempt.
                 Err(store_error) => {
                     progress.set_may_exist(false);
-                    self.note(Err(store_error), "nothing was created");
+                    self.note(Err(store_error), "record that nothing was created");
                     self.abandon_in_background();
-                    Attempt::Stopped(self.failed(error))
+                    Attempt::Stopped(self.not_created(error))
                 }
             },
         }
     }
 
-    /// Records the reply. Where the store is gone the caller still gets it, and recording goes on.
-    async fn record(&self, connection: CreatedConnection, keep: Keep) -> Next {
-        let recorded =
-            self.parts.store.done(&self.lease, &connection, Origin::Reply, keep, self.now_ms()).await;
-        let request_id = self.request_id();
-        Next::End(Ok(match recorded {
-            Ok(Recorded::Done) => self.created(connection, Origin::Reply),
-            Ok(Recorded::Already(outcome)) => self.already(outcome, &connection),
+    /// Records the reply. If the store fails the caller still gets it, and recording continues.
+    async fn record_reply(&self, outcome: O::Outcome, was_lost: bool) -> Next<O> {
+        // Kept where a caller may retry the id: its own one, one whose outcome was unknown, one that an error
+        // has named or is about to, and one whose creation may have to be continued.
+        let is_reported = !self.shared.is_awaited() || Instant::now() + REPORTING >= self.shared.deadline();
+        let is_kept = !self.generated || was_lost || is_reported || !self.operation.is_complete(&outcome);
+        let text = is_kept.then(|| outcome.to_text());
+        let recorded = self.engine.store.record(self.lease(), text.as_deref(), self.now_ms()).await;
+        Next::End(match recorded {
+            Ok(Recorded::Done) => Ok(Finished::now(outcome, false)),
+            Ok(Recorded::Already(recorded)) => self.already(&recorded, &outcome),
             Err(error) => {
-                tracing::warn!(error = error_chain(&error), %request_id, connection_id = %connection.id, "could not record a connection: trying again");
-                self.go_on_recording(connection.clone(), keep);
-                Finished { is_recorded: false, ..self.created(connection, Origin::Reply) }
+                let (request_id, id) = (self.request_id(), outcome.id());
+                tracing::warn!(error = error_chain(&error), %request_id, created = %id, "could not record a {}: trying again", O::RESOURCE);
+                self.keep_recording(text, id.to_string());
+                Ok(Finished { is_recorded: false, ..Finished::now(outcome, false) })
             }
-        }))
+        })
     }
 
-    /// What it comes to that the record is done already: its outcome stays.
-    pub(crate) fn already(&self, outcome: Outcome, created: &CreatedConnection) -> Finished {
-        if outcome.connection.id != created.id {
-            self.metrics.duplicates.inc();
-            tracing::error!(request_id = %self.request_id(), created = %created.id, recorded = %outcome.connection.id, "a request made two connections");
+    /// The record is done already: its outcome stays.
+    pub(super) fn already(
+        &self,
+        recorded: &str,
+        created: &O::Outcome,
+    ) -> Result<Finished<O::Outcome>, FailureOf<O>> {
+        let recorded = self.parse(recorded)?;
+        if recorded.id() != created.id() {
+            self.engine.metrics.duplicates.inc();
+            tracing::error!(request_id = %self.request_id(), created = %created.id(), recorded = %recorded.id(), "one request created two {}s", O::RESOURCE);
         }
-        Finished::replayed(outcome, Duration::ZERO)
+        Ok(Finished::now(recorded, true))
     }
 
-    fn go_on_recording(&self, connection: CreatedConnection, keep: Keep) {
-        let (store, lease, clock) =
-            (Arc::clone(&self.parts.store), self.lease.clone(), self.parts.wall_clock);
-        let give_up = Instant::now() + self.parts.retention.request_id;
-        let background = self.parts.background.clone();
-        self.parts.background.spawn(async move {
+    fn keep_recording(&self, outcome: Option<String>, id: String) {
+        let (engine, shared) = (Arc::clone(&self.engine), Arc::clone(&self.shared));
+        let give_up = Instant::now() + engine.retention.request_id;
+        self.engine.background.spawn(async move {
             let mut pause = FIRST_PAUSE;
             while Instant::now() < give_up {
-                let is_last = background.is_draining();
-                match store.done(&lease, &connection, Origin::Reply, keep, clock()).await {
+                let is_last = engine.background.is_draining();
+                match engine.store.record(&shared.lease, outcome.as_deref(), (engine.wall_clock)()).await {
                     Err(StoreError::Unavailable(_) | StoreError::Full | StoreError::LeaseLost) => {}
                     Ok(_) | Err(StoreError::Unreadable(_)) => break,
                 }
-                // A retry finds the connection by a search; a store that is down must not hold up the end.
+                // A retry finds the resource by a search; a store that is down must not delay the end.
                 if is_last {
-                    tracing::warn!(request_id = %lease.request_id, connection_id = %connection.id, "a connection stays unrecorded: the process ends while the store is down");
+                    tracing::warn!(request_id = %shared.lease.request_id, created = id, "a {} stays unrecorded: the process ends while the store is down", O::RESOURCE);
                     break;
                 }
                 tokio::select! {
-                    () = background.draining() => {}
+                    () = engine.background.draining() => {}
                     () = sleep(pause) => {}
                 }
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -233,34 +225,20 @@ impl<F: FlowService> Creation<F> {
         });
     }
 
-    /// A creation that came to nothing: what an earlier attempt made may have been forgotten.
-    fn failed(&self, error: CallError) -> Failure {
+    /// A creation that created nothing: what an earlier attempt made may have been forgotten.
+    fn not_created(&self, error: CallError) -> FailureOf<O> {
         Failure::NotCreated { error, may_exist: self.shared.progress.may_exist() }
     }
 
-    /// What it means that the lease is lost: the process that has taken it over may have sent the creation,
-    /// and brings it to its end.
-    fn taken_over(&self) -> Failure {
+    /// The lease is lost: the process that has taken it over may have sent the creation, and brings it to its
+    /// end.
+    fn taken_over(&self) -> FailureOf<O> {
         self.shared.progress.set_may_exist(true);
-        Failure::RequestInProgress { retry_after: ASK_AGAIN }
+        Failure::RequestInProgress { retry_after: TAKEN_OVER_RETRY }
     }
 }
 
-/// Whether what is missing is an access token, which is given up a moment before the deadline.
+/// Whether only an access token is missing, which is given up a moment before the deadline.
 fn waits_for_token(error: &CallError) -> bool {
-    match error {
-        CallError::Token(error) => error.may_pass(),
-        CallError::NoTokenInTime => true,
-        CallError::BreakerOpen { .. }
-        | CallError::Unreachable(_)
-        | CallError::TooLate
-        | CallError::Stopping
-        | CallError::Throttled { .. }
-        | CallError::TokenRefused { .. }
-        | CallError::Refused { .. }
-        | CallError::OtherSource
-        | CallError::Unavailable { .. }
-        | CallError::Unrecognized { .. }
-        | CallError::Undecodable(_) => false,
-    }
+    matches!(error, CallError::NoTokenInTime) || matches!(error, CallError::Token(error) if error.may_pass())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use crate::exactly_once::store::Moment;
+use super::store::Moment;
 
 /// By how much the two clocks may disagree before neither is trusted.
 const MOST_SKEW_MS: i64 = 30_000;
@@ -71,8 +71,7 @@ impl Sent {
         self.last + at.saturating_duration_since(self.as_of)
     }
 
-    /// By the wall clock, the earliest moment at which the Flow Service may say that it created the
-    /// connection.
+    /// By the wall clock, the earliest time of creation that Adobe may show of the resource.
     pub(crate) fn created_from_ms(&self, now_ms: i64) -> i64 {
         before(now_ms, self.first + self.as_of.elapsed())
     }

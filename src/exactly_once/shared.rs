@@ -2,10 +2,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{Ordering, fence},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,64 +11,64 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::service::{Created, Failure, connections::create::RecordProblem};
-use crate::{
-    domain::{Progress, RequestId},
-    exactly_once::{Comparison, Fingerprints, store::Lease},
-};
+use super::{Comparison, store::Lease};
+use crate::domain::{Progress, RequestId};
 
-/// How long a call waits during the search for a lost connection. It is found within seconds, or not before
+/// How long a call waits during the search for a lost resource. It is found within seconds, or not before
 /// the settle window ends; the caller learns more by calling again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How a creation ends, for every caller that waits for it.
-pub(crate) type Outcome = Result<Created, Arc<Failure>>;
-
-/// One creation in progress.
+/// One creation in progress, whose outcome is a `T`.
 #[derive(Debug)]
-pub(crate) struct SharedCreation {
+pub(crate) struct SharedCreation<T> {
     pub(crate) progress: Arc<Progress>,
-    fingerprints: Fingerprints,
-    /// That of the caller who waits longest.
-    deadline: Mutex<Instant>,
-    state: watch::Sender<State>,
+    /// Its record, and the content that joining calls have to repeat.
+    pub(crate) lease: Lease,
+    deadlines: Mutex<Deadlines>,
+    state: watch::Sender<State<T>>,
+}
+
+/// The deadlines of the callers.
+#[derive(Debug)]
+struct Deadlines {
+    /// Of those that wait.
+    waiting: Vec<Instant>,
+    /// The deadline of the caller that was the last one to wait.
+    last: Instant,
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum State<T> {
     Running,
-    /// The reply was lost, and the connection is being searched for since then.
+    /// The reply was lost, and the resource is being searched for since then. `lost` is the outcome for a caller
+    /// that does not wait any longer.
     Searching {
         since: Instant,
-        lost: Arc<Failure>,
+        lost: T,
     },
-    Finished(Outcome),
+    Finished(T),
+    Crashed,
 }
 
-impl SharedCreation {
-    /// The deadline of the caller who waits longest.
+impl<T> SharedCreation<T> {
+    /// The deadline of the caller that waits longest, or that waited last.
     pub(crate) fn deadline(&self) -> Instant {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_awaited_until(&self, deadline: Instant) {
-        let mut latest = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        *latest = (*latest).max(deadline);
+        let deadlines = self.deadlines();
+        deadlines.waiting.iter().max().copied().unwrap_or(deadlines.last)
     }
 
     /// Whether any caller waits for the outcome.
     pub(crate) fn is_awaited(&self) -> bool {
-        // Must not be reordered; pairs with the fences in `Progress`.
-        fence(Ordering::SeqCst);
-        self.state.receiver_count() > 0
+        // The lock orders this with the end of waiting: a caller that does not wait reads what was written before.
+        !self.deadlines().waiting.is_empty()
     }
 
-    /// Notes that the reply was lost and the connection is being searched for.
-    pub(crate) fn searching(&self, lost: Arc<Failure>) {
+    /// Notes that the reply was lost and the resource is being searched for.
+    pub(crate) fn searching(&self, lost: T) {
         self.state.send_replace(State::Searching { since: Instant::now(), lost });
     }
 
-    /// Notes that no search is running any more.
+    /// Notes that the search has ended.
     pub(crate) fn running(&self) {
         self.state.send_if_modified(|state| {
             let was_searching = !matches!(state, State::Running);
@@ -84,115 +81,129 @@ impl SharedCreation {
     pub(crate) fn is_running(&self) -> bool {
         matches!(*self.state.borrow(), State::Running)
     }
+
+    fn deadlines(&self) -> MutexGuard<'_, Deadlines> {
+        self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A caller that waits: as long as it exists, the creation is awaited.
-pub(crate) struct Waiter {
-    state: watch::Receiver<State>,
-    /// Whether the creation was in progress before.
-    pub(crate) joined: bool,
+pub(crate) struct Waiter<T> {
+    pub(crate) shared: Arc<SharedCreation<T>>,
+    deadline: Instant,
 }
 
-impl Waiter {
-    /// Waits for the outcome, or until it is not worth waiting for a lost connection any more.
-    pub(crate) async fn outcome(mut self) -> Outcome {
+impl<T: Clone> Waiter<T> {
+    fn new(shared: &Arc<SharedCreation<T>>, deadline: Instant) -> Self {
+        shared.deadlines().waiting.push(deadline);
+        Self { shared: Arc::clone(shared), deadline }
+    }
+
+    /// Waits for the outcome, or until waiting for a lost resource is pointless. `None` where the creation ended
+    /// without an outcome.
+    pub(crate) async fn outcome(self) -> Option<T> {
+        let mut state = self.shared.state.subscribe();
         let began = Instant::now();
         loop {
-            let give_up = match &*self.state.borrow_and_update() {
-                State::Finished(outcome) => return outcome.clone(),
+            let give_up = match &*state.borrow_and_update() {
+                State::Finished(outcome) => return Some(outcome.clone()),
+                State::Crashed => return None,
                 State::Running => None,
-                State::Searching { since, lost } => Some((*since.max(&began) + PATIENCE, Arc::clone(lost))),
+                State::Searching { since, lost } => Some((*since.max(&began) + PATIENCE, lost.clone())),
             };
             let changed = match give_up {
-                None => self.state.changed().await,
+                None => state.changed().await,
                 Some((at, lost)) => tokio::select! {
-                    // An outcome that exists is returned, also where the time is over.
+                    // An outcome that exists is returned, even if the time is over.
                     biased;
-                    changed = self.state.changed() => changed,
-                    () = sleep_until(at) => return Err(lost),
+                    changed = state.changed() => changed,
+                    () = sleep_until(at) => return Some(lost),
                 },
             };
-            // The guard finishes the creation before it is gone.
-            changed.map_err(|_| Arc::new(Failure::Crashed))?;
+            changed.ok()?;
         }
+    }
+}
+
+impl<T> Drop for Waiter<T> {
+    fn drop(&mut self) {
+        let mut deadlines = self.shared.deadlines();
+        if let Some(place) = deadlines.waiting.iter().position(|deadline| *deadline == self.deadline) {
+            deadlines.waiting.swap_remove(place);
+        }
+        deadlines.last = self.deadline;
     }
 }
 
 /// The creations in progress.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SharedCreations {
-    in_progress: Arc<Mutex<HashMap<RequestId, Arc<SharedCreation>>>>,
-}
+#[derive(Debug)]
+pub(crate) struct SharedCreations<T>(Arc<InProgress<T>>);
 
-impl SharedCreations {
+type InProgress<T> = Mutex<HashMap<RequestId, Arc<SharedCreation<T>>>>;
+
+impl<T: Clone> SharedCreations<T> {
     /// Joins the creation in progress under this request id, or begins one, which the caller has to run if
     /// it gets the guard.
     ///
     /// # Errors
-    /// Where the creation in progress has other content.
+    /// The creation in progress has other content.
     pub(crate) fn join(
         &self,
-        lease: &Lease,
+        lease: Lease,
         is_new_id: bool,
         deadline: Instant,
-    ) -> Result<(Waiter, Arc<SharedCreation>, Option<Guard>), Failure> {
-        let Lease { request_id, fingerprints, .. } = *lease;
-        match self.lock().entry(request_id) {
+    ) -> Result<(Waiter<T>, Option<Guard<T>>), Comparison> {
+        match lock(&self.0).entry(lease.request_id) {
             Entry::Occupied(entry) => {
-                let shared = Arc::clone(entry.get());
-                match fingerprints.compare_any(&shared.fingerprints) {
-                    Comparison::Same => {}
-                    Comparison::Differs(differs) => {
-                        return Err(Failure::RequestIdReused { differs, connection: None });
-                    }
-                    Comparison::UnknownKey => {
-                        let problem = RecordProblem::KeyRemoved;
-                        return Err(Failure::RecordUnreadable { problem, connection: None });
-                    }
+                let shared = entry.get();
+                match lease.fingerprints.compare_any(&shared.lease.fingerprints) {
+                    Comparison::Same => Ok((Waiter::new(shared, deadline), None)),
+                    differs @ (Comparison::Differs(_) | Comparison::UnknownKey) => Err(differs),
                 }
-                shared.is_awaited_until(deadline);
-                let waiter = Waiter { state: shared.state.subscribe(), joined: true };
-                Ok((waiter, shared, None))
             }
             Entry::Vacant(entry) => {
-                let (state, receiver) = watch::channel(State::Running);
-                let progress = Arc::new(Progress::new(request_id, !is_new_id));
-                let deadline = Mutex::new(deadline);
-                let shared = Arc::new(SharedCreation { progress, fingerprints, deadline, state });
+                let progress = Arc::new(Progress::new(lease.request_id, !is_new_id));
+                let deadlines = Mutex::new(Deadlines { waiting: Vec::new(), last: deadline });
+                let state = watch::Sender::new(State::Running);
+                let shared = Arc::new(SharedCreation { progress, lease, deadlines, state });
                 entry.insert(Arc::clone(&shared));
-                let guard = Guard { creations: self.clone(), request_id, shared: Arc::clone(&shared) };
-                Ok((Waiter { state: receiver, joined: false }, shared, Some(guard)))
+                let waiter = Waiter::new(&shared, deadline);
+                Ok((waiter, Some(Guard { creations: Arc::clone(&self.0), shared })))
             }
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RequestId, Arc<SharedCreation>>> {
-        self.in_progress.lock().unwrap_or_else(PoisonError::into_inner)
+impl<T> Default for SharedCreations<T> {
+    fn default() -> Self {
+        Self(Arc::default())
     }
 }
 
-/// Finishes a creation, also where the task that runs it panics or is ended.
-#[derive(Debug)]
-pub(crate) struct Guard {
-    creations: SharedCreations,
-    request_id: RequestId,
-    shared: Arc<SharedCreation>,
+fn lock<T>(creations: &InProgress<T>) -> MutexGuard<'_, HashMap<RequestId, Arc<SharedCreation<T>>>> {
+    creations.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Guard {
+/// Finishes a creation, even if the task that runs it panics or is ended.
+pub(crate) struct Guard<T> {
+    creations: Arc<InProgress<T>>,
+    pub(crate) shared: Arc<SharedCreation<T>>,
+}
+
+impl<T> Guard<T> {
     /// Gives every waiting caller the outcome.
-    pub(crate) fn finish(self, outcome: Outcome) {
+    pub(crate) fn finish(self, outcome: T) {
         self.shared.state.send_replace(State::Finished(outcome));
     }
 }
 
-impl Drop for Guard {
+impl<T> Drop for Guard<T> {
     fn drop(&mut self) {
-        self.creations.lock().remove(&self.request_id);
+        lock(&self.creations).remove(&self.shared.lease.request_id);
         self.shared.state.send_if_modified(|state| {
             let crashed = !matches!(state, State::Finished(_));
             if crashed {
-                *state = State::Finished(Err(Arc::new(Failure::Crashed)));
+                *state = State::Crashed;
             }
             crashed
         });
@@ -204,40 +215,32 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::{
-        domain::{ConnectionId, CreatedConnection, Etag},
-        exactly_once::{Fingerprint, store::Holder},
-    };
+    use crate::exactly_once::{FingerprintKeys, store::Holder};
+
+    type Outcome = Result<u8, &'static str>;
 
     fn lease(request_id: RequestId, keys: &[u8]) -> Lease {
-        let of = |key| Fingerprint::parse(&format!("{:08x}:{}", key, "00".repeat(56))).unwrap();
-        let fingerprints = Fingerprints { current: of(keys[0]), previous: keys.get(1).map(|key| of(*key)) };
-        Lease { request_id, fingerprints, holder: Holder::generate() }
+        let previous = keys.get(1).map(|key| [*key; 32]);
+        let keys = FingerprintKeys::new(&[keys[0]; 32], previous.as_ref().map(<[u8; 32]>::as_slice));
+        Lease { request_id, fingerprints: keys.fingerprints([("name", "n")]), holder: Holder::generate() }
     }
 
-    fn join(creations: &SharedCreations) -> (Waiter, Arc<SharedCreation>, Guard) {
-        let deadline = Instant::now() + PATIENCE;
-        let lease = lease(RequestId::generate(), &[1]);
-        let (waiter, shared, guard) = creations.join(&lease, true, deadline).unwrap();
-        (waiter, shared, guard.unwrap())
+    fn begin(creations: &SharedCreations<Outcome>, lease: Lease) -> (Waiter<Outcome>, Guard<Outcome>) {
+        let (waiter, guard) = creations.join(lease, true, Instant::now() + PATIENCE).unwrap();
+        (waiter, guard.unwrap())
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_outcome_that_exists_is_returned_although_the_patience_is_over() {
         // Not by chance.
         for _ in 0..20 {
-            let (waiter, shared, guard) = join(&SharedCreations::default());
+            let (waiter, guard) = begin(&SharedCreations::default(), lease(RequestId::generate(), &[1]));
+            guard.shared.searching(Err("lost"));
             let mut outcome = std::pin::pin!(waiter.outcome());
-            shared.searching(Arc::new(Failure::Crashed));
             assert!(futures_util::poll!(&mut outcome).is_pending());
             advance(2 * PATIENCE).await;
-            let connection = CreatedConnection {
-                id: ConnectionId::parse("139f6a5f-a78b-4744-9f6a-5fa78bd74431").unwrap(),
-                etag: Etag::parse("\"e\"").unwrap(),
-            };
-            let request_id = RequestId::generate();
-            guard.finish(Ok(Created { request_id, connection, replayed: false, test: None }));
-            assert!(outcome.await.is_ok());
+            guard.finish(Ok(1));
+            assert_eq!(outcome.await, Some(Ok(1)));
         }
     }
 
@@ -245,11 +248,31 @@ mod tests {
     async fn a_retry_joins_while_the_keys_of_the_fingerprints_rotate() {
         let (creations, id) = (SharedCreations::default(), RequestId::generate());
         let deadline = Instant::now() + PATIENCE;
-        let (_waiter, _, _guard) = creations.join(&lease(id, &[1]), false, deadline).unwrap();
+        let (_waiter, _guard) = begin(&creations, lease(id, &[1]));
         for keys in [&[1, 2][..], &[2, 1]] {
-            assert!(creations.join(&lease(id, keys), false, deadline).unwrap().0.joined, "{keys:?}");
+            assert!(creations.join(lease(id, keys), false, deadline).unwrap().1.is_none(), "{keys:?}");
         }
-        let removed = creations.join(&lease(id, &[2]), false, deadline).map(drop).unwrap_err();
-        assert!(matches!(removed, Failure::RecordUnreadable { .. }), "{removed:?}");
+        let removed = creations.join(lease(id, &[2]), false, deadline).map(drop).unwrap_err();
+        assert_eq!(removed, Comparison::UnknownKey);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_is_that_of_the_callers_who_still_wait() {
+        let (creations, id, now) = (SharedCreations::default(), RequestId::generate(), Instant::now());
+        let (first, guard) = begin(&creations, lease(id, &[1]));
+        let shared = &guard.shared;
+        let (patient, _) = creations.join(lease(id, &[1]), false, now + 9 * PATIENCE).unwrap();
+        assert_eq!(shared.deadline(), now + 9 * PATIENCE);
+        drop(patient);
+        assert_eq!(shared.deadline(), now + PATIENCE);
+        drop(first);
+        assert_eq!((shared.deadline(), shared.is_awaited()), (now + PATIENCE, false));
+    }
+
+    #[tokio::test]
+    async fn a_creation_that_ends_without_an_outcome_has_crashed() {
+        let (waiter, guard) = begin(&SharedCreations::default(), lease(RequestId::generate(), &[1]));
+        drop(guard);
+        assert_eq!(waiter.outcome().await, None);
     }
 }

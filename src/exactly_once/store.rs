@@ -1,5 +1,5 @@
-//! The record of creations: what keeps concurrent callers and replicas apart, answers retries quickly,
-//! and compares their content. It is not the only evidence: see `service::search`.
+//! The record of creations: it keeps concurrent callers and replicas apart, gives retries their outcome, and
+//! compares their content. It is not the only evidence: see `search`.
 //!
 //! A creation is a record under its request id, which names one creation in the whole organization. The
 //! record moves as follows, under a lease that its holder renews:
@@ -10,16 +10,16 @@
 //! claimed ──────► sending ──────► unknown ──────► sending     every state ──► done
 //! ```
 //!
-//! Every step of a holder names that holder and the state that it expects, and does nothing otherwise, so
-//! that a late step changes nothing that it was not meant for. Only `done` and `verified` need no lease: what
-//! they record is true under every lease.
-//! After a step whose reply was lost only [`Store::abandon`] may follow: it weakens no state.
+//! Every [`Step`] of a holder names that holder and the state that it expects, and does nothing otherwise, so
+//! that a late step changes nothing that it was not meant for. Only [`Store::record`] and [`Store::replace`]
+//! need no lease: what they record is true under every lease. After a step whose reply was lost only
+//! [`Step::Abandon`] may follow: it weakens no state.
 //!
-//! Who claims a record whose lease has expired takes it over: of a `claimed` one nothing was sent; a
-//! `sending` one becomes `unknown`, and is searched for at the Flow Service before anything is sent.
+//! A claim takes over a record whose lease has expired: of a `claimed` one nothing was sent; a `sending` one
+//! becomes `unknown`, and is searched for at Adobe before anything is sent.
 //!
-//! What is `done` needs no lease. Where the creation asked for verification, its record has a verdict,
-//! too, which every replica that tested the connection may write: the first definite one stays.
+//! Two texts of a record belong to the operation, which alone reads them: the context of a sending, and the
+//! outcome.
 
 mod memory;
 mod outage;
@@ -34,6 +34,9 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+
 pub use self::{
     memory::{CAPACITY, MemoryStore},
     outage::Outage,
@@ -42,7 +45,7 @@ pub use self::{
 };
 pub(crate) use self::{redis::RedisUrl, weakness::log_changes as log_weaknesses};
 use super::{Fingerprint, Fingerprints};
-use crate::domain::{ConnectionId, CreatedConnection, RequestId, TestReport};
+use crate::domain::RequestId;
 
 /// How long a holder keeps a record without renewing its lease, outside of tests.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -57,14 +60,14 @@ pub struct Retention {
     pub request_id: Duration,
     /// The longest that a creation's request takes, so that it may be executed until then.
     pub create_timeout: Duration,
-    /// How long a connection may stay invisible after that.
+    /// How long a resource may stay invisible after that.
     pub settle_window: Duration,
     /// How long a holder keeps a record without renewing its lease: [`LEASE`], and less in tests.
     pub lease: Duration,
 }
 
 impl Retention {
-    /// How long after the step to `sending` a connection that was created is certainly visible.
+    /// How long after the step to `sending` a resource that was created is certainly visible.
     pub fn settled_after(&self) -> Duration {
         SEND_WITHIN + self.create_timeout + self.settle_window
     }
@@ -76,7 +79,7 @@ impl Retention {
 pub struct Holder([u8; 16]);
 
 impl Holder {
-    /// A holder that never was.
+    /// A new holder.
     pub fn generate() -> Self {
         // They count up from a random number: as good as random ones, without asking the operating
         // system for each.
@@ -86,7 +89,7 @@ impl Holder {
         Self(number.to_be_bytes())
     }
 
-    /// The bytes by which stores tell holders apart.
+    /// The bytes by which stores distinguish holders.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -108,12 +111,12 @@ pub struct Lease {
 pub struct Moment {
     /// How long ago it was by the store's clock, in milliseconds. Negative where that was set back.
     pub store_ago_ms: i64,
-    /// What the wall clock of the process said that took the step, in milliseconds since the Unix epoch.
+    /// The wall clock of the process that took the step, in milliseconds since the Unix epoch.
     /// `None` where the two were found to disagree.
     pub wall_ms: Option<i64>,
 }
 
-/// What a claim comes to.
+/// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// The record is held, and as far as the store knows nothing was sent for it.
@@ -127,43 +130,74 @@ pub enum Claim {
         first_sent: Moment,
         /// When it was last sent.
         last_sent: Moment,
+        /// The context of the last sending.
+        context: String,
     },
-    /// The creation is done. Its verification may not be.
+    /// The creation is done. What follows it may not be.
     Done {
-        /// What it made.
-        outcome: Outcome,
-        /// When that was recorded.
+        /// The outcome.
+        outcome: String,
+        /// When it was recorded.
         done: Moment,
     },
     /// The id names a creation with other content, or one whose content cannot be compared.
     OtherContent {
-        /// What the record has.
+        /// The recorded content.
         stored: Fingerprint,
-        /// The connection that it made, where it is done.
-        connection: Option<ConnectionId>,
+        /// The outcome, where that creation is done.
+        outcome: Option<String>,
     },
     /// Another holder works on it.
     InProgress {
-        /// What is left of its lease.
+        /// How long its lease still lasts.
         retry_after: Duration,
     },
 }
 
-/// The connection that a creation made, and where its verification stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// The connection.
-    pub connection: CreatedConnection,
-    /// How that is known.
-    pub origin: Origin,
-    /// `None` where no verification was asked for.
-    pub verdict: Option<Verdict>,
+/// A step under a lease, with the state that it expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Any state but `done` → the same.
+    Renew,
+    /// `claimed` → `sending`, from now and with the given context, under a lease that has not expired.
+    BeginSending,
+    /// `unknown` → `sending`, from now and with the given context, under a lease that has not expired: it is proven
+    /// that nothing was created. The time of the first sending stays.
+    Resend,
+    /// `sending` → `claimed`, after a refusal that is certain: nothing was created, and another attempt may
+    /// follow. → `unknown` where an earlier sending was lost.
+    NotCreated,
+    /// `sending` → `unknown`.
+    OutcomeUnknown,
+    /// `unknown`, whose clocks disagree → the same, last sent now, by the store's clock alone.
+    DistrustClocks,
+    /// `claimed` → no record.
+    Release,
+    /// Any state but `done` → the same, without a holder.
+    Abandon,
 }
 
-/// How it is known which connection a creation made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Step {
+    /// Its name in scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Renew => "renew",
+            Self::BeginSending => "begin_sending",
+            Self::Resend => "resend",
+            Self::NotCreated => "not_created",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::DistrustClocks => "distrust_clocks",
+            Self::Release => "release",
+            Self::Abandon => "abandon",
+        }
+    }
+}
+
+/// How it is known what a creation made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The Flow Service replied so.
+    /// The reply to the creation named it.
     Reply,
     /// The reply was lost, and a search found it.
     Search,
@@ -171,62 +205,13 @@ pub enum Origin {
     Unrecorded,
 }
 
-impl Origin {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Reply => "reply",
-            Self::Search => "search",
-            Self::Unrecorded => "unrecorded",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        [Self::Reply, Self::Search, Self::Unrecorded].into_iter().find(|origin| origin.name() == name)
-    }
-}
-
-/// Where the verification of a created connection stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It was not tested yet, or nothing definite came out.
-    Pending,
-    /// It was tested, and the report is final.
-    Passed(TestReport),
-    /// The test said no. Where the connection is to be deleted, it still has to be.
-    Failed(TestReport),
-    /// The test said no, and the connection was deleted again.
-    Deleted(TestReport),
-}
-
-impl Verdict {
-    /// Whether a record that has this one takes the other instead.
-    fn yields_to(&self, other: &Self) -> bool {
-        match self {
-            Self::Pending => *other != Self::Pending,
-            Self::Failed(_) => matches!(other, Self::Deleted(_)),
-            Self::Passed(_) | Self::Deleted(_) => false,
-        }
-    }
-}
-
-/// How much of an outcome is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// No record: nobody has the id.
-    Forget,
-    /// The record, of a creation without verification.
-    Remember,
-    /// The record, with [`Verdict::Pending`].
-    RememberUnverified,
-}
-
-/// What recording an outcome comes to.
+/// The result of recording an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is the record's outcome.
+    /// It is recorded, where a record is kept.
     Done,
-    /// The record has an outcome already, the same or another one, which stays.
-    Already(Outcome),
+    /// The record has another outcome, which stays.
+    Already(String),
 }
 
 /// Why the store did not do it.
@@ -238,7 +223,7 @@ pub enum StoreError {
     /// The store has no space for another id.
     #[error("the idempotency store is full")]
     Full,
-    /// The record is not held any more, or not in the state that the step expects.
+    /// The record is not held, or not in the state that the step expects.
     #[error("the lease is lost")]
     LeaseLost,
     /// This version cannot read the record: it is damaged, or a newer version wrote it.
@@ -253,7 +238,26 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) async fn keep_checking(store: Arc<dyn Store>) {
     loop {
         store.check().await;
-        tokio::time::sleep(CHECK_INTERVAL).await;
+        sleep(CHECK_INTERVAL).await;
+    }
+}
+
+/// How often a lease is renewed: two renewals in a row may fail before it ends.
+const RENEWAL_INTERVAL: Duration = LEASE.checked_div(3).unwrap();
+
+/// Renews a lease until it is lost.
+pub(crate) async fn keep_renewing(store: &dyn Store, lease: &Lease) {
+    let mut due = interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        match store.step(lease, Step::Renew, "", 0).await {
+            Ok(()) => {}
+            Err(StoreError::LeaseLost) => {
+                return tracing::warn!(request_id = %lease.request_id, "lost the lease of a creation");
+            }
+            Err(error) => tracing::debug!(%error, "could not renew a lease"),
+        }
     }
 }
 
@@ -277,7 +281,7 @@ pub trait Store: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Does what a creation needs, in a place of its own, so that [`Store::outage`] is up to date: it
+    /// Does what a creation needs, with a key of its own, so that [`Store::outage`] is up to date: it
     /// writes, since a server that only reads is of no use. A connection that is gone is found before a
     /// creation needs it. A store that cannot fail has nothing to check.
     async fn check(&self) {}
@@ -286,55 +290,26 @@ pub trait Store: Send + Sync + 'static {
     /// `sending` becomes `unknown`.
     async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError>;
 
-    /// Renews the lease.
-    async fn renew(&self, lease: &Lease) -> Result<(), StoreError>;
-
-    /// `claimed` → `sending`, from now, under a lease that has not expired.
-    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError>;
-
-    /// `unknown` → `sending`, from now, under a lease that has not expired: it is proven that nothing was
-    /// created. The time of the first sending stays.
-    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError>;
-
-    /// `sending` → `claimed`, after a refusal that is certain: nothing was created, and another attempt may
-    /// follow. → `unknown` where an earlier sending was lost.
-    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError>;
-
-    /// `sending` → `unknown`, still held.
-    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError>;
-
-    /// `unknown`, whose clocks disagree → the same, last sent now, by the store's clock alone.
-    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError>;
+    /// A step of the holder, which renews its lease. `context` is that of a sending, and empty otherwise.
+    async fn step(&self, lease: &Lease, step: Step, context: &str, wall_ms: i64) -> Result<(), StoreError>;
 
     /// → `done`, in every state but `done`, without a record, and under another's lease: a true outcome is
-    /// always recorded. With [`Keep::Forget`] the record is removed. A record that is `done` already stays
-    /// as it is.
-    async fn done(
+    /// always recorded. Without an `outcome` the record is removed: no caller has the id. A record that is
+    /// `done` stays as it is, even if it has the same outcome.
+    async fn record(
         &self,
         lease: &Lease,
-        connection: &CreatedConnection,
-        origin: Origin,
-        keep: Keep,
+        outcome: Option<&str>,
         wall_ms: i64,
     ) -> Result<Recorded, StoreError>;
 
-    /// Records a verdict about the connection that is the outcome of this id, and returns the one that is
-    /// recorded then: the first definite one stays, except that [`Verdict::Failed`] may become
-    /// [`Verdict::Deleted`]. A verdict that is taken is a change like every other: from then on the record
-    /// is remembered for its full time again.
-    ///
-    /// Nothing is recorded where there is no such record, or one without verification: then the given
-    /// verdict is returned.
-    async fn verified(
+    /// Replaces the outcome of a record that is `done`, if it still is the expected one. That is a change like
+    /// every other: from then on the record is remembered for its full time again. Where there is no such
+    /// record nothing is recorded.
+    async fn replace(
         &self,
         request_id: &RequestId,
-        connection: &ConnectionId,
-        verdict: &Verdict,
-    ) -> Result<Verdict, StoreError>;
-
-    /// `claimed` → no record.
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
-
-    /// Leaves the record, in the state that it is in, to the next one who claims it.
-    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError>;
+        expected: &str,
+        outcome: &str,
+    ) -> Result<Recorded, StoreError>;
 }

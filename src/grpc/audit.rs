@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{ConnectionId, Identity, Progress, RequestId, SandboxName},
-    exactly_once::Unheard,
+    service::UnreportedOutcome,
     telemetry::AUDIT,
 };
 
@@ -134,13 +134,13 @@ impl Drop for End<'_> {
 }
 
 /// Writes an event about something that happened after its call had ended.
-pub(super) fn unheard(unheard: &Unheard<'_>) {
-    let caller = unheard.caller().map(Identity::to_string);
+pub(super) fn unreported(outcome: &UnreportedOutcome<'_>) {
+    let caller = outcome.caller().map(Identity::to_string);
     let caller = caller.as_deref().unwrap_or(ANYONE);
     let mut buffer = [0; RequestId::LENGTH];
     let create = Event { action: "create", caller, outcome: "OK", ..Event::default() };
-    match unheard {
-        Unheard::Created { sandbox, created, .. } => {
+    match outcome {
+        UnreportedOutcome::Created { sandbox, created, .. } => {
             let event = Event {
                 sandbox: Some(sandbox),
                 connection: Some(created.connection.id.as_str()),
@@ -150,7 +150,7 @@ pub(super) fn unheard(unheard: &Unheard<'_>) {
             };
             event!(info, event, "created a connection whose caller has left");
         }
-        Unheard::Failed { error, may_exist, .. } => {
+        UnreportedOutcome::Failed { error, may_exist, .. } => {
             let failed = creation_failed(error);
             failed.note();
             let event = Event {
@@ -163,7 +163,7 @@ pub(super) fn unheard(unheard: &Unheard<'_>) {
             };
             event!(warn, event, "a creation failed whose caller has left");
         }
-        Unheard::Deleted { at, request_id, .. } => {
+        UnreportedOutcome::Deleted { at, request_id, .. } => {
             let event = Event {
                 action: "delete",
                 sandbox: Some(&at.sandbox),

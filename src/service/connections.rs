@@ -1,10 +1,15 @@
 //! The use cases about connections: one file each.
 
 pub(crate) mod create;
-pub(crate) mod delete;
-pub(crate) mod diagnosis;
+mod delete;
+mod diagnosis;
 pub(crate) mod dry_run;
-pub(crate) mod explore;
+mod explore;
+mod operation;
+pub(crate) mod outcome;
 pub(crate) mod read;
+mod recent;
 pub(crate) mod update;
 pub(crate) mod verification;
+
+pub(super) use self::recent::RecentConnections;

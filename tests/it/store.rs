@@ -19,15 +19,12 @@ mod verdicts;
 pub(crate) mod weaknesses;
 
 use hubspot_connection_service::{
-    domain::{
-        Check, CheckName, CheckState, ConnectionId, ConnectionName, CreatedConnection, Credential,
-        Description, Etag, HubSpotCredentials, NewConnection, RequestId, SandboxName, TestReport,
-        Verification,
-    },
+    domain::{Check, CheckName, CheckState, ConnectionId, CreatedConnection, Etag, RequestId, TestReport},
     exactly_once::{
         FingerprintKeys, Fingerprints,
-        store::{Holder, Lease, Origin, Outcome},
+        store::{Holder, Lease, Origin},
     },
+    service::Outcome,
 };
 
 use self::{redis_server::RedisServer, subject::Subject};
@@ -76,6 +73,7 @@ suite! {
         a_late_release_changes_nothing_that_was_sent
         an_abandoned_record_keeps_its_state
         an_abandoned_claim_is_fresh_to_the_next
+        the_context_of_the_last_sending_comes_back
         a_released_id_is_free_for_other_content
         a_record_is_forgotten_a_full_time_after_its_last_change
     }
@@ -122,19 +120,11 @@ const KEYS: [[u8; 32]; 2] = [*b"canary-of-the-first-fingerprint!", *b"canary-of-
 
 /// The fingerprints of a connection in this sandbox and with this description.
 fn fingerprints(keys: &FingerprintKeys, sandbox: &str, description: &str) -> Fingerprints {
-    let credential = || Credential::parse(CANARY).unwrap();
-    let connection = NewConnection {
-        sandbox: SandboxName::parse(sandbox).unwrap(),
-        name: ConnectionName::parse("n").unwrap(),
-        description: Description::parse(description).unwrap(),
-        credentials: HubSpotCredentials {
-            client_id: credential(),
-            client_secret: credential(),
-            access_token: credential(),
-            refresh_token: credential(),
-        },
-    };
-    keys.fingerprints(&connection, Verification::None)
+    keys.fingerprints([
+        ("sandbox_name", sandbox),
+        ("description", description),
+        ("credentials.client_secret", CANARY),
+    ])
 }
 
 fn first_key() -> FingerprintKeys {
@@ -166,7 +156,7 @@ fn connection(id: &str) -> CreatedConnection {
 
 /// The outcome of a creation without verification.
 fn outcome(id: &str) -> Outcome {
-    Outcome { connection: connection(id), origin: Origin::Reply, verdict: None }
+    Outcome::new(connection(id), Origin::Reply, None)
 }
 
 /// A report with this message, which distinguishes it from others.

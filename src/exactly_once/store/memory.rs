@@ -9,16 +9,13 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::domain::{ConnectionId, CreatedConnection, RequestId};
-use crate::exactly_once::{
-    Comparison, Fingerprint,
-    store::{
-        Claim, Holder, Keep, Lease, Moment, Origin, Outcome, Recorded, Retention, Store, StoreError, Verdict,
-        Weakness,
-    },
+use super::{Claim, Holder, Lease, Moment, Recorded, Retention, Step, Store, StoreError, Weakness};
+use crate::{
+    domain::RequestId,
+    exactly_once::{Comparison, Fingerprint},
 };
 
-/// How many request ids the service remembers at once: about 60 MB of them, and what the reports on
+/// How many request ids the service remembers at once: about 80 MB of them, and what the reports on
 /// verified connections take.
 pub const CAPACITY: usize = 100_000;
 
@@ -38,14 +35,13 @@ struct Records {
     changes: u64,
 }
 
-#[derive(Clone)]
 struct Record {
     fingerprint: Fingerprint,
     /// Who holds it, and until when.
     lease: Option<(Holder, Instant)>,
     state: State,
     expires: Instant,
-    /// Its place in the order of changes.
+    /// Its key in the order of changes.
     change: u64,
 }
 
@@ -54,16 +50,17 @@ enum State {
     Claimed,
     Sending(Sent),
     Unknown(Sent),
-    Done { outcome: Outcome, at: Time },
+    Done { outcome: String, at: Time },
 }
 
-/// When something was sent.
-#[derive(Clone, Copy)]
+/// What was sent, and when.
+#[derive(Clone)]
 struct Sent {
     first: Time,
     last: Time,
     /// Whether a sending before the last one was lost.
     lost_before: bool,
+    context: String,
 }
 
 #[derive(Clone, Copy)]
@@ -95,38 +92,38 @@ impl MemoryStore {
         records
     }
 
-    /// The record, if this holder has it. One that is done has no holder.
-    fn held(records: &Records, lease: &Lease) -> Result<Record, StoreError> {
-        let is_held = |record: &&Record| record.lease.is_some_and(|(holder, _)| holder == lease.holder);
-        records.by_id.get(&lease.request_id).filter(is_held).cloned().ok_or(StoreError::LeaseLost)
+    /// A record that was changed just now.
+    fn changed(&self, fingerprint: Fingerprint, holder: Option<Holder>, state: State) -> Record {
+        let now = Instant::now();
+        let lease = holder.map(|holder| (holder, now + self.retention.lease));
+        Record { fingerprint, lease, state, expires: now + self.retention.request_id, change: 0 }
     }
+}
 
-    /// A step of a holder: from the state that it expects to another one, with a new lease.
-    fn step(
-        &self,
-        lease: &Lease,
-        must_be_live: bool,
-        next: impl FnOnce(State) -> Option<State>,
-    ) -> Result<(), StoreError> {
-        let mut records = self.lock();
-        let record = Self::held(&records, lease)?;
-        let is_live = record.lease.is_some_and(|(_, until)| Instant::now() < until);
-        let state = next(record.state).filter(|_| is_live || !must_be_live).ok_or(StoreError::LeaseLost)?;
-        let held = Some((lease.holder, Instant::now() + self.retention.lease));
-        self.put(&mut records, lease.request_id, record.fingerprint, held, state);
-        Ok(())
-    }
-
-    fn put(
-        &self,
-        records: &mut Records,
-        id: RequestId,
-        fingerprint: Fingerprint,
-        lease: Option<(Holder, Instant)>,
-        state: State,
-    ) {
-        let expires = Instant::now() + self.retention.request_id;
-        records.put(id, Record { fingerprint, lease, state, expires, change: 0 });
+impl State {
+    /// The state after a step that keeps the record. `None` where it expects another one, or a live lease.
+    fn after(&self, step: Step, is_live: bool, context: &str, wall_ms: i64) -> Option<Self> {
+        let now = Time::now(wall_ms);
+        Some(match (step, self) {
+            (Step::Renew | Step::Abandon, Self::Claimed | Self::Sending(_) | Self::Unknown(_)) => {
+                self.clone()
+            }
+            (Step::BeginSending, Self::Claimed) if is_live => {
+                Self::Sending(Sent { first: now, last: now, lost_before: false, context: context.to_owned() })
+            }
+            (Step::Resend, Self::Unknown(sent)) if is_live => Self::Sending(Sent {
+                first: sent.first,
+                last: now,
+                lost_before: true,
+                context: context.to_owned(),
+            }),
+            (Step::NotCreated, Self::Sending(sent)) if !sent.lost_before => Self::Claimed,
+            (Step::NotCreated | Step::OutcomeUnknown, Self::Sending(sent)) => Self::Unknown(sent.clone()),
+            (Step::DistrustClocks, Self::Unknown(sent)) => {
+                Self::Unknown(Sent { last: Time { wall_ms: None, ..now }, ..sent.clone() })
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -165,161 +162,101 @@ impl Store for MemoryStore {
 
     async fn claim(&self, lease: &Lease, _: i64) -> Result<Claim, StoreError> {
         let mut records = self.lock();
-        let (fingerprint, state) = match records.by_id.get(&lease.request_id).cloned() {
+        let (fingerprint, state) = match records.by_id.get(&lease.request_id) {
             None if records.by_id.len() >= self.capacity => return Err(StoreError::Full),
-            None => (lease.fingerprints.current, State::Claimed),
+            None => (lease.fingerprints.current.clone(), State::Claimed),
             Some(Record { fingerprint, lease: held, state, .. }) => {
-                if lease.fingerprints.compare(&fingerprint) != Comparison::Same {
-                    let connection = match state {
-                        State::Done { outcome, .. } => Some(outcome.connection.id),
+                if lease.fingerprints.compare(fingerprint) != Comparison::Same {
+                    let outcome = match state {
+                        State::Done { outcome, .. } => Some(outcome.clone()),
                         State::Claimed | State::Sending(_) | State::Unknown(_) => None,
                     };
-                    return Ok(Claim::OtherContent { stored: fingerprint, connection });
+                    return Ok(Claim::OtherContent { stored: fingerprint.clone(), outcome });
                 }
-                if let Some((holder, until)) = held
+                if let Some((holder, until)) = *held
                     && holder != lease.holder
                     && Instant::now() < until
                 {
                     return Ok(Claim::InProgress { retry_after: until - Instant::now() });
                 }
-                (fingerprint, state)
+                (fingerprint.clone(), state.clone())
             }
         };
         let (state, claim) = match state {
             State::Done { outcome, at } => return Ok(Claim::Done { outcome, done: at.moment() }),
             State::Sending(sent) | State::Unknown(sent) => {
                 let (first_sent, last_sent) = (sent.first.moment(), sent.last.moment());
-                (State::Unknown(sent), Claim::Unknown { first_sent, last_sent })
+                let context = sent.context.clone();
+                (State::Unknown(sent), Claim::Unknown { first_sent, last_sent, context })
             }
             State::Claimed => (State::Claimed, Claim::Fresh { remembers_for: self.began.elapsed() }),
         };
-        let held = Some((lease.holder, Instant::now() + self.retention.lease));
-        self.put(&mut records, lease.request_id, fingerprint, held, state);
+        records.put(lease.request_id, self.changed(fingerprint, Some(lease.holder), state));
         Ok(claim)
     }
 
-    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.step(lease, false, Some)
+    async fn step(&self, lease: &Lease, step: Step, context: &str, wall_ms: i64) -> Result<(), StoreError> {
+        let mut records = self.lock();
+        // A record that is done has no holder.
+        let held = records.by_id.get(&lease.request_id).and_then(|record| {
+            let (holder, until) = record.lease?;
+            (holder == lease.holder).then_some((record, Instant::now() < until))
+        });
+        let (record, is_live) = held.ok_or(StoreError::LeaseLost)?;
+        if step == Step::Release && matches!(record.state, State::Claimed) {
+            records.remove(&lease.request_id);
+            return Ok(());
+        }
+        let state = record.state.after(step, is_live, context, wall_ms).ok_or(StoreError::LeaseLost)?;
+        let holder = (step != Step::Abandon).then_some(lease.holder);
+        let record = self.changed(record.fingerprint.clone(), holder, state);
+        records.put(lease.request_id, record);
+        Ok(())
     }
 
-    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
-        self.step(lease, true, |state| match state {
-            State::Claimed => {
-                let now = Time::now(wall_ms);
-                Some(State::Sending(Sent { first: now, last: now, lost_before: false }))
-            }
-            State::Sending(_) | State::Unknown(_) | State::Done { .. } => None,
-        })
-    }
-
-    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
-        self.step(lease, true, |state| match state {
-            State::Unknown(sent) => {
-                Some(State::Sending(Sent { last: Time::now(wall_ms), lost_before: true, ..sent }))
-            }
-            State::Claimed | State::Sending(_) | State::Done { .. } => None,
-        })
-    }
-
-    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.step(lease, false, |state| match state {
-            State::Sending(sent) if sent.lost_before => Some(State::Unknown(sent)),
-            State::Sending(_) => Some(State::Claimed),
-            State::Claimed | State::Unknown(_) | State::Done { .. } => None,
-        })
-    }
-
-    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.step(lease, false, |state| match state {
-            State::Sending(sent) => Some(State::Unknown(sent)),
-            State::Claimed | State::Unknown(_) | State::Done { .. } => None,
-        })
-    }
-
-    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.step(lease, false, |state| match state {
-            State::Unknown(sent) => {
-                let last = Time { at: Instant::now(), wall_ms: None };
-                Some(State::Unknown(Sent { last, ..sent }))
-            }
-            State::Claimed | State::Sending(_) | State::Done { .. } => None,
-        })
-    }
-
-    async fn done(
+    async fn record(
         &self,
         lease: &Lease,
-        connection: &CreatedConnection,
-        origin: Origin,
-        keep: Keep,
+        outcome: Option<&str>,
         wall_ms: i64,
     ) -> Result<Recorded, StoreError> {
         let mut records = self.lock();
-        let stored = match records.by_id.get(&lease.request_id) {
-            Some(Record { state: State::Done { outcome, .. }, .. }) => {
-                return Ok(Recorded::Already(outcome.clone()));
-            }
-            Some(record) => Some(record.fingerprint),
-            None => None,
-        };
-        let verdict = match keep {
-            Keep::Forget => {
-                records.remove(&lease.request_id);
-                return Ok(Recorded::Done);
-            }
-            Keep::Remember => None,
-            Keep::RememberUnverified => Some(Verdict::Pending),
+        let before = records.by_id.get(&lease.request_id);
+        if let Some(Record { state: State::Done { outcome, .. }, .. }) = before {
+            return Ok(Recorded::Already(outcome.clone()));
+        }
+        let Some(outcome) = outcome else {
+            records.remove(&lease.request_id);
+            return Ok(Recorded::Done);
         };
         // The content that was sent, should the id have been taken for another since.
+        let stored = before.map(|record| &record.fingerprint);
         let stored = stored.filter(|stored| lease.fingerprints.compare(stored) == Comparison::Same);
-        let fingerprint = stored.unwrap_or(lease.fingerprints.current);
-        let outcome = Outcome { connection: connection.clone(), origin, verdict };
-        let state = State::Done { outcome, at: Time::now(wall_ms) };
-        self.put(&mut records, lease.request_id, fingerprint, None, state);
+        let fingerprint = stored.unwrap_or(&lease.fingerprints.current).clone();
+        let state = State::Done { outcome: outcome.to_owned(), at: Time::now(wall_ms) };
+        records.put(lease.request_id, self.changed(fingerprint, None, state));
         Ok(Recorded::Done)
     }
 
-    async fn verified(
+    async fn replace(
         &self,
         request_id: &RequestId,
-        connection: &ConnectionId,
-        verdict: &Verdict,
-    ) -> Result<Verdict, StoreError> {
+        expected: &str,
+        outcome: &str,
+    ) -> Result<Recorded, StoreError> {
         let mut records = self.lock();
-        let Some(Record { fingerprint, state: State::Done { outcome, at }, .. }) =
-            records.by_id.get(request_id).cloned()
-        else {
-            return Ok(verdict.clone());
-        };
-        match &outcome.verdict {
-            Some(recorded) if outcome.connection.id == *connection => {
-                if !recorded.yields_to(verdict) {
-                    return Ok(recorded.clone());
+        let (fingerprint, at) = match records.by_id.get(request_id) {
+            Some(Record { fingerprint, state: State::Done { outcome: current, at }, .. }) => {
+                if current != expected {
+                    return Ok(Recorded::Already(current.clone()));
                 }
-                let outcome = Outcome { verdict: Some(verdict.clone()), ..outcome };
-                self.put(&mut records, *request_id, fingerprint, None, State::Done { outcome, at });
-                Ok(verdict.clone())
+                (fingerprint.clone(), *at)
             }
-            Some(_) | None => Ok(verdict.clone()),
-        }
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut records = self.lock();
-        match Self::held(&records, lease)?.state {
-            State::Claimed => {
-                records.remove(&lease.request_id);
-                Ok(())
-            }
-            State::Sending(_) | State::Unknown(_) | State::Done { .. } => Err(StoreError::LeaseLost),
-        }
-    }
-
-    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut records = self.lock();
-        let Record { fingerprint, state, .. } = Self::held(&records, lease)?;
-        self.put(&mut records, lease.request_id, fingerprint, None, state);
-        Ok(())
+            Some(_) | None => return Ok(Recorded::Done),
+        };
+        let state = State::Done { outcome: outcome.to_owned(), at };
+        records.put(*request_id, self.changed(fingerprint, None, state));
+        Ok(Recorded::Done)
     }
 }
 

@@ -29,7 +29,7 @@ macro_rules! outages {
 }
 
 outages! {
-    /// Redis says READONLY, or that it is a replica.
+    /// READONLY, or Redis is a replica.
     ReadOnly = "read_only",
         "the server takes no writes, most likely since a failover: HCS_REDIS_URL has to lead to the primary";
     /// MOVED, ASK, CLUSTERDOWN and the like.

@@ -17,7 +17,6 @@ mod inspection;
 mod scripts;
 mod tls;
 mod url;
-mod verdict;
 mod write_check;
 
 use std::{
@@ -35,15 +34,10 @@ use self::{
     connection::Connection, failure::Failure, inspection::Inspection, scripts::Scripts,
     write_check::WriteCheck,
 };
-use crate::exactly_once::{
-    Fingerprint,
-    store::{
-        Claim, Keep, Lease, Moment, Origin, Outage, Outcome, Recorded, Retention, Store, StoreError, Verdict,
-        Weakness,
-    },
-};
+use super::{Claim, Lease, Moment, Outage, Recorded, Retention, Step, Store, StoreError, Weakness};
 use crate::{
-    domain::{ConnectionId, CreatedConnection, Etag, Invalid, RequestId},
+    domain::{Invalid, RequestId},
+    exactly_once::Fingerprint,
     secret::Secret,
 };
 
@@ -89,7 +83,7 @@ impl RedisStore {
         Self { connection: self.connection.inspected_every(interval), ..self }
     }
 
-    /// What is wrong, where there is a [`Store::outage`]: what Redis says, and what to do.
+    /// The cause of a [`Store::outage`]: the error of Redis, and what to do.
     pub fn failure(&self) -> Option<String> {
         self.lock_failure().as_ref().map(ToString::to_string)
     }
@@ -107,8 +101,8 @@ impl RedisStore {
         let mut step = self.on_record(script, request_id);
         step.arg(format!("{:032x}", u128::from_be_bytes(*holder.as_bytes())));
         step.arg(milliseconds(self.retention.lease)).arg(wall_ms);
-        step.arg(fingerprints.current.to_text());
-        step.arg(fingerprints.previous.as_ref().map(Fingerprint::to_text).unwrap_or_default());
+        step.arg(fingerprints.current.as_str());
+        step.arg(fingerprints.previous.as_ref().map_or("", Fingerprint::as_str));
         step
     }
 
@@ -125,6 +119,16 @@ impl RedisStore {
             self.note_failed_step(&failure);
             StoreError::Unavailable(Arc::new(failure))
         })
+    }
+
+    /// The result of a script that records an outcome.
+    async fn recorded(&self, script: ScriptInvocation<'_>) -> Result<Recorded, StoreError> {
+        let reply = self.reply(script).await?;
+        match words(&reply)[..] {
+            ["ok"] => Ok(Recorded::Done),
+            ["already", outcome] => Ok(Recorded::Already(outcome.to_owned())),
+            ref other => Err(unreadable(other)),
+        }
     }
 
     /// A step that fails reports an outage before the next check does. One that succeeds ends none: it may
@@ -153,16 +157,6 @@ impl RedisStore {
     fn lock_failure(&self) -> MutexGuard<'_, Option<Failure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// A step that either happens or finds the record in another state.
-    async fn held(&self, script: &Script, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
-        let reply = self.reply(self.under_lease(script, lease, wall_ms)).await?;
-        match words(&reply)[..] {
-            ["ok"] => Ok(()),
-            ["lease_lost"] => Err(StoreError::LeaseLost),
-            ref other => Err(unreadable(other)),
-        }
-    }
 }
 
 fn log_outage(failure: &Failure) {
@@ -173,7 +167,7 @@ fn log_outage(failure: &Failure) {
     );
 }
 
-/// A reply that says that the record cannot be read, or is none of the script.
+/// A reply by which the record cannot be read, or that is none of the script.
 fn unreadable(reply: &[&str]) -> StoreError {
     StoreError::Unreadable(match reply {
         ["unreadable", problem] => (*problem).to_owned(),
@@ -208,94 +202,56 @@ impl Store for RedisStore {
         let words = words(&reply);
         let claim = match words[..] {
             ["fresh", age] => duration(age).map(|remembers_for| Claim::Fresh { remembers_for }),
-            ["unknown", first, first_wall, last, last_wall] => moment(first, first_wall)
-                .zip(moment(last, last_wall))
-                .map(|(first_sent, last_sent)| Claim::Unknown { first_sent, last_sent }),
-            ["done", ago, wall, ref outcome @ ..] => outcome_of(outcome)
-                .zip(moment(ago, wall))
-                .map(|(outcome, done)| Claim::Done { outcome, done }),
-            ["other_content", stored, ref connection @ ..] => other_content(stored, connection),
-            ["in_progress", left] => duration(left).map(|retry_after| Claim::InProgress { retry_after }),
+            ["unknown", first, first_wall, last, last_wall, context] => {
+                moment(first, first_wall).zip(moment(last, last_wall)).map(|(first_sent, last_sent)| {
+                    Claim::Unknown { first_sent, last_sent, context: context.to_owned() }
+                })
+            }
+            ["done", ago, wall, outcome] => {
+                moment(ago, wall).map(|done| Claim::Done { outcome: outcome.to_owned(), done })
+            }
+            ["other_content", stored, ref outcome @ ..] => Fingerprint::parse(stored).map(|stored| {
+                Claim::OtherContent { stored, outcome: outcome.first().map(|outcome| (*outcome).to_owned()) }
+            }),
+            ["in_progress", remaining] => {
+                duration(remaining).map(|retry_after| Claim::InProgress { retry_after })
+            }
             _ => None,
         };
         claim.ok_or_else(|| unreadable(&words))
     }
 
-    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.renew, lease, 0).await
+    async fn step(&self, lease: &Lease, step: Step, context: &str, wall_ms: i64) -> Result<(), StoreError> {
+        let mut script = self.under_lease(&self.scripts.step, lease, wall_ms);
+        script.arg(step.name()).arg(context);
+        let reply = self.reply(script).await?;
+        match words(&reply)[..] {
+            ["ok"] => Ok(()),
+            ["lease_lost"] => Err(StoreError::LeaseLost),
+            ref other => Err(unreadable(other)),
+        }
     }
 
-    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
-        self.held(&self.scripts.begin_sending, lease, wall_ms).await
-    }
-
-    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
-        self.held(&self.scripts.resend, lease, wall_ms).await
-    }
-
-    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.not_created, lease, 0).await
-    }
-
-    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.outcome_unknown, lease, 0).await
-    }
-
-    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.distrust_clocks, lease, 0).await
-    }
-
-    async fn done(
+    async fn record(
         &self,
         lease: &Lease,
-        connection: &CreatedConnection,
-        origin: Origin,
-        keep: Keep,
+        outcome: Option<&str>,
         wall_ms: i64,
     ) -> Result<Recorded, StoreError> {
-        let mut step = self.under_lease(&self.scripts.done, lease, wall_ms);
-        step.arg(connection.id.as_str()).arg(connection.etag.as_str()).arg(origin.name());
-        step.arg(match keep {
-            Keep::Forget => "forget",
-            Keep::Remember => "remember",
-            Keep::RememberUnverified => "remember_unverified",
-        });
-        let reply = self.reply(step).await?;
-        let words = words(&reply);
-        let recorded = match words[..] {
-            ["ok"] => Some(Recorded::Done),
-            ["already", ref outcome @ ..] => outcome_of(outcome).map(Recorded::Already),
-            _ => None,
-        };
-        recorded.ok_or_else(|| unreadable(&words))
+        let mut script = self.under_lease(&self.scripts.record_outcome, lease, wall_ms);
+        script.arg(outcome.unwrap_or_default());
+        self.recorded(script).await
     }
 
-    async fn verified(
+    async fn replace(
         &self,
         request_id: &RequestId,
-        connection: &ConnectionId,
-        verdict: &Verdict,
-    ) -> Result<Verdict, StoreError> {
-        let [word, report] =
-            verdict::to_words(verdict).map_err(|error| StoreError::Unavailable(Arc::new(error)))?;
-        let mut step = self.on_record(&self.scripts.verified, request_id);
-        step.arg(connection.as_str()).arg(word).arg(report);
-        let reply = self.reply(step).await?;
-        let words = words(&reply);
-        let verdict = match words[..] {
-            ["ok"] => Some(verdict.clone()),
-            ["recorded", ref recorded @ ..] => verdict::from_words(recorded),
-            _ => None,
-        };
-        verdict.ok_or_else(|| unreadable(&words))
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.release, lease, 0).await
-    }
-
-    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.held(&self.scripts.abandon, lease, 0).await
+        expected: &str,
+        outcome: &str,
+    ) -> Result<Recorded, StoreError> {
+        let mut script = self.on_record(&self.scripts.replace_outcome, request_id);
+        script.arg(expected).arg(outcome);
+        self.recorded(script).await
     }
 }
 
@@ -311,25 +267,6 @@ fn duration(milliseconds: &str) -> Option<Duration> {
 fn moment(ago: &str, wall: &str) -> Option<Moment> {
     let wall_ms = if wall.is_empty() { None } else { Some(wall.parse().ok()?) };
     Some(Moment { store_ago_ms: ago.parse().ok()?, wall_ms })
-}
-
-fn other_content(stored: &str, connection: &[&str]) -> Option<Claim> {
-    let stored = Fingerprint::parse(stored)?;
-    let connection = match connection {
-        [] => None,
-        [id, ..] => Some(ConnectionId::parse(id).ok()?),
-    };
-    Some(Claim::OtherContent { stored, connection })
-}
-
-fn outcome_of(words: &[&str]) -> Option<Outcome> {
-    let [id, etag, origin, verdict @ ..] = words else { return None };
-    let connection = CreatedConnection { id: ConnectionId::parse(id).ok()?, etag: Etag::parse(etag).ok()? };
-    let verdict = match verdict {
-        [] => None,
-        words => Some(verdict::from_words(words)?),
-    };
-    Some(Outcome { connection, origin: Origin::parse(origin)?, verdict })
 }
 
 /// At least one, and a sum of a few of them is exact as a number of Lua.

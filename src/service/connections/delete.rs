@@ -1,4 +1,4 @@
-//! The use case: delete a connection, whatever becomes of the answer.
+//! The use case: delete a connection, even if the reply is lost.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const MOST_ATTEMPTS: u32 = 4;
 
 /// What it means that a connection is not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotFound {
+pub(super) enum NotFound {
     /// There is none.
     ProvesAbsence,
     /// Nothing: it was created so shortly before that it need not be visible everywhere yet.
@@ -23,14 +23,14 @@ pub(crate) enum NotFound {
 
 impl NotFound {
     /// Of a connection that was recorded at this time: each is visible so long after.
-    pub(crate) fn of(recorded_at: Instant, visible_after: Duration) -> Self {
+    pub(super) fn of(recorded_at: Instant, visible_after: Duration) -> Self {
         if recorded_at.elapsed() > visible_after { Self::ProvesAbsence } else { Self::ProvesNothing }
     }
 }
 
 /// The result of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deletion {
+pub(super) enum Deletion {
     /// It is gone, or about to be.
     Deleted,
     /// There was nothing to delete.
@@ -50,17 +50,17 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<(), ConnectionError> {
         call.enter(Stage::Read);
-        let not_found = self.known.not_found(at, self.parts.retention.settled_after());
+        let not_found = self.recent.not_found(at, self.creations.engine.retention.settled_after());
         let deletion = match self.prove(at, deadline).await {
             Err(ConnectionError::NotFound) if not_found == NotFound::ProvesAbsence => Deletion::WasMissing,
-            // Its deletion is asked for all the same: it was created here.
+            // It was created here, so that it may exist without being visible yet.
             Ok(()) | Err(ConnectionError::NotFound) => {
                 call.enter(Stage::Delete);
-                delete(&self.parts.flow_service, at, not_found, deadline).await?
+                delete(&*self.flow_service, at, not_found, deadline).await?
             }
             Err(error) => return Err(error),
         };
-        self.known.deleted(at);
+        self.recent.deleted(at);
         match deletion {
             Deletion::WasMissing if !allow_missing => Err(ConnectionError::NotFound),
             Deletion::WasMissing | Deletion::Deleted => Ok(()),
@@ -70,7 +70,7 @@ impl<F: FlowService> Service<F> {
 
 /// Deletes a connection that is known to be to HubSpot. Where a reply is lost, the connection is read to
 /// find out.
-pub(crate) async fn delete<F: FlowService>(
+pub(super) async fn delete<F: FlowService>(
     flow_service: &F,
     at: &ConnectionRef,
     not_found: NotFound,

@@ -1,7 +1,7 @@
-//! The use case: test a connection, and say which part of the way is broken.
+//! The use case: test a connection, and report which part fails.
 //!
-//! The Flow Service answers a test with one boolean. What comes before it on the way, and what should
-//! be possible after it, is checked as well.
+//! The Flow Service replies to a test with one boolean. What a test needs, and what should be possible after
+//! it, is checked as well.
 
 use std::time::Duration;
 
@@ -18,30 +18,30 @@ use crate::{
 };
 
 /// How much earlier than its deadline the last step of a test ends.
-const ANSWERING: Duration = Duration::from_millis(100);
+const RESPONDING: Duration = Duration::from_millis(100);
 
 /// What to do about a source that refuses.
 const SOURCE_CURE: &str = "check the credentials, and that the HubSpot application is still installed in the account; \
                            UpdateHubSpotConnection replaces the credentials of a connection";
 
-/// Whether the source of a connection has certainly said that it does not accept the credentials. Other codes of
-/// a connector may stand for a time-out.
-pub(crate) fn is_no_of_source(refusal: Refusal, problem: &Problem) -> bool {
+/// Whether the source of a connection has certainly rejected the credentials. Other codes of a connector may
+/// stand for a timeout.
+pub(super) fn is_rejected_by_source(refusal: Refusal, problem: &Problem) -> bool {
     refusal == Refusal::Source && problem.code.is_some() && matches!(problem.status, 401 | 403)
 }
 
-/// What a test comes to.
+/// The result of a test.
 #[derive(Debug)]
-pub(crate) enum Diagnosis {
+pub(super) enum Diagnosis {
     /// Every check that could be made was made.
     Report {
         report: TestReport,
-        /// What the Flow Service said, where it was asked and said it.
+        /// Whether the Flow Service reports that it works, where it was asked and replied.
         works: Option<bool>,
     },
     /// There is no such connection.
     Missing,
-    /// Something cannot be told at the moment: the report has what was found before.
+    /// Something cannot be checked at the moment: the report has what was found before.
     Undecided(TestReport, CallError),
 }
 
@@ -57,7 +57,7 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<TestReport, ConnectionError> {
         call.enter(Stage::Read);
-        let flow_service = &self.parts.flow_service;
+        let flow_service = &*self.flow_service;
         let read = flow_service.get_connection(at, deadline).await;
         match diagnose(flow_service, at, read, None, deadline).await {
             Diagnosis::Report { report, works: _ } => Ok(report),
@@ -67,9 +67,9 @@ impl<F: FlowService> Service<F> {
     }
 }
 
-/// Makes the checks, the first ones by what came of reading the connection. Where its `credentials`
-/// are at hand they are taken out of what the Flow Service says.
-pub(crate) async fn diagnose<F: FlowService>(
+/// Makes the checks, the first ones from the result of reading the connection. Its `credentials`, if
+/// known, are removed from what the Flow Service replies.
+pub(super) async fn diagnose<F: FlowService>(
     flow_service: &F,
     at: &ConnectionRef,
     read: Result<Option<Connection>, CallError>,
@@ -77,19 +77,19 @@ pub(crate) async fn diagnose<F: FlowService>(
     deadline: Instant,
 ) -> Diagnosis {
     let mut checks = Checks::default();
-    let said = Said { credentials };
+    let replies = Replies { credentials };
     match read {
         Ok(Some(connection)) => {
             checks.passed("Adobe gives this service an access token and accepts it");
             checks.passed("this service may look into the sandbox");
-            if let Some(trouble) = trouble(connection.state) {
-                checks.failed(trouble);
+            if let Some(obstacle) = obstacle(connection.state) {
+                checks.failed(obstacle);
                 return checks.report(None);
             }
             checks.passed("the connection is to HubSpot and ready for use");
         }
         Ok(None) | Err(CallError::OtherSource) => return Diagnosis::Missing,
-        Err(error) => return checks.stopped_by(error, &said),
+        Err(error) => return checks.stopped_by(error, &replies),
     }
 
     match flow_service.test_connection(at, deadline).await {
@@ -101,29 +101,29 @@ pub(crate) async fn diagnose<F: FlowService>(
         Err(error) if error.refusal() == Some(Refusal::NotFound) => return Diagnosis::Missing,
         Err(CallError::Refused { refusal, problem }) if refusal != Refusal::OwnRequest => {
             let cure = "check its credentials";
-            checks.failed(said.cannot("test the connection", refusal, &problem, cure));
-            return checks.report(is_no_of_source(refusal, &problem).then_some(false));
+            checks.failed(replies.cannot("test the connection", refusal, &problem, cure));
+            return checks.report(is_rejected_by_source(refusal, &problem).then_some(false));
         }
         Err(CallError::Unavailable { problem: Some(problem), .. }) if problem.is_of_source() => {
-            checks.failed(said.source_fails(&problem));
+            checks.failed(replies.source_fails(&problem));
             return checks.report(None);
         }
         Err(error) => return Diagnosis::Undecided(checks.skipping_the_rest(), error),
     }
 
-    // What was found is worth more to the caller than a deadline that was spent on the rest.
-    let answered_by = deadline.checked_sub(ANSWERING).unwrap_or(deadline);
-    match flow_service.list_tables(at, answered_by).await {
+    // What was found is worth more to the caller than an exceeded deadline.
+    let respond_by = deadline.checked_sub(RESPONDING).unwrap_or(deadline);
+    match flow_service.list_tables(at, respond_by).await {
         Ok(tables) if tables.is_empty() => {
             checks.failed("HubSpot shows no tables: check the scopes of the HubSpot application")
         }
         Ok(tables) => checks.passed(format!("HubSpot shows its tables: {}", tables.len())),
         Err(CallError::Refused { refusal, problem }) if refusal != Refusal::OwnRequest => {
             let cure = "check the scopes of the HubSpot application, and the credentials";
-            checks.failed(said.cannot("list the tables", refusal, &problem, cure));
+            checks.failed(replies.cannot("list the tables", refusal, &problem, cure));
         }
         Err(CallError::Unavailable { problem: Some(problem), .. }) if problem.is_of_source() => {
-            checks.failed(said.source_fails(&problem));
+            checks.failed(replies.source_fails(&problem));
         }
         Err(_) => checks.skipped("the tables cannot be listed at the moment: test the connection again"),
     }
@@ -131,14 +131,14 @@ pub(crate) async fn diagnose<F: FlowService>(
 }
 
 /// The report on a connection of which nothing is known.
-pub(crate) fn untested(why: &str) -> TestReport {
+pub(super) fn untested(why: &str) -> TestReport {
     let mut checks = Checks::default();
     CheckName::ALL.iter().for_each(|_| checks.skipped(why));
     TestReport { checks: checks.0 }
 }
 
-/// The report on a connection that was created and is gone.
-pub(crate) fn missing() -> TestReport {
+/// The report on a connection that was created and is missing since.
+pub(super) fn missing() -> TestReport {
     let mut checks = Checks::default();
     checks.passed("Adobe gives this service an access token and accepts it");
     checks.passed("this service may look into the sandbox");
@@ -146,10 +146,10 @@ pub(crate) fn missing() -> TestReport {
     checks.skipping_the_rest()
 }
 
-/// What keeps a connection in this state from being tested.
-fn trouble(state: Option<ConnectionState>) -> Option<String> {
+/// Why a connection in this state cannot be tested.
+fn obstacle(state: Option<ConnectionState>) -> Option<String> {
     match state {
-        // The Flow Service tells, whatever it calls the state.
+        // The test of the Flow Service decides.
         Some(ConnectionState::Enabled) | None => None,
         Some(state @ (ConnectionState::Initializing | ConnectionState::Updating)) => {
             Some(format!("the connection is {}: wait until it is enabled, and test it again", state.name()))
@@ -205,8 +205,8 @@ impl Checks {
         Diagnosis::Report { report: self.skipping_the_rest(), works }
     }
 
-    /// A failure before anything is known of the connection: whose it is tells which check has failed.
-    fn stopped_by(mut self, error: CallError, said: &Said<'_>) -> Diagnosis {
+    /// A failure before anything is known of the connection: its origin determines the check that has failed.
+    fn stopped_by(mut self, error: CallError, replies: &Replies<'_>) -> Diagnosis {
         if let CallError::Token(cause) = &error
             && (!cause.may_pass()
                 || matches!(cause.kind, TokenErrorKind::TokenRefused | TokenErrorKind::SecretUnreadable))
@@ -217,27 +217,17 @@ impl Checks {
         }
         if let CallError::TokenRefused { problem } = &error {
             let advice = TokenErrorKind::TokenRefused.advice();
-            self.failed(format!("{} {}: {}", advice.what, said.words(problem), advice.cure));
+            self.failed(format!("{} {}: {}", advice.what, replies.words(problem), advice.cure));
             return self.report(None);
         }
-        // A source speaks of its connection, which this service must have come to.
+        // An error of the source means that this service was let through to the connection.
         if let Some(problem) = error.problem().filter(|problem| problem.is_of_source()) {
-            let finding = match &error {
-                CallError::Refused { refusal, problem } => {
-                    Some(said.cannot("read the connection", *refusal, problem, SOURCE_CURE))
+            let finding = match (error.refusal(), &error) {
+                (Some(refusal), _) => {
+                    Some(replies.cannot("read the connection", refusal, problem, SOURCE_CURE))
                 }
-                CallError::Unavailable { .. } => Some(said.source_fails(problem)),
-                CallError::Token(_)
-                | CallError::BreakerOpen { .. }
-                | CallError::NoTokenInTime
-                | CallError::TooLate
-                | CallError::Stopping
-                | CallError::Unreachable(_)
-                | CallError::TokenRefused { .. }
-                | CallError::Throttled { .. }
-                | CallError::OtherSource
-                | CallError::Unrecognized { .. }
-                | CallError::Undecodable(_) => None,
+                (None, CallError::Unavailable { .. }) => Some(replies.source_fails(problem)),
+                (None, _) => None,
             };
             if let Some(finding) = finding {
                 self.passed("Adobe gives this service an access token and accepts it");
@@ -252,7 +242,7 @@ impl Checks {
                 self.passed("Adobe gives this service an access token and accepts it");
             }
             if is_of_sandbox || *refusal == Refusal::Credentials {
-                self.failed(said.refused(*refusal, problem));
+                self.failed(replies.refused(*refusal, problem));
                 return self.report(None);
             }
         }
@@ -260,20 +250,20 @@ impl Checks {
     }
 }
 
-/// What the Flow Service says, fit to be shown.
-struct Said<'a> {
+/// Replies of the Flow Service, without credentials.
+struct Replies<'a> {
     credentials: Option<&'a HubSpotCredentials>,
 }
 
-impl Said<'_> {
-    /// An operator's affair, or somebody's who knows the sandbox.
+impl Replies<'_> {
+    /// A refusal that an operator has to resolve, or somebody who knows the sandbox.
     fn refused(&self, refusal: Refusal, problem: &Problem) -> String {
         let advice = refusal.advice();
         format!("{} {}: {}", advice.what, self.words(problem), advice.cure)
     }
 
-    /// What it means that the Flow Service does not do something with the connection: the same, or else
-    /// most likely an affair of the connection, with its own cure.
+    /// A refusal to do something with the connection: the same, or most likely a problem of the connection, with
+    /// its own cure.
     fn cannot(&self, what: &str, refusal: Refusal, problem: &Problem, cure: &str) -> String {
         match refusal {
             Refusal::Source => {
@@ -292,15 +282,15 @@ impl Said<'_> {
         }
     }
 
-    /// The source of the connection fails, which need not last.
+    /// The source of the connection fails, possibly only for now.
     fn source_fails(&self, problem: &Problem) -> String {
-        let said = self.words(problem);
+        let words = self.words(problem);
         format!(
-            "the source of the connection fails {said}: test it again; where that does not help, {SOURCE_CURE}"
+            "the source of the connection fails {words}: test it again; where that does not help, {SOURCE_CURE}"
         )
     }
 
-    /// Its own words: only there can a credential be repeated.
+    /// The text of the reply, the only part that can repeat a credential.
     fn words(&self, problem: &Problem) -> String {
         match self.credentials {
             Some(credentials) => redacted(&problem.said(), credentials),

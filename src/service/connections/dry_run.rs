@@ -16,9 +16,9 @@ use crate::{
     domain::{CallProgress, NewConnection, SandboxName, Stage},
 };
 
-/// How long what Adobe's connection specification says is taken for what it still says.
+/// How long the connection specification that was read last is used.
 const FRESH: Duration = Duration::from_secs(10 * 60);
-/// The same where it is not what this service sends: once that is corrected, dry runs find out soon.
+/// The same if it differs from what this service sends, so that dry runs notice a correction soon.
 const FRESH_DRIFT: Duration = Duration::from_secs(60);
 
 /// Why a creation would not succeed.
@@ -30,12 +30,12 @@ pub enum DryRunError {
     /// Adobe's connection specification for HubSpot is not what this service sends.
     #[error("Adobe's connection specification has changed: {0:?}")]
     SpecDrift(Arc<[String]>),
-    /// As much waits for the Flow Service as may.
-    #[error("too much waits for the Flow Service")]
+    /// The concurrency limit is reached.
+    #[error("too many calls are in progress")]
     TooMany,
 }
 
-/// What Adobe's connection specification for HubSpot said last. It is the same for every organization
+/// Adobe's connection specification for HubSpot, as it was last read. It is the same for every organization
 /// and sandbox.
 #[derive(Debug, Default)]
 pub(crate) struct Spec {
@@ -88,14 +88,14 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<(), DryRunError> {
         call.enter(Stage::Read);
-        let Some(_permit) = self.calls.enter() else {
-            self.metrics.shed.inc();
+        let Some(_permit) = self.limits.call() else {
+            self.creations.engine.metrics.shed.inc();
             return Err(DryRunError::TooMany);
         };
         let sandbox = &connection.sandbox;
         let query = ListQuery { limit: 1, ..ListQuery::all(sandbox) };
-        self.parts.flow_service.list_connections(&query, None, deadline).await?;
-        let drift = self.spec.drift(&self.parts.flow_service, sandbox, deadline).await?;
+        self.flow_service.list_connections(&query, None, deadline).await?;
+        let drift = self.spec.drift(&*self.flow_service, sandbox, deadline).await?;
         if drift.is_empty() { Ok(()) } else { Err(DryRunError::SpecDrift(drift)) }
     }
 

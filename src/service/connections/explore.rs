@@ -21,14 +21,14 @@ impl<F: FlowService> Service<F> {
     ) -> Result<Vec<Table>, ConnectionError> {
         call.enter(Stage::Read);
         self.prove(at, deadline).await?;
-        let tables = self.parts.flow_service.list_tables(at, deadline).await;
+        let tables = self.flow_service.list_tables(at, deadline).await;
         tables.map_err(ConnectionError::about_connection)
     }
 
     /// Lists the columns of a table.
     ///
     /// How the Flow Service refuses a table that does not exist is not documented, and may look like a
-    /// missing entitlement: where it refuses, the list of tables tells.
+    /// missing entitlement: if it refuses, the list of tables decides.
     ///
     /// # Errors
     /// [`ConnectionError`].
@@ -41,7 +41,7 @@ impl<F: FlowService> Service<F> {
     ) -> Result<Vec<Column>, ConnectionError> {
         call.enter(Stage::Read);
         self.prove(at, deadline).await?;
-        let flow_service = &self.parts.flow_service;
+        let flow_service = &*self.flow_service;
         let error = match flow_service.list_columns(at, table, deadline).await {
             Ok(columns) => return Ok(columns),
             Err(error) => error,

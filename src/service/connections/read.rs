@@ -34,18 +34,18 @@ pub enum ConnectionError {
     /// The connection was changed since.
     #[error("the connection was changed since")]
     EtagMismatch,
-    /// Others change the connection all the time.
+    /// Other clients change the connection all the time.
     #[error("the connection keeps being changed")]
     KeepsChanging,
     /// The Flow Service did not do it. Nothing was changed.
     #[error("the Flow Service did not do it")]
     Call(#[source] CallError),
-    /// A change was sent and its answer lost, and nobody can tell whether it was made.
+    /// A change was sent and the reply lost, and it is unknown whether it was made.
     #[error("the change may have been made")]
     OutcomeUnknown {
-        /// Whether the same call, repeated, brings it about in either case.
+        /// Whether a retry of the same call has the intended effect in either case.
         is_safe_to_repeat: bool,
-        /// Why the answer was lost.
+        /// Why the reply was lost.
         #[source]
         cause: CallError,
     },
@@ -72,7 +72,7 @@ pub struct ListHubSpotConnections {
     pub filter: Filter,
     /// The most connections on a page, 1 to 100.
     pub page_size: u8,
-    /// The page, where it is not the first.
+    /// The page, unless it is the first.
     pub page: Option<PageToken>,
 }
 
@@ -119,9 +119,9 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<Connection, ConnectionError> {
         call.enter(Stage::Read);
-        let read = self.parts.flow_service.get_connection(at, deadline).await;
+        let read = self.flow_service.get_connection(at, deadline).await;
         let connection = read.map_err(ConnectionError::about_connection)?.ok_or(ConnectionError::NotFound)?;
-        self.known.insert(at);
+        self.recent.insert(at);
         Ok(connection)
     }
 
@@ -141,7 +141,7 @@ impl<F: FlowService> Service<F> {
         let mut next = page.clone();
         let mut trail = PageTrail::beginning_at(page.as_ref());
         let mut connections = Vec::new();
-        // What is left of the time may not be enough for another page: the caller goes on from there.
+        // The remaining time may not be enough for another page: the caller continues from there.
         let halfway = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
         for _ in 0..MOST_PAGES {
             let page = self.page(&query, next.as_ref(), &mut trail, deadline).await?;
@@ -168,7 +168,7 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<u64, ConnectionError> {
         call.enter(Stage::Read);
-        let flow_service = &self.parts.flow_service;
+        let flow_service = &*self.flow_service;
         if filter.is_empty() {
             let counted = flow_service.count_connections(sandbox, deadline).await;
             return counted.map_err(ConnectionError::Call);
@@ -192,8 +192,8 @@ impl<F: FlowService> Service<F> {
         Err(ConnectionError::Call(CallError::Undecodable(cause)))
     }
 
-    /// Reads a page of the Flow Service. Pages that lead back would be followed for ever, and taken for
-    /// the last ones they would hide the rest.
+    /// Reads a page of the Flow Service. Pages that lead back would be followed forever; taken for the last
+    /// ones they would hide the rest.
     async fn page(
         &self,
         query: &ListQuery<'_>,
@@ -201,7 +201,7 @@ impl<F: FlowService> Service<F> {
         trail: &mut PageTrail,
         deadline: Instant,
     ) -> Result<ConnectionPage, ConnectionError> {
-        let listed = self.parts.flow_service.list_connections(query, page, deadline).await;
+        let listed = self.flow_service.list_connections(query, page, deadline).await;
         let listed = listed.map_err(ConnectionError::Call)?;
         trail.follow(&listed).map_err(|cause| ConnectionError::Call(CallError::Undecodable(cause)))?;
         Ok(listed)
@@ -212,10 +212,10 @@ impl<F: FlowService> Service<F> {
     /// # Errors
     /// [`ConnectionError`].
     pub(crate) async fn prove(&self, at: &ConnectionRef, deadline: Instant) -> Result<(), ConnectionError> {
-        if !self.known.contains(at) {
-            let read = self.parts.flow_service.get_connection(at, deadline).await;
+        if !self.recent.contains(at) {
+            let read = self.flow_service.get_connection(at, deadline).await;
             read.map_err(ConnectionError::about_connection)?.ok_or(ConnectionError::NotFound)?;
-            self.known.insert(at);
+            self.recent.insert(at);
         }
         Ok(())
     }

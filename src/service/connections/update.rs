@@ -1,8 +1,8 @@
-//! The use case: change a connection, whatever becomes of the answer.
+//! The use case: change a connection, even if the reply is lost.
 //!
 //! The Flow Service changes a connection only in the version that the change is meant for, so that
-//! what is sent twice is done once at most. Where an answer is lost the connection is read again: in
-//! the same version the change is sent again; in another one it was made, or somebody else made one.
+//! a change that is sent twice is made at most once. If a reply is lost the connection is read: in
+//! the same version the change is retried; in another one it was made, or another client made one.
 
 use tokio::time::{Instant, sleep};
 
@@ -26,7 +26,7 @@ pub struct UpdateHubSpotConnection {
 }
 
 impl<F: FlowService> Service<F> {
-    /// Changes a connection, and answers with its new version.
+    /// Changes a connection, and returns its new version.
     ///
     /// # Errors
     /// [`ConnectionError`].
@@ -37,7 +37,7 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<Etag, ConnectionError> {
         let UpdateHubSpotConnection { at, etag: meant_for, changes } = command;
-        let flow_service = &self.parts.flow_service;
+        let flow_service = &*self.flow_service;
         let mut before = self.get_hubspot_connection(at, deadline, call).await?;
         if meant_for.as_ref().is_some_and(|etag| !etag.is_same(&before.etag)) {
             return Err(ConnectionError::EtagMismatch);
@@ -94,7 +94,7 @@ impl<F: FlowService> Service<F> {
 }
 
 /// What it means that a connection has moved on from the version that a lost change was meant for:
-/// the name and the description tell, unless they were before what they were to become.
+/// the name and the description show it, unless they already had their new values.
 fn made_or_not(
     changes: &ConnectionChanges,
     before: &Connection,
@@ -119,7 +119,7 @@ fn failure(lost: Option<CallError>, error: CallError, meant_for: Option<&Etag>) 
     }
 }
 
-/// With the version that it was meant for a repeated change is refused if the first one was made.
+/// With the version that it was meant for, a retried change is refused if the first one was made.
 fn unknown(cause: CallError, meant_for: Option<&Etag>) -> ConnectionError {
     ConnectionError::OutcomeUnknown { is_safe_to_repeat: meant_for.is_none(), cause }
 }

@@ -1,7 +1,7 @@
-//! What follows a creation whose caller wants to know whether the connection works.
+//! What follows a creation whose caller asks whether the connection works.
 //!
 //! The record of the connection says that its verification is pending, until a verdict is recorded.
-//! The first verdict stays, whichever replica comes to it, and only then is anything done about it: a
+//! The first verdict stays, whichever replica comes to it, and only then is it acted on: a
 //! connection is deleted again only by a process that finds it recorded as failed. A retry continues where
 //! the record says.
 //!
@@ -12,26 +12,26 @@ use std::{error::Error, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
+use super::{
+    create::{Created, Failure, UnreportedOutcome},
+    delete::{NotFound, delete},
+    diagnosis::{Diagnosis, diagnose, is_rejected_by_source, missing, untested},
+    operation::CreateConnection,
+    outcome::{Outcome, Verdict, record_verdict},
+};
 use crate::{
-    adobe::redacted,
-    adobe::{CallError, FlowService},
+    adobe::{CallError, FlowService, redacted},
     domain::{
-        Connection, ConnectionRef, ConnectionState, CreatedConnection, Stage, TestReport, Verification,
+        Connection, ConnectionId, ConnectionRef, ConnectionState, Stage, TestReport, Verification,
         reference::last_reference,
     },
     error::error_chain,
-    exactly_once::store::{Origin, Outcome, Verdict},
-    metrics::VerificationOutcome,
-};
-use crate::{
-    exactly_once::{Unheard, creation::Creation},
-    service::{
-        ConnectionError, Created, Failure,
-        connections::{
-            delete::{NotFound, delete},
-            diagnosis::{Diagnosis, diagnose, is_no_of_source, missing, untested},
-        },
+    exactly_once::{
+        creation::{Creation, Finished},
+        store::Origin,
     },
+    metrics::VerificationOutcome,
+    service::ConnectionError,
 };
 
 /// How long a new connection may take to be established.
@@ -50,21 +50,30 @@ const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
 const NO_REPLY: &str = "not checked: there was no reply";
 const NOT_SEEN: &str = "not checked: the new connection cannot be seen yet";
 
-/// A connection that was created, before it is known whether it works.
-pub(crate) struct Finished {
-    pub(crate) connection: CreatedConnection,
-    /// Whether it is an earlier creation's.
-    pub(crate) replayed: bool,
-    /// Where its verification stands; `None` where none was asked for.
-    pub(crate) verdict: Option<Verdict>,
-    /// How it is known which connection it is.
-    pub(crate) origin: Origin,
-    pub(crate) is_recorded: bool,
-    /// When it was recorded, at the latest.
-    pub(crate) recorded_at: Instant,
+/// Why the creation of a connection fails although there was one.
+#[derive(Debug, thiserror::Error)]
+pub enum VerificationError {
+    /// The connection was created, and does not work.
+    #[error("the connection does not work{}", left_behind.as_ref().map(|id| format!(" and {id} is left behind")).unwrap_or_default())]
+    Failed {
+        /// The result of its test.
+        report: TestReport,
+        /// The connection, where it was not deleted again: it could not be, it may be another
+        /// creation's, or it works by now.
+        left_behind: Option<ConnectionId>,
+    },
+    /// The connection was created, and it is not known yet whether it works. The same request id is safe
+    /// to retry.
+    #[error("the connection {connection} was created and is not verified")]
+    Pending {
+        /// The connection.
+        connection: ConnectionId,
+        /// The result of its test so far.
+        report: TestReport,
+    },
 }
 
-/// What came of testing a connection.
+/// The result of testing a connection.
 struct Tested {
     report: TestReport,
     /// `None` where nothing definite came out.
@@ -73,36 +82,28 @@ struct Tested {
     is_by_test: bool,
 }
 
-impl Finished {
-    /// One that was recorded so long ago, at least.
-    pub(crate) fn replayed(outcome: Outcome, recorded_ago: Duration) -> Self {
-        let Outcome { connection, origin, verdict } = outcome;
-        let now = Instant::now();
-        let recorded_at = now.checked_sub(recorded_ago).unwrap_or(now);
-        Self { connection, replayed: true, verdict, origin, is_recorded: true, recorded_at }
-    }
-}
-
-impl<F: FlowService> Creation<F> {
+impl<F: FlowService> Creation<CreateConnection<F>> {
     /// Brings the verification to its end, where one was asked for.
-    pub(crate) async fn verified(&self, finished: Finished) -> Result<Created, Failure> {
-        let at =
-            ConnectionRef { sandbox: self.connection.sandbox.clone(), id: finished.connection.id.clone() };
-        self.known.created(&at, finished.recorded_at);
-        let Some(verdict) = finished.verdict.clone() else { return Ok(self.response(finished, None)) };
+    pub(super) async fn verified(&self, finished: Finished<Outcome>) -> Result<Created, Failure> {
+        let sandbox = self.operation.connection.sandbox.clone();
+        let at = ConnectionRef { sandbox, id: finished.outcome.connection.id.clone() };
+        self.operation.recent.created(&at, finished.recorded_at);
+        let Some(verdict) = finished.outcome.verdict.clone() else {
+            return Ok(self.response(finished, None));
+        };
         // In a box, so that only those creations take the memory for it that ask for it.
         Box::pin(self.verify(at, finished, verdict)).await
     }
 
-    fn response(&self, finished: Finished, test: Option<TestReport>) -> Created {
-        let Finished { connection, replayed, .. } = finished;
+    fn response(&self, finished: Finished<Outcome>, test: Option<TestReport>) -> Created {
+        let Finished { outcome: Outcome { connection, .. }, replayed, .. } = finished;
         Created { request_id: self.request_id(), connection, replayed, test }
     }
 
     async fn verify(
         &self,
         at: ConnectionRef,
-        finished: Finished,
+        finished: Finished<Outcome>,
         verdict: Verdict,
     ) -> Result<Created, Failure> {
         let mut has_just_failed = false;
@@ -113,25 +114,25 @@ impl<F: FlowService> Creation<F> {
                 self.shared.progress.set_may_exist(true);
                 let Tested { report, works, is_by_test } = self.test(&at, &finished).await;
                 has_just_failed = works == Some(false) && is_by_test;
-                self.metrics.verified(match works {
+                self.engine.metrics.verified(match works {
                     Some(true) => VerificationOutcome::Passed,
                     Some(false) => VerificationOutcome::Failed,
                     None => VerificationOutcome::Undecided,
                 });
                 let works = works.filter(|_| finished.is_recorded);
-                match self.decide(&at, report, works).await {
+                match self.decide(&finished.outcome, report, works).await {
                     Ok(verdict) => verdict,
                     Err(report) => return self.undecided(finished, report),
                 }
             }
             verdict @ (Verdict::Passed(_) | Verdict::Failed(_) | Verdict::Deleted(_)) => verdict,
         };
-        match (verdict, self.verification) {
+        match (verdict, self.operation.verification) {
             (Verdict::Failed(report), Verification::Require) => {
-                Err(self.delete_again(&at, report, &finished, has_just_failed).await)
+                Err(Failure::Operation(self.delete_again(&at, report, &finished, has_just_failed).await))
             }
             (Verdict::Deleted(report), Verification::Require) => {
-                Err(Failure::VerificationFailed { report, left_behind: None })
+                Err(Failure::Operation(VerificationError::Failed { report, left_behind: None }))
             }
             (
                 Verdict::Passed(report) | Verdict::Failed(report) | Verdict::Deleted(report),
@@ -141,11 +142,10 @@ impl<F: FlowService> Creation<F> {
         }
     }
 
-    /// Records what the Flow Service has said; where it has said nothing definite, or that cannot be
-    /// recorded, returns the report.
+    /// Records a definite result; where there is none, or it cannot be recorded, returns the report.
     async fn decide(
         &self,
-        at: &ConnectionRef,
+        outcome: &Outcome,
         report: TestReport,
         works: Option<bool>,
     ) -> Result<Verdict, TestReport> {
@@ -156,7 +156,8 @@ impl<F: FlowService> Creation<F> {
         };
         let request_id = self.request_id();
         // The response to the caller must not wait for a store that hangs.
-        match timeout(RECORDING, self.parts.store.verified(&request_id, &at.id, &verdict)).await {
+        let recorded = record_verdict(&*self.engine.store, &request_id, outcome, verdict);
+        match timeout(RECORDING, recorded).await {
             Ok(Ok(verdict)) => Ok(verdict),
             Ok(Err(error)) => {
                 tracing::warn!(error = error_chain(&error), %request_id, "could not record a verdict");
@@ -169,12 +170,13 @@ impl<F: FlowService> Creation<F> {
         }
     }
 
-    /// What it comes to that nothing definite is known.
-    fn undecided(&self, finished: Finished, report: TestReport) -> Result<Created, Failure> {
-        match self.verification {
+    /// The response where nothing definite is known.
+    fn undecided(&self, finished: Finished<Outcome>, report: TestReport) -> Result<Created, Failure> {
+        match self.operation.verification {
             Verification::None | Verification::Report => Ok(self.response(finished, Some(report))),
             Verification::Require => {
-                Err(Failure::VerificationPending { connection: finished.connection.id, report })
+                let connection = finished.outcome.connection.id;
+                Err(Failure::Operation(VerificationError::Pending { connection, report }))
             }
         }
     }
@@ -185,19 +187,19 @@ impl<F: FlowService> Creation<F> {
         &self,
         at: &ConnectionRef,
         report: TestReport,
-        finished: &Finished,
+        finished: &Finished<Outcome>,
         has_just_failed: bool,
-    ) -> Failure {
+    ) -> VerificationError {
         let deadline = Instant::now() + DELETION_TIMEOUT;
-        let flow_service = &self.parts.flow_service;
+        let flow_service = &*self.operation.flow_service;
         let not_found = self.not_found(finished);
         let may_be_deleted = match flow_service.get_connection(at, deadline).await {
-            Ok(None) if not_found == NotFound::ProvesAbsence => return self.deleted(at, report).await,
-            Ok(None) => return Failure::VerificationPending { connection: at.id.clone(), report },
-            Ok(Some(connection)) if !self.may_delete(&connection, finished.origin) => Ok(false),
+            Ok(None) if not_found == NotFound::ProvesAbsence => return self.deleted(finished, report).await,
+            Ok(None) => return VerificationError::Pending { connection: at.id.clone(), report },
+            Ok(Some(connection)) if !self.may_delete(&connection, finished.outcome.origin) => Ok(false),
             Ok(Some(_)) if has_just_failed => Ok(true),
             Ok(Some(_)) => match flow_service.test_connection(at, deadline).await {
-                Err(CallError::Refused { refusal, problem }) if is_no_of_source(refusal, &problem) => {
+                Err(CallError::Refused { refusal, problem }) if is_rejected_by_source(refusal, &problem) => {
                     Ok(true)
                 }
                 tested => tested.map(|works| !works),
@@ -206,33 +208,34 @@ impl<F: FlowService> Creation<F> {
         };
         match may_be_deleted {
             Ok(true) => {}
-            Ok(false) => return Failure::VerificationFailed { report, left_behind: Some(at.id.clone()) },
+            Ok(false) => return VerificationError::Failed { report, left_behind: Some(at.id.clone()) },
             Err(error) => return self.left_behind(at, report, &error),
         }
         match delete(flow_service, at, not_found, deadline).await {
             Ok(_) => {
-                self.known.deleted(at);
-                let (caller, request_id) = (self.caller.as_ref(), self.request_id());
-                (self.unheard)(&Unheard::Deleted { caller, at, request_id });
-                self.deleted(at, report).await
+                self.operation.recent.deleted(at);
+                let (caller, request_id) = (self.operation.caller.as_ref(), self.request_id());
+                (self.operation.observer)(&UnreportedOutcome::Deleted { caller, at, request_id });
+                self.deleted(finished, report).await
             }
             Err(error @ ConnectionError::OutcomeUnknown { .. })
                 if matches!(flow_service.get_connection(at, deadline).await, Ok(None)) =>
             {
                 // Not finding it does not prove that.
-                let error = redacted(&error_chain(&error), &self.connection.credentials);
+                let error = redacted(&error_chain(&error), &self.operation.connection.credentials);
                 tracing::warn!(error, connection_id = %at.id, request_id = %self.request_id(), "a new connection that does not work may be deleted");
-                Failure::VerificationPending { connection: at.id.clone(), report }
+                VerificationError::Pending { connection: at.id.clone(), report }
             }
             Err(error) => self.left_behind(at, report, &error),
         }
     }
 
-    async fn deleted(&self, at: &ConnectionRef, report: TestReport) -> Failure {
-        let verdict = Verdict::Deleted(report.clone());
-        let recorded = self.parts.store.verified(&self.request_id(), &at.id, &verdict).await;
+    async fn deleted(&self, finished: &Finished<Outcome>, report: TestReport) -> VerificationError {
+        let failed = Outcome { verdict: Some(Verdict::Failed(report.clone())), ..finished.outcome.clone() };
+        let deleted = Verdict::Deleted(report.clone());
+        let recorded = record_verdict(&*self.engine.store, &self.request_id(), &failed, deleted).await;
         self.note(recorded.map(drop), "deleted a connection that does not work");
-        Failure::VerificationFailed { report, left_behind: None }
+        VerificationError::Failed { report, left_behind: None }
     }
 
     /// Whether a connection is certainly the one that this creation made: it has its reference, or without
@@ -241,7 +244,7 @@ impl<F: FlowService> Creation<F> {
     fn may_delete(&self, connection: &Connection, origin: Origin) -> bool {
         match origin {
             Origin::Unrecorded => false,
-            Origin::Reply if !self.parts.recovery.references => true,
+            Origin::Reply if !self.engine.recovery.references => true,
             Origin::Reply | Origin::Search => {
                 connection.description.as_deref().and_then(last_reference) == Some(self.request_id())
             }
@@ -249,24 +252,29 @@ impl<F: FlowService> Creation<F> {
     }
 
     /// What it means that the connection is not found.
-    fn not_found(&self, finished: &Finished) -> NotFound {
-        NotFound::of(finished.recorded_at, self.parts.retention.settled_after())
+    fn not_found(&self, finished: &Finished<Outcome>) -> NotFound {
+        NotFound::of(finished.recorded_at, self.engine.retention.settled_after())
     }
 
-    fn left_behind(&self, at: &ConnectionRef, report: TestReport, error: &(dyn Error + 'static)) -> Failure {
+    fn left_behind(
+        &self,
+        at: &ConnectionRef,
+        report: TestReport,
+        error: &(dyn Error + 'static),
+    ) -> VerificationError {
         let request_id = self.request_id();
-        let error = redacted(&error_chain(error), &self.connection.credentials);
+        let error = redacted(&error_chain(error), &self.operation.connection.credentials);
         tracing::error!(error, connection_id = %at.id, %request_id, "could not delete a connection that does not work");
-        Failure::VerificationFailed { report, left_behind: Some(at.id.clone()) }
+        VerificationError::Failed { report, left_behind: Some(at.id.clone()) }
     }
 
     /// Tests the connection for as long as a caller waits for it.
-    async fn test(&self, at: &ConnectionRef, finished: &Finished) -> Tested {
+    async fn test(&self, at: &ConnectionRef, finished: &Finished<Outcome>) -> Tested {
         let established_by = Instant::now() + ESTABLISHED_WITHIN;
         loop {
             let deadline = match self.awaited_until() {
                 deadline if deadline > Instant::now() => deadline,
-                // No caller waits any more, or soon: the result is for the next call.
+                // No caller waits, or not much longer: the result is for the next call.
                 _ => Instant::now() + UNAWAITED_TIMEOUT,
             };
             let tested = self.test_once(at, finished, established_by, deadline).await;
@@ -286,7 +294,7 @@ impl<F: FlowService> Creation<F> {
     async fn test_once(
         &self,
         at: &ConnectionRef,
-        finished: &Finished,
+        finished: &Finished<Outcome>,
         established_by: Instant,
         deadline: Instant,
     ) -> Tested {
@@ -294,8 +302,8 @@ impl<F: FlowService> Creation<F> {
         progress.enter(Stage::Verify);
         let read = self.established(at, established_by, deadline).await;
         progress.enter(Stage::Verify);
-        let credentials = Some(&self.connection.credentials);
-        let diagnosis = diagnose(&self.parts.flow_service, at, read, credentials, deadline).await;
+        let credentials = Some(&self.operation.connection.credentials);
+        let diagnosis = diagnose(&*self.operation.flow_service, at, read, credentials, deadline).await;
         let has_waited = Instant::now() + LONGEST_PAUSE >= established_by;
         match diagnosis {
             Diagnosis::Report { report, works } => Tested { report, works, is_by_test: true },
@@ -305,7 +313,7 @@ impl<F: FlowService> Creation<F> {
             }
             Diagnosis::Missing => Tested { report: untested(NOT_SEEN), works: None, is_by_test: false },
             Diagnosis::Undecided(report, error) => {
-                let error = redacted(&error_chain(&error), &self.connection.credentials);
+                let error = redacted(&error_chain(&error), &self.operation.connection.credentials);
                 let request_id = self.request_id();
                 tracing::warn!(error, connection_id = %at.id, %request_id, "a new connection cannot be tested at the moment");
                 Tested { report, works: None, is_by_test: false }
@@ -323,7 +331,7 @@ impl<F: FlowService> Creation<F> {
         let until = established_by.min(deadline);
         let mut pause = FIRST_PAUSE;
         loop {
-            let read = self.parts.flow_service.get_connection(at, deadline).await;
+            let read = self.operation.flow_service.get_connection(at, deadline).await;
             let may_change = match &read {
                 // What was just created need not be seen everywhere yet.
                 Ok(None) => true,

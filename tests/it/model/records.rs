@@ -7,10 +7,9 @@ use std::{
 };
 
 use hubspot_connection_service::{
-    domain::{ConnectionId, CreatedConnection, RequestId},
+    domain::RequestId,
     exactly_once::store::{
-        CAPACITY, Claim, Keep, LEASE, Lease, MemoryStore, Moment, Origin, Recorded, Retention, Store,
-        StoreError, Verdict,
+        CAPACITY, Claim, LEASE, Lease, MemoryStore, Moment, Recorded, Retention, Step, Store, StoreError,
     },
 };
 use tokio::{
@@ -85,7 +84,7 @@ impl Backend {
             for (_, lease) in clock.held.drain() {
                 tokio::spawn({
                     let memory = Arc::clone(&memory);
-                    async move { memory.abandon(&lease).await }
+                    async move { memory.step(&lease, Step::Abandon, "", 0).await }
                 });
             }
         }
@@ -105,9 +104,10 @@ impl Backend {
         let seen =
             |moment: Moment, then: i64| Moment { store_ago_ms: moment.store_ago_ms + now - then, ..moment };
         match claim {
-            Claim::Unknown { first_sent, last_sent } => {
+            Claim::Unknown { first_sent, last_sent, context } => {
                 let (first, last) = clock.sent.get(&request_id).copied().unwrap_or((now, now));
-                Claim::Unknown { first_sent: seen(first_sent, first), last_sent: seen(last_sent, last) }
+                let (first_sent, last_sent) = (seen(first_sent, first), seen(last_sent, last));
+                Claim::Unknown { first_sent, last_sent, context }
             }
             Claim::Done { outcome, done } => {
                 let then = clock.done.get(&request_id).copied().unwrap_or(now);
@@ -151,7 +151,7 @@ fn down<T>() -> Result<T, StoreError> {
 }
 
 impl Records {
-    async fn step<T: Send + 'static>(
+    async fn take<T: Send + 'static>(
         &self,
         name: &'static str,
         step: impl Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -217,94 +217,49 @@ impl Store for Records {
             let claim = world.backend.memory().claim(&lease, wall_ms).await?;
             Ok(world.backend.claimed(&lease, claim))
         };
-        self.step("claim", step).await
+        self.take("claim", step).await
     }
 
-    /// Not a step: it happens all the time, and no decision depends on its failure.
-    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.in_turn(async move { world.backend.memory().renew(&lease).await }).await
-    }
-
-    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        let step = async move {
-            world.backend.memory().begin_sending(&lease, wall_ms).await?;
-            world.backend.sending(lease.request_id);
+    async fn step(&self, lease: &Lease, step: Step, context: &str, wall_ms: i64) -> Result<(), StoreError> {
+        let (world, lease, context) = (Arc::clone(&self.0.world), lease.clone(), context.to_owned());
+        let taken = async move {
+            world.backend.memory().step(&lease, step, &context, wall_ms).await?;
+            if matches!(step, Step::BeginSending | Step::Resend | Step::DistrustClocks) {
+                world.backend.sending(lease.request_id);
+            }
             Ok(())
         };
-        self.step("begin_sending", step).await
+        // It happens all the time, and where it fails nothing is decided.
+        if step == Step::Renew { self.in_turn(taken).await } else { self.take(step.name(), taken).await }
     }
 
-    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        let step = async move {
-            world.backend.memory().resend(&lease, wall_ms).await?;
-            world.backend.sending(lease.request_id);
-            Ok(())
-        };
-        self.step("resend", step).await
-    }
-
-    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("not_created", async move { world.backend.memory().not_created(&lease).await }).await
-    }
-
-    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("outcome_unknown", async move { world.backend.memory().outcome_unknown(&lease).await })
-            .await
-    }
-
-    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        let step = async move {
-            world.backend.memory().distrust_clocks(&lease).await?;
-            world.backend.sending(lease.request_id);
-            Ok(())
-        };
-        self.step("distrust_clocks", step).await
-    }
-
-    async fn done(
+    async fn record(
         &self,
         lease: &Lease,
-        connection: &CreatedConnection,
-        origin: Origin,
-        keep: Keep,
+        outcome: Option<&str>,
         wall_ms: i64,
     ) -> Result<Recorded, StoreError> {
-        let (world, lease, connection) = (Arc::clone(&self.0.world), lease.clone(), connection.clone());
+        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
+        let outcome = outcome.map(str::to_owned);
         let step = async move {
-            let recorded = world.backend.memory().done(&lease, &connection, origin, keep, wall_ms).await?;
+            let recorded = world.backend.memory().record(&lease, outcome.as_deref(), wall_ms).await?;
             if recorded == Recorded::Done {
                 world.backend.is_done(lease.request_id);
             }
             Ok(recorded)
         };
-        self.step("done", step).await
+        self.take("done", step).await
     }
 
-    async fn verified(
+    async fn replace(
         &self,
         request_id: &RequestId,
-        connection: &ConnectionId,
-        verdict: &Verdict,
-    ) -> Result<Verdict, StoreError> {
-        let world = Arc::clone(&self.0.world);
-        let (request_id, connection, verdict) = (*request_id, connection.clone(), verdict.clone());
-        let step = async move { world.backend.memory().verified(&request_id, &connection, &verdict).await };
-        self.step("verified", step).await
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("release", async move { world.backend.memory().release(&lease).await }).await
-    }
-
-    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (world, lease) = (Arc::clone(&self.0.world), lease.clone());
-        self.step("abandon", async move { world.backend.memory().abandon(&lease).await }).await
+        expected: &str,
+        outcome: &str,
+    ) -> Result<Recorded, StoreError> {
+        let (world, request_id) = (Arc::clone(&self.0.world), *request_id);
+        let (expected, outcome) = (expected.to_owned(), outcome.to_owned());
+        let step = async move { world.backend.memory().replace(&request_id, &expected, &outcome).await };
+        self.take("verified", step).await
     }
 }

@@ -7,8 +7,9 @@ use hubspot_connection_service::{
         CallProgress, ConnectionName, Credential, Description, HubSpotCredentials, NewConnection, RequestId,
         SandboxName, TestReport, Verification,
     },
-    exactly_once::{FingerprintKeys, Recovery, SearchFirst},
-    service::{CreateHubSpotConnection, Created, Error, Failure, Parts, Service},
+    exactly_once::{Engine, FingerprintKeys, Recovery, SearchFirst},
+    metrics::CreationMetrics,
+    service::{CreateHubSpotConnection, Created, Error, Failure, Service, VerificationError},
 };
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 
@@ -102,14 +103,15 @@ impl Replica {
     pub(super) fn start(world: &Arc<World>, number: usize) -> Arc<Self> {
         let process = Process::start(world, number);
         let service = Service::new(
-            Parts {
-                flow_service: Port(process.clone()),
+            Port(process.clone()),
+            Engine {
                 store: Arc::new(Records(process.clone())),
                 fingerprint_keys: world.keys.0.clone(),
                 retention: RETENTION,
                 recovery: Recovery { references: true, search_first: SearchFirst::Auto },
                 wall_clock,
                 background: process.background.clone(),
+                metrics: CreationMetrics::default(),
             },
             100.try_into().unwrap(),
         );
@@ -169,11 +171,11 @@ fn nothing_created(why: &'static str) -> Response {
 /// The response for a failure, according to the gRPC layer.
 fn in_words(failure: &Failure) -> Response {
     match failure {
-        Failure::OutcomeUnknown { .. } | Failure::Crashed | Failure::VerificationPending { .. } => {
-            Response::MayExist
-        }
-        Failure::VerificationFailed { left_behind: None, .. } => Response::Rejected,
-        Failure::VerificationFailed { left_behind: Some(id), .. } => {
+        Failure::OutcomeUnknown { .. }
+        | Failure::Crashed
+        | Failure::Operation(VerificationError::Pending { .. }) => Response::MayExist,
+        Failure::Operation(VerificationError::Failed { left_behind: None, .. }) => Response::Rejected,
+        Failure::Operation(VerificationError::Failed { left_behind: Some(id), .. }) => {
             Response::LeftBehind(id.as_str().to_owned())
         }
         Failure::RequestIdReused { .. } => Response::OtherContent,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
     domain::{CallProgress, RequestId, TestReport, Verification},
-    service::{Created, Error, Failure},
+    service::{Created, Error, Failure, VerificationError},
 };
 use tokio::time::{Instant, sleep};
 
@@ -46,7 +46,7 @@ fn assert_tested(response: Option<Result<Created, Error>>, world: &World) {
 #[track_caller]
 fn assert_pending(response: Option<Result<Created, Error>>, world: &World) {
     let error = response.unwrap().unwrap_err();
-    let Failure::VerificationPending { connection, .. } = &*error.failure else {
+    let Failure::Operation(VerificationError::Pending { connection, .. }) = &*error.failure else {
         panic!("{error:?}\n{}", world.trace())
     };
     assert_eq!(*connection, world.made()[0].1);
@@ -138,7 +138,8 @@ async fn a_connection_that_is_still_missing_after_the_wait_does_not_work() {
     for at_least in [28, 0] {
         let began = Instant::now();
         let error = call(&world, id, seconds(60)).await.unwrap().unwrap_err();
-        let Failure::VerificationFailed { report, left_behind: None } = &*error.failure else {
+        let Failure::Operation(VerificationError::Failed { report, left_behind: None }) = &*error.failure
+        else {
             panic!("{error:?}\n{}", world.trace())
         };
         assert!(report.checks[2].message.contains("does not exist any more"), "{report:?}");

@@ -130,16 +130,21 @@ async fn a_creation_that_cannot_be_searched_for_is_not_sent() {
 async fn a_record_of_a_newer_version_is_an_error_for_operators_and_nothing_is_sent() {
     let Some(redis) = SharedRedis::start().await else { return };
     let service = TestService::with(shared(&redis)).await;
-    let request = request_with_id();
-    service.send(request.clone()).await.unwrap();
-    redis.run(&["HSET", &record(&request), "version", "2"]).await;
+    let unreadable = r#"hubspot_connection_idempotency_claims_total{outcome="unreadable"}"#;
+    for (sent, (field, value)) in [("version", "2"), ("outcome", r#"{"version":2}"#)].into_iter().enumerate()
+    {
+        let request = request_with_id();
+        service.send(request.clone()).await.unwrap();
+        redis.run(&["HSET", &record(&request), field, value]).await;
 
-    let failure = service.send(request).await.unwrap_err();
-    assert_eq!(failure.row(), (Code::Internal, "RECORD_UNREADABLE"));
-    assert_eq!(failure.metadata("may_exist"), "true");
-    assert!(failure.message.contains("newer version"), "{failure:?}");
-    assert!(failure.retry_after.is_none(), "{failure:?}");
-    assert_eq!(service.requests_to("POST", "/connections"), 1);
+        let failure = service.send(request).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::Internal, "RECORD_UNREADABLE"));
+        assert_eq!(failure.metadata("may_exist"), "true");
+        assert!(failure.message.contains("newer version"), "{failure:?}");
+        assert!(failure.retry_after.is_none(), "{failure:?}");
+        assert_eq!(service.requests_to("POST", "/connections"), sent + 1);
+        assert_eq!(counted(service.admin, unreadable).await, sent as u64 + 1);
+    }
 }
 
 #[tokio::test]

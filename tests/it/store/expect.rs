@@ -7,6 +7,8 @@ use hubspot_connection_service::exactly_once::{
     store::{Claim, Moment, StoreError},
 };
 
+use super::step::read;
+
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 /// The tolerance for a slow machine where the clock is a real one.
@@ -55,14 +57,15 @@ pub(super) fn assert_in_progress(claim: Claim, remaining: Duration) {
 
 #[track_caller]
 pub(super) fn assert_unknown(claim: Claim, first: Duration, last: Duration) {
-    let Claim::Unknown { first_sent, last_sent } = claim else { panic!("{claim:?}") };
+    let Claim::Unknown { first_sent, last_sent, .. } = claim else { panic!("{claim:?}") };
     assert_ago(first_sent, first);
     assert_ago(last_sent, last);
 }
 
 #[track_caller]
-pub(super) fn assert_other_content(claim: Claim, expected: Fingerprint, created: Option<&str>) {
-    let Claim::OtherContent { stored, connection } = claim else { panic!("{claim:?}") };
-    assert_eq!(stored, expected);
-    assert_eq!(connection.map(|id| id.to_string()).as_deref(), created);
+pub(super) fn assert_other_content(claim: Claim, expected: &Fingerprint, created: Option<&str>) {
+    let Claim::OtherContent { stored, outcome } = claim else { panic!("{claim:?}") };
+    assert_eq!(stored, *expected);
+    let id = outcome.map(|text| read(&text).unwrap().connection.id.to_string());
+    assert_eq!(id.as_deref(), created);
 }

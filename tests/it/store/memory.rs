@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::exactly_once::store::{
-    Keep, Lease, MemoryStore, Origin, Recorded, Store, StoreError,
-};
+use hubspot_connection_service::exactly_once::store::{Lease, MemoryStore, Origin, Store, StoreError};
 
 use super::{
     connection,
     expect::{SECOND, assert_fresh, assert_remembers},
     lease, retry,
+    step::{Keep, Recorded, Steps as _},
     subject::{BEGIN_MS, RETENTION},
 };
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use hubspot_connection_service::exactly_once::store::{
-    Claim, Keep, Lease, MemoryStore, Moment, Origin, Retention, Store as _,
+    Claim, Lease, MemoryStore, Moment, Origin, Retention, Store as _,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::runtime::Builder;
 
 use super::{
     RedisServer, lease, other_content, retry,
-    step::{Reply, Step, Word},
+    step::{Keep, Reply, Step, Word},
     subject::BEGIN_MS,
 };
 
@@ -78,9 +78,10 @@ fn agree(one: &Reply, other: &Reply) -> bool {
     match (one, other) {
         (Claim::Fresh { remembers_for: a }, Claim::Fresh { remembers_for: b })
         | (Claim::InProgress { retry_after: a }, Claim::InProgress { retry_after: b }) => about(a, b),
-        (Claim::Unknown { first_sent: a, last_sent: c }, Claim::Unknown { first_sent: b, last_sent: d }) => {
-            same_moment(a, b) && same_moment(c, d)
-        }
+        (
+            Claim::Unknown { first_sent: a, last_sent: c, context: e },
+            Claim::Unknown { first_sent: b, last_sent: d, context: f },
+        ) => same_moment(a, b) && same_moment(c, d) && e == f,
         (Claim::Done { outcome: a, done: c }, Claim::Done { outcome: b, done: d }) => {
             a == b && same_moment(c, d)
         }

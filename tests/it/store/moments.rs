@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::exactly_once::store::{Claim, Keep, Lease, Moment, Origin};
+use hubspot_connection_service::exactly_once::store::{Claim, Lease, Moment, Origin};
 
 use super::{
     Subject, connection,
     expect::{HOUR, SECOND, assert_ago, assert_remembers, assert_unknown},
     lease, retry,
+    step::{Keep, Steps as _},
     subject::{BEGIN_MS, RETENTION},
 };
 
 /// The times of the first and the last sending.
 async fn sent(subject: &Subject, lease: &Lease) -> (Moment, Moment) {
     let claim = subject.claim(lease).await;
-    let Claim::Unknown { first_sent, last_sent } = claim else { panic!("{claim:?}") };
+    let Claim::Unknown { first_sent, last_sent, .. } = claim else { panic!("{claim:?}") };
     (first_sent, last_sent)
 }
 

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::exactly_once::store::{
-    Claim, Keep, Origin, Outage, RedisStore, Store, StoreError,
-};
+use hubspot_connection_service::exactly_once::store::{Claim, Origin, Outage, RedisStore, Store, StoreError};
 use secrecy::SecretString;
 use tokio::{
     io::copy_bidirectional,
@@ -21,6 +19,7 @@ use super::{
     lease,
     redis_server::ORG,
     retry,
+    step::{Keep, Steps as _},
     subject::{BEGIN_MS, RETENTION},
     weaknesses::{cluster_node_arguments, run},
 };

@@ -1,11 +1,15 @@
 //! How every store handles the outcome of a creation.
 
-use hubspot_connection_service::exactly_once::store::{Keep, Origin, Outcome, Recorded, Verdict};
+use hubspot_connection_service::{
+    exactly_once::store::Origin,
+    service::{Outcome, Verdict},
+};
 
 use super::{
     Subject, connection,
     expect::{HOUR, SECOND, assert_fresh, assert_lost, assert_other_content, assert_unknown},
     lease, other_content, outcome, retry,
+    step::{Keep, Recorded, Steps as _},
     subject::RETENTION,
 };
 
@@ -19,7 +23,7 @@ pub(super) async fn a_done_record_is_returned_to_every_caller(subject: Subject) 
             let (created, wall_ms) = (connection("c-1"), subject.wall_ms());
             let recorded = subject.store.done(&held, &created, origin, keep, wall_ms).await.unwrap();
             assert_eq!(recorded, Recorded::Done);
-            let expected = Outcome { connection: created, origin, verdict };
+            let expected = Outcome::new(created, origin, verdict);
             assert_eq!(subject.outcome(&held).await, expected);
             assert_eq!(subject.outcome(&retry(&held)).await, expected);
             assert_lost(subject.store.abandon(&held).await);
@@ -79,7 +83,7 @@ pub(super) async fn an_outcome_is_recorded_without_a_record(subject: Subject) {
     assert_eq!(subject.outcome(&retry(&missing)).await, outcome("c-1"));
     assert_other_content(
         subject.claim(&other_content(&missing)).await,
-        missing.fingerprints.current,
+        &missing.fingerprints.current,
         Some("c-1"),
     );
 }
@@ -90,7 +94,7 @@ pub(super) async fn an_outcome_records_the_content_that_was_sent(subject: Subjec
     let other = other_content(&forgotten);
     assert_fresh(subject.claim(&other).await);
     assert_eq!(subject.done(&forgotten, "c-1", Keep::Remember).await, Recorded::Done);
-    assert_other_content(subject.claim(&other).await, forgotten.fingerprints.current, Some("c-1"));
+    assert_other_content(subject.claim(&other).await, &forgotten.fingerprints.current, Some("c-1"));
     assert_eq!(subject.outcome(&forgotten).await, outcome("c-1"));
 }
 

@@ -3,15 +3,13 @@
 
 use std::mem::discriminant;
 
-use hubspot_connection_service::exactly_once::store::{
-    Keep, Origin, Outage, Recorded, RedisStore, Store, StoreError,
-};
+use hubspot_connection_service::exactly_once::store::{Origin, Outage, RedisStore, Store, StoreError};
 use secrecy::SecretString;
 
 use super::{
     RedisServer, lease,
     redis_server::{ORG, documented_user},
-    step::{Reply, Step, Word},
+    step::{Keep, Recorded, Reply, Step, Word},
     subject::{BEGIN_MS, RETENTION},
     weaknesses::run,
 };

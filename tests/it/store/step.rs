@@ -1,10 +1,143 @@
 //! The steps of a store as values, for tests that take all of them.
 
-use hubspot_connection_service::exactly_once::store::{
-    Claim, Keep, Lease, Origin, Recorded, Store, StoreError, Verdict,
+use hubspot_connection_service::{
+    domain::{ConnectionId, CreatedConnection, RequestId},
+    exactly_once::store::{self, Claim, Lease, Origin, Store, StoreError},
+    service::{Outcome, Verdict, record_verdict},
 };
 
-use super::{connection, report};
+use super::{connection, outcome, report};
+
+/// How much of an outcome is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// No record: nobody has the id.
+    Forget,
+    /// The record, of a creation without verification.
+    Remember,
+    /// The record, with [`Verdict::Pending`].
+    RememberUnverified,
+}
+
+/// What recording an outcome comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    Done,
+    Already(Outcome),
+}
+
+/// Every step by its name, and outcomes that are those of connections.
+pub(super) trait Steps {
+    async fn renew(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError>;
+    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError>;
+    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn done(
+        &self,
+        lease: &Lease,
+        connection: &CreatedConnection,
+        origin: Origin,
+        keep: Keep,
+        wall_ms: i64,
+    ) -> Result<Recorded, StoreError>;
+    async fn verified(
+        &self,
+        request_id: &RequestId,
+        connection: &ConnectionId,
+        verdict: &Verdict,
+    ) -> Result<Verdict, StoreError>;
+}
+
+impl<S: Store + AsDyn + ?Sized> Steps for S {
+    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.step(lease, store::Step::Renew, "", 0).await
+    }
+
+    async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        self.step(lease, store::Step::BeginSending, "", wall_ms).await
+    }
+
+    async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        self.step(lease, store::Step::Resend, "", wall_ms).await
+    }
+
+    async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.step(lease, store::Step::NotCreated, "", 0).await
+    }
+
+    async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.step(lease, store::Step::OutcomeUnknown, "", 0).await
+    }
+
+    async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.step(lease, store::Step::DistrustClocks, "", 0).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.step(lease, store::Step::Release, "", 0).await
+    }
+
+    async fn abandon(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.step(lease, store::Step::Abandon, "", 0).await
+    }
+
+    async fn done(
+        &self,
+        lease: &Lease,
+        connection: &CreatedConnection,
+        origin: Origin,
+        keep: Keep,
+        wall_ms: i64,
+    ) -> Result<Recorded, StoreError> {
+        let outcome = |verdict| Outcome::new(connection.clone(), origin, verdict).to_text();
+        let outcome = match keep {
+            Keep::Forget => None,
+            Keep::Remember => Some(outcome(None)),
+            Keep::RememberUnverified => Some(outcome(Some(Verdict::Pending))),
+        };
+        Ok(match self.record(lease, outcome.as_deref(), wall_ms).await? {
+            store::Recorded::Done => Recorded::Done,
+            store::Recorded::Already(text) => Recorded::Already(read(&text)?),
+        })
+    }
+
+    /// As of a caller that last read that the verification is pending.
+    async fn verified(
+        &self,
+        request_id: &RequestId,
+        connection: &ConnectionId,
+        verdict: &Verdict,
+    ) -> Result<Verdict, StoreError> {
+        let last_read = Outcome { verdict: Some(Verdict::Pending), ..outcome(connection.as_str()) };
+        record_verdict(self.as_dyn(), request_id, &last_read, verdict.clone()).await
+    }
+}
+
+/// Reads an outcome as the service does.
+pub(super) fn read(text: &str) -> Result<Outcome, StoreError> {
+    Outcome::parse(text).ok_or_else(|| StoreError::Unreadable(format!("{text} is no outcome")))
+}
+
+/// Any store, as the service has it.
+pub(super) trait AsDyn {
+    fn as_dyn(&self) -> &dyn Store;
+}
+
+impl<S: Store> AsDyn for S {
+    fn as_dyn(&self) -> &dyn Store {
+        self
+    }
+}
+
+impl AsDyn for dyn Store {
+    fn as_dyn(&self) -> &dyn Store {
+        self
+    }
+}
 
 /// A step under a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +222,10 @@ impl Step {
         let reply = match self {
             Self::Claim => store.claim(lease, wall_ms).await.map(Reply::Claim),
             Self::Renew => store.renew(lease).await.map(ok),
-            Self::BeginSending => store.begin_sending(lease, wall_ms).await.map(ok),
-            Self::Resend => store.resend(lease, wall_ms).await.map(ok),
+            Self::BeginSending => {
+                store.step(lease, store::Step::BeginSending, "the first", wall_ms).await.map(ok)
+            }
+            Self::Resend => store.step(lease, store::Step::Resend, "the next", wall_ms).await.map(ok),
             Self::NotCreated => store.not_created(lease).await.map(ok),
             Self::OutcomeUnknown => store.outcome_unknown(lease).await.map(ok),
             Self::DistrustClocks => store.distrust_clocks(lease).await.map(ok),

@@ -10,12 +10,18 @@ use std::{
 };
 
 use hubspot_connection_service::exactly_once::store::{
-    CAPACITY, Claim, Keep, LEASE, Lease, MemoryStore, Origin, Outcome, Recorded, RedisStore, Retention, Store,
+    CAPACITY, Claim, LEASE, Lease, MemoryStore, Origin, RedisStore, Retention, Store,
 };
+use hubspot_connection_service::service::Outcome;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{RedisServer, connection, expect::assert_fresh, redis_server::ORG};
+use super::{
+    RedisServer, connection,
+    expect::assert_fresh,
+    redis_server::ORG,
+    step::{Keep, Recorded, Steps as _, read},
+};
 
 pub(crate) const RETENTION: Retention = Retention {
     request_id: Duration::from_secs(24 * 60 * 60),
@@ -106,7 +112,7 @@ impl Subject {
     pub(super) async fn outcome(&self, lease: &Lease) -> Outcome {
         let claim = self.claim(lease).await;
         let Claim::Done { outcome, .. } = claim else { panic!("{claim:?}") };
-        outcome
+        read(&outcome).unwrap()
     }
 
     /// The fields of a record, if the store can be inspected.

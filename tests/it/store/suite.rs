@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use hubspot_connection_service::exactly_once::{
-    Comparison, Field, FingerprintKeys,
-    store::{Claim, Keep, Lease, Recorded},
+    Comparison, FingerprintKeys,
+    store::{self, Claim, Lease},
 };
 use tokio::task::JoinSet;
 
@@ -14,7 +14,7 @@ use super::{
         HOUR, SECOND, assert_fresh, assert_in_progress, assert_lost, assert_other_content, assert_unknown,
     },
     fingerprints, first_key, lease, other_content, outcome, retry,
-    step::{Reply, Step},
+    step::{Keep, Recorded, Reply, Step, Steps as _},
     subject::RETENTION,
 };
 
@@ -41,8 +41,8 @@ pub(super) async fn many_claims_of_one_id_give_one_holder(subject: Subject) {
 pub(super) async fn other_content_names_the_stored_fingerprint_and_the_connection(subject: Subject) {
     let held = lease();
     let other = other_content(&held);
-    let stored = held.fingerprints.current;
-    assert_eq!(other.fingerprints.compare(&stored), Comparison::Differs(vec![Field::Description]));
+    let stored = &held.fingerprints.current;
+    assert_eq!(other.fingerprints.compare(stored), Comparison::Differs(vec!["description".to_owned()]));
 
     assert_fresh(subject.claim(&held).await);
     assert_other_content(subject.claim(&other).await, stored, None);
@@ -63,8 +63,8 @@ pub(super) async fn other_content_names_the_stored_fingerprint_and_the_connectio
 pub(super) async fn the_same_id_in_another_sandbox_is_other_content(subject: Subject) {
     let here = lease();
     let there = Lease { fingerprints: fingerprints(&first_key(), "dev", ""), ..retry(&here) };
-    let stored = here.fingerprints.current;
-    assert_eq!(there.fingerprints.compare(&stored), Comparison::Differs(vec![Field::SandboxName]));
+    let stored = &here.fingerprints.current;
+    assert_eq!(there.fingerprints.compare(stored), Comparison::Differs(vec!["sandbox_name".to_owned()]));
     subject.send(&here).await;
     assert_other_content(subject.claim(&there).await, stored, None);
     subject.done(&here, "c-1", Keep::Remember).await;
@@ -101,8 +101,8 @@ pub(super) async fn content_is_recognized_under_the_previous_key(subject: Subjec
 pub(super) async fn content_under_a_removed_key_cannot_be_compared(subject: Subject) {
     let before = lease();
     let after = under(&before, 1, None);
-    let stored = before.fingerprints.current;
-    assert_eq!(after.fingerprints.compare(&stored), Comparison::UnknownKey);
+    let stored = &before.fingerprints.current;
+    assert_eq!(after.fingerprints.compare(stored), Comparison::UnknownKey);
     subject.send(&before).await;
     subject.pass(RETENTION.lease + SECOND).await;
     assert_other_content(subject.claim(&after).await, stored, None);
@@ -272,10 +272,34 @@ pub(super) async fn a_record_is_forgotten_a_full_time_after_its_last_change(subj
     subject.store.renew(&held).await.unwrap();
     // A step that changes nothing prolongs nothing.
     assert_lost(subject.store.release(&refused).await);
-    assert_other_content(subject.claim(&other_content(&refused)).await, refused.fingerprints.current, None);
+    assert_other_content(subject.claim(&other_content(&refused)).await, &refused.fingerprints.current, None);
     subject.pass(HOUR + SECOND).await;
     assert_fresh(subject.claim(&other_content(&refused)).await);
     let age = RETENTION.request_id + SECOND;
     assert_unknown(subject.claim(&retry(&held)).await, age, age);
     assert_eq!(subject.done(&held, "c-1", Keep::Remember).await, Recorded::Done);
+}
+
+pub(super) async fn the_context_of_the_last_sending_comes_back(subject: Subject) {
+    let (store, held, wall_ms) = (&subject.store, lease(), subject.wall_ms());
+    let context = async |lease: &Lease| {
+        let claim = subject.claim(lease).await;
+        let Claim::Unknown { context, .. } = claim else { panic!("{claim:?}") };
+        context
+    };
+    for sent in ["{\"a\": \"\u{1f40c}\n\0\"}", ""] {
+        let held = lease();
+        assert_fresh(subject.claim(&held).await);
+        store.step(&held, store::Step::BeginSending, sent, wall_ms).await.unwrap();
+        assert_eq!(context(&held).await, sent);
+        store.step(&held, store::Step::Resend, "the next", wall_ms).await.unwrap();
+        store.abandon(&held).await.unwrap();
+        assert_eq!(context(&retry(&held)).await, "the next");
+    }
+    // What created nothing has none.
+    assert_fresh(subject.claim(&held).await);
+    store.step(&held, store::Step::BeginSending, "refused", wall_ms).await.unwrap();
+    store.not_created(&held).await.unwrap();
+    subject.begin_sending(&held).await;
+    assert_eq!(context(&held).await, "");
 }

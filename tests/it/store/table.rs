@@ -1,12 +1,12 @@
 //! The table of steps: each one in every state, by every caller, with every state of the lease.
 
-use hubspot_connection_service::exactly_once::store::{Claim, Keep, Lease, Origin, Recorded};
+use hubspot_connection_service::exactly_once::store::{Claim, Lease, Origin};
 
 use super::{
     Subject,
     expect::SECOND,
     lease, other_content, retry,
-    step::{Reply, Step},
+    step::{Keep, Recorded, Reply, Step, Steps as _},
     subject::RETENTION,
 };
 
@@ -123,8 +123,8 @@ async fn look(subject: &Subject, holder: &Lease, caller: &Lease) -> (State, Afte
     let store = &*subject.store;
     match subject.claim(&other_content(holder)).await {
         Claim::Fresh { .. } => return (Missing, After::Nobody),
-        Claim::OtherContent { connection: Some(_), .. } => return (Done, After::Nobody),
-        Claim::OtherContent { connection: None, .. } => {}
+        Claim::OtherContent { outcome: Some(_), .. } => return (Done, After::Nobody),
+        Claim::OtherContent { outcome: None, .. } => {}
         claim @ (Claim::Unknown { .. } | Claim::Done { .. } | Claim::InProgress { .. }) => {
             panic!("{claim:?}")
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hubspot_connection_service::{
     domain::{Check, CheckName, CheckState, ConnectionId, TestReport},
-    exactly_once::store::{Keep, Lease, Outcome, Recorded, Verdict},
+    exactly_once::store::Lease,
+    service::{Outcome, Verdict},
 };
 use tokio::task::JoinSet;
 
@@ -12,6 +13,7 @@ use super::{
     Subject, connection,
     expect::{HOUR, SECOND, assert_fresh},
     lease, outcome, report, retry,
+    step::{Keep, Recorded, Steps as _},
     subject::RETENTION,
 };
 

@@ -1,8 +1,8 @@
 -- Takes every command that the other scripts take, on a key that no record has: what these need is there, or
--- this tells what is missing. It writes, as a creation does.
+-- this reports what is missing. It writes, as a creation does.
 --
 -- KEYS: the key. ARGV: for how long it may stay where it cannot be deleted, in milliseconds.
--- Returns OK; or 'failed', what the server says, and the commands of which it says so.
+-- Returns OK; or 'failed', the error reply, and the commands that got it.
 local KEY = KEYS[1]
 
 local COMMANDS = {

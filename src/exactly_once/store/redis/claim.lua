@@ -8,12 +8,9 @@ local MOST_SKEW = 30000
 local function ago(moment) return text(NOW - moment) end
 
 if record then
-  if not is_same_content() then return {'other_content', record.content, record.connection} end
+  if not is_same_content() then return {'other_content', record.content, record.outcome} end
   if record.state == 'done' then
-    return {
-      'done', ago(record.done_at), text(record.done_wall) or '', record.connection, record.etag, record.origin,
-      record.verdict, record.report,
-    }
+    return {'done', ago(record.done_at), text(record.done_wall) or '', record.outcome}
   end
   if record.holder and record.holder ~= HOLDER and NOW < record.lease_until then
     return {'in_progress', text(record.lease_until - NOW)}
@@ -22,7 +19,7 @@ if record then
     hold({state = 'unknown'})
     return {
       'unknown', ago(record.first_sent), text(record.first_wall) or '', ago(record.last_sent),
-      text(record.last_wall) or '',
+      text(record.last_wall) or '', record.context or '',
     }
   end
 end

@@ -1,4 +1,4 @@
-//! The connection to Redis, made when it is needed and made anew after every failure.
+//! The connection to Redis, opened when it is needed and reopened after every failure.
 
 use std::{
     fmt,
@@ -31,11 +31,11 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 struct Connected {
     connection: MultiplexedConnection,
     inspection: Arc<Inspection>,
-    /// Where it leads to, for errors.
+    /// The address of the server, for errors.
     address: Arc<str>,
 }
 
-/// A connection, or an attempt at one, which everybody who needs it waits for together.
+/// A connection, or an attempt at one, which all steps that need it share.
 type Attempt = Shared<BoxFuture<'static, Result<Connected, Failure>>>;
 
 /// The connection that all steps share.
@@ -173,7 +173,7 @@ async fn connect(url: Secret, tls: RedisTlsFiles, inspected: Arc<Inspected>) -> 
     };
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
     let failed = |failure: Failure| {
-        // A server that speaks no TLS waits for the end of what it takes for a command.
+        // A server without TLS waits for the end of what it takes for a command.
         let is_no_tls = url.is_tls() && failure.outage() == Outage::Timeout;
         if is_no_tls { Failure::no_tls_in_time() } else { failure }.at(&url)
     };

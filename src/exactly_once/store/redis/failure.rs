@@ -6,15 +6,15 @@ use redis::{ErrorKind, RedisError};
 
 use crate::exactly_once::store::{Outage, Weakness};
 
-/// Why a step was not taken. Its text has what the server said and what to do.
+/// Why a step was not taken, with the reply of the server and what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The server, or the way to it, fails.
     #[error("{words}; {outage}")]
     Failed {
-        /// What it comes to.
+        /// The kind of outage.
         outage: Outage,
-        /// What the server, or the operating system, says.
+        /// The error of the server, or of the operating system.
         words: String,
     },
     /// The server reports that it cannot be the store.
@@ -51,15 +51,15 @@ impl Failure {
         Self::Failed { outage: Outage::Timeout, words: words.to_owned() }
     }
 
-    /// A command within a script that failed, with what the server says about it.
-    pub(super) fn within_a_script(said: &str, commands: &[&str]) -> Self {
-        let outage = outage_of_words(said);
+    /// A command within a script that failed, with the reply of the server.
+    pub(super) fn within_a_script(reply: &str, commands: &[&str]) -> Self {
+        let outage = outage_of_words(reply);
         let words = if outage == Outage::NoPermission {
             let missing: Vec<_> =
                 commands.iter().map(|command| format!("+{}", command.to_lowercase())).collect();
-            format!("the user lacks {}: {}", missing.join(" "), without_arguments(said))
+            format!("the user lacks {}: {}", missing.join(" "), without_arguments(reply))
         } else {
-            format!("{}: {}", commands.join(", "), without_arguments(said))
+            format!("{}: {}", commands.join(", "), without_arguments(reply))
         };
         Self::Failed { outage, words }
     }
@@ -70,25 +70,25 @@ impl From<RedisError> for Failure {
         let Some(code) = error.code() else {
             return Self::Failed { outage: outage_of_client(&error), words: error.to_string() };
         };
-        let said = match error.detail() {
+        let reply = match error.detail() {
             Some(detail) => format!("{code} {detail}"),
             None => code.to_owned(),
         };
-        Self::Failed { outage: outage_of_words(&said), words: without_arguments(&said).to_owned() }
+        Self::Failed { outage: outage_of_words(&reply), words: without_arguments(&reply).to_owned() }
     }
 }
 
-/// What the server says, without the arguments of a command that it does not know: a password is one of
+/// An error reply without the arguments of a command that the server does not know: a password is one of
 /// AUTH.
-fn without_arguments(said: &str) -> &str {
-    said.split(", with args beginning with").next().unwrap_or(said).trim()
+fn without_arguments(reply: &str) -> &str {
+    reply.split(", with args beginning with").next().unwrap_or(reply).trim()
 }
 
-/// What a reply with an error comes to. Before Redis 7 the error of a command within a script is quoted
+/// The kind of outage that an error reply stands for. Before Redis 7 the error of a command within a script is quoted
 /// in the text of another one, as in `ERR Error running script (…): -READONLY You can't …`.
-fn outage_of_words(said: &str) -> Outage {
-    let code = said.split_whitespace().next().unwrap_or_default();
-    let quoted = said.split_whitespace().filter_map(|word| word.strip_prefix('-'));
+fn outage_of_words(reply: &str) -> Outage {
+    let code = reply.split_whitespace().next().unwrap_or_default();
+    let quoted = reply.split_whitespace().filter_map(|word| word.strip_prefix('-'));
     let by_code = std::iter::once(code).chain(quoted).find_map(outage_of_code);
     by_code.unwrap_or_else(|| {
         let texts = [
@@ -108,7 +108,7 @@ fn outage_of_words(said: &str) -> Outage {
             ("without any password configured", Outage::WrongPassword),
             ("no password is set", Outage::WrongPassword),
         ];
-        let found = texts.into_iter().find(|(text, _)| said.contains(text));
+        let found = texts.into_iter().find(|(text, _)| reply.contains(text));
         found.map_or(Outage::Other, |(_, outage)| outage)
     })
 }
@@ -133,7 +133,7 @@ fn outage_of_code(code: &str) -> Option<Outage> {
     })
 }
 
-/// What an error comes to that is not a reply.
+/// The kind of outage that an error other than a reply stands for.
 #[expect(clippy::wildcard_enum_match_arm, reason = "both lists grow, and what is new is Other")]
 fn outage_of_client(error: &RedisError) -> Outage {
     if error.kind() == ErrorKind::AuthenticationFailed {
@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// The failure that a reply of the server comes to.
+    /// The failure that an error reply stands for.
     fn of_reply(reply: &str) -> Failure {
         let value = redis::parse_redis_value(format!("-{reply}\r\n").as_bytes()).unwrap();
         let Value::ServerError(error) = value else { panic!("{value:?}") };
@@ -283,8 +283,8 @@ mod tests {
 
     #[test]
     fn a_missing_permission_within_a_script_is_named() {
-        let said = "ERR The user executing the script can't run this command or subcommand";
-        let failure = Failure::within_a_script(said, &["HSET", "DEL"]);
+        let reply = "ERR The user executing the script can't run this command or subcommand";
+        let failure = Failure::within_a_script(reply, &["HSET", "DEL"]);
         assert!(failure.to_string().starts_with("the user lacks +hset +del: "), "{failure}");
     }
 }

@@ -16,9 +16,6 @@ local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local NUMBERS = {'lease_until', 'first_sent', 'first_wall', 'last_sent', 'last_wall', 'done_at', 'done_wall'}
 
--- The verdicts, and whether there is a report with them.
-local IS_REPORTED = {pending = false, passed = true, failed = true, deleted = true}
-
 local function text(value)
   return type(value) == 'number' and string.format('%.0f', value) or value
 end
@@ -33,14 +30,7 @@ local function problem_of(record)
     end
   end
   if record.state == 'done' then
-    if not (record.connection and record.etag and record.origin and record.done_at) then
-      return 'a field of its outcome is missing'
-    end
-    if record.verdict and IS_REPORTED[record.verdict] ~= (record.report ~= nil)
-      or record.report and not record.verdict
-    then
-      return 'its verdict is damaged'
-    end
+    if not (record.outcome and record.done_at) then return 'a field of its outcome is missing' end
   elseif record.state == 'sending' or record.state == 'unknown' then
     if not (record.first_sent and record.last_sent) then return 'the time of its sending is missing' end
   elseif record.state ~= 'claimed' then
@@ -49,8 +39,8 @@ local function problem_of(record)
   if record.holder and not record.lease_until then return 'its lease has no end' end
 end
 
--- The reply to a command that reads. Where the key holds something else, its `err` says so; any other
--- failure is the server's, and ends the script.
+-- The reply to a command that reads. If the key is no hash, its `err` is WRONGTYPE; any other failure is the
+-- server's, and ends the script.
 local function read(...)
   local reply = redis.pcall(...)
   if reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then return redis.call(...) end

@@ -1,4 +1,4 @@
-//! The scripts, one for each step: what a script does is one atomic step in Redis.
+//! The scripts: what a script does is one atomic step in Redis.
 
 use redis::Script;
 
@@ -9,41 +9,20 @@ macro_rules! on_record {
     };
 }
 
-/// A step under a lease.
-macro_rules! under_lease {
-    ($file:literal) => {
-        on_record!("lease.lua", $file)
-    };
-}
-
 pub(super) struct Scripts {
     pub(super) claim: Script,
-    pub(super) renew: Script,
-    pub(super) begin_sending: Script,
-    pub(super) resend: Script,
-    pub(super) not_created: Script,
-    pub(super) outcome_unknown: Script,
-    pub(super) distrust_clocks: Script,
-    pub(super) done: Script,
-    pub(super) verified: Script,
-    pub(super) release: Script,
-    pub(super) abandon: Script,
+    pub(super) step: Script,
+    pub(super) record_outcome: Script,
+    pub(super) replace_outcome: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            claim: under_lease!("claim.lua"),
-            renew: under_lease!("renew.lua"),
-            begin_sending: under_lease!("begin_sending.lua"),
-            resend: under_lease!("resend.lua"),
-            not_created: under_lease!("not_created.lua"),
-            outcome_unknown: under_lease!("outcome_unknown.lua"),
-            distrust_clocks: under_lease!("distrust_clocks.lua"),
-            done: under_lease!("done.lua"),
-            verified: on_record!("verified.lua"),
-            release: under_lease!("release.lua"),
-            abandon: under_lease!("abandon.lua"),
+            claim: on_record!("lease.lua", "claim.lua"),
+            step: on_record!("lease.lua", "step.lua"),
+            record_outcome: on_record!("lease.lua", "record_outcome.lua"),
+            replace_outcome: on_record!("replace_outcome.lua"),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::failure::Failure;
 const EXPIRY: Duration = Duration::from_secs(60);
 
 /// The script, and the key that it writes. All replicas use the same key, which exists within the script
-/// alone: they do not meet.
+/// alone, so that they do not collide.
 pub(super) struct WriteCheck {
     script: Script,
     key: String,
@@ -29,7 +29,7 @@ impl WriteCheck {
         let reply: Vec<String> = script.invoke_async(connection).await?;
         let words: Vec<&str> = reply.iter().map(String::as_str).collect();
         match words[..] {
-            ["failed", said, ref commands @ ..] => Err(Failure::within_a_script(said, commands)),
+            ["failed", reply, ref commands @ ..] => Err(Failure::within_a_script(reply, commands)),
             _ => Ok(()),
         }
     }

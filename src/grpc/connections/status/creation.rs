@@ -6,12 +6,12 @@ use crate::{
     adobe::CallError,
     domain::{CheckState, ConnectionId, SandboxName, Stage, TestReport},
     error::error_chain,
-    exactly_once::{Field, store::StoreError},
+    exactly_once::{RecordProblem, store::StoreError},
     grpc::status::{
         DEFAULT_RETRY, Effect, Reason, RpcError, breaker_open, call_failed, no_token_in_time, refused,
         throttled, token, token_refused, too_many, unavailable,
     },
-    service::{self, Failure, RecordProblem},
+    service::{self, Failure, VerificationError},
 };
 
 /// The most connections that an error lists.
@@ -37,8 +37,8 @@ pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
             .metadata("stage", Stage::Reconcile.name())
             .metadata("may_exist", true),
         Failure::Ambiguous(candidates) => ambiguous(candidates),
-        Failure::RequestIdReused { differs, connection } => reused(differs, connection.as_ref()),
-        Failure::RecordUnreadable { problem, connection } => unreadable(problem, connection.as_ref()),
+        Failure::RequestIdReused { differs, created } => reused(differs, created.as_ref()),
+        Failure::RecordUnreadable { problem, created } => unreadable(problem, created.as_ref()),
         Failure::RequestInProgress { retry_after } => RpcError::new(
             Code::Aborted,
             Reason::RequestInProgress,
@@ -64,10 +64,10 @@ pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
                 .metadata("may_exist", may_exist)
                 .retry_after(DEFAULT_RETRY)
         }
-        Failure::VerificationFailed { report, left_behind } => {
+        Failure::Operation(VerificationError::Failed { report, left_behind }) => {
             verification_failed(report, left_behind.as_ref())
         }
-        Failure::VerificationPending { connection, report } => {
+        Failure::Operation(VerificationError::Pending { connection, report }) => {
             verification_pending(connection, report, *generated)
         }
         Failure::Abandoned { may_exist } => {
@@ -144,8 +144,7 @@ fn ambiguous(candidates: &[ConnectionId]) -> RpcError {
         .metadata("may_exist", true)
 }
 
-fn reused(differs: &[Field], connection: Option<&ConnectionId>) -> RpcError {
-    let differs: Vec<_> = differs.iter().map(|field| field.path()).collect();
+fn reused(differs: &[String], connection: Option<&ConnectionId>) -> RpcError {
     let fields = differs.join(", ");
     let message = match connection {
         None => format!(

@@ -1,13 +1,16 @@
 //! Records that this version cannot read: damaged, or written by a newer version.
 
-use hubspot_connection_service::exactly_once::store::{Keep, Lease, Origin, RedisStore, Store};
+use hubspot_connection_service::{
+    exactly_once::store::{Claim, Lease, Origin, RedisStore, Store},
+    service::{Outcome, Verdict},
+};
 use redis::aio::MultiplexedConnection;
 
 use crate::store::{
     RedisServer, connection,
     expect::assert_unreadable,
     lease, retry,
-    step::{Reply, Step, Word},
+    step::{Keep, Reply, Step, Steps as _, Word},
     subject::{BEGIN_MS, RETENTION},
 };
 
@@ -130,29 +133,17 @@ async fn a_value_of_another_type_is_unreadable_to_every_step_and_stays() {
 async fn a_damaged_outcome_is_unreadable_to_every_step_and_stays() {
     let Some(server) = RedisServer::start().await else { return };
     let (store, mut redis) = (server.store(RETENTION), server.connection().await);
-    let edits: [&[&str]; 12] = [
-        &["HDEL", "connection"],
-        &["HDEL", "etag"],
-        &["HDEL", "origin"],
+    let edits: [&[&str]; 4] = [
+        &["HDEL", "outcome"],
         &["HDEL", "done_at"],
         &["HSET", "done_at", "now"],
         &["HSET", "done_wall", "now"],
-        &["HSET", "verdict", "nonsense"],
-        &["HSET", "verdict", "nonsense", "report", "{}"],
-        &["HSET", "verdict", "passed"],
-        &["HSET", "verdict", "pending", "report", r#"{"checks":[]}"#],
-        &["HSET", "report", r#"{"checks":[]}"#],
-        &["HSET", "verdict", ""],
     ];
     for change in edits {
         let record = done(&store).await;
         edit(&mut redis, &record, change).await;
         assert_stays(&store, &mut redis, &record, &format!("{change:?}")).await;
     }
-    let record = done(&store).await;
-    edit(&mut redis, &record, &["HDEL", "verdict"]).await;
-    edit(&mut redis, &record, &["HSET", "report", "{}"]).await;
-    assert_stays(&store, &mut redis, &record, "a report without a verdict").await;
 }
 
 /// The script leaves these values to the service.
@@ -160,30 +151,30 @@ async fn a_damaged_outcome_is_unreadable_to_every_step_and_stays() {
 async fn a_value_that_the_service_cannot_read_makes_the_record_unreadable() {
     let Some(server) = RedisServer::start().await else { return };
     let (store, mut redis) = (server.store(RETENTION), server.connection().await);
-    let edits: [&[&str]; 8] = [
-        &["HSET", "connection", "../.."],
-        &["HSET", "connection", ""],
-        &["HSET", "etag", ""],
-        &["HSET", "origin", "nonsense"],
-        &["HSET", "verdict", "passed", "report", ""],
-        &["HSET", "verdict", "failed", "report", r#"{"checks":[{"name":"no_check"}]}"#],
-        &["HSET", "verdict", "deleted", "report", "\u{0}"],
-        &["HSET", "verdict", "failed", "report", "[]"],
-    ];
-    for change in edits {
+    let good = Outcome::new(connection("c-1"), Origin::Reply, Some(Verdict::Pending)).to_text();
+    for (part, damaged) in [
+        ("c-1", "../.."),
+        ("\"c-1\"", "\"\""),
+        ("reply", "nonsense"),
+        ("pending", "passed"),
+        ("pending", "\u{0}"),
+        ("\"version\":1", "\"version\":2"),
+        ("{", ""),
+        (good.as_str(), ""),
+    ] {
         let record = done(&store).await;
-        edit(&mut redis, &record, change).await;
+        edit(&mut redis, &record, &["HSET", "outcome", &good.replacen(part, damaged, 1)]).await;
         let before = bytes(&mut redis, &record).await;
-        for step in [Step::Claim, Step::Done("c-1", Origin::Reply, Keep::Remember)] {
+        for step in [Step::Done("c-1", Origin::Reply, Keep::Remember), Step::Verified("c-1", Word::Passed)] {
             for caller in [&record, &retry(&record)] {
-                assert_eq!(
-                    step.take(&store, caller, BEGIN_MS).await,
-                    Reply::Unreadable,
-                    "{change:?}: {step:?}"
-                );
+                let reply = step.take(&store, caller, BEGIN_MS).await;
+                assert_eq!(reply, Reply::Unreadable, "{damaged:?}: {step:?}");
             }
         }
-        assert_eq!(bytes(&mut redis, &record).await, before, "{change:?}");
+        let claim = store.claim(&retry(&record), BEGIN_MS).await.unwrap();
+        let Claim::Done { outcome, .. } = claim else { panic!("{damaged:?}: {claim:?}") };
+        assert_eq!(Outcome::parse(&outcome), None, "{damaged:?}");
+        assert_eq!(bytes(&mut redis, &record).await, before, "{damaged:?}");
     }
     for content in ["x", "", "00:00", "zz"] {
         for record in records(&store).await {

@@ -9,6 +9,7 @@ use crate::store::{
     RedisServer,
     expect::{HOUR, SECOND, assert_remembers},
     lease, retry,
+    step::Steps as _,
     subject::{BEGIN_MS, RETENTION},
 };
 
@@ -169,7 +170,7 @@ async fn remembers(subject: &Remembering, server: &str, may_forget: bool) -> i64
         .arg(format!("{:032x}", u128::from_be_bytes(*Holder::generate().as_bytes())))
         .arg(15_000)
         .arg(subject.wall_ms)
-        .arg(lease.fingerprints.current.to_text())
+        .arg(lease.fingerprints.current.as_str())
         .arg("")
         .arg(server)
         .arg(u8::from(may_forget))

@@ -1,5 +1,5 @@
-//! The connections that are known to be to HubSpot, and those that were created here a short time ago. What
-//! a connection is to never changes, so it need not be asked for again.
+//! The connections that are known to be to HubSpot, and those that were created here a short time ago. The source
+//! of a connection never changes, so it need not be read again.
 
 use std::{
     collections::HashMap,
@@ -9,15 +9,15 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::delete::NotFound;
 use crate::domain::ConnectionRef;
-use crate::service::connections::delete::NotFound;
 
 /// At some 150 bytes each.
 const CAPACITY: usize = 10_000;
 
 /// Remembers the latest of them. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known(Arc<Mutex<Connections>>);
+pub(crate) struct RecentConnections(Arc<Mutex<Connections>>);
 
 #[derive(Debug, Default)]
 struct Connections {
@@ -56,27 +56,27 @@ impl<T> Latest<T> {
     }
 }
 
-impl Known {
-    pub(crate) fn contains(&self, at: &ConnectionRef) -> bool {
+impl RecentConnections {
+    pub(super) fn contains(&self, at: &ConnectionRef) -> bool {
         self.lock().to_hubspot.get(at).is_some()
     }
 
-    pub(crate) fn insert(&self, at: &ConnectionRef) {
+    pub(super) fn insert(&self, at: &ConnectionRef) {
         self.lock().to_hubspot.insert(at, ());
     }
 
     /// Notes that a connection was created here, or found, and when that was recorded.
-    pub(crate) fn created(&self, at: &ConnectionRef, recorded_at: Instant) {
+    pub(super) fn created(&self, at: &ConnectionRef, recorded_at: Instant) {
         self.lock().created.insert(at, recorded_at);
     }
 
     /// Notes that it is gone.
-    pub(crate) fn deleted(&self, at: &ConnectionRef) {
+    pub(super) fn deleted(&self, at: &ConnectionRef) {
         self.lock().created.remove(at);
     }
 
     /// What it means that the connection is not found: every connection is visible after so long.
-    pub(crate) fn not_found(&self, at: &ConnectionRef, visible_after: Duration) -> NotFound {
+    pub(super) fn not_found(&self, at: &ConnectionRef, visible_after: Duration) -> NotFound {
         let connections = self.lock();
         let recorded_at = connections.created.get(at);
         recorded_at.map_or(NotFound::ProvesAbsence, |recorded_at| NotFound::of(*recorded_at, visible_after))
@@ -99,22 +99,22 @@ mod tests {
 
     #[test]
     fn the_latest_are_remembered_and_no_more() {
-        let known = Known::default();
+        let recent = RecentConnections::default();
         for number in 0..3 * CAPACITY {
-            known.insert(&at(number));
+            recent.insert(&at(number));
         }
-        assert!(known.contains(&at(3 * CAPACITY - 1)) && known.contains(&at(3 * CAPACITY - CAPACITY / 2)));
-        assert!(!known.contains(&at(0)));
-        assert_eq!((0..3 * CAPACITY).filter(|number| known.contains(&at(*number))).count(), CAPACITY);
+        assert!(recent.contains(&at(3 * CAPACITY - 1)) && recent.contains(&at(3 * CAPACITY - CAPACITY / 2)));
+        assert!(!recent.contains(&at(0)));
+        assert_eq!((0..3 * CAPACITY).filter(|number| recent.contains(&at(*number))).count(), CAPACITY);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_was_just_created_need_not_be_found() {
-        let (known, visible_after) = (Known::default(), Duration::from_secs(100));
-        known.created(&at(1), Instant::now());
-        known.created(&at(2), Instant::now());
-        known.deleted(&at(2));
-        let not_found = |number| known.not_found(&at(number), visible_after);
+        let (recent, visible_after) = (RecentConnections::default(), Duration::from_secs(100));
+        recent.created(&at(1), Instant::now());
+        recent.created(&at(2), Instant::now());
+        recent.deleted(&at(2));
+        let not_found = |number| recent.not_found(&at(number), visible_after);
         assert_eq!(not_found(1), NotFound::ProvesNothing);
         assert_eq!([2, 3].map(not_found), [NotFound::ProvesAbsence; 2]);
         tokio::time::advance(visible_after + Duration::from_secs(1)).await;
@@ -122,7 +122,7 @@ mod tests {
         // A replay of what was recorded long ago makes it no younger.
         let long_ago = Instant::now();
         tokio::time::advance(visible_after + Duration::from_secs(1)).await;
-        known.created(&at(1), long_ago);
+        recent.created(&at(1), long_ago);
         assert_eq!(not_found(1), NotFound::ProvesAbsence);
     }
 }

@@ -1,0 +1,141 @@
+//! The creations of this process, for the calls that wait for them.
+
+use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll};
+
+use futures_util::FutureExt as _;
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::{
+    Background, FingerprintKeys, Recovery, WallClock,
+    background::DetachOnDrop,
+    creation::{Creation, reused},
+    failure::{Error, Failure},
+    listing::Listings,
+    operation::{FailureOf, Operation},
+    shared::{SharedCreations, Waiter},
+    store::{Holder, Lease, Retention, Store},
+};
+use crate::{
+    domain::{CallProgress, RequestId},
+    metrics::{ClaimOutcome, CreationMetrics},
+    telemetry::spans,
+};
+
+/// What every creation needs, whatever it creates.
+#[derive(Clone)]
+pub struct Engine {
+    /// The record of creations.
+    pub store: Arc<dyn Store>,
+    /// What compares retried requests.
+    pub fingerprint_keys: FingerprintKeys,
+    /// How long things are remembered.
+    pub retention: Retention,
+    /// How lost creations are recovered.
+    pub recovery: Recovery,
+    /// The clock whose times other processes can read.
+    pub wall_clock: WallClock,
+    /// Where the tasks run that outlive a call.
+    pub background: Background,
+    /// Counts what becomes of creations.
+    pub metrics: CreationMetrics,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("retention", &self.retention).finish_non_exhaustive()
+    }
+}
+
+/// The creations of one kind of resource in this process: of operations with these types.
+pub(crate) struct Creations<C, T, I, E> {
+    pub(crate) engine: Arc<Engine>,
+    in_progress: SharedCreations<Result<C, Arc<Failure<I, E>>>>,
+    listings: Arc<Listings<T>>,
+    /// The concurrency limit of creations that need more than the store.
+    permits: Arc<Semaphore>,
+}
+
+/// The outcome of a creation for every caller that waits for it.
+pub(super) type SharedOutcome<O> = Result<<O as Operation>::Created, Arc<FailureOf<O>>>;
+
+impl<C: Clone, T, I, E> Creations<C, T, I, E> {
+    pub(crate) fn new(engine: Engine, permits: Arc<Semaphore>) -> Self {
+        let (in_progress, listings) = (SharedCreations::default(), Arc::default());
+        Self { engine: Arc::new(engine), in_progress, listings, permits }
+    }
+
+    /// Creates a resource, or returns the one that the same request id has created; and whether this call has
+    /// joined another one.
+    ///
+    /// If the caller leaves, or its deadline is exceeded, this future is dropped. The creation then continues
+    /// in the background, and what has been sent is still brought to its outcome.
+    ///
+    /// # Errors
+    /// [`Failure`], with the name of the creation.
+    pub(crate) async fn create(
+        &self,
+        request_id: Option<RequestId>,
+        operation: impl Operation<Created = C, Item = T, Id = I, Error = E>,
+        deadline: Instant,
+        call: &CallProgress,
+    ) -> Result<(C, bool), Error<I, E>> {
+        let engine = &self.engine;
+        let generated = request_id.is_none();
+        let request_id = request_id.unwrap_or_else(RequestId::generate);
+        spans::note("request_id", request_id.encode(&mut [0; RequestId::LENGTH]));
+        let sandbox = operation.sandbox().clone();
+        let failed = |failure| Error { request_id, generated, sandbox: sandbox.clone(), failure };
+
+        let fingerprints = engine.fingerprint_keys.fingerprints(operation.content());
+        let lease = Lease { request_id, fingerprints, holder: Holder::generate() };
+        let (waiter, guard) = self.in_progress.join(lease, generated, deadline).map_err(|comparison| {
+            engine.metrics.claimed(ClaimOutcome::Reused);
+            failed(Arc::new(reused(comparison, request_id, None)))
+        })?;
+        let joined = guard.is_none();
+        if joined {
+            engine.metrics.claimed(ClaimOutcome::Joined);
+        }
+        // A caller that joins uses the permit of the one who began.
+        let permit = if joined { None } else { Arc::clone(&self.permits).try_acquire_owned().ok() };
+        // A given id may have its outcome in the store, a generated one has not.
+        if permit.is_none() && generated {
+            engine.metrics.shed.inc();
+            return Err(failed(Arc::new(Failure::TooMany { may_exist: false })));
+        }
+        call.follow(&waiter.shared.progress);
+        let mut creation = guard.map(|guard| {
+            let creation = Creation {
+                engine: Arc::clone(engine),
+                operation,
+                shared: Arc::clone(&guard.shared),
+                generated,
+                listings: Arc::clone(&self.listings),
+                permit,
+            };
+            engine.background.detach_on_drop(creation.run_to_end(guard))
+        });
+        let outcome = match &mut creation {
+            None => waiter.outcome().await,
+            Some(creation) => run_and_wait(creation, waiter).await,
+        };
+        let created = outcome.unwrap_or_else(|| Err(Arc::new(Failure::Crashed))).map_err(failed)?;
+        Ok((created, joined))
+    }
+}
+
+/// Runs a creation within the call that began it, until there is something for that call to return.
+async fn run_and_wait<T: Clone>(creation: &mut DetachOnDrop, waiter: Waiter<T>) -> Option<T> {
+    let shared = Arc::clone(&waiter.shared);
+    // Dropped before the creation is: when that continues in the background, this caller does not wait.
+    let mut outcome = pin!(waiter.outcome());
+    let mut was_lost = false;
+    poll_fn(|context| {
+        let is_over = creation.poll_unpin(context).is_ready();
+        // That it is lost becomes known while it is polled, and nowhere else: until then there is nothing
+        // to wait for.
+        was_lost |= !shared.is_running();
+        if is_over || was_lost { outcome.as_mut().poll(context) } else { Poll::Pending }
+    })
+    .await
+}

@@ -1,0 +1,141 @@
+//! Why a creation did not succeed.
+
+use std::{sync::Arc, time::Duration};
+
+use super::store::StoreError;
+use crate::{
+    adobe::{CallError, Problem},
+    domain::{RequestId, SandboxName},
+    error::Cause,
+    metrics::CreationOutcome,
+};
+
+/// A creation that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("the creation failed")]
+pub struct Error<I, E> {
+    /// The name of the creation.
+    pub request_id: RequestId,
+    /// Whether the caller had no name for it, so that it was generated.
+    pub generated: bool,
+    /// The sandbox that the resource was meant for.
+    pub sandbox: SandboxName,
+    /// Why it did not succeed.
+    #[source]
+    pub failure: Arc<Failure<I, E>>,
+}
+
+/// Why a creation did not succeed. `I` identifies a resource, and `E` is what can fail in this kind of creation
+/// alone.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure<I, E> {
+    /// Nothing was created.
+    #[error("nothing was created")]
+    NotCreated {
+        /// Why.
+        #[source]
+        error: CallError,
+        /// Whether an earlier attempt may have created something that the store has forgotten.
+        may_exist: bool,
+    },
+    /// The store may have forgotten the creation, and Adobe cannot be asked for it. This call sent nothing.
+    #[error("the search for an earlier creation failed")]
+    NotSearched(#[source] CallError),
+    /// The resource may exist. The same request id is safe to retry.
+    #[error("what was to be created may exist")]
+    OutcomeUnknown {
+        /// The reply, where there was one.
+        problem: Option<Problem>,
+        /// What went wrong.
+        #[source]
+        cause: Option<Cause>,
+    },
+    /// The resource may exist, and each of these could be it. Without references there may be none.
+    #[error("each of {} candidates could be the one created", .0.len())]
+    Ambiguous(Vec<I>),
+    /// The request id names a creation with other content.
+    #[error("the request id is that of other content: {differs:?} differ")]
+    RequestIdReused {
+        /// The fields that differ.
+        differs: Vec<String>,
+        /// What was created, where that is known.
+        created: Option<I>,
+    },
+    /// The record of the request id cannot be used.
+    #[error("the record of the request id cannot be used: {problem}")]
+    RecordUnreadable {
+        /// Why.
+        problem: RecordProblem,
+        /// What was created, where that is known.
+        created: Option<I>,
+    },
+    /// The creation is in progress elsewhere.
+    #[error("the creation is in progress elsewhere")]
+    RequestInProgress {
+        /// When to retry.
+        retry_after: Duration,
+    },
+    /// The concurrency limit is reached. This call sent nothing.
+    #[error("too many creations are in progress")]
+    TooMany {
+        /// Whether an earlier attempt may have created something.
+        may_exist: bool,
+    },
+    /// The store failed. This call sent nothing.
+    #[error("nothing was sent")]
+    Store {
+        /// Why.
+        #[source]
+        error: StoreError,
+        /// Whether an earlier attempt may have created something.
+        may_exist: bool,
+    },
+    /// No caller was waiting before anything was sent.
+    #[error("no caller was waiting for it")]
+    Abandoned {
+        /// Whether an earlier attempt may have created something.
+        may_exist: bool,
+    },
+    /// A bug here, or the end of the process: how far it had come is not known.
+    #[error("the creation ended before its outcome")]
+    Crashed,
+    /// What can fail in this kind of creation alone.
+    #[error(transparent)]
+    Operation(E),
+}
+
+/// Why a record cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordProblem {
+    /// It is damaged, or a newer version wrote it.
+    #[error("{0}")]
+    Damaged(String),
+    /// Its content was fingerprinted with a key that was removed.
+    #[error("the fingerprint key that it was written with was removed")]
+    KeyRemoved,
+}
+
+impl<I, E> Failure<I, E> {
+    /// The outcome is unknown, and nothing more is known.
+    pub(super) const UNKNOWN: Self = Self::OutcomeUnknown { problem: None, cause: None };
+
+    /// How it is counted, unless a resource was created before.
+    pub(super) fn outcome(&self) -> CreationOutcome {
+        match self {
+            Self::NotCreated {
+                error: CallError::Refused { .. } | CallError::TokenRefused { .. }, ..
+            } => CreationOutcome::Refused,
+            Self::OutcomeUnknown { .. } | Self::Crashed => CreationOutcome::Unknown,
+            Self::Ambiguous(_) => CreationOutcome::Ambiguous,
+            Self::NotCreated { .. }
+            | Self::NotSearched(_)
+            | Self::RequestIdReused { .. }
+            | Self::RecordUnreadable { .. }
+            | Self::RequestInProgress { .. }
+            | Self::TooMany { .. }
+            | Self::Store { .. }
+            | Self::Abandoned { .. }
+            | Self::Operation(_) => CreationOutcome::NotSent,
+        }
+    }
+}
