@@ -44,6 +44,9 @@ pub(crate) trait Operation: Sized + Send + Sync + 'static {
     fn sandbox(&self) -> &SandboxName;
 
     /// What a retry has to repeat: the names of fields, as errors show them, with their values.
+    ///
+    /// Replicas of two versions compare each other's contents: the order never changes, and a field that is added
+    /// later is left out where it has its default.
     fn content(&self) -> impl IntoIterator<Item = (&'static str, &str)> + Clone;
 
     /// The description of the resource, which carries the reference.

@@ -60,7 +60,7 @@ impl<O: Operation> Creation<O> {
                     let next = if is_recorded {
                         self.take_back(&found, &lost.context).await
                     } else {
-                        self.take_over(&found).await.unwrap_or_else(|error| {
+                        self.take_over(&found, false).await.unwrap_or_else(|error| {
                             self.log_unread(&error);
                             None
                         })
@@ -151,7 +151,7 @@ impl<O: Operation> Creation<O> {
                     metrics.searched_first(FirstSearchOutcome::Absent);
                     return Next::Send(None);
                 }
-                View::Same(found) => match self.take_over(&found).await {
+                View::Same(found) => match self.take_over(&found, false).await {
                     Ok(Some(next)) => {
                         metrics.searched_first(FirstSearchOutcome::Found);
                         return next;
@@ -205,7 +205,7 @@ impl<O: Operation> Creation<O> {
 
     /// Takes over a resource that the preparation has found.
     pub(super) async fn take_over_prepared(&self, found: O::Item, was_sent: bool) -> Next<O> {
-        let next = self.take_over(&[found]).await.unwrap_or_else(|error| {
+        let next = self.take_over(&[found], was_sent).await.unwrap_or_else(|error| {
             self.log_unread(&error);
             None
         });
@@ -217,7 +217,7 @@ impl<O: Operation> Creation<O> {
 
     /// Takes over a resource that is this creation's by its marks, without a record, if it is what this call
     /// asks for. `None` where that has to be retried.
-    async fn take_over(&self, found: &[O::Item]) -> Result<Option<Next<O>>, CallError> {
+    async fn take_over(&self, found: &[O::Item], was_sent: bool) -> Result<Option<Next<O>>, CallError> {
         let Some((_, id)) = oldest(found) else { return Ok(None) };
         let Some(read) = self.operation.read(id, Instant::now() + LIST_TIMEOUT).await? else {
             return Ok(None);
@@ -227,7 +227,7 @@ impl<O: Operation> Creation<O> {
             let Some(outcome) = self.operation.found(&read, "", Origin::Unrecorded) else { return Ok(None) };
             return Ok(self.record_found(found, outcome, true).await);
         }
-        self.give_back(false).await;
+        self.give_back(was_sent).await;
         Ok(Some(Next::End(Err(Failure::RequestIdReused { differs, created: Some(id.clone()) }))))
     }
 

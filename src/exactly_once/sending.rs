@@ -168,15 +168,20 @@ impl<O: Operation> Creation<O> {
 
     /// Records the reply. If the store fails the caller still gets it, and recording continues.
     async fn record_reply(&self, outcome: O::Outcome, was_lost: bool) -> Next<O> {
-        // Kept where a caller may retry the id: its own one, one whose outcome was unknown, one that an error
+        // Kept where a caller may retry the id: its own one, one that another call has named, one whose outcome was unknown, one that an error
         // has named or is about to, and one whose creation may have to be continued.
         let is_reported = !self.shared.is_awaited() || Instant::now() + REPORTING >= self.shared.deadline();
-        let is_kept = !self.generated || was_lost || is_reported || !self.operation.is_complete(&outcome);
+        let is_named = !self.generated || self.shared.is_joined();
+        let is_kept = is_named || was_lost || is_reported || !self.operation.is_complete(&outcome);
         let text = is_kept.then(|| outcome.to_text());
         let recorded = self.engine.store.record(self.lease(), text.as_deref(), self.now_ms()).await;
         Next::End(match recorded {
             Ok(Recorded::Done) => Ok(Finished::now(outcome, false)),
-            Ok(Recorded::Already(recorded)) => self.already(&recorded, &outcome),
+            Ok(Recorded::Already(recorded)) => Ok(self.already(&recorded, &outcome).unwrap_or_else(|_| {
+                let (request_id, id) = (self.request_id(), outcome.id());
+                tracing::error!(%request_id, created = %id, "another replica recorded an outcome that this version cannot read");
+                Finished { is_recorded: false, ..Finished::now(outcome, false) }
+            })),
             Err(error) => {
                 let (request_id, id) = (self.request_id(), outcome.id());
                 tracing::warn!(error = error_chain(&error), %request_id, created = %id, "could not record a {}: trying again", O::RESOURCE);

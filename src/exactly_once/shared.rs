@@ -35,6 +35,8 @@ struct Deadlines {
     waiting: Vec<Instant>,
     /// The deadline of the caller that was the last one to wait.
     last: Instant,
+    /// How many callers have waited or still do.
+    callers: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +63,11 @@ impl<T> SharedCreation<T> {
     pub(crate) fn is_awaited(&self) -> bool {
         // The lock orders this with the end of waiting: a caller that does not wait reads what was written before.
         !self.deadlines().waiting.is_empty()
+    }
+
+    /// Whether more than one call has asked for it. All but the first named its request id.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.deadlines().callers > 1
     }
 
     /// Notes that the reply was lost and the resource is being searched for.
@@ -95,7 +102,10 @@ pub(crate) struct Waiter<T> {
 
 impl<T: Clone> Waiter<T> {
     fn new(shared: &Arc<SharedCreation<T>>, deadline: Instant) -> Self {
-        shared.deadlines().waiting.push(deadline);
+        let mut deadlines = shared.deadlines();
+        deadlines.waiting.push(deadline);
+        deadlines.callers += 1;
+        drop(deadlines);
         Self { shared: Arc::clone(shared), deadline }
     }
 
@@ -163,7 +173,7 @@ impl<T: Clone> SharedCreations<T> {
             }
             Entry::Vacant(entry) => {
                 let progress = Arc::new(Progress::new(lease.request_id, !is_new_id));
-                let deadlines = Mutex::new(Deadlines { waiting: Vec::new(), last: deadline });
+                let deadlines = Mutex::new(Deadlines { waiting: Vec::new(), last: deadline, callers: 0 });
                 let state = watch::Sender::new(State::Running);
                 let shared = Arc::new(SharedCreation { progress, lease, deadlines, state });
                 entry.insert(Arc::clone(&shared));

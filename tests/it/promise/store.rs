@@ -7,7 +7,7 @@ use tonic::Code;
 use super::{CREATE, LIST, NO_SEARCH_FIRST, lost_for_good, record, retry_until_known, shared};
 use crate::{
     chaos::redis::SharedRedis,
-    support::{FINGERPRINT_KEY, SETTLES_FAST, TestService, counted, request_with_id, until_counted},
+    support::{FINGERPRINT_KEY, SETTLES_FAST, TestService, counted, request, request_with_id, until_counted},
 };
 
 #[tokio::test]
@@ -181,4 +181,18 @@ async fn a_recovered_store_is_noticed_before_a_creation_needs_it() {
     redis.server().run().await.unwrap();
     until_counted(service.admin, up, 1).await;
     service.send(request_with_id()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_generated_id_that_another_call_has_named_is_remembered() {
+    let service = TestService::with([NO_SEARCH_FIRST]).await;
+    service.inject(json!([{"route": CREATE, "action": {"delay": "1s"}}]));
+    let request = request();
+    let failure = service.send_within(&request, "300m").await;
+    let request_id = failure.metadata("request_id").to_owned();
+    let again = CreateHubSpotConnectionRequest { request_id, ..request };
+    let joined = service.send(again.clone()).await.unwrap();
+    let repeated = service.send(again).await.unwrap();
+    assert_eq!((&repeated.id, repeated.replayed), (&joined.id, true));
+    assert_eq!(service.emulator.connections().len(), 1);
 }
