@@ -1,7 +1,21 @@
 //! A gRPC service that creates and keeps Adobe Experience Platform base connections to HubSpot.
 //!
-//! The modules in the order of the path of a request. Each imports only modules further down
-//! (`tests/it/architecture.rs`).
+//! # The path of a creation
+//!
+//! 1. `server.rs`, `tls.rs`, `server/connection.rs`: accept, TLS, limits
+//! 2. `grpc.rs`: the layers in `grpc/layer/`: log, audit, deadline, caller (`jwt`), limits
+//! 3. `grpc/connections/service.rs`, `convert.rs`: the message becomes a command
+//! 4. `service/connections/create.rs`: the use case; `operation.rs` defines what is sent
+//! 5. `exactly_once/engine.rs`, `shared.rs`, `creation.rs`, `sending.rs`: claim, send, record; `search.rs` after a
+//!    lost reply
+//! 6. `adobe/flow_service.rs`, `adobe/flow_service/connections.rs`: the request and its body
+//! 7. `adobe/resilience.rs`, `adobe/client/post.rs`: the POST is permitted, and sent once
+//! 8. `adobe/answer/classify.rs`, `advice.rs`: what an error reply means, and what to do
+//! 9. `grpc/connections/render.rs`, or `status/creation.rs`: the response, or the error
+//!
+//! # The modules
+//!
+//! In the order of imports: each imports only modules further down (`tests/it/architecture.rs`).
 //!
 //! - `cli`: the command line, with one file per subcommand; `serve` runs the service
 //! - `app`: builds the service from the configuration and runs it; the only module that knows every part
@@ -23,6 +37,7 @@
 //! - `http_client`: the HTTP client for requests to other servers
 //! - `version`: the version and the revision of this build
 //! - `domain`: values that cannot be invalid
+//! - `backoff`: exponential backoff
 //! - `secret`, `error`, `json`: the foundations: secret types, causes of errors, the reader of foreign JSON
 //!
 //! - `emulator`: an emulator of Adobe's APIs, for tests and demos

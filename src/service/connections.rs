@@ -1,4 +1,5 @@
-//! The use cases about connections: one file each.
+//! The use cases about connections: `create`; `read` (get, list, count); `update`; `delete`; `diagnosis` (test);
+//! `explore` (tables); `dry_run` (`validate_only`); `verification` (test of a new connection).
 
 pub(crate) mod create;
 mod delete;
