@@ -89,7 +89,7 @@ impl AdobeClient {
     ) -> Option<Duration> {
         let asked = Some(error.retry_after()?);
         if call.route.asked != Asked::ReadSource && error.is_retryable() {
-            self.resilience.retry_in(attempt, asked, deadline)
+            self.state.resilience.retry_in(attempt, asked, deadline)
         } else if attempt == 1 {
             pause(attempt, asked, deadline)
         } else {
@@ -103,8 +103,8 @@ impl AdobeClient {
         deadline: Instant,
         sent: &mut u32,
     ) -> Result<T, CallError> {
-        let permit = self.resilience.permit(deadline).await?;
-        self.resilience.deposit();
+        let permit = self.state.resilience.permit(deadline).await?;
+        self.state.resilience.deposit();
         let Ok(outcome) = timeout_at(deadline, self.send(call, &permit, *sent)).await else {
             // An impatient caller says nothing about the service: no verdict.
             return Err(unavailable(None, "the deadline was exceeded".into()));

@@ -41,8 +41,8 @@ impl AdobeClient {
         progress: &Arc<Progress>,
     ) -> Result<T, CallError> {
         // Another call may have been throttled since the permit was issued.
-        self.resilience.check_throttle()?;
-        self.resilience.deposit();
+        self.state.resilience.check_throttle()?;
+        self.state.resilience.deposit();
         let route = post.route;
         let outcome = self.send_once(post, permit, send_by, progress).await;
         self.note(route, permit, &outcome);

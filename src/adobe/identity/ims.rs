@@ -65,8 +65,7 @@ impl Ims {
     /// Makes the request show in the metrics before the first one.
     #[must_use]
     pub fn expected(self) -> Self {
-        let mut attempts = Attempts::at(&self.url, self.metrics.clone());
-        attempts.expect(&TOKEN);
+        Attempts::at(&self.url, self.metrics.clone()).expect(&TOKEN);
         self
     }
 }
