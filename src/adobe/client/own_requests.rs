@@ -1,10 +1,9 @@
 //! Remembers which kinds of requests Adobe refuses for what this service itself writes into them: they were right
 //! when this version was made.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 use super::Route;
 use crate::adobe::Problem;
@@ -23,7 +22,7 @@ impl OwnRequests {
     }
 
     pub(super) fn refused(&self, route: &'static Route, problem: &Problem) {
-        let mut refused = self.lock();
+        let mut refused = self.refused.lock();
         // Logged once, and not for each call, until such a request is accepted again.
         if refused.iter().any(|other| other.is(route)) {
             return;
@@ -40,14 +39,10 @@ impl OwnRequests {
 
     pub(super) fn accepted(&self, route: &'static Route) {
         if self.are_refused() {
-            let mut refused = self.lock();
+            let mut refused = self.refused.lock();
             refused.retain(|other| !other.is(route));
             self.are_refused.store(!refused.is_empty(), Ordering::Relaxed);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<&'static Route>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,6 @@
 //! return the same token again, which is then used like any other.
 
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -52,6 +51,7 @@ pub struct IssuedToken {
 }
 
 /// An access token in the form in which it is sent.
+#[derive(Debug)]
 pub struct AccessToken {
     /// `Bearer …`, marked as sensitive.
     authorization: HeaderValue,
@@ -121,12 +121,6 @@ impl ExposeSecret<str> for AccessToken {
     }
 }
 
-impl fmt::Debug for AccessToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessToken([redacted])")
-    }
-}
-
 /// What the task has published. With neither a token nor a failure, a fetch is running.
 #[derive(Debug, Default)]
 pub(super) struct Published {
@@ -179,9 +173,6 @@ impl TokenSource {
     /// # Errors
     /// The failure of the last attempt, until the next one.
     pub async fn token(&self) -> Result<Arc<AccessToken>, Arc<TokenError>> {
-        if let Some(known) = self.published.borrow().known() {
-            return known;
-        }
         let mut published = self.published.subscribe();
         loop {
             if let Some(known) = published.borrow_and_update().known() {
