@@ -5,7 +5,6 @@ mod body;
 mod call;
 mod deadline_body;
 mod own_requests;
-mod post;
 mod receive;
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +16,10 @@ use self::{
     attempt::{Attempt, Attempts},
     own_requests::OwnRequests,
 };
-pub(super) use self::{body::json, call::Call, post::Post};
+pub(super) use self::{
+    body::json,
+    call::{Call, Post},
+};
 use super::{
     CallError, Problem, TokenSource,
     answer::classify::Asked,
@@ -165,20 +167,17 @@ impl AdobeClient {
         }
     }
 
-    pub(super) fn url(&self, template: &str, id: Option<&str>) -> Url {
-        below(&self.base, template, id)
-    }
-
     /// A request with the headers that all requests have.
     fn request(
         &self,
-        method: &Method,
-        url: Url,
+        route: &Route,
+        id: Option<&str>,
         sandbox: &SandboxName,
         permit: &Permit,
         attempt: &Attempt<'_>,
     ) -> Request {
-        let mut request = Request::new(method.clone(), url);
+        let url = below(&self.base, route.template, id);
+        let mut request = Request::new(route.method.clone(), url);
         let headers = request.headers_mut();
         headers.reserve(MOST_HEADERS);
         headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -196,7 +195,7 @@ impl AdobeClient {
             self.state.own_requests.accepted(route);
         }
         if let Some(verdict) = verdict(outcome, route.asked) {
-            permit.judge(verdict);
+            permit.breaker.judge(verdict);
         }
     }
 }

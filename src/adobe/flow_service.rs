@@ -38,7 +38,6 @@ const ROUTES: [&[&Route]; 3] = [&connections::ROUTES, &explore::ROUTES, &connect
 #[derive(Debug)]
 pub struct HttpFlowService {
     client: AdobeClient,
-    connections: Url,
 }
 
 impl HttpFlowService {
@@ -56,7 +55,7 @@ impl HttpFlowService {
     ) -> Result<Self, Cause> {
         let client = AdobeClient::new(client, base, identity, tokens, timeouts, metrics)?;
         client.expect(&ROUTES);
-        Ok(Self { connections: client.url(connections::CREATE.template, None), client })
+        Ok(Self { client })
     }
 
     /// What prevents requests from being sent, or from being accepted.
@@ -84,7 +83,6 @@ impl FlowService for HttpFlowService {
         let description = stored_description(connection.description.as_ref(), reference);
         let post = Post {
             route: &connections::CREATE,
-            url: self.connections.clone(),
             sandbox: &connection.sandbox,
             body: connections::body(connection, description.as_deref()),
             secrets: &connection.credentials.all().map(|credential| credential.expose_secret()),

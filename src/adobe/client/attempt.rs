@@ -62,17 +62,16 @@ impl Attempts {
             SpanKind::Client,
             || format!("{method} {template}").into(),
             || {
-                let resends = (sent_before > 0)
-                    .then(|| KeyValue::new("http.request.resend_count", i64::from(sent_before)));
-                [
+                let mut attributes = vec![
                     KeyValue::new("http.request.method", method),
                     KeyValue::new("url.template", template),
                     KeyValue::new("server.address", Arc::clone(&self.host)),
                     KeyValue::new("server.port", i64::from(self.port)),
-                ]
-                .into_iter()
-                .chain(resends)
-                .collect()
+                ];
+                if sent_before > 0 {
+                    attributes.push(KeyValue::new("http.request.resend_count", i64::from(sent_before)));
+                }
+                attributes
             },
         )
     }

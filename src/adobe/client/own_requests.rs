@@ -1,8 +1,6 @@
 //! Remembers which kinds of requests Adobe refuses for what this service itself writes into them: they were right
 //! when this version was made.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use parking_lot::Mutex;
 
 use super::Route;
@@ -12,13 +10,11 @@ use crate::adobe::Problem;
 #[derive(Debug, Default)]
 pub(super) struct OwnRequests {
     refused: Mutex<Vec<&'static Route>>,
-    /// Whether there are any: read without the lock after every success.
-    are_refused: AtomicBool,
 }
 
 impl OwnRequests {
     pub(super) fn are_refused(&self) -> bool {
-        self.are_refused.load(Ordering::Relaxed)
+        !self.refused.lock().is_empty()
     }
 
     pub(super) fn refused(&self, route: &'static Route, problem: &Problem) {
@@ -28,7 +24,6 @@ impl OwnRequests {
             return;
         }
         refused.push(route);
-        self.are_refused.store(true, Ordering::Relaxed);
         tracing::error!(
             request = format!("{} {}", route.method, route.template),
             reply = %problem,
@@ -38,11 +33,7 @@ impl OwnRequests {
     }
 
     pub(super) fn accepted(&self, route: &'static Route) {
-        if self.are_refused() {
-            let mut refused = self.refused.lock();
-            refused.retain(|other| !other.is(route));
-            self.are_refused.store(!refused.is_empty(), Ordering::Relaxed);
-        }
+        self.refused.lock().retain(|other| !other.is(route));
     }
 }
 

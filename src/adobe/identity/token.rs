@@ -68,10 +68,8 @@ pub struct AccessToken {
 impl AccessToken {
     pub(super) fn new(issued: &IssuedToken, follows_refusal: bool) -> Result<Self, TokenError> {
         let header = format!("Bearer {}", issued.value.expose_secret());
-        let mut authorization = HeaderValue::try_from(header).map_err(|error| TokenError {
-            source: Some(error.into()),
-            ..TokenError::of_kind(TokenErrorKind::Unavailable)
-        })?;
+        let mut authorization = HeaderValue::try_from(header)
+            .map_err(|error| TokenError::caused_by(TokenErrorKind::Unavailable, error))?;
         authorization.set_sensitive(true);
         let now = Instant::now();
         Ok(Self {
