@@ -313,6 +313,6 @@ fn flow_service(
     };
     let identity = Identity { org_id: &adobe.org_id, client_id: &adobe.client_id };
     let timeouts = Timeouts { create: upstream.create_timeout, attempt: upstream.attempt_timeout };
-    let flow_service = HttpFlowService::new(client, &upstream.flow_service_url, identity, tokens, timeouts)?;
-    Ok(flow_service.counted_by(metrics.upstream.clone()))
+    let base = &upstream.flow_service_url;
+    HttpFlowService::new(client, base, identity, tokens, timeouts, metrics.upstream.clone())
 }

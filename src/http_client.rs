@@ -96,21 +96,14 @@ pub fn http_client(
 
 /// Reads a body of at most `limit` bytes.
 pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Cause> {
-    let mut body = Bytes::new();
+    let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(without_url)? {
         if body.len() + chunk.len() > limit {
             return Err(format!("the response is longer than {limit} bytes").into());
         }
-        // Most bodies have one chunk, which needs no copy.
-        body = if body.is_empty() { chunk } else { appended(body, &chunk) };
+        body.extend_from_slice(&chunk);
     }
-    Ok(body)
-}
-
-fn appended(body: Bytes, chunk: &[u8]) -> Bytes {
-    let mut body = BytesMut::from(body);
-    body.extend_from_slice(chunk);
-    body.freeze()
+    Ok(body.freeze())
 }
 
 /// The cause in an error of the client, for the log. It has no URL: the configuration shows them, and the URL of a

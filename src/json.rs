@@ -8,7 +8,7 @@
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer as _,
     de::{DeserializeOwned, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
@@ -30,7 +30,9 @@ impl<'a> Object<'a> {
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, NotAnObject> {
         // Some servers send a byte order mark.
         let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
-        serde_json::from_slice(json).map_err(|error| NotAnObject {
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let object = reader.deserialize_map(ObjectVisitor).and_then(|object| reader.end().map(|()| object));
+        object.map_err(|error| NotAnObject {
             category: error.classify(),
             line: error.line(),
             column: error.column(),
@@ -117,12 +119,6 @@ impl<'a> Object<'a> {
 impl fmt::Debug for Object<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Object").finish_non_exhaustive()
-    }
-}
-
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 

@@ -5,7 +5,6 @@ mod body;
 mod call;
 mod deadline_body;
 mod own_requests;
-mod post;
 mod receive;
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +16,10 @@ use self::{
     attempt::{Attempt, Attempts},
     own_requests::OwnRequests,
 };
-pub(super) use self::{body::json, call::Call, post::Post};
+pub(super) use self::{
+    body::json,
+    call::{Call, Post},
+};
 use super::{
     CallError, Problem, TokenSource,
     answer::classify::Asked,
@@ -82,8 +84,7 @@ pub(super) struct AdobeClient {
     /// The headers that are the same for every request.
     headers: HeaderMap,
     timeouts: Timeouts,
-    resilience: Arc<Resilience>,
-    own_requests: Arc<OwnRequests>,
+    pub(super) state: UpstreamState,
     attempts: Attempts,
 }
 
@@ -108,7 +109,7 @@ pub struct Timeouts {
 /// What prevents requests from being sent, or from being accepted.
 #[derive(Clone, Debug)]
 pub struct UpstreamState {
-    resilience: Arc<Resilience>,
+    pub(super) resilience: Arc<Resilience>,
     own_requests: Arc<OwnRequests>,
 }
 
@@ -138,61 +139,45 @@ impl AdobeClient {
         identity: Identity<'_>,
         tokens: TokenSource,
         timeouts: Timeouts,
+        metrics: UpstreamMetrics,
     ) -> Result<Self, Cause> {
         let headers = HeaderMap::from_iter([
             (header::ACCEPT, JSON),
             (API_KEY, HeaderValue::try_from(identity.client_id)?),
             (ORG_ID, HeaderValue::try_from(identity.org_id)?),
         ]);
-        let metrics = UpstreamMetrics::default();
         Ok(Self {
             http,
             base: base.clone(),
             headers,
             timeouts,
-            resilience: Arc::new(Resilience::new(tokens, &metrics)),
-            own_requests: Arc::default(),
+            state: UpstreamState {
+                resilience: Arc::new(Resilience::new(tokens, &metrics)),
+                own_requests: Arc::default(),
+            },
             attempts: Attempts::at(base, metrics),
         })
     }
 
-    /// Counts these kinds of requests, which show in the metrics before the first one is sent.
-    #[must_use]
-    pub(super) fn counted_by(mut self, metrics: UpstreamMetrics, routes: &[&[&'static Route]]) -> Self {
-        self.resilience = Arc::new(Resilience::new(self.resilience.tokens.clone(), &metrics));
-        self.attempts = Attempts::at(&self.base, metrics);
+    /// Makes these kinds of requests show in the metrics before the first one is sent.
+    pub(super) fn expect(&self, routes: &[&[&'static Route]]) {
         for route in routes.iter().copied().flatten() {
             self.attempts.expect(route);
             self.attempts.expect_retries(route);
         }
-        self
-    }
-
-    pub(super) fn state(&self) -> UpstreamState {
-        UpstreamState {
-            resilience: Arc::clone(&self.resilience),
-            own_requests: Arc::clone(&self.own_requests),
-        }
-    }
-
-    pub(super) fn resilience(&self) -> &Resilience {
-        &self.resilience
-    }
-
-    pub(super) fn url(&self, template: &str, id: Option<&str>) -> Url {
-        below(&self.base, template, id)
     }
 
     /// A request with the headers that all requests have.
     fn request(
         &self,
-        method: &Method,
-        url: Url,
+        route: &Route,
+        id: Option<&str>,
         sandbox: &SandboxName,
         permit: &Permit,
         attempt: &Attempt<'_>,
     ) -> Request {
-        let mut request = Request::new(method.clone(), url);
+        let url = below(&self.base, route.template, id);
+        let mut request = Request::new(route.method.clone(), url);
         let headers = request.headers_mut();
         headers.reserve(MOST_HEADERS);
         headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -207,10 +192,10 @@ impl AdobeClient {
     fn note<T>(&self, route: &'static Route, permit: &Permit, outcome: &Result<T, CallError>) {
         if outcome.is_ok() {
             permit.token.accepted();
-            self.own_requests.accepted(route);
+            self.state.own_requests.accepted(route);
         }
         if let Some(verdict) = verdict(outcome, route.asked) {
-            permit.judge(verdict);
+            permit.breaker.judge(verdict);
         }
     }
 }
@@ -234,27 +219,17 @@ fn unavailable(problem: Option<Problem>, cause: Cause) -> CallError {
 /// nor, if HubSpot was asked, a failure, which may be HubSpot's: a slow account would open the circuit
 /// breaker for all.
 fn verdict<T>(outcome: &Result<T, CallError>, asked: Asked) -> Option<Verdict> {
-    let error = match outcome {
-        Ok(_) => return Some(Verdict::Works),
-        Err(error) => error,
-    };
-    let fails = (asked != Asked::ReadSource).then_some(Verdict::Fails);
-    match error {
-        CallError::Refused { problem, .. } if problem.is_of_source() => None,
-        CallError::Refused { .. } | CallError::TokenRefused { .. } => Some(Verdict::Works),
-        CallError::Unreachable(_) => Some(Verdict::Fails),
-        CallError::Unavailable { problem: None, .. } => fails,
-        CallError::Unavailable { problem: Some(problem), .. } | CallError::Unrecognized { problem, .. } => {
-            fails.filter(|_| problem.is_failure())
+    use CallError::{Refused, TokenRefused, Unavailable, Unreachable, Unrecognized};
+    match outcome {
+        Err(Refused { problem, .. }) if problem.is_of_source() => None,
+        Ok(_) | Err(Refused { .. } | TokenRefused { .. }) => Some(Verdict::Works),
+        Err(Unreachable(_)) => Some(Verdict::Fails),
+        Err(error) => {
+            let fails = matches!(error, Unavailable { .. } | Unrecognized { .. })
+                && asked != Asked::ReadSource
+                && error.problem().is_none_or(Problem::is_failure);
+            fails.then_some(Verdict::Fails)
         }
-        CallError::Token(_)
-        | CallError::NoTokenInTime
-        | CallError::TooLate
-        | CallError::Stopping
-        | CallError::BreakerOpen { .. }
-        | CallError::Throttled { .. }
-        | CallError::OtherSource
-        | CallError::Undecodable(_) => None,
     }
 }
 

@@ -125,20 +125,17 @@ impl CallError {
 
     /// What the reply says, if there was one.
     pub fn problem(&self) -> Option<&Problem> {
-        match self {
-            Self::Refused { problem, .. } | Self::TokenRefused { problem } => Some(problem),
-            Self::Throttled { problem, .. } => problem.as_ref(),
-            Self::Unavailable { problem, .. } => problem.as_deref(),
-            Self::Unrecognized { problem, .. } => Some(problem),
-            Self::Token(_)
-            | Self::BreakerOpen { .. }
-            | Self::NoTokenInTime
-            | Self::TooLate
-            | Self::Stopping
-            | Self::Unreachable(_)
-            | Self::OtherSource
-            | Self::Undecodable(_) => None,
+        if let Self::Refused { problem, .. }
+        | Self::TokenRefused { problem }
+        | Self::Throttled { problem: Some(problem), .. } = self
+        {
+            return Some(problem);
         }
+        let (Self::Unavailable { problem: Some(problem), .. } | Self::Unrecognized { problem, .. }) = self
+        else {
+            return None;
+        };
+        Some(problem)
     }
 
     /// Whether a retry may help, and may use the retry budget of all calls.
@@ -153,26 +150,14 @@ impl CallError {
     /// The time to wait before the next attempt, if one may help at once and the reply asks for any; zero if
     /// it does not say.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Unreachable(_) => Some(Duration::ZERO),
-            Self::Throttled { retry_after, problem: Some(_) } | Self::Unavailable { retry_after, .. } => {
-                Some(retry_after.unwrap_or_default())
-            }
-            Self::Unrecognized { retry_after, problem } if problem.may_pass() => {
-                Some(retry_after.unwrap_or_default())
-            }
-            Self::Token(_)
-            | Self::BreakerOpen { .. }
-            | Self::NoTokenInTime
-            | Self::TooLate
-            | Self::Stopping
-            | Self::TokenRefused { .. }
-            | Self::Refused { .. }
-            | Self::Throttled { problem: None, .. }
-            | Self::OtherSource
-            | Self::Unrecognized { .. }
-            | Self::Undecodable(_) => None,
-        }
+        let (Self::Throttled { retry_after, problem: Some(_) }
+        | Self::Unavailable { retry_after, .. }
+        | Self::Unrecognized { retry_after, .. }) = self
+        else {
+            return matches!(self, Self::Unreachable(_)).then_some(Duration::ZERO);
+        };
+        let is_final = matches!(self, Self::Unrecognized { problem, .. } if !problem.may_pass());
+        (!is_final).then(|| retry_after.unwrap_or_default())
     }
 
     /// The same without these credentials: the reply may repeat those of an earlier request.

@@ -38,7 +38,6 @@ const ROUTES: [&[&Route]; 3] = [&connections::ROUTES, &explore::ROUTES, &connect
 #[derive(Debug)]
 pub struct HttpFlowService {
     client: AdobeClient,
-    connections: Url,
 }
 
 impl HttpFlowService {
@@ -52,20 +51,16 @@ impl HttpFlowService {
         identity: Identity<'_>,
         tokens: TokenSource,
         timeouts: Timeouts,
+        metrics: UpstreamMetrics,
     ) -> Result<Self, Cause> {
-        let client = AdobeClient::new(client, base, identity, tokens, timeouts)?;
-        Ok(Self { connections: client.url(connections::CREATE.template, None), client })
-    }
-
-    /// Counts the requests.
-    #[must_use]
-    pub fn counted_by(self, metrics: UpstreamMetrics) -> Self {
-        Self { client: self.client.counted_by(metrics, &ROUTES), ..self }
+        let client = AdobeClient::new(client, base, identity, tokens, timeouts, metrics)?;
+        client.expect(&ROUTES);
+        Ok(Self { client })
     }
 
     /// What prevents requests from being sent, or from being accepted.
     pub fn state(&self) -> UpstreamState {
-        self.client.state()
+        self.client.state.clone()
     }
 }
 
@@ -73,7 +68,7 @@ impl FlowService for HttpFlowService {
     type Permit = Permit;
 
     async fn permit(&self, deadline: Instant) -> Result<Permit, CallError> {
-        self.client.resilience().permit(deadline).await
+        self.client.state.resilience.permit(deadline).await
     }
 
     async fn create_connection(
@@ -88,7 +83,6 @@ impl FlowService for HttpFlowService {
         let description = stored_description(connection.description.as_ref(), reference);
         let post = Post {
             route: &connections::CREATE,
-            url: self.connections.clone(),
             sandbox: &connection.sandbox,
             body: connections::body(connection, description.as_deref()),
             secrets: &connection.credentials.all().map(|credential| credential.expose_secret()),
@@ -161,7 +155,7 @@ impl FlowService for HttpFlowService {
                 Ok(vec!["it does not exist any more".to_owned()])
             }
             Err(error) => Err(error),
-            Ok(drift) => match self.client.resilience().tokens.token().now_or_never() {
+            Ok(drift) => match self.client.state.resilience.tokens.token().now_or_never() {
                 Some(Ok(token)) => {
                     Ok(drift.iter().map(|text| without(text, &[token.expose_secret()])).collect())
                 }
@@ -171,6 +165,6 @@ impl FlowService for HttpFlowService {
     }
 
     fn retry_in(&self, attempt: u32, asked: Option<Duration>, deadline: Instant) -> Option<Duration> {
-        self.client.resilience().retry_in(attempt, asked, deadline)
+        self.client.state.resilience.retry_in(attempt, asked, deadline)
     }
 }

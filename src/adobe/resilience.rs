@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
 use self::{
-    breaker::{Breaker, BreakerPermit, Verdict},
+    breaker::{Breaker, BreakerPermit},
     throttle::ThrottleGate,
 };
 use super::{
@@ -56,15 +56,7 @@ pub(super) struct Resilience {
 #[derive(Debug)]
 pub struct Permit {
     pub(super) token: Arc<AccessToken>,
-    breaker: BreakerPermit,
-}
-
-impl Permit {
-    /// Reports what the request says about the service. Only the first verdict counts; dropping the permit
-    /// without one reports nothing.
-    pub(super) fn judge(&self, verdict: Verdict) {
-        self.breaker.judge(verdict);
-    }
+    pub(super) breaker: BreakerPermit,
 }
 
 impl Resilience {

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use reqwest::Url;
 
 use crate::domain::Invalid;
@@ -23,9 +24,11 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hosts {
     /// All names below this one, and this name itself unless `is_below`.
-    Domain { name: String, is_below: bool },
-    /// The addresses that share this many leading bits with this one.
-    Network(IpAddr, u32),
+    Domain {
+        name: String,
+        is_below: bool,
+    },
+    Network(IpNet),
 }
 
 const ENTRY: &str = "must be hosts separated by commas: a name and those below it (example.com), only those below it \
@@ -83,16 +86,13 @@ impl Host {
 
 impl Entry {
     fn parse(text: &str) -> Option<Self> {
-        let network = |address: IpAddr, bits: u32| {
-            let address = address.to_canonical();
-            (bits <= width(address)).then_some(Self { hosts: Hosts::Network(address, bits), port: None })
-        };
         if let Some((address, bits)) = text.split_once('/') {
-            let is_number = !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());
-            return network(address.parse().ok()?, bits.parse().ok().filter(|_| is_number)?);
+            let bits = bits.parse().ok().filter(|_| bits.bytes().all(|b| b.is_ascii_digit()))?;
+            let network = IpNet::new(address.parse::<IpAddr>().ok()?.to_canonical(), bits).ok()?;
+            return Some(Self { hosts: Hosts::Network(network), port: None });
         }
         if let Ok(address) = text.parse::<IpAddr>() {
-            return network(address, width(address.to_canonical()));
+            return Some(Self { hosts: Hosts::Network(address.to_canonical().into()), port: None });
         }
         let (is_below, text) = match text.strip_prefix('.') {
             Some(name) => (true, name),
@@ -106,7 +106,7 @@ impl Entry {
         let special = Url::parse(&format!("http://{}", url.host_str()?)).ok()?;
         let hosts = match (Host::parse(special.host_str()?)?, is_below) {
             (Host::Name(name), is_below) => Hosts::Domain { name, is_below },
-            (Host::Address(address), false) => Hosts::Network(address, width(address)),
+            (Host::Address(address), false) => Hosts::Network(address.into()),
             (Host::Address(_), true) => return None,
         };
         Some(Self { hosts, port: url.port() })
@@ -121,23 +121,10 @@ impl Entry {
                 let rest = name.strip_suffix(&**domain);
                 rest.is_some_and(|rest| rest.ends_with('.') || (rest.is_empty() && !is_below))
             }
-            (Hosts::Network(network, bits), Host::Address(address)) => share_bits(*network, *address, *bits),
+            (Hosts::Network(network), Host::Address(address)) => network.contains(address),
             (Hosts::Domain { .. }, Host::Address(_)) | (Hosts::Network(..), Host::Name(_)) => false,
         }
     }
-}
-
-fn width(address: IpAddr) -> u32 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
-fn share_bits(one: IpAddr, other: IpAddr, bits: u32) -> bool {
-    let aligned = |address| match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
-        IpAddr::V6(address) => address.to_bits(),
-    };
-    let shared = (aligned(one) ^ aligned(other)).leading_zeros();
-    one.is_ipv4() == other.is_ipv4() && shared >= bits
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ const SHORTEST: usize = 4;
 const MOST_DEPTH: usize = 2;
 
 /// The secrets to search for.
+#[derive(Default)]
 pub(crate) struct SecretSearch {
     /// Every run of eight characters of the long ones.
     runs: HashSet<u64>,
@@ -37,11 +38,16 @@ pub(crate) struct SecretSearch {
 
 impl SecretSearch {
     pub(crate) fn new(secrets: &[&str]) -> Self {
-        let mut search = Self { runs: HashSet::new(), words: Vec::new(), tokens: false };
+        let mut search = Self::default();
         for secret in secrets {
-            // The server may decode it before it repeats it.
+            // The server may decode it before it repeats it. Each quotation of a text adds backslashes.
             for layer in Layer::of(secret).layers() {
-                search.add(&layer.without_backslashes());
+                let chars = lower_case(&layer.without('\\'));
+                if chars.len() >= RUN {
+                    search.runs.extend(runs(&chars));
+                } else if chars.len() >= SHORTEST {
+                    search.words.push(chars);
+                }
             }
         }
         search
@@ -49,16 +55,7 @@ impl SecretSearch {
 
     /// Searches for words that look like a secret, if the secret itself is not known.
     pub(crate) fn of_tokens() -> Self {
-        Self { runs: HashSet::new(), words: Vec::new(), tokens: true }
-    }
-
-    fn add(&mut self, secret: &Layer) {
-        let chars: Vec<_> = secret.chars.iter().map(char::to_ascii_lowercase).collect();
-        if chars.len() >= RUN {
-            self.runs.extend(runs(&chars));
-        } else if chars.len() >= SHORTEST {
-            self.words.push(chars);
-        }
+        Self { tokens: true, ..Self::default() }
     }
 
     /// Whether each character of the text is a part of a secret.
@@ -73,7 +70,7 @@ impl SecretSearch {
 
     fn hide(&self, text: &Layer, depth: usize, hidden: &mut [bool]) {
         for layer in text.layers() {
-            let layer = layer.without_backslashes();
+            let layer = layer.without('\\');
             self.hide_plain(&layer, hidden);
             if depth < MOST_DEPTH {
                 let decoded = (0..4).map(|start| layer.base64_decoded(start));
@@ -92,7 +89,7 @@ impl SecretSearch {
     }
 
     fn hide_plain(&self, layer: &Layer, hidden: &mut [bool]) {
-        let chars: Vec<_> = layer.chars.iter().map(char::to_ascii_lowercase).collect();
+        let chars = lower_case(layer);
         let mut hide = |start: usize, length: usize| {
             hidden[layer.origin(start, start + length)].fill(true);
         };
@@ -144,6 +141,10 @@ fn is_dotted_name(word: &str) -> bool {
     };
     let name = word.trim_matches(['/', '.']);
     name.contains('.') && name.split(['.', '/']).all(|part| is_name(part) || is_version(part))
+}
+
+fn lower_case(layer: &Layer) -> Vec<char> {
+    layer.chars.iter().map(char::to_ascii_lowercase).collect()
 }
 
 /// Every run of eight characters, as one number. No credential holds a character other than ASCII.

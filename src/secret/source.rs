@@ -1,9 +1,6 @@
 //! A secret from the configuration: its value, or the path of a file with it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -38,7 +35,13 @@ impl Secret {
     pub fn read(&self) -> Result<SecretString, SecretError> {
         match self {
             Self::Value(value) => one_word(value.expose_secret()),
-            Self::File(path) => read_file(path),
+            Self::File(path) => {
+                let content = small_file::read(path, Self::MAX_BYTES).map_err(|error| match error {
+                    ReadError::Unreadable(error) => SecretError::Unreadable(error),
+                    ReadError::TooLarge => SecretError::TooLarge,
+                })?;
+                one_word(str::from_utf8(&content).map_err(|_| SecretError::NotOneWord)?)
+            }
         }
     }
 }
@@ -47,14 +50,6 @@ impl From<SecretString> for Secret {
     fn from(value: SecretString) -> Self {
         Self::Value(value)
     }
-}
-
-fn read_file(path: &Path) -> Result<SecretString, SecretError> {
-    let content = small_file::read(path, Secret::MAX_BYTES).map_err(|error| match error {
-        ReadError::Unreadable(error) => SecretError::Unreadable(error),
-        ReadError::TooLarge => SecretError::TooLarge,
-    })?;
-    one_word(str::from_utf8(&content).map_err(|_| SecretError::NotOneWord)?)
 }
 
 /// Checks the text of a secret, which is sent in headers and forms. A space or line break inside it is a copying

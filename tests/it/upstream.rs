@@ -117,7 +117,8 @@ fn flow_service(
     timeouts: Timeouts,
 ) -> HttpFlowService {
     let identity = Identity { org_id: emulator::ORG_ID, client_id };
-    HttpFlowService::new(client, &Url::parse(base).unwrap(), identity, tokens, timeouts).unwrap()
+    let metrics = UpstreamMetrics::default();
+    HttpFlowService::new(client, &Url::parse(base).unwrap(), identity, tokens, timeouts, metrics).unwrap()
 }
 
 /// The client under test, against another server than the emulator.

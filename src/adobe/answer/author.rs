@@ -1,7 +1,7 @@
 //! Who sent an error body. A form that neither the Flow Service nor its gateway is known to use may come from any
 //! proxy.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     error_body::{ErrorCode, non_empty},
@@ -10,8 +10,8 @@ use super::{
 
 /// Who sends a body of this form. The prefix of a code decides before anything else: a connector's error has the
 /// legacy fields as well.
-pub(super) fn author(status: u16, fields: &Map<String, Value>, code: Option<&ErrorCode>) -> Author {
-    let text = |name: &str| fields.get(name).and_then(non_empty);
+pub(super) fn author(status: u16, fields: &Value, code: Option<&ErrorCode>) -> Author {
+    let text = |name: &str| non_empty(&fields[name]);
     let has = |name: &str| text(name).is_some();
     let unrecognized = Author::Unrecognized;
     match code {
@@ -30,21 +30,24 @@ pub(super) fn author(status: u16, fields: &Map<String, Value>, code: Option<&Err
         // The legacy fields, with or without a problem document. AWS Lambda replies with the first one as well.
         None if has("errorMessage") && !has("errorType") => Author::FlowService,
         // A bare message is documented with these. With others, gateways of many makers reply so.
-        None if has("message") && fields.len() == 1 && matches!(status, 400 | 422) => Author::FlowService,
+        None if has("message")
+            && fields.as_object().is_some_and(|fields| fields.len() == 1)
+            && matches!(status, 400 | 422) =>
+        {
+            Author::FlowService
+        }
         None if is_problem_of_adobe(fields) => Author::Gateway,
         // The same without a type, which other services of the Platform throttle with.
-        None if has("title") && has("detail") && fields.get("status") == Some(&Value::from(429)) => {
-            Author::Gateway
-        }
+        None if has("title") && has("detail") && fields["status"] == 429 => Author::Gateway,
         None => unrecognized,
     }
 }
 
 /// Whether a body is a generic problem document with a type that Adobe uses. Any proxy may send `about:blank`.
-fn is_problem_of_adobe(fields: &Map<String, Value>) -> bool {
-    let text = |name: &str| fields.get(name).and_then(non_empty);
+fn is_problem_of_adobe(fields: &Value) -> bool {
+    let text = |name: &str| non_empty(&fields[name]);
     let is_adobes = |kind: &str| kind == "/placeholder/type/uri" || kind.contains(ADOBE);
-    let has_status = fields.get("status").is_some_and(Value::is_u64);
+    let has_status = fields["status"].is_u64();
     text("type").is_some_and(|kind| is_adobes(&kind))
         && text("title").is_some()
         && (has_status || text("detail").is_some())

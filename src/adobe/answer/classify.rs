@@ -100,9 +100,12 @@ fn refusal(status: u16, body: &ErrorBody) -> Meaning {
             Some(Meaning::Refused(Refusal::Request))
         }
         Some(ErrorCode::Platform { .. }) => None,
-        Some(ErrorCode::Gateway(number)) => gateway_code(*number),
+        // The organization, the API key (missing, unknown), the token, the profile, the region.
+        Some(ErrorCode::Gateway(400_003 | 403_000 | 403_003 | 403_010 | 403_025 | 403_027)) => {
+            Some(Meaning::Refused(Refusal::Credentials))
+        }
         None if is_about_spec(body) => Some(Meaning::Refused(Refusal::OwnRequest)),
-        None => None,
+        Some(ErrorCode::Gateway(_)) | None => None,
     };
     by_code.unwrap_or_else(|| match status {
         401 => Meaning::TokenRefused,
@@ -153,16 +156,6 @@ fn flow_code(status: u16, number: u32) -> Option<Meaning> {
         _ => return None,
     };
     Some(Meaning::Refused(refusal))
-}
-
-fn gateway_code(number: u32) -> Option<Meaning> {
-    match number {
-        // The organization, the API key (missing, unknown), the token, the profile, the region.
-        400_003 | 403_000 | 403_003 | 403_010 | 403_025 | 403_027 => {
-            Some(Meaning::Refused(Refusal::Credentials))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{author::author, problem::Author};
 use crate::domain::ConnectionId;
@@ -62,26 +62,28 @@ impl Default for ErrorBody {
 impl ErrorBody {
     pub(crate) fn parse(status: u16, body: &[u8]) -> Self {
         let body = String::from_utf8_lossy(body);
-        let Ok(Value::Object(fields)) = serde_json::from_str(body.trim_start_matches('\u{feff}')) else {
-            return Self::default();
-        };
-        let text = |name: &str| fields.get(name).and_then(non_empty);
-        let report = |name: &str| fields.get("report").and_then(|r| r.get(name)).and_then(non_empty);
+        let fields = serde_json::from_str(body.trim_start_matches('\u{feff}'));
+        let Some(fields) = fields.ok().filter(Value::is_object) else { return Self::default() };
+        let text = |name: &str| non_empty(&fields[name]);
+        let report = |name: &str| non_empty(&fields["report"][name]);
         let code = text("type")
             .as_deref()
             .and_then(platform_code)
             .or_else(|| text("error_code").as_deref().and_then(platform_code))
-            .or_else(|| fields.get("error_code").and_then(gateway_code));
+            .or_else(|| gateway_code(&fields["error_code"]));
         let is_in_use =
             matches!(&code, Some(ErrorCode::Platform { prefix, number: 1418, .. }) if prefix == "FLOW");
 
         Self {
             author: author(status, &fields, code.as_ref()),
-            flows: if is_in_use { flows(&Value::Object(fields.clone())) } else { Vec::new() },
+            flows: if is_in_use { flows(&fields) } else { Vec::new() },
             code,
             message: report("detailed-message")
                 .or_else(|| text("detail"))
-                .or_else(|| text("errorMessage").map(|message| with_details(message, details(&fields))))
+                .or_else(|| {
+                    text("errorMessage")
+                        .map(|message| with_details(message, details(&fields["errorDetails"])))
+                })
                 .or_else(|| text("message"))
                 .or_else(|| text("error"))
                 .or_else(|| text("title")),
@@ -91,8 +93,7 @@ impl ErrorBody {
 }
 
 /// The second legacy field, which may be another type than a string.
-fn details(fields: &Map<String, Value>) -> Option<String> {
-    let details = fields.get("errorDetails")?;
+fn details(details: &Value) -> Option<String> {
     let is_list = details.is_object() || details.is_array();
     if is_list { Some(details.to_string()) } else { non_empty(details) }
 }

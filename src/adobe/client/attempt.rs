@@ -1,13 +1,12 @@
 //! One attempt of a request to Adobe, measured and traced from its start to the end of its reply.
 
-use std::{error::Error, io, iter, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, io, iter, net::SocketAddr, sync::Arc};
 
 use http::HeaderMap;
 use opentelemetry::{
     Context, KeyValue,
     trace::{SpanKind, Status, TraceContextExt as _},
 };
-use prometheus_client::metrics::histogram::Histogram;
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::Instant;
 
@@ -24,14 +23,12 @@ pub(crate) struct Attempts {
     metrics: UpstreamMetrics,
     host: Arc<str>,
     port: u16,
-    /// The histograms of the expected attempts, found without computing a hash.
-    expected: Vec<(AttemptLabels, Histogram)>,
 }
 
 impl Attempts {
     pub(crate) fn at(url: &Url, metrics: UpstreamMetrics) -> Self {
         let port = url.port_or_known_default().unwrap_or_default();
-        Self { metrics, host: url.host_str().unwrap_or_default().into(), port, expected: Vec::new() }
+        Self { metrics, host: url.host_str().unwrap_or_default().into(), port }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -39,10 +36,8 @@ impl Attempts {
     }
 
     /// Makes a kind of request show in the metrics before the first one, with the status of a success.
-    pub(crate) fn expect(&mut self, route: &'static Route) {
-        let labels = self.labels(route, Some(route.success.as_u16()), None);
-        let durations = self.metrics.expect(&labels);
-        self.expected.push((labels, durations));
+    pub(crate) fn expect(&self, route: &'static Route) {
+        self.metrics.expect(&self.labels(route, Some(route.success.as_u16()), None));
     }
 
     /// Makes the retries of a kind of request show in the metrics before the first one.
@@ -60,13 +55,6 @@ impl Attempts {
         Attempt { attempts: self, labels, trace, started: Instant::now() }
     }
 
-    fn ended(&self, labels: &AttemptLabels, duration: Duration) {
-        match self.expected.iter().find(|(expected, _)| expected == labels) {
-            Some((_, durations)) => durations.observe(duration.as_secs_f64()),
-            None => self.metrics.ended(labels, duration),
-        }
-    }
-
     fn client_span(&self, labels: &AttemptLabels, sent_before: u32) -> Context {
         let AttemptLabels { http_request_method: method, url_template: template, .. } = *labels;
         spans::begin(
@@ -74,17 +62,16 @@ impl Attempts {
             SpanKind::Client,
             || format!("{method} {template}").into(),
             || {
-                let resends = (sent_before > 0)
-                    .then(|| KeyValue::new("http.request.resend_count", i64::from(sent_before)));
-                [
+                let mut attributes = vec![
                     KeyValue::new("http.request.method", method),
                     KeyValue::new("url.template", template),
                     KeyValue::new("server.address", Arc::clone(&self.host)),
                     KeyValue::new("server.port", i64::from(self.port)),
-                ]
-                .into_iter()
-                .chain(resends)
-                .collect()
+                ];
+                if sent_before > 0 {
+                    attributes.push(KeyValue::new("http.request.resend_count", i64::from(sent_before)));
+                }
+                attributes
             },
         )
     }
@@ -166,7 +153,7 @@ impl Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.attempts.ended(&self.labels, self.started.elapsed());
+        self.attempts.metrics.ended(&self.labels, self.started.elapsed());
         // Without a span of its own the context is the caller's.
         let span = self.trace.span();
         if span.is_recording() {

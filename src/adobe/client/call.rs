@@ -1,19 +1,24 @@
-//! Sends a request that may be retried, and reads its reply: everything but a creation.
+//! Sends requests and reads their replies: a [`Call`] with retries, and a [`Post`], which creates something, once.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use reqwest::Body;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{AdobeClient, JSON, Route, unavailable};
+use super::{
+    AdobeClient, JSON, Route,
+    deadline_body::{DeadlineBody, Fate},
+    unavailable,
+};
 use crate::{
     adobe::{
         CallError,
         answer::classify::Asked,
         resilience::{Permit, pause},
     },
-    domain::{Etag, SandboxName},
+    domain::{Etag, Progress, SandboxName},
     error::Cause,
     http_client::without_url,
 };
@@ -46,6 +51,16 @@ impl<'a, T> Call<'a, T> {
         let (query, secrets) = (Vec::new(), Vec::new());
         Self { route, sandbox, id: None, query, if_match: None, body: None, secrets, read: Box::new(read) }
     }
+}
+
+/// A creation, whose reply is read as a `T`.
+pub(crate) struct Post<'a, T> {
+    pub(crate) route: &'static Route,
+    pub(crate) sandbox: &'a SandboxName,
+    pub(crate) body: Bytes,
+    /// The secrets in the body, which are removed from the reply.
+    pub(crate) secrets: &'a [&'a str],
+    pub(crate) read: fn(&[u8]) -> Result<T, Cause>,
 }
 
 impl AdobeClient {
@@ -89,7 +104,7 @@ impl AdobeClient {
     ) -> Option<Duration> {
         let asked = Some(error.retry_after()?);
         if call.route.asked != Asked::ReadSource && error.is_retryable() {
-            self.resilience.retry_in(attempt, asked, deadline)
+            self.state.resilience.retry_in(attempt, asked, deadline)
         } else if attempt == 1 {
             pause(attempt, asked, deadline)
         } else {
@@ -103,8 +118,8 @@ impl AdobeClient {
         deadline: Instant,
         sent: &mut u32,
     ) -> Result<T, CallError> {
-        let permit = self.resilience.permit(deadline).await?;
-        self.resilience.deposit();
+        let permit = self.state.resilience.permit(deadline).await?;
+        self.state.resilience.deposit();
         let Ok(outcome) = timeout_at(deadline, self.send(call, &permit, *sent)).await else {
             // An impatient caller says nothing about the service: no verdict.
             return Err(unavailable(None, "the deadline was exceeded".into()));
@@ -117,16 +132,15 @@ impl AdobeClient {
     }
 
     async fn send<T>(&self, call: &Call<'_, T>, permit: &Permit, sent_before: u32) -> Result<T, CallError> {
-        let Route { method, template, .. } = call.route;
         let mut attempt = self.attempts.begin(call.route, sent_before);
-        let mut url = self.url(template, call.id);
+        let mut request = self.request(call.route, call.id, call.sandbox, permit, &attempt);
         if !call.query.is_empty() {
+            let url = request.url_mut();
             url.query_pairs_mut().extend_pairs(&call.query);
             // A space is `%20` to every server, and `+` only to one that reads queries as forms.
             let query = url.query().map(|query| query.replace('+', "%20"));
             url.set_query(query.as_deref());
         }
-        let mut request = self.request(method, url, call.sandbox, permit, &attempt);
         *request.timeout_mut() = Some(self.timeouts.attempt);
         if let Some(etag) = call.if_match {
             let etag = HeaderValue::from_str(etag.as_str()).expect("an etag is visible ASCII");
@@ -143,5 +157,68 @@ impl AdobeClient {
             if is_sent { unavailable(None, cause) } else { CallError::Unreachable(cause) }
         })?;
         self.receive(call.route, permit, &call.secrets, response, &mut attempt, &call.read).await
+    }
+
+    /// Sends a creation once, and only if its first byte leaves before `send_by`. `progress` reports from when
+    /// on the object may exist.
+    pub(crate) async fn post<T>(
+        &self,
+        post: Post<'_, T>,
+        permit: &Permit,
+        send_by: Instant,
+        progress: &Arc<Progress>,
+    ) -> Result<T, CallError> {
+        // Another call may have been throttled since the permit was issued.
+        self.state.resilience.check_throttle()?;
+        self.state.resilience.deposit();
+        let route = post.route;
+        let outcome = self.send_once(post, permit, send_by, progress).await;
+        self.note(route, permit, &outcome);
+        match &outcome {
+            Ok(_) | Err(CallError::Unreachable(_)) => {}
+            Err(error) => progress.set_may_exist(error.may_have_arrived()),
+        }
+        if let Err(CallError::Unrecognized { problem, .. }) = &outcome {
+            // The caller may only read that the deadline was exceeded during the search.
+            tracing::warn!(reply = %problem, "the reply to a creation is not Adobe's");
+        }
+        outcome
+    }
+
+    async fn send_once<T>(
+        &self,
+        post: Post<'_, T>,
+        permit: &Permit,
+        send_by: Instant,
+        progress: &Arc<Progress>,
+    ) -> Result<T, CallError> {
+        let Post { route, sandbox, body, secrets, read } = post;
+        let (body, guard) = DeadlineBody::new(body, send_by, Arc::clone(progress));
+        let mut attempt = self.attempts.begin(route, progress.sent_before());
+        let response = {
+            let mut request = self.request(route, None, sandbox, permit, &attempt);
+            request.headers_mut().insert(header::CONTENT_TYPE, JSON);
+            *request.timeout_mut() = Some(self.timeouts.create);
+            *request.body_mut() = Some(Body::wrap(body));
+            self.http.execute(request)
+        };
+        let response = response.await;
+        let fate = guard.finish();
+        if response.is_ok() || fate == Fate::Sent {
+            progress.sent();
+        }
+        match response {
+            Ok(response) => self.receive(route, permit, secrets, response, &mut attempt, read).await,
+            Err(error) => {
+                attempt.failed(&error);
+                Err(match fate {
+                    Fate::TooLate => CallError::TooLate,
+                    Fate::Waiting | Fate::Withdrawn => {
+                        CallError::Unreachable(attempt.located(without_url(error)))
+                    }
+                    Fate::Sent => unavailable(None, attempt.located(without_url(error))),
+                })
+            }
+        }
     }
 }

@@ -11,12 +11,13 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::domain::Progress;
@@ -83,12 +84,8 @@ impl Drop for SendGuard {
 }
 
 impl Shared {
-    fn fate(&self) -> MutexGuard<'_, Fate> {
-        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn send(&self) -> Result<(), NotSent> {
-        let mut fate = self.fate();
+        let mut fate = self.fate.lock();
         if *fate == Fate::Waiting {
             *fate = if Instant::now() < self.send_by { Fate::Sent } else { Fate::TooLate };
         }
@@ -101,7 +98,7 @@ impl Shared {
     }
 
     fn withdraw(&self) -> Fate {
-        let mut fate = self.fate();
+        let mut fate = self.fate.lock();
         if *fate == Fate::Waiting {
             *fate = Fate::Withdrawn;
         }

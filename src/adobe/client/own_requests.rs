@@ -1,10 +1,7 @@
 //! Remembers which kinds of requests Adobe refuses for what this service itself writes into them: they were right
 //! when this version was made.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use parking_lot::Mutex;
 
 use super::Route;
 use crate::adobe::Problem;
@@ -13,23 +10,20 @@ use crate::adobe::Problem;
 #[derive(Debug, Default)]
 pub(super) struct OwnRequests {
     refused: Mutex<Vec<&'static Route>>,
-    /// Whether there are any: read without the lock after every success.
-    are_refused: AtomicBool,
 }
 
 impl OwnRequests {
     pub(super) fn are_refused(&self) -> bool {
-        self.are_refused.load(Ordering::Relaxed)
+        !self.refused.lock().is_empty()
     }
 
     pub(super) fn refused(&self, route: &'static Route, problem: &Problem) {
-        let mut refused = self.lock();
+        let mut refused = self.refused.lock();
         // Logged once, and not for each call, until such a request is accepted again.
         if refused.iter().any(|other| other.is(route)) {
             return;
         }
         refused.push(route);
-        self.are_refused.store(true, Ordering::Relaxed);
         tracing::error!(
             request = format!("{} {}", route.method, route.template),
             reply = %problem,
@@ -39,15 +33,7 @@ impl OwnRequests {
     }
 
     pub(super) fn accepted(&self, route: &'static Route) {
-        if self.are_refused() {
-            let mut refused = self.lock();
-            refused.retain(|other| !other.is(route));
-            self.are_refused.store(!refused.is_empty(), Ordering::Relaxed);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<&'static Route>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+        self.refused.lock().retain(|other| !other.is(route));
     }
 }
 

@@ -83,12 +83,12 @@ impl AdobeClient {
         let ErrorReply { meaning, retry_after, problem } = reply;
         match meaning {
             Meaning::TokenRefused => {
-                self.resilience.tokens.refuse(&permit.token);
+                self.state.resilience.tokens.refuse(&permit.token);
                 CallError::TokenRefused { problem }
             }
             Meaning::Refused(refusal) => {
                 if refusal == Refusal::OwnRequest {
-                    self.own_requests.refused(route, &problem);
+                    self.state.own_requests.refused(route, &problem);
                 }
                 CallError::Refused { refusal, problem }
             }
@@ -96,7 +96,7 @@ impl AdobeClient {
                 // The limits of HubSpot concern one connection only.
                 let is_adobes = route.asked != Asked::ReadSource && !problem.is_of_source();
                 if is_adobes || problem.code.as_deref() == Some(GATEWAY_THROTTLES) {
-                    self.resilience.gate.close(retry_after);
+                    self.state.resilience.gate.close(retry_after);
                 }
                 CallError::Throttled { retry_after, problem: Some(problem) }
             }

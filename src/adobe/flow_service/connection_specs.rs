@@ -38,30 +38,23 @@ fn sent_params() -> Vec<String> {
 /// The reply holds no such specification.
 pub(crate) fn spec_drift(body: &[u8]) -> Result<Vec<String>, Cause> {
     let body = value("no connection specification", body)?;
-    let items = body.get("items").and_then(Value::as_array);
-    let is_it = |spec: &&Value| spec.get("id").and_then(Value::as_str) == Some(HUBSPOT_SPEC_ID);
+    let is_it = |spec: &&Value| spec["id"] == HUBSPOT_SPEC_ID;
+    let items = body["items"].as_array();
     let spec = items.map_or(Some(&body), |items| items.iter().find(is_it)).filter(is_it);
     let spec = spec.ok_or("no connection specification of HubSpot in the reply")?;
 
     let mut drift = Vec::new();
-    let version = spec.get("version").and_then(Value::as_str);
-    if let Some(version) = version.filter(|version| *version != HUBSPOT_SPEC.version) {
+    if let Some(version) = spec["version"].as_str().filter(|version| *version != HUBSPOT_SPEC.version) {
         drift.push(format!("its version is {version:?}, not {:?}", HUBSPOT_SPEC.version));
     }
-    match spec.get("authSpec").and_then(Value::as_array) {
-        None => drift.push("it has no authentication specifications".to_owned()),
-        Some(auth_specs) => {
-            let name = |auth_spec: &Value| auth_spec.get("name").and_then(Value::as_str).map(str::to_owned);
-            let ours = auth_specs.iter().find(|spec| name(spec).as_deref() == Some(AUTH_SPEC_NAME));
-            match ours {
-                None => {
-                    let names: Vec<_> = auth_specs.iter().filter_map(name).collect();
-                    drift.push(format!(
-                        "it has no authentication specification {AUTH_SPEC_NAME:?}, only {names:?}"
-                    ));
-                }
-                Some(ours) => drift.extend(params_drift(ours.get("spec").unwrap_or(&Value::Null))),
-            }
+    let auth_specs = spec["authSpec"].as_array();
+    let ours = auth_specs.and_then(|specs| specs.iter().find(|spec| spec["name"] == AUTH_SPEC_NAME));
+    match (auth_specs, ours) {
+        (None, _) => drift.push("it has no authentication specifications".to_owned()),
+        (Some(_), Some(ours)) => drift.extend(params_drift(&ours["spec"])),
+        (Some(auth_specs), None) => {
+            let names: Vec<_> = auth_specs.iter().filter_map(|spec| spec["name"].as_str()).collect();
+            drift.push(format!("it has no authentication specification {AUTH_SPEC_NAME:?}, only {names:?}"));
         }
     }
     Ok(drift.into_iter().take(MOST_DIFFERENCES).map(cut).collect())
@@ -79,15 +72,13 @@ fn cut(text: String) -> String {
 /// The differences between a JSON schema and the parameters that are sent.
 fn params_drift(schema: &Value) -> Vec<String> {
     let sent = sent_params();
-    let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let missing = required
-        .iter()
-        .filter_map(Value::as_str)
         .filter(|name| !sent.iter().any(|sent| sent == name))
         .map(|name| format!("it requires the parameter {name:?}, which this service does not send"));
 
-    let properties = schema.get("properties").and_then(Value::as_object);
-    let is_closed = schema.get("additionalProperties").and_then(Value::as_bool) == Some(false);
+    let properties = schema["properties"].as_object();
+    let is_closed = schema["additionalProperties"] == false;
     let unknown = properties.filter(|_| is_closed).into_iter().flat_map(|properties| {
         sent.iter()
             .filter(|name| !properties.contains_key(*name))

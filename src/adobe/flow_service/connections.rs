@@ -75,19 +75,6 @@ pub(super) struct ConnectionSpec {
     pub(super) version: &'static str,
 }
 
-impl<'a> CreateConnection<'a> {
-    fn new(connection: &'a NewConnection, description: Option<&'a str>) -> Self {
-        // The sandbox is a header.
-        let NewConnection { sandbox: _, name, description: _, credentials } = connection;
-        Self {
-            name: name.as_str(),
-            description,
-            auth: Auth { spec_name: AUTH_SPEC_NAME, params: AuthParams::from(credentials) },
-            connection_spec: HUBSPOT_SPEC,
-        }
-    }
-}
-
 impl<'a> From<&'a HubSpotCredentials> for AuthParams<'a> {
     fn from(credentials: &'a HubSpotCredentials) -> Self {
         let [client_id, client_secret, access_token, refresh_token] =
@@ -98,7 +85,14 @@ impl<'a> From<&'a HubSpotCredentials> for AuthParams<'a> {
 
 /// The body of the creation of a connection with this description, which holds the reference.
 pub(super) fn body(connection: &NewConnection, description: Option<&str>) -> Bytes {
-    json(&CreateConnection::new(connection, description))
+    // The sandbox is a header.
+    let NewConnection { sandbox: _, name, description: _, credentials } = connection;
+    json(&CreateConnection {
+        name: name.as_str(),
+        description,
+        auth: Auth { spec_name: AUTH_SPEC_NAME, params: AuthParams::from(credentials) },
+        connection_spec: HUBSPOT_SPEC,
+    })
 }
 
 pub(super) fn list<'a>(query: &ListQuery<'a>, page: Option<&PageToken>) -> Call<'a, ConnectionPage> {

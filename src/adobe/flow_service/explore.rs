@@ -50,19 +50,18 @@ pub(crate) fn read_test(body: &[u8]) -> Result<bool, Cause> {
 /// Reads a list of tables, without the items that are no tables.
 pub(crate) fn read_tables(body: &[u8]) -> Result<Vec<Table>, Cause> {
     let body = value("no list of tables", body)?;
-    let items = body.as_array().or_else(|| body.get("items")?.as_array()).ok_or("no list of tables")?;
+    let items = body.as_array().or_else(|| body["items"].as_array()).ok_or("no list of tables")?;
     Ok(items.iter().filter_map(table).collect())
 }
 
 fn table(item: &Value) -> Option<Table> {
     let is_table = text(item, "type").is_none_or(|kind| kind.eq_ignore_ascii_case("table"));
-    let flag = |name: &str| item.get(name).and_then(Value::as_bool).unwrap_or(false);
     let path = text(item, "path").or_else(|| text(item, "name")).filter(|_| is_table)?;
     Some(Table {
         name: text(item, "name").unwrap_or(path).to_owned(),
         path: path.to_owned(),
-        can_preview: flag("canPreview"),
-        can_fetch_schema: flag("canFetchSchema"),
+        can_preview: item["canPreview"] == true,
+        can_fetch_schema: item["canFetchSchema"] == true,
     })
 }
 
@@ -70,13 +69,12 @@ fn table(item: &Value) -> Option<Table> {
 pub(crate) fn read_columns(body: &[u8]) -> Result<Vec<Column>, Cause> {
     let body = value("no description of a table", body)?;
     let schema = body.get("schema").unwrap_or(&body);
-    let columns =
-        schema.get("columns").and_then(Value::as_array).ok_or("no description of a table: no columns")?;
+    let columns = schema["columns"].as_array().ok_or("no description of a table: no columns")?;
     Ok(columns.iter().filter_map(column).collect())
 }
 
 fn column(item: &Value) -> Option<Column> {
-    let xdm = |name: &str| item.get("xdm").and_then(|xdm| text(xdm, name));
+    let xdm = |name| text(&item["xdm"], name);
     let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
     Some(Column {
         name: text(item, "name")?.to_owned(),
@@ -87,7 +85,7 @@ fn column(item: &Value) -> Option<Column> {
 }
 
 fn text<'a>(item: &'a Value, name: &str) -> Option<&'a str> {
-    item.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    item[name].as_str().filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

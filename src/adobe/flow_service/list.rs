@@ -65,19 +65,14 @@ impl ListedConnection {
 
     /// The connection, if it is complete and not to another source.
     pub fn readable(self) -> Option<Connection> {
-        let (Some(id), Some(etag), Some(name), Some(created_at_ms)) =
-            (self.id, self.etag, self.name, self.created_at_ms)
-        else {
-            return None;
-        };
-        (!self.is_of_another_source).then_some(Connection {
-            id,
-            etag,
-            name,
+        Some(Connection {
+            id: self.id.filter(|_| !self.is_of_another_source)?,
+            etag: self.etag?,
+            name: self.name?,
             description: self.description,
             state: self.state,
             credentials: self.credentials,
-            created_at_ms,
+            created_at_ms: self.created_at_ms?,
             updated_at_ms: self.updated_at_ms,
             created_client: self.created_client,
         })

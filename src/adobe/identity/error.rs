@@ -65,6 +65,11 @@ impl TokenError {
         Self { kind, status: None, code: None, content_type: None, retry_after: None, source: None }
     }
 
+    /// An error of this kind with its cause.
+    pub(super) fn caused_by(kind: TokenErrorKind, cause: impl Into<Cause>) -> Self {
+        Self { source: Some(cause.into()), ..Self::of_kind(kind) }
+    }
+
     /// Whether a later attempt may succeed although nobody acts.
     pub fn may_pass(&self) -> bool {
         match self.kind {

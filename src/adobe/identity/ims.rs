@@ -65,8 +65,7 @@ impl Ims {
     /// Makes the request show in the metrics before the first one.
     #[must_use]
     pub fn expected(self) -> Self {
-        let mut attempts = Attempts::at(&self.url, self.metrics.clone());
-        attempts.expect(&TOKEN);
+        Attempts::at(&self.url, self.metrics.clone()).expect(&TOKEN);
         self
     }
 }
@@ -92,8 +91,8 @@ impl IssueToken for Ims {
         attempt.replied(&response);
         let status = response.status();
         let wait = retry_after(response.headers(), SystemTime::now());
-        let content_type = response.headers().get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| media_type(value, &[secret.expose_secret()]));
+        let secrets = [secret.expose_secret()];
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| media_type(value, &secrets));
         let body = read_body(response, MAX_BODY).await.map_err(|cause| {
             attempt.failed(&*cause);
             unavailable(attempt.located(cause))
@@ -119,14 +118,11 @@ impl IssueToken for Ims {
 }
 
 fn read(secret: &Secret) -> Result<SecretString, TokenError> {
-    secret.read().map_err(|error| TokenError {
-        source: Some(error.into()),
-        ..TokenError::of_kind(TokenErrorKind::SecretUnreadable)
-    })
+    secret.read().map_err(|error| TokenError::caused_by(TokenErrorKind::SecretUnreadable, error))
 }
 
 fn unavailable(cause: Cause) -> TokenError {
-    TokenError { source: Some(cause), ..TokenError::of_kind(TokenErrorKind::Unavailable) }
+    TokenError::caused_by(TokenErrorKind::Unavailable, cause)
 }
 
 pub(crate) fn issued(body: &[u8]) -> Result<IssuedToken, TokenError> {
@@ -179,10 +175,7 @@ fn oauth_error(body: &[u8]) -> Option<String> {
 /// What a reply without a token means. Only an OAuth error says something about the credentials.
 pub(crate) fn refused(status: StatusCode, body: &[u8], wait: Option<Duration>) -> TokenError {
     let code = oauth_error(body);
-    let is_adobes = || {
-        let author = ErrorBody::parse(status.as_u16(), body).author;
-        author != Author::Unrecognized
-    };
+    let is_adobes = || ErrorBody::parse(status.as_u16(), body).author != Author::Unrecognized;
     let kind = match (status.as_u16(), code.as_deref()) {
         (429, Some(_)) | (400..=403, Some("slow_down")) => TokenErrorKind::Throttled,
         (500..=599, Some(_))

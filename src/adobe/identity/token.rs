@@ -9,7 +9,6 @@
 //! return the same token again, which is then used like any other.
 
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -52,6 +51,7 @@ pub struct IssuedToken {
 }
 
 /// An access token in the form in which it is sent.
+#[derive(Debug)]
 pub struct AccessToken {
     /// `Bearer …`, marked as sensitive.
     authorization: HeaderValue,
@@ -68,10 +68,8 @@ pub struct AccessToken {
 impl AccessToken {
     pub(super) fn new(issued: &IssuedToken, follows_refusal: bool) -> Result<Self, TokenError> {
         let header = format!("Bearer {}", issued.value.expose_secret());
-        let mut authorization = HeaderValue::try_from(header).map_err(|error| TokenError {
-            source: Some(error.into()),
-            ..TokenError::of_kind(TokenErrorKind::Unavailable)
-        })?;
+        let mut authorization = HeaderValue::try_from(header)
+            .map_err(|error| TokenError::caused_by(TokenErrorKind::Unavailable, error))?;
         authorization.set_sensitive(true);
         let now = Instant::now();
         Ok(Self {
@@ -118,12 +116,6 @@ impl AccessToken {
 impl ExposeSecret<str> for AccessToken {
     fn expose_secret(&self) -> &str {
         self.value.expose_secret()
-    }
-}
-
-impl fmt::Debug for AccessToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessToken([redacted])")
     }
 }
 
@@ -179,9 +171,6 @@ impl TokenSource {
     /// # Errors
     /// The failure of the last attempt, until the next one.
     pub async fn token(&self) -> Result<Arc<AccessToken>, Arc<TokenError>> {
-        if let Some(known) = self.published.borrow().known() {
-            return known;
-        }
         let mut published = self.published.subscribe();
         loop {
             if let Some(known) = published.borrow_and_update().known() {

@@ -11,12 +11,13 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
@@ -51,7 +52,7 @@ impl Breaker {
 
     /// Whether it would reject a request.
     pub(crate) fn is_open(&self) -> bool {
-        self.machine().is_open(Instant::now())
+        self.0.lock().is_open(Instant::now())
     }
 
     /// Admits a request.
@@ -59,12 +60,8 @@ impl Breaker {
     /// # Errors
     /// How long the breaker rejects requests.
     pub(crate) fn admit(self: &Arc<Self>) -> Result<BreakerPermit, Duration> {
-        let phase = self.machine().admit(Instant::now())?;
+        let phase = self.0.lock().admit(Instant::now())?;
         Ok(BreakerPermit { breaker: Arc::clone(self), phase, has_verdict: AtomicBool::new(false) })
-    }
-
-    fn machine(&self) -> MutexGuard<'_, Machine> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,7 +77,7 @@ impl BreakerPermit {
     /// Reports what the request says about the service. Only the first verdict counts.
     pub(crate) fn judge(&self, verdict: Verdict) {
         if !self.has_verdict.swap(true, Ordering::Relaxed) {
-            self.breaker.machine().judge(self.phase, verdict, Instant::now());
+            self.breaker.0.lock().judge(self.phase, verdict, Instant::now());
         }
     }
 }
@@ -88,7 +85,7 @@ impl BreakerPermit {
 impl Drop for BreakerPermit {
     fn drop(&mut self) {
         if !*self.has_verdict.get_mut() {
-            self.breaker.machine().release(self.phase, Instant::now());
+            self.breaker.0.lock().release(self.phase, Instant::now());
         }
     }
 }

@@ -1,10 +1,8 @@
 //! The throttle gate: after a 429 of Adobe, no call sends a request before the pause is over.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep_until};
 
@@ -31,13 +29,13 @@ impl ThrottleGate {
     pub(crate) fn close(&self, retry_after: Option<Duration>) {
         self.throttled.inc();
         let until = Instant::now() + retry_after.unwrap_or(DEFAULT_PAUSE).min(LONGEST_PAUSE);
-        let mut closed_until = self.closed_until();
+        let mut closed_until = self.closed_until.lock();
         *closed_until = (*closed_until).max(Some(until));
     }
 
     /// How much longer the gate is closed; `None` while it is open.
     pub(crate) fn closed_for(&self) -> Option<Duration> {
-        let until = (*self.closed_until())?;
+        let until = (*self.closed_until.lock())?;
         until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
     }
 
@@ -55,10 +53,6 @@ impl ThrottleGate {
             sleep_until(opens).await;
         }
         Ok(())
-    }
-
-    fn closed_until(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.closed_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -43,12 +43,7 @@ impl Layer {
         std::iter::successors(Some(self.clone()), decode).take(1 + MOST_LAYERS)
     }
 
-    /// Without backslashes: each quotation of a text adds some.
-    pub(super) fn without_backslashes(&self) -> Self {
-        self.without('\\')
-    }
-
-    fn without(&self, unwanted: char) -> Self {
+    pub(super) fn without(&self, unwanted: char) -> Self {
         let mut rest = Self::default();
         for (c, origin) in self.chars.iter().zip(&self.origins).filter(|(c, _)| **c != unwanted) {
             rest.push(*c, origin.clone());
