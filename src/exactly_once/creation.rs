@@ -48,7 +48,7 @@ pub(crate) struct Creation<O: Operation> {
     pub(crate) operation: O,
     pub(crate) shared: Arc<SharedCreation<SharedOutcome<O>>>,
     pub(super) generated: bool,
-    pub(super) listings: Arc<Listings<O::Item>>,
+    pub(super) listings: Arc<Listings<O>>,
     /// Without one it gets no further than to what the store knows.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }

@@ -12,4 +12,4 @@ mod recent;
 pub(crate) mod update;
 pub(crate) mod verification;
 
-pub(super) use self::recent::RecentConnections;
+pub(super) use self::{operation::CreateConnection, recent::RecentConnections};
