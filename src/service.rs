@@ -5,7 +5,7 @@ mod limits;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
-use self::connections::{CreateConnection, RecentConnections, dry_run::Spec};
+use self::connections::{CreateConnection, RecentConnections, create::Observer, dry_run::Spec};
 pub use self::{
     connections::{
         create::{CreateHubSpotConnection, Created, Error, Failure, UnreportedOutcome},
@@ -29,7 +29,7 @@ pub struct Service<F: FlowService> {
     limits: Arc<Limits>,
     recent: RecentConnections,
     spec: Spec,
-    observer: fn(&UnreportedOutcome<'_>),
+    observer: Observer,
 }
 
 impl<F: FlowService> Service<F> {
@@ -42,7 +42,7 @@ impl<F: FlowService> Service<F> {
             limits,
             recent: RecentConnections::default(),
             spec: Spec::default(),
-            observer: |_| {},
+            observer: |_, _| {},
         }
     }
 
@@ -53,7 +53,7 @@ impl<F: FlowService> Service<F> {
 
     /// Reports what no response does.
     #[must_use]
-    pub(crate) fn observed_by(self, observer: fn(&UnreportedOutcome<'_>)) -> Self {
+    pub(crate) fn observed_by(self, observer: Observer) -> Self {
         Self { observer, ..self }
     }
 }

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
 use super::{
-    create::{Created, Error, Failure, UnreportedOutcome},
+    create::{Created, Error, Failure, Observer, UnreportedOutcome},
     outcome::{Outcome, Verdict},
     recent::RecentConnections,
     verification::VerificationError,
@@ -37,7 +37,7 @@ pub(crate) struct CreateConnection<F> {
     pub(super) recent: RecentConnections,
     /// Who began it, where callers are checked.
     pub(super) caller: Option<Identity>,
-    pub(super) observer: fn(&UnreportedOutcome<'_>),
+    pub(super) observer: Observer,
 }
 
 impl<F> CreateConnection<F> {
@@ -202,11 +202,11 @@ impl<F: FlowService> Operation for CreateConnection<F> {
     }
 
     fn report_abandoned(&self, outcome: Result<&Created, Error>, may_exist: bool) {
-        let (caller, sandbox) = (self.caller.as_ref(), &self.connection.sandbox);
-        match &outcome {
-            Ok(created) => (self.observer)(&UnreportedOutcome::Created { caller, sandbox, created }),
-            Err(error) => (self.observer)(&UnreportedOutcome::Failed { caller, error, may_exist }),
-        }
+        let unreported = match &outcome {
+            Ok(created) => UnreportedOutcome::Created { sandbox: self.sandbox(), created },
+            Err(error) => UnreportedOutcome::Failed { error, may_exist },
+        };
+        (self.observer)(self.caller.as_ref(), &unreported);
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
             verification,
             recent: RecentConnections::default(),
             caller: None,
-            observer: |_| {},
+            observer: |_, _| {},
         }
     }
 
