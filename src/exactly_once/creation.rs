@@ -142,9 +142,10 @@ impl<O: Operation> Creation<O> {
         metrics.claimed(claim_outcome::<O::Outcome>(&claim));
         let mut replayed = false;
         let next = match claim {
-            Ok(Claim::Fresh { .. } | Claim::Unknown { .. }) if self.permit.is_none() => {
-                return Err(self.shed(&claim).await);
+            Ok(Claim::Fresh { remembers_for }) if self.permit.is_none() => {
+                return Err(self.shed(false, self.may_be_forgotten(remembers_for)).await);
             }
+            Ok(Claim::Unknown { .. }) if self.permit.is_none() => return Err(self.shed(true, true).await),
             Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
             Ok(Claim::Unknown { first_sent, last_sent, context }) => {
                 replayed = true;
@@ -277,13 +278,9 @@ impl<O: Operation> Creation<O> {
     }
 
     /// Without a permit, returns the record to the next claim.
-    async fn shed(&self, claim: &Result<Claim, StoreError>) -> FailureOf<O> {
+    async fn shed(&self, was_sent: bool, may_exist: bool) -> FailureOf<O> {
         self.engine.metrics.shed.inc();
-        let may_exist = match claim {
-            Ok(Claim::Fresh { remembers_for }) => self.may_be_forgotten(*remembers_for),
-            _ => true,
-        };
-        self.give_back(!matches!(claim, Ok(Claim::Fresh { .. }))).await;
+        self.give_back(was_sent).await;
         Failure::TooMany { may_exist }
     }
 

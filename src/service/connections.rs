@@ -4,7 +4,6 @@ pub(crate) mod create;
 mod delete;
 mod diagnosis;
 pub(crate) mod dry_run;
-mod explore;
 mod operation;
 pub(crate) mod outcome;
 pub(crate) mod read;

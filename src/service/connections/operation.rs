@@ -8,11 +8,12 @@ use tokio::time::Instant;
 use super::{
     create::{Created, Error, Failure, Observer, UnreportedOutcome},
     outcome::{Outcome, Verdict},
+    read::read_pages,
     recent::RecentConnections,
     verification::VerificationError,
 };
 use crate::{
-    adobe::{CallError, FlowService, ListQuery, ListedConnection, PageTrail},
+    adobe::{CallError, FlowService, ListQuery, ListedConnection},
     domain::{
         Connection, ConnectionId, ConnectionRef, CreatedConnection, Description, Identity, NewConnection,
         Progress, RequestId, SandboxName, Verification,
@@ -136,19 +137,11 @@ impl<F: FlowService> Operation for CreateConnection<F> {
         deadline: Instant,
     ) -> Result<(), CallError> {
         let query = ListQuery::all(&self.connection.sandbox);
-        let mut trail = PageTrail::default();
-        let mut next = None;
-        for _ in 0..MOST_PAGES {
-            let page = self.flow_service.list_connections(&query, next.as_ref(), deadline).await?;
-            let followed = trail.follow(&page);
-            items.extend(page.items);
-            followed.map_err(CallError::Undecodable)?;
-            next = page.next;
-            if next.is_none() || is_enough(items) {
-                return Ok(());
-            }
-        }
-        Err(CallError::Undecodable(format!("the connections fill more than {MOST_PAGES} pages").into()))
+        let take = |page| {
+            items.extend(page);
+            is_enough(items)
+        };
+        read_pages(&*self.flow_service, &query, MOST_PAGES, deadline, take).await
     }
 
     async fn read(

@@ -23,8 +23,7 @@ use crate::{
     adobe::{CallError, FlowService, redacted},
     backoff::Backoff,
     domain::{
-        Connection, ConnectionId, ConnectionRef, Stage, TestReport, Verification,
-        reference::last_reference,
+        Connection, ConnectionId, ConnectionRef, Stage, TestReport, Verification, reference::last_reference,
     },
     error::error_chain,
     exactly_once::{
