@@ -23,7 +23,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, sleep},
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -181,16 +181,9 @@ impl<O: Operation> Creation<O> {
             finished = &mut steps => finished,
             () = keep_renewing(&**store, self.lease()) => steps.await,
         };
-        match finished {
-            Ok(finished) => {
-                end.is(CreationOutcome::Created);
-                O::complete(self, Finished { replayed: finished.replayed || replayed, ..finished }).await
-            }
-            Err(failure) => {
-                end.is(failure.outcome());
-                Err(failure)
-            }
-        }
+        end.is(finished.as_ref().map_or_else(Failure::outcome, |_| CreationOutcome::Created));
+        let finished = finished?;
+        O::complete(self, Finished { replayed: finished.replayed || replayed, ..finished }).await
     }
 
     async fn steps(&self, mut next: Next<O>) -> Result<Finished<O::Outcome>, FailureOf<O>> {
@@ -247,10 +240,8 @@ impl<O: Operation> Creation<O> {
         };
         tracing::warn!(?disagree, request_id = %self.request_id(), "the clocks of the store and of the replicas disagree");
         self.engine.metrics.clocks_disagree.inc();
-        match self.step(Step::DistrustClocks).await {
-            Ok(()) => Ok(Sent::distrusted(first, self.now_ms())),
-            Err(error) => Err(self.step_lost(error)),
-        }
+        self.step(Step::DistrustClocks).await.map_err(|error| self.step_lost(error))?;
+        Ok(Sent::distrusted(first, self.now_ms()))
     }
 
     /// The reference that the resource gets, where references are in use.
@@ -337,10 +328,7 @@ impl<O: Operation> Creation<O> {
     pub(crate) async fn pauses(&self, pause: Option<Duration>) -> bool {
         let Some(pause) = pause else { return false };
         self.shared.progress.enter(Stage::BackOff);
-        tokio::select! {
-            () = self.engine.background.draining() => false,
-            () = sleep(pause) => true,
-        }
+        timeout(pause, self.engine.background.draining()).await.is_err()
     }
 }
 
