@@ -124,7 +124,6 @@ pub(crate) mod creation;
 pub(crate) mod engine;
 mod failure;
 mod fingerprint;
-mod followed_keys;
 mod listing;
 pub(crate) mod operation;
 pub(crate) mod recognition;
@@ -142,8 +141,7 @@ pub use self::{
     background::Background,
     engine::Engine,
     failure::{Error, Failure, RecordProblem},
-    fingerprint::{Comparison, Fingerprint, FingerprintKeys, Fingerprints},
-    followed_keys::FollowedKeys,
+    fingerprint::{Comparison, Fingerprint, FingerprintKeys, Fingerprints, FollowedKeys},
     sent::{WallClock, wall_clock},
     store::RedisTlsFiles,
 };

@@ -5,7 +5,7 @@ mod limits;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
-use self::connections::{RecentConnections, dry_run::Spec};
+use self::connections::{CreateConnection, RecentConnections, create::Observer, dry_run::Spec};
 pub use self::{
     connections::{
         create::{CreateHubSpotConnection, Created, Error, Failure, UnreportedOutcome},
@@ -18,22 +18,21 @@ pub use self::{
     limits::Limits,
 };
 use crate::{
-    adobe::ListedConnection,
-    domain::ConnectionId,
+    adobe::FlowService,
     exactly_once::{Engine, engine::Creations},
 };
 
 /// The use cases over one Flow Service and one store.
-pub struct Service<F> {
+pub struct Service<F: FlowService> {
     flow_service: Arc<F>,
-    creations: Creations<Created, ListedConnection, ConnectionId, VerificationError>,
+    creations: Creations<CreateConnection<F>>,
     limits: Arc<Limits>,
     recent: RecentConnections,
     spec: Spec,
-    observer: fn(&UnreportedOutcome<'_>),
+    observer: Observer,
 }
 
-impl<F> Service<F> {
+impl<F: FlowService> Service<F> {
     /// Puts the parts together. So many creations, and as many other calls, may work upstream at once.
     pub fn new(flow_service: F, engine: Engine, most: NonZeroUsize) -> Self {
         let limits = Arc::new(Limits::new(most));
@@ -43,7 +42,7 @@ impl<F> Service<F> {
             limits,
             recent: RecentConnections::default(),
             spec: Spec::default(),
-            observer: |_| {},
+            observer: |_, _| {},
         }
     }
 
@@ -54,12 +53,12 @@ impl<F> Service<F> {
 
     /// Reports what no response does.
     #[must_use]
-    pub(crate) fn observed_by(self, observer: fn(&UnreportedOutcome<'_>)) -> Self {
+    pub(crate) fn observed_by(self, observer: Observer) -> Self {
         Self { observer, ..self }
     }
 }
 
-impl<F> fmt::Debug for Service<F> {
+impl<F: FlowService> fmt::Debug for Service<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").field("engine", &self.creations.engine).finish_non_exhaustive()
     }

@@ -23,7 +23,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, sleep},
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -48,7 +48,7 @@ pub(crate) struct Creation<O: Operation> {
     pub(crate) operation: O,
     pub(crate) shared: Arc<SharedCreation<SharedOutcome<O>>>,
     pub(super) generated: bool,
-    pub(super) listings: Arc<Listings<O::Item>>,
+    pub(super) listings: Arc<Listings<O>>,
     /// Without one it gets no further than to what the store knows.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
@@ -142,9 +142,10 @@ impl<O: Operation> Creation<O> {
         metrics.claimed(claim_outcome::<O::Outcome>(&claim));
         let mut replayed = false;
         let next = match claim {
-            Ok(Claim::Fresh { .. } | Claim::Unknown { .. }) if self.permit.is_none() => {
-                return Err(self.shed(&claim).await);
+            Ok(Claim::Fresh { remembers_for }) if self.permit.is_none() => {
+                return Err(self.shed(false, self.may_be_forgotten(remembers_for)).await);
             }
+            Ok(Claim::Unknown { .. }) if self.permit.is_none() => return Err(self.shed(true, true).await),
             Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
             Ok(Claim::Unknown { first_sent, last_sent, context }) => {
                 replayed = true;
@@ -180,16 +181,9 @@ impl<O: Operation> Creation<O> {
             finished = &mut steps => finished,
             () = keep_renewing(&**store, self.lease()) => steps.await,
         };
-        match finished {
-            Ok(finished) => {
-                end.is(CreationOutcome::Created);
-                O::complete(self, Finished { replayed: finished.replayed || replayed, ..finished }).await
-            }
-            Err(failure) => {
-                end.is(failure.outcome());
-                Err(failure)
-            }
-        }
+        end.is(finished.as_ref().map_or_else(Failure::outcome, |_| CreationOutcome::Created));
+        let finished = finished?;
+        O::complete(self, Finished { replayed: finished.replayed || replayed, ..finished }).await
     }
 
     async fn steps(&self, mut next: Next<O>) -> Result<Finished<O::Outcome>, FailureOf<O>> {
@@ -246,10 +240,8 @@ impl<O: Operation> Creation<O> {
         };
         tracing::warn!(?disagree, request_id = %self.request_id(), "the clocks of the store and of the replicas disagree");
         self.engine.metrics.clocks_disagree.inc();
-        match self.step(Step::DistrustClocks).await {
-            Ok(()) => Ok(Sent::distrusted(first, self.now_ms())),
-            Err(error) => Err(self.step_lost(error)),
-        }
+        self.step(Step::DistrustClocks).await.map_err(|error| self.step_lost(error))?;
+        Ok(Sent::distrusted(first, self.now_ms()))
     }
 
     /// The reference that the resource gets, where references are in use.
@@ -277,13 +269,9 @@ impl<O: Operation> Creation<O> {
     }
 
     /// Without a permit, returns the record to the next claim.
-    async fn shed(&self, claim: &Result<Claim, StoreError>) -> FailureOf<O> {
+    async fn shed(&self, was_sent: bool, may_exist: bool) -> FailureOf<O> {
         self.engine.metrics.shed.inc();
-        let may_exist = match claim {
-            Ok(Claim::Fresh { remembers_for }) => self.may_be_forgotten(*remembers_for),
-            _ => true,
-        };
-        self.give_back(!matches!(claim, Ok(Claim::Fresh { .. }))).await;
+        self.give_back(was_sent).await;
         Failure::TooMany { may_exist }
     }
 
@@ -340,10 +328,7 @@ impl<O: Operation> Creation<O> {
     pub(crate) async fn pauses(&self, pause: Option<Duration>) -> bool {
         let Some(pause) = pause else { return false };
         self.shared.progress.enter(Stage::BackOff);
-        tokio::select! {
-            () = self.engine.background.draining() => false,
-            () = sleep(pause) => true,
-        }
+        timeout(pause, self.engine.background.draining()).await.is_err()
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     creation::{Creation, reused},
     failure::{Error, Failure},
     listing::Listings,
-    operation::{FailureOf, Operation},
+    operation::{ErrorOf, FailureOf, Operation},
     shared::{SharedCreations, Waiter},
     store::{Holder, Lease, Retention, Store},
 };
@@ -46,11 +46,11 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// The creations of one kind of resource in this process: of operations with these types.
-pub(crate) struct Creations<C, T, I, E> {
+/// The creations of one kind of resource in this process.
+pub(crate) struct Creations<O: Operation> {
     pub(crate) engine: Arc<Engine>,
-    in_progress: SharedCreations<Result<C, Arc<Failure<I, E>>>>,
-    listings: Arc<Listings<T>>,
+    in_progress: SharedCreations<SharedOutcome<O>>,
+    listings: Arc<Listings<O>>,
     /// The concurrency limit of creations that need more than the store.
     permits: Arc<Semaphore>,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Creations<C, T, I, E> {
 /// The outcome of a creation for every caller that waits for it.
 pub(super) type SharedOutcome<O> = Result<<O as Operation>::Created, Arc<FailureOf<O>>>;
 
-impl<C: Clone, T, I, E> Creations<C, T, I, E> {
+impl<O: Operation> Creations<O> {
     pub(crate) fn new(engine: Engine, permits: Arc<Semaphore>) -> Self {
         let (in_progress, listings) = (SharedCreations::default(), Arc::default());
         Self { engine: Arc::new(engine), in_progress, listings, permits }
@@ -75,10 +75,10 @@ impl<C: Clone, T, I, E> Creations<C, T, I, E> {
     pub(crate) async fn create(
         &self,
         request_id: Option<RequestId>,
-        operation: impl Operation<Created = C, Item = T, Id = I, Error = E>,
+        operation: O,
         deadline: Instant,
         call: &CallProgress,
-    ) -> Result<(C, bool), Error<I, E>> {
+    ) -> Result<(O::Created, bool), ErrorOf<O>> {
         let engine = &self.engine;
         let generated = request_id.is_none();
         let request_id = request_id.unwrap_or_else(RequestId::generate);

@@ -33,21 +33,19 @@ const MOST_READS: usize = 50;
 const PLAUSIBLE_MS: std::ops::Range<i64> = 1_420_000_000_000..4_100_000_000_000;
 
 /// A list, read at one time.
-#[derive(Debug)]
-pub(super) struct Listing<T> {
+pub(super) struct Listing<O: Operation> {
     /// Those that have a reference, newest first.
-    by_reference: HashMap<RequestId, Vec<T>>,
+    by_reference: HashMap<RequestId, Vec<O::Item>>,
     /// Those that have none, and are young enough to be the one that is searched for.
-    others: Vec<Other<T>>,
+    others: Vec<Other<O>>,
     /// Why it is not complete.
     incomplete: Option<Arc<CallError>>,
 }
 
-#[derive(Debug)]
-struct Other<T> {
-    item: T,
+struct Other<O: Operation> {
+    item: O::Item,
     /// The same, read by its ID: `None` if it is of another kind.
-    read: OnceCell<Option<T>>,
+    read: OnceCell<Option<O::Item>>,
 }
 
 /// What a list shows of one creation.
@@ -82,15 +80,11 @@ pub(super) enum Shows {
     NotYetRead,
 }
 
-impl<T: Item> Listing<T> {
+impl<O: Operation> Listing<O> {
     /// Reads a list as far as items that were created before `created_from_ms`.
-    pub(super) async fn read<O: Operation<Item = T>>(
-        operation: &O,
-        created_from_ms: i64,
-        deadline: Instant,
-    ) -> Self {
+    pub(super) async fn read(operation: &O, created_from_ms: i64, deadline: Instant) -> Self {
         let mut items = Vec::new();
-        let is_enough = |items: &[T]| {
+        let is_enough = |items: &[O::Item]| {
             items.len() >= CREDIBLE
                 && are_in_order(items)
                 && items.iter().any(|item| is_old(item, created_from_ms))
@@ -109,17 +103,13 @@ impl<T: Item> Listing<T> {
     }
 
     /// What the list shows of a creation. Items that leave it open are read by their ID, once.
-    pub(super) async fn find<O>(
+    pub(super) async fn find(
         &self,
         operation: &O,
         reference: &Reference,
         context: &str,
         deadline: Instant,
-    ) -> View<O>
-    where
-        T: Item<Id = O::Id>,
-        O: Operation<Item = T>,
-    {
+    ) -> View<O> {
         let mut same = Vec::new();
         let mut perhaps = Vec::new();
         for item in self.by_reference.get(&reference.request_id).into_iter().flatten() {
@@ -166,29 +156,19 @@ impl<T: Item> Listing<T> {
     }
 
     /// The young items without a reference that resemble what was to be created.
-    pub(super) fn resembling<O: Operation<Item = T, Id = T::Id>>(
-        &self,
-        operation: &O,
-    ) -> Vec<Candidate<T::Id>>
-    where
-        T::Id: Clone,
-    {
+    pub(super) fn resembling(&self, operation: &O) -> Vec<Candidate<O::Id>> {
         let resembling = self.others.iter().map(|other| &other.item).filter(|item| operation.resembles(item));
         let with_id = resembling.filter_map(|item| item.id().cloned());
         with_id.map(|id| Candidate { id: Some(id), shows: Shows::None }).collect()
     }
 }
 
-impl<T: Item> Other<T> {
+impl<O: Operation> Other<O> {
     /// Reads the item by its ID, unless that was done already; `None` if it is of another kind.
     ///
     /// # Errors
     /// What it shows of a reference as long as it cannot be read.
-    async fn read<O>(&self, operation: &O, reads: usize, deadline: Instant) -> Result<Option<&T>, Shows>
-    where
-        T: Item<Id = O::Id>,
-        O: Operation<Item = T>,
-    {
+    async fn read(&self, operation: &O, reads: usize, deadline: Instant) -> Result<Option<&O::Item>, Shows> {
         let Some(id) = self.item.id().filter(|_| reads <= MOST_READS) else { return Err(Shows::Part) };
         let read = self.read.get_or_try_init(async || match operation.read(id, deadline).await {
             Ok(Some(item)) => Ok(Some(item)),
@@ -202,10 +182,7 @@ impl<T: Item> Other<T> {
 }
 
 /// Adds an item that was found, once: pages that lead back show it again.
-fn add<T: Item>(same: &mut Vec<T>, found: &T)
-where
-    T::Id: PartialEq,
-{
+fn add<T: Item<Id: PartialEq>>(same: &mut Vec<T>, found: &T) {
     if same.iter().all(|other| other.id() != found.id()) {
         same.push(found.clone());
     }
@@ -231,43 +208,37 @@ fn is_old<T: Item>(item: &T, created_from_ms: i64) -> bool {
 }
 
 /// The latest complete list of each sandbox.
-#[derive(Debug)]
-pub(super) struct Listings<T>(StdMutex<HashMap<SandboxName, Slot<T>>>);
+pub(super) struct Listings<O: Operation>(StdMutex<HashMap<SandboxName, Slot<O>>>);
 
-type Slot<T> = Arc<Mutex<Option<Latest<T>>>>;
+/// With the moment at which it began.
+type Slot<O> = Arc<Mutex<Option<(Instant, Arc<Listing<O>>)>>>;
 
-#[derive(Debug)]
-struct Latest<T> {
-    began: Instant,
-    listing: Arc<Listing<T>>,
-}
-
-impl<T: Item> Listings<T> {
+impl<O: Operation> Listings<O> {
     /// A list that began no earlier than this. Callers that need one at the same time wait for the same one.
-    pub(super) async fn since<O: Operation<Item = T>>(
+    pub(super) async fn since(
         &self,
         operation: &O,
         not_before: Instant,
         created_from_ms: i64,
-    ) -> Arc<Listing<T>> {
+    ) -> Arc<Listing<O>> {
         let slot = {
             let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(operation.sandbox().clone()).or_default())
         };
         let mut latest = slot.lock().await;
-        if let Some(latest) = latest.as_ref().filter(|latest| latest.began >= not_before) {
-            return Arc::clone(&latest.listing);
+        if let Some((_, listing)) = latest.as_ref().filter(|(began, _)| *began >= not_before) {
+            return Arc::clone(listing);
         }
         let began = Instant::now();
         let listing = Arc::new(Listing::read(operation, created_from_ms, began + LIST_TIMEOUT).await);
         if listing.incomplete.is_none() {
-            *latest = Some(Latest { began, listing: Arc::clone(&listing) });
+            *latest = Some((began, Arc::clone(&listing)));
         }
         listing
     }
 }
 
-impl<T> Default for Listings<T> {
+impl<O: Operation> Default for Listings<O> {
     fn default() -> Self {
         Self(StdMutex::default())
     }

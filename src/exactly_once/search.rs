@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     adobe::CallError,
+    backoff::Backoff,
     domain::Stage,
     error::error_chain,
     metrics::{FirstSearchOutcome, SearchOutcome},
@@ -30,8 +31,7 @@ use crate::{
 
 /// The pause between two lists: at first the reply is only just lost, and later Adobe has most likely never
 /// got the request.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5), 0.5);
 /// How far apart two lists have to be that prove that there is nothing.
 const APART: Duration = Duration::from_secs(5);
 
@@ -44,7 +44,7 @@ impl<O: Operation> Creation<O> {
         progress.enter(Stage::Reconcile);
         let reference = Reference::new(self.operation.description(), self.request_id());
         let settled_after = self.engine.retention.settled_after();
-        let mut pause = FIRST_PAUSE;
+        let mut lists = 0;
         // When the first of the lists began that show nothing.
         let mut absent_since: Option<Instant> = None;
         loop {
@@ -60,10 +60,7 @@ impl<O: Operation> Creation<O> {
                     let next = if is_recorded {
                         self.take_back(&found, &lost.context).await
                     } else {
-                        self.take_over(&found, false).await.unwrap_or_else(|error| {
-                            self.log_unread(&error);
-                            None
-                        })
+                        self.take_over_or_log(&found, false).await
                     };
                     if let Some(next) = next {
                         self.engine.metrics.searched(SearchOutcome::Found);
@@ -101,17 +98,16 @@ impl<O: Operation> Creation<O> {
             let until_settled =
                 settled_after.saturating_sub(lost.sent.last_ago(began)) + Duration::from_millis(1);
             let until_proof = absent_since.map(|since| APART.saturating_sub(since.elapsed()));
-            let jittered = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+            lists += 1;
             let wait = match until_proof {
                 Some(until_proof) => until_proof,
-                None if is_settled => jittered,
-                None => jittered.min(until_settled),
+                None if is_settled => PAUSES.pause(lists),
+                None => PAUSES.pause(lists).min(until_settled),
             };
             if !self.pauses(Some(wait)).await {
                 return self.end_undecided(is_recorded).await;
             }
             progress.enter(Stage::Reconcile);
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -205,14 +201,14 @@ impl<O: Operation> Creation<O> {
 
     /// Takes over a resource that the preparation has found.
     pub(super) async fn take_over_prepared(&self, found: O::Item, was_sent: bool) -> Next<O> {
-        let next = self.take_over(&[found], was_sent).await.unwrap_or_else(|error| {
-            self.log_unread(&error);
-            None
-        });
-        match next {
+        match self.take_over_or_log(&[found], was_sent).await {
             Some(next) => next,
             None => self.end_unknown(was_sent).await,
         }
+    }
+
+    async fn take_over_or_log(&self, found: &[O::Item], was_sent: bool) -> Option<Next<O>> {
+        self.take_over(found, was_sent).await.inspect_err(|error| self.log_unread(error)).ok().flatten()
     }
 
     /// Takes over a resource that is this creation's by its marks, without a record, if it is what this call

@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use super::{
     creation::{Creation, Finished, Lost, Next},
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     adobe::{CallError, NextStep},
+    backoff::Backoff,
     domain::Stage,
     error::error_chain,
 };
@@ -23,8 +24,7 @@ const REPORTING: Duration = Duration::from_secs(2);
 /// When to retry a creation that another process has taken over.
 const TAKEN_OVER_RETRY: Duration = Duration::from_millis(200);
 /// The pause between two attempts at recording an outcome.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5), 0.0);
 /// How long a lost creation is retried that is proven to have created nothing.
 const RESEND_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -209,7 +209,7 @@ impl<O: Operation> Creation<O> {
         let (engine, shared) = (Arc::clone(&self.engine), Arc::clone(&self.shared));
         let give_up = Instant::now() + engine.retention.request_id;
         self.engine.background.spawn(async move {
-            let mut pause = FIRST_PAUSE;
+            let mut attempts = 0;
             while Instant::now() < give_up {
                 let is_last = engine.background.is_draining();
                 match engine.store.record(&shared.lease, outcome.as_deref(), (engine.wall_clock)()).await {
@@ -221,11 +221,8 @@ impl<O: Operation> Creation<O> {
                     tracing::warn!(request_id = %shared.lease.request_id, created = id, "a {} stays unrecorded: the process ends while the store is down", O::RESOURCE);
                     break;
                 }
-                tokio::select! {
-                    () = engine.background.draining() => {}
-                    () = sleep(pause) => {}
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                attempts += 1;
+                let _ = timeout(PAUSES.pause(attempts), engine.background.draining()).await;
             }
         });
     }

@@ -48,8 +48,8 @@ enum State<T> {
         since: Instant,
         lost: T,
     },
-    Finished(T),
-    Crashed,
+    /// `None` where the creation ended without an outcome.
+    Finished(Option<T>),
 }
 
 impl<T> SharedCreation<T> {
@@ -116,8 +116,7 @@ impl<T: Clone> Waiter<T> {
         let began = Instant::now();
         loop {
             let give_up = match &*state.borrow_and_update() {
-                State::Finished(outcome) => return Some(outcome.clone()),
-                State::Crashed => return None,
+                State::Finished(outcome) => return outcome.clone(),
                 State::Running => None,
                 State::Searching { since, lost } => Some((*since.max(&began) + PATIENCE, lost.clone())),
             };
@@ -203,7 +202,7 @@ pub(crate) struct Guard<T> {
 impl<T> Guard<T> {
     /// Gives every waiting caller the outcome.
     pub(crate) fn finish(self, outcome: T) {
-        self.shared.state.send_replace(State::Finished(outcome));
+        self.shared.state.send_replace(State::Finished(Some(outcome)));
     }
 }
 
@@ -213,7 +212,7 @@ impl<T> Drop for Guard<T> {
         self.shared.state.send_if_modified(|state| {
             let crashed = !matches!(state, State::Finished(_));
             if crashed {
-                *state = State::Crashed;
+                *state = State::Finished(None);
             }
             crashed
         });

@@ -181,7 +181,7 @@ fn wall_clock() -> i64 {
 }
 
 /// One replica, whose callers have all the time that they need.
-struct Replica(Creations<Thing, Thing, String, Unprepared>);
+struct Replica(Creations<CreateThing>);
 
 impl Replica {
     fn new() -> Self {

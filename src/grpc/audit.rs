@@ -134,13 +134,13 @@ impl Drop for End<'_> {
 }
 
 /// Writes an event about something that happened after its call had ended.
-pub(super) fn unreported(outcome: &UnreportedOutcome<'_>) {
-    let caller = outcome.caller().map(Identity::to_string);
+pub(super) fn unreported(caller: Option<&Identity>, outcome: &UnreportedOutcome<'_>) {
+    let caller = caller.map(Identity::to_string);
     let caller = caller.as_deref().unwrap_or(ANYONE);
     let mut buffer = [0; RequestId::LENGTH];
     let create = Event { action: "create", caller, outcome: "OK", ..Event::default() };
     match outcome {
-        UnreportedOutcome::Created { sandbox, created, .. } => {
+        UnreportedOutcome::Created { sandbox, created } => {
             let event = Event {
                 sandbox: Some(sandbox),
                 connection: Some(created.connection.id.as_str()),
@@ -150,7 +150,7 @@ pub(super) fn unreported(outcome: &UnreportedOutcome<'_>) {
             };
             event!(info, event, "created a connection whose caller has left");
         }
-        UnreportedOutcome::Failed { error, may_exist, .. } => {
+        UnreportedOutcome::Failed { error, may_exist } => {
             let failed = creation_failed(error);
             failed.note();
             let event = Event {
@@ -163,7 +163,7 @@ pub(super) fn unreported(outcome: &UnreportedOutcome<'_>) {
             };
             event!(warn, event, "a creation failed whose caller has left");
         }
-        UnreportedOutcome::Deleted { at, request_id, .. } => {
+        UnreportedOutcome::Deleted { at, request_id } => {
             let event = Event {
                 action: "delete",
                 sandbox: Some(&at.sandbox),

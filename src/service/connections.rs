@@ -5,7 +5,6 @@ pub(crate) mod create;
 mod delete;
 mod diagnosis;
 pub(crate) mod dry_run;
-mod explore;
 mod operation;
 pub(crate) mod outcome;
 pub(crate) mod read;
@@ -13,4 +12,4 @@ mod recent;
 pub(crate) mod update;
 pub(crate) mod verification;
 
-pub(super) use self::recent::RecentConnections;
+pub(super) use self::{operation::CreateConnection, recent::RecentConnections};

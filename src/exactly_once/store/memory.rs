@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,6 +19,7 @@ use crate::{
 pub const CAPACITY: usize = 100_000;
 
 /// Keeps the records in memory. What has not expired is never removed to make space.
+#[derive(Debug)]
 pub struct MemoryStore {
     retention: Retention,
     capacity: usize,
@@ -27,7 +27,7 @@ pub struct MemoryStore {
     records: Mutex<Records>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Records {
     by_id: HashMap<RequestId, Record>,
     /// The ids in the order of their last change, which is that of their expiry.
@@ -35,6 +35,7 @@ struct Records {
     changes: u64,
 }
 
+#[derive(Debug)]
 struct Record {
     fingerprint: Fingerprint,
     /// Who holds it, and until when.
@@ -45,7 +46,7 @@ struct Record {
     change: u64,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum State {
     Claimed,
     Sending(Sent),
@@ -54,7 +55,7 @@ enum State {
 }
 
 /// What was sent, and when.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Sent {
     first: Time,
     last: Time,
@@ -63,7 +64,7 @@ struct Sent {
     context: String,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Time {
     at: Instant,
     wall_ms: Option<i64>,
@@ -257,14 +258,5 @@ impl Store for MemoryStore {
         let state = State::Done { outcome: outcome.to_owned(), at };
         records.put(*request_id, self.changed(fingerprint, None, state));
         Ok(Recorded::Done)
-    }
-}
-
-impl fmt::Debug for MemoryStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore")
-            .field("retention", &self.retention)
-            .field("capacity", &self.capacity)
-            .finish_non_exhaustive()
     }
 }

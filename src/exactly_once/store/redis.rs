@@ -12,12 +12,9 @@
 
 mod connection;
 mod failure;
-mod inspected;
 mod inspection;
-mod scripts;
 mod tls;
 mod url;
-mod write_check;
 
 use std::{
     fmt,
@@ -30,10 +27,7 @@ use secrecy::ExposeSecret as _;
 
 pub use self::tls::RedisTlsFiles;
 pub(crate) use self::url::RedisUrl;
-use self::{
-    connection::Connection, failure::Failure, inspection::Inspection, scripts::Scripts,
-    write_check::WriteCheck,
-};
+use self::{connection::Connection, failure::Failure, inspection::Inspection};
 use super::{Claim, Lease, Moment, Outage, Recorded, Retention, Step, Store, StoreError, Weakness};
 use crate::{
     domain::{Invalid, RequestId},
@@ -41,12 +35,22 @@ use crate::{
     secret::Secret,
 };
 
+/// A script that takes a step on a record: what it does is atomic in Redis.
+macro_rules! on_record {
+    ($($file:literal),+) => {
+        Script::new(concat!(include_str!("redis/record.lua"), $(include_str!(concat!("redis/", $file))),+))
+    };
+}
+
 /// Keeps the records in Redis 5 or later, where a script may write after it has read the clock.
 pub struct RedisStore {
     org: String,
     retention: Retention,
     connection: Connection,
-    scripts: Scripts,
+    claim: Script,
+    step: Script,
+    record_outcome: Script,
+    replace_outcome: Script,
     /// Of the last check, or of a step that has failed since.
     failure: Mutex<Option<Failure>>,
 }
@@ -61,26 +65,30 @@ impl RedisStore {
     pub fn connect(url: Secret, org: &str, retention: Retention) -> Result<Self, Invalid> {
         let readable = url.read().map_err(|error| Invalid::from(error.to_string()))?;
         RedisUrl::parse(readable.expose_secret())?;
-        let connection = Connection::new(url, WriteCheck::new(format!("hcs:{{{org}}}:check")));
         Ok(Self {
             org: org.to_owned(),
             retention,
-            connection,
-            scripts: Scripts::new(),
+            connection: Connection::new(url, format!("hcs:{{{org}}}:check")),
+            claim: on_record!("lease.lua", "claim.lua"),
+            step: on_record!("lease.lua", "step.lua"),
+            record_outcome: on_record!("lease.lua", "record_outcome.lua"),
+            replace_outcome: on_record!("replace_outcome.lua"),
             failure: Mutex::default(),
         })
     }
 
     /// The same with these files for TLS.
     #[must_use]
-    pub fn with_tls(self, tls: RedisTlsFiles) -> Self {
-        Self { connection: self.connection.with_tls(tls), ..self }
+    pub fn with_tls(mut self, tls: RedisTlsFiles) -> Self {
+        self.connection.tls = tls;
+        self
     }
 
     /// The same with another interval than a minute between two inspections of a server.
     #[must_use]
-    pub fn inspected_every(self, interval: Duration) -> Self {
-        Self { connection: self.connection.inspected_every(interval), ..self }
+    pub fn inspected_every(mut self, interval: Duration) -> Self {
+        self.connection.inspection_interval = interval;
+        self
     }
 
     /// The cause of a [`Store::outage`]: the error of Redis, and what to do.
@@ -182,7 +190,7 @@ impl Store for RedisStore {
     }
 
     fn weaknesses(&self) -> Vec<Weakness> {
-        self.connection.inspection().map(|inspection| inspection.weaknesses()).unwrap_or_default()
+        self.connection.weaknesses()
     }
 
     async fn check(&self) {
@@ -191,7 +199,7 @@ impl Store for RedisStore {
     }
 
     async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError> {
-        let mut step = self.under_lease(&self.scripts.claim, lease, wall_ms);
+        let mut step = self.under_lease(&self.claim, lease, wall_ms);
         step.key(format!("hcs:{{{}}}:memory", self.org));
         let reply = self
             .reply_of(|inspection| {
@@ -222,7 +230,7 @@ impl Store for RedisStore {
     }
 
     async fn step(&self, lease: &Lease, step: Step, context: &str, wall_ms: i64) -> Result<(), StoreError> {
-        let mut script = self.under_lease(&self.scripts.step, lease, wall_ms);
+        let mut script = self.under_lease(&self.step, lease, wall_ms);
         script.arg(step.name()).arg(context);
         let reply = self.reply(script).await?;
         match words(&reply)[..] {
@@ -238,7 +246,7 @@ impl Store for RedisStore {
         outcome: Option<&str>,
         wall_ms: i64,
     ) -> Result<Recorded, StoreError> {
-        let mut script = self.under_lease(&self.scripts.record_outcome, lease, wall_ms);
+        let mut script = self.under_lease(&self.record_outcome, lease, wall_ms);
         script.arg(outcome.unwrap_or_default());
         self.recorded(script).await
     }
@@ -249,7 +257,7 @@ impl Store for RedisStore {
         expected: &str,
         outcome: &str,
     ) -> Result<Recorded, StoreError> {
-        let mut script = self.on_record(&self.scripts.replace_outcome, request_id);
+        let mut script = self.on_record(&self.replace_outcome, request_id);
         script.arg(expected).arg(outcome);
         self.recorded(script).await
     }

@@ -1,22 +1,38 @@
 //! What makes a store forget the ids that it was given, as far as is known.
 
-use std::fmt;
-
 /// One way in which the store may forget an id. A forgotten id is searched for at Adobe before anything
 /// is sent, and a connection that Adobe's list does not show yet is created again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It displays as a sentence for the operator: what it means, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
     /// The ids are in the memory of this process.
+    #[error(
+        "request ids are forgotten with the process and unknown to other replicas: set HCS_REDIS_URL for more than one replica"
+    )]
     InMemory,
     /// Redis may evict ids to free memory.
+    #[error(
+        "Redis may evict request ids when its memory is full, and a retry of an evicted id may create a second connection: set maxmemory-policy noeviction"
+    )]
     Evicts,
     /// Redis has its ids in memory alone, or on disk as of some minutes ago.
+    #[error(
+        "Redis forgets request ids when it restarts, and a retry of a forgotten id may create a second connection: set appendonly yes and appendfsync always"
+    )]
     NotPersistent,
     /// The server is a replica, which takes no writes, or loses them with the next synchronization.
+    #[error(
+        "HCS_REDIS_URL names a read-only replica (role:slave), so nothing can be created: the URL of its primary is needed"
+    )]
     IsReplica,
     /// The server is a node of a Redis Cluster.
+    #[error(
+        "HCS_REDIS_URL names a node of a Redis Cluster, so nothing can be created: a single primary (with replicas) is needed"
+    )]
     IsCluster,
     /// The server does not report these facts about itself.
+    #[error("Redis does not report its {}, so it may forget request ids, and a retry of a forgotten id may create a second connection: allow INFO for the user of HCS_REDIS_URL", .0.join(", "))]
     Unknown(Vec<&'static str>),
 }
 
@@ -34,40 +50,6 @@ impl Weakness {
             Self::IsReplica => "is_replica",
             Self::IsCluster => "is_cluster",
             Self::Unknown(_) => "unknown",
-        }
-    }
-}
-
-/// A sentence for the operator: what it means, and what to do.
-impl fmt::Display for Weakness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InMemory => f.write_str(
-                "request ids are forgotten with the process and unknown to other replicas: set HCS_REDIS_URL \
-                 for more than one replica",
-            ),
-            Self::Evicts => f.write_str(
-                "Redis may evict request ids when its memory is full, and a retry of an evicted id may create a \
-                 second connection: set maxmemory-policy noeviction",
-            ),
-            Self::NotPersistent => f.write_str(
-                "Redis forgets request ids when it restarts, and a retry of a forgotten id may create a second \
-                 connection: set appendonly yes and appendfsync always",
-            ),
-            Self::IsReplica => f.write_str(
-                "HCS_REDIS_URL names a read-only replica (role:slave), so nothing can be created: the URL of its \
-                 primary is needed",
-            ),
-            Self::IsCluster => f.write_str(
-                "HCS_REDIS_URL names a node of a Redis Cluster, so nothing can be created: a single primary \
-                 (with replicas) is needed",
-            ),
-            Self::Unknown(facts) => write!(
-                f,
-                "Redis does not report its {}, so it may forget request ids, and a retry of a forgotten id may \
-                 create a second connection: allow INFO for the user of HCS_REDIS_URL",
-                facts.join(", ")
-            ),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub(in crate::grpc) struct Connections<F> {
+pub(in crate::grpc) struct Connections<F: FlowService> {
     pub(in crate::grpc) service: Service<F>,
     pub(in crate::grpc) sandboxes: Sandboxes,
 }
@@ -29,7 +29,7 @@ fn parts<T>(request: Request<T>) -> Result<(T, Arc<Call>), Status> {
     Ok((request.into_inner(), call))
 }
 
-impl<F> Connections<F> {
+impl<F: FlowService> Connections<F> {
     fn locate(&self, id: &str, sandbox_name: &str) -> Result<ConnectionRef, Status> {
         let at = convert::connection(id, sandbox_name, &self.sandboxes)?;
         note(&at);

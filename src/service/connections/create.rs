@@ -49,44 +49,15 @@ pub type Failure = exactly_once::Failure<ConnectionId, VerificationError>;
 #[derive(Debug)]
 pub enum UnreportedOutcome<'a> {
     /// A creation for which no caller waits any more.
-    Created {
-        /// Who began it, where callers are checked.
-        caller: Option<&'a Identity>,
-        /// Where the connection is.
-        sandbox: &'a SandboxName,
-        /// The connection.
-        created: &'a Created,
-    },
+    Created { sandbox: &'a SandboxName, created: &'a Created },
     /// The same, and it failed.
-    Failed {
-        /// Who began it, where callers are checked.
-        caller: Option<&'a Identity>,
-        /// Why.
-        error: &'a Error,
-        /// Whether something may have been created.
-        may_exist: bool,
-    },
+    Failed { error: &'a Error, may_exist: bool },
     /// A new connection that did not work was deleted.
-    Deleted {
-        /// Who began its creation, where callers are checked.
-        caller: Option<&'a Identity>,
-        /// The connection.
-        at: &'a ConnectionRef,
-        /// The name of its creation.
-        request_id: RequestId,
-    },
+    Deleted { at: &'a ConnectionRef, request_id: RequestId },
 }
 
-impl UnreportedOutcome<'_> {
-    /// Who asked for it.
-    pub fn caller(&self) -> Option<&Identity> {
-        match self {
-            Self::Created { caller, .. } | Self::Failed { caller, .. } | Self::Deleted { caller, .. } => {
-                *caller
-            }
-        }
-    }
-}
+/// Reports what no response does, with the caller that began the creation, where callers are checked.
+pub(in crate::service) type Observer = fn(Option<&Identity>, &UnreportedOutcome<'_>);
 
 impl<F: FlowService> Service<F> {
     /// Creates a connection, or returns the one that the same request id has created.

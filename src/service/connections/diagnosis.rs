@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use crate::service::{ConnectionError, Service};
 use crate::{
-    adobe::redacted,
-    adobe::{CallError, FlowService, Problem, Refusal, TokenErrorKind},
+    adobe::{Advice, CallError, FlowService, Problem, Refusal, TokenErrorKind, redacted},
     domain::{
         CallProgress, Check, CheckName, CheckState, Connection, ConnectionRef, ConnectionState,
         HubSpotCredentials, Stage, TestReport,
@@ -26,8 +25,14 @@ const SOURCE_CURE: &str = "check the credentials, and that the HubSpot applicati
 
 /// Whether the source of a connection has certainly rejected the credentials. Other codes of a connector may
 /// stand for a timeout.
-pub(super) fn is_rejected_by_source(refusal: Refusal, problem: &Problem) -> bool {
-    refusal == Refusal::Source && problem.code.is_some() && matches!(problem.status, 401 | 403)
+pub(super) fn is_rejected_by_source(error: &CallError) -> bool {
+    let is_rejected = |problem: &Problem| problem.code.is_some() && matches!(problem.status, 401 | 403);
+    error.refusal() == Some(Refusal::Source) && error.problem().is_some_and(is_rejected)
+}
+
+/// Whether a connection in this state becomes another one by itself.
+pub(super) fn is_changing(state: ConnectionState) -> bool {
+    matches!(state, ConnectionState::Initializing | ConnectionState::Updating)
 }
 
 /// The result of a test.
@@ -80,11 +85,9 @@ pub(super) async fn diagnose<F: FlowService>(
     let replies = Replies { credentials };
     match read {
         Ok(Some(connection)) => {
-            checks.passed("Adobe gives this service an access token and accepts it");
-            checks.passed("this service may look into the sandbox");
+            checks.passed_first(2);
             if let Some(obstacle) = obstacle(connection.state) {
-                checks.failed(obstacle);
-                return checks.report(None);
+                return checks.failed_for(obstacle);
             }
             checks.passed("the connection is to HubSpot and ready for use");
         }
@@ -99,16 +102,14 @@ pub(super) async fn diagnose<F: FlowService>(
             return checks.report(Some(false));
         }
         Err(error) if error.refusal() == Some(Refusal::NotFound) => return Diagnosis::Missing,
-        Err(CallError::Refused { refusal, problem }) if refusal != Refusal::OwnRequest => {
-            let cure = "check its credentials";
-            checks.failed(replies.cannot("test the connection", refusal, &problem, cure));
-            return checks.report(is_rejected_by_source(refusal, &problem).then_some(false));
+        Err(error) => {
+            let finding = replies.finding("test the connection", &error, "check its credentials");
+            let Some(finding) = finding.filter(|_| error.refusal() != Some(Refusal::OwnRequest)) else {
+                return Diagnosis::Undecided(checks.skipping_the_rest(), error);
+            };
+            checks.failed(finding);
+            return checks.report(is_rejected_by_source(&error).then_some(false));
         }
-        Err(CallError::Unavailable { problem: Some(problem), .. }) if problem.is_of_source() => {
-            checks.failed(replies.source_fails(&problem));
-            return checks.report(None);
-        }
-        Err(error) => return Diagnosis::Undecided(checks.skipping_the_rest(), error),
     }
 
     // What was found is worth more to the caller than an exceeded deadline.
@@ -118,14 +119,15 @@ pub(super) async fn diagnose<F: FlowService>(
             checks.failed("HubSpot shows no tables: check the scopes of the HubSpot application")
         }
         Ok(tables) => checks.passed(format!("HubSpot shows its tables: {}", tables.len())),
-        Err(CallError::Refused { refusal, problem }) if refusal != Refusal::OwnRequest => {
+        Err(error) => {
             let cure = "check the scopes of the HubSpot application, and the credentials";
-            checks.failed(replies.cannot("list the tables", refusal, &problem, cure));
+            match replies.finding("list the tables", &error, cure) {
+                Some(finding) if error.refusal() != Some(Refusal::OwnRequest) => checks.failed(finding),
+                Some(_) | None => {
+                    checks.skipped("the tables cannot be listed at the moment: test the connection again")
+                }
+            }
         }
-        Err(CallError::Unavailable { problem: Some(problem), .. }) if problem.is_of_source() => {
-            checks.failed(replies.source_fails(&problem));
-        }
-        Err(_) => checks.skipped("the tables cannot be listed at the moment: test the connection again"),
     }
     checks.report(Some(true))
 }
@@ -140,30 +142,23 @@ pub(super) fn untested(why: &str) -> TestReport {
 /// The report on a connection that was created and is missing since.
 pub(super) fn missing() -> TestReport {
     let mut checks = Checks::default();
-    checks.passed("Adobe gives this service an access token and accepts it");
-    checks.passed("this service may look into the sandbox");
+    checks.passed_first(2);
     checks.failed("the connection does not exist any more: create another one");
     checks.skipping_the_rest()
 }
 
 /// Why a connection in this state cannot be tested.
 fn obstacle(state: Option<ConnectionState>) -> Option<String> {
-    match state {
-        // The test of the Flow Service decides.
-        Some(ConnectionState::Enabled) | None => None,
-        Some(state @ (ConnectionState::Initializing | ConnectionState::Updating)) => {
-            Some(format!("the connection is {}: wait until it is enabled, and test it again", state.name()))
-        }
-        Some(
-            state @ (ConnectionState::Disabled
-            | ConnectionState::Draft
-            | ConnectionState::Disabling
-            | ConnectionState::Deleting),
-        ) => Some(format!(
-            "the connection is {}, not enabled: enable it in Adobe Experience Platform, or create another one",
-            state.name()
-        )),
-    }
+    // Where the state is not known, the test of the Flow Service decides.
+    let state = state.filter(|state| *state != ConnectionState::Enabled)?;
+    let name = state.name();
+    Some(if is_changing(state) {
+        format!("the connection is {name}: wait until it is enabled, and test it again")
+    } else {
+        format!(
+            "the connection is {name}, not enabled: enable it in Adobe Experience Platform, or create another one"
+        )
+    })
 }
 
 /// The checks that were made so far.
@@ -171,6 +166,15 @@ fn obstacle(state: Option<ConnectionState>) -> Option<String> {
 struct Checks(Vec<Check>);
 
 impl Checks {
+    /// As many of the first two checks.
+    fn passed_first(&mut self, count: usize) {
+        let passed = [
+            "Adobe gives this service an access token and accepts it",
+            "this service may look into the sandbox",
+        ];
+        passed.iter().take(count).for_each(|message| self.passed(*message));
+    }
+
     fn passed(&mut self, message: impl Into<String>) {
         self.add(CheckState::Passed, message.into());
     }
@@ -201,50 +205,43 @@ impl Checks {
         TestReport { checks: self.0 }
     }
 
+    fn failed_for(mut self, finding: String) -> Diagnosis {
+        self.failed(finding);
+        self.report(None)
+    }
+
     fn report(self, works: Option<bool>) -> Diagnosis {
         Diagnosis::Report { report: self.skipping_the_rest(), works }
     }
 
     /// A failure before anything is known of the connection: its origin determines the check that has failed.
     fn stopped_by(mut self, error: CallError, replies: &Replies<'_>) -> Diagnosis {
+        let is_of_source = error.problem().is_some_and(Problem::is_of_source);
+        // An error of the source means that this service was let through to the connection.
+        if let Some(finding) = replies.finding("read the connection", &error, SOURCE_CURE)
+            && is_of_source
+        {
+            self.passed_first(2);
+            return self.failed_for(finding);
+        }
         if let CallError::Token(cause) = &error
             && (!cause.may_pass()
                 || matches!(cause.kind, TokenErrorKind::TokenRefused | TokenErrorKind::SecretUnreadable))
         {
             let advice = cause.kind.advice();
-            self.failed(format!("{}{}: {}", advice.what, cause.said(), advice.cure));
-            return self.report(None);
+            return self.failed_for(format!("{}{}: {}", advice.what, cause.said(), advice.cure));
         }
-        if let CallError::TokenRefused { problem } = &error {
-            let advice = TokenErrorKind::TokenRefused.advice();
-            self.failed(format!("{} {}: {}", advice.what, replies.words(problem), advice.cure));
-            return self.report(None);
-        }
-        // An error of the source means that this service was let through to the connection.
-        if let Some(problem) = error.problem().filter(|problem| problem.is_of_source()) {
-            let finding = match (error.refusal(), &error) {
-                (Some(refusal), _) => {
-                    Some(replies.cannot("read the connection", refusal, problem, SOURCE_CURE))
-                }
-                (None, CallError::Unavailable { .. }) => Some(replies.source_fails(problem)),
-                (None, _) => None,
-            };
-            if let Some(finding) = finding {
-                self.passed("Adobe gives this service an access token and accepts it");
-                self.passed("this service may look into the sandbox");
-                self.failed(finding);
-                return self.report(None);
+        let is_of_sandbox = matches!(error.refusal(), Some(Refusal::SandboxNotFound | Refusal::Permission));
+        let advice = match error.refusal() {
+            Some(refusal) if is_of_sandbox || refusal == Refusal::Credentials => Some(refusal.advice()),
+            None if matches!(error, CallError::TokenRefused { .. }) => {
+                Some(TokenErrorKind::TokenRefused.advice())
             }
-        }
-        if let CallError::Refused { refusal, problem } = &error {
-            let is_of_sandbox = matches!(refusal, Refusal::SandboxNotFound | Refusal::Permission);
-            if is_of_sandbox {
-                self.passed("Adobe gives this service an access token and accepts it");
-            }
-            if is_of_sandbox || *refusal == Refusal::Credentials {
-                self.failed(replies.refused(*refusal, problem));
-                return self.report(None);
-            }
+            Some(_) | None => None,
+        };
+        if let Some((advice, problem)) = advice.zip(error.problem()) {
+            self.passed_first(is_of_sandbox.into());
+            return self.failed_for(replies.advised(advice, problem));
         }
         Diagnosis::Undecided(self.skipping_the_rest(), error)
     }
@@ -256,29 +253,33 @@ struct Replies<'a> {
 }
 
 impl Replies<'_> {
-    /// A refusal that an operator has to resolve, or somebody who knows the sandbox.
-    fn refused(&self, refusal: Refusal, problem: &Problem) -> String {
-        let advice = refusal.advice();
+    /// What an error says about the connection, with a cure; `None` where it says nothing about it.
+    fn finding(&self, what: &str, error: &CallError, cure: &str) -> Option<String> {
+        let problem = error.problem()?;
+        if let Some(refusal) = error.refusal() {
+            return Some(self.cannot(what, refusal, problem, cure));
+        }
+        let is_of_source = matches!(error, CallError::Unavailable { .. }) && problem.is_of_source();
+        is_of_source.then(|| self.source_fails(problem))
+    }
+
+    /// A refusal with the general advice, for an operator or somebody who knows the sandbox.
+    fn advised(&self, advice: Advice, problem: &Problem) -> String {
         format!("{} {}: {}", advice.what, self.words(problem), advice.cure)
     }
 
     /// A refusal to do something with the connection: the same, or most likely a problem of the connection, with
     /// its own cure.
     fn cannot(&self, what: &str, refusal: Refusal, problem: &Problem, cure: &str) -> String {
-        match refusal {
-            Refusal::Source => {
-                format!("the source of the connection refuses {}: {SOURCE_CURE}", self.words(problem))
-            }
-            Refusal::Credentials | Refusal::Permission | Refusal::SandboxNotFound | Refusal::OwnRequest => {
-                self.refused(refusal, problem)
-            }
-            Refusal::Request
-            | Refusal::NotFound
-            | Refusal::EtagMismatch
-            | Refusal::InUse
-            | Refusal::State => {
-                format!("the Flow Service cannot {what} {}: {cure}", self.words(problem))
-            }
+        let words = self.words(problem);
+        let is_of_operator =
+            matches!(refusal, Refusal::Credentials | Refusal::Permission | Refusal::OwnRequest);
+        if is_of_operator || refusal == Refusal::SandboxNotFound {
+            self.advised(refusal.advice(), problem)
+        } else if refusal == Refusal::Source {
+            format!("the source of the connection refuses {words}: {SOURCE_CURE}")
+        } else {
+            format!("the Flow Service cannot {what} {words}: {cure}")
         }
     }
 

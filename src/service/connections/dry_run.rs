@@ -44,11 +44,6 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    /// Whether it was not what this service sends, when it was last read.
-    pub(crate) fn has_drifted(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.has_drifted)
-    }
-
     async fn drift<F: FlowService>(
         &self,
         flow_service: &F,
@@ -102,6 +97,6 @@ impl<F: FlowService> Service<F> {
     /// Whether Adobe's connection specification for HubSpot was not what this service sends, when it
     /// was last read.
     pub fn spec_has_drifted(&self) -> Arc<AtomicBool> {
-        self.spec.has_drifted()
+        Arc::clone(&self.spec.has_drifted)
     }
 }

@@ -6,13 +6,14 @@ use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
 use super::{
-    create::{Created, Error, Failure, UnreportedOutcome},
+    create::{Created, Error, Failure, Observer, UnreportedOutcome},
     outcome::{Outcome, Verdict},
+    read::read_pages,
     recent::RecentConnections,
     verification::VerificationError,
 };
 use crate::{
-    adobe::{CallError, FlowService, ListQuery, ListedConnection, PageTrail},
+    adobe::{CallError, FlowService, ListQuery, ListedConnection},
     domain::{
         Connection, ConnectionId, ConnectionRef, CreatedConnection, Description, Identity, NewConnection,
         Progress, RequestId, SandboxName, Verification,
@@ -37,7 +38,7 @@ pub(crate) struct CreateConnection<F> {
     pub(super) recent: RecentConnections,
     /// Who began it, where callers are checked.
     pub(super) caller: Option<Identity>,
-    pub(super) observer: fn(&UnreportedOutcome<'_>),
+    pub(super) observer: Observer,
 }
 
 impl<F> CreateConnection<F> {
@@ -136,19 +137,11 @@ impl<F: FlowService> Operation for CreateConnection<F> {
         deadline: Instant,
     ) -> Result<(), CallError> {
         let query = ListQuery::all(&self.connection.sandbox);
-        let mut trail = PageTrail::default();
-        let mut next = None;
-        for _ in 0..MOST_PAGES {
-            let page = self.flow_service.list_connections(&query, next.as_ref(), deadline).await?;
-            let followed = trail.follow(&page);
-            items.extend(page.items);
-            followed.map_err(CallError::Undecodable)?;
-            next = page.next;
-            if next.is_none() || is_enough(items) {
-                return Ok(());
-            }
-        }
-        Err(CallError::Undecodable(format!("the connections fill more than {MOST_PAGES} pages").into()))
+        let take = |page| {
+            items.extend(page);
+            is_enough(items)
+        };
+        read_pages(&*self.flow_service, &query, MOST_PAGES, deadline, take).await
     }
 
     async fn read(
@@ -202,11 +195,11 @@ impl<F: FlowService> Operation for CreateConnection<F> {
     }
 
     fn report_abandoned(&self, outcome: Result<&Created, Error>, may_exist: bool) {
-        let (caller, sandbox) = (self.caller.as_ref(), &self.connection.sandbox);
-        match &outcome {
-            Ok(created) => (self.observer)(&UnreportedOutcome::Created { caller, sandbox, created }),
-            Err(error) => (self.observer)(&UnreportedOutcome::Failed { caller, error, may_exist }),
-        }
+        let unreported = match &outcome {
+            Ok(created) => UnreportedOutcome::Created { sandbox: self.sandbox(), created },
+            Err(error) => UnreportedOutcome::Failed { error, may_exist },
+        };
+        (self.observer)(self.caller.as_ref(), &unreported);
     }
 }
 
@@ -277,7 +270,7 @@ mod tests {
             verification,
             recent: RecentConnections::default(),
             caller: None,
-            observer: |_| {},
+            observer: |_, _| {},
         }
     }
 

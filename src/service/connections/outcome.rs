@@ -87,17 +87,14 @@ impl Outcome {
     /// The recorded verdict, if it stays where this one is to be recorded. Nothing is recorded about another
     /// connection, nor where no verification was asked for.
     fn stays(&self, about: &ConnectionId, verdict: &Verdict) -> Option<Verdict> {
-        match &self.verdict {
-            Some(recorded) if self.connection.id == *about => {
-                let yields = match recorded {
-                    Verdict::Pending => *verdict != Verdict::Pending,
-                    Verdict::Failed(_) => matches!(verdict, Verdict::Deleted(_)),
-                    Verdict::Passed(_) | Verdict::Deleted(_) => false,
-                };
-                (!yields).then(|| recorded.clone())
-            }
-            Some(_) | None => Some(verdict.clone()),
-        }
+        let recorded = self.verdict.as_ref().filter(|_| self.connection.id == *about);
+        let recorded = recorded.unwrap_or(verdict);
+        let yields = match recorded {
+            Verdict::Pending => *verdict != Verdict::Pending,
+            Verdict::Failed(_) => matches!(verdict, Verdict::Deleted(_)),
+            Verdict::Passed(_) | Verdict::Deleted(_) => false,
+        };
+        (!yields).then(|| recorded.clone())
     }
 }
 

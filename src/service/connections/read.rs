@@ -1,17 +1,16 @@
-//! The use cases about connections that exist: find and read.
+//! The use cases about connections that exist: find and read them, and the tables that they can read.
 
 use std::collections::HashSet;
 
 use tokio::time::Instant;
 
-use crate::service::Service;
 use crate::{
-    adobe::{
-        CallError, ConnectionPage, FlowService, ListQuery, ListedConnection, PageToken, PageTrail, Refusal,
-    },
+    adobe::{CallError, FlowService, ListQuery, ListedConnection, PageToken, PageTrail, Refusal},
     domain::{
-        CallProgress, Connection, ConnectionRef, RequestId, SandboxName, Stage, reference::last_reference,
+        CallProgress, Column, Connection, ConnectionRef, RequestId, SandboxName, Stage, Table, TablePath,
+        reference::last_reference,
     },
+    service::Service,
 };
 
 /// How many pages of the Flow Service one call looks through for a name.
@@ -119,6 +118,10 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Result<Connection, ConnectionError> {
         call.enter(Stage::Read);
+        self.read(at, deadline).await
+    }
+
+    async fn read(&self, at: &ConnectionRef, deadline: Instant) -> Result<Connection, ConnectionError> {
         let read = self.flow_service.get_connection(at, deadline).await;
         let connection = read.map_err(ConnectionError::about_connection)?.ok_or(ConnectionError::NotFound)?;
         self.recent.insert(at);
@@ -144,7 +147,9 @@ impl<F: FlowService> Service<F> {
         // The remaining time may not be enough for another page: the caller continues from there.
         let halfway = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
         for _ in 0..MOST_PAGES {
-            let page = self.page(&query, next.as_ref(), &mut trail, deadline).await?;
+            let listed = self.flow_service.list_connections(&query, next.as_ref(), deadline).await;
+            let page = listed.map_err(ConnectionError::Call)?;
+            trail.follow(&page).map_err(|cause| ConnectionError::Call(CallError::Undecodable(cause)))?;
             let readable = page.items.into_iter().filter_map(ListedConnection::readable);
             connections.extend(readable.filter(|connection| filter.matches(connection)));
             next = page.next;
@@ -174,37 +179,17 @@ impl<F: FlowService> Service<F> {
             return counted.map_err(ConnectionError::Call);
         }
         let query = ListQuery { name: filter.name.as_deref(), ..ListQuery::all(sandbox) };
-        let mut next = None;
-        let mut trail = PageTrail::default();
         // A connection that is created meanwhile moves others onto the next page.
         let mut found = HashSet::new();
-        for _ in 0..ALL_PAGES {
-            let page = self.page(&query, next.as_ref(), &mut trail, deadline).await?;
-            let readable = page.items.into_iter().filter_map(ListedConnection::readable);
+        let take = |page: Vec<ListedConnection>| {
+            let readable = page.into_iter().filter_map(ListedConnection::readable);
             let matching = readable.filter(|connection| filter.matches(connection));
             found.extend(matching.map(|connection| connection.id));
-            next = page.next;
-            if next.is_none() {
-                return Ok(found.len() as u64);
-            }
-        }
-        let cause = format!("the connections are more than {ALL_PAGES} pages").into();
-        Err(ConnectionError::Call(CallError::Undecodable(cause)))
-    }
-
-    /// Reads a page of the Flow Service. Pages that lead back would be followed forever; taken for the last
-    /// ones they would hide the rest.
-    async fn page(
-        &self,
-        query: &ListQuery<'_>,
-        page: Option<&PageToken>,
-        trail: &mut PageTrail,
-        deadline: Instant,
-    ) -> Result<ConnectionPage, ConnectionError> {
-        let listed = self.flow_service.list_connections(query, page, deadline).await;
-        let listed = listed.map_err(ConnectionError::Call)?;
-        trail.follow(&listed).map_err(|cause| ConnectionError::Call(CallError::Undecodable(cause)))?;
-        Ok(listed)
+            false
+        };
+        let read = read_pages(flow_service, &query, ALL_PAGES, deadline, take).await;
+        read.map_err(ConnectionError::Call)?;
+        Ok(found.len() as u64)
     }
 
     /// Makes sure that a connection is to HubSpot before anything else is done with it.
@@ -213,10 +198,87 @@ impl<F: FlowService> Service<F> {
     /// [`ConnectionError`].
     pub(crate) async fn prove(&self, at: &ConnectionRef, deadline: Instant) -> Result<(), ConnectionError> {
         if !self.recent.contains(at) {
-            let read = self.flow_service.get_connection(at, deadline).await;
-            read.map_err(ConnectionError::about_connection)?.ok_or(ConnectionError::NotFound)?;
-            self.recent.insert(at);
+            self.read(at, deadline).await?;
         }
         Ok(())
     }
+
+    /// Lists the tables that a connection can read.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    pub async fn list_hubspot_tables(
+        &self,
+        at: &ConnectionRef,
+        deadline: Instant,
+        call: &CallProgress,
+    ) -> Result<Vec<Table>, ConnectionError> {
+        call.enter(Stage::Read);
+        self.prove(at, deadline).await?;
+        let tables = self.flow_service.list_tables(at, deadline).await;
+        tables.map_err(ConnectionError::about_connection)
+    }
+
+    /// Lists the columns of a table.
+    ///
+    /// How the Flow Service refuses a table that does not exist is not documented, and may look like a
+    /// missing entitlement: if it refuses, the list of tables decides.
+    ///
+    /// # Errors
+    /// [`ConnectionError`].
+    pub async fn get_hubspot_table(
+        &self,
+        at: &ConnectionRef,
+        table: &TablePath,
+        deadline: Instant,
+        call: &CallProgress,
+    ) -> Result<Vec<Column>, ConnectionError> {
+        call.enter(Stage::Read);
+        self.prove(at, deadline).await?;
+        let flow_service = &*self.flow_service;
+        let error = match flow_service.list_columns(at, table, deadline).await {
+            Ok(columns) => return Ok(columns),
+            Err(error) => error,
+        };
+        let may_be_missing = match error.refusal() {
+            Some(Refusal::NotFound | Refusal::Request | Refusal::Source | Refusal::Permission) => true,
+            Some(_) | None => false,
+        };
+        if !may_be_missing {
+            return Err(ConnectionError::about_connection(error));
+        }
+        let tables = flow_service.list_tables(at, deadline).await;
+        let tables = tables.map_err(ConnectionError::about_connection)?;
+        if tables.iter().any(|known| known.path == table.as_str()) {
+            return Err(ConnectionError::Call(error));
+        }
+        Err(ConnectionError::TableNotFound)
+    }
+}
+
+/// Reads page after page, until `take` has enough or there are no more. Pages that lead back would be followed
+/// forever; taken for the last ones they would hide the rest.
+///
+/// # Errors
+/// They cannot be read to the end. What was read so far is taken.
+pub(super) async fn read_pages<F: FlowService>(
+    flow_service: &F,
+    query: &ListQuery<'_>,
+    most: usize,
+    deadline: Instant,
+    mut take: impl FnMut(Vec<ListedConnection>) -> bool + Send,
+) -> Result<(), CallError> {
+    let mut trail = PageTrail::default();
+    let mut next = None;
+    for _ in 0..most {
+        let page = flow_service.list_connections(query, next.as_ref(), deadline).await?;
+        let followed = trail.follow(&page);
+        let is_enough = take(page.items);
+        followed.map_err(CallError::Undecodable)?;
+        next = page.next;
+        if next.is_none() || is_enough {
+            return Ok(());
+        }
+    }
+    Err(CallError::Undecodable(format!("the connections fill more than {most} pages").into()))
 }

@@ -15,15 +15,15 @@ use tokio::time::{Instant, timeout};
 use super::{
     create::{Created, Failure, UnreportedOutcome},
     delete::{NotFound, delete},
-    diagnosis::{Diagnosis, diagnose, is_rejected_by_source, missing, untested},
+    diagnosis::{Diagnosis, diagnose, is_changing, is_rejected_by_source, missing, untested},
     operation::CreateConnection,
     outcome::{Outcome, Verdict, record_verdict},
 };
 use crate::{
     adobe::{CallError, FlowService, redacted},
+    backoff::Backoff,
     domain::{
-        Connection, ConnectionId, ConnectionRef, ConnectionState, Stage, TestReport, Verification,
-        reference::last_reference,
+        Connection, ConnectionId, ConnectionRef, Stage, TestReport, Verification, reference::last_reference,
     },
     error::error_chain,
     exactly_once::{
@@ -36,8 +36,8 @@ use crate::{
 
 /// How long a new connection may take to be established.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), LONGEST_PAUSE, 0.0);
 /// How much earlier than its deadline the caller gets its response: that takes a step of the store.
 const RESPONDING: Duration = Duration::from_millis(500);
 /// How long that step may take.
@@ -127,18 +127,18 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
             }
             verdict @ (Verdict::Passed(_) | Verdict::Failed(_) | Verdict::Deleted(_)) => verdict,
         };
-        match (verdict, self.operation.verification) {
-            (Verdict::Failed(report), Verification::Require) => {
+        let is_required = self.operation.verification == Verification::Require;
+        match verdict {
+            Verdict::Failed(report) if is_required => {
                 Err(Failure::Operation(self.delete_again(&at, report, &finished, has_just_failed).await))
             }
-            (Verdict::Deleted(report), Verification::Require) => {
+            Verdict::Deleted(report) if is_required => {
                 Err(Failure::Operation(VerificationError::Failed { report, left_behind: None }))
             }
-            (
-                Verdict::Passed(report) | Verdict::Failed(report) | Verdict::Deleted(report),
-                Verification::None | Verification::Report | Verification::Require,
-            ) => Ok(self.response(finished, Some(report))),
-            (Verdict::Pending, _) => self.undecided(finished, untested(NO_REPLY)),
+            Verdict::Passed(report) | Verdict::Failed(report) | Verdict::Deleted(report) => {
+                Ok(self.response(finished, Some(report)))
+            }
+            Verdict::Pending => self.undecided(finished, untested(NO_REPLY)),
         }
     }
 
@@ -158,27 +158,22 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
         // The response to the caller must not wait for a store that hangs.
         let recorded = record_verdict(&*self.engine.store, &request_id, outcome, verdict);
         match timeout(RECORDING, recorded).await {
-            Ok(Ok(verdict)) => Ok(verdict),
+            Ok(Ok(verdict)) => return Ok(verdict),
             Ok(Err(error)) => {
                 tracing::warn!(error = error_chain(&error), %request_id, "could not record a verdict");
-                Err(report)
             }
-            Err(_) => {
-                tracing::warn!(%request_id, "could not record a verdict in time");
-                Err(report)
-            }
+            Err(_) => tracing::warn!(%request_id, "could not record a verdict in time"),
         }
+        Err(report)
     }
 
     /// The response where nothing definite is known.
     fn undecided(&self, finished: Finished<Outcome>, report: TestReport) -> Result<Created, Failure> {
-        match self.operation.verification {
-            Verification::None | Verification::Report => Ok(self.response(finished, Some(report))),
-            Verification::Require => {
-                let connection = finished.outcome.connection.id;
-                Err(Failure::Operation(VerificationError::Pending { connection, report }))
-            }
+        if self.operation.verification != Verification::Require {
+            return Ok(self.response(finished, Some(report)));
         }
+        let connection = finished.outcome.connection.id;
+        Err(Failure::Operation(VerificationError::Pending { connection, report }))
     }
 
     /// Deletes a connection that is recorded as one that does not work, if it certainly is the one that this
@@ -199,9 +194,7 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
             Ok(Some(connection)) if !self.may_delete(&connection, finished.outcome.origin) => Ok(false),
             Ok(Some(_)) if has_just_failed => Ok(true),
             Ok(Some(_)) => match flow_service.test_connection(at, deadline).await {
-                Err(CallError::Refused { refusal, problem }) if is_rejected_by_source(refusal, &problem) => {
-                    Ok(true)
-                }
+                Err(error) if is_rejected_by_source(&error) => Ok(true),
                 tested => tested.map(|works| !works),
             },
             Err(error) => Err(error),
@@ -214,8 +207,8 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
         match delete(flow_service, at, not_found, deadline).await {
             Ok(_) => {
                 self.operation.recent.deleted(at);
-                let (caller, request_id) = (self.operation.caller.as_ref(), self.request_id());
-                (self.operation.observer)(&UnreportedOutcome::Deleted { caller, at, request_id });
+                let deleted = UnreportedOutcome::Deleted { at, request_id: self.request_id() };
+                (self.operation.observer)(self.operation.caller.as_ref(), &deleted);
                 self.deleted(finished, report).await
             }
             Err(error @ ConnectionError::OutcomeUnknown { .. })
@@ -329,23 +322,21 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
         deadline: Instant,
     ) -> Result<Option<Connection>, CallError> {
         let until = established_by.min(deadline);
-        let mut pause = FIRST_PAUSE;
+        let mut reads = 0;
         loop {
             let read = self.operation.flow_service.get_connection(at, deadline).await;
             let may_change = match &read {
                 // What was just created need not be seen everywhere yet.
                 Ok(None) => true,
-                Ok(Some(connection)) => matches!(
-                    connection.state,
-                    Some(ConnectionState::Initializing | ConnectionState::Updating)
-                ),
+                Ok(Some(connection)) => connection.state.is_some_and(is_changing),
                 Err(_) => false,
             };
+            reads += 1;
+            let pause = PAUSES.pause(reads);
             let is_worth_it = Instant::now() + pause < until;
             if !may_change || !self.pauses(is_worth_it.then_some(pause)).await {
                 return read;
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }

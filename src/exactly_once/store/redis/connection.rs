@@ -10,21 +10,29 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use redis::{AsyncConnectionConfig, Client, RedisResult, ScriptInvocation, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, RedisResult, Script, ScriptInvocation, aio::MultiplexedConnection,
+};
 use secrecy::ExposeSecret as _;
+use tokio::time::timeout;
 
 use super::{
     failure::Failure,
-    inspected::{INSPECTION_INTERVAL, Inspected},
-    inspection::Inspection,
+    inspection::{Inspected, Inspection},
+    milliseconds,
     tls::RedisTlsFiles,
     url::RedisUrl,
-    write_check::WriteCheck,
+    words,
 };
-use crate::{exactly_once::store::Outage, secret::Secret};
+use crate::{
+    exactly_once::store::{Outage, Weakness},
+    secret::Secret,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longer than a check takes, and soon over.
+const CHECK_EXPIRY: Duration = Duration::from_secs(60);
 
 /// A connection to a server that can be the store.
 #[derive(Clone)]
@@ -44,39 +52,35 @@ type Attempt = Shared<BoxFuture<'static, Result<Connected, Failure>>>;
 /// is sound, and one whose other end vanished only times out.
 pub(super) struct Connection {
     url: Secret,
-    tls: RedisTlsFiles,
+    pub(super) tls: RedisTlsFiles,
     current: Mutex<Option<Attempt>>,
-    write_check: WriteCheck,
+    /// The check that stands for a creation: it needs what the scripts of the steps need, and writes.
+    check: Script,
+    /// What it writes. All replicas use the same key, which exists within the script alone, so that they do
+    /// not collide.
+    check_key: String,
     inspected: Arc<Inspected>,
-    inspection_interval: Duration,
+    /// How old an inspection may get while its connection is in use.
+    pub(super) inspection_interval: Duration,
 }
 
 impl Connection {
     /// Connects nothing yet.
-    pub(super) fn new(url: Secret, write_check: WriteCheck) -> Self {
+    pub(super) fn new(url: Secret, check_key: String) -> Self {
         Self {
             url,
             tls: RedisTlsFiles::default(),
-            current: Mutex::new(None),
-            write_check,
+            current: Mutex::default(),
+            check: Script::new(include_str!("check.lua")),
+            check_key,
             inspected: Arc::default(),
-            inspection_interval: INSPECTION_INTERVAL,
+            inspection_interval: Duration::from_secs(60),
         }
     }
 
-    /// The same with these files for TLS.
-    pub(super) fn with_tls(self, tls: RedisTlsFiles) -> Self {
-        Self { tls, ..self }
-    }
-
-    /// The same with another age at which an inspection is repeated.
-    pub(super) fn inspected_every(self, inspection_interval: Duration) -> Self {
-        Self { inspection_interval, ..self }
-    }
-
-    /// The latest inspection, which precedes every step. `None` before the first connection.
-    pub(super) fn inspection(&self) -> Option<Arc<Inspection>> {
-        self.inspected.latest()
+    /// Those of the latest inspection, which precedes every step. None before the first connection.
+    pub(super) fn weaknesses(&self) -> Vec<Weakness> {
+        self.inspected.latest().map(|inspection| inspection.weaknesses()).unwrap_or_default()
     }
 
     /// Repeats the inspection where it is due and there is a connection. One that fails it, or whose server
@@ -99,18 +103,18 @@ impl Connection {
     /// Whether the server takes what a creation needs. The time it takes is bounded.
     pub(super) async fn check(&self) -> Result<(), Failure> {
         self.inspect_when_due().await;
-        let attempt = self.attempt();
-        let result = async {
-            let Connected { mut connection, address, .. } = attempt.clone().await?;
-            let check = self.write_check.run(&mut connection);
-            let checked = tokio::time::timeout(RESPONSE_TIMEOUT, check).await;
-            checked.unwrap_or_else(|_| Err(Failure::timed_out())).map_err(|failure| failure.at(&address))
-        }
-        .await;
-        if result.is_err() {
-            self.give_up(&attempt);
-        }
-        result
+        let check = async |mut connection, _| {
+            let mut script = self.check.key(&self.check_key);
+            script.arg(milliseconds(CHECK_EXPIRY));
+            // Loading it is a permission of its own.
+            script.load_async(&mut connection).await?;
+            let reply: Vec<String> = script.invoke_async(&mut connection).await?;
+            match words(&reply)[..] {
+                ["failed", reply, ref commands @ ..] => Err(Failure::within_a_script(reply, commands)),
+                _ => Ok(()),
+            }
+        };
+        self.exchange(check).await
     }
 
     /// Runs the script that `step` makes for the server behind the connection. The time it takes is bounded.
@@ -118,15 +122,23 @@ impl Connection {
         &self,
         step: impl FnOnce(&Inspection) -> ScriptInvocation<'a>,
     ) -> Result<Vec<String>, Failure> {
+        let invoke = async |mut connection, inspection: Arc<Inspection>| {
+            // Where the server does not know the script yet, it takes three exchanges.
+            Ok(step(&inspection).invoke_async(&mut connection).await?)
+        };
+        self.exchange(invoke).await
+    }
+
+    /// Gives up the connection where something over it fails, or takes too long.
+    async fn exchange<T>(
+        &self,
+        exchange: impl AsyncFnOnce(MultiplexedConnection, Arc<Inspection>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let attempt = self.attempt();
         let result = async {
-            let Connected { mut connection, inspection, address } = attempt.clone().await?;
-            let script = step(&inspection);
-            // Where the server does not know the script yet, it takes three exchanges.
-            let exchanges = script.invoke_async(&mut connection);
-            let reply = tokio::time::timeout(RESPONSE_TIMEOUT, exchanges).await;
-            let reply = reply.map_err(|_| Failure::timed_out()).and_then(|reply| Ok(reply?));
-            reply.map_err(|failure| failure.at(&address))
+            let Connected { connection, inspection, address } = attempt.clone().await?;
+            let reply = timeout(RESPONSE_TIMEOUT, exchange(connection, inspection)).await;
+            reply.unwrap_or_else(|_| Err(Failure::timed_out())).map_err(|failure| failure.at(&address))
         }
         .await;
         if result.is_err() {
@@ -171,7 +183,7 @@ async fn connect(url: Secret, tls: RedisTlsFiles, inspected: Arc<Inspected>) -> 
         let inspection = inspected.inspect(&mut connection).await?;
         Ok(Connected { connection, inspection, address: url.to_string().into() })
     };
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+    let connected = timeout(CONNECT_TIMEOUT, connecting).await;
     let failed = |failure: Failure| {
         // A server without TLS waits for the end of what it takes for a command.
         let is_no_tls = url.is_tls() && failure.outage() == Outage::Timeout;
@@ -217,10 +229,4 @@ async fn log_in(url: &RedisUrl, connection: &mut MultiplexedConnection) -> Redis
 
 fn unusable(setting: &str, problem: &dyn fmt::Display) -> Failure {
     Failure::Failed { outage: Outage::Settings, words: format!("{setting}: {problem}") }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
-    }
 }

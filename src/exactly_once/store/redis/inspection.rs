@@ -1,33 +1,16 @@
 //! What a server reports about itself: whether it may forget what it is given, and which one it is.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection};
+use tokio::time::Instant;
 
 use super::failure::Failure;
-use crate::exactly_once::store::{Outage, Weakness};
-
-/// Whether a server takes writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Primary,
-    Replica,
-}
-
-impl Role {
-    fn read(word: &str) -> Option<Self> {
-        match word {
-            "master" => Some(Self::Primary),
-            "slave" => Some(Self::Replica),
-            _ => None,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Replica => "replica",
-        }
-    }
-}
+use crate::exactly_once::store::{Outage, Weakness, log_weaknesses};
 
 /// The facts that `INFO` reports. What is not there, or cannot be read, is `None`: it is not guessed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +19,8 @@ pub(super) struct Inspection {
     pub(super) run_id: Option<String>,
     /// New with each start, and with each promotion to primary.
     pub(super) replication_id: Option<String>,
-    pub(super) role: Option<Role>,
+    /// Which takes no writes.
+    pub(super) is_replica: Option<bool>,
     pub(super) eviction_policy: Option<String>,
     /// Whether writes go to the append-only file. Snapshots do not count: they are minutes old. How often
     /// the file is flushed is not in `INFO`.
@@ -62,24 +46,21 @@ impl Inspection {
     }
 
     fn read(info: &str) -> Self {
-        let mut inspection = Self::default();
-        for (name, value) in info.lines().filter_map(|line| line.trim().split_once(':')) {
-            match name {
-                // Some offerings hide it behind zeros.
-                "run_id" if value.contains(|c| c != '0') => inspection.run_id = Some(value.to_owned()),
-                "master_replid" if value.contains(|c| c != '0') => {
-                    inspection.replication_id = Some(value.to_owned())
-                }
-                "role" => inspection.role = Role::read(value),
-                "maxmemory_policy" if !value.is_empty() => {
-                    inspection.eviction_policy = Some(value.to_owned());
-                }
-                "aof_enabled" => inspection.aof_enabled = flag(value),
-                "cluster_enabled" => inspection.cluster_enabled = flag(value),
-                _ => {}
-            }
+        let facts: HashMap<_, _> = info.lines().filter_map(|line| line.trim().split_once(':')).collect();
+        let fact = |name| facts.get(name).copied();
+        // Some offerings hide them behind zeros.
+        let id = |name| fact(name).filter(|id| id.contains(|c| c != '0')).map(str::to_owned);
+        let flag = |name, [no, yes]: [&str; 2]| {
+            fact(name).filter(|value| [no, yes].contains(value)).map(|value| value == yes)
+        };
+        Self {
+            run_id: id("run_id"),
+            replication_id: id("master_replid"),
+            is_replica: flag("role", ["master", "slave"]),
+            eviction_policy: fact("maxmemory_policy").filter(|policy| !policy.is_empty()).map(str::to_owned),
+            aof_enabled: flag("aof_enabled", ["0", "1"]),
+            cluster_enabled: flag("cluster_enabled", ["0", "1"]),
         }
-        inspection
     }
 
     /// Everything that may make the server forget.
@@ -88,7 +69,7 @@ impl Inspection {
             (self.eviction_policy.is_some() && self.may_evict(), Weakness::Evicts),
             (self.aof_enabled == Some(false), Weakness::NotPersistent),
             (self.cluster_enabled == Some(true), Weakness::IsCluster),
-            (self.role == Some(Role::Replica), Weakness::IsReplica),
+            (self.is_replica == Some(true), Weakness::IsReplica),
         ];
         let unread = self.unread();
         let unknown = (!unread.is_empty(), Weakness::Unknown(unread));
@@ -101,7 +82,7 @@ impl Inspection {
         let facts = [
             (self.eviction_policy.is_none(), "eviction policy"),
             (self.aof_enabled.is_none(), "persistence"),
-            (self.role.is_none(), "role"),
+            (self.is_replica.is_none(), "role"),
             (self.cluster_enabled.is_none(), "cluster mode"),
             (self.run_id.is_none(), "run id"),
             (self.replication_id.is_none(), "replication id"),
@@ -124,7 +105,9 @@ impl Inspection {
     pub(super) fn server(&self) -> String {
         let run_id = self.run_id.as_deref().unwrap_or("unknown");
         let replication_id = self.replication_id.as_deref().unwrap_or("unknown");
-        format!("{run_id}/{}/{replication_id}", self.role.map_or("unknown", Role::word))
+        let role =
+            self.is_replica.map_or("unknown", |is_replica| if is_replica { "replica" } else { "primary" });
+        format!("{run_id}/{role}/{replication_id}")
     }
 
     /// Why this server cannot be the store: what is written to a replica is lost, and of a cluster's
@@ -135,11 +118,49 @@ impl Inspection {
     }
 }
 
-fn flag(value: &str) -> Option<bool> {
-    match value {
-        "0" => Some(false),
-        "1" => Some(true),
-        _ => None,
+/// The latest inspection of the server behind the connection.
+#[derive(Default)]
+pub(super) struct Inspected(Mutex<Option<(Arc<Inspection>, Instant)>>);
+
+impl Inspected {
+    /// The latest one, also of a connection that has ended or was refused since.
+    pub(super) fn latest(&self) -> Option<Arc<Inspection>> {
+        self.lock().as_ref().map(|(inspection, _)| Arc::clone(inspection))
+    }
+
+    /// Whether the latest one is older than this, or there is none.
+    pub(super) fn is_older_than(&self, age: Duration) -> bool {
+        self.lock().as_ref().is_none_or(|(_, at)| at.elapsed() >= age)
+    }
+
+    /// Inspects the server, and logs what has changed.
+    ///
+    /// # Errors
+    /// Those of the connection, and a server that cannot be the store.
+    pub(super) async fn inspect(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<Arc<Inspection>, Failure> {
+        let inspection = Arc::new(Inspection::of(connection).await?);
+        self.note(Arc::clone(&inspection));
+        match inspection.refusal() {
+            None => Ok(inspection),
+            Some(weakness) => Err(Failure::Refused(weakness)),
+        }
+    }
+
+    fn note(&self, inspection: Arc<Inspection>) {
+        let mut latest = self.lock();
+        let before = latest.as_ref().map(|(before, _)| &**before);
+        log_weaknesses(&before.map(Inspection::weaknesses).unwrap_or_default(), &inspection.weaknesses());
+        if before.is_some_and(|before| before.server() != inspection.server()) {
+            tracing::info!(server = inspection.server(), "the idempotency store is another server or role");
+        }
+        *latest = Some((inspection, Instant::now()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Arc<Inspection>, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

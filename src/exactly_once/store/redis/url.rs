@@ -1,6 +1,6 @@
 //! The URL of Redis. What this parser accepts is what connects: `check-config` and every connection use it.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, RedisConnectionInfo};
@@ -128,9 +128,12 @@ fn database(tail: &str) -> Result<u32, Invalid> {
     if number.is_empty() {
         return if path.len() > 1 { Err(DATABASE.into()) } else { Ok(0) };
     }
-    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
-    let number = number.parse().ok().filter(|number| is_number && *number <= MOST_DATABASE);
-    number.ok_or_else(|| DATABASE.into())
+    digits(number).filter(|number| *number <= MOST_DATABASE).ok_or_else(|| DATABASE.into())
+}
+
+/// A number without a sign.
+fn digits<T: FromStr>(text: &str) -> Option<T> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 const DATABASE: &str = "must end in the number of a database or in nothing after the host, as in \
@@ -218,10 +221,7 @@ fn host_and_port(address: &str, has_credentials: bool) -> Result<(String, u16), 
     }
     let port = match port {
         None => DEFAULT_PORT,
-        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            port.parse().ok().filter(|port| *port != 0).ok_or_else(bad)?
-        }
-        Some(_) => return Err(bad()),
+        Some(port) => digits(port).filter(|port| *port != 0).ok_or_else(bad)?,
     };
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     if ["0.0.0.0", "::"].contains(&&*host) {
