@@ -1,11 +1,8 @@
 //! Creations: how they are claimed, how they end, and what becomes of lost ones.
 
-use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
-use super::{Label, Running, Zero, metrics, outcomes, register};
+use super::{Label, Running, metrics, outcomes};
 
 outcomes! {
     /// The result of the claim of a request id.
@@ -83,6 +80,7 @@ outcomes! {
 }
 
 metrics! {
+    #[derive(Default)]
     pub struct CreationMetrics {
         background: Gauge = "background_creations", "Running creations, whether or not a client waits for them";
         claims: Family<ClaimOutcome, Counter> = "idempotency_claims", "Claims of request ids, by result";
@@ -98,12 +96,6 @@ metrics! {
     also {
         /// Creations rejected at the limit of running creations.
         pub shed: Counter = Counter::default(),
-    }
-}
-
-impl Default for CreationMetrics {
-    fn default() -> Self {
-        Self::registered(&mut Registry::default())
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) async fn admission(
 ) -> Response {
     let permit = if limit == Limit::Creations { limits.creation() } else { limits.call() };
     let Some(_permit) = permit else {
-        metrics.shed_call();
+        metrics.shed.get_or_create(&"max_in_flight".into()).inc();
         return status::overloaded().into_response();
     };
     next(request).await

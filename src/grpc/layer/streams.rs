@@ -117,7 +117,7 @@ pub(crate) async fn streams(
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let Some(permit) = limits.of(limit).take(request.extensions().get()) else {
-        limits.metrics.shed_stream();
+        limits.metrics.shed.get_or_create(&"max_streams".into()).inc();
         return status::too_many_streams().into_response();
     };
     let Ok(response) = timeout(TIMEOUT, next(request)).await else {
