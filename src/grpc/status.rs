@@ -105,10 +105,12 @@ impl RpcError {
             .metadata_if("upstream_request_id", request_id.as_ref())
     }
 
-    /// Adds the reply of another server, which arrived in place of the lost one.
-    pub(super) fn replaced_by(mut self, problem: &Problem) -> Self {
-        let Advice { what, cure } = Problem::UNRECOGNIZED;
-        self.message += &format!("; {what} {}: {cure}", problem.said());
+    /// Adds what arrived in place of a lost reply, which may be the reply of another server.
+    pub(super) fn lost_reply(mut self, problem: Option<&Problem>) -> Self {
+        if let Some(problem) = problem.filter(|problem| problem.is_unrecognized()) {
+            let Advice { what, cure } = Problem::UNRECOGNIZED;
+            self.message += &format!("; {what} {}: {cure}", problem.said());
+        }
         self.problem(problem)
     }
 
