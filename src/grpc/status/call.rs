@@ -5,11 +5,7 @@ use tonic::{Code, Status, metadata::MetadataValue};
 use super::{DEFAULT_RETRY, Reason, RpcError};
 use crate::{
     domain::{CallProgress, Identity, Invalid, InvalidReason, Progress, Stage},
-    grpc::{
-        layer::caller::Refused,
-        methods::Method,
-        violations::{Rejection, Violation},
-    },
+    grpc::{layer::caller::Refused, methods::Method, violations::Rejection},
     jwt::NotAccepted,
 };
 
@@ -83,7 +79,7 @@ pub(crate) fn identities(names: &[Identity]) -> String {
 pub(crate) fn invalid_timeout() -> RpcError {
     let invalid =
         Invalid::new(InvalidReason::Malformed, "must be 1 to 8 digits and one of the units H, M, S, m, u, n");
-    Rejection::Invalid(vec![Violation { field: "grpc-timeout".into(), invalid }]).into()
+    Rejection::of("grpc-timeout", invalid).into()
 }
 
 /// More calls than may wait at once.
