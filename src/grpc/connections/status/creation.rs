@@ -169,7 +169,7 @@ fn unreadable(problem: &RecordProblem, connection: Option<&ConnectionId>) -> Rpc
 
 fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) -> RpcError {
     let failed = report.checks.iter().filter(|check| check.state == CheckState::Failed);
-    let violations = failed.map(|check| (check.name.as_str().to_owned(), check.message.clone()));
+    let violations = failed.map(|check| (check.name.name().to_owned(), check.message.clone()));
     // The violations contain the whole message.
     let all = found(report);
     let mut found: String = all.chars().take(MOST_FOUND).collect();
@@ -204,5 +204,5 @@ fn verification_pending(connection: &ConnectionId, report: &TestReport, generate
 /// The first check of a report that has not passed.
 fn found(report: &TestReport) -> String {
     let check = report.checks.iter().find(|check| check.state != CheckState::Passed);
-    check.map_or_else(String::new, |check| format!("{}: {}", check.name.as_str(), check.message))
+    check.map_or_else(String::new, |check| format!("{}: {}", check.name.name(), check.message))
 }
