@@ -199,8 +199,6 @@ impl<L: Label, M: Default> Zero for Family<L, M> {
     }
 }
 
-const BUILD: [(&str, &str); 2] = [("version", VERSION), ("revision", REVISION)];
-
 type Seconds = Gauge<f64, AtomicU64>;
 
 impl Default for Metrics {
@@ -208,7 +206,11 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix(PREFIX);
         let calls = CallMetrics::registered(own);
-        own.register("build", "The running version", Info::new(BUILD));
+        own.register(
+            "build",
+            "The running version",
+            Info::new([("version", VERSION), ("revision", REVISION)]),
+        );
         register(own, "spans_lost", "Spans whose export failed", telemetry::SPANS_LOST.clone());
         let mut creations = CreationMetrics::registered(own);
         creations.shed = calls.shed.get_or_create_owned(&"max_creations".into());

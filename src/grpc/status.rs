@@ -151,7 +151,7 @@ impl RpcError {
         let metadata = self.metadata.iter().map(|(key, value)| (*key, size::cut_value(value, limit)));
         let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value)).collect();
         details.set_error_info(self.reason.as_str_name(), DOMAIN, metadata);
-        let items = size::items(limit);
+        let items = (limit / 40).max(1);
         if !self.violations.is_empty() {
             let violations = self.violations.iter().take(items).map(|Violation { field, invalid }| {
                 let description = size::cut(&invalid.sentence, limit);
@@ -175,7 +175,7 @@ impl RpcError {
         if self.retry_after.is_some() {
             details.set_retry_info(self.retry_after);
         }
-        let message = size::cut_message(&self.message, limit);
+        let message = size::cut(&self.message, limit.max(size::SHORTEST_MESSAGE));
         Status::with_error_details_and_metadata(self.code, message, details, self.trailers.clone())
     }
 }

@@ -21,6 +21,7 @@ use super::{Request, Response};
 use crate::{
     grpc::{
         call::Call,
+        methods::Method,
         status::{code_name, start},
     },
     metrics::{CallMetrics, OTHER_METHOD, Running, is_fault},
@@ -49,7 +50,7 @@ pub(crate) async fn call_log(
         reason = Empty,
         cause = Empty,
     );
-    let measured = (!call.is_health()).then(|| {
+    let measured = (!call.method.is_some_and(Method::is_health)).then(|| {
         let method = call.method.map_or(OTHER_METHOD, |method| &method.name);
         let trace = server_span(method, request.headers());
         if let Some(trace_id) = spans::trace_id(&trace) {
