@@ -153,14 +153,14 @@ labels! {
     Shed { reason: "max_creations" "max_in_flight" "max_streams" }
 }
 
-/// An enum as the label `outcome`.
+/// Enums as the label `outcome`.
 macro_rules! outcomes {
-    ($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+    ($($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ })+) => {$(
         $(#[$of])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
-        impl Label for $name {
+        impl $crate::metrics::Label for $name {
             const VALUES: &[Self] = &[$(Self::$variant,)+];
         }
 
@@ -170,7 +170,7 @@ macro_rules! outcomes {
                 prometheus_client::encoding::EncodeLabel::encode(&("outcome", outcome), encoder.encode_label())
             }
         }
-    };
+    )+};
 }
 
 use {metrics, outcomes};

@@ -2,7 +2,7 @@
 
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
-use super::{Label, Running, metrics, outcomes};
+use super::{Running, metrics, outcomes};
 
 outcomes! {
     /// The result of the claim of a request id.
@@ -26,9 +26,7 @@ outcomes! {
         /// The store fails.
         Unavailable = "unavailable",
     }
-}
 
-outcomes! {
     /// How a creation ends.
     CreationOutcome {
         /// With a connection.
@@ -42,9 +40,7 @@ outcomes! {
         /// It is not known which connection is the one.
         Ambiguous = "ambiguous",
     }
-}
 
-outcomes! {
     /// The result of a search for a lost creation.
     SearchOutcome {
         Found = "found",
@@ -55,9 +51,7 @@ outcomes! {
         /// Left to the next retry.
         Undecided = "undecided",
     }
-}
 
-outcomes! {
     /// The result of the search before the first sending, where the store may have forgotten the request id.
     FirstSearchOutcome {
         Found = "found",
@@ -67,9 +61,7 @@ outcomes! {
         /// The search is not possible at the moment.
         Failed = "failed",
     }
-}
 
-outcomes! {
     /// The result of the test of a new connection.
     VerificationOutcome {
         Passed = "passed",

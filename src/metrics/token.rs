@@ -2,7 +2,7 @@
 
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
-use super::{Label, Seconds, metrics, outcomes};
+use super::{Seconds, metrics, outcomes};
 
 outcomes! {
     /// The result of an attempt to get an access token.

@@ -9,11 +9,7 @@ use tokio::time::sleep_until;
 use super::{Request, Response};
 use crate::{
     domain::Invalid,
-    grpc::{
-        call::Call,
-        status::{self, RpcError},
-        violations::Rejection,
-    },
+    grpc::{call::Call, status, violations::Rejection},
 };
 
 const TIMEOUT: &str = "grpc-timeout";
@@ -27,7 +23,7 @@ pub(crate) async fn deadline(
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     if let Err(invalid) = timeout(request.headers()) {
-        return RpcError::from(Rejection::of(TIMEOUT, invalid)).into_response();
+        return status::RpcError::from(Rejection::of(TIMEOUT, invalid)).into_response();
     }
     let response = tokio::select! {
         // A use case that waits ends at the same moment, with a less specific error.
