@@ -194,22 +194,17 @@ impl From<RpcError> for Status {
 
 impl From<Rejection> for Status {
     fn from(rejection: Rejection) -> Self {
-        RpcError::from(rejection).into()
-    }
-}
-
-impl From<Rejection> for RpcError {
-    fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::Invalid(violations) => {
                 let sentences: Vec<_> =
                     violations.iter().map(|v| format!("{} {}", v.field, v.invalid)).collect();
                 let fields: Vec<_> = violations.iter().map(|v| &*v.field).collect();
                 let cause = fields.join(", ");
-                let error = Self::new(Code::InvalidArgument, Reason::InvalidRequest, sentences.join("; "));
-                Self { violations, ..error.cause(cause) }
+                let message = sentences.join("; ");
+                let error = RpcError::new(Code::InvalidArgument, Reason::InvalidRequest, message);
+                RpcError { violations, ..error.cause(cause) }
             }
-            Rejection::SandboxNotAllowed(SandboxNotAllowed(sandbox)) => Self::new(
+            Rejection::SandboxNotAllowed(SandboxNotAllowed(sandbox)) => RpcError::new(
                 Code::PermissionDenied,
                 Reason::SandboxNotAllowed,
                 format!(
@@ -219,6 +214,7 @@ impl From<Rejection> for RpcError {
             )
             .cause("sandbox_name is not in HCS_ALLOWED_SANDBOXES"),
         }
+        .into()
     }
 }
 

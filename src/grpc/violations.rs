@@ -28,7 +28,7 @@ pub(super) struct Violation {
 /// The violations found so far.
 pub(super) struct Violations<'a> {
     sandboxes: &'a Sandboxes,
-    found: Vec<Violation>,
+    pub(super) found: Vec<Violation>,
     not_allowed: Option<SandboxNotAllowed>,
 }
 
@@ -50,10 +50,6 @@ impl<'a> Violations<'a> {
     pub(super) fn sandbox(&mut self, name: &str) -> Option<SandboxName> {
         let named = self.check("sandbox_name", optional(name, SandboxName::parse))?;
         self.sandboxes.resolve(named).map_err(|error| self.not_allowed = Some(error)).ok()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
     }
 
     /// The parsed request, unless there is a violation.

@@ -178,7 +178,7 @@ pub(super) fn update(
         some => parse_credentials(&mut violations, some).map(Some),
     };
     let changes = match (name, description, credentials) {
-        (Some(name), Some(description), Some(credentials)) if violations.is_empty() => {
+        (Some(name), Some(description), Some(credentials)) if violations.found.is_empty() => {
             violations.check("name", ConnectionChanges::new(name, description, credentials))
         }
         _ => None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use tokio::time::sleep_until;
+use tonic::Status;
 
 use super::{Request, Response};
 use crate::{
@@ -23,7 +24,7 @@ pub(crate) async fn deadline(
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     if let Err(invalid) = timeout(request.headers()) {
-        return status::RpcError::from(Rejection::of(TIMEOUT, invalid)).into_response();
+        return Status::from(Rejection::of(TIMEOUT, invalid)).into_http();
     }
     let response = tokio::select! {
         // A use case that waits ends at the same moment, with a less specific error.
