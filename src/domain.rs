@@ -4,11 +4,10 @@
 
 mod caller;
 mod connection;
-mod description;
-mod etag;
 mod progress;
 pub mod reference;
 mod request_id;
+mod resource;
 mod sandbox;
 mod text;
 
@@ -19,10 +18,9 @@ pub use self::{
         ConnectionRef, ConnectionState, CreatedConnection, Credential, HubSpotCredentials, NewConnection,
         StoredCredentials, Table, TablePath, TestReport, Verification,
     },
-    description::Description,
-    etag::Etag,
     progress::{CallProgress, Progress, Stage},
     request_id::RequestId,
+    resource::{Description, Etag},
     sandbox::{AllowedSandboxes, SandboxName, SandboxNotAllowed, Sandboxes},
 };
 

@@ -23,15 +23,8 @@ use self::{
     call::Call,
     connections::Connections,
     layer::{
-        Request, Response,
-        admission::admission,
-        call_log::call_log,
-        caller::caller,
-        codec_status::codec_status,
-        deadline::deadline,
-        drain::drain,
-        headers::{reject_content_type, reject_metadata, reject_method},
-        streams::streams,
+        Request, Response, admission, call_log, caller, codec_status, deadline, drain, reject_content_type,
+        reject_metadata, reject_method, streams,
     },
     methods::{Limit, Method},
     status::RpcError,
@@ -45,11 +38,8 @@ use crate::{
     service::{Limits, Service},
 };
 
-pub(crate) use self::layer::streams::admin_streams;
-pub use self::layer::{
-    caller::CallerCheck,
-    streams::{ADMIN_STREAMS, StreamLimits},
-};
+pub(crate) use self::layer::admin_streams;
+pub use self::layer::{ADMIN_STREAMS, CallerCheck, StreamLimits};
 
 /// The full name of the service, in paths and health checks.
 pub const SERVICE_NAME: &str = proto::hub_spot_connection_service_server::SERVICE_NAME;

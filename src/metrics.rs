@@ -53,11 +53,13 @@ const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 /// `also` are registered elsewhere.
 macro_rules! metrics {
     (
+        $(#[$attribute:meta])*
         pub struct $struct:ident {
             $($visibility:vis $field:ident: $type:ty = $name:literal, $help:literal;)+
         }
         also { $($(#[$other_doc:meta])* $other_visibility:vis $other:ident: $other_type:ty = $value:expr,)* }
     ) => {
+        $(#[$attribute])*
         #[derive(Clone, Debug)]
         pub struct $struct {
             $($visibility $field: $type,)+
@@ -65,9 +67,11 @@ macro_rules! metrics {
         }
 
         impl $struct {
-            pub(in crate::metrics) fn registered(registry: &mut Registry) -> Self {
+            pub(in crate::metrics) fn registered(registry: &mut $crate::metrics::Registry) -> Self {
                 Self {
-                    $($field: register(registry, $name, $help, <$type as Zero>::zero()),)+
+                    $($field: $crate::metrics::register(
+                        registry, $name, $help, $crate::metrics::Zero::zero(),
+                    ),)+
                     $($other: $value,)*
                 }
             }
@@ -111,9 +115,9 @@ metrics! {
     }
 }
 
-/// A label whose values are a closed list, with those that exist from the start.
-macro_rules! label {
-    ($struct:ident, $label:ident, [$($value:literal),*]) => {
+/// Labels whose values are closed lists, with those that exist from the start.
+macro_rules! labels {
+    ($($struct:ident { $label:ident: $($value:literal)* })+) => {$(
         #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
         pub struct $struct {
             $label: &'static str,
@@ -128,59 +132,35 @@ macro_rules! label {
         impl Label for $struct {
             const VALUES: &[Self] = &[$(Self { $label: $value }),*];
         }
-    };
+    )+};
 }
 
-label!(Reason, reason, []);
-label!(WeaknessLabel, weakness, []);
-label!(Certificate, certificate, []);
-label!(
-    HandshakeFailure,
-    reason,
-    [
-        "bad_certificate",
-        "broken_off",
-        "expired",
-        "incompatible",
-        "no_certificate",
-        "no_http2",
-        "not_tls",
-        "not_yet_valid",
-        "refused_by_peer",
-        "timeout",
-        "unknown_issuer"
-    ]
-);
-label!(
-    CallerRefused,
-    reason,
-    [
-        "malformed_token",
-        "no_certificate",
-        "no_token",
-        "not_allowed",
-        "read_only",
-        "token_algorithm",
-        "token_audience",
-        "token_expired",
-        "token_issuer",
-        "token_not_yet_valid",
-        "token_signature",
-        "unknown_key"
-    ]
-);
-label!(RequestRefused, reason, ["encoding", "http1", "media_type", "metadata", "not_http", "unknown_method"]);
-label!(Limit, reason, ["admin_connections", "connections", "flood", "preface", "resets", "unread"]);
-label!(Idleness, reason, ["first_call", "idle", "probe"]);
+labels! {
+    Reason { reason: }
+    WeaknessLabel { weakness: }
+    Certificate { certificate: }
+    HandshakeFailure {
+        reason: "aborted" "bad_certificate" "expired" "incompatible" "no_certificate" "no_http2" "not_tls"
+            "not_yet_valid" "refused_by_peer" "timeout" "unknown_issuer"
+    }
+    CallerRefused {
+        reason: "malformed_token" "no_certificate" "no_token" "not_allowed" "read_only" "token_algorithm"
+            "token_audience" "token_expired" "token_issuer" "token_not_yet_valid" "token_signature" "unknown_key"
+    }
+    RequestRefused { reason: "encoding" "http1" "media_type" "metadata" "not_http" "unknown_method" }
+    Limit { reason: "admin_connections" "connections" "flood" "preface" "resets" "unread" }
+    Idleness { reason: "first_call" "idle" "probe" }
+    Shed { reason: "max_creations" "max_in_flight" "max_streams" }
+}
 
-/// An enum as the label `outcome`.
+/// Enums as the label `outcome`.
 macro_rules! outcomes {
-    ($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+    ($($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ })+) => {$(
         $(#[$of])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$doc])* $variant,)+ }
 
-        impl Label for $name {
+        impl $crate::metrics::Label for $name {
             const VALUES: &[Self] = &[$(Self::$variant,)+];
         }
 
@@ -190,7 +170,7 @@ macro_rules! outcomes {
                 prometheus_client::encoding::EncodeLabel::encode(&("outcome", outcome), encoder.encode_label())
             }
         }
-    };
+    )+};
 }
 
 use {metrics, outcomes};
@@ -219,24 +199,25 @@ impl<L: Label, M: Default> Zero for Family<L, M> {
     }
 }
 
-const BUILD: [(&str, &str); 2] = [("version", VERSION), ("revision", REVISION)];
-
 type Seconds = Gauge<f64, AtomicU64>;
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
-        let calls = CallMetrics::default();
-        calls.register_standard(&mut registry);
         let own = registry.sub_registry_with_prefix(PREFIX);
-        calls.register(own);
-        own.register("build", "The running version", Info::new(BUILD));
+        let calls = CallMetrics::registered(own);
+        own.register(
+            "build",
+            "The running version",
+            Info::new([("version", VERSION), ("revision", REVISION)]),
+        );
         register(own, "spans_lost", "Spans whose export failed", telemetry::SPANS_LOST.clone());
         let mut creations = CreationMetrics::registered(own);
-        creations.shed = calls.shed_creations();
+        creations.shed = calls.shed.get_or_create_owned(&"max_creations".into());
         let upstream = UpstreamMetrics::registered(own);
         let metrics =
             Self { calls, creations, token: TokenMetrics::registered(own), ..Self::registered(own) };
+        metrics.calls.register_standard(&mut registry);
         upstream.register_standard(&mut registry);
         registry.register_collector(Box::new(Process::new()));
         Self { upstream, registry: Arc::new(registry), ..metrics }

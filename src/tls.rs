@@ -297,6 +297,6 @@ pub fn handshake_failure(error: &io::Error) -> &'static str {
         Some(Error::PeerIncompatible(_)) => "incompatible",
         Some(Error::AlertReceived(_)) => "refused_by_peer",
         Some(_) => "not_tls",
-        None => "broken_off",
+        None => "aborted",
     }
 }

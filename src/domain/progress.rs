@@ -5,45 +5,32 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence},
 };
 
-use super::{Identity, RequestId};
+use super::{Identity, RequestId, text::names};
 
-macro_rules! stages {
-    ($($(#[$attribute:meta])* $stage:ident = $name:literal,)+) => {
-        /// The steps of a call.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub enum Stage { $($(#[$attribute])* $stage,)+ }
-
-        impl Stage {
-            const ALL: &[Self] = &[$(Self::$stage,)+];
-
-            /// The name in the metadata of an error.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$stage => $name,)+ }
-            }
-        }
-    };
-}
-
-stages! {
-    /// Receiving and parsing the request.
-    #[default]
-    Request = "request",
-    /// Claiming the request id in the idempotency store.
-    Claim = "claim",
-    /// Waiting for an Adobe access token, or for the end of a throttle.
-    AdobeToken = "adobe_token",
-    /// Creating the connection in the Flow Service.
-    Create = "create",
-    /// Searching for a connection after the response was lost.
-    Reconcile = "reconcile",
-    /// Waiting before the next attempt.
-    BackOff = "back_off",
-    /// Testing the new connection.
-    Verify = "verify",
-    /// Reading from the Flow Service.
-    Read = "read",
-    Update = "update",
-    Delete = "delete",
+names! {
+    /// The steps of a call, with their names in the metadata of errors.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub enum Stage {
+        /// Receiving and parsing the request.
+        #[default]
+        Request = "request",
+        /// Claiming the request id in the idempotency store.
+        Claim = "claim",
+        /// Waiting for an Adobe access token, or for the end of a throttle.
+        AdobeToken = "adobe_token",
+        /// Creating the connection in the Flow Service.
+        Create = "create",
+        /// Searching for a connection after the response was lost.
+        Reconcile = "reconcile",
+        /// Waiting before the next attempt.
+        BackOff = "back_off",
+        /// Testing the new connection.
+        Verify = "verify",
+        /// Reading from the Flow Service.
+        Read = "read",
+        Update = "update",
+        Delete = "delete",
+    }
 }
 
 /// A stage that is shared between tasks.

@@ -52,22 +52,11 @@ impl Sandboxes {
     /// # Errors
     /// [`Invalid`] when the default sandbox is not allowed.
     pub fn new(default: SandboxName, allowed: AllowedSandboxes) -> Result<Self, Invalid> {
-        let sandboxes = Self { default, allowed };
-        match sandboxes.check(&sandboxes.default) {
-            Ok(()) => Ok(sandboxes),
-            Err(SandboxNotAllowed(name)) => Err(Invalid::new(
-                InvalidReason::Conflicting,
-                format!("does not contain the default sandbox {name}"),
-            )),
+        if allowed.contain(&default) {
+            return Ok(Self { default, allowed });
         }
-    }
-
-    pub fn default_sandbox(&self) -> &SandboxName {
-        &self.default
-    }
-
-    pub fn allowed(&self) -> &AllowedSandboxes {
-        &self.allowed
+        let sentence = format!("does not contain the default sandbox {default}");
+        Err(Invalid::new(InvalidReason::Conflicting, sentence))
     }
 
     /// The sandbox of a call.
@@ -75,16 +64,16 @@ impl Sandboxes {
     /// # Errors
     /// [`SandboxNotAllowed`] when the call names one that is not allowed.
     pub fn resolve(&self, named: Option<SandboxName>) -> Result<SandboxName, SandboxNotAllowed> {
-        let Some(name) = named else { return Ok(self.default.clone()) };
-        self.check(&name)?;
-        Ok(name)
+        let name = named.unwrap_or_else(|| self.default.clone());
+        if self.allowed.contain(&name) { Ok(name) } else { Err(SandboxNotAllowed(name)) }
     }
+}
 
-    fn check(&self, name: &SandboxName) -> Result<(), SandboxNotAllowed> {
-        match &self.allowed {
-            AllowedSandboxes::Any => Ok(()),
-            AllowedSandboxes::Only(names) if names.contains(name) => Ok(()),
-            AllowedSandboxes::Only(_) => Err(SandboxNotAllowed(name.clone())),
+impl AllowedSandboxes {
+    fn contain(&self, name: &SandboxName) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(names) => names.contains(name),
         }
     }
 }

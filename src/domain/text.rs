@@ -20,7 +20,26 @@ macro_rules! text {
     };
 }
 
-pub(super) use text;
+/// Declares an enum whose values have names.
+macro_rules! names {
+    (
+        $(#[$attribute:meta])*
+        pub enum $type:ident { $($(#[$of_variant:meta])* $variant:ident = $name:literal,)+ }
+    ) => {
+        $(#[$attribute])*
+        pub enum $type { $($(#[$of_variant])* $variant,)+ }
+
+        impl $type {
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+pub(super) use {names, text};
 
 /// Checks a text for people: one line, not blank, and at most so many characters.
 pub(super) fn check_line(text: &str, most: usize, required: &str) -> Result<(), Invalid> {

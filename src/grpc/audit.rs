@@ -8,7 +8,7 @@ use tonic::Code;
 use super::{
     call::Call,
     connections::creation_failed,
-    layer::{Request, Response, caller::CallerCheck},
+    layer::{CallerCheck, Request, Response},
     status::{Reason, RpcError, code_name},
 };
 use crate::{

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     audit::Audited,
-    layer::{Request, deadline::timeout},
+    layer::{Request, timeout},
     methods::Method,
 };
 use crate::domain::CallProgress;
@@ -40,10 +40,6 @@ impl Call {
         });
         request.extensions_mut().insert(Arc::clone(&call));
         call
-    }
-
-    pub(super) fn is_health(&self) -> bool {
-        self.method.is_some_and(Method::is_health)
     }
 
     pub(super) fn audited(&self) -> MutexGuard<'_, Audited> {

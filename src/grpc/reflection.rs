@@ -190,7 +190,10 @@ impl ServerReflection for Reflection {
             match timeout(IDLE_TIMEOUT, requests.message()).await {
                 Ok(Ok(request)) => Some((Ok(files.respond(request?)), Some((requests, files)))),
                 Ok(Err(error)) => Some((Err(status::codec_failed(error, MAX_MESSAGE_SIZE)), None)),
-                Err(_) => Some((Err(status::idle_stream().into()), None)),
+                Err(_) => {
+                    let error = status::stream_ended("the stream was idle for too long: open it again");
+                    Some((Err(error.into()), None))
+                }
             }
         });
         Ok(Response::new(responses.boxed()))

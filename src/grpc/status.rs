@@ -105,10 +105,12 @@ impl RpcError {
             .metadata_if("upstream_request_id", request_id.as_ref())
     }
 
-    /// Adds the reply of another server, which arrived in place of the lost one.
-    pub(super) fn replaced_by(mut self, problem: &Problem) -> Self {
-        let Advice { what, cure } = Problem::UNRECOGNIZED;
-        self.message += &format!("; {what} {}: {cure}", problem.said());
+    /// Adds what arrived in place of a lost reply, which may be the reply of another server.
+    pub(super) fn lost_reply(mut self, problem: Option<&Problem>) -> Self {
+        if let Some(problem) = problem.filter(|problem| problem.is_unrecognized()) {
+            let Advice { what, cure } = Problem::UNRECOGNIZED;
+            self.message += &format!("; {what} {}: {cure}", problem.said());
+        }
         self.problem(problem)
     }
 
@@ -149,7 +151,7 @@ impl RpcError {
         let metadata = self.metadata.iter().map(|(key, value)| (*key, size::cut_value(value, limit)));
         let metadata: HashMap<_, _> = metadata.map(|(key, value)| (key.to_owned(), value)).collect();
         details.set_error_info(self.reason.as_str_name(), DOMAIN, metadata);
-        let items = size::items(limit);
+        let items = (limit / 40).max(1);
         if !self.violations.is_empty() {
             let violations = self.violations.iter().take(items).map(|Violation { field, invalid }| {
                 let description = size::cut(&invalid.sentence, limit);
@@ -173,7 +175,7 @@ impl RpcError {
         if self.retry_after.is_some() {
             details.set_retry_info(self.retry_after);
         }
-        let message = size::cut_message(&self.message, limit);
+        let message = size::cut(&self.message, limit.max(size::SHORTEST_MESSAGE));
         Status::with_error_details_and_metadata(self.code, message, details, self.trailers.clone())
     }
 }
@@ -192,22 +194,17 @@ impl From<RpcError> for Status {
 
 impl From<Rejection> for Status {
     fn from(rejection: Rejection) -> Self {
-        RpcError::from(rejection).into()
-    }
-}
-
-impl From<Rejection> for RpcError {
-    fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::Invalid(violations) => {
                 let sentences: Vec<_> =
                     violations.iter().map(|v| format!("{} {}", v.field, v.invalid)).collect();
                 let fields: Vec<_> = violations.iter().map(|v| &*v.field).collect();
                 let cause = fields.join(", ");
-                let error = Self::new(Code::InvalidArgument, Reason::InvalidRequest, sentences.join("; "));
-                Self { violations, ..error.cause(cause) }
+                let message = sentences.join("; ");
+                let error = RpcError::new(Code::InvalidArgument, Reason::InvalidRequest, message);
+                RpcError { violations, ..error.cause(cause) }
             }
-            Rejection::SandboxNotAllowed(SandboxNotAllowed(sandbox)) => Self::new(
+            Rejection::SandboxNotAllowed(SandboxNotAllowed(sandbox)) => RpcError::new(
                 Code::PermissionDenied,
                 Reason::SandboxNotAllowed,
                 format!(
@@ -217,6 +214,7 @@ impl From<Rejection> for RpcError {
             )
             .cause("sandbox_name is not in HCS_ALLOWED_SANDBOXES"),
         }
+        .into()
     }
 }
 

@@ -11,6 +11,13 @@ pub(super) enum Rejection {
     SandboxNotAllowed(SandboxNotAllowed),
 }
 
+impl Rejection {
+    /// For one field.
+    pub(super) fn of(field: &'static str, invalid: Invalid) -> Self {
+        Self::Invalid(vec![Violation { field: field.into(), invalid }])
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Violation {
     /// The path of the field in the proto message: `credentials.client_secret`.
@@ -19,35 +26,39 @@ pub(super) struct Violation {
 }
 
 /// The violations found so far.
-#[derive(Default)]
-pub(super) struct Violations(Vec<Violation>);
+pub(super) struct Violations<'a> {
+    sandboxes: &'a Sandboxes,
+    pub(super) found: Vec<Violation>,
+    not_allowed: Option<SandboxNotAllowed>,
+}
 
-impl Violations {
+impl<'a> Violations<'a> {
+    pub(super) fn new(sandboxes: &'a Sandboxes) -> Self {
+        Self { sandboxes, found: Vec::new(), not_allowed: None }
+    }
+
     /// The parsed value of a field; `None` if it is invalid.
     pub(super) fn check<T>(
         &mut self,
         field: impl Into<Cow<'static, str>>,
         parsed: Result<T, Invalid>,
     ) -> Option<T> {
-        parsed.map_err(|invalid| self.0.push(Violation { field: field.into(), invalid })).ok()
+        parsed.map_err(|invalid| self.found.push(Violation { field: field.into(), invalid })).ok()
     }
 
-    /// Whether the sandbox is allowed is checked once every field is valid.
-    pub(super) fn sandbox(&mut self, name: &str) -> Option<Option<SandboxName>> {
-        self.check("sandbox_name", optional(name, SandboxName::parse))
+    /// The sandbox of the call. One that is not allowed matters only if every field is valid.
+    pub(super) fn sandbox(&mut self, name: &str) -> Option<SandboxName> {
+        let named = self.check("sandbox_name", optional(name, SandboxName::parse))?;
+        self.sandboxes.resolve(named).map_err(|error| self.not_allowed = Some(error)).ok()
     }
 
     /// The parsed request, unless there is a violation.
     pub(super) fn finish<T>(self, parsed: Option<T>) -> Result<T, Rejection> {
-        parsed.filter(|_| self.0.is_empty()).ok_or(Rejection::Invalid(self.0))
+        match self.not_allowed.filter(|_| self.found.is_empty()) {
+            Some(not_allowed) => Err(Rejection::SandboxNotAllowed(not_allowed)),
+            None => parsed.filter(|_| self.found.is_empty()).ok_or(Rejection::Invalid(self.found)),
+        }
     }
-}
-
-/// Parses a field whose value depends on the others, once they are valid.
-pub(super) fn check<T>(field: &'static str, parsed: Result<T, Invalid>) -> Result<T, Rejection> {
-    let mut violations = Violations::default();
-    let parsed = violations.check(field, parsed);
-    violations.finish(parsed)
 }
 
 /// Parses a field that may be empty, which means unset.
@@ -56,9 +67,4 @@ pub(super) fn optional<T>(
     parse: impl FnOnce(&str) -> Result<T, Invalid>,
 ) -> Result<Option<T>, Invalid> {
     if value.is_empty() { Ok(None) } else { parse(value).map(Some) }
-}
-
-/// The sandbox of a call.
-pub(super) fn resolve(sandboxes: &Sandboxes, named: Option<SandboxName>) -> Result<SandboxName, Rejection> {
-    sandboxes.resolve(named).map_err(Rejection::SandboxNotAllowed)
 }

@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Reason, Running, SECONDS, register};
+use super::{Running, SECONDS, Shed, metrics};
 
 /// The label of unknown methods: a caller can send any name.
 pub const OTHER_METHOD: &str = "_OTHER";
@@ -22,16 +22,17 @@ const FAULTS: [&str; 6] =
 /// The codes, beside OK, whose series exist from the start: the ones that alerts use.
 const EXPECTED: [&str; 5] =
     ["DEADLINE_EXCEEDED", "FAILED_PRECONDITION", "INTERNAL", "UNAVAILABLE", "UNKNOWN"];
-/// Why calls are shed.
-const SHED: [&str; 3] = ["max_in_flight", "max_creations", "max_streams"];
 
-#[derive(Clone, Debug)]
-pub struct CallMetrics {
-    duration: Family<Call, Histogram>,
-    /// The histograms of successful calls, which most calls are: found without a lock.
-    successful: Arc<OnceLock<Vec<(&'static str, Histogram)>>>,
-    in_flight: Gauge,
-    shed: Family<Reason, Counter>,
+metrics! {
+    pub struct CallMetrics {
+        in_flight: Gauge = "calls_in_flight", "Calls in progress";
+        pub shed: Family<Shed, Counter> = "calls_shed", "Calls rejected because a limit was reached";
+    }
+    also {
+        duration: Family<Call, Histogram> = Family::new_with_constructor(|| Histogram::new(SECONDS)),
+        /// The histograms of successful calls, which most calls are: found without a lock.
+        successful: Arc<OnceLock<Vec<(&'static str, Histogram)>>> = Arc::default(),
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,12 +53,7 @@ impl Call {
 
 impl Default for CallMetrics {
     fn default() -> Self {
-        let duration = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
-        let shed = Family::<Reason, Counter>::default();
-        for reason in SHED {
-            drop(shed.get_or_create(&reason.into()));
-        }
-        Self { duration, successful: Arc::default(), in_flight: Gauge::default(), shed }
+        Self::registered(&mut Registry::default())
     }
 }
 
@@ -84,11 +80,6 @@ impl CallMetrics {
         );
     }
 
-    pub(super) fn register(&self, registry: &mut Registry) {
-        register(registry, "calls_in_flight", "Calls in progress", self.in_flight.clone());
-        register(registry, "calls_shed", "Calls rejected because a limit was reached", self.shed.clone());
-    }
-
     /// Counts a call as in progress until the result is dropped.
     pub fn begin(&self) -> Running {
         Running::in_gauge(&self.in_flight)
@@ -101,21 +92,6 @@ impl CallMetrics {
             Some((_, durations)) => durations.observe(seconds),
             None => self.duration.get_or_create(&Call::new(method, code)).observe(seconds),
         }
-    }
-
-    /// Counts a call beyond the limits of calls.
-    pub fn shed_call(&self) {
-        self.shed.get_or_create(&SHED[0].into()).inc();
-    }
-
-    /// Counts a health check, health watch or reflection stream beyond its limits.
-    pub fn shed_stream(&self) {
-        self.shed.get_or_create(&SHED[2].into()).inc();
-    }
-
-    /// Counts creations beyond the limit of creations.
-    pub(super) fn shed_creations(&self) -> Counter {
-        self.shed.get_or_create_owned(&SHED[1].into())
     }
 }
 

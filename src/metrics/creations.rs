@@ -1,11 +1,8 @@
 //! Creations: how they are claimed, how they end, and what becomes of lost ones.
 
-use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
-use super::{Label, Running, Zero, metrics, outcomes, register};
+use super::{Running, metrics, outcomes};
 
 outcomes! {
     /// The result of the claim of a request id.
@@ -29,9 +26,7 @@ outcomes! {
         /// The store fails.
         Unavailable = "unavailable",
     }
-}
 
-outcomes! {
     /// How a creation ends.
     CreationOutcome {
         /// With a connection.
@@ -45,9 +40,7 @@ outcomes! {
         /// It is not known which connection is the one.
         Ambiguous = "ambiguous",
     }
-}
 
-outcomes! {
     /// The result of a search for a lost creation.
     SearchOutcome {
         Found = "found",
@@ -58,9 +51,7 @@ outcomes! {
         /// Left to the next retry.
         Undecided = "undecided",
     }
-}
 
-outcomes! {
     /// The result of the search before the first sending, where the store may have forgotten the request id.
     FirstSearchOutcome {
         Found = "found",
@@ -70,9 +61,7 @@ outcomes! {
         /// The search is not possible at the moment.
         Failed = "failed",
     }
-}
 
-outcomes! {
     /// The result of the test of a new connection.
     VerificationOutcome {
         Passed = "passed",
@@ -83,6 +72,7 @@ outcomes! {
 }
 
 metrics! {
+    #[derive(Default)]
     pub struct CreationMetrics {
         background: Gauge = "background_creations", "Running creations, whether or not a client waits for them";
         claims: Family<ClaimOutcome, Counter> = "idempotency_claims", "Claims of request ids, by result";
@@ -98,12 +88,6 @@ metrics! {
     also {
         /// Creations rejected at the limit of running creations.
         pub shed: Counter = Counter::default(),
-    }
-}
-
-impl Default for CreationMetrics {
-    fn default() -> Self {
-        Self::registered(&mut Registry::default())
     }
 }
 

@@ -1,11 +1,8 @@
 //! The Adobe access token.
 
-use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
-};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
-use super::{Label, Seconds, Zero, metrics, outcomes, register};
+use super::{Seconds, metrics, outcomes};
 
 outcomes! {
     /// The result of an attempt to get an access token.
@@ -21,6 +18,7 @@ outcomes! {
 }
 
 metrics! {
+    #[derive(Default)]
     pub struct TokenMetrics {
         pub age: Seconds = "adobe_token_age_seconds", "Age of the last Adobe access token; 0 before the first one";
         pub valid: Gauge = "adobe_token_valid", "1 while calls can use an Adobe access token";
@@ -30,12 +28,6 @@ metrics! {
             "Attempts to get an Adobe access token, by result";
     }
     also {}
-}
-
-impl Default for TokenMetrics {
-    fn default() -> Self {
-        Self::registered(&mut Registry::default())
-    }
 }
 
 impl TokenMetrics {

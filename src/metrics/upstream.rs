@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Label, SECONDS, Zero, metrics, register};
+use super::{Label, SECONDS, metrics};
 
 metrics! {
     pub struct UpstreamMetrics {

@@ -124,7 +124,7 @@ async fn a_client_that_disconnects_during_the_handshake_is_counted() {
     let mut stream = TcpStream::connect(tls.service.grpc).await.unwrap();
     stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.unwrap();
     drop(stream);
-    until_counted(tls.service.admin, &failures("broken_off"), 1).await;
+    until_counted(tls.service.admin, &failures("aborted"), 1).await;
 }
 
 /// Load balancers do it every few seconds.

@@ -145,7 +145,7 @@ fn three_variables_are_enough() {
     let Loaded { config, .. } = load(&[]).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
     assert_eq!(config.upstream.create_timeout, Duration::from_secs(65));
-    assert_eq!(config.sandboxes.default_sandbox().as_str(), "prod");
+    assert_eq!(config.sandboxes.resolve(None).unwrap().as_str(), "prod");
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.adobe.scopes.len(), 4);
 }

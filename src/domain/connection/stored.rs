@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{ConnectionId, ConnectionName, HubSpotCredentials};
-use crate::domain::{Description, Etag, Invalid, InvalidReason, SandboxName, reference::split};
+use crate::domain::{Description, Etag, Invalid, InvalidReason, SandboxName, reference::split, text::names};
 
 /// A connection id is unique within its sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,43 +48,28 @@ pub struct StoredCredentials {
     pub refresh_token_set: bool,
 }
 
-/// Adobe documents some of the states; others are known from its error messages only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionState {
-    Initializing,
-    Enabled,
-    Disabled,
-    /// Saved, and not published.
-    Draft,
-    Updating,
-    Disabling,
-    Deleting,
+names! {
+    /// Adobe documents some of the states; others are known from its error messages only.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum ConnectionState {
+        Initializing = "initializing",
+        Enabled = "enabled",
+        Disabled = "disabled",
+        /// Saved, and not published.
+        Draft = "draft",
+        Updating = "updating",
+        Disabling = "disabling",
+        Deleting = "deleting",
+    }
 }
 
 impl ConnectionState {
     /// Ignores case. `None` for a state that this service does not know.
     pub fn parse(state: &str) -> Option<Self> {
-        Some(match state.to_ascii_lowercase().as_str() {
-            "initializing" => Self::Initializing,
-            "enabled" => Self::Enabled,
-            "disabled" => Self::Disabled,
-            "draft" => Self::Draft,
-            "updating" | "enabled-finalizing" => Self::Updating,
-            "disabling" => Self::Disabling,
-            "deleting" | "delete-finalizing" => Self::Deleting,
-            _ => return None,
-        })
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Initializing => "initializing",
-            Self::Enabled => "enabled",
-            Self::Disabled => "disabled",
-            Self::Draft => "draft",
-            Self::Updating => "updating",
-            Self::Disabling => "disabling",
-            Self::Deleting => "deleting",
+        match state.to_ascii_lowercase().as_str() {
+            "enabled-finalizing" => Some(Self::Updating),
+            "delete-finalizing" => Some(Self::Deleting),
+            state => Self::ALL.iter().copied().find(|known| known.name() == state),
         }
     }
 }

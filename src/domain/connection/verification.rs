@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::text::names;
+
 /// Whether a new connection is tested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verification {
@@ -27,20 +29,22 @@ pub struct Check {
     pub message: String,
 }
 
-/// The checks of a test, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckName {
-    /// Whether Adobe issues an access token to this service and accepts it.
-    AdobeToken,
-    /// Whether the sandbox exists and this service may read it.
-    Sandbox,
-    /// Whether the connection is ready for use.
-    Connection,
-    /// The Flow Service's own test of the connection.
-    ConnectionTest,
-    /// Whether there are tables to read.
-    Tables,
+names! {
+    /// The checks of a test, in their order, with their names in responses.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum CheckName {
+        /// Whether Adobe issues an access token to this service and accepts it.
+        AdobeToken = "adobe_token",
+        /// Whether the sandbox exists and this service may read it.
+        Sandbox = "sandbox",
+        /// Whether the connection is ready for use.
+        Connection = "connection",
+        /// The Flow Service's own test of the connection.
+        ConnectionTest = "connection_test",
+        /// Whether there are tables to read.
+        Tables = "tables",
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,21 +64,5 @@ impl TestReport {
 
     pub fn state(&self, name: CheckName) -> Option<CheckState> {
         self.checks.iter().find(|check| check.name == name).map(|check| check.state)
-    }
-}
-
-impl CheckName {
-    pub const ALL: [Self; 5] =
-        [Self::AdobeToken, Self::Sandbox, Self::Connection, Self::ConnectionTest, Self::Tables];
-
-    /// The name in responses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AdobeToken => "adobe_token",
-            Self::Sandbox => "sandbox",
-            Self::Connection => "connection",
-            Self::ConnectionTest => "connection_test",
-            Self::Tables => "tables",
-        }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     grpc::{
         page_token,
-        violations::{Rejection, Violations, check, optional, resolve},
+        violations::{Rejection, Violations, optional},
     },
     proto,
     service::{CreateHubSpotConnection, Filter, ListHubSpotConnections, UpdateHubSpotConnection},
@@ -42,7 +42,7 @@ pub(super) fn create(
         verification,
     } = request;
 
-    let mut violations = Violations::default();
+    let mut violations = Violations::new(sandboxes);
     let name = violations.check("name", ConnectionName::parse(&name));
     let description = violations.check("description", Description::parse(&description));
     let credentials = parse_credentials(&mut violations, credentials);
@@ -54,7 +54,6 @@ pub(super) fn create(
     let parsed = || Some((name?, description?, credentials?, sandbox?, request_id?, verification?));
     let (name, description, credentials, sandbox, request_id, verification) = violations.finish(parsed())?;
 
-    let sandbox = resolve(sandboxes, sandbox)?;
     let connection = NewConnection { sandbox, name, description, credentials };
     Ok(if validate_only {
         Create::DryRun(connection)
@@ -64,7 +63,7 @@ pub(super) fn create(
 }
 
 fn parse_credentials(
-    violations: &mut Violations,
+    violations: &mut Violations<'_>,
     credentials: Option<proto::HubSpotCredentials>,
 ) -> Option<HubSpotCredentials> {
     let required = || Invalid::new(InvalidReason::Required, "is required");
@@ -99,26 +98,15 @@ pub(super) fn connection(
     sandbox_name: &str,
     sandboxes: &Sandboxes,
 ) -> Result<ConnectionRef, Rejection> {
-    let mut violations = Violations::default();
+    let mut violations = Violations::new(sandboxes);
     let at = parse_ref(&mut violations, id, sandbox_name);
-    resolve_ref(violations.finish(at)?, sandboxes)
+    violations.finish(at)
 }
 
-fn parse_ref(
-    violations: &mut Violations,
-    id: &str,
-    sandbox_name: &str,
-) -> Option<(ConnectionId, Option<SandboxName>)> {
+fn parse_ref(violations: &mut Violations<'_>, id: &str, sandbox_name: &str) -> Option<ConnectionRef> {
     let id = violations.check("id", ConnectionId::parse(id));
     let sandbox = violations.sandbox(sandbox_name);
-    id.zip(sandbox)
-}
-
-fn resolve_ref(
-    (id, sandbox): (ConnectionId, Option<SandboxName>),
-    sandboxes: &Sandboxes,
-) -> Result<ConnectionRef, Rejection> {
-    Ok(ConnectionRef { sandbox: resolve(sandboxes, sandbox)?, id })
+    Some(ConnectionRef { sandbox: sandbox?, id: id? })
 }
 
 #[derive(Debug)]
@@ -143,7 +131,7 @@ pub(super) fn list(
         count_only,
         request_id,
     } = request;
-    let mut violations = Violations::default();
+    let mut violations = Violations::new(sandboxes);
     let sandbox = violations.sandbox(&sandbox_name);
     let page_size = violations.check("page_size", parse_page_size(page_size));
     if count_only && !page_token.is_empty() {
@@ -153,13 +141,12 @@ pub(super) fn list(
     let request_id = violations.check("request_id", optional(&request_id, RequestId::parse));
     let parsed = || Some((sandbox?, page_size?, request_id?));
     let (sandbox, page_size, request_id) = violations.finish(parsed())?;
-    let sandbox = resolve(sandboxes, sandbox)?;
     let filter = Filter { name: Some(name).filter(|name| !name.is_empty()), request_id };
     if count_only {
         return Ok(List::Count { sandbox, filter });
     }
     let page = optional(&page_token, |token| page_token::decode(token, &sandbox, &filter));
-    let page = check("page_token", page)?;
+    let page = page.map_err(|invalid| Rejection::of("page_token", invalid))?;
     Ok(List::Page(ListHubSpotConnections { sandbox, filter, page_size, page }))
 }
 
@@ -180,7 +167,7 @@ pub(super) fn update(
 ) -> Result<UpdateHubSpotConnection, Rejection> {
     let proto::UpdateHubSpotConnectionRequest { id, sandbox_name, etag, name, description, credentials } =
         request;
-    let mut violations = Violations::default();
+    let mut violations = Violations::new(sandboxes);
     let at = parse_ref(&mut violations, &id, &sandbox_name);
     let etag = violations.check("etag", optional(&etag, Etag::parse));
     let name = violations.check("name", name.as_deref().map(ConnectionName::parse).transpose());
@@ -190,10 +177,14 @@ pub(super) fn update(
         None => Some(None),
         some => parse_credentials(&mut violations, some).map(Some),
     };
-    let parsed = || Some((at?, etag?, name?, description?, credentials?));
-    let (at, etag, name, description, credentials) = violations.finish(parsed())?;
-    let changes = check("name", ConnectionChanges::new(name, description, credentials))?;
-    Ok(UpdateHubSpotConnection { at: resolve_ref(at, sandboxes)?, etag, changes })
+    let changes = match (name, description, credentials) {
+        (Some(name), Some(description), Some(credentials)) if violations.found.is_empty() => {
+            violations.check("name", ConnectionChanges::new(name, description, credentials))
+        }
+        _ => None,
+    };
+    let parsed = || Some(UpdateHubSpotConnection { at: at?, etag: etag?, changes: changes? });
+    violations.finish(parsed())
 }
 
 pub(super) fn table(
@@ -201,9 +192,8 @@ pub(super) fn table(
     sandboxes: &Sandboxes,
 ) -> Result<(ConnectionRef, TablePath), Rejection> {
     let proto::GetHubSpotTableRequest { id, sandbox_name, table } = request;
-    let mut violations = Violations::default();
+    let mut violations = Violations::new(sandboxes);
     let at = parse_ref(&mut violations, id, sandbox_name);
     let table = violations.check("table", TablePath::parse(table));
-    let (at, table) = violations.finish(at.zip(table))?;
-    Ok((resolve_ref(at, sandboxes)?, table))
+    violations.finish(at.zip(table))
 }

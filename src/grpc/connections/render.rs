@@ -79,7 +79,7 @@ impl From<Check> for proto::Check {
             CheckState::Failed => proto::check::State::Failed,
             CheckState::Skipped => proto::check::State::Skipped,
         };
-        Self { name: name.as_str().to_owned(), state: state.into(), message }
+        Self { name: name.name().to_owned(), state: state.into(), message }
     }
 }
 

@@ -73,12 +73,10 @@ fn connection_failed(error: &ConnectionError, subject: Subject<'_>) -> RpcError 
             "other clients keep changing the connection; nothing was changed: try again",
         )
         .retry_after(DEFAULT_RETRY),
-        ConnectionError::Call(CallError::Refused { refusal: refusal @ Refusal::InUse, problem }) => {
-            precondition_failed(*refusal, Reason::ConnectionInUse, problem, subject)
-        }
-        ConnectionError::Call(CallError::Refused { refusal: refusal @ Refusal::State, problem }) => {
-            precondition_failed(*refusal, Reason::ConnectionState, problem, subject)
-        }
+        ConnectionError::Call(CallError::Refused {
+            refusal: refusal @ (Refusal::InUse | Refusal::State),
+            problem,
+        }) => precondition_failed(*refusal, problem, subject),
         ConnectionError::Call(CallError::Refused { refusal: Refusal::Request, problem })
             if matches!(subject.action, Action::ListTables | Action::ReadTable(_))
                 && problem.code.is_some() =>
@@ -136,12 +134,8 @@ fn table_not_found(subject: Subject<'_>) -> RpcError {
     .resource("table", &table, "is not a table of the connection")
 }
 
-fn precondition_failed(
-    refusal: Refusal,
-    reason: Reason,
-    problem: &Problem,
-    subject: Subject<'_>,
-) -> RpcError {
+fn precondition_failed(refusal: Refusal, problem: &Problem, subject: Subject<'_>) -> RpcError {
+    let reason = if refusal == Refusal::InUse { Reason::ConnectionInUse } else { Reason::ConnectionState };
     let advice = refusal.advice();
     // The Flow Service may name the dataflows that use the connection.
     let flows = problem.flows.iter().filter(|flow| *flow != subject.id);
@@ -187,8 +181,5 @@ fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<
     } else {
         RpcError::new(Code::Unknown, Reason::OutcomeUnknown, message)
     };
-    match cause.problem() {
-        Some(problem) if problem.is_unrecognized() => failure.replaced_by(problem),
-        problem => failure.problem(problem),
-    }
+    failure.lost_reply(cause.problem())
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use opentelemetry::{
     Context, KeyValue,
     context::FutureExt as _,
@@ -21,6 +21,7 @@ use super::{Request, Response};
 use crate::{
     grpc::{
         call::Call,
+        methods::Method,
         status::{code_name, start},
     },
     metrics::{CallMetrics, OTHER_METHOD, Running, is_fault},
@@ -49,9 +50,15 @@ pub(crate) async fn call_log(
         reason = Empty,
         cause = Empty,
     );
-    let measured = (!call.is_health()).then(|| {
+    let measured = (!call.method.is_some_and(Method::is_health)).then(|| {
         let method = call.method.map_or(OTHER_METHOD, |method| &method.name);
-        let trace = server_span(method, request.headers());
+        // A child of the caller's span.
+        let trace = spans::begin(
+            &propagation::extract(request.headers()),
+            SpanKind::Server,
+            || method.into(),
+            || vec![KeyValue::new("rpc.system.name", "grpc"), KeyValue::new("rpc.method", method)],
+        );
         if let Some(trace_id) = spans::trace_id(&trace) {
             span.record("trace_id", tracing::field::display(trace_id));
         }
@@ -70,16 +77,6 @@ pub(crate) async fn call_log(
         response
     };
     logged.instrument(span).await
-}
-
-/// Begins the span of a call, as a child of the caller's.
-fn server_span(method: &'static str, headers: &HeaderMap) -> Context {
-    spans::begin(
-        &propagation::extract(headers),
-        SpanKind::Server,
-        || method.into(),
-        || vec![KeyValue::new("rpc.system.name", "grpc"), KeyValue::new("rpc.method", method)],
-    )
 }
 
 struct Measured<'a> {

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use tokio::time::sleep_until;
+use tonic::Status;
 
 use super::{Request, Response};
-use crate::grpc::{call::Call, status};
+use crate::{
+    domain::Invalid,
+    grpc::{call::Call, status, violations::Rejection},
+};
 
 const TIMEOUT: &str = "grpc-timeout";
 /// A client stops listening at its deadline. The error is sent earlier: by a tenth of the time, and at most by a
@@ -19,8 +23,8 @@ pub(crate) async fn deadline(
     request: Request,
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    if timeout(request.headers()).is_err() {
-        return status::invalid_timeout().into_response();
+    if let Err(invalid) = timeout(request.headers()) {
+        return Status::from(Rejection::of(TIMEOUT, invalid)).into_http();
     }
     let response = tokio::select! {
         // A use case that waits ends at the same moment, with a less specific error.
@@ -32,13 +36,10 @@ pub(crate) async fn deadline(
     response.unwrap_or_else(|| status::deadline_exceeded(&call.progress).into_response())
 }
 
-#[derive(Debug)]
-pub(crate) struct MalformedTimeout;
-
 /// How long the caller waits, less the margin; `None` if it does not say.
-pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, MalformedTimeout> {
+pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Invalid> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
-    let limit = parse(value).ok_or(MalformedTimeout)?;
+    let limit = parse(value).ok_or("must be 1 to 8 digits and one of the units H, M, S, m, u, n")?;
     Ok(Some(limit - (limit / 10).min(LONGEST_MARGIN)))
 }
 

@@ -44,7 +44,11 @@ pub(crate) async fn drain(
 
 fn trailers(is_stopping: bool) -> HeaderMap {
     let mut trailers = HeaderMap::new();
-    let status = Status::from(status::stream_ended(is_stopping));
+    let status = Status::from(status::stream_ended(if is_stopping {
+        "the service is stopping: open the stream again"
+    } else {
+        "the connection has reached its maximum age: open the stream again"
+    }));
     status.add_header(&mut trailers).expect("the message is plain text");
     trailers
 }

@@ -4,12 +4,8 @@ use tonic::{Code, Status, metadata::MetadataValue};
 
 use super::{DEFAULT_RETRY, Reason, RpcError};
 use crate::{
-    domain::{CallProgress, Identity, Invalid, InvalidReason, Progress, Stage},
-    grpc::{
-        layer::caller::Refused,
-        methods::Method,
-        violations::{Rejection, Violation},
-    },
+    domain::{CallProgress, Identity, Progress, Stage},
+    grpc::{layer::Refused, methods::Method},
     jwt::NotAccepted,
 };
 
@@ -80,12 +76,6 @@ pub(crate) fn identities(names: &[Identity]) -> String {
     if shown.is_empty() { "without a name".to_owned() } else { shown.join(", ") }
 }
 
-pub(crate) fn invalid_timeout() -> RpcError {
-    let invalid =
-        Invalid::new(InvalidReason::Malformed, "must be 1 to 8 digits and one of the units H, M, S, m, u, n");
-    Rejection::Invalid(vec![Violation { field: "grpc-timeout".into(), invalid }]).into()
-}
-
 /// More calls than may wait at once.
 pub(crate) fn overloaded() -> RpcError {
     too_many("too many calls are in progress: try again later").cause("HCS_MAX_IN_FLIGHT is reached")
@@ -103,21 +93,8 @@ pub(crate) fn too_many_streams() -> RpcError {
     .cause("the limit of health checks, watches or reflection streams is reached")
 }
 
-/// A stream whose connection ends, at its maximum age or because the service stops.
-pub(crate) fn stream_ended(is_stopping: bool) -> RpcError {
-    ended_stream(if is_stopping {
-        "the service is stopping: open the stream again"
-    } else {
-        "the connection has reached its maximum age: open the stream again"
-    })
-}
-
-/// A stream without requests for too long.
-pub(crate) fn idle_stream() -> RpcError {
-    ended_stream("the stream was idle for too long: open it again")
-}
-
-fn ended_stream(message: &str) -> RpcError {
+/// A stream that this service ends.
+pub(crate) fn stream_ended(message: &str) -> RpcError {
     RpcError::new(Code::Unavailable, Reason::Overloaded, message).retry_after(DEFAULT_RETRY)
 }
 

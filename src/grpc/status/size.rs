@@ -9,7 +9,7 @@ const MOST_BYTES: usize = 3800;
 /// How much stays of each text, in bytes. An error with the last limit always fits.
 const LIMITS: [usize; 7] = [usize::MAX, 1600, 1200, 800, 400, 200, 80];
 /// A message is more useful than the other texts.
-const SHORTEST_MESSAGE: usize = 240;
+pub(super) const SHORTEST_MESSAGE: usize = 240;
 const MARK: char = '…';
 
 /// The status with the largest limit that fits.
@@ -26,20 +26,11 @@ fn fits(status: &Status) -> bool {
     message + status.details().len().div_ceil(3) * 4 <= MOST_BYTES
 }
 
-/// How many items stay of a list.
-pub(super) fn items(limit: usize) -> usize {
-    (limit / 40).max(1)
-}
-
 pub(super) fn cut(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
     format!("{}{MARK}", &text[..text.floor_char_boundary(limit - MARK.len_utf8())])
-}
-
-pub(super) fn cut_message(message: &str, limit: usize) -> String {
-    cut(message, limit.max(SHORTEST_MESSAGE))
 }
 
 /// Cuts a comma-separated list of ids after a whole id, and any other value like a text.

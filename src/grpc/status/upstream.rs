@@ -42,12 +42,17 @@ impl Effect {
     }
 }
 
-/// A failed request other than a creation.
+/// A failed request to Adobe.
 pub(crate) fn call_failed(error: &CallError, sandbox: &SandboxName, effect: Effect) -> RpcError {
     match error {
         CallError::Token(error) => token(error, effect),
-        CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, effect),
-        CallError::NoTokenInTime => no_token_in_time(effect),
+        CallError::BreakerOpen { retry_after } => {
+            let message = effect.message("the Flow Service fails", "try again later");
+            RpcError::new(Code::Unavailable, Reason::BreakerOpen, message).retry_after(*retry_after)
+        }
+        CallError::NoTokenInTime => {
+            unavailable("there was no Adobe access token in time", effect).at_stage(Stage::AdobeToken)
+        }
         CallError::TooLate => unavailable("the request could not be sent in time", effect),
         CallError::Stopping => unavailable("this replica is stopping", effect),
         CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", effect),
@@ -78,7 +83,7 @@ pub(crate) fn call_failed(error: &CallError, sandbox: &SandboxName, effect: Effe
     }
 }
 
-pub(crate) fn token(error: &TokenError, effect: Effect) -> RpcError {
+fn token(error: &TokenError, effect: Effect) -> RpcError {
     let delay = Some(error.retry_after.unwrap_or(DEFAULT_RETRY));
     let (code, reason, said, delay) = match error.kind {
         // Only IMS can tell that the credential is wrong. Any other failure may be temporary.
@@ -107,7 +112,7 @@ pub(crate) fn token(error: &TokenError, effect: Effect) -> RpcError {
 }
 
 /// The Flow Service rejects a token that IMS has just issued.
-pub(crate) fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
+fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
     let advice = TokenErrorKind::TokenRefused.advice();
     let message = effect.message(&format!("{} {}", advice.what, problem.said()), advice.cure);
     RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, message)
@@ -115,16 +120,7 @@ pub(crate) fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
         .retry_after(DEFAULT_RETRY)
 }
 
-pub(crate) fn no_token_in_time(effect: Effect) -> RpcError {
-    unavailable("there was no Adobe access token in time", effect).at_stage(Stage::AdobeToken)
-}
-
-pub(crate) fn refused(
-    refusal: Refusal,
-    problem: &Problem,
-    sandbox: &SandboxName,
-    effect: Effect,
-) -> RpcError {
+fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName, effect: Effect) -> RpcError {
     let advice = refusal.advice();
     let is_sandbox = refusal == Refusal::SandboxNotFound;
     let what =
@@ -184,11 +180,7 @@ fn source_unavailable(problem: &Problem, effect: Effect) -> RpcError {
         .problem(problem)
 }
 
-pub(crate) fn throttled(
-    retry_after: Option<Duration>,
-    problem: Option<&Problem>,
-    effect: Effect,
-) -> RpcError {
+fn throttled(retry_after: Option<Duration>, problem: Option<&Problem>, effect: Effect) -> RpcError {
     let what = match problem.filter(|problem| problem.is_of_source()) {
         None => "Adobe throttles this service".to_owned(),
         Some(problem) => format!("the source of the connection throttles {}", problem.said()),
@@ -197,11 +189,6 @@ pub(crate) fn throttled(
     RpcError::new(Code::ResourceExhausted, Reason::UpstreamThrottled, message)
         .retry_after(retry_after.unwrap_or(DEFAULT_RETRY))
         .problem(problem)
-}
-
-pub(crate) fn breaker_open(retry_after: Duration, effect: Effect) -> RpcError {
-    let message = effect.message("the Flow Service fails", "try again later");
-    RpcError::new(Code::Unavailable, Reason::BreakerOpen, message).retry_after(retry_after)
 }
 
 pub(crate) fn unavailable(what: &str, effect: Effect) -> RpcError {

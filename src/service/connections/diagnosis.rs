@@ -196,7 +196,7 @@ impl Checks {
     fn skipping_the_rest(mut self) -> TestReport {
         let failed = self.0.iter().find(|check| check.state == CheckState::Failed);
         let why = match failed {
-            Some(failed) => format!("not checked, because {} failed", failed.name.as_str()),
+            Some(failed) => format!("not checked, because {} failed", failed.name.name()),
             None => "not checked: the Flow Service cannot tell at the moment".to_owned(),
         };
         while self.0.len() < CheckName::ALL.len() {

@@ -7,10 +7,7 @@ use crate::{
     domain::{CheckState, ConnectionId, SandboxName, Stage, TestReport},
     error::error_chain,
     exactly_once::{RecordProblem, store::StoreError},
-    grpc::status::{
-        DEFAULT_RETRY, Effect, Reason, RpcError, breaker_open, call_failed, no_token_in_time, refused,
-        throttled, token, token_refused, too_many, unavailable,
-    },
+    grpc::status::{DEFAULT_RETRY, Effect, Reason, RpcError, call_failed, too_many, unavailable},
     service::{self, Failure, VerificationError},
 };
 
@@ -26,11 +23,7 @@ pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
             not_created(error, sandbox, effect(*may_exist)).metadata("may_exist", may_exist)
         }
         Failure::OutcomeUnknown { problem, cause: _ } => {
-            let failure = outcome_unknown(*generated);
-            match problem {
-                Some(problem) if problem.is_unrecognized() => failure.replaced_by(problem),
-                problem => failure.problem(problem.as_ref()),
-            }
+            outcome_unknown(*generated).lost_reply(problem.as_ref())
         }
         Failure::Crashed => outcome_unknown(*generated),
         Failure::NotSearched(error) => call_failed(error, sandbox, Effect::MayExist)
@@ -48,8 +41,8 @@ pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
         .metadata("may_exist", true)
         .retry_after(*retry_after),
         Failure::TooMany { may_exist } => {
-            too_many("too many calls are in progress: try again later, with the same request_id")
-                .metadata("may_exist", may_exist)
+            let message = "too many calls are in progress: try again later, with the same request_id";
+            too_many(message).metadata("may_exist", may_exist)
         }
         Failure::Store { error: StoreError::Full, may_exist } => too_many(
             &effect(*may_exist)
@@ -84,29 +77,19 @@ fn effect(may_exist: bool) -> Effect {
 }
 
 fn not_created(error: &CallError, sandbox: &SandboxName, effect: Effect) -> RpcError {
-    let failure = match error {
-        CallError::Token(error) => token(error, effect),
-        CallError::BreakerOpen { retry_after } => breaker_open(*retry_after, effect),
-        CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", effect),
-        CallError::TooLate => unavailable("the creation could not be sent in time", effect),
-        CallError::NoTokenInTime => no_token_in_time(effect),
-        CallError::Stopping => {
-            let what = "this replica is stopping, and the creation was not sent yet";
-            unavailable(what, effect).at_stage(Stage::AdobeToken)
-        }
-        CallError::TokenRefused { problem } => token_refused(problem, effect),
-        CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, effect),
-        CallError::Throttled { retry_after, problem: None } => {
-            return throttled(*retry_after, None, effect);
-        }
-        CallError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), effect),
-        // The use case searches for the connection and does not return this error.
-        CallError::OtherSource
-        | CallError::Unavailable { .. }
-        | CallError::Unrecognized { .. }
-        | CallError::Undecodable(_) => outcome_unknown(false),
-    };
-    failure.at_stage(Stage::Create)
+    // The use case searches for the connection and does not return such an error.
+    if error.may_have_arrived() || matches!(error, CallError::OtherSource) {
+        return outcome_unknown(false);
+    }
+    let failure = call_failed(error, sandbox, effect);
+    if matches!(error, CallError::Throttled { problem: None, .. }) {
+        // Another call was asked to wait.
+        failure
+    } else if matches!(error, CallError::Stopping) {
+        failure.at_stage(Stage::AdobeToken)
+    } else {
+        failure.at_stage(Stage::Create)
+    }
 }
 
 fn outcome_unknown(generated: bool) -> RpcError {
@@ -186,7 +169,7 @@ fn unreadable(problem: &RecordProblem, connection: Option<&ConnectionId>) -> Rpc
 
 fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) -> RpcError {
     let failed = report.checks.iter().filter(|check| check.state == CheckState::Failed);
-    let violations = failed.map(|check| (check.name.as_str().to_owned(), check.message.clone()));
+    let violations = failed.map(|check| (check.name.name().to_owned(), check.message.clone()));
     // The violations contain the whole message.
     let all = found(report);
     let mut found: String = all.chars().take(MOST_FOUND).collect();
@@ -221,5 +204,5 @@ fn verification_pending(connection: &ConnectionId, report: &TestReport, generate
 /// The first check of a report that has not passed.
 fn found(report: &TestReport) -> String {
     let check = report.checks.iter().find(|check| check.state != CheckState::Passed);
-    check.map_or_else(String::new, |check| format!("{}: {}", check.name.as_str(), check.message))
+    check.map_or_else(String::new, |check| format!("{}: {}", check.name.name(), check.message))
 }

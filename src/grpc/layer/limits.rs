@@ -1,4 +1,4 @@
-//! Limits for health checks, health watches and reflection streams, which admission does not bound.
+//! Sheds calls beyond the concurrency limits of the service, and streams of health and reflection beyond their own.
 //!
 //! A watch needs no token and lasts as long as its connection: without a limit one address could use up the
 //! memory. Checks have a separate limit, so that watches cannot starve them.
@@ -22,6 +22,7 @@ use crate::{
     },
     metrics::CallMetrics,
     server::{Peer, PerKey, network},
+    service::Limits,
 };
 
 /// No address has more than a quarter, as with connections.
@@ -99,6 +100,21 @@ impl PeerLimit {
     }
 }
 
+/// Sheds calls before their messages are read: see `service::limits`.
+pub(crate) async fn admission(
+    (limits, metrics): (&Limits, &CallMetrics),
+    limit: Limit,
+    request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
+    let permit = if limit == Limit::Creations { limits.creation() } else { limits.call() };
+    let Some(_permit) = permit else {
+        metrics.shed.get_or_create(&"max_in_flight".into()).inc();
+        return status::overloaded().into_response();
+    };
+    next(request).await
+}
+
 /// Sheds the streams of the admin port beyond its limits.
 pub(crate) async fn admin_streams(
     limits: &StreamLimits,
@@ -117,7 +133,7 @@ pub(crate) async fn streams(
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let Some(permit) = limits.of(limit).take(request.extensions().get()) else {
-        limits.metrics.shed_stream();
+        limits.metrics.shed.get_or_create(&"max_streams".into()).inc();
         return status::too_many_streams().into_response();
     };
     let Ok(response) = timeout(TIMEOUT, next(request)).await else {
