@@ -23,7 +23,8 @@ pub struct HttpClientConfig {
 }
 
 /// The HTTP version that a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum HttpVersion {
     /// One connection per concurrent call.
     Http1,
