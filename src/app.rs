@@ -8,10 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     admin::{self, Observed},
-    adobe::{
-        AdobeConfig, AdobeCredential, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource,
-        UpstreamConfig,
-    },
+    adobe::{AdobeCredential, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource},
     config::{CallersConfig, Config},
     error::Cause,
     exactly_once::{
@@ -32,8 +29,6 @@ use crate::{
 
 /// For the last steps, which take no time unless something hangs.
 pub(crate) const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
-
-const UPSTREAM: &str = "build the HTTP client for Adobe";
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +60,6 @@ pub struct App {
     grpc: TcpListener,
     admin: TcpListener,
     serving: Serving,
-    health: Health,
-    readiness: Readiness,
     observed: Observed,
     background: Background,
     drain: DrainConfig,
@@ -97,13 +90,13 @@ impl App {
     /// All but [`StartError::Listen`].
     pub async fn on(grpc: TcpListener, admin: TcpListener, config: &Config) -> Result<Self, StartError> {
         let metrics = Metrics::default();
+        let upstream_error = |cause| StartError::Other("build the HTTP client for Adobe", cause);
         // One client for everything over HTTP/1.1: building one reads the system's certificates.
         let client = http_client(&config.upstream.client, HttpVersion::Http1, config.upstream.create_timeout)
-            .map_err(|cause| StartError::Other(UPSTREAM, cause))?;
-        let tokens = tokens(&config.adobe, &config.upstream, client.clone(), &metrics);
-        let flow_service =
-            flow_service(&config.adobe, &config.upstream, client.clone(), tokens.clone(), &metrics);
-        let flow_service = flow_service.map_err(|cause| StartError::Other(UPSTREAM, cause))?;
+            .map_err(upstream_error)?;
+        let tokens = tokens(config, client.clone(), &metrics);
+        let flow_service = flow_service(config, client.clone(), tokens.clone(), &metrics);
+        let flow_service = flow_service.map_err(upstream_error)?;
         let upstream = flow_service.state();
         let tls = config.callers.tls.as_ref().map(ServerTls::load).transpose().map_err(StartError::Tls)?;
         let (callers, keys) = callers(&config.callers, client, &metrics);
@@ -142,7 +135,7 @@ impl App {
             metrics: metrics.clone(),
         };
         let handler = grpc::handler(service, health.grpc_service(), options, shutdown.drain.clone());
-        let readiness = Readiness::new(config.needs(), keys.clone(), tokens.clone());
+        let readiness = Readiness { keys: keys.clone(), tokens: tokens.clone(), needs: config.needs() };
         let following = [
             tls.clone().map(|tls| tokio::spawn(tls.follow(metrics.clone()))),
             keys.map(|keys| tokio::spawn(keys.follow())),
@@ -152,7 +145,16 @@ impl App {
         Ok(Self {
             grpc,
             admin,
-            observed: Observed { store, spec_has_drifted, upstream, tokens, tls: tls.clone() },
+            observed: Observed {
+                health,
+                readiness,
+                metrics: metrics.clone(),
+                store,
+                spec_has_drifted,
+                upstream,
+                tokens,
+                tls: tls.clone(),
+            },
             serving: Serving {
                 handler,
                 tls,
@@ -162,8 +164,6 @@ impl App {
                 shutdown,
                 metrics,
             },
-            health,
-            readiness,
             background,
             drain: config.drain.clone(),
             _following: following.into_iter().flatten().map(AbortOnDropHandle::new).collect(),
@@ -185,25 +185,22 @@ impl App {
     /// Serves until `stop` resolves. Then drains: reports NOT_SERVING and ends connections while it still accepts,
     /// stops accepting, finishes running calls and creations, and cuts what is left at the timeout.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self { grpc, admin, serving, health, readiness, observed, background, drain, _following } = self;
-        let Serving { shutdown, metrics, .. } = serving.clone();
+        let Self { grpc, admin, serving, observed, background, drain, _following } = self;
+        let Observed { health, readiness, metrics, .. } = observed.clone();
+        let shutdown = serving.shutdown.clone();
         // Before the first call is accepted, so that no probe sees an ordinary start as not ready.
         let is_ready = readiness.reached_by_an_ordinary_start().await;
-        if is_ready {
-            health.serving().await;
-        }
+        health.set_serving(is_ready).await;
         let mut serving = tokio::spawn(server::serve(grpc, serving));
-        let creations = metrics.creations.clone();
         // Until the process ends: probes and people need it during the drain, too.
-        let admin = admin::serve(admin, health.clone(), readiness.clone(), observed, metrics);
-        let _admin = AbortOnDropHandle::new(tokio::spawn(admin));
+        let _admin = AbortOnDropHandle::new(tokio::spawn(admin::serve(admin, observed)));
 
         let becoming_ready = async {
             if !is_ready {
                 let waiting_for = readiness.missing().join("; ");
                 tracing::warn!(waiting_for, "not ready: NOT_SERVING until it is available");
                 readiness.reached().await;
-                health.serving().await;
+                health.set_serving(true).await;
                 tracing::info!("ready: SERVING from now on");
             }
             std::future::pending().await
@@ -214,7 +211,7 @@ impl App {
             () = becoming_ready => {}
         }
         tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");
-        health.not_serving().await;
+        health.set_serving(false).await;
         shutdown.goaway.cancel();
         tokio::time::sleep(drain.delay).await;
 
@@ -231,7 +228,7 @@ impl App {
             Ok(()) => Drained::Completely,
             Err(_) => {
                 tracing::warn!(
-                    creations = creations.running(),
+                    creations = metrics.creations.running(),
                     background_tasks = background.tasks(),
                     "the drain timeout has passed: cutting what is left"
                 );
@@ -281,7 +278,8 @@ fn callers(config: &CallersConfig, client: Client, metrics: &Metrics) -> (Caller
     (check, keys)
 }
 
-fn tokens(adobe: &AdobeConfig, upstream: &UpstreamConfig, client: Client, metrics: &Metrics) -> TokenSource {
+fn tokens(config: &Config, client: Client, metrics: &Metrics) -> TokenSource {
+    let Config { adobe, upstream, .. } = config;
     let counted = metrics.token.clone();
     match &adobe.credential {
         AdobeCredential::ClientSecret(client_secret) => {
@@ -301,12 +299,12 @@ fn tokens(adobe: &AdobeConfig, upstream: &UpstreamConfig, client: Client, metric
 }
 
 fn flow_service(
-    adobe: &AdobeConfig,
-    upstream: &UpstreamConfig,
+    config: &Config,
     http1_client: Client,
     tokens: TokenSource,
     metrics: &Metrics,
 ) -> Result<HttpFlowService, Cause> {
+    let Config { adobe, upstream, .. } = config;
     let client = match upstream.http {
         HttpVersion::Http1 => http1_client,
         HttpVersion::Http2 => http_client(&upstream.client, HttpVersion::Http2, upstream.create_timeout)?,

@@ -8,7 +8,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +19,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 use x509_cert::der::Decode as _;
 use zeroize::Zeroizing;
 
@@ -141,16 +144,7 @@ fn verifier(pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientC
     })
 }
 
-/// When the certificates expire, in seconds of Unix time; `None` if that cannot be read.
-#[derive(Clone, Copy, Debug)]
-pub struct Expiry {
-    /// The certificate of the gRPC port.
-    pub server: Option<i64>,
-    /// The first certificate of the callers' authority to expire.
-    pub client_ca: Option<i64>,
-}
-
-/// When each certificate of a PEM file expires, in seconds of Unix time.
+/// When each certificate of a PEM file expires, in seconds of Unix time; `None` if that cannot be read.
 fn expiries(pem: &[u8]) -> impl Iterator<Item = Option<i64>> {
     CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).map(|certificate| {
         let certificate = x509_cert::Certificate::from_der(&certificate).ok()?;
@@ -165,42 +159,32 @@ pub struct ServerTls(Arc<Shared>);
 
 struct Shared {
     files: TlsConfig,
-    current: RwLock<Current>,
+    current: watch::Sender<Current>,
 }
 
 struct Current {
     contents: Contents,
     config: Arc<ServerConfig>,
-    expiry: Expiry,
-}
-
-impl Current {
-    fn new(contents: Contents, config: ServerConfig) -> Self {
-        let client_ca = contents.client_ca.as_deref();
-        let expiry = Expiry {
-            server: expiries(&contents.certificate).next().flatten(),
-            client_ca: client_ca.and_then(|pem| expiries(pem).flatten().min()),
-        };
-        Self { contents, config: Arc::new(config), expiry }
-    }
 }
 
 impl ServerTls {
     /// Reads the files.
     pub fn load(files: &TlsConfig) -> Result<Self, TlsError> {
         let contents = Contents::read(files)?;
-        let config = contents.server_config()?;
-        let current = RwLock::new(Current::new(contents, config));
+        let config = contents.server_config()?.into();
+        let current = watch::Sender::new(Current { contents, config });
         Ok(Self(Arc::new(Shared { files: files.clone(), current })))
     }
 
     pub fn current(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner).config)
+        Arc::clone(&self.0.current.borrow().config)
     }
 
-    /// When the certificates in use expire.
-    pub fn expiry(&self) -> Expiry {
-        self.0.current.read().unwrap_or_else(PoisonError::into_inner).expiry
+    /// When the certificate in use expires, and the first one of the callers' authority, in seconds of Unix time.
+    pub fn expiries(&self) -> [(&'static str, Option<i64>); 2] {
+        let Contents { certificate, client_ca, .. } = &self.0.current.borrow().contents;
+        let client_ca = client_ca.as_ref().and_then(|pem| expiries(pem).flatten().min());
+        [("server", expiries(certificate).next().flatten()), ("client_ca", client_ca)]
     }
 
     /// Reloads the files when they change, for ever.
@@ -241,13 +225,12 @@ impl ServerTls {
     /// Reads the files and returns whether they are new. An error comes with the contents, if they can be read.
     fn reload(&self) -> Result<bool, Box<(Option<Contents>, TlsError)>> {
         let contents = Contents::read(&self.0.files).map_err(|error| Box::new((None, error)))?;
-        if self.0.current.read().unwrap_or_else(PoisonError::into_inner).contents == contents {
+        if self.0.current.borrow().contents == contents {
             return Ok(false);
         }
         match contents.server_config() {
             Ok(config) => {
-                let new = Current::new(contents, config);
-                *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+                self.0.current.send_replace(Current { contents, config: config.into() });
                 Ok(true)
             }
             Err(error) => Err(Box::new((Some(contents), error))),
