@@ -19,7 +19,7 @@ use crate::{
     grpc::{self, CallerCheck},
     health::Health,
     http_client::{HttpVersion, http_client},
-    jwt::{Keys, TokenCheck},
+    jwt::TokenCheck,
     metrics::Metrics,
     readiness::Readiness,
     server::{self, DrainConfig, Serving, Shutdown},
@@ -40,7 +40,7 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot use the files of TLS ({})", .0.setting())]
+    #[error("cannot use the files of TLS ({})", .0.setting)]
     Tls(#[source] TlsError),
     #[error("cannot {0}")]
     Other(&'static str, #[source] Cause),
@@ -98,8 +98,17 @@ impl App {
         let flow_service = flow_service(config, client.clone(), tokens.clone(), &metrics);
         let flow_service = flow_service.map_err(upstream_error)?;
         let upstream = flow_service.state();
-        let tls = config.callers.tls.as_ref().map(ServerTls::load).transpose().map_err(StartError::Tls)?;
-        let (callers, keys) = callers(&config.callers, client, &metrics);
+        let tls_config = config.callers.tls.as_ref();
+        let tls = tls_config.map(ServerTls::load).transpose().map_err(StartError::Tls)?;
+        let CallersConfig { jwt, allowed, .. } = &config.callers;
+        let token_check = jwt.as_ref().map(|jwt| Arc::new(TokenCheck::new(jwt, client, metrics.clone())));
+        let keys = token_check.as_ref().map(|tokens| tokens.keys.clone());
+        let callers = CallerCheck {
+            tokens: token_check,
+            certificates: tls_config.is_some_and(|tls| tls.client_ca_file.is_some()),
+            allowed: allowed.clone().map(Arc::new),
+            metrics: metrics.clone(),
+        };
         let background = Background::default();
         let retention = Retention {
             request_id: config.idempotency.request_id_ttl,
@@ -263,19 +272,6 @@ fn store(
     let store = store
         .map_err(|error| StartError::Other("build the client for Redis (HCS_REDIS_URL)", error.into()))?;
     Ok(Arc::new(store.with_tls(config.redis_tls.clone())))
-}
-
-fn callers(config: &CallersConfig, client: Client, metrics: &Metrics) -> (CallerCheck, Option<Keys>) {
-    let CallersConfig { tls, jwt, allowed } = config;
-    let keys = jwt.as_ref().map(|jwt| Keys::new(jwt.jwks.clone(), client, metrics.clone()));
-    let tokens = jwt.as_ref().zip(keys.clone()).map(|(jwt, keys)| Arc::new(TokenCheck::new(jwt, keys)));
-    let check = CallerCheck {
-        tokens,
-        certificates: tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some()),
-        allowed: allowed.clone().map(Arc::new),
-        metrics: metrics.clone(),
-    };
-    (check, keys)
 }
 
 fn tokens(config: &Config, client: Client, metrics: &Metrics) -> TokenSource {

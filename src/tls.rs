@@ -60,18 +60,18 @@ pub struct TlsConfig {
 #[derive(Debug, thiserror::Error)]
 #[error("{problem}")]
 pub struct TlsError {
-    setting: &'static str,
+    /// The setting to change.
+    pub setting: &'static str,
     problem: String,
 }
 
 impl TlsError {
-    fn of_file(setting: &'static str, problem: &str) -> Self {
-        Self { setting, problem: format!("the file of {setting} {problem}") }
+    pub(crate) fn new(setting: &'static str, problem: String) -> Self {
+        Self { setting, problem }
     }
 
-    /// The setting to change.
-    pub fn setting(&self) -> &'static str {
-        self.setting
+    fn of_file(setting: &'static str, problem: &str) -> Self {
+        Self::new(setting, format!("the file of {setting} {problem}"))
     }
 }
 
@@ -107,16 +107,8 @@ impl Contents {
             None => builder.with_no_client_auth(),
             Some(pem) => builder.with_client_cert_verifier(verifier(pem, provider)?),
         };
-        let chain = CertificateDer::pem_slice_iter(&self.certificate).collect::<Result<Vec<_>, _>>();
-        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
-            TlsError::of_file(
-                CERT,
-                "must hold the certificate in PEM form, and after it those of its issuers",
-            )
-        })?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| {
-            TlsError::of_file(KEY, "must hold one private key in PEM form, without a passphrase")
-        })?;
+        let chain = certificate_chain(&self.certificate).map_err(|form| TlsError::of_file(CERT, form))?;
+        let key = private_key(&self.key).map_err(|form| TlsError::of_file(KEY, form))?;
         let mut config = builder.with_single_cert(chain, key).map_err(unfit)?;
         config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
         if self.client_ca.is_some() {
@@ -128,15 +120,29 @@ impl Contents {
     }
 }
 
-/// The verifier of the callers' certificates.
-fn verifier(pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+/// The authorities in a PEM file. The errors of this and of the next two say what the file must hold.
+pub(crate) fn authorities(pem: &[u8]) -> Result<RootCertStore, &'static str> {
     let mut roots = RootCertStore::empty();
     let are_usable = CertificateDer::pem_slice_iter(pem)
         .all(|certificate| certificate.is_ok_and(|certificate| roots.add(certificate).is_ok()));
-    if !are_usable || roots.is_empty() {
-        let problem = "must hold at least one certificate of an authority in PEM form";
-        return Err(TlsError::of_file(CLIENT_CA, problem));
-    }
+    let roots = (are_usable && !roots.is_empty()).then_some(roots);
+    roots.ok_or("must hold at least one certificate of an authority in PEM form")
+}
+
+pub(crate) fn certificate_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
+    let chain: Option<Vec<_>> = CertificateDer::pem_slice_iter(pem).map(Result::ok).collect();
+    let chain = chain.filter(|chain| !chain.is_empty());
+    chain.ok_or("must hold the certificate in PEM form, and after it those of its issuers")
+}
+
+pub(crate) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
+    let key = PrivateKeyDer::from_pem_slice(pem);
+    key.map_err(|_| "must hold one private key in PEM form, without a passphrase")
+}
+
+/// The verifier of the callers' certificates.
+fn verifier(pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let roots = authorities(pem).map_err(|form| TlsError::of_file(CLIENT_CA, form))?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
     verifier.map(|verifier| verifier as _).map_err(|error| TlsError {
         setting: CLIENT_CA,

@@ -77,7 +77,7 @@ fn tls(source: &mut Source) -> Result<Option<TlsConfig>, Reported> {
             let tls = TlsConfig { cert_file, key_file, client_ca_file };
             match ServerTls::load(&tls) {
                 Ok(_) => Ok(Some(tls)),
-                Err(error) => Err(source.report(error.setting(), error.to_string())),
+                Err(error) => Err(source.report(error.setting, error.to_string())),
             }
         }
         None if client_ca_file.is_none() => Ok(None),

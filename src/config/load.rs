@@ -41,11 +41,7 @@ impl Config {
     ) -> Result<Loaded, Problems> {
         let mut source = Source::new(environment, flags);
         let config = read(&mut source, log_format);
-        let (effective, problems, warnings) = source.finish();
-        match config {
-            Ok(config) if problems.is_empty() => Ok(Loaded { config, effective, warnings }),
-            Ok(_) | Err(Reported) => Err(Problems(problems)),
-        }
+        source.finish(config)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Problem,
+    Config, Loaded, Problem, Problems,
     effective::{Effective, Origin, REDACTED},
     placeholder, service_link,
     setting::{self, Fallback, Parser, SETTINGS, Setting},
@@ -226,8 +226,8 @@ impl Source {
         Reported
     }
 
-    /// Ends reading and reports unknown variables. Returns the effective settings, the problems and the warnings.
-    pub(super) fn finish(mut self) -> (Effective, Vec<Problem>, Vec<Problem>) {
+    /// Ends reading and reports unknown variables.
+    pub(super) fn finish(mut self, config: Result<Config, Reported>) -> Result<Loaded, Problems> {
         let is_known = |name: &str| {
             name == setting::CLIENT_ADDRESS || SETTINGS.iter().any(|setting| setting.is_set_by(name))
         };
@@ -244,7 +244,12 @@ impl Source {
             }
         }
         self.problems.extend(service_link::problems(links.into_iter()));
-        (self.effective, self.problems, self.warnings)
+        match config {
+            Ok(config) if self.problems.is_empty() => {
+                Ok(Loaded { config, effective: self.effective, warnings: self.warnings })
+            }
+            Ok(_) | Err(Reported) => Err(Problems(self.problems)),
+        }
     }
 }
 

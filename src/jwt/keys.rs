@@ -149,10 +149,10 @@ impl Keys {
                 if fetches.failure.take().is_some() {
                     tracing::info!(from, host, "the keys of callers' tokens can be read again");
                 }
-                for LeftOut { id, reason } in keys.left_out().difference(&fetches.left_out) {
+                for LeftOut { id, reason } in keys.left_out.difference(&fetches.left_out) {
                     tracing::warn!(kid = id, reason, from, host, "a published key is not used");
                 }
-                fetches.left_out.clone_from(keys.left_out());
+                fetches.left_out.clone_from(&keys.left_out);
                 self.0.published.send_replace(Published { keys: Some(Arc::new(keys)), is_failing: false });
             }
             Err(error) => {
