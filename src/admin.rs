@@ -1,9 +1,11 @@
 //! The admin port: plaintext, for the kubelet, Prometheus and people.
 
-mod observed;
 mod server;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use axum::{
     Router,
@@ -20,33 +22,34 @@ use tokio::net::TcpListener;
 use tonic::{body::Body, service::Routes};
 use tower_http::compression::CompressionLayer;
 
-pub(crate) use self::observed::Observed;
 use crate::{
+    adobe::{TokenSource, UpstreamState},
+    exactly_once::store::{Outage, Store, Weakness},
     grpc::{MAX_MESSAGE_SIZE, StreamLimits, admin_streams},
     health::Health,
     metrics::{Format, Metrics},
     readiness::Readiness,
+    tls::ServerTls,
 };
 
 /// Serves until it is dropped.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    health: Health,
-    readiness: Readiness,
-    observed: Observed,
-    metrics: Metrics,
-) {
-    let router = router(Admin { health, readiness, observed, metrics: metrics.clone() });
-    server::serve(listener, router, metrics).await;
+pub(crate) async fn serve(listener: TcpListener, observed: Observed) {
+    let metrics = observed.metrics.clone();
+    server::serve(listener, router(observed), metrics).await;
 }
 
-/// What requests read.
+/// The state of the process that requests read.
 #[derive(Clone)]
-struct Admin {
-    health: Health,
-    readiness: Readiness,
-    observed: Observed,
-    metrics: Metrics,
+pub(crate) struct Observed {
+    pub(crate) health: Health,
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: Metrics,
+    pub(crate) store: Arc<dyn Store>,
+    /// As the last dry run found Adobe's connection specification.
+    pub(crate) spec_has_drifted: Arc<AtomicBool>,
+    pub(crate) upstream: UpstreamState,
+    pub(crate) tokens: TokenSource,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
@@ -57,16 +60,16 @@ const WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// that is not ready waits for. It stays OK while the store is down, because reads work without it and other replicas
 /// miss it, too. A line reports that, and each weakness of the store. `/metrics` is in the text format that the
 /// client prefers.
-fn router(admin: Admin) -> Router {
-    let limits = Arc::new(StreamLimits::of_admin(admin.metrics.calls.clone()));
+fn router(observed: Observed) -> Router {
+    let limits = Arc::new(StreamLimits::of_admin(observed.metrics.calls.clone()));
     let routes = Router::new()
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape).layer(CompressionLayer::new()));
-    Routes::new(admin.health.grpc_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
+    Routes::new(observed.health.grpc_service().max_decoding_message_size(MAX_MESSAGE_SIZE))
         .into_axum_router()
         .layer(from_fn_with_state(limits, limited))
         .route("/livez", get(|| async { "ok\n" }))
-        .merge(routes.with_state(admin))
+        .merge(routes.with_state(observed))
         // A gRPC client reads 404 as UNIMPLEMENTED.
         .fallback(|| async { (StatusCode::NOT_FOUND, "try /livez, /readyz or /metrics\n") })
 }
@@ -80,13 +83,13 @@ async fn limited(State(limits): State<Arc<StreamLimits>>, request: Request, next
     admin_streams(&limits, request, next).await.map(axum::body::Body::new)
 }
 
-async fn readyz(State(admin): State<Admin>) -> (StatusCode, String) {
-    if !admin.health.is_serving() {
-        let missing = admin.readiness.missing().into_iter().map(|need| format!("waiting for {need}\n"));
+async fn readyz(State(observed): State<Observed>) -> (StatusCode, String) {
+    if !observed.health.is_serving() {
+        let missing = observed.readiness.missing().into_iter().map(|need| format!("waiting for {need}\n"));
         let lines = std::iter::once("not serving: starting or stopping\n".to_owned()).chain(missing);
         return (StatusCode::SERVICE_UNAVAILABLE, lines.collect());
     }
-    let store = &admin.observed.store;
+    let store = &observed.store;
     let outage = store.outage().map(|outage| format!("unavailable: {}: {outage}", outage.name()));
     let weaknesses = store.weaknesses();
     let weaknesses = weaknesses.iter().map(|weakness| format!("{}: {weakness}", weakness.name()));
@@ -95,10 +98,39 @@ async fn readyz(State(admin): State<Admin>) -> (StatusCode, String) {
 }
 
 async fn scrape(
-    State(Admin { observed, metrics, .. }): State<Admin>,
+    State(observed): State<Observed>,
     headers: HeaderMap,
 ) -> ([(HeaderName, &'static str); 2], String) {
-    observed.record(&metrics);
+    observed.record();
     let format = Format::accepted(&headers);
-    ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], metrics.text(format))
+    ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], observed.metrics.text(format))
+}
+
+impl Observed {
+    /// Sets the gauges that are read at each scrape.
+    fn record(&self) {
+        let Self { metrics, store, upstream, tokens, .. } = self;
+        let outage = store.outage();
+        metrics.idempotency_store_up.set(outage.is_none().into());
+        for cause in Outage::ALL {
+            let gauge = metrics.idempotency_store_outage.get_or_create(&cause.name().into());
+            gauge.set((outage == Some(*cause)).into());
+        }
+        let weaknesses = store.weaknesses();
+        for name in Weakness::NAMES {
+            let is_there = weaknesses.iter().any(|weakness| weakness.name() == name);
+            metrics.idempotency_store_weakness.get_or_create(&name.into()).set(is_there.into());
+        }
+        let spec_has_drifted = self.spec_has_drifted.load(Ordering::Relaxed);
+        metrics.spec_drift.set((spec_has_drifted || upstream.are_own_requests_refused()).into());
+        metrics.upstream.breaker_open.set(upstream.is_breaker_open().into());
+        metrics.upstream.throttle_gate_closed.set(upstream.is_gate_closed().into());
+        metrics.token.age.set(tokens.age().unwrap_or_default().as_secs_f64());
+        metrics.token.valid.set(tokens.has_token().into());
+        for (certificate, expiry) in self.tls.iter().flat_map(ServerTls::expiries) {
+            if let Some(expiry) = expiry {
+                metrics.tls_certificate_expiry.get_or_create(&certificate.into()).set(expiry);
+            }
+        }
+    }
 }

@@ -8,10 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     admin::{self, Observed},
-    adobe::{
-        AdobeConfig, AdobeCredential, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource,
-        UpstreamConfig,
-    },
+    adobe::{AdobeCredential, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource},
     config::{CallersConfig, Config},
     error::Cause,
     exactly_once::{
@@ -22,7 +19,7 @@ use crate::{
     grpc::{self, CallerCheck},
     health::Health,
     http_client::{HttpVersion, http_client},
-    jwt::{Keys, TokenCheck},
+    jwt::TokenCheck,
     metrics::Metrics,
     readiness::Readiness,
     server::{self, DrainConfig, Serving, Shutdown},
@@ -32,8 +29,6 @@ use crate::{
 
 /// For the last steps, which take no time unless something hangs.
 pub(crate) const ABORT_TIMEOUT: Duration = Duration::from_millis(500);
-
-const UPSTREAM: &str = "build the HTTP client for Adobe";
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +40,7 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot use the files of TLS ({})", .0.setting())]
+    #[error("cannot use the files of TLS ({})", .0.setting)]
     Tls(#[source] TlsError),
     #[error("cannot {0}")]
     Other(&'static str, #[source] Cause),
@@ -65,8 +60,6 @@ pub struct App {
     grpc: TcpListener,
     admin: TcpListener,
     serving: Serving,
-    health: Health,
-    readiness: Readiness,
     observed: Observed,
     background: Background,
     drain: DrainConfig,
@@ -97,16 +90,25 @@ impl App {
     /// All but [`StartError::Listen`].
     pub async fn on(grpc: TcpListener, admin: TcpListener, config: &Config) -> Result<Self, StartError> {
         let metrics = Metrics::default();
+        let upstream_error = |cause| StartError::Other("build the HTTP client for Adobe", cause);
         // One client for everything over HTTP/1.1: building one reads the system's certificates.
         let client = http_client(&config.upstream.client, HttpVersion::Http1, config.upstream.create_timeout)
-            .map_err(|cause| StartError::Other(UPSTREAM, cause))?;
-        let tokens = tokens(&config.adobe, &config.upstream, client.clone(), &metrics);
-        let flow_service =
-            flow_service(&config.adobe, &config.upstream, client.clone(), tokens.clone(), &metrics);
-        let flow_service = flow_service.map_err(|cause| StartError::Other(UPSTREAM, cause))?;
+            .map_err(upstream_error)?;
+        let tokens = tokens(config, client.clone(), &metrics);
+        let flow_service = flow_service(config, client.clone(), tokens.clone(), &metrics);
+        let flow_service = flow_service.map_err(upstream_error)?;
         let upstream = flow_service.state();
-        let tls = config.callers.tls.as_ref().map(ServerTls::load).transpose().map_err(StartError::Tls)?;
-        let (callers, keys) = callers(&config.callers, client, &metrics);
+        let tls_config = config.callers.tls.as_ref();
+        let tls = tls_config.map(ServerTls::load).transpose().map_err(StartError::Tls)?;
+        let CallersConfig { jwt, allowed, .. } = &config.callers;
+        let token_check = jwt.as_ref().map(|jwt| Arc::new(TokenCheck::new(jwt, client, metrics.clone())));
+        let keys = token_check.as_ref().map(|tokens| tokens.keys.clone());
+        let callers = CallerCheck {
+            tokens: token_check,
+            certificates: tls_config.is_some_and(|tls| tls.client_ca_file.is_some()),
+            allowed: allowed.clone().map(Arc::new),
+            metrics: metrics.clone(),
+        };
         let background = Background::default();
         let retention = Retention {
             request_id: config.idempotency.request_id_ttl,
@@ -142,7 +144,7 @@ impl App {
             metrics: metrics.clone(),
         };
         let handler = grpc::handler(service, health.grpc_service(), options, shutdown.drain.clone());
-        let readiness = Readiness::new(config.needs(), keys.clone(), tokens.clone());
+        let readiness = Readiness { keys: keys.clone(), tokens: tokens.clone(), needs: config.needs() };
         let following = [
             tls.clone().map(|tls| tokio::spawn(tls.follow(metrics.clone()))),
             keys.map(|keys| tokio::spawn(keys.follow())),
@@ -152,7 +154,16 @@ impl App {
         Ok(Self {
             grpc,
             admin,
-            observed: Observed { store, spec_has_drifted, upstream, tokens, tls: tls.clone() },
+            observed: Observed {
+                health,
+                readiness,
+                metrics: metrics.clone(),
+                store,
+                spec_has_drifted,
+                upstream,
+                tokens,
+                tls: tls.clone(),
+            },
             serving: Serving {
                 handler,
                 tls,
@@ -162,8 +173,6 @@ impl App {
                 shutdown,
                 metrics,
             },
-            health,
-            readiness,
             background,
             drain: config.drain.clone(),
             _following: following.into_iter().flatten().map(AbortOnDropHandle::new).collect(),
@@ -185,25 +194,22 @@ impl App {
     /// Serves until `stop` resolves. Then drains: reports NOT_SERVING and ends connections while it still accepts,
     /// stops accepting, finishes running calls and creations, and cuts what is left at the timeout.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Drained {
-        let Self { grpc, admin, serving, health, readiness, observed, background, drain, _following } = self;
-        let Serving { shutdown, metrics, .. } = serving.clone();
+        let Self { grpc, admin, serving, observed, background, drain, _following } = self;
+        let Observed { health, readiness, metrics, .. } = observed.clone();
+        let shutdown = serving.shutdown.clone();
         // Before the first call is accepted, so that no probe sees an ordinary start as not ready.
         let is_ready = readiness.reached_by_an_ordinary_start().await;
-        if is_ready {
-            health.serving().await;
-        }
+        health.set_serving(is_ready).await;
         let mut serving = tokio::spawn(server::serve(grpc, serving));
-        let creations = metrics.creations.clone();
         // Until the process ends: probes and people need it during the drain, too.
-        let admin = admin::serve(admin, health.clone(), readiness.clone(), observed, metrics);
-        let _admin = AbortOnDropHandle::new(tokio::spawn(admin));
+        let _admin = AbortOnDropHandle::new(tokio::spawn(admin::serve(admin, observed)));
 
         let becoming_ready = async {
             if !is_ready {
                 let waiting_for = readiness.missing().join("; ");
                 tracing::warn!(waiting_for, "not ready: NOT_SERVING until it is available");
                 readiness.reached().await;
-                health.serving().await;
+                health.set_serving(true).await;
                 tracing::info!("ready: SERVING from now on");
             }
             std::future::pending().await
@@ -214,7 +220,7 @@ impl App {
             () = becoming_ready => {}
         }
         tracing::info!(delay = ?drain.delay, "stopping: NOT_SERVING, still accepting");
-        health.not_serving().await;
+        health.set_serving(false).await;
         shutdown.goaway.cancel();
         tokio::time::sleep(drain.delay).await;
 
@@ -231,7 +237,7 @@ impl App {
             Ok(()) => Drained::Completely,
             Err(_) => {
                 tracing::warn!(
-                    creations = creations.running(),
+                    creations = metrics.creations.running(),
                     background_tasks = background.tasks(),
                     "the drain timeout has passed: cutting what is left"
                 );
@@ -268,20 +274,8 @@ fn store(
     Ok(Arc::new(store.with_tls(config.redis_tls.clone())))
 }
 
-fn callers(config: &CallersConfig, client: Client, metrics: &Metrics) -> (CallerCheck, Option<Keys>) {
-    let CallersConfig { tls, jwt, allowed } = config;
-    let keys = jwt.as_ref().map(|jwt| Keys::new(jwt.jwks.clone(), client, metrics.clone()));
-    let tokens = jwt.as_ref().zip(keys.clone()).map(|(jwt, keys)| Arc::new(TokenCheck::new(jwt, keys)));
-    let check = CallerCheck {
-        tokens,
-        certificates: tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some()),
-        allowed: allowed.clone().map(Arc::new),
-        metrics: metrics.clone(),
-    };
-    (check, keys)
-}
-
-fn tokens(adobe: &AdobeConfig, upstream: &UpstreamConfig, client: Client, metrics: &Metrics) -> TokenSource {
+fn tokens(config: &Config, client: Client, metrics: &Metrics) -> TokenSource {
+    let Config { adobe, upstream, .. } = config;
     let counted = metrics.token.clone();
     match &adobe.credential {
         AdobeCredential::ClientSecret(client_secret) => {
@@ -301,12 +295,12 @@ fn tokens(adobe: &AdobeConfig, upstream: &UpstreamConfig, client: Client, metric
 }
 
 fn flow_service(
-    adobe: &AdobeConfig,
-    upstream: &UpstreamConfig,
+    config: &Config,
     http1_client: Client,
     tokens: TokenSource,
     metrics: &Metrics,
 ) -> Result<HttpFlowService, Cause> {
+    let Config { adobe, upstream, .. } = config;
     let client = match upstream.http {
         HttpVersion::Http1 => http1_client,
         HttpVersion::Http2 => http_client(&upstream.client, HttpVersion::Http2, upstream.create_timeout)?,

@@ -93,16 +93,11 @@ fn is_about_a_secret(error: &clap::Error) -> bool {
 /// `EX_USAGE` of sysexits.h: the command line or the configuration has to be corrected.
 const BAD_USAGE: u8 = 64;
 
-/// Loads the configuration for a subcommand. On failure it prints every problem and returns the exit status.
-fn load(
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-    flags: Flags,
-) -> Result<Loaded, ExitCode> {
+/// Loads the configuration for a subcommand, or prints every problem.
+fn load(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: Flags) -> Option<Loaded> {
     let log_format = if io::stdout().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    Config::load(environment, flags, log_format).map_err(|problems| {
-        let _ = writeln!(io::stderr(), "error: {problems}");
-        ExitCode::from(BAD_USAGE)
-    })
+    let loaded = Config::load(environment, flags, log_format);
+    loaded.inspect_err(|problems| drop(writeln!(io::stderr(), "error: {problems}"))).ok()
 }
 
 /// Prints an error with its causes and returns the exit status.

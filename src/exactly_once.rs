@@ -174,7 +174,8 @@ pub struct Recovery {
 }
 
 /// When to search for a request id of a caller that has no record, before it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SearchFirst {
     /// Where the store may have forgotten it.
     Auto,

@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Flags, Problem, Problems, SETTINGS},
     domain::{Callers, Identity, SandboxName},
     grpc::page_token,
-    jwt::{BadToken, JwksSource, JwtConfig, KeySet, Keys, TokenCheck},
+    jwt::{BadToken, JwksSource, JwtConfig, KeySet, TokenCheck},
     metrics::Metrics,
     service::Filter,
     telemetry::LogFormat,
@@ -92,8 +92,7 @@ static CHECK: LazyLock<TokenCheck> = LazyLock::new(|| {
         audience: "hubspot-connections".to_owned(),
         jwks: JwksSource::File("never-read".into()),
     };
-    let keys = Keys::new(config.jwks.clone(), reqwest::Client::new(), Metrics::default());
-    TokenCheck::new(&config, keys)
+    TokenCheck::new(&config, reqwest::Client::new(), Metrics::default())
 });
 
 /// A token is accepted only as it was signed.

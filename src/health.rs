@@ -24,7 +24,7 @@ impl Health {
     /// NOT_SERVING, for the process as a whole and for these services.
     pub async fn new(services: &'static [&'static str]) -> Self {
         let health = Self { reporter: HealthReporter::new(), is_serving: Arc::default(), services };
-        health.set(ServingStatus::NotServing).await;
+        health.set_serving(false).await;
         health
     }
 
@@ -32,20 +32,13 @@ impl Health {
         HealthServer::new(Reported::from_health_reporter(self.reporter.clone()))
     }
 
-    pub async fn serving(&self) {
-        self.set(ServingStatus::Serving).await;
-    }
-
-    pub async fn not_serving(&self) {
-        self.set(ServingStatus::NotServing).await;
-    }
-
     pub fn is_serving(&self) -> bool {
         self.is_serving.load(Ordering::Acquire)
     }
 
-    async fn set(&self, status: ServingStatus) {
-        self.is_serving.store(status == ServingStatus::Serving, Ordering::Release);
+    pub async fn set_serving(&self, is_serving: bool) {
+        self.is_serving.store(is_serving, Ordering::Release);
+        let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         for name in std::iter::once(&"").chain(self.services) {
             self.reporter.set_service_status(name, status).await;
         }

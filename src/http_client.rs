@@ -23,7 +23,8 @@ pub struct HttpClientConfig {
 }
 
 /// The HTTP version that a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum HttpVersion {
     /// One connection per concurrent call.
     Http1,
@@ -32,7 +33,7 @@ pub enum HttpVersion {
 }
 
 /// A bundle of every public authority has a quarter of this.
-pub(crate) const MOST_CA_BYTES: u64 = 1 << 20;
+const MOST_CA_BYTES: u64 = 1 << 20;
 
 /// Covers name resolution, TCP and TLS. A failure within it proves that nothing was sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

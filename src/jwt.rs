@@ -17,6 +17,7 @@ pub use self::{
     key_set::{InvalidKeySet, KeySet},
     keys::Keys,
 };
+use crate::metrics::Metrics;
 
 /// How the tokens of callers are checked.
 #[derive(Clone, Debug)]
@@ -36,9 +37,8 @@ pub enum JwksSource {
 
 #[derive(Debug)]
 pub struct TokenCheck {
-    issuer: String,
-    audience: String,
-    keys: Keys,
+    config: JwtConfig,
+    pub(crate) keys: Keys,
 }
 
 /// Why a token is not valid.
@@ -101,8 +101,8 @@ pub enum NotAccepted {
 }
 
 impl TokenCheck {
-    pub fn new(config: &JwtConfig, keys: Keys) -> Self {
-        Self { issuer: config.issuer.clone(), audience: config.audience.clone(), keys }
+    pub fn new(config: &JwtConfig, client: reqwest::Client, metrics: Metrics) -> Self {
+        Self { config: config.clone(), keys: Keys::new(config.jwks.clone(), client, metrics) }
     }
 
     /// The subject of a valid token.
@@ -140,7 +140,7 @@ impl TokenCheck {
 
     fn verified(&self, token: &Token<'_>, keys: &KeySet) -> Result<String, BadToken> {
         // First, as it costs less, and a token with wrong claims must not cause a fetch of the keys.
-        let subject = token.subject(&self.issuer, &self.audience)?;
+        let subject = token.subject(&self.config.issuer, &self.config.audience)?;
         let mut failure = BadToken::UnknownKey;
         let id = token.key_id.as_deref();
         for key in keys.candidates(id) {

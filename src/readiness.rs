@@ -18,9 +18,9 @@ const ORDINARY_START: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]
 pub struct Readiness {
-    keys: Option<Keys>,
-    tokens: TokenSource,
-    needs: Needs,
+    pub(crate) keys: Option<Keys>,
+    pub(crate) tokens: TokenSource,
+    pub(crate) needs: Needs,
 }
 
 /// One sentence for each need.
@@ -37,10 +37,6 @@ impl Needs {
 }
 
 impl Readiness {
-    pub fn new(needs: Needs, keys: Option<Keys>, tokens: TokenSource) -> Self {
-        Self { keys, tokens, needs }
-    }
-
     /// Resolves once everything has been available.
     pub async fn reached(&self) {
         tokio::join!(self.keys_available(), self.tokens.not_rejected());

@@ -8,7 +8,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +19,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 use x509_cert::der::Decode as _;
 use zeroize::Zeroizing;
 
@@ -57,18 +60,18 @@ pub struct TlsConfig {
 #[derive(Debug, thiserror::Error)]
 #[error("{problem}")]
 pub struct TlsError {
-    setting: &'static str,
+    /// The setting to change.
+    pub setting: &'static str,
     problem: String,
 }
 
 impl TlsError {
-    fn of_file(setting: &'static str, problem: &str) -> Self {
-        Self { setting, problem: format!("the file of {setting} {problem}") }
+    pub(crate) fn new(setting: &'static str, problem: String) -> Self {
+        Self { setting, problem }
     }
 
-    /// The setting to change.
-    pub fn setting(&self) -> &'static str {
-        self.setting
+    fn of_file(setting: &'static str, problem: &str) -> Self {
+        Self::new(setting, format!("the file of {setting} {problem}"))
     }
 }
 
@@ -104,16 +107,8 @@ impl Contents {
             None => builder.with_no_client_auth(),
             Some(pem) => builder.with_client_cert_verifier(verifier(pem, provider)?),
         };
-        let chain = CertificateDer::pem_slice_iter(&self.certificate).collect::<Result<Vec<_>, _>>();
-        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
-            TlsError::of_file(
-                CERT,
-                "must hold the certificate in PEM form, and after it those of its issuers",
-            )
-        })?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| {
-            TlsError::of_file(KEY, "must hold one private key in PEM form, without a passphrase")
-        })?;
+        let chain = certificate_chain(&self.certificate).map_err(|form| TlsError::of_file(CERT, form))?;
+        let key = private_key(&self.key).map_err(|form| TlsError::of_file(KEY, form))?;
         let mut config = builder.with_single_cert(chain, key).map_err(unfit)?;
         config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
         if self.client_ca.is_some() {
@@ -125,15 +120,29 @@ impl Contents {
     }
 }
 
-/// The verifier of the callers' certificates.
-fn verifier(pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+/// The authorities in a PEM file. The errors of this and of the next two say what the file must hold.
+pub(crate) fn authorities(pem: &[u8]) -> Result<RootCertStore, &'static str> {
     let mut roots = RootCertStore::empty();
     let are_usable = CertificateDer::pem_slice_iter(pem)
         .all(|certificate| certificate.is_ok_and(|certificate| roots.add(certificate).is_ok()));
-    if !are_usable || roots.is_empty() {
-        let problem = "must hold at least one certificate of an authority in PEM form";
-        return Err(TlsError::of_file(CLIENT_CA, problem));
-    }
+    let roots = (are_usable && !roots.is_empty()).then_some(roots);
+    roots.ok_or("must hold at least one certificate of an authority in PEM form")
+}
+
+pub(crate) fn certificate_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
+    let chain: Option<Vec<_>> = CertificateDer::pem_slice_iter(pem).map(Result::ok).collect();
+    let chain = chain.filter(|chain| !chain.is_empty());
+    chain.ok_or("must hold the certificate in PEM form, and after it those of its issuers")
+}
+
+pub(crate) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
+    let key = PrivateKeyDer::from_pem_slice(pem);
+    key.map_err(|_| "must hold one private key in PEM form, without a passphrase")
+}
+
+/// The verifier of the callers' certificates.
+fn verifier(pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let roots = authorities(pem).map_err(|form| TlsError::of_file(CLIENT_CA, form))?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
     verifier.map(|verifier| verifier as _).map_err(|error| TlsError {
         setting: CLIENT_CA,
@@ -141,16 +150,7 @@ fn verifier(pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientC
     })
 }
 
-/// When the certificates expire, in seconds of Unix time; `None` if that cannot be read.
-#[derive(Clone, Copy, Debug)]
-pub struct Expiry {
-    /// The certificate of the gRPC port.
-    pub server: Option<i64>,
-    /// The first certificate of the callers' authority to expire.
-    pub client_ca: Option<i64>,
-}
-
-/// When each certificate of a PEM file expires, in seconds of Unix time.
+/// When each certificate of a PEM file expires, in seconds of Unix time; `None` if that cannot be read.
 fn expiries(pem: &[u8]) -> impl Iterator<Item = Option<i64>> {
     CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).map(|certificate| {
         let certificate = x509_cert::Certificate::from_der(&certificate).ok()?;
@@ -165,42 +165,32 @@ pub struct ServerTls(Arc<Shared>);
 
 struct Shared {
     files: TlsConfig,
-    current: RwLock<Current>,
+    current: watch::Sender<Current>,
 }
 
 struct Current {
     contents: Contents,
     config: Arc<ServerConfig>,
-    expiry: Expiry,
-}
-
-impl Current {
-    fn new(contents: Contents, config: ServerConfig) -> Self {
-        let client_ca = contents.client_ca.as_deref();
-        let expiry = Expiry {
-            server: expiries(&contents.certificate).next().flatten(),
-            client_ca: client_ca.and_then(|pem| expiries(pem).flatten().min()),
-        };
-        Self { contents, config: Arc::new(config), expiry }
-    }
 }
 
 impl ServerTls {
     /// Reads the files.
     pub fn load(files: &TlsConfig) -> Result<Self, TlsError> {
         let contents = Contents::read(files)?;
-        let config = contents.server_config()?;
-        let current = RwLock::new(Current::new(contents, config));
+        let config = contents.server_config()?.into();
+        let current = watch::Sender::new(Current { contents, config });
         Ok(Self(Arc::new(Shared { files: files.clone(), current })))
     }
 
     pub fn current(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner).config)
+        Arc::clone(&self.0.current.borrow().config)
     }
 
-    /// When the certificates in use expire.
-    pub fn expiry(&self) -> Expiry {
-        self.0.current.read().unwrap_or_else(PoisonError::into_inner).expiry
+    /// When the certificate in use expires, and the first one of the callers' authority, in seconds of Unix time.
+    pub fn expiries(&self) -> [(&'static str, Option<i64>); 2] {
+        let Contents { certificate, client_ca, .. } = &self.0.current.borrow().contents;
+        let client_ca = client_ca.as_ref().and_then(|pem| expiries(pem).flatten().min());
+        [("server", expiries(certificate).next().flatten()), ("client_ca", client_ca)]
     }
 
     /// Reloads the files when they change, for ever.
@@ -241,13 +231,12 @@ impl ServerTls {
     /// Reads the files and returns whether they are new. An error comes with the contents, if they can be read.
     fn reload(&self) -> Result<bool, Box<(Option<Contents>, TlsError)>> {
         let contents = Contents::read(&self.0.files).map_err(|error| Box::new((None, error)))?;
-        if self.0.current.read().unwrap_or_else(PoisonError::into_inner).contents == contents {
+        if self.0.current.borrow().contents == contents {
             return Ok(false);
         }
         match contents.server_config() {
             Ok(config) => {
-                let new = Current::new(contents, config);
-                *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+                self.0.current.send_replace(Current { contents, config: config.into() });
                 Ok(true)
             }
             Err(error) => Err(Box::new((Some(contents), error))),

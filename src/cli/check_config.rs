@@ -6,15 +6,13 @@ use std::{
     process::ExitCode,
 };
 
+use super::{BAD_USAGE, load};
 use crate::config::Flags;
 
 /// Prints the configuration in effect without its secrets, and what the service waits for before it is ready.
 /// Warnings go to stderr. The exit status is 0, or 64 after every problem has been printed.
 pub(super) fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, flags: Flags) -> ExitCode {
-    let loaded = match super::load(environment, flags) {
-        Ok(loaded) => loaded,
-        Err(exit_code) => return exit_code,
-    };
+    let Some(loaded) = load(environment, flags) else { return ExitCode::from(BAD_USAGE) };
     for warning in &loaded.warnings {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }

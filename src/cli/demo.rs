@@ -15,7 +15,8 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use http::Uri;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::{block_on, http_url, option, serve::StopSignals};
 use crate::{
@@ -62,17 +63,14 @@ async fn demo(once: bool) -> Result<(), Box<dyn Error>> {
     let app = App::on(listen(port(GRPC_PORT)).await?, listen(port(ADMIN_PORT)).await?, &config).await?;
     let (grpc, admin) = (app.grpc_address()?, app.admin_address()?);
 
-    let (stop, stopped) = oneshot::channel::<()>();
-    let app = tokio::spawn(app.run(async {
-        // Also an error ends the demo: the sender is dropped.
-        let _ = stopped.await;
-    }));
+    let stop = CancellationToken::new();
+    let app = tokio::spawn(app.run(stop.clone().cancelled_owned()));
     let id = tour::tour(grpc).await?;
     introduce(&id, grpc, admin, emulator.addr())?;
     if !once {
         signals.received().await;
     }
-    drop(stop);
+    stop.cancel();
     app.await?;
     Ok(())
 }

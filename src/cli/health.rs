@@ -32,10 +32,8 @@ pub(super) fn command() -> Command {
 pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let address: Uri = value(matches, "address");
     match check(address.clone()) {
-        Ok(ServingStatus::Serving) => ExitCode::SUCCESS,
-        Ok(ServingStatus::NotServing | ServingStatus::Unknown | ServingStatus::ServiceUnknown) => {
-            ExitCode::FAILURE
-        }
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: no health from {address}: {}", error_chain(&*error));
             ExitCode::FAILURE
@@ -43,7 +41,8 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     }
 }
 
-fn check(address: Uri) -> Result<ServingStatus, Box<dyn Error>> {
+/// Whether the service is serving.
+fn check(address: Uri) -> Result<bool, Box<dyn Error>> {
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let channel = Channel::builder(address).connect_timeout(TIMEOUT).timeout(TIMEOUT).connect().await?;
         let response = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
@@ -51,6 +50,6 @@ fn check(address: Uri) -> Result<ServingStatus, Box<dyn Error>> {
         let response = response.map_err(|status| format!("{}: {}", status.code(), status.message()))?;
         let status = response.into_inner().status();
         writeln!(io::stdout(), "{}", status.as_str_name())?;
-        Ok(status)
+        Ok(status == ServingStatus::Serving)
     })
 }

@@ -8,7 +8,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::failed;
+use super::{BAD_USAGE, failed, load};
 use crate::{
     app::{ABORT_TIMEOUT, App, Drained},
     config::{Flags, Loaded},
@@ -23,10 +23,7 @@ pub(super) fn run(environment: impl IntoIterator<Item = (OsString, OsString)>, f
     // Before any secret is read.
     let protected = hardening::protect_memory();
     telemetry::hide_panics();
-    let loaded = match super::load(environment, flags) {
-        Ok(loaded) => loaded,
-        Err(exit_code) => return exit_code,
-    };
+    let Some(loaded) = load(environment, flags) else { return ExitCode::from(BAD_USAGE) };
     // Dropped after a panic as well.
     let _last_lines = LastLines;
     match serve(&loaded, protected) {
@@ -78,13 +75,11 @@ fn serve(loaded: &Loaded, protected: io::Result<()>) -> Result<Drained, Box<dyn 
 
 /// Starts the export of traces. A failure is logged: the service works without traces.
 fn export(config: &TracesConfig) -> Option<Export> {
-    let started = Export::start(config);
-    started
-        .inspect_err(|error| {
-            let collector = config.endpoint.as_str();
-            tracing::warn!(collector, error = error_chain(&**error), "traces cannot be exported");
-        })
-        .ok()
+    let started = Export::start(config).inspect_err(|error| {
+        let collector = config.endpoint.as_str();
+        tracing::warn!(collector, error = error_chain(&**error), "traces cannot be exported");
+    });
+    started.ok()
 }
 
 /// Flushes the log when it is dropped.

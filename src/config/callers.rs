@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{
     CallersConfig, parse,
     setting::*,
-    source::{Reported, Source},
+    source::{Reported, Source, all_of},
 };
 use crate::{
     jwt::{JwksSource, JwtConfig},
@@ -13,10 +13,11 @@ use crate::{
 };
 
 pub(super) fn callers(source: &mut Source) -> Result<CallersConfig, Reported> {
-    let tls = tls(source);
-    let jwt = jwt(source);
-    let allowed = source.read_optional(HCS_CALLERS);
-    let config = CallersConfig { tls: tls?, jwt: jwt?, allowed: allowed? };
+    let config = all_of!(CallersConfig {
+        tls: tls(source),
+        jwt: jwt(source),
+        allowed: source.read_optional(HCS_CALLERS),
+    })?;
     let by_certificate = config.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
     let by_token = config.jwt.is_some();
     let problem = match &config.allowed {
@@ -68,16 +69,15 @@ pub(super) fn check_exposure(
 }
 
 fn tls(source: &mut Source) -> Result<Option<TlsConfig>, Reported> {
-    let (cert_file, key_file) =
-        (source.read_optional(HCS_TLS_CERT_FILE), source.read_optional(HCS_TLS_KEY_FILE));
+    let files = source.read_both(HCS_TLS_CERT_FILE, HCS_TLS_KEY_FILE);
     let client_ca_file = source.read_optional(HCS_TLS_CLIENT_CA_FILE);
-    let (cert_file, key_file, client_ca_file) = (cert_file?, key_file?, client_ca_file?);
-    match source.both((HCS_TLS_CERT_FILE.name, cert_file), (HCS_TLS_KEY_FILE.name, key_file))? {
+    let (files, client_ca_file) = (files?, client_ca_file?);
+    match files {
         Some((cert_file, key_file)) => {
             let tls = TlsConfig { cert_file, key_file, client_ca_file };
             match ServerTls::load(&tls) {
                 Ok(_) => Ok(Some(tls)),
-                Err(error) => Err(source.report(error.setting(), error.to_string())),
+                Err(error) => Err(source.report(error.setting, error.to_string())),
             }
         }
         None if client_ca_file.is_none() => Ok(None),

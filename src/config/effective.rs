@@ -25,12 +25,9 @@ pub(super) enum Origin {
 }
 
 impl Effective {
-    pub(super) fn record(&mut self, name: &'static str, text: String, origin: Origin) {
-        self.0.insert(name, Some((text, origin)));
-    }
-
-    pub(super) fn record_unset(&mut self, name: &'static str) {
-        self.0.insert(name, None);
+    /// `None` if the setting is not set.
+    pub(super) fn record(&mut self, name: &'static str, text: Option<(String, Origin)>) {
+        self.0.insert(name, text);
     }
 
     pub(super) fn origin(&self, name: &str) -> Option<&Origin> {

@@ -28,14 +28,10 @@ pub(super) fn idempotency(source: &mut Source) -> Result<IdempotencyConfig, Repo
         redis_url: redis.map(|redis| redis.map(|(secret, _)| secret)),
         request_id_ttl: source.read(HCS_REQUEST_ID_TTL),
         settle_window: source.read(HCS_SETTLE_WINDOW),
-        recovery: recovery(source),
-    })
-}
-
-fn recovery(source: &mut Source) -> Result<Recovery, Reported> {
-    all_of!(Recovery {
-        references: source.read(HCS_DESCRIPTION_REFERENCE),
-        search_first: source.read(HCS_SEARCH_FIRST),
+        recovery: all_of!(Recovery {
+            references: source.read(HCS_DESCRIPTION_REFERENCE),
+            search_first: source.read(HCS_SEARCH_FIRST),
+        }),
     })
 }
 
@@ -44,13 +40,10 @@ fn redis_tls(
     source: &mut Source,
     url: Result<Option<&RedisUrl>, &Reported>,
 ) -> Result<RedisTlsFiles, Reported> {
-    let ca = source.read_optional(HCS_REDIS_CA_FILE);
-    let certificate = source.read_optional(HCS_REDIS_CLIENT_CERT_FILE);
-    let key = source.read_optional(HCS_REDIS_CLIENT_KEY_FILE);
-    let (ca, certificate, key) = (ca?, certificate?, key?);
-    let client =
-        source.both((HCS_REDIS_CLIENT_CERT_FILE.name, certificate), (HCS_REDIS_CLIENT_KEY_FILE.name, key))?;
-    let files = RedisTlsFiles { ca, client };
+    let files = all_of!(RedisTlsFiles {
+        ca: source.read_optional(HCS_REDIS_CA_FILE),
+        client: source.read_both(HCS_REDIS_CLIENT_CERT_FILE, HCS_REDIS_CLIENT_KEY_FILE),
+    })?;
     if let Err(error) = files.read() {
         return Err(source.report(error.setting, error.to_string()));
     }

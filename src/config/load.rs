@@ -41,11 +41,7 @@ impl Config {
     ) -> Result<Loaded, Problems> {
         let mut source = Source::new(environment, flags);
         let config = read(&mut source, log_format);
-        let (effective, problems, warnings) = source.finish();
-        match config {
-            Ok(config) if problems.is_empty() => Ok(Loaded { config, effective, warnings }),
-            Ok(_) | Err(Reported) => Err(Problems(problems)),
-        }
+        source.finish(config)
     }
 }
 
@@ -69,12 +65,23 @@ fn read(source: &mut Source, log_format: LogFormat) -> Result<Config, Reported> 
         max_in_flight: source.read(HCS_MAX_IN_FLIGHT),
         request_timeout,
         worker_threads: source.read_or(HCS_WORKER_THREADS, cpus.to_string()),
-        drain: drain(source),
+        drain: all_of!(DrainConfig {
+            delay: source.read(HCS_DRAIN_DELAY),
+            timeout: source.read(HCS_DRAIN_TIMEOUT),
+        }),
         sandboxes: sandboxes(source),
-        adobe: adobe(source),
+        adobe: all_of!(AdobeConfig {
+            org_id: source.read(HCS_ORG_ID),
+            client_id: source.read(HCS_CLIENT_ID),
+            credential: credential(source),
+            scopes: source.read(HCS_SCOPES),
+        }),
         upstream,
         idempotency,
-        log: log(source, log_format),
+        log: all_of!(LogConfig {
+            filter: source.read(HCS_LOG),
+            format: source.read_or(HCS_LOG_FORMAT, log_format.to_string()),
+        }),
         traces: Ok(traces::traces(source)),
     })
 }
@@ -101,15 +108,6 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
         || one.ip().is_unspecified()
         || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && share_an_address
-}
-
-fn adobe(source: &mut Source) -> Result<AdobeConfig, Reported> {
-    all_of!(AdobeConfig {
-        org_id: source.read(HCS_ORG_ID),
-        client_id: source.read(HCS_CLIENT_ID),
-        credential: credential(source),
-        scopes: source.read(HCS_SCOPES),
-    })
 }
 
 fn credential(source: &mut Source) -> Result<AdobeCredential, Reported> {
@@ -175,17 +173,6 @@ fn http_client(source: &mut Source) -> Result<HttpClientConfig, Reported> {
         ca_file: source.read_optional(HCS_UPSTREAM_CA_FILE),
         proxy,
         no_proxy: source.read_optional(HCS_UPSTREAM_NO_PROXY).map(Option::unwrap_or_default),
-    })
-}
-
-fn drain(source: &mut Source) -> Result<DrainConfig, Reported> {
-    all_of!(DrainConfig { delay: source.read(HCS_DRAIN_DELAY), timeout: source.read(HCS_DRAIN_TIMEOUT) })
-}
-
-fn log(source: &mut Source, format: LogFormat) -> Result<LogConfig, Reported> {
-    all_of!(LogConfig {
-        filter: source.read(HCS_LOG),
-        format: source.read_or(HCS_LOG_FORMAT, format.to_string()),
     })
 }
 

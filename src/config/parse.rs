@@ -5,18 +5,17 @@ mod url;
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
+use serde::de::{
+    DeserializeOwned,
+    value::{self, StrDeserializer},
+};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 pub(super) use self::{
     file::{ca_file, jwks_file, path, pem_file},
     url::{flow_service_url, ims_url, is_exposed, server_url, url},
 };
-use crate::{
-    domain::{AllowedSandboxes, Invalid, SandboxName},
-    exactly_once::SearchFirst,
-    http_client::HttpVersion,
-    telemetry::LogFormat,
-};
+use crate::domain::{AllowedSandboxes, Invalid, SandboxName};
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Invalid> {
     text.parse().map_err(|_| "must be an IP address and a port, as in 127.0.0.1:50051".into())
@@ -26,23 +25,9 @@ pub(super) fn boolean(text: &str) -> Result<bool, Invalid> {
     text.parse().map_err(|_| "must be true or false".into())
 }
 
-pub(super) fn search_first(text: &str) -> Result<SearchFirst, Invalid> {
-    let choices =
-        [("auto", SearchFirst::Auto), ("strict", SearchFirst::Strict), ("never", SearchFirst::Never)];
-    choice(text, &choices, "must be auto, strict or never")
-}
-
-pub(super) fn upstream_http(text: &str) -> Result<HttpVersion, Invalid> {
-    choice(text, &[("http1", HttpVersion::Http1), ("http2", HttpVersion::Http2)], "must be http1 or http2")
-}
-
-pub(super) fn log_format(text: &str) -> Result<LogFormat, Invalid> {
-    choice(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)], "must be text or json")
-}
-
-fn choice<T: Copy>(text: &str, choices: &[(&str, T)], problem: &str) -> Result<T, Invalid> {
-    let chosen = choices.iter().find(|(name, _)| *name == text);
-    chosen.map(|(_, value)| *value).ok_or_else(|| problem.into())
+/// A name of an enum.
+pub(super) fn choice<T: DeserializeOwned>(text: &str, problem: &str) -> Result<T, Invalid> {
+    T::deserialize(StrDeserializer::<value::Error>::new(text)).map_err(|_| problem.into())
 }
 
 pub(super) fn count(text: &str, most: usize) -> Result<NonZeroUsize, Invalid> {
@@ -149,6 +134,11 @@ mod testing {
 #[cfg(test)]
 mod tests {
     use super::{testing::refused, *};
+    use crate::{
+        config::setting::{HCS_LOG_FORMAT, HCS_UPSTREAM_HTTP},
+        http_client::HttpVersion,
+        telemetry::LogFormat,
+    };
 
     #[test]
     fn an_address_is_numeric_and_has_a_port() {
@@ -232,10 +222,10 @@ mod tests {
 
     #[test]
     fn choices_name_what_can_be_chosen() {
-        assert_eq!(upstream_http("http2"), Ok(HttpVersion::Http2));
-        refused(upstream_http("h2"), "http1 or http2");
-        assert_eq!(log_format("json"), Ok(LogFormat::Json));
-        refused(log_format("JSON"), "text or json");
+        assert_eq!((HCS_UPSTREAM_HTTP.parse)("http2"), Ok(HttpVersion::Http2));
+        refused((HCS_UPSTREAM_HTTP.parse)("h2"), "http1 or http2");
+        assert_eq!((HCS_LOG_FORMAT.parse)("json"), Ok(LogFormat::Json));
+        refused((HCS_LOG_FORMAT.parse)("JSON"), "text or json");
     }
 
     #[test]

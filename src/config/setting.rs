@@ -114,7 +114,8 @@ settings! {
     /// false.
     HCS_DESCRIPTION_REFERENCE: bool = parse::boolean, Text("true");
     /// Searches before sending where the store may have forgotten a request id: auto, strict or never.
-    HCS_SEARCH_FIRST: SearchFirst = parse::search_first, Text("auto");
+    HCS_SEARCH_FIRST: SearchFirst =
+        |text| parse::choice(text, "must be auto, strict or never"), Text("auto");
     /// Longest time that a caller waits, as a duration; a shorter deadline of its own counts instead.
     HCS_REQUEST_TIMEOUT: Duration = parse::timeout, Text("60s");
     /// Longest time that one upstream attempt of anything but a creation may take, as a duration.
@@ -131,7 +132,7 @@ settings! {
     /// Whether the URLs of Adobe may be plain http beyond loopback: true or false.
     HCS_UPSTREAM_ALLOW_HTTP: bool = parse::boolean, Text("false");
     /// HTTP version spoken to the Flow Service: http1 or http2.
-    HCS_UPSTREAM_HTTP: HttpVersion = parse::upstream_http, Text("http1");
+    HCS_UPSTREAM_HTTP: HttpVersion = |text| parse::choice(text, "must be http1 or http2"), Text("http1");
     /// Path of the PEM file with the certificate of the gRPC port.
     HCS_TLS_CERT_FILE: PathBuf = parse::pem_file, Unset;
     /// Path of the PEM file with its private key.
@@ -167,7 +168,8 @@ settings! {
     /// Log filter: a level, or target=level, comma separated.
     HCS_LOG: String = parse::log_filter, Text("info");
     /// Form of a log line: text or json.
-    HCS_LOG_FORMAT: LogFormat = parse::log_format, Derived("text on a terminal, else json");
+    HCS_LOG_FORMAT: LogFormat =
+        |text| parse::choice(text, "must be text or json"), Derived("text on a terminal, else json");
 }
 
 const PREFIX: &str = "HCS_";

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Problem,
+    Config, Loaded, Problem, Problems,
     effective::{Effective, Origin, REDACTED},
     placeholder, service_link,
     setting::{self, Fallback, Parser, SETTINGS, Setting},
@@ -34,12 +34,12 @@ impl fmt::Debug for Flags {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reported;
 
-/// Builds a struct from results. It evaluates every field before it returns the first error, so that each
+/// A struct of results, as a result. It evaluates every field before it returns the first error, so that each
 /// problem is reported and not only the first one.
 macro_rules! all_of {
     ($type:ident { $($field:ident $(: $value:expr)?),+ $(,)? }) => {{
         $($(let $field = $value;)?)+
-        Ok($type { $($field: $field?),+ })
+        (|| Ok::<_, $crate::config::source::Reported>($type { $($field: $field?),+ }))()
     }};
 }
 pub(super) use all_of;
@@ -71,10 +71,7 @@ impl Source {
 
     /// Reads a setting that must be set, or has its default in the table.
     pub(super) fn read<T>(&mut self, setting: Setting<Parser<T>>) -> Result<T, Reported> {
-        let default = match setting.fallback {
-            Fallback::Text(text) => Some(text.to_owned()),
-            Fallback::Required | Fallback::Derived(_) | Fallback::Unset => None,
-        };
+        let default = if let Fallback::Text(text) = setting.fallback { Some(text.to_owned()) } else { None };
         self.read_or(setting, default)
     }
 
@@ -100,11 +97,11 @@ impl Source {
     ) -> Result<Option<T>, Reported> {
         let given = self.given(&setting)?.or_else(|| Some((default?, Origin::Default)));
         let Some((text, origin)) = given else {
-            self.effective.record_unset(setting.name);
+            self.effective.record(setting.name, None);
             return Ok(None);
         };
         let parsed = (setting.parse)(&text);
-        self.effective.record(setting.name, text, origin);
+        self.effective.record(setting.name, Some((text, origin)));
         parsed.map(Some).map_err(|Invalid { sentence, .. }| self.report(setting.name, sentence))
     }
 
@@ -123,7 +120,7 @@ impl Source {
         }
         let (secret, origin) = match (value, path.map(PathBuf::from)) {
             (None, None) => {
-                self.effective.record_unset(name);
+                self.effective.record(name, None);
                 return Ok(None);
             }
             (Some(_), Some(_)) => {
@@ -133,7 +130,7 @@ impl Source {
             (Some(value), None) => (Secret::Value(SecretString::from(value)), Origin::Variable),
             (None, Some(path)) => (Secret::File(path.clone()), Origin::File(file_variable, path)),
         };
-        self.effective.record(name, REDACTED.to_owned(), origin);
+        self.effective.record(name, Some((REDACTED.to_owned(), origin)));
         // Checked before the form of the secret, which would suggest another fix.
         if let Some(problem) = placeholder::problem_of_secret(&secret, name) {
             return Err(self.report(name, problem));
@@ -145,17 +142,18 @@ impl Source {
         }
     }
 
-    /// Two settings that are set together or not at all, each with its name.
-    pub(super) fn both<T, U>(
+    /// Reads two settings that are set together or not at all.
+    pub(super) fn read_both<T>(
         &mut self,
-        (one, first): (&'static str, Option<T>),
-        (other, second): (&'static str, Option<U>),
-    ) -> Result<Option<(T, U)>, Reported> {
-        let (name, missing) = match (first, second) {
+        one: Setting<Parser<T>>,
+        other: Setting<Parser<T>>,
+    ) -> Result<Option<(T, T)>, Reported> {
+        let (first, second) = (self.read_optional(one), self.read_optional(other));
+        let (name, missing) = match (first?, second?) {
             (Some(first), Some(second)) => return Ok(Some((first, second))),
             (None, None) => return Ok(None),
-            (Some(_), None) => (one, other),
-            (None, Some(_)) => (other, one),
+            (Some(_), None) => (one.name, other.name),
+            (None, Some(_)) => (other.name, one.name),
         };
         Err(self.report(name, format!("set without {missing}: set both or neither")))
     }
@@ -172,7 +170,7 @@ impl Source {
         match text.and_then(|text| placeholder::problem(&text).map_or(Ok(text), Err)) {
             Ok(text) => Ok(Some((text, origin))),
             Err(problem) => {
-                self.effective.record(setting.name, String::new(), origin);
+                self.effective.record(setting.name, Some((String::new(), origin)));
                 Err(self.report(setting.name, problem))
             }
         }
@@ -214,7 +212,7 @@ impl Source {
     /// Shows this text for a variable of another standard, or for a setting in place of the text that was given.
     pub(super) fn show(&mut self, name: &'static str, text: String) {
         let origin = self.effective.origin(name).cloned();
-        self.effective.record(name, text, origin.unwrap_or(Origin::Variable));
+        self.effective.record(name, Some((text, origin.unwrap_or(Origin::Variable))));
     }
 
     /// Reports that a setting cannot be used.
@@ -228,8 +226,8 @@ impl Source {
         Reported
     }
 
-    /// Ends reading and reports unknown variables. Returns the effective settings, the problems and the warnings.
-    pub(super) fn finish(mut self) -> (Effective, Vec<Problem>, Vec<Problem>) {
+    /// Ends reading and reports unknown variables.
+    pub(super) fn finish(mut self, config: Result<Config, Reported>) -> Result<Loaded, Problems> {
         let is_known = |name: &str| {
             name == setting::CLIENT_ADDRESS || SETTINGS.iter().any(|setting| setting.is_set_by(name))
         };
@@ -246,7 +244,12 @@ impl Source {
             }
         }
         self.problems.extend(service_link::problems(links.into_iter()));
-        (self.effective, self.problems, self.warnings)
+        match config {
+            Ok(config) if self.problems.is_empty() => {
+                Ok(Loaded { config, effective: self.effective, warnings: self.warnings })
+            }
+            Ok(_) | Err(Reported) => Err(Problems(self.problems)),
+        }
     }
 }
 

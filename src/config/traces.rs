@@ -34,22 +34,13 @@ macro_rules! pair {
 
 const ENDPOINT: [&str; 2] = pair!("ENDPOINT");
 const RESOURCE: &str = "OTEL_RESOURCE_ATTRIBUTES";
-const BATCH_DELAY: &str = "OTEL_BSP_SCHEDULE_DELAY";
-const BATCH_QUEUE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
-const BATCH_SIZE: &str = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
 const SPAN_LIMITS: [&str; 3] =
     ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_SPAN_LINK_COUNT_LIMIT"];
-
-// The defaults of OpenTelemetry's specification.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-const DEFAULT_DELAY: Duration = Duration::from_secs(5);
-const DEFAULT_QUEUE: usize = 2048;
-const DEFAULT_SIZE: usize = 512;
 /// The port of OTLP over HTTP, as registered with IANA.
 const HTTP_PORT: u16 = 4318;
 
 /// Reads where traces are exported to. `None` if they are not; then the other variables are not read, as they
-/// may be meant for other programs.
+/// may be meant for other programs. The defaults are those of OpenTelemetry's specification.
 pub(super) fn traces(source: &mut Source) -> Option<TracesConfig> {
     if read(source, ["OTEL_SDK_DISABLED"], value::boolean) == Some(true)
         || read_or_warn(source, ["OTEL_TRACES_EXPORTER"], value::exports_otlp) == Some(false)
@@ -73,7 +64,7 @@ pub(super) fn traces(source: &mut Source) -> Option<TracesConfig> {
         },
         protocol,
         headers: headers(source).unwrap_or_default(),
-        timeout: read(source, pair!("TIMEOUT"), value::milliseconds).unwrap_or(DEFAULT_TIMEOUT),
+        timeout: read(source, pair!("TIMEOUT"), value::milliseconds).unwrap_or(Duration::from_secs(10)),
         authority: read(source, pair!("CERTIFICATE"), parse::ca_file),
         identity: identity(source),
         sampler: sampler(source),
@@ -163,17 +154,12 @@ fn identity(source: &mut Source) -> Option<(PathBuf, PathBuf)> {
 }
 
 fn sampler(source: &mut Source) -> Sampler {
-    let name = read(source, ["OTEL_TRACES_SAMPLER"], value::sampler);
-    let name = name.as_deref().unwrap_or("parentbased_always_on");
-    let root = match name.trim_start_matches("parentbased_") {
-        "always_off" => Sampler::AlwaysOff,
-        "traceidratio" => {
-            let ratio = read(source, ["OTEL_TRACES_SAMPLER_ARG"], value::ratio);
-            Sampler::TraceIdRatioBased(ratio.unwrap_or(1.0))
-        }
-        _ => Sampler::AlwaysOn,
-    };
-    if name.starts_with("parentbased_") { Sampler::ParentBased(Box::new(root)) } else { root }
+    let named = read(source, ["OTEL_TRACES_SAMPLER"], value::sampler);
+    let (mut sampler, is_parent_based) = named.unwrap_or((Sampler::AlwaysOn, true));
+    if let Sampler::TraceIdRatioBased(ratio) = &mut sampler {
+        *ratio = read(source, ["OTEL_TRACES_SAMPLER_ARG"], value::ratio).unwrap_or(*ratio);
+    }
+    if is_parent_based { Sampler::ParentBased(Box::new(sampler)) } else { sampler }
 }
 
 /// Within bounds: the SDK allocates the whole queue when it starts, and has a thread wait for the delay.
@@ -183,9 +169,12 @@ fn batch(source: &mut Source) -> BatchConfig {
         let number = read(source, [name], |text| value::number(text, 1..=MOST_SPANS));
         number.and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
     };
-    let (queue_size, export_size) = (spans(BATCH_QUEUE, DEFAULT_QUEUE), spans(BATCH_SIZE, DEFAULT_SIZE));
-    let delay = read(source, [BATCH_DELAY], value::milliseconds).unwrap_or(DEFAULT_DELAY);
-    BatchConfig { queue_size, export_size, delay }
+    BatchConfig {
+        queue_size: spans("OTEL_BSP_MAX_QUEUE_SIZE", 2048),
+        export_size: spans("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512),
+        delay: read(source, ["OTEL_BSP_SCHEDULE_DELAY"], value::milliseconds)
+            .unwrap_or(Duration::from_secs(5)),
+    }
 }
 
 #[cfg(test)]

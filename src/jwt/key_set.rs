@@ -20,7 +20,8 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 #[derive(Debug, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
-    left_out: BTreeSet<LeftOut>,
+    /// The published keys that are not used.
+    pub(super) left_out: BTreeSet<LeftOut>,
 }
 
 #[derive(Debug)]
@@ -86,11 +87,6 @@ impl KeySet {
     /// Whether a key has this name.
     pub(super) fn has(&self, id: &str) -> bool {
         self.keys.iter().any(|key| key.is_named(Some(id)))
-    }
-
-    /// The published keys that are not used.
-    pub(super) fn left_out(&self) -> &BTreeSet<LeftOut> {
-        &self.left_out
     }
 }
 

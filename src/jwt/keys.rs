@@ -4,7 +4,7 @@
 //! fetch for all calls that wait for it, a pause after tokens with made-up keys, the last keys through an outage of
 //! the issuer, and errors that name the setting.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http::{StatusCode, header::CONTENT_TYPE};
 use reqwest::Client;
@@ -39,9 +39,10 @@ const PAUSE: Duration = Duration::from_secs(10);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The keys of an issuer, kept up to date. After a failure the last ones stay in use.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Keys(Arc<Shared>);
 
+#[derive(Debug)]
 struct Shared {
     source: JwksSource,
     client: Client,
@@ -51,7 +52,7 @@ struct Shared {
 }
 
 /// What calls see of the keys.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Published {
     /// The last ones that could be read.
     keys: Option<Arc<KeySet>>,
@@ -60,7 +61,7 @@ struct Published {
 }
 
 /// The attempts to read the keys.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Fetches {
     last: Option<Instant>,
     /// The last attempt for a token whose key was unknown afterwards as well. Successful attempts cause no pause,
@@ -148,10 +149,10 @@ impl Keys {
                 if fetches.failure.take().is_some() {
                     tracing::info!(from, host, "the keys of callers' tokens can be read again");
                 }
-                for LeftOut { id, reason } in keys.left_out().difference(&fetches.left_out) {
+                for LeftOut { id, reason } in keys.left_out.difference(&fetches.left_out) {
                     tracing::warn!(kid = id, reason, from, host, "a published key is not used");
                 }
-                fetches.left_out.clone_from(keys.left_out());
+                fetches.left_out.clone_from(&keys.left_out);
                 self.0.published.send_replace(Published { keys: Some(Arc::new(keys)), is_failing: false });
             }
             Err(error) => {
@@ -217,10 +218,4 @@ fn content_type(response: &reqwest::Response) -> String {
     const MOST_CHARS: usize = 100;
     let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or("none").chars().take(MOST_CHARS).collect()
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys").field("source", &self.0.source).finish_non_exhaustive()
-    }
 }

@@ -109,9 +109,7 @@ fn audiences(claims: &Object<'_>) -> Result<Vec<String>, BadToken> {
     if !claims.names("aud") {
         return Ok(Vec::new());
     }
-    let texts = claims.array("aud").and_then(|audiences| {
-        audiences.into_iter().map(|audience| serde_json::from_str(audience.get()).ok()).collect()
-    });
+    let texts = claims.value("aud").and_then(|audiences| serde_json::from_str(audiences.get()).ok());
     texts.ok_or(BadToken::ClaimType("aud"))
 }
 

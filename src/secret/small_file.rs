@@ -17,6 +17,18 @@ pub enum ReadError {
     TooLarge,
 }
 
+/// Reads the file of a setting, of at most 1 MiB. The error says what to correct.
+pub(crate) fn read_for_setting(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    read(path, 1 << 20).map_err(|error| match error {
+        ReadError::Unreadable(error) => {
+            format!("the file cannot be read: {error}; it must exist and be readable")
+        }
+        ReadError::TooLarge => {
+            "the file is larger than 1 MiB: it must hold what it is for and nothing else".to_owned()
+        }
+    })
+}
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads a regular file of at most `most_bytes`. The memory is wiped after use: it may hold a secret.

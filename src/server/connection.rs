@@ -6,7 +6,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
-use http::{Request, Response};
+use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,7 +20,7 @@ use tonic::body::Body;
 use super::{
     ACCEPTED_BEFORE_DRAIN, Ending, Endless, Peer, PeerCertificate, Serving, after,
     authority::AuthorityReader,
-    budget::{Budget, Call, Received},
+    budget::{Budget, Received},
     opening::{self, Opening, PREFACE},
     requests::Requests,
 };
@@ -93,22 +93,32 @@ impl Connection {
             if let Some(certificate) = &self.certificate {
                 request.extensions_mut().insert(certificate.clone());
             }
-            self.respond(request, budget.begin(&requests))
+            // It lasts until its response is sent.
+            let mut call = budget.begin(&requests);
+            let is_reset = call.is_reset.clone();
+            let request = request.map(|body| {
+                Body::new(body.map_err(move |error| {
+                    is_reset.store(true, Ordering::Relaxed);
+                    error
+                }))
+            });
+            let response = self.calls.track_future(self.serving.handler.respond(request));
+            async move {
+                let response = response.await;
+                call.request.answer(response.extensions().get::<Endless>().is_some());
+                Ok::<_, Infallible>(response.map(|body| {
+                    body.map_frame(move |frame| {
+                        let _until_its_end = &call;
+                        frame
+                    })
+                }))
+            }
         });
         let (reader, writer) = tokio::io::split(stream);
         let received =
             Received { stream: reader, budget: budget.clone(), authority: AuthorityReader::default() };
         let stream = tokio::io::join(PREFACE.chain(received), writer);
-        let connection = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_local_error_reset_streams(MAX_LOCAL_RESETS)
-            .max_header_list_size(MAX_HEADER_LIST_SIZE)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
+        let connection = http2_server().serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
 
         let Serving { max_age, grace, shutdown, .. } = &self.serving;
@@ -146,37 +156,6 @@ impl Connection {
         }
     }
 
-    /// Calls the handler. The call lasts until its response is sent.
-    fn respond(
-        &self,
-        request: Request<Incoming>,
-        mut call: Call,
-    ) -> impl Future<
-        Output = Result<
-            Response<impl http_body::Body<Data = bytes::Bytes, Error = tonic::Status> + use<>>,
-            Infallible,
-        >,
-    > + use<> {
-        let is_reset = call.is_reset.clone();
-        let request = request.map(|body| {
-            Body::new(body.map_err(move |error| {
-                is_reset.store(true, Ordering::Relaxed);
-                error
-            }))
-        });
-        let response = self.calls.track_future(self.serving.handler.respond(request));
-        async move {
-            let response = response.await;
-            call.request.answer(response.extensions().get::<Endless>().is_some());
-            Ok(response.map(|body| {
-                body.map_frame(move |frame| {
-                    let _until_its_end = &call;
-                    frame
-                })
-            }))
-        }
-    }
-
     fn cut(&self, limit: &'static str) {
         self.serving.count_cut(limit);
         tracing::info!(peer = %self.peer, limit, "cut a connection at its limit");
@@ -194,6 +173,20 @@ impl Connection {
     }
 }
 
+fn http2_server() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+        .max_header_list_size(MAX_HEADER_LIST_SIZE)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
 /// Prevents the clients of one deployment from reconnecting all at once.
 fn with_jitter(age: Duration) -> Duration {
     age.mul_f64(0.9 + 0.2 * fastrand::f64())
@@ -201,6 +194,7 @@ fn with_jitter(age: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use http::Response;
     use hyper::client::conn::http2 as client;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},

@@ -28,7 +28,6 @@ struct State {
     last_response: Instant,
     /// When each complete response began that the peer has not read yet. The oldest has the lowest number.
     unread: BTreeMap<u64, Instant>,
-    next_number: u64,
 }
 
 impl Default for State {
@@ -41,7 +40,6 @@ impl Default for State {
             unanswered: 0,
             last_response: now,
             unread: BTreeMap::new(),
-            next_number: 0,
         }
     }
 }
@@ -118,9 +116,8 @@ impl Request {
         state.unanswered -= 1;
         state.last_response = Instant::now();
         if !is_stream {
-            let (number, now) = (state.next_number, state.last_response);
-            state.next_number += 1;
-            state.unread.insert(number, now);
+            let number = state.unread.last_key_value().map_or(0, |(last, _)| last + 1);
+            state.unread.insert(number, Instant::now());
             self.unread = Some(number);
         }
         drop(state);

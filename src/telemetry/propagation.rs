@@ -1,28 +1,24 @@
 //! W3C Trace Context: read from the headers of a call, and written into those of a request to Adobe.
 
-use std::borrow::Cow;
-
-use http::{HeaderMap, HeaderValue};
-use opentelemetry::{
-    Context,
-    propagation::{Extractor, TextMapPropagator as _},
-};
-use opentelemetry_http::HeaderInjector;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{Context, propagation::TextMapPropagator as _};
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 /// The length that everyone must pass on (W3C Trace Context, section 3.3.1.5), and no more: a caller's headers
 /// go to Adobe.
 const LONGEST_STATE: usize = 512;
-const PARENT: &str = "traceparent";
-const STATE: &str = "tracestate";
+const PARENT: HeaderName = HeaderName::from_static("traceparent");
+const STATE: HeaderName = HeaderName::from_static("tracestate");
 /// Version, trace, span and flags, with the hyphens between them.
 const PARENT_LENGTH: usize = 55;
 
 /// The context in the headers of a call; empty without a valid one.
 pub(crate) fn extract(headers: &HeaderMap) -> Context {
     let Some(parent) = parent(headers) else { return Context::new() };
-    let received = Received { parent, state: state(headers) };
-    TraceContextPropagator::new().extract_with_context(&Context::new(), &received)
+    let state = state(headers).map(|state| (STATE, state));
+    let received = std::iter::once((PARENT, parent.clone())).chain(state).collect();
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(&received))
 }
 
 /// Adds the context to the headers of a request.
@@ -35,7 +31,7 @@ pub(crate) fn inject(context: &Context, headers: &mut HeaderMap) {
 }
 
 /// A well-formed `traceparent`. The propagator also accepts ids that are too short or too long.
-fn parent(headers: &HeaderMap) -> Option<&str> {
+fn parent(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut values = headers.get_all(PARENT).into_iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let text = value.to_str().ok()?;
@@ -43,38 +39,14 @@ fn parent(headers: &HeaderMap) -> Option<&str> {
     let are_lengths_right = first.split('-').map(str::len).eq([2, 32, 16, 2]);
     // Later versions may append fields.
     let is_end_right = rest.is_empty() || (rest.starts_with('-') && !first.starts_with("00"));
-    (are_lengths_right && is_end_right && text.len() <= LONGEST_STATE).then_some(text)
+    (are_lengths_right && is_end_right && text.len() <= LONGEST_STATE).then_some(value)
 }
 
 /// The whole `tracestate`, which several headers may share.
-fn state(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let mut values = headers.get_all(STATE).into_iter().map(HeaderValue::to_str);
-    let mut state = Cow::Borrowed(values.next()?.ok()?);
-    for value in values {
-        let state = state.to_mut();
-        state.push(',');
-        state.push_str(value.ok()?);
-    }
-    (state.len() <= LONGEST_STATE).then_some(state)
-}
-
-struct Received<'a> {
-    parent: &'a str,
-    state: Option<Cow<'a, str>>,
-}
-
-impl Extractor for Received<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        match key {
-            PARENT => Some(self.parent),
-            STATE => self.state.as_deref(),
-            _ => None,
-        }
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        vec![PARENT, STATE]
-    }
+fn state(headers: &HeaderMap) -> Option<HeaderValue> {
+    let values: Result<Vec<_>, _> = headers.get_all(STATE).iter().map(HeaderValue::to_str).collect();
+    let state = values.ok()?.join(",");
+    (state.len() <= LONGEST_STATE).then(|| state.try_into().ok())?
 }
 
 #[cfg(test)]

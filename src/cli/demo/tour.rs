@@ -26,18 +26,12 @@ pub(super) const TABLE: &str = "Hubspot.Contacts";
 /// Makes the calls and prints the responses. Returns the ID of the connection.
 pub(super) async fn tour(grpc: SocketAddr) -> Result<String, Box<dyn Error>> {
     let mut client = Client::connect(format!("http://{grpc}")).await?;
-    let id = create(&mut client).await?;
+    let created = client.create_hub_spot_connection(creation(RequestId::generate())).await?.into_inner();
+    show_created(&created)?;
     list(&mut client).await?;
-    explore(&mut client, &id).await?;
-    test(&mut client, &id).await?;
-    Ok(id)
-}
-
-async fn create(client: &mut Client) -> Result<String, Box<dyn Error>> {
-    let creation = creation(RequestId::generate());
-    let response = client.create_hub_spot_connection(creation).await?.into_inner();
-    show_created(&response)?;
-    Ok(response.id)
+    explore(&mut client, &created.id).await?;
+    test(&mut client, &created.id).await?;
+    Ok(created.id)
 }
 
 pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest {

@@ -1,15 +1,8 @@
 //! The paths of files. A file is checked when its setting is read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use secrecy::zeroize::Zeroizing;
-
-use crate::{
-    domain::Invalid,
-    http_client::MOST_CA_BYTES,
-    jwt::KeySet,
-    secret::{SmallFileError, read_small_file},
-};
+use crate::{domain::Invalid, jwt::KeySet, secret::read_for_setting};
 
 /// The path of a file that is checked together with others.
 pub(in crate::config) fn path(text: &str) -> Result<PathBuf, Invalid> {
@@ -18,13 +11,13 @@ pub(in crate::config) fn path(text: &str) -> Result<PathBuf, Invalid> {
 
 /// The path of a file in PEM form, of which the content is checked together with others.
 pub(in crate::config) fn pem_file(text: &str) -> Result<PathBuf, Invalid> {
-    content(text)?;
+    read_for_setting(text.as_ref())?;
     path(text)
 }
 
 /// The path of a file with the keys of a token issuer.
 pub(in crate::config) fn jwks_file(text: &str) -> Result<PathBuf, Invalid> {
-    KeySet::parse(&content(text)?).map_err(|error| {
+    KeySet::parse(&read_for_setting(text.as_ref())?).map_err(|error| {
         format!("the file must hold a JSON Web Key Set with at least one key that can be used: {error}")
     })?;
     path(text)
@@ -32,23 +25,13 @@ pub(in crate::config) fn jwks_file(text: &str) -> Result<PathBuf, Invalid> {
 
 /// The path of a file with certificates that a TLS client accepts as authorities.
 pub(in crate::config) fn ca_file(text: &str) -> Result<PathBuf, Invalid> {
-    let certificates = reqwest::Certificate::from_pem_bundle(&content(text)?).unwrap_or_default();
+    let certificates =
+        reqwest::Certificate::from_pem_bundle(&read_for_setting(text.as_ref())?).unwrap_or_default();
     // Decoding PEM does not look into the certificates; building a client does.
     let is_usable = !certificates.is_empty()
         && reqwest::Client::builder().no_proxy().tls_certs_only(certificates).build().is_ok();
     is_usable.then_some(()).ok_or("the file must hold at least one certificate in PEM form")?;
     path(text)
-}
-
-fn content(path: &str) -> Result<Zeroizing<Vec<u8>>, Invalid> {
-    read_small_file(Path::new(path), MOST_CA_BYTES).map_err(|error| match error {
-        SmallFileError::Unreadable(error) => {
-            format!("the file cannot be read: {error}; it must exist and be readable").into()
-        }
-        SmallFileError::TooLarge => {
-            "the file is larger than 1 MiB: it must hold what it is for and nothing else".into()
-        }
-    })
 }
 
 #[cfg(test)]

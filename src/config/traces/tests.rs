@@ -148,8 +148,14 @@ fn a_sampler_has_its_name_in_any_case() {
 
 #[test]
 fn spans_are_collected_within_bounds() {
-    let batch =
-        |delay, queue, size| traces(&[(BATCH_DELAY, delay), (BATCH_QUEUE, queue), (BATCH_SIZE, size)]).batch;
+    let batch = |delay, queue, size| {
+        traces(&[
+            ("OTEL_BSP_SCHEDULE_DELAY", delay),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", queue),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", size),
+        ])
+        .batch
+    };
     let is = |delay, queue_size, export_size| BatchConfig {
         delay: Duration::from_millis(delay),
         queue_size,

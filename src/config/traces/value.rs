@@ -3,6 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry_sdk::trace::Sampler;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
@@ -79,13 +80,21 @@ pub(super) fn compression(text: &str) -> Result<(), Invalid> {
     is_known.then_some(()).ok_or_else(|| "must be gzip or none".into())
 }
 
-pub(super) fn sampler(text: &str) -> Result<String, Invalid> {
+/// The sampler of a call without a parent, and whether a call with one follows it.
+pub(super) fn sampler(text: &str) -> Result<(Sampler, bool), Invalid> {
     let name = text.to_ascii_lowercase();
-    let root = name.strip_prefix("parentbased_").unwrap_or(&name);
-    let is_known = ["always_on", "always_off", "traceidratio"].contains(&root);
-    is_known.then_some(name).ok_or_else(|| {
-        "must be always_on, always_off or traceidratio, or one of them after parentbased_".into()
-    })
+    let root = name.strip_prefix("parentbased_");
+    let sampler = match root.unwrap_or(&name) {
+        "always_on" => Sampler::AlwaysOn,
+        "always_off" => Sampler::AlwaysOff,
+        "traceidratio" => Sampler::TraceIdRatioBased(1.0),
+        _ => {
+            return Err(
+                "must be always_on, always_off or traceidratio, or one of them after parentbased_".into()
+            );
+        }
+    };
+    Ok((sampler, root.is_some()))
 }
 
 pub(super) fn ratio(text: &str) -> Result<f64, Invalid> {
