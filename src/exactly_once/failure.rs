@@ -42,7 +42,7 @@ pub enum Failure<I, E> {
     #[error("the search for an earlier creation failed")]
     NotSearched(#[source] CallError),
     /// The resource may exist. The same request id is safe to retry.
-    #[error("what was to be created may exist")]
+    #[error("the resource may exist")]
     OutcomeUnknown {
         /// The reply, where there was one.
         problem: Option<Problem>,
@@ -97,7 +97,7 @@ pub enum Failure<I, E> {
         may_exist: bool,
     },
     /// A bug here, or the end of the process: how far it had come is not known.
-    #[error("the creation ended before its outcome")]
+    #[error("the creation ended without a result")]
     Crashed,
     /// What can fail in this kind of creation alone.
     #[error(transparent)]

@@ -282,7 +282,7 @@ impl<O: Operation> Creation<O> {
     /// Logs why a search learns nothing. Adobe may repeat there what it received before.
     fn log_unread(&self, error: &CallError) {
         let error = error_chain(&self.operation.redacted(error));
-        tracing::debug!(error, request_id = %self.request_id(), "a search for an earlier creation learned nothing");
+        tracing::debug!(error, request_id = %self.request_id(), "a search for an earlier creation was inconclusive");
     }
 
     /// Ends the search for a lost creation, of which nothing is known yet.

@@ -218,7 +218,7 @@ impl<O: Operation> Creation<O> {
                 }
                 // A retry finds the resource by a search; a store that is down must not delay the end.
                 if is_last {
-                    tracing::warn!(request_id = %shared.lease.request_id, created = id, "a {} stays unrecorded: the process ends while the store is down", O::RESOURCE);
+                    tracing::warn!(request_id = %shared.lease.request_id, created = id, "a {} was not recorded: the process ends while the store is down", O::RESOURCE);
                     break;
                 }
                 attempts += 1;

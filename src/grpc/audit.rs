@@ -148,7 +148,7 @@ pub(super) fn unreported(caller: Option<&Identity>, outcome: &UnreportedOutcome<
                 replayed: created.replayed,
                 ..create
             };
-            event!(info, event, "created a connection whose caller has left");
+            event!(info, event, "created a connection after its caller had disconnected");
         }
         UnreportedOutcome::Failed { error, may_exist } => {
             let failed = creation_failed(error);
@@ -161,7 +161,7 @@ pub(super) fn unreported(caller: Option<&Identity>, outcome: &UnreportedOutcome<
                 may_exist: Some(*may_exist),
                 ..create
             };
-            event!(warn, event, "a creation failed whose caller has left");
+            event!(warn, event, "a creation failed after its caller had disconnected");
         }
         UnreportedOutcome::Deleted { at, request_id } => {
             let event = Event {

@@ -27,12 +27,12 @@ impl TokenErrorKind {
             ),
             Self::TokenRefused => (
                 "Adobe refuses the access tokens of this service",
-                "try again; where it lasts, an operator has to check HCS_ACCESS_TOKEN if it is set, or else \
+                "try again; if it persists, an operator has to check HCS_ACCESS_TOKEN if it is set, or else \
                  that HCS_CLIENT_ID belongs to HCS_ORG_ID",
             ),
             Self::SecretUnreadable => (
                 "the secret of this service cannot be read",
-                "try again; where it lasts, an operator has to check the file that HCS_CLIENT_SECRET_FILE or \
+                "try again; if it persists, an operator has to check the file that HCS_CLIENT_SECRET_FILE or \
                  HCS_ACCESS_TOKEN_FILE names",
             ),
             Self::Unrecognized => (

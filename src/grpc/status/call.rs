@@ -21,7 +21,7 @@ pub(crate) fn deadline_exceeded(progress: &CallProgress) -> RpcError {
         "the deadline was exceeded before the creation's outcome was known: the connection may exist. Repeat the \
          call with the request_id in this error's metadata: that is safe, and repeating it without is not"
     } else if creation.is_some() {
-        "the deadline was exceeded and nothing was created: repeat the call with a longer one"
+        "the deadline was exceeded and nothing was created: repeat the call with a longer deadline"
     } else if stage == Stage::Update {
         "the deadline was exceeded before the outcome was known: the connection may have been changed. Read it, \
          and repeat the call with its current etag or without one"
@@ -29,7 +29,7 @@ pub(crate) fn deadline_exceeded(progress: &CallProgress) -> RpcError {
         "the deadline was exceeded before the outcome was known: the connection may have been deleted. Repeat the \
          call with allow_missing"
     } else {
-        "the deadline was exceeded and nothing was done: repeat the call with a longer one"
+        "the deadline was exceeded and nothing was done: repeat the call with a longer deadline"
     };
     RpcError::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
         .metadata("stage", stage.name())
@@ -63,7 +63,7 @@ pub(crate) fn caller_refused(refused: &Refused) -> RpcError {
             identities(names)
         )),
         Refused::ReadOnly(identity) => not_allowed(format!(
-            "the caller {identity} may read and not write: an operator has to change that in HCS_CALLERS"
+            "the caller {identity} may read but not write: an operator has to change that in HCS_CALLERS"
         )),
     }
     .cause(refused.name())

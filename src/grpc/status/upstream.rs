@@ -174,7 +174,7 @@ pub(crate) fn unrecognized(
 /// HubSpot fails, for this connection: other connections may work.
 fn source_unavailable(problem: &Problem, effect: Effect) -> RpcError {
     let what = format!("the source of the connection fails {}", problem.said());
-    let cure = format!("try again; where that does not help, {}", Refusal::Source.advice().cure);
+    let cure = format!("try again; if that does not help, {}", Refusal::Source.advice().cure);
     RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, effect.message(&what, &cure))
         .retry_after(DEFAULT_RETRY)
         .problem(problem)

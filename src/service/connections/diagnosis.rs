@@ -168,10 +168,8 @@ struct Checks(Vec<Check>);
 impl Checks {
     /// As many of the first two checks.
     fn passed_first(&mut self, count: usize) {
-        let passed = [
-            "Adobe gives this service an access token and accepts it",
-            "this service may look into the sandbox",
-        ];
+        let passed =
+            ["Adobe gives this service an access token and accepts it", "this service may read the sandbox"];
         passed.iter().take(count).for_each(|message| self.passed(*message));
     }
 
@@ -197,7 +195,7 @@ impl Checks {
         let failed = self.0.iter().find(|check| check.state == CheckState::Failed);
         let why = match failed {
             Some(failed) => format!("not checked, because {} failed", failed.name.name()),
-            None => "not checked: the Flow Service cannot tell at the moment".to_owned(),
+            None => "not checked: the Flow Service cannot be queried at the moment".to_owned(),
         };
         while self.0.len() < CheckName::ALL.len() {
             self.skipped(why.clone());
@@ -287,7 +285,7 @@ impl Replies<'_> {
     fn source_fails(&self, problem: &Problem) -> String {
         let words = self.words(problem);
         format!(
-            "the source of the connection fails {words}: test it again; where that does not help, {SOURCE_CURE}"
+            "the source of the connection fails {words}: test it again; if that does not help, {SOURCE_CURE}"
         )
     }
 

@@ -31,7 +31,7 @@ pub enum ConnectionError {
     #[error("there is no such table")]
     TableNotFound,
     /// The connection was changed since.
-    #[error("the connection was changed since")]
+    #[error("the connection was changed after its etag was read")]
     EtagMismatch,
     /// Other clients change the connection all the time.
     #[error("the connection keeps being changed")]

@@ -216,7 +216,7 @@ impl<F: FlowService> Creation<CreateConnection<F>> {
             {
                 // Not finding it does not prove that.
                 let error = redacted(&error_chain(&error), &self.operation.connection.credentials);
-                tracing::warn!(error, connection_id = %at.id, request_id = %self.request_id(), "a new connection that does not work may be deleted");
+                tracing::warn!(error, connection_id = %at.id, request_id = %self.request_id(), "it is unknown whether a new connection that does not work was deleted");
                 VerificationError::Pending { connection: at.id.clone(), report }
             }
             Err(error) => self.left_behind(at, report, &error),

@@ -221,7 +221,7 @@ async fn credentials_echoed_during_a_search_are_not_quoted() {
         upstream.fail(&[POST, LIST], (503, "report.detailed-message", Echo::Credentials));
         let status = observed.create("a lost one").await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        observed.prints_text("a search for an earlier creation learned nothing").await;
+        observed.prints_text("a search for an earlier creation was inconclusive").await;
         observed.end_without(all_secrets()).await;
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
         }
         Failure::Store { error: StoreError::Full, may_exist } => too_many(
             &effect(*may_exist)
-                .message("too many request ids are remembered", "try again later, with the same request_id"),
+                .message("the store of request ids is full", "try again later, with the same request_id"),
         )
         .metadata("may_exist", may_exist),
         Failure::Store { error: _, may_exist } => {
@@ -64,7 +64,7 @@ pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
             verification_pending(connection, report, *generated)
         }
         Failure::Abandoned { may_exist } => {
-            let what = "every caller of the creation has left";
+            let what = "no caller was waiting for the creation";
             unavailable(what, effect(*may_exist)).metadata("may_exist", may_exist)
         }
     }
@@ -136,7 +136,7 @@ fn reused(differs: &[String], connection: Option<&ConnectionId>) -> RpcError {
         ),
         Some(id) => format!(
             "the request_id is that of an earlier creation with another {fields}, which created the \
-             connection {id}: UpdateHubSpotConnection changes that, its credentials, too; for another \
+             connection {id}: to change that or its credentials, call UpdateHubSpotConnection; for another \
              connection, use a new request_id"
         ),
     };
@@ -177,14 +177,14 @@ fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) 
         found.push('…');
     }
     let cleanup = match left_behind {
-        None => "and is deleted again".to_owned(),
+        None => "and was deleted".to_owned(),
         Some(id) => format!(
             "and was not deleted: delete {id} with DeleteHubSpotConnection, unless it is another creation's or \
              works by now"
         ),
     };
     let message = format!(
-        "the connection was created, does not work {cleanup} ({found}): correct what the checks say, and create it \
+        "the connection was created, does not work {cleanup} ({found}): correct what the checks report, and create it \
          with a new request_id"
     );
     RpcError::new(Code::FailedPrecondition, Reason::VerificationFailed, message)
