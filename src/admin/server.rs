@@ -81,7 +81,7 @@ async fn serve_one(stream: TcpStream, peer: Peer, router: Router, requests: Requ
         let response = router.clone().oneshot(request.map(Body::new));
         async move {
             let response = response.await.unwrap_or_else(|never| match never {});
-            running.answer(is_watch);
+            running.begin_response(is_watch);
             Ok::<_, Infallible>(response.map(|body| {
                 Body::new(body.map_frame(move |frame| {
                     let _until_its_end = &running;

@@ -209,7 +209,7 @@ impl Source {
         self.variables.contains_key(name)
     }
 
-    /// Shows this text for a variable of another standard, or for a setting in place of the text that was given.
+    /// Shows this text for a variable of another standard, or for a setting instead of the text that was given.
     pub(super) fn show(&mut self, name: &'static str, text: String) {
         let origin = self.effective.origin(name).cloned();
         self.effective.record(name, Some((text, origin.unwrap_or(Origin::Variable))));

@@ -44,7 +44,7 @@ pub(super) struct Budget(Arc<Shared>);
 
 struct Shared {
     bytes: AtomicI64,
-    /// Cancelled calls, minus answered ones.
+    /// Cancelled calls, minus those with a response.
     cancelled: AtomicU32,
     exceeded: SetOnce<&'static str>,
 }
@@ -99,14 +99,14 @@ impl Budget {
 pub(super) struct Call {
     budget: Budget,
     pub(super) request: Request,
-    /// Set when the peer resets the call before it has sent all of it: the service answers that, too, but the peer
+    /// Set when the peer resets the call before it has sent all of it: the service responds to that, too, but the peer
     /// does not read the response.
     pub(super) is_reset: Arc<AtomicBool>,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.request.is_answered && !self.is_reset.load(Ordering::Relaxed) {
+        if self.request.has_response && !self.is_reset.load(Ordering::Relaxed) {
             self.budget.complete();
         } else {
             self.budget.cancel();

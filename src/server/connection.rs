@@ -47,7 +47,7 @@ const MAX_HEADER_LIST_SIZE: u32 = 64 * 1024;
 /// The longest that a connection stays once the service reports NOT_SERVING. A client that watches the health behind a
 /// load balancer waits this long for another replica. Random, so that clients do not reconnect all at once.
 const GOAWAY_DELAY: Duration = Duration::from_secs(1);
-/// How long an ending connection may stay once all its calls are answered. Its peer may be gone.
+/// How long an ending connection may stay once all its calls have their responses. Its peer may be gone.
 const LAST_READ: Duration = Duration::from_secs(5);
 /// Find peers that are gone.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -105,7 +105,7 @@ impl Connection {
             let response = self.calls.track_future(self.serving.handler.respond(request));
             async move {
                 let response = response.await;
-                call.request.answer(response.extensions().get::<Endless>().is_some());
+                call.request.begin_response(response.extensions().get::<Endless>().is_some());
                 Ok::<_, Infallible>(response.map(|body| {
                     body.map_frame(move |frame| {
                         let _until_its_end = &call;
@@ -143,7 +143,7 @@ impl Connection {
                 shutdown.drain.cancelled().await;
             }
             ending.0.cancel();
-            requests.answered(LAST_READ).await;
+            requests.all_responded(LAST_READ).await;
         };
         tokio::select! {
             result = &mut connection => self.log_end(result),
@@ -297,10 +297,10 @@ mod tests {
         let (stream, served) = connect(&shutdown);
         let (mut sender, client) = handshake(stream).await;
         let start = Instant::now();
-        let answer = tokio::spawn(async move { call(&mut sender).await });
+        let response = tokio::spawn(async move { call(&mut sender).await });
         sleep(Duration::from_millis(1)).await;
         shutdown.goaway.cancel();
-        assert_eq!(answer.await.unwrap().unwrap(), http::StatusCode::OK);
+        assert_eq!(response.await.unwrap().unwrap(), http::StatusCode::OK);
         served.await.unwrap();
         client.await.unwrap().unwrap();
         assert_eq!(start.elapsed().as_secs(), 30, "the call takes that long, and nothing waits after it");
@@ -367,10 +367,10 @@ mod tests {
         let shutdown = Shutdown::default();
         let (stream, served) = connect(&shutdown);
         let (mut sender, _client) = handshake(stream).await;
-        let answer = tokio::spawn(async move { call(&mut sender).await });
+        let response = tokio::spawn(async move { call(&mut sender).await });
         sleep(Duration::from_secs(10)).await;
         shutdown.drain.cancel();
-        assert_eq!(answer.await.unwrap().unwrap(), http::StatusCode::OK);
+        assert_eq!(response.await.unwrap().unwrap(), http::StatusCode::OK);
         served.await.unwrap();
     }
 
@@ -379,11 +379,11 @@ mod tests {
         let shutdown = Shutdown::default();
         let (stream, served) = connect(&shutdown);
         let (mut sender, _client) = handshake(stream).await;
-        let answer = tokio::spawn(async move { call(&mut sender).await });
+        let response = tokio::spawn(async move { call(&mut sender).await });
         sleep(Duration::from_secs(10)).await;
         shutdown.drain.cancel();
         shutdown.kill.cancel();
         served.await.unwrap();
-        answer.await.unwrap().unwrap_err();
+        response.await.unwrap().unwrap_err();
     }
 }

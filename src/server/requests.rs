@@ -1,7 +1,7 @@
 //! The requests of one connection, at either port.
 //!
-//! hyper ends a connection whose peer answers no pings. It keeps one that never has a request, and one whose peer
-//! answers pings and reads no response.
+//! hyper ends a connection whose peer does not acknowledge pings. It keeps one that never has a request, and one
+//! whose peer acknowledges pings and reads no response.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,8 @@ struct State {
     /// Whether there was a request so far.
     any: bool,
     last_end: Instant,
-    unanswered: usize,
+    /// Requests that have no response yet.
+    pending: usize,
     last_response: Instant,
     /// When each complete response began that the peer has not read yet. The oldest has the lowest number.
     unread: BTreeMap<u64, Instant>,
@@ -37,7 +38,7 @@ impl Default for State {
             running: 0,
             any: false,
             last_end: now,
-            unanswered: 0,
+            pending: 0,
             last_response: now,
             unread: BTreeMap::new(),
         }
@@ -55,8 +56,8 @@ impl Requests {
         let mut state = self.lock();
         state.any = true;
         state.running += 1;
-        state.unanswered += 1;
-        Request { requests: self.clone(), is_answered: false, unread: None }
+        state.pending += 1;
+        Request { requests: self.clone(), has_response: false, unread: None }
     }
 
     /// `None` while a request is running.
@@ -77,9 +78,9 @@ impl Requests {
     }
 
     /// Resolves when from now on every request has had its response for so long.
-    pub(super) async fn answered(&self, time: Duration) {
+    pub(super) async fn all_responded(&self, time: Duration) {
         let now = Instant::now();
-        self.lasts(|state| ((state.unanswered == 0).then(|| state.last_response.max(now)), time)).await;
+        self.lasts(|state| ((state.pending == 0).then(|| state.last_response.max(now)), time)).await;
     }
 
     /// Resolves when a condition has lasted for a time. `condition` returns since when it holds, and the time.
@@ -104,16 +105,16 @@ impl Requests {
 #[derive(Debug)]
 pub(crate) struct Request {
     requests: Requests,
-    pub(super) is_answered: bool,
+    pub(super) has_response: bool,
     /// The number of its response.
     unread: Option<u64>,
 }
 
 impl Request {
     /// The response has begun. A stream continues later; any other response waits only for the peer.
-    pub(crate) fn answer(&mut self, is_stream: bool) {
+    pub(crate) fn begin_response(&mut self, is_stream: bool) {
         let mut state = self.requests.lock();
-        state.unanswered -= 1;
+        state.pending -= 1;
         state.last_response = Instant::now();
         if !is_stream {
             let number = state.unread.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -121,7 +122,7 @@ impl Request {
             self.unread = Some(number);
         }
         drop(state);
-        self.is_answered = true;
+        self.has_response = true;
     }
 }
 
@@ -130,8 +131,8 @@ impl Drop for Request {
         let mut state = self.requests.lock();
         state.running -= 1;
         state.last_end = Instant::now();
-        if !self.is_answered {
-            state.unanswered -= 1;
+        if !self.has_response {
+            state.pending -= 1;
             state.last_response = state.last_end;
         }
         if let Some(number) = &self.unread {
@@ -150,11 +151,11 @@ mod tests {
     async fn a_peer_that_reads_no_response_is_noticed_whatever_else_it_requests() {
         let requests = Requests::default();
         let mut watch = requests.begin();
-        watch.answer(true);
+        watch.begin_response(true);
         let read = async {
             for _ in 0..10 {
                 let mut request = requests.begin();
-                request.answer(false);
+                request.begin_response(false);
                 sleep(UNREAD_TIMEOUT / 2).await;
             }
         };
@@ -163,7 +164,7 @@ mod tests {
             () = read => {}
         }
         let mut request = requests.begin();
-        request.answer(false);
+        request.begin_response(false);
         let start = Instant::now();
         requests.unread().await;
         assert_eq!(start.elapsed(), UNREAD_TIMEOUT);

@@ -6,7 +6,7 @@
 //!
 //! `tracing-opentelemetry` 0.34 would make one tree of both. It was tried, and it costs more than it gives:
 //! - Its spans end when the last handle of the tracing span is dropped. A creation whose caller has left keeps
-//!   the log fields of the call, so the span of a call that was answered at once lasted until the end of
+//!   the log fields of the call, so the span of a call with an immediate response lasted until the end of
 //!   its background task.
 //! - It passes no context on where nothing is exported, so the explicit context stays.
 //! - It exports every field. Those of a call include the caller's identity and address, so the log would need
