@@ -37,10 +37,6 @@ impl io::Write for Wiped {
         Ok(bytes.len())
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write(bytes).map(drop)
-    }
-
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! Reads a reply, and classifies it if it is no usable success.
 
 use reqwest::Response;
-use secrecy::ExposeSecret as _;
 
 use super::{AdobeClient, Route, attempt::Attempt, unavailable};
 use crate::{

@@ -6,7 +6,6 @@ use std::{
 };
 
 use opentelemetry::{Context, context::FutureExt as _};
-use secrecy::ExposeSecret as _;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout_at},

@@ -88,6 +88,10 @@ impl AccessToken {
         self.authorization.clone()
     }
 
+    pub(in crate::adobe) fn expose_secret(&self) -> &str {
+        self.value.expose_secret()
+    }
+
     /// Notes that Adobe has accepted it.
     pub fn accepted(&self) {
         self.is_accepted.store(true, Ordering::Relaxed);
@@ -110,12 +114,6 @@ impl AccessToken {
 
     pub(super) fn is_valid(&self) -> bool {
         self.expires_at.is_none_or(|expires_at| Instant::now() < expires_at)
-    }
-}
-
-impl ExposeSecret<str> for AccessToken {
-    fn expose_secret(&self) -> &str {
-        self.value.expose_secret()
     }
 }
 
