@@ -27,6 +27,10 @@ pub(crate) trait Operation: Sized + Send + Sync + 'static {
     /// The name of such a resource in the log.
     const RESOURCE: &'static str;
 
+    /// The ID of a connection for the field `connection_id`, which every other line of the log uses. `None` where
+    /// the resource is another one.
+    fn connection_id(id: &Self::Id) -> Option<&str>;
+
     /// Identifies such a resource.
     type Id: Clone + PartialEq + fmt::Debug + fmt::Display + Send + Sync + 'static;
     /// What a list shows of such a resource.

@@ -274,7 +274,7 @@ impl<O: Operation> Creation<O> {
         };
         if let Ok(finished) = &finished {
             let id = finished.outcome.id();
-            tracing::info!(created = %id, request_id = %self.request_id(), "found a lost {}", O::RESOURCE);
+            tracing::info!(connection_id = O::connection_id(id), request_id = %self.request_id(), "found a lost {}", O::RESOURCE);
         }
         Some(Next::End(finished))
     }

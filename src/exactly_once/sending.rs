@@ -179,13 +179,13 @@ impl<O: Operation> Creation<O> {
             Ok(Recorded::Done) => Ok(Finished::now(outcome, false)),
             Ok(Recorded::Already(recorded)) => Ok(self.already(&recorded, &outcome).unwrap_or_else(|_| {
                 let (request_id, id) = (self.request_id(), outcome.id());
-                tracing::error!(%request_id, created = %id, "another replica recorded an outcome that this version cannot read");
+                tracing::error!(%request_id, connection_id = O::connection_id(id), "another replica recorded an outcome that this version cannot read");
                 Finished { is_recorded: false, ..Finished::now(outcome, false) }
             })),
             Err(error) => {
                 let (request_id, id) = (self.request_id(), outcome.id());
-                tracing::warn!(error = error_chain(&error), %request_id, created = %id, "could not record a {}: trying again", O::RESOURCE);
-                self.keep_recording(text, id.to_string());
+                tracing::warn!(error = error_chain(&error), %request_id, connection_id = O::connection_id(id), "could not record a {}: trying again", O::RESOURCE);
+                self.keep_recording(text, id.clone());
                 Ok(Finished { is_recorded: false, ..Finished::now(outcome, false) })
             }
         })
@@ -205,7 +205,7 @@ impl<O: Operation> Creation<O> {
         Ok(Finished::now(recorded, true))
     }
 
-    fn keep_recording(&self, outcome: Option<String>, id: String) {
+    fn keep_recording(&self, outcome: Option<String>, id: O::Id) {
         let (engine, shared) = (Arc::clone(&self.engine), Arc::clone(&self.shared));
         let give_up = Instant::now() + engine.retention.request_id;
         self.engine.background.spawn(async move {
@@ -218,7 +218,7 @@ impl<O: Operation> Creation<O> {
                 }
                 // A retry finds the resource by a search; a store that is down must not delay the end.
                 if is_last {
-                    tracing::warn!(request_id = %shared.lease.request_id, created = id, "a {} was not recorded: the process ends while the store is down", O::RESOURCE);
+                    tracing::warn!(request_id = %shared.lease.request_id, connection_id = O::connection_id(&id), "a {} was not recorded: the process ends while the store is down", O::RESOURCE);
                     break;
                 }
                 attempts += 1;

@@ -88,6 +88,10 @@ impl operation::Outcome for Thing {
 impl Operation for CreateThing {
     const RESOURCE: &'static str = "thing";
 
+    fn connection_id(_: &String) -> Option<&str> {
+        None
+    }
+
     type Id = String;
     type Item = Thing;
     type Permission = ();

@@ -148,7 +148,7 @@ async fn a_store_that_is_down_does_not_delay_the_exit() {
         let (status, output) = service.stop().await;
         assert_eq!(status.code(), Some(0), "{output:?}");
         assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
-        let is_warned = |line: &Value| line["level"] == "WARN" && line["created"] == json!(created.id);
+        let is_warned = |line: &Value| line["level"] == "WARN" && line["connection_id"] == json!(created.id);
         assert!(output.log_lines().iter().any(is_warned), "{output:?}");
     }
 }

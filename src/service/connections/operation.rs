@@ -80,6 +80,10 @@ impl<F> CreateConnection<F> {
 impl<F: FlowService> Operation for CreateConnection<F> {
     const RESOURCE: &'static str = "connection";
 
+    fn connection_id(id: &ConnectionId) -> Option<&str> {
+        Some(id.as_str())
+    }
+
     type Id = ConnectionId;
     type Item = ListedConnection;
     type Permission = F::Permit;
