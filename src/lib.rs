@@ -9,7 +9,7 @@
 //! 5. `exactly_once/engine.rs`, `shared.rs`, `creation.rs`, `sending.rs`: claim, send, record; `search.rs` after a
 //!    lost reply
 //! 6. `adobe/flow_service.rs`, `adobe/flow_service/connections.rs`: the request and its body
-//! 7. `adobe/resilience.rs`, `adobe/client/post.rs`: the POST is permitted, and sent once
+//! 7. `adobe/resilience.rs`, `adobe/client/call.rs`: the POST is permitted, and sent once
 //! 8. `adobe/answer/classify.rs`, `advice.rs`: what an error reply means, and what to do
 //! 9. `grpc/connections/render.rs`, or `status/creation.rs`: the response, or the error
 //!
