@@ -261,7 +261,9 @@ impl<O: Operation> Creation<O> {
         // A caller may retry it: its outcome was unknown.
         let finished = match store.record(self.lease(), Some(&outcome.to_text()), self.now_ms()).await {
             Ok(Recorded::Done) => Ok(Finished::now(outcome, is_earlier_calls)),
-            Ok(Recorded::Already(recorded)) => self.already(&recorded, &outcome),
+            Ok(Recorded::Already(recorded)) => {
+                self.parse(&recorded).map(|recorded| self.already(recorded, &outcome))
+            }
             Err(error @ StoreError::Unreadable(_)) => Err(self.store_failed(error)),
             Err(error) => {
                 tracing::debug!(

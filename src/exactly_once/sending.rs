@@ -168,8 +168,8 @@ impl<O: Operation> Creation<O> {
 
     /// Records the reply. If the store fails the caller still gets it, and recording continues.
     async fn record_reply(&self, outcome: O::Outcome, was_lost: bool) -> Next<O> {
-        // Kept where a caller may retry the id: its own one, one that another call has named, one whose outcome was unknown, one that an error
-        // has named or is about to, and one whose creation may have to be continued.
+        // Kept where a caller may retry the id: its own one, one that another call has named, one whose outcome
+        // was unknown, one that an error has named or is about to, and one whose creation may have to be continued.
         let is_reported = !self.shared.is_awaited() || Instant::now() + REPORTING >= self.shared.deadline();
         let is_named = !self.generated || self.shared.is_joined();
         let is_kept = is_named || was_lost || is_reported || !self.operation.is_complete(&outcome);
@@ -177,11 +177,14 @@ impl<O: Operation> Creation<O> {
         let recorded = self.engine.store.record(self.lease(), text.as_deref(), self.now_ms()).await;
         Next::End(match recorded {
             Ok(Recorded::Done) => Ok(Finished::now(outcome, false)),
-            Ok(Recorded::Already(recorded)) => Ok(self.already(&recorded, &outcome).unwrap_or_else(|_| {
-                let (request_id, id) = (self.request_id(), outcome.id());
-                tracing::error!(%request_id, connection_id = O::connection_id(id), "another replica recorded an outcome that this version cannot read");
-                Finished { is_recorded: false, ..Finished::now(outcome, false) }
-            })),
+            Ok(Recorded::Already(recorded)) => Ok(match O::Outcome::parse(&recorded) {
+                Some(recorded) => self.already(recorded, &outcome),
+                None => {
+                    let (request_id, id) = (self.request_id(), outcome.id());
+                    tracing::error!(%request_id, connection_id = O::connection_id(id), "created a {}, but another replica has recorded an outcome that this version cannot read", O::RESOURCE);
+                    Finished { is_recorded: false, ..Finished::now(outcome, false) }
+                }
+            }),
             Err(error) => {
                 let (request_id, id) = (self.request_id(), outcome.id());
                 tracing::warn!(error = error_chain(&error), %request_id, connection_id = O::connection_id(id), "could not record a {}: trying again", O::RESOURCE);
@@ -192,17 +195,12 @@ impl<O: Operation> Creation<O> {
     }
 
     /// The record is done already: its outcome stays.
-    pub(super) fn already(
-        &self,
-        recorded: &str,
-        created: &O::Outcome,
-    ) -> Result<Finished<O::Outcome>, FailureOf<O>> {
-        let recorded = self.parse(recorded)?;
+    pub(super) fn already(&self, recorded: O::Outcome, created: &O::Outcome) -> Finished<O::Outcome> {
         if recorded.id() != created.id() {
             self.engine.metrics.duplicates.inc();
             tracing::error!(request_id = %self.request_id(), created = %created.id(), recorded = %recorded.id(), "one request created two {}s", O::RESOURCE);
         }
-        Ok(Finished::now(recorded, true))
+        Finished::now(recorded, true)
     }
 
     fn keep_recording(&self, outcome: Option<String>, id: O::Id) {

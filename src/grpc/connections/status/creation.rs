@@ -177,7 +177,7 @@ fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) 
         found.push('…');
     }
     let cleanup = match left_behind {
-        None => "and was deleted".to_owned(),
+        None => "and is deleted again".to_owned(),
         Some(id) => format!(
             "and was not deleted: delete {id} with DeleteHubSpotConnection, unless it is another creation's or \
              works by now"
