@@ -121,8 +121,13 @@ impl Bench {
     /// The service as it runs by default: with its log, its metrics and its store in memory. Two settings
     /// differ. It accepts more concurrent calls, because calls pile up while the machine pauses and bare
     /// has no limit. It never searches first, like a store that has run for long, and it forgets ids soon
-    /// that it would keep for a day, because the store holds 100,000 of them.
+    /// that it would keep for a day, because the store holds 100,000 of them: as soon as `check-config` allows.
     fn settings(&self, url: &str, setup: Setup<'_>) -> Vec<(String, String)> {
+        let [ttl, create, settle, request] = if setup.upstream.delay.is_zero() {
+            ["6500ms", "500ms", "100ms", "900ms"]
+        } else {
+            ["10s", "2s", "500ms", "2500ms"]
+        };
         let mut settings = vec![
             ("HCS_LISTEN", "127.0.0.1:0"),
             ("HCS_ADMIN_LISTEN", "127.0.0.1:0"),
@@ -132,10 +137,10 @@ impl Bench {
             ("HCS_ACCESS_TOKEN", "bench"),
             ("HCS_MAX_IN_FLIGHT", "100000"),
             ("HCS_SEARCH_FIRST", "never"),
-            ("HCS_REQUEST_ID_TTL", "10s"),
-            ("HCS_CREATE_TIMEOUT", "2s"),
-            ("HCS_SETTLE_WINDOW", "500ms"),
-            ("HCS_REQUEST_TIMEOUT", "2500ms"),
+            ("HCS_REQUEST_ID_TTL", ttl),
+            ("HCS_CREATE_TIMEOUT", create),
+            ("HCS_SETTLE_WINDOW", settle),
+            ("HCS_REQUEST_TIMEOUT", request),
         ];
         settings.retain(|(name, _)| setup.settings.iter().all(|(other, _)| other != name));
         settings.extend(setup.settings);

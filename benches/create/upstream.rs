@@ -40,6 +40,7 @@ pub(crate) fn main() {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
+    pub(crate) delay: Duration,
     requests: Arc<AtomicU64>,
     accepting: AbortOnDropHandle<()>,
 }
@@ -58,7 +59,7 @@ impl Upstream {
                 tokio::spawn(serve(stream, delay, Arc::clone(&counted)));
             }
         });
-        Self { address, requests, accepting: AbortOnDropHandle::new(accepting) }
+        Self { address, delay, requests, accepting: AbortOnDropHandle::new(accepting) }
     }
 
     /// The number of requests received.
