@@ -8,9 +8,10 @@
 //!
 //! # The modules
 //!
-//! An operation (`operation`) defines what is sent and how a lost resource is recognized. The engine (`creation`)
-//! claims the request id in the [`store`], sends the request once, and records the outcome. After a lost reply
-//! it searches for the resource (`search`) and resends only what is proven to be absent.
+//! An operation (`operation`) defines what is sent and how a lost resource is recognized. The engine (`engine`)
+//! lets calls with one request id share a creation. A creation (`creation`) claims the request id in the [`store`],
+//! sends the request once and records the outcome (`sending`). After a lost reply it searches for the resource
+//! (`search`) and resends only what is proven to be absent.
 //!
 //! # The reference
 //!

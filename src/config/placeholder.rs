@@ -19,7 +19,7 @@ pub(super) fn problem(text: &str) -> Option<Cow<'static, str>> {
 }
 
 /// The same if the whole text is a placeholder.
-pub(super) fn problem_of_all(text: &str) -> Option<Cow<'static, str>> {
+fn problem_of_all(text: &str) -> Option<Cow<'static, str>> {
     find(text, is_between, |text| is_variable(text) || is_loud_variable(text)).map(Cow::from)
 }
 

@@ -212,7 +212,19 @@ impl<O: Operation> Creation<O> {
                 let is_last = engine.background.is_draining();
                 match engine.store.record(&shared.lease, outcome.as_deref(), (engine.wall_clock)()).await {
                     Err(StoreError::Unavailable(_) | StoreError::Full | StoreError::LeaseLost) => {}
-                    Ok(_) | Err(StoreError::Unreadable(_)) => break,
+                    Ok(Recorded::Done) => break,
+                    Ok(Recorded::Already(recorded)) => {
+                        // Where the step before was only late, the record has this outcome.
+                        if O::Outcome::parse(&recorded).is_none_or(|recorded| *recorded.id() != id) {
+                            engine.metrics.duplicates.inc();
+                            tracing::error!(request_id = %shared.lease.request_id, connection_id = O::connection_id(&id), "created a {}, but its record has another outcome", O::RESOURCE);
+                        }
+                        break;
+                    }
+                    Err(error @ StoreError::Unreadable(_)) => {
+                        tracing::error!(error = error_chain(&error), request_id = %shared.lease.request_id, connection_id = O::connection_id(&id), "a {} cannot be recorded", O::RESOURCE);
+                        break;
+                    }
                 }
                 // A retry finds the resource by a search; a store that is down must not delay the end.
                 if is_last {

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     error::{Cause, error_chain},
-    http_client::read_body,
+    http_client::{read_body, without_url},
     metrics::Metrics,
     secret::read_small_file,
 };
@@ -186,7 +186,7 @@ impl Keys {
             JwksSource::Url(url) => url.clone(),
         };
         let response = self.0.client.get(url).timeout(FETCH_TIMEOUT).send().await;
-        let response = response.map_err(reqwest::Error::without_url)?;
+        let response = response.map_err(without_url)?;
         // Any other status is an error even with a key set in the body: a redirect could lead to the keys of
         // somebody else, and a proxy or a partial response could hold anything.
         let status = response.status();

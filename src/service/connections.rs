@@ -1,5 +1,6 @@
-//! The use cases about connections: `create`; `read` (get, list, count); `update`; `delete`; `diagnosis` (test);
-//! `explore` (tables); `dry_run` (`validate_only`); `verification` (test of a new connection).
+//! The use cases about connections: `create`; `read` (get, list, count, tables); `update`; `delete`;
+//! `diagnosis` (test); `dry_run` (`validate_only`). `operation` is a creation as the exactly-once engine sees it, `outcome`
+//! what its record keeps, `verification` the test of a new connection, `recent` what was created just now.
 
 pub(crate) mod create;
 mod delete;

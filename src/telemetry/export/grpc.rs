@@ -1,6 +1,6 @@
 //! OTLP over gRPC.
 
-use std::{error::Error, fs, io};
+use std::error::Error;
 
 use hyper_util::client::legacy::connect::HttpConnector;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithTonicConfig as _};
@@ -10,6 +10,7 @@ use tonic::{
 };
 
 use super::TracesConfig;
+use crate::secret::read_for_setting;
 
 pub(super) fn exporter(config: &TracesConfig) -> Result<SpanExporter, Box<dyn Error>> {
     let builder = SpanExporter::builder()
@@ -37,14 +38,14 @@ fn channel(config: &TracesConfig) -> Result<Channel, Box<dyn Error>> {
     Ok(endpoint.connect_with_connector_lazy(connector))
 }
 
-fn tls(config: &TracesConfig) -> io::Result<ClientTlsConfig> {
+fn tls(config: &TracesConfig) -> Result<ClientTlsConfig, Box<dyn Error>> {
     // The default trusts no authority.
     let mut tls = match &config.authority {
-        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(fs::read(file)?)),
+        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read_for_setting(file)?)),
         None => ClientTlsConfig::new().with_enabled_roots(),
     };
     if let Some((certificate, key)) = &config.identity {
-        tls = tls.identity(Identity::from_pem(fs::read(certificate)?, fs::read(key)?));
+        tls = tls.identity(Identity::from_pem(read_for_setting(certificate)?, read_for_setting(key)?));
     }
     Ok(tls)
 }

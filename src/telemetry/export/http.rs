@@ -1,6 +1,6 @@
 //! OTLP over HTTP, with protobuf.
 
-use std::{error::Error, fs, sync::PoisonError};
+use std::{error::Error, sync::PoisonError};
 
 use async_trait::async_trait;
 use http::{Request, Response};
@@ -9,9 +9,14 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttp
 use reqwest::{Certificate, Client, Identity, redirect, retry};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
+use zeroize::Zeroizing;
 
 use super::{LastFailure, TracesConfig};
-use crate::{error::error_chain, http_client::read_body};
+use crate::{
+    error::error_chain,
+    http_client::{read_body, without_url},
+    secret::read_for_setting,
+};
 
 /// A reply says at most how many spans the collector rejected, and why.
 const MAX_REPLY: usize = 64 * 1024;
@@ -38,14 +43,15 @@ fn client(config: &TracesConfig) -> Result<Client, Box<dyn Error>> {
         // Leaves half of the time for another attempt to connect.
         .connect_timeout(config.timeout / 2);
     if let Some(file) = &config.authority {
-        builder = builder.tls_certs_only(Certificate::from_pem_bundle(&fs::read(file)?)?);
+        builder = builder.tls_certs_only(Certificate::from_pem_bundle(&read_for_setting(file)?)?);
     } else if config.endpoint.scheme() == "http" {
         // Without any authorities in the system the client could not be built.
         builder = builder.tls_certs_only([]);
     }
     if let Some((certificate, key)) = &config.identity {
-        builder =
-            builder.identity(Identity::from_pem(&[fs::read(certificate)?, fs::read(key)?].join(&b'\n'))?);
+        let (certificate, key) = (read_for_setting(certificate)?, read_for_setting(key)?);
+        let pem = Zeroizing::new([&certificate[..], &key[..]].join(&b'\n'));
+        builder = builder.identity(Identity::from_pem(&pem)?);
     }
     Ok(builder.build()?)
 }
@@ -71,7 +77,7 @@ impl HttpClient for InRuntime {
 }
 
 async fn send(client: Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-    let reply = client.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
+    let reply = client.execute(request.try_into()?).await.map_err(without_url)?;
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = reply.status();
     *response.headers_mut() = reply.headers().clone();

@@ -7,7 +7,9 @@ use tonic::Code;
 use super::{CREATE, LIST, NO_SEARCH_FIRST, lost_for_good, record, retry_until_known, shared};
 use crate::{
     chaos::redis::SharedRedis,
-    support::{FINGERPRINT_KEY, SETTLES_FAST, TestService, counted, request, request_with_id, until_counted},
+    support::{
+        FINGERPRINT_KEY, SETTLES_FAST, TestService, counted, request, request_with_id, until, until_counted,
+    },
 };
 
 #[tokio::test]
@@ -195,4 +197,22 @@ async fn a_generated_id_that_another_call_has_named_is_remembered() {
     let repeated = service.send(again).await.unwrap();
     assert_eq!((&repeated.id, repeated.replayed), (&joined.id, true));
     assert_eq!(service.emulator.connections().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reply_is_returned_although_a_newer_version_has_recorded_another_outcome() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let service = TestService::with(shared(&redis)).await;
+    service.inject(json!([{"route": CREATE, "action": {"delay": "1s"}}]));
+    let request = request_with_id();
+    let mut client = service.client().await;
+    let creation = tokio::spawn({
+        let request = request.clone();
+        async move { client.create_hub_spot_connection(request).await }
+    });
+    until("the request to Adobe", || service.requests_to("POST", "/connections") == 1).await;
+    let done = ["state", "done", "done_at", "1", "outcome", r#"{"version":2}"#];
+    redis.run(&[&["HSET", &record(&request)][..], &done].concat()).await;
+    let created = creation.await.unwrap().unwrap().into_inner();
+    assert_eq!(created.id, service.emulator.connections()[0].id);
 }

@@ -91,7 +91,7 @@ impl Inspection {
     }
 
     /// Whether an id may vanish at any time.
-    pub(super) fn may_evict(&self) -> bool {
+    fn may_evict(&self) -> bool {
         self.eviction_policy.as_deref() != Some("noeviction")
     }
 
