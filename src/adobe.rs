@@ -27,7 +27,7 @@ pub use self::{
         ims::{Ims, ReadyToken},
         token::{AccessToken, IssueToken, IssuedToken, TokenSource},
     },
-    port::FlowService,
+    port::*,
     resilience::Permit,
 };
 use crate::{

@@ -4,6 +4,7 @@
 
 mod caller;
 mod connection;
+pub mod dataflow;
 mod progress;
 pub mod reference;
 mod request_id;
@@ -14,13 +15,13 @@ mod text;
 pub use self::{
     caller::{Access, Callers, FINGERPRINT, Identity, dns_name},
     connection::{
-        Check, CheckName, CheckState, Column, Connection, ConnectionChanges, ConnectionId, ConnectionName,
-        ConnectionRef, ConnectionState, CreatedConnection, Credential, HubSpotCredentials, NewConnection,
-        StoredCredentials, Table, TablePath, TestReport, Verification,
+        Check, CheckName, CheckState, Column, Connection, ConnectionChanges, ConnectionId, ConnectionRef,
+        ConnectionState, CreatedConnection, Credential, HubSpotCredentials, NewConnection, StoredCredentials,
+        Table, TablePath, TestReport, Verification,
     },
     progress::{CallProgress, Progress, Stage},
     request_id::RequestId,
-    resource::{Description, Etag},
+    resource::{Description, Etag, ResourceName},
     sandbox::{AllowedSandboxes, SandboxName, SandboxNotAllowed, Sandboxes},
 };
 

@@ -1,6 +1,7 @@
 //! The use cases, between the gRPC layer and the ports.
 
 pub(crate) mod connections;
+pub mod dataflows;
 mod limits;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};

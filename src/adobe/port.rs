@@ -1,9 +1,12 @@
-//! The port to the Flow Service.
+//! The ports to Adobe.
+
+mod platform;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+pub use self::platform::*;
 use super::{CallError, ConnectionPage, ListQuery, PageToken};
 use crate::domain::{
     Column, Connection, ConnectionChanges, ConnectionRef, CreatedConnection, Etag, NewConnection, Progress,

@@ -3,8 +3,26 @@
 use super::{
     Invalid, InvalidReason,
     reference::last_reference,
-    text::{check_id, text},
+    text::{check_id, check_line, text},
 };
+
+/// The name of a resource: 1 to 255 characters after trimming, without control characters.
+///
+/// The Flow Service documents no limit; this one is the service's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ResourceName(String);
+
+text!(ResourceName);
+
+impl ResourceName {
+    /// # Errors
+    /// [`Invalid`] when nothing is left after trimming, or it is too long or contains a control character.
+    pub fn parse(name: &str) -> Result<Self, Invalid> {
+        let name = name.trim();
+        check_line(name, 255, "is required: 1 to 255 characters other than white space")?;
+        Ok(Self(name.to_owned()))
+    }
+}
 
 /// The description of a resource: 1 to 1,000 characters. An empty one is `None`.
 ///
@@ -59,6 +77,22 @@ impl Etag {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_trimmed_and_counted_in_characters() {
+        assert_eq!(ResourceName::parse("  HubSpot EU ").unwrap().as_str(), "HubSpot EU");
+        assert!(ResourceName::parse(&"ü".repeat(255)).is_ok());
+        for (name, reason) in [
+            ("", InvalidReason::Required),
+            (" \t ", InvalidReason::Required),
+            ("a\nb", InvalidReason::Malformed),
+            ("a\u{7f}b", InvalidReason::Malformed),
+            ("a\u{85}b", InvalidReason::Malformed),
+            (&"ü".repeat(256), InvalidReason::TooLong),
+        ] {
+            assert_eq!(ResourceName::parse(name).unwrap_err().reason, reason, "{name:?}");
+        }
+    }
 
     #[test]
     fn an_empty_description_is_none_and_any_other_is_kept() {

@@ -39,7 +39,30 @@ macro_rules! names {
     };
 }
 
-pub(super) use {names, text};
+/// Declares an identifier that the Flow Service or one of its siblings issues: 1 to 64 letters, digits and hyphens,
+/// so that it cannot leave its place in a path.
+macro_rules! id {
+    ($(#[$attribute:meta])* $type:ident) => {
+        $(#[$attribute])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(String);
+
+        $crate::domain::text::text!($type);
+
+        impl $type {
+            /// # Errors
+            /// [`Invalid`](crate::domain::Invalid) when it is empty, too long or contains another character.
+            pub fn parse(id: &str) -> Result<Self, crate::domain::Invalid> {
+                let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+                let form = "must be 1 to 64 letters, digits and hyphens";
+                $crate::domain::text::check_id(id, 64, |id| id.bytes().all(is_allowed), form)?;
+                Ok(Self(id.to_owned()))
+            }
+        }
+    };
+}
+
+pub(super) use {id, names, text};
 
 /// Checks a text for people: one line, not blank, and at most so many characters.
 pub(super) fn check_line(text: &str, most: usize, required: &str) -> Result<(), Invalid> {

@@ -13,8 +13,8 @@ use hubspot_connection_service::{
         CallError, FlowService, HttpFlowService, Identity, Ims, Permit, ReadyToken, Timeouts, TokenSource,
     },
     domain::{
-        ConnectionName, CreatedConnection, Credential, Description, HubSpotCredentials, NewConnection,
-        Progress, RequestId, SandboxName,
+        CreatedConnection, Credential, Description, HubSpotCredentials, NewConnection, Progress, RequestId,
+        ResourceName, SandboxName,
     },
     emulator::{self, Action, Emulator, Fault, Route},
     metrics::UpstreamMetrics,
@@ -148,7 +148,7 @@ fn connection(sandbox: &str, name: &str) -> NewConnection {
     let credential = |value| Credential::parse(value).unwrap();
     NewConnection {
         sandbox: self::sandbox(sandbox),
-        name: ConnectionName::parse(name).unwrap(),
+        name: ResourceName::parse(name).unwrap(),
         description: Description::parse("made by a test").unwrap(),
         credentials: HubSpotCredentials {
             client_id: credential("hs-client"),

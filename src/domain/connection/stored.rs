@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::{ConnectionId, ConnectionName, HubSpotCredentials};
-use crate::domain::{Description, Etag, Invalid, InvalidReason, SandboxName, reference::split, text::names};
+use super::{ConnectionId, HubSpotCredentials};
+use crate::domain::{
+    Description, Etag, Invalid, InvalidReason, ResourceName, SandboxName, reference::split, text::names,
+};
 
 /// A connection id is unique within its sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +25,7 @@ impl fmt::Display for ConnectionRef {
 pub struct Connection {
     pub id: ConnectionId,
     pub etag: Etag,
-    /// Other clients may have chosen a name that [`ConnectionName`] rejects.
+    /// Other clients may have chosen a name that [`ResourceName`] rejects.
     pub name: String,
     /// As it is stored, with the reference of the request that created it.
     pub description: Option<String>,
@@ -77,7 +79,7 @@ impl ConnectionState {
 /// Changes to a connection: at least one.
 #[derive(Clone, Debug)]
 pub struct ConnectionChanges {
-    name: Option<ConnectionName>,
+    name: Option<ResourceName>,
     description: Option<Option<Description>>,
     credentials: Option<HubSpotCredentials>,
 }
@@ -88,7 +90,7 @@ impl ConnectionChanges {
     /// # Errors
     /// [`Invalid`] when there is no change.
     pub fn new(
-        name: Option<ConnectionName>,
+        name: Option<ResourceName>,
         description: Option<Option<Description>>,
         credentials: Option<HubSpotCredentials>,
     ) -> Result<Self, Invalid> {
@@ -101,7 +103,7 @@ impl ConnectionChanges {
         Ok(Self { name, description, credentials })
     }
 
-    pub fn name(&self) -> Option<&ConnectionName> {
+    pub fn name(&self) -> Option<&ResourceName> {
         self.name.as_ref()
     }
 

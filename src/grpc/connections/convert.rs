@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     domain::{
-        ConnectionChanges, ConnectionId, ConnectionName, ConnectionRef, Description, Etag,
-        HubSpotCredentials, Invalid, InvalidReason, NewConnection, RequestId, SandboxName, Sandboxes,
-        TablePath, Verification,
+        ConnectionChanges, ConnectionId, ConnectionRef, Description, Etag, HubSpotCredentials, Invalid,
+        InvalidReason, NewConnection, RequestId, ResourceName, SandboxName, Sandboxes, TablePath,
+        Verification,
     },
     grpc::{
         page_token,
@@ -43,7 +43,7 @@ pub(super) fn create(
     } = request;
 
     let mut violations = Violations::new(sandboxes);
-    let name = violations.check("name", ConnectionName::parse(&name));
+    let name = violations.check("name", ResourceName::parse(&name));
     let description = violations.check("description", Description::parse(&description));
     let credentials = parse_credentials(&mut violations, credentials);
     let sandbox = violations.sandbox(&sandbox_name);
@@ -170,7 +170,7 @@ pub(super) fn update(
     let mut violations = Violations::new(sandboxes);
     let at = parse_ref(&mut violations, &id, &sandbox_name);
     let etag = violations.check("etag", optional(&etag, Etag::parse));
-    let name = violations.check("name", name.as_deref().map(ConnectionName::parse).transpose());
+    let name = violations.check("name", name.as_deref().map(ResourceName::parse).transpose());
     let description =
         violations.check("description", description.as_deref().map(Description::parse).transpose());
     let credentials = match credentials {

@@ -251,7 +251,7 @@ impl Item for ListedConnection {
 mod tests {
     use super::*;
     use crate::{
-        domain::{ConnectionName, Credential, HubSpotCredentials},
+        domain::{Credential, HubSpotCredentials, ResourceName},
         exactly_once::{Comparison, FingerprintKeys},
     };
 
@@ -262,7 +262,7 @@ mod tests {
             flow_service: Arc::new(()),
             connection: NewConnection {
                 sandbox: SandboxName::parse(sandbox).unwrap(),
-                name: ConnectionName::parse(name).unwrap(),
+                name: ResourceName::parse(name).unwrap(),
                 description: Description::parse(description).unwrap(),
                 credentials: HubSpotCredentials {
                     client_id: credential(client_id),

@@ -4,7 +4,7 @@ use std::{cell::Cell, sync::Arc};
 
 use hubspot_connection_service::{
     domain::{
-        CallProgress, ConnectionName, Credential, Description, HubSpotCredentials, NewConnection, RequestId,
+        CallProgress, Credential, Description, HubSpotCredentials, NewConnection, RequestId, ResourceName,
         SandboxName, TestReport, Verification,
     },
     exactly_once::{Engine, FingerprintKeys, Recovery, SearchFirst},
@@ -38,7 +38,7 @@ impl Request {
         let credential = |value| Credential::parse(value).unwrap();
         NewConnection {
             sandbox: SandboxName::parse(self.sandbox).unwrap(),
-            name: ConnectionName::parse(NAME).unwrap(),
+            name: ResourceName::parse(NAME).unwrap(),
             description: Description::parse(DESCRIPTION).unwrap(),
             credentials: HubSpotCredentials {
                 client_id: credential(CLIENT_ID),
