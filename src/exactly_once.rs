@@ -131,6 +131,7 @@ mod made;
 pub(crate) mod operation;
 pub(crate) mod recognition;
 mod record;
+#[cfg_attr(not(test), expect(dead_code, reason = "no operation prepares anything yet"))]
 pub(crate) mod scope;
 mod search;
 mod sending;
@@ -140,6 +141,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod undo;
+#[cfg_attr(not(test), expect(dead_code, reason = "no operation prepares anything yet"))]
 pub(crate) mod withdrawal;
 
 use std::time::Duration;
