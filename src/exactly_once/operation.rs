@@ -261,6 +261,6 @@ pub(crate) trait Outcome: Clone + Send + Sync + 'static {
 
     fn id(&self) -> &Self::Id;
     fn to_text(&self) -> String;
-    /// `None` where this version cannot read it.
+    /// `None` where this version cannot read it, or it is no outcome of such a creation.
     fn parse(text: &str) -> Option<Self>;
 }

@@ -26,14 +26,15 @@ use super::{
 };
 use crate::{
     adobe::{CallError, Problem, Refusal},
-    domain::{CallProgress, Description, Progress, RequestId, SandboxName},
+    domain::{CallProgress, Description, Progress, RequestId, SandboxName, Stage},
     metrics::CreationMetrics,
 };
 
 /// What happens outside.
 #[derive(Default)]
 struct World {
-    /// What prepare was given, and the contexts that were sent and undone.
+    /// What prepare may do, what it was given, and the contexts that were sent and undone.
+    scope: Option<Scope>,
     prepared_after: Vec<After>,
     sent: Vec<String>,
     undone: Vec<String>,
@@ -150,6 +151,8 @@ impl Operation for CreateThing {
     ) -> Result<ControlFlow<Thing, String>, Unprepared<NoDataset>> {
         let prepares_long = {
             let mut world = self.world.lock().unwrap();
+            scope.enter(Stage::Prepare);
+            world.scope = Some(scope.clone());
             world.prepared_after.push(match earlier {
                 Earlier::Unknown => After::Nothing,
                 Earlier::Prepared(context) => After::Prepared(context.to_owned()),

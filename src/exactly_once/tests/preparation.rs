@@ -46,6 +46,26 @@ async fn a_lost_creation_is_resent_with_the_context_of_its_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_preparation_knows_its_creation() {
+    let replica = Replica::new();
+    for remembered in [false, true] {
+        if remembered {
+            sleep(RETENTION.request_id).await;
+        }
+        let (id, world, call) = (RequestId::generate(), world(World::default()), CallProgress::default());
+        world.lock().unwrap().problem = Some("no dataset");
+        let operation =
+            CreateThing { world: Arc::clone(&world), sandbox: SandboxName::parse("prod").unwrap() };
+        let deadline = Instant::now() + PATIENCE;
+        replica.0.create(Some(id), operation, deadline, &call).await.unwrap_err();
+        let scope = world.lock().unwrap().scope.take().unwrap();
+        assert_eq!((scope.request_id(), scope.deadline()), (id, deadline));
+        assert_eq!(scope.may_be_forgotten(), !remembered);
+        assert_eq!(call.stage(), Stage::Prepare);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_resource_is_recognized_by_the_context_whatever_its_reference_is() {
     let other = format!("[request {}]", RequestId::generate());
     let found = Thing { description: Some(other), ..thing("found") };

@@ -39,7 +39,7 @@ fn failed(failure: &Failure, sandbox: &SandboxName, generated: bool) -> RpcError
         Failure::Withdrawn => reused(&["method".to_owned()], None),
         Failure::Undoing { leftovers } => {
             let what = "what an earlier attempt with this request_id had prepared is not deleted yet";
-            unavailable(what, Effect::NothingCreated)
+            unavailable(what, Effect::MayExist)
                 .at_stage(Stage::Undo)
                 .metadata("leftovers", leftovers.join(","))
         }
