@@ -5,8 +5,9 @@
 //!            ▼                                              │
 //! claim ─► Send ── reply ──► End         Send ── lost ──► Search ── found ──► End
 //!   ├──────────── a lost one, according to the store ────────▲
-//!   └─► SearchFirst, where the store may have forgotten it: found ──► End, not found ──► Send
-//!       (strict: Search)
+//!   ├─► SearchFirst, where the store may have forgotten it: found ──► End, not found ──► Send
+//!   │   (strict: Search)
+//!   └─► Undo, where that was begun ──► Send              Send ── refused ──► Undo ──► End
 //! ```
 //!
 //! The request is sent once. It is resent only where it is certain that nothing was created: by the reply,
@@ -18,7 +19,11 @@
 //! frozen process, so that the freeze would have to begin after that check, in the few instructions before
 //! the write.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -27,19 +32,21 @@ use tokio::{
 };
 
 use super::{
-    Comparison, SearchFirst,
+    SearchFirst,
+    ending::{End, claim_outcome},
     engine::{Engine, SharedOutcome},
-    failure::{Error, Failure, RecordProblem},
+    failure::{Error, Failure},
     listing::Listings,
-    operation::{FailureOf, Operation, Outcome},
+    operation::{FailureOf, Operation},
+    record::reused,
+    scope::{Hold, Scope, keep_renewing},
     sent::{self, Sent},
     shared::{Guard, SharedCreation},
-    store::{Claim, Lease, Moment, Step, StoreError, keep_renewing},
+    store::{Claim, Moment, Step},
 };
 use crate::{
     domain::{RequestId, Stage},
-    error::error_chain,
-    metrics::{ClaimOutcome, CreationMetrics, CreationOutcome},
+    metrics::CreationOutcome,
 };
 
 /// One creation.
@@ -49,6 +56,9 @@ pub(crate) struct Creation<O: Operation> {
     pub(crate) shared: Arc<SharedCreation<SharedOutcome<O>>>,
     pub(super) generated: bool,
     pub(super) listings: Arc<Listings<O>>,
+    pub(super) hold: Arc<Hold>,
+    /// The context of an earlier attempt that this one has undone.
+    pub(super) undone: OnceLock<String>,
     /// Without one it gets no further than to what the store knows.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
@@ -84,6 +94,12 @@ pub(super) enum Next<O: Operation> {
         failure: FailureOf<O>,
         is_recorded: bool,
     },
+    /// Nothing was created, and what was prepared is deleted again.
+    Undo {
+        context: String,
+        /// The refusal. `None` where an earlier holder has begun it.
+        refused: Option<FailureOf<O>>,
+    },
     End(Result<Finished<O::Outcome>, FailureOf<O>>),
 }
 
@@ -92,23 +108,6 @@ pub(super) enum Next<O: Operation> {
 pub(super) struct Lost {
     pub(super) sent: Sent,
     pub(super) context: String,
-}
-
-/// The id names another content, or one that cannot be compared.
-pub(super) fn reused<I, E>(
-    comparison: Comparison,
-    request_id: RequestId,
-    created: Option<I>,
-) -> Failure<I, E> {
-    match comparison {
-        Comparison::Differs(differs) => Failure::RequestIdReused { differs, created },
-        Comparison::Same | Comparison::UnknownKey => unusable(RecordProblem::KeyRemoved, request_id, created),
-    }
-}
-
-fn unusable<I, E>(problem: RecordProblem, request_id: RequestId, created: Option<I>) -> Failure<I, E> {
-    tracing::error!(%request_id, %problem, "a record of the idempotency store cannot be used: nothing is created for its request id");
-    Failure::RecordUnreadable { problem, created }
 }
 
 impl<O: Operation> Creation<O> {
@@ -138,20 +137,28 @@ impl<O: Operation> Creation<O> {
     async fn run(&self) -> Result<O::Created, FailureOf<O>> {
         let Engine { store, metrics, .. } = &*self.engine;
         self.shared.progress.enter(Stage::Claim);
+        let began = Instant::now();
         let claim = store.claim(self.lease(), self.now_ms()).await;
-        metrics.claimed(claim_outcome::<O::Outcome>(&claim));
+        self.hold.renewed(began, self.engine.retention.lease);
+        metrics.claimed(claim_outcome::<O>(&claim));
         let mut replayed = false;
         let next = match claim {
             Ok(Claim::Fresh { remembers_for }) if self.permit.is_none() => {
                 return Err(self.shed(false, self.may_be_forgotten(remembers_for)).await);
             }
-            Ok(Claim::Unknown { .. }) if self.permit.is_none() => return Err(self.shed(true, true).await),
+            Ok(Claim::Unknown { .. } | Claim::Undoing { .. }) if self.permit.is_none() => {
+                return Err(self.shed(true, true).await);
+            }
             Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
             Ok(Claim::Unknown { first_sent, last_sent, context }) => {
                 replayed = true;
                 let sent = self.sent(first_sent, last_sent).await?;
                 let lost = Lost { sent, context };
                 Next::Search { lost, failure: Failure::UNKNOWN, is_recorded: true }
+            }
+            Ok(Claim::Undoing { context }) => {
+                replayed = true;
+                Next::Undo { context, refused: None }
             }
             Ok(Claim::Done { outcome, done }) => {
                 let outcome = self.parse(&outcome)?;
@@ -165,21 +172,20 @@ impl<O: Operation> Creation<O> {
                 return O::complete(self, Finished { recorded_at, ..finished }).await;
             }
             Ok(Claim::OtherContent { stored, outcome }) => {
-                let outcome = outcome.map(|outcome| self.parse(&outcome)).transpose()?;
-                let created = outcome.map(|outcome| outcome.id().clone());
+                let created = outcome.map(|outcome| self.made(&outcome)).transpose()?.flatten();
                 return Err(reused(self.lease().fingerprints.compare(&stored), self.request_id(), created));
             }
             Ok(Claim::InProgress { retry_after }) => return Err(Failure::RequestInProgress { retry_after }),
             Err(error) => return Err(self.step_lost(error)),
         };
-        let end = End { metrics, outcome: CreationOutcome::Unknown };
+        let end = End::begin(metrics);
         let mut steps = pin!(self.steps(next));
         // The lease is renewed in the same task, so that short work costs no other. If it is lost the work
         // continues; its next step finds that out from the store.
         let finished = tokio::select! {
             biased;
             finished = &mut steps => finished,
-            () = keep_renewing(&**store, self.lease()) => steps.await,
+            () = keep_renewing(&**store, self.lease(), &self.hold, self.engine.retention.lease) => steps.await,
         };
         end.is(finished.as_ref().map_or_else(Failure::outcome, |_| CreationOutcome::Created));
         let finished = finished?;
@@ -196,13 +202,14 @@ impl<O: Operation> Creation<O> {
                     self.shared.searching(Err(Arc::new(failure)));
                     Box::pin(self.search(lost, is_recorded)).await
                 }
+                Next::Undo { context, refused } => Box::pin(self.undo(context, refused)).await,
                 Next::End(end) => return end,
             };
         }
     }
 
     /// What follows where the store has no record.
-    fn fresh(&self, remembers_for: Duration) -> Next<O> {
+    pub(super) fn fresh(&self, remembers_for: Duration) -> Next<O> {
         let Engine { recovery, retention, .. } = &*self.engine;
         if !self.may_be_forgotten(remembers_for) {
             return Next::Send(None);
@@ -211,7 +218,7 @@ impl<O: Operation> Creation<O> {
         // sent a short time before the store began to remember need not be visible yet.
         let (next, stays_possible) = match recovery.search_first {
             SearchFirst::Auto => {
-                let is_visible = recovery.references && remembers_for > retention.settled_after();
+                let is_visible = self.is_recognizable() && remembers_for > retention.settled_after();
                 (Next::SearchFirst { remembers_for }, !is_visible)
             }
             SearchFirst::Strict => {
@@ -244,84 +251,21 @@ impl<O: Operation> Creation<O> {
         Ok(Sent::distrusted(first, self.now_ms()))
     }
 
+    /// Whether a lost resource is certainly recognized.
+    pub(super) fn is_recognizable(&self) -> bool {
+        self.engine.recovery.references || O::IS_RECOGNIZED_BY_CONTEXT
+    }
+
+    /// What the operation may do until a deadline.
+    pub(super) fn scope(&self, deadline: Instant) -> Scope {
+        let progress = Arc::clone(&self.shared.progress);
+        let (request_id, hold) = (self.request_id(), Arc::clone(&self.hold));
+        Scope { request_id, deadline, may_be_forgotten: progress.may_be_forgotten(), progress, hold }
+    }
+
     /// The reference that the resource gets, where references are in use.
     pub(super) fn reference(&self) -> Option<RequestId> {
         self.engine.recovery.references.then(|| self.request_id())
-    }
-
-    pub(super) fn lease(&self) -> &Lease {
-        &self.shared.lease
-    }
-
-    pub(crate) fn request_id(&self) -> RequestId {
-        self.lease().request_id
-    }
-
-    pub(super) fn now_ms(&self) -> i64 {
-        (self.engine.wall_clock)()
-    }
-
-    /// Reads a recorded outcome.
-    pub(super) fn parse(&self, outcome: &str) -> Result<O::Outcome, FailureOf<O>> {
-        O::Outcome::parse(outcome).ok_or_else(|| {
-            self.store_failed(StoreError::Unreadable("its outcome is damaged, or of another version".into()))
-        })
-    }
-
-    /// Without a permit, returns the record to the next claim.
-    async fn shed(&self, was_sent: bool, may_exist: bool) -> FailureOf<O> {
-        self.engine.metrics.shed.inc();
-        self.give_back(was_sent).await;
-        Failure::TooMany { may_exist }
-    }
-
-    /// Ends the hold on the record, which is removed unless something `was_sent` for it. False if another
-    /// process has taken it over.
-    pub(super) async fn give_back(&self, was_sent: bool) -> bool {
-        let given_back = self.step(if was_sent { Step::Abandon } else { Step::Release }).await;
-        let is_held = !matches!(given_back, Err(StoreError::LeaseLost));
-        self.note(given_back, "give the record back");
-        is_held
-    }
-
-    pub(super) async fn step(&self, step: Step) -> Result<(), StoreError> {
-        self.engine.store.step(self.lease(), step, "", self.now_ms()).await
-    }
-
-    /// After a step whose reply was lost, abandons the record: the step may still arrive, and must find nothing
-    /// that a later step has changed.
-    pub(super) fn step_lost(&self, error: StoreError) -> FailureOf<O> {
-        self.abandon_in_background();
-        self.store_failed(error)
-    }
-
-    pub(super) fn abandon_in_background(&self) {
-        let (store, shared) = (Arc::clone(&self.engine.store), Arc::clone(&self.shared));
-        let now_ms = self.now_ms();
-        self.engine.background.spawn(async move {
-            // If this fails the lease ends by itself.
-            let _ = store.step(&shared.lease, Step::Abandon, "", now_ms).await;
-        });
-    }
-
-    pub(super) fn store_failed(&self, error: StoreError) -> FailureOf<O> {
-        match error {
-            StoreError::Unreadable(problem) => {
-                unusable(RecordProblem::Damaged(problem), self.request_id(), None)
-            }
-            error @ (StoreError::Unavailable(_) | StoreError::Full | StoreError::LeaseLost) => {
-                Failure::Store { error, may_exist: self.shared.progress.may_exist() }
-            }
-        }
-    }
-
-    /// Logs a failed step that only records what is certain already: the lease ends by itself, and the
-    /// record is not wrong.
-    pub(crate) fn note(&self, step: Result<(), StoreError>, what: &str) {
-        if let Err(error) = step {
-            let request_id = self.request_id();
-            tracing::debug!(error = error_chain(&error), %request_id, what, "a step of the store failed");
-        }
     }
 
     /// Waits, if there is something to wait for and the process does not end.
@@ -329,56 +273,5 @@ impl<O: Operation> Creation<O> {
         let Some(pause) = pause else { return false };
         self.shared.progress.enter(Stage::BackOff);
         timeout(pause, self.engine.background.draining()).await.is_err()
-    }
-}
-
-/// Counts how a creation ends. One that panics, or is ended with the process, may have been sent.
-struct End<'a> {
-    metrics: &'a CreationMetrics,
-    outcome: CreationOutcome,
-}
-
-impl End<'_> {
-    fn is(mut self, outcome: CreationOutcome) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.metrics.ended(self.outcome);
-    }
-}
-
-fn claim_outcome<T: Outcome>(claim: &Result<Claim, StoreError>) -> ClaimOutcome {
-    match claim {
-        Ok(Claim::Done { outcome, .. } | Claim::OtherContent { outcome: Some(outcome), .. })
-            if T::parse(outcome).is_none() =>
-        {
-            ClaimOutcome::Unreadable
-        }
-        Ok(Claim::Fresh { .. }) => ClaimOutcome::Fresh,
-        Ok(Claim::Unknown { .. }) => ClaimOutcome::Resumed,
-        Ok(Claim::Done { .. }) => ClaimOutcome::Replayed,
-        Ok(Claim::OtherContent { .. }) => ClaimOutcome::Reused,
-        Ok(Claim::InProgress { .. }) => ClaimOutcome::InProgress,
-        Err(StoreError::Full) => ClaimOutcome::Full,
-        Err(StoreError::Unreadable(_)) => ClaimOutcome::Unreadable,
-        Err(StoreError::Unavailable(_) | StoreError::LeaseLost) => ClaimOutcome::Unavailable,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_creation_that_does_not_get_to_its_end_counts_as_unknown() {
-        let metrics = CreationMetrics::default();
-        let begin = || End { metrics: &metrics, outcome: CreationOutcome::Unknown };
-        drop(begin());
-        begin().is(CreationOutcome::Created);
-        let ends = [CreationOutcome::Unknown, CreationOutcome::Created].map(|outcome| metrics.ends(outcome));
-        assert_eq!(ends, [1, 1]);
     }
 }
