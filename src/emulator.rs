@@ -84,10 +84,12 @@
 //! | columns of a table | an object, as in Adobe's tutorials | an array |
 //! | error statuses | also 400 and 404 | only 403 and 503, besides 200 |
 
+mod catalog;
 mod collection;
 pub mod connection_specs;
 mod connections;
 mod controls;
+mod data_prep;
 mod faults;
 mod flow_service;
 mod gateway;
@@ -96,6 +98,7 @@ mod problem;
 mod received;
 mod reply;
 mod routes;
+mod schema_registry;
 mod server;
 mod settings;
 mod state;

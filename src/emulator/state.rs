@@ -6,8 +6,10 @@ use http::StatusCode;
 
 use super::{
     Options,
+    catalog::{Batch, Dataset},
     collection::Collection,
     connections::Connection,
+    data_prep::MappingSet,
     faults::{Action, Faults, Moment},
     gateway,
     ims::Tokens,
@@ -15,6 +17,7 @@ use super::{
     received::ReceivedRequest,
     reply::Reply,
     routes::{self, BASE_PATH, Call, Handler, Matched},
+    schema_registry::XdmResource,
     settings::Settings,
 };
 
@@ -27,6 +30,11 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) received: VecDeque<ReceivedRequest>,
     pub(super) connections: Collection<Connection>,
+    /// Schemas and field groups.
+    pub(super) xdm_resources: Collection<XdmResource>,
+    pub(super) datasets: Collection<Dataset>,
+    pub(super) batches: Collection<Batch>,
+    pub(super) mapping_sets: Collection<MappingSet>,
     pub(super) tokens: Tokens,
     pub(super) options: Options,
     /// How often the state was reset.
@@ -58,6 +66,10 @@ impl State {
             faults: Faults::default(),
             received: VecDeque::new(),
             connections: Collection::default(),
+            xdm_resources: Collection::default(),
+            datasets: Collection::default(),
+            batches: Collection::default(),
+            mapping_sets: Collection::default(),
             tokens: Tokens::default(),
             options,
             generation: 0,
