@@ -121,7 +121,7 @@ fn is_secret_header(name: &HeaderName) -> bool {
 /// Form and query parameters. Unknown names are hidden as well, because the text of a body that is not a form
 /// would be in them.
 fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
-    const HARMLESS: [&str; 14] = [
+    const HARMLESS: [&str; 19] = [
         "client_id",
         "grant_type",
         "scope",
@@ -129,6 +129,11 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "limit",
         "orderby",
         "count",
+        "start",
+        "orderBy",
+        "tags",
+        "properties",
+        "dataSet",
         "continuationToken",
         "mode",
         "op",
