@@ -97,17 +97,23 @@ mod controls;
 mod data_prep;
 mod faults;
 mod flow_service;
+mod flow_specs;
+mod flows;
 mod gateway;
 mod ims;
+mod ledger;
 mod platform;
 mod problem;
 mod received;
 mod reply;
 mod routes;
+mod runs;
 mod schema_registry;
 mod server;
 mod settings;
+mod source_connections;
 mod state;
+mod target_connections;
 
 use std::{
     fmt,
@@ -123,9 +129,12 @@ use tokio_util::{
 
 pub use connections::LedgerEntry;
 pub use faults::{Action, Fault, FaultResponse, Moment, Shape};
+pub use flows::FlowEntry;
+pub use ledger::Ledger;
 pub use received::ReceivedRequest;
 pub use routes::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
-pub use settings::Settings;
+pub use runs::{Outcome, PlannedRun};
+pub use settings::{RunOddity, Settings, SourceParams};
 
 use state::State;
 
@@ -226,10 +235,24 @@ impl Emulator {
         self.shared.state().settings = settings;
     }
 
-    /// Changes the state of a connection, such as from `initializing` to `enabled`. Like every write, this changes
-    /// the etag. `false` if there is no such connection.
+    /// Plans how the next runs end, as `PUT /emulator/runs` does.
+    pub fn plan_runs(&self, planned: Vec<PlannedRun>) {
+        self.shared.state().run_plan.replace(planned);
+    }
+
+    /// Makes runs at once, as `POST /emulator/runs` does.
+    ///
+    /// # Errors
+    /// When a named flow does not exist or is not enabled.
+    pub fn make_runs(&self, planned: &[PlannedRun]) -> Result<(), String> {
+        runs::make_now(&mut self.shared.state(), planned)
+    }
+
+    /// Changes the state of a connection or a flow, such as from `initializing` to `enabled`. Like every write,
+    /// this changes the etag. `false` if there is none with this id.
     pub fn set_state(&self, id: &str, state: &str) -> bool {
-        connections::set_state(&mut self.shared.state().connections, id, state)
+        let mut all = self.shared.state();
+        connections::set_state(&mut all.connections, id, state) || flows::set_state(&mut all.flows, id, state)
     }
 
     /// Forgets everything but the tokens, as `DELETE /emulator/state` does. Cancels late requests of faults.
@@ -240,6 +263,16 @@ impl Emulator {
     /// All connections, the oldest first.
     pub fn connections(&self) -> Vec<LedgerEntry> {
         connections::ledger(&self.shared.state().connections)
+    }
+
+    /// All flows, the oldest first.
+    pub fn flows(&self) -> Vec<FlowEntry> {
+        flows::ledger(&self.shared.state().flows)
+    }
+
+    /// How many of each resource exist, as `GET /emulator/ledger` shows.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::of(&self.shared.state())
     }
 
     /// The latest ten thousand requests with their secrets, the oldest first, without those to control routes.

@@ -6,12 +6,16 @@ use http::Method;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    catalog, connection_specs, connections, data_prep, gateway::Tenant, ims, problem::Problem,
-    received::ReceivedRequest, reply::Reply, schema_registry, state::State,
+    catalog, connection_specs, connections, data_prep, flow_specs, flows, gateway::Tenant, ims,
+    problem::Problem, received::ReceivedRequest, reply::Reply, runs, schema_registry, source_connections,
+    state::State, target_connections,
 };
 
 /// The path under which the Flow Service routes live.
 pub const BASE_PATH: &str = "/data/foundation/flowservice";
+
+/// The path under which the routes of all services live, but IMS's.
+pub(super) const PLATFORM_PATH: &str = "/data/foundation";
 
 /// The path of the IMS token endpoint.
 pub const IMS_PATH: &str = "/ims/token/v3";
@@ -27,6 +31,11 @@ const GROUPS: &[Group] = &[
     ("", schema_registry::ROUTES),
     ("", catalog::ROUTES),
     ("", data_prep::ROUTES),
+    (BASE_PATH, source_connections::ROUTES),
+    (BASE_PATH, target_connections::ROUTES),
+    (BASE_PATH, flow_specs::ROUTES),
+    (BASE_PATH, flows::ROUTES),
+    (BASE_PATH, runs::ROUTES),
 ];
 
 /// A route by its name: `POST /connections`.
@@ -173,6 +182,11 @@ mod tests {
             (Method::GET, "/connections/a-1/explore", "GET /connections/{id}/explore", "a-1"),
             (Method::GET, "/connectionSpecs", "GET /connectionSpecs", ""),
             (Method::GET, "/connectionSpecs/a-1", "GET /connectionSpecs/{id}", "a-1"),
+            (Method::POST, "/sourceConnections", "POST /sourceConnections", ""),
+            (Method::PATCH, "/targetConnections/a-1", "PATCH /targetConnections/{id}", "a-1"),
+            (Method::GET, "/flowSpecs", "GET /flowSpecs", ""),
+            (Method::POST, "/flows/a-1/action", "POST /flows/{id}/action", "a-1"),
+            (Method::GET, "/runs/a-1", "GET /runs/{id}", "a-1"),
         ] {
             for slash in ["", "/"] {
                 let path = format!("{BASE_PATH}{path}{slash}");
@@ -194,7 +208,9 @@ mod tests {
             (Method::GET, "/data/foundation/flowservice/connections//test"),
             (Method::DELETE, "/data/foundation/flowservice/connections/a/test"),
             (Method::PATCH, "/data/foundation/flowservice/connections"),
-            (Method::GET, "/data/foundation/flowservice/flows"),
+            (Method::GET, "/data/foundation/flowservice/policies"),
+            (Method::GET, "/data/foundation/flowservice/flows/a/action"),
+            (Method::POST, "/data/foundation/flowservice/runs"),
         ] {
             assert_eq!(find(method, path), None, "{path}");
         }
@@ -207,8 +223,8 @@ mod tests {
                 assert_eq!(route.to_string().parse(), Ok(*route));
             }
         }
-        let unknown = "POST /flows".parse::<Route>().unwrap_err().to_string();
-        assert!(unknown.contains("POST /flows") && unknown.contains("GET /connections/{id}"), "{unknown}");
+        let unknown = "POST /runs".parse::<Route>().unwrap_err().to_string();
+        assert!(unknown.contains("POST /runs") && unknown.contains("GET /connections/{id}"), "{unknown}");
     }
 
     #[test]
