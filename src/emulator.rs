@@ -62,6 +62,8 @@
 //! | `index_lag` | `"0s"` | how long a new connection is missing in lists; reading it by ID works at once |
 //! | `mask_auth_params` | `false` | whether reading a connection masks its secrets |
 //! | `delete_status` | `204` | the status of a deletion, 204 or 202 |
+//! | `missing_dataset_delete_status` | `404` | the status of deleting a dataset that does not exist, 404, or 200 with `[]` |
+//! | `delete_schemas_in_use` | `false` | whether a schema that datasets use can be deleted, and a field group that schemas use |
 //! | `token_ttl` | `"24h"` | lifetime of access tokens issued from then on |
 //! | `flows` | `{}` | IDs of the flows that use a connection, by its ID: `{"connection-id": ["flow-id"]}`. Such a connection cannot be deleted |
 //! | `auth_spec` | none | replaces the authentication part of HubSpot's connection specification: one object with `name` and `spec`, or an array of them |
@@ -97,6 +99,7 @@ mod flows;
 mod gateway;
 mod ims;
 mod ledger;
+mod platform;
 mod problem;
 mod received;
 mod reply;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::gateway::Tenant;
-pub(crate) use filter::{EQUAL, Field, Filter, FilterError, ORDERED};
+pub(crate) use filter::{EQUAL, Field, Filter, FilterError, ORDERED, Operator};
 pub(crate) use order::{Cursor, Order, OrderError};
 
 /// What a [`Collection`] can hold.

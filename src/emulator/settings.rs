@@ -29,6 +29,13 @@ pub struct Settings {
     /// The status of a deletion. 204 and 202 are both documented.
     #[serde(deserialize_with = "delete_status")]
     pub delete_status: StatusCode,
+    /// The status of deleting a dataset that does not exist, 404 or 200. The documentation has 200 with an empty
+    /// array, the real service 404.
+    #[serde(deserialize_with = "missing_dataset_delete_status")]
+    pub missing_dataset_delete_status: StatusCode,
+    /// Deletes a schema that datasets use, and a field group that schemas use. What the real service does is not
+    /// documented.
+    pub delete_schemas_in_use: bool,
     /// How long a new access token is valid.
     #[serde(deserialize_with = "duration")]
     pub token_ttl: Duration,
@@ -87,6 +94,8 @@ impl Default for Settings {
             index_lag: Duration::ZERO,
             mask_auth_params: false,
             delete_status: StatusCode::NO_CONTENT,
+            missing_dataset_delete_status: StatusCode::NOT_FOUND,
+            delete_schemas_in_use: false,
             token_ttl: Duration::from_secs(24 * 60 * 60),
             flows: BTreeMap::new(),
             protect_used_connections: true,
@@ -109,6 +118,16 @@ fn delete_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCod
         202 => Ok(StatusCode::ACCEPTED),
         204 => Ok(StatusCode::NO_CONTENT),
         other => Err(de::Error::custom(format!("invalid delete_status {other}: it must be 202 or 204"))),
+    }
+}
+
+fn missing_dataset_delete_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+    match u16::deserialize(deserializer)? {
+        200 => Ok(StatusCode::OK),
+        404 => Ok(StatusCode::NOT_FOUND),
+        other => Err(de::Error::custom(format!(
+            "invalid missing_dataset_delete_status {other}: it must be 200 or 404"
+        ))),
     }
 }
 
@@ -170,6 +189,7 @@ mod tests {
             (r#"{"delete_code": 202}"#, "delete_code"),
             (r#"{"delete_status": 500}"#, "delete_status 500"),
             (r#"{"delete_status": "204"}"#, "invalid type"),
+            (r#"{"missing_dataset_delete_status": 204}"#, "missing_dataset_delete_status 204"),
             (r#"{"test_result": "no"}"#, "invalid type"),
             (r#"{"flows": ["a"]}"#, "invalid type"),
             (r#"{"auth_spec": "OAuth"}"#, "auth_spec"),

@@ -38,6 +38,7 @@ impl Resource for Batch {
             },
             "errors": [],
             "imsOrg": tenant.org,
+            "sandboxId": tenant.sandbox_id().to_string(),
             "created": created_at_ms,
             "updated": updated_at_ms,
             "version": "1.0.0",

@@ -1,16 +1,21 @@
 //! A dataset.
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
+use super::tags;
 use crate::emulator::{
-    catalog::hex_id,
-    collection::{Record, Resource},
+    collection::{Collection, Record, Resource},
     gateway::Tenant,
+    platform::{bad_request, client, json_object, text},
+    problem::Problem,
+    routes::Call,
+    schema_registry::{self, Kind, XdmResource},
 };
 
 #[derive(Clone, Debug)]
 pub(in crate::emulator) struct Dataset {
-    /// The `$id` of its schema, which exists.
+    /// The `$id` of its schema.
     pub(in crate::emulator) schema_id: String,
     /// As it was created.
     pub(super) body: Map<String, Value>,
@@ -20,9 +25,44 @@ pub(in crate::emulator) struct Dataset {
     pub(super) last_batch: Option<(String, String)>,
 }
 
+impl Dataset {
+    /// # Errors
+    /// 400 for the first mistake in the body.
+    pub(super) fn parse(call: &Call<'_>, schemas: &Collection<XdmResource>) -> Result<Self, Problem> {
+        let body = json_object(call)?;
+        text(&body, "name")?;
+        for (name, is_valid) in [
+            ("description", Value::is_string as fn(&Value) -> bool),
+            ("enableErrorDiagnostics", Value::is_boolean),
+        ] {
+            if body.get(name).is_some_and(|value| !is_valid(value)) {
+                return Err(bad_request(format!("The field {name} has the wrong type.")));
+            }
+        }
+        if let Some(tags) = body.get("tags") {
+            tags::check(tags)?;
+        }
+        let schema_ref = body.get("schemaRef").and_then(Value::as_object);
+        let schema_ref = schema_ref.ok_or_else(|| bad_request("The field schemaRef must be an object."))?;
+        let schema_id = text(schema_ref, "id")?;
+        let content_type = text(schema_ref, "contentType")?;
+        if !content_type.starts_with("application/vnd.adobe.xed") || !content_type.contains("version=1") {
+            return Err(bad_request(
+                "The field schemaRef.contentType must be like application/vnd.adobe.xed+json;version=1.",
+            ));
+        }
+        let schema = schema_registry::find(schemas, &call.tenant, Kind::Schema, &schema_id);
+        if schema.is_none_or(|schema| schema.id != schema_id) {
+            return Err(bad_request(format!("The schema {schema_id} of schemaRef is not found.")));
+        }
+        Ok(Self { schema_id, body, client: client(call), last_batch: None })
+    }
+}
+
 impl Resource for Dataset {
+    /// 24 hexadecimal digits.
     fn new_id(&self, _: &Tenant) -> String {
-        hex_id()
+        Uuid::new_v4().simple().to_string()[..24].to_owned()
     }
 
     fn document(record: &Record<Self>) -> Value {

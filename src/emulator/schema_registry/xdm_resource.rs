@@ -3,12 +3,13 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::standard;
 use crate::emulator::{
-    collection::{Collection, Record, Resource},
+    collection::{Record, Resource},
     gateway::Tenant,
 };
 
-/// What a resource is. The registry keeps all kinds in one collection, because a title is unique over all of them.
+/// What a resource is. All kinds are in one collection, because a title is unique over all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Kind {
     Schema,
@@ -26,7 +27,7 @@ pub(in crate::emulator) struct XdmResource {
 }
 
 impl Kind {
-    /// In paths: `/tenant/{NAME}`.
+    /// In paths: `/tenant/{name}`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Schema => "schemas",
@@ -34,8 +35,8 @@ impl Kind {
         }
     }
 
-    /// In ids. Field groups keep their earlier name there.
-    fn name_in_ids(self) -> &'static str {
+    /// In ids and types. Field groups keep their earlier name there.
+    fn resource_type(self) -> &'static str {
         match self {
             Self::Schema => "schemas",
             Self::FieldGroup => "mixins",
@@ -48,17 +49,26 @@ impl XdmResource {
         self.body.get("title").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The `$id`s that it refers to with `$ref` directly below `allOf`, in order.
+    /// What it refers to with `$ref` in its `allOf`, in order.
     pub(super) fn references(&self) -> impl Iterator<Item = &str> {
-        let all_of = self.body.get("allOf").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        all_of.iter().filter_map(|part| part["$ref"].as_str())
+        self.parts().iter().filter_map(|part| part["$ref"].as_str())
+    }
+
+    /// Its `allOf`.
+    pub(super) fn parts(&self) -> &[Value] {
+        self.body.get("allOf").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    /// The standard class that a schema is based on.
+    pub(super) fn class(&self) -> Option<&'static str> {
+        self.references().find_map(standard::class)
     }
 }
 
 impl Resource for XdmResource {
     fn new_id(&self, tenant: &Tenant) -> String {
         let (tenant_id, hex) = (tenant_id(tenant), Uuid::new_v4().simple());
-        format!("https://ns.adobe.com/{tenant_id}/{}/{hex}", self.kind.name_in_ids())
+        format!("https://ns.adobe.com/{tenant_id}/{}/{hex}", self.kind.resource_type())
     }
 
     fn document(record: &Record<Self>) -> Value {
@@ -67,9 +77,10 @@ impl Resource for XdmResource {
         let mut document = Value::Object(body.clone());
         document["$id"] = json!(id);
         document["meta:altId"] = json!(alt_id(id));
-        document["meta:resourceType"] = json!(kind.name());
+        document["meta:resourceType"] = json!(kind.resource_type());
         document["meta:containerId"] = json!("tenant");
         document["meta:tenantNamespace"] = json!(format!("_{}", tenant_id(tenant)));
+        document["meta:xdmType"] = json!("object");
         document["version"] = json!("1.0");
         document["imsOrg"] = json!(tenant.org);
         document["meta:sandboxId"] = json!(tenant.sandbox_id().to_string());
@@ -78,15 +89,22 @@ impl Resource for XdmResource {
             "repo:lastModifiedDate": updated_at_ms,
             "xdm:createdClientId": client,
             "xdm:lastModifiedClientId": client,
-            // Unlike other services, the registry has no quotes around it.
+            // Without quotes, as in the documentation.
             "eTag": etag.trim_matches('"'),
         });
+        if let Some(class) = content.class() {
+            document["meta:class"] = json!(class);
+            document["meta:abstract"] = json!(false);
+            document["meta:extensible"] = json!(false);
+            let behavior = standard::behavior(class);
+            document["meta:extends"] = content.references().chain([behavior]).collect();
+        }
         document
     }
 }
 
-/// The namespace of an organization. Custom fields must be under it, after an underscore.
-pub(in crate::emulator) fn tenant_id(tenant: &Tenant) -> String {
+/// The namespace of an organization. Custom fields must be below it, with an underscore before it.
+pub(super) fn tenant_id(tenant: &Tenant) -> String {
     let org = tenant.org.split('@').next().unwrap_or_default();
     org.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
@@ -94,16 +112,4 @@ pub(in crate::emulator) fn tenant_id(tenant: &Tenant) -> String {
 /// The `meta:altId` of a `$id`.
 pub(super) fn alt_id(id: &str) -> String {
     format!("_{}", id.trim_start_matches("https://ns.adobe.com/").replace('/', "."))
-}
-
-/// Finds a tenant's resource by its `$id` or its `meta:altId`.
-pub(in crate::emulator) fn find<'a>(
-    resources: &'a Collection<XdmResource>,
-    tenant: &Tenant,
-    id: &str,
-) -> Option<&'a Record<XdmResource>> {
-    resources
-        .all()
-        .iter()
-        .find(|record| record.tenant == *tenant && (record.id == id || alt_id(&record.id) == id))
 }
