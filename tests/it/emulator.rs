@@ -2,6 +2,7 @@
 
 mod changes;
 mod control;
+mod dataflows;
 mod exploring;
 mod faults;
 mod routes;
