@@ -30,7 +30,8 @@
 //! ```
 //!
 //! The route is `METHOD /path`, relative to the base path of the Flow Service, such as `GET /connections/{id}/test`, or
-//! `POST /ims/token/v3`. An unknown route is an error that lists the known ones. Actions:
+//! `POST /ims/token/v3`; of the Schema Registry, the Catalog and Data Prep its path is the full one, such as
+//! `POST /data/foundation/catalog/dataSets`. An unknown route is an error that lists the known ones. Actions:
 //!
 //! | action | the request |
 //! | --- | --- |
@@ -84,6 +85,8 @@
 //! | `objectType` of an explore request | `root` and `table`, as in every tutorial | upper case |
 //! | path of PATCH and DELETE | `/connections/{id}`, as it is for GET | only with a slash at the end. Therefore prism does not compare the body of a PATCH, which is an array in every example and an object in the document |
 //! | columns of a table | an object, as in Adobe's tutorials | an array |
+//! | `start` of `GET /mappingSets` | optional, because clients leave it out | required |
+//! | errors of the Catalog and Data Prep | shape E, as the Schema Registry has it | no bodies |
 //! | error statuses | also 400 and 404 | only 403 and 503, besides 200 |
 
 mod catalog;

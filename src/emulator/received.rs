@@ -137,7 +137,7 @@ fn is_secret_header(name: &HeaderName) -> bool {
 /// Form and query parameters. Unknown names are hidden as well, because the text of a body that is not a form
 /// would be in them.
 fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
-    const HARMLESS: [&str; 23] = [
+    const HARMLESS: [&str; 24] = [
         "client_id",
         "grant_type",
         "scope",
@@ -145,6 +145,11 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "limit",
         "orderby",
         "count",
+        "start",
+        "orderBy",
+        "tags",
+        "properties",
+        "dataSet",
         "continuationToken",
         "mode",
         "op",
@@ -154,10 +159,6 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "CompressionType",
         "subOp",
         "name",
-        "tags",
-        "start",
-        "orderBy",
-        "properties",
         "requestDataSource",
         "expandSchema",
         "validate",

@@ -50,13 +50,13 @@ impl Caller {
         body_of(response).await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Response {
+    async fn posted(&self, path: &str, body: &Value) -> Response {
         self.try_send(Method::POST, path, Some(body.clone())).await.unwrap()
     }
 
     /// Creates a resource of the Flow Service and returns its id.
     async fn new_id(&self, path: &str, body: &Value) -> String {
-        let response = self.post(path, body).await;
+        let response = self.posted(path, body).await;
         let status = response.status();
         let body = body_of(response).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
@@ -137,7 +137,7 @@ impl Chain {
 
     /// The code of the error for a flow.
     async fn refusal(&self, flow: &Value) -> String {
-        code_of(self.caller.post("/flows", flow).await).await
+        code_of(self.caller.posted("/flows", flow).await).await
     }
 
     async fn flow(&self, id: &str) -> Value {

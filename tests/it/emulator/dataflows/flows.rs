@@ -8,7 +8,7 @@ async fn a_created_flow_can_be_read() {
     let mut body = chain.hourly(later());
     body["scheduleParams"]["backfill"] = json!(true);
     body["options"] = json!({"errorDiagnosticsEnabled": true, "partialIngestionPercent": 10});
-    let created = chain.caller.post("/flows", &body).await;
+    let created = chain.caller.posted("/flows", &body).await;
     assert_eq!(created.status(), StatusCode::CREATED);
     let location = created.headers()[header::LOCATION].to_str().unwrap().to_owned();
     let created = body_of(created).await;

@@ -35,7 +35,7 @@ async fn a_flow_has_one_source_one_target_and_a_known_specification() {
         body[field] = value;
         assert_eq!(chain.refusal(&body).await, code, "{field}");
     }
-    let draft = chain.caller.post("/flows?mode=draft", &valid).await;
+    let draft = chain.caller.posted("/flows?mode=draft", &valid).await;
     assert_eq!(code_of(draft).await, "FLOW-1368-400");
     assert_eq!(chain.caller.emulator.ledger().flows, 0);
 }

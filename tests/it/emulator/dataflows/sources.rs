@@ -67,10 +67,10 @@ async fn a_wrong_source_connection_is_refused() {
     ] {
         let mut body = valid.clone();
         *body.pointer_mut(pointer).unwrap() = value.clone();
-        let response = caller.post("/sourceConnections", &body).await;
+        let response = caller.posted("/sourceConnections", &body).await;
         assert_eq!(code_of(response).await, code, "{pointer}: {value}");
     }
-    let elsewhere = caller.for_tenant(caller.org, "dev").post("/sourceConnections", &valid).await;
+    let elsewhere = caller.for_tenant(caller.org, "dev").posted("/sourceConnections", &valid).await;
     assert_eq!(code_of(elsewhere).await, "FLOW-1101-404");
     assert_eq!(caller.emulator.ledger().source_connections, 1);
 }
@@ -80,10 +80,10 @@ async fn settings_demand_a_parameter_and_explore_the_table() {
     let chain = Chain::new().await;
     let unknown = source(&chain.base, "Hubspot.Nothing");
     chain.settings(Settings { path_explores: true, ..Settings::default() });
-    let response = chain.caller.post("/sourceConnections", &unknown).await;
+    let response = chain.caller.posted("/sourceConnections", &unknown).await;
     assert_eq!(code_of(response).await, "FLOW-1330-400");
     chain.settings(Settings { source_params: Some(SourceParams::TableName), ..Settings::default() });
-    let response = chain.caller.post("/sourceConnections", &unknown).await;
+    let response = chain.caller.posted("/sourceConnections", &unknown).await;
     assert_eq!(code_of(response).await, "FLOW-1100-400");
     chain.settings(Settings::default());
     chain.caller.new_id("/sourceConnections", &unknown).await;

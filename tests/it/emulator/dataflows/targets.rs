@@ -41,7 +41,7 @@ async fn a_wrong_target_connection_is_refused() {
     ] {
         let mut body = target(&chain.dataset, &chain.schema);
         *body.pointer_mut(pointer).unwrap() = value.clone();
-        let response = chain.caller.post("/targetConnections", &body).await;
+        let response = chain.caller.posted("/targetConnections", &body).await;
         assert_eq!(code_of(response).await, code, "{pointer}: {value}");
     }
     assert_eq!(chain.caller.emulator.ledger().target_connections, 1);
