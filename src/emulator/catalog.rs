@@ -16,6 +16,7 @@ use super::{
     problem::Problem,
     reply::Reply,
     routes::{Call, Endpoint},
+    runs,
     state::State,
 };
 pub(super) use batch::{Batch, add_batch};
@@ -51,6 +52,7 @@ fn create(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
 /// 404 for an unknown id.
 fn get(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
     let parameters = Parameters::parse(call, &["properties"])?;
+    runs::make_due(state);
     let id = path_id(call);
     let record = state.datasets.get(&call.tenant, &id).ok_or_else(|| unknown("dataSet", &id))?;
     Ok(keyed::reply(&[record], parameters.get("properties")))
@@ -76,6 +78,7 @@ fn delete(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
 /// # Errors
 /// 404 for an unknown id.
 fn get_batch(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
+    runs::make_due(state);
     let id = path_id(call);
     let record = state.batches.get(&call.tenant, &id).ok_or_else(|| unknown("batch", &id))?;
     Ok(keyed::reply(&[record], None))

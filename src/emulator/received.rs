@@ -155,13 +155,13 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "CompressionType",
         "subOp",
         "name",
+        "requestDataSource",
+        "expandSchema",
+        "validate",
         "tags",
         "start",
         "orderBy",
         "properties",
-        "requestDataSource",
-        "expandSchema",
-        "validate",
     ];
     const NAMED: [&str; 4] = ["client_secret", "access_token", "refresh_token", "code"];
     pairs

@@ -28,14 +28,14 @@ const GROUPS: &[Group] = &[
     ("", ims::ROUTES),
     (BASE_PATH, connections::ROUTES),
     (BASE_PATH, connection_specs::ROUTES),
-    ("", schema_registry::ROUTES),
-    ("", catalog::ROUTES),
-    ("", data_prep::ROUTES),
     (BASE_PATH, source_connections::ROUTES),
     (BASE_PATH, target_connections::ROUTES),
     (BASE_PATH, flow_specs::ROUTES),
     (BASE_PATH, flows::ROUTES),
     (BASE_PATH, runs::ROUTES),
+    ("", schema_registry::ROUTES),
+    ("", catalog::ROUTES),
+    ("", data_prep::ROUTES),
 ];
 
 /// A route by its name: `POST /connections`.

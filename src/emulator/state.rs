@@ -14,6 +14,7 @@ use super::{
     flows::Flow,
     gateway::{self, Tenant},
     ims::Tokens,
+    platform,
     problem::Problem,
     received::ReceivedRequest,
     reply::Reply,
@@ -160,7 +161,7 @@ impl State {
         if is_below(BASE_PATH) {
             Problem::report(StatusCode::NOT_FOUND, 1439, detail)
         } else {
-            Problem::Unreadable { status: StatusCode::NOT_FOUND, title: "NotFoundError".to_owned(), detail }
+            platform::not_found(detail)
         }
     }
 

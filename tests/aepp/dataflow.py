@@ -23,7 +23,8 @@ def configure(url):
         secret="demo-secret",
         scopes="openid,AdobeID",
         sandbox="prod",
-        retry=0,
+        # Adds no repetition to the first attempt; with 0 there is none.
+        retry=1,
     )
     # What differs from Adobe: the hosts.
     aepp.config.endpoints["global"] = url
@@ -142,7 +143,7 @@ def check_flow(url, flows, datasets, dataset, mapping_set, source, flow):
     assert [one["id"] for one in flows.getFlows(filterMappingSetIds=[mapping_set])] == [flow]
     assert [one["id"] for one in flows.getSourceConnections()] == [source]
     # The run that the schedule would make an hour later.
-    requests.put(f"{url}/emulator/runs", json=[{"flow": flow, "outcome": "succeeded"}]).raise_for_status()
+    requests.post(f"{url}/emulator/runs", json=[{"flow": flow, "outcome": "succeeded"}]).raise_for_status()
     runs = flows.getRuns(prop=f"flowId=={flow}")
     assert runs[0]["metrics"]["statusSummary"]["status"] == "success", runs
     (batch,) = datasets.getBatches(dataSet=dataset)

@@ -3,6 +3,7 @@
 mod aepp;
 mod changes;
 mod control;
+mod dataflows;
 mod exploring;
 mod faults;
 mod routes;

@@ -46,13 +46,16 @@ impl Resource for Batch {
     }
 }
 
-/// Records a batch, and its dataset's `lastBatchId`. Returns its id; `None` without such a dataset.
+/// Records a batch, in its dataset as well. Returns its id; `None` without such a dataset.
 pub(in crate::emulator) fn add_batch(state: &mut State, tenant: &Tenant, batch: Batch) -> Option<String> {
-    let dataset = state.datasets.get(tenant, &batch.dataset)?;
-    let (dataset_id, mut content) = (dataset.id.clone(), dataset.content.clone());
-    let status = batch.status.clone();
-    let id = state.batches.create(tenant, batch).id.clone();
-    content.last_batch = Some((id.clone(), status));
-    state.datasets.replace(tenant, &dataset_id, content);
+    let dataset = state.datasets.get(tenant, &batch.dataset)?.id.clone();
+    let record = state.batches.create(tenant, batch);
+    let (id, status) = (record.id.clone(), record.content.status.clone());
+    state.datasets.amend(tenant, &dataset, |dataset| {
+        if status == "success" {
+            dataset.last_successful_batch = Some(id.clone());
+        }
+        dataset.last_batch = Some((id.clone(), status));
+    });
     Some(id)
 }

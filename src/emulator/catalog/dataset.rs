@@ -17,12 +17,16 @@ use crate::emulator::{
 pub(in crate::emulator) struct Dataset {
     /// The `$id` of its schema.
     pub(in crate::emulator) schema_id: String,
+    /// That of its schema.
+    behavior: &'static str,
     /// As it was created.
     pub(super) body: Map<String, Value>,
     /// The API key that it was created with.
     pub(super) client: String,
     /// The id and the status of the latest batch.
     pub(super) last_batch: Option<(String, String)>,
+    /// The id of the latest batch with the status `success`.
+    pub(super) last_successful_batch: Option<String>,
 }
 
 impl Dataset {
@@ -52,10 +56,18 @@ impl Dataset {
             ));
         }
         let schema = schema_registry::find(schemas, &call.tenant, Kind::Schema, &schema_id);
-        if schema.is_none_or(|schema| schema.id != schema_id) {
-            return Err(bad_request(format!("The schema {schema_id} of schemaRef is not found.")));
-        }
-        Ok(Self { schema_id, body, client: client(call), last_batch: None })
+        let behavior =
+            schema.filter(|schema| schema.id == schema_id).and_then(|schema| schema.content.behavior());
+        let behavior = behavior
+            .ok_or_else(|| bad_request(format!("The schema {schema_id} of schemaRef is not found.")))?;
+        Ok(Self {
+            schema_id,
+            behavior,
+            body,
+            client: client(call),
+            last_batch: None,
+            last_successful_batch: None,
+        })
     }
 }
 
@@ -67,7 +79,7 @@ impl Resource for Dataset {
 
     fn document(record: &Record<Self>) -> Value {
         let Record { id, tenant, created_at_ms, updated_at_ms, content, .. } = record;
-        let Self { schema_id: _, body, client, last_batch } = content;
+        let Self { schema_id: _, behavior, body, client, last_batch, last_successful_batch } = content;
         let mut document = Value::Object(body.clone());
         document["imsOrg"] = json!(tenant.org);
         document["sandboxId"] = json!(tenant.sandbox_id().to_string());
@@ -77,14 +89,22 @@ impl Resource for Dataset {
         document["createdUser"] = json!(client);
         document["updatedUser"] = json!(client);
         document["version"] = json!("1.0.0");
+        document["classification"] = json!({"dataBehavior": behavior, "managedBy": "CUSTOMER"});
+        document["tags"]["adobe/pqs/table"] = json!([table_name(body)]);
         document["files"] = json!(format!("@/dataSetFiles?dataSetId={id}"));
         if let Some((batch, status)) = last_batch {
             document["lastBatchId"] = json!(batch);
             document["lastBatchStatus"] = json!(status);
-            if status == "success" {
-                document["lastSuccessfulBatch"] = json!(batch);
-            }
+        }
+        if let Some(batch) = last_successful_batch {
+            document["lastSuccessfulBatch"] = json!(batch);
         }
         document
     }
+}
+
+/// The name of a dataset in queries.
+fn table_name(body: &Map<String, Value>) -> String {
+    let name = body.get("name").and_then(Value::as_str).unwrap_or_default();
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }

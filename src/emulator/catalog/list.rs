@@ -7,6 +7,7 @@ use crate::emulator::{
     problem::Problem,
     reply::Reply,
     routes::Call,
+    runs,
     state::State,
 };
 
@@ -48,6 +49,7 @@ pub(super) fn datasets(call: &Call<'_>, state: &mut State) -> Result<Reply, Prob
         }
     }
     let tags = parameters.get("tags").map_or(Ok(Vec::new()), Condition::parse_all)?;
+    runs::make_due(state);
     let mut listed = state.datasets.list(&call.tenant, &query, state.settings.index_lag);
     listed.retain(|record| tags.iter().all(|condition| condition.is_met(&record.document)));
     page(listed, &parameters)
@@ -66,6 +68,7 @@ pub(super) fn batches(call: &Call<'_>, state: &mut State) -> Result<Reply, Probl
             query.filters.push(equal(path, value, BATCH_FIELDS)?);
         }
     }
+    runs::make_due(state);
     page(state.batches.list(&call.tenant, &query, state.settings.index_lag), &parameters)
 }
 

@@ -63,6 +63,11 @@ impl XdmResource {
     pub(super) fn class(&self) -> Option<&'static str> {
         self.references().find_map(standard::class)
     }
+
+    /// What the class of a schema is based on: `record` or `time-series`.
+    pub(in crate::emulator) fn behavior(&self) -> Option<&'static str> {
+        self.class().map(standard::behavior).and_then(|id| id.rsplit('/').next())
+    }
 }
 
 impl Resource for XdmResource {

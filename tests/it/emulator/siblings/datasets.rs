@@ -28,9 +28,11 @@ async fn a_created_dataset_is_read_by_its_id() {
     assert!(id.len() == 24 && id.chars().all(|c| c.is_ascii_hexdigit()), "{id}");
     let (_, read) = caller.read(&format!("{DATASETS}/{id}")).await;
     assert_eq!(keys(&read), [id]);
-    for field in ["name", "description", "schemaRef", "tags", "enableErrorDiagnostics"] {
+    for field in ["name", "description", "schemaRef", "enableErrorDiagnostics"] {
         assert_eq!(read[id][field], body[field], "{field}");
     }
+    assert_eq!(read[id]["tags"], json!({"hcsRequestId": ["1"], "adobe/pqs/table": ["contacts"]}));
+    assert_eq!(read[id]["classification"], json!({"dataBehavior": "record", "managedBy": "CUSTOMER"}));
     assert_eq!((read[id]["imsOrg"].as_str(), read[id].get("lastBatchId")), (Some(caller.org), None));
     assert!(read[id]["created"].as_u64().unwrap() > 1_600_000_000_000);
     let (_, part) = caller.read(&format!("{DATASETS}/{id}?properties=name,tags")).await;
