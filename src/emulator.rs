@@ -30,7 +30,8 @@
 //! ```
 //!
 //! The route is `METHOD /path`, relative to the base path of the Flow Service, such as `GET /connections/{id}/test`, or
-//! `POST /ims/token/v3`. An unknown route is an error that lists the known ones. Actions:
+//! `POST /ims/token/v3`; of the Schema Registry, the Catalog and Data Prep its path is the full one, such as
+//! `POST /data/foundation/catalog/dataSets`. An unknown route is an error that lists the known ones. Actions:
 //!
 //! | action | the request |
 //! | --- | --- |
@@ -62,6 +63,8 @@
 //! | `index_lag` | `"0s"` | how long a new connection is missing in lists; reading it by ID works at once |
 //! | `mask_auth_params` | `false` | whether reading a connection masks its secrets |
 //! | `delete_status` | `204` | the status of a deletion, 204 or 202 |
+//! | `missing_dataset_delete_status` | `404` | the status of deleting a dataset that does not exist, 404, or 200 with `[]` |
+//! | `delete_schemas_in_use` | `false` | whether a schema that datasets use can be deleted, and a field group that schemas use |
 //! | `token_ttl` | `"24h"` | lifetime of access tokens issued from then on |
 //! | `flows` | `{}` | IDs of the flows that use a connection, by its ID: `{"connection-id": ["flow-id"]}`. Such a connection cannot be deleted |
 //! | `auth_spec` | none | replaces the authentication part of HubSpot's connection specification: one object with `name` and `spec`, or an array of them |
@@ -82,23 +85,35 @@
 //! | `objectType` of an explore request | `root` and `table`, as in every tutorial | upper case |
 //! | path of PATCH and DELETE | `/connections/{id}`, as it is for GET | only with a slash at the end. Therefore prism does not compare the body of a PATCH, which is an array in every example and an object in the document |
 //! | columns of a table | an object, as in Adobe's tutorials | an array |
+//! | `start` of `GET /mappingSets` | optional, because clients leave it out | required |
+//! | errors of the Catalog and Data Prep | shape E, as the Schema Registry has it | no bodies |
 //! | error statuses | also 400 and 404 | only 403 and 503, besides 200 |
 
+mod catalog;
 mod collection;
 pub mod connection_specs;
 mod connections;
 mod controls;
+mod data_prep;
 mod faults;
 mod flow_service;
+mod flow_specs;
+mod flows;
 mod gateway;
 mod ims;
+mod ledger;
+mod platform;
 mod problem;
 mod received;
 mod reply;
 mod routes;
+mod runs;
+mod schema_registry;
 mod server;
 mod settings;
+mod source_connections;
 mod state;
+mod target_connections;
 
 use std::{
     fmt,
@@ -114,9 +129,12 @@ use tokio_util::{
 
 pub use connections::LedgerEntry;
 pub use faults::{Action, Fault, FaultResponse, Moment, Shape};
+pub use flows::FlowEntry;
+pub use ledger::Ledger;
 pub use received::ReceivedRequest;
 pub use routes::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
-pub use settings::Settings;
+pub use runs::{Outcome, PlannedRun};
+pub use settings::{RunOddity, Settings, SourceParams};
 
 use state::State;
 
@@ -217,10 +235,24 @@ impl Emulator {
         self.shared.state().settings = settings;
     }
 
-    /// Changes the state of a connection, such as from `initializing` to `enabled`. Like every write, this changes
-    /// the etag. `false` if there is no such connection.
+    /// Plans how the next runs end, as `PUT /emulator/runs` does.
+    pub fn plan_runs(&self, planned: Vec<PlannedRun>) {
+        self.shared.state().run_plan.replace(planned);
+    }
+
+    /// Makes runs at once, as `POST /emulator/runs` does.
+    ///
+    /// # Errors
+    /// When a named flow does not exist or is not enabled.
+    pub fn make_runs(&self, planned: &[PlannedRun]) -> Result<(), String> {
+        runs::make_now(&mut self.shared.state(), planned)
+    }
+
+    /// Changes the state of a connection or a flow, such as from `initializing` to `enabled`. Like every write,
+    /// this changes the etag. `false` if there is none with this id.
     pub fn set_state(&self, id: &str, state: &str) -> bool {
-        connections::set_state(&mut self.shared.state().connections, id, state)
+        let mut all = self.shared.state();
+        connections::set_state(&mut all.connections, id, state) || flows::set_state(&mut all.flows, id, state)
     }
 
     /// Forgets everything but the tokens, as `DELETE /emulator/state` does. Cancels late requests of faults.
@@ -231,6 +263,16 @@ impl Emulator {
     /// All connections, the oldest first.
     pub fn connections(&self) -> Vec<LedgerEntry> {
         connections::ledger(&self.shared.state().connections)
+    }
+
+    /// All flows, the oldest first.
+    pub fn flows(&self) -> Vec<FlowEntry> {
+        flows::ledger(&self.shared.state().flows)
+    }
+
+    /// How many of each resource exist, as `GET /emulator/ledger` shows.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::of(&self.shared.state())
     }
 
     /// The latest ten thousand requests with their secrets, the oldest first, without those to control routes.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::gateway::Tenant;
-pub(crate) use filter::{EQUAL, Field, Filter, FilterError};
+pub(crate) use filter::{EQUAL, Field, Filter, FilterError, ORDERED, Operator};
 pub(crate) use order::{Cursor, Order, OrderError};
 
 /// What a [`Collection`] can hold.
@@ -115,6 +115,15 @@ impl<R: Resource> Collection<R> {
         record.updated_at_ms = now_ms.max(record.updated_at_ms + 1);
         record.document = R::document(record);
         Some(record)
+    }
+
+    /// Changes what is no part of its version, so the etag and the times stay.
+    pub(crate) fn amend(&mut self, tenant: &Tenant, id: &str, amend: impl FnOnce(&mut R)) {
+        if let Some(index) = self.position(tenant, id) {
+            let record = &mut self.records[index];
+            amend(&mut record.content);
+            record.document = R::document(record);
+        }
     }
 
     pub(crate) fn remove(&mut self, tenant: &Tenant, id: &str) -> Option<Record<R>> {

@@ -34,19 +34,22 @@ pub(super) const ROUTES: &[Endpoint] = &[
 ///
 /// # Errors
 /// 404 in the legacy shape for an unknown id, 400 in a state that does not allow it and while flows use the
-/// connection.
+/// connection: those that exist, or those of the settings.
 fn delete(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
     known_parameters_only(call.request, &[])?;
     check_state(find(call, state)?, "delete", 1458)?;
     let id = call.id;
-    if let Some(flows) = state.settings.flows.get(id).filter(|flows| !flows.is_empty()) {
+    let flows = state.settings.flows.get(id).cloned().unwrap_or_else(|| {
+        state.flows_of(&call.tenant, |flow| flow.base_connection == id).map(str::to_owned).collect()
+    });
+    if !flows.is_empty() {
         let detail = format!(
             "The base connection with the ID {id} cannot be deleted because the base connection is being used \
              in one or more flows. Please ensure that corresponding flows are deleted before deleting a base \
              connection."
         );
         // Reports have further fields, which vary by code. Those of this one are not documented.
-        return Err(Problem::InUse { detail, flows: flows.clone() });
+        return Err(Problem::InUse { detail, flows });
     }
     state.connections.remove(&call.tenant, id);
     Ok(Reply::empty(state.settings.delete_status))

@@ -3,7 +3,7 @@
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{connections, received::ReceivedRequest, reply::Reply, state::State};
+use super::{connections, ledger::Ledger, received::ReceivedRequest, reply::Reply, runs, state::State};
 
 /// What the path of every control route begins with.
 pub(super) const PREFIX: &str = "/emulator/";
@@ -21,6 +21,13 @@ fn execute(method: &Method, path: &str, body: &[u8], state: &mut State) -> Resul
         ("/emulator/faults", "PUT") => state.faults.replace(serde_json::from_slice(body)?),
         ("/emulator/faults", "DELETE") => state.faults.replace(Vec::new()),
         ("/emulator/settings", "PUT") => state.settings = serde_json::from_slice(body)?,
+        ("/emulator/runs", "PUT") => state.run_plan.replace(serde_json::from_slice(body)?),
+        ("/emulator/runs", "POST") => {
+            let planned: Vec<_> = serde_json::from_slice(body)?;
+            if let Err(mistake) = runs::make_now(state, &planned) {
+                return Ok(error(StatusCode::BAD_REQUEST, &mistake));
+            }
+        }
         ("/emulator/state", "DELETE") => state.reset(),
         ("/emulator/requests", "GET") => {
             let requests: Value = state.received.iter().map(ReceivedRequest::redacted).collect();
@@ -29,10 +36,16 @@ fn execute(method: &Method, path: &str, body: &[u8], state: &mut State) -> Resul
         ("/emulator/connections", "GET") => {
             return Ok(Reply::json(StatusCode::OK, &json!(connections::ledger(&state.connections))));
         }
+        ("/emulator/ledger", "GET") => {
+            return Ok(Reply::json(StatusCode::OK, &json!(Ledger::of(state))));
+        }
         ("/emulator/faults", _) => return Ok(not_allowed("PUT, DELETE")),
         ("/emulator/settings", _) => return Ok(not_allowed("PUT")),
         ("/emulator/state", _) => return Ok(not_allowed("DELETE")),
-        ("/emulator/requests" | "/emulator/connections", _) => return Ok(not_allowed("GET")),
+        ("/emulator/runs", _) => return Ok(not_allowed("PUT, POST")),
+        ("/emulator/requests" | "/emulator/connections" | "/emulator/ledger", _) => {
+            return Ok(not_allowed("GET"));
+        }
         _ => return Ok(error(StatusCode::NOT_FOUND, "no such control route")),
     }
     Ok(Reply::empty(StatusCode::NO_CONTENT))

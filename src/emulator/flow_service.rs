@@ -2,24 +2,29 @@
 
 mod constant;
 mod list;
+mod patch;
 mod query;
+mod usage;
 
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     collection::{Collection, Field, Record, Resource},
     problem::Problem,
     reply::Reply,
     routes::{BASE_PATH, Call},
+    settings::Settings,
     state::State,
 };
 pub(super) use constant::{get_constant, list_constant};
 pub(super) use list::list;
-pub(super) use query::{known_parameters_only, value};
+pub(super) use patch::{Instruction, patch, rejected_instruction};
+pub(super) use query::{invalid_value, known_parameters_only, value};
+pub(super) use usage::{UsedByFlows, delete_unused};
 
 /// A resource with the Flow Service's routes.
-pub(super) trait FlowServiceResource: Resource {
+pub(super) trait FlowServiceResource: Resource + Clone {
     /// As paths and messages name it: `connections`.
     const NAME: &'static str;
     /// What a list can be filtered by.
@@ -28,6 +33,8 @@ pub(super) trait FlowServiceResource: Resource {
     const ORDERS: &'static [&'static str];
 
     fn collection(state: &State) -> &Collection<Self>;
+
+    fn collection_mut(state: &mut State) -> &mut Collection<Self>;
 
     /// The record as the service shows it.
     fn item(record: &Record<Self>, state: &State) -> Value;
@@ -98,6 +105,37 @@ pub(super) fn json_body(body: &[u8]) -> Result<Value, Problem> {
     }
 }
 
+/// Reads a body that is a JSON object.
+///
+/// # Errors
+/// As [`json_body`], and shape E for another type.
+pub(super) fn object_body(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    match json_body(body)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Problem::unreadable("The request body must be a JSON object")),
+    }
+}
+
+/// The id and the version of a specification in a body.
+///
+/// # Errors
+/// 1413-400 without an id, 422 without a version.
+pub(super) fn spec_info(spec: Option<&Value>) -> Result<(&str, &str), Problem> {
+    let spec = spec.and_then(Value::as_object).ok_or_else(invalid_spec)?;
+    let Some(version) = spec.get("version").and_then(Value::as_str) else {
+        return Err(Problem::Message {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            message: "connectionSpec.version 'version' is required for spec info".to_owned(),
+        });
+    };
+    let id = spec.get("id").and_then(Value::as_str).ok_or_else(invalid_spec)?;
+    Ok((id, version))
+}
+
+pub(super) fn invalid_spec() -> Problem {
+    Problem::invalid(1413, "The spec ID provided is invalid. Please provide a valid spec ID and try again.")
+}
+
 pub(super) fn no_body() -> Problem {
     Problem::invalid(
         1405,
@@ -124,4 +162,20 @@ pub(super) fn description(value: Option<&Value>) -> Result<Option<String>, Probl
 /// that passes on the provider's message.
 pub(super) fn from_provider(reason: &str) -> Problem {
     Problem::invalid(1100, format!("The request could not be processed. Error from flow provider: {reason}."))
+}
+
+/// An error of the catalogue of the sources, whose prefix is not documented. Its codes have other meanings in
+/// the Flow Service's own catalogue.
+pub(super) fn source_error(settings: &Settings, code: u16, detail: impl Into<String>) -> Problem {
+    let code = format!("{}-{code}-400", settings.source_error_prefix);
+    Problem::Report { status: StatusCode::BAD_REQUEST, code, detail: detail.into() }
+}
+
+/// A body that names a resource which does not exist. The code for it is not documented; this is the one for a
+/// provider that does not find something.
+pub(super) fn missing_reference(name: &str, id: &str) -> Problem {
+    let detail = format!(
+        "The requested resource is not found. Error from flow provider: {name} with the id {id} does not exist."
+    );
+    Problem::report(StatusCode::NOT_FOUND, 1101, detail)
 }

@@ -36,7 +36,9 @@ pub(super) fn admit(
     tokens: &Tokens,
 ) -> Result<Tenant, Problem> {
     check_credentials(request, options, tokens)?;
-    let has_body = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
+    // An action has no body, and therefore no type.
+    let has_body =
+        matches!(request.method, Method::POST | Method::PUT | Method::PATCH) && !request.body.is_empty();
     if has_body && request.media_type().as_deref() != Some("application/json") {
         return Err(Problem::unreadable("A valid content-type must be specified"));
     }

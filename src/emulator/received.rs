@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderName, Method, Version, header, request};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::reply::X_REQUEST_ID;
+use super::{
+    reply::X_REQUEST_ID,
+    routes::{BASE_PATH, PLATFORM_PATH},
+};
 
 /// The media type of form bodies.
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
@@ -85,12 +88,25 @@ impl ReceivedRequest {
         })
     }
 
+    /// Base connections have credentials. The other resources of the Flow Service and those of its siblings do
+    /// not.
+    fn is_about_credentials(&self) -> bool {
+        const WITHOUT: [&str; 3] = ["/sourceConnections", "/targetConnections", "/flows"];
+        let Some(path) = self.path.strip_prefix(BASE_PATH) else {
+            return !self.path.starts_with(&format!("{PLATFORM_PATH}/"));
+        };
+        !WITHOUT.iter().any(|without| path.starts_with(without))
+    }
+
     fn redacted_body(&self) -> Value {
         if self.body.is_empty() {
             return Value::Null;
         }
         match serde_json::from_slice(&self.body) {
-            Ok(body @ (Value::Object(_) | Value::Array(_))) => redact(body, ""),
+            Ok(body @ (Value::Object(_) | Value::Array(_))) if self.is_about_credentials() => {
+                redact(body, "")
+            }
+            Ok(body @ (Value::Object(_) | Value::Array(_))) => redact_credentials(body),
             Ok(_) | Err(_) if self.media_type().as_deref() == Some(FORM) => redact_pairs(self.form_pairs()),
             Ok(_) | Err(_) => Value::from(format!("[{} bytes, not shown]", self.body.len())),
         }
@@ -121,7 +137,7 @@ fn is_secret_header(name: &HeaderName) -> bool {
 /// Form and query parameters. Unknown names are hidden as well, because the text of a body that is not a form
 /// would be in them.
 fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
-    const HARMLESS: [&str; 14] = [
+    const HARMLESS: [&str; 24] = [
         "client_id",
         "grant_type",
         "scope",
@@ -129,6 +145,7 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "limit",
         "orderby",
         "count",
+        "dataSet",
         "continuationToken",
         "mode",
         "op",
@@ -136,6 +153,15 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "object",
         "FileType",
         "CompressionType",
+        "subOp",
+        "name",
+        "requestDataSource",
+        "expandSchema",
+        "validate",
+        "tags",
+        "start",
+        "orderBy",
+        "properties",
     ];
     const NAMED: [&str; 4] = ["client_secret", "access_token", "refresh_token", "code"];
     pairs
@@ -169,6 +195,24 @@ fn redact(value: Value, name: &str) -> Value {
         scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
             if HARMLESS.contains(&name) { scalar } else { Value::from(REDACTED) }
         }
+    }
+}
+
+/// JSON, with everything replaced under the names of credentials.
+fn redact_credentials(value: Value) -> Value {
+    const CREDENTIALS: [&str; 5] = ["auth", "token", "secret", "password", "credential"];
+    match value {
+        Value::Array(items) => items.into_iter().map(redact_credentials).collect(),
+        Value::Object(members) => {
+            let member = |(name, value): (String, Value)| {
+                let lower = name.to_ascii_lowercase();
+                let is_secret = CREDENTIALS.iter().any(|word| lower.contains(word));
+                let value = if is_secret { Value::from(REDACTED) } else { redact_credentials(value) };
+                (name, value)
+            };
+            Value::Object(members.into_iter().map(member).collect::<Map<_, _>>())
+        }
+        scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => scalar,
     }
 }
 
@@ -227,6 +271,27 @@ pub(super) mod tests {
         ] {
             let request = request("POST", "/", &[("content-type", media_type)], body);
             let shown = request.redacted().to_string();
+            assert!(!shown.contains("canary"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_credentials_is_shown_but_for_fields_that_have_their_names() {
+        let body = json!({
+            "params": {"path": "Hubspot.Contacts", "accessToken": "canary", "list": [{"Secret": "canary"}]},
+            "auth": {"name": "canary"},
+            "scheduleParams": {"frequency": "once"},
+        });
+        for path in ["flowservice/flows", "flowservice/sourceConnections/x", "catalog/dataSets"] {
+            let request = request("POST", &format!("/data/foundation/{path}"), &[], &body.to_string());
+            let shown = request.redacted();
+            assert!(!shown.to_string().contains("canary"), "{shown}");
+            assert_eq!(shown["body"]["params"]["path"], "Hubspot.Contacts");
+            assert_eq!(shown["body"]["scheduleParams"]["frequency"], "once");
+        }
+        for path in ["/data/foundation/flowservice/connections/x", "/ims/token/v3", "/data/foundations/flows"]
+        {
+            let shown = request("POST", path, &[], r#"{"value": "canary"}"#).redacted().to_string();
             assert!(!shown.contains("canary"), "{shown}");
         }
     }

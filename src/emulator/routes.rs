@@ -6,12 +6,16 @@ use http::Method;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    connection_specs, connections, gateway::Tenant, ims, problem::Problem, received::ReceivedRequest,
-    reply::Reply, state::State,
+    catalog, connection_specs, connections, data_prep, flow_specs, flows, gateway::Tenant, ims,
+    problem::Problem, received::ReceivedRequest, reply::Reply, runs, schema_registry, source_connections,
+    state::State, target_connections,
 };
 
 /// The path under which the Flow Service routes live.
 pub const BASE_PATH: &str = "/data/foundation/flowservice";
+
+/// The path under which the routes of all services live, but IMS's.
+pub(super) const PLATFORM_PATH: &str = "/data/foundation";
 
 /// The path of the IMS token endpoint.
 pub const IMS_PATH: &str = "/ims/token/v3";
@@ -20,8 +24,19 @@ pub const IMS_PATH: &str = "/ims/token/v3";
 /// rest of their path, those of all other services by their full path.
 type Group = (&'static str, &'static [Endpoint]);
 
-const GROUPS: &[Group] =
-    &[("", ims::ROUTES), (BASE_PATH, connections::ROUTES), (BASE_PATH, connection_specs::ROUTES)];
+const GROUPS: &[Group] = &[
+    ("", ims::ROUTES),
+    (BASE_PATH, connections::ROUTES),
+    (BASE_PATH, connection_specs::ROUTES),
+    (BASE_PATH, source_connections::ROUTES),
+    (BASE_PATH, target_connections::ROUTES),
+    (BASE_PATH, flow_specs::ROUTES),
+    (BASE_PATH, flows::ROUTES),
+    (BASE_PATH, runs::ROUTES),
+    ("", schema_registry::ROUTES),
+    ("", catalog::ROUTES),
+    ("", data_prep::ROUTES),
+];
 
 /// A route by its name: `POST /connections`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +81,13 @@ pub struct UnknownRoute {
     known: String,
 }
 
+impl Route {
+    /// Whether it is one of the Schema Registry, the Catalog or Data Prep.
+    pub(super) fn is_of_sibling(self) -> bool {
+        self.0.contains(" /data/")
+    }
+}
+
 impl Endpoint {
     pub(super) const fn tenant(
         name: &'static str,
@@ -90,11 +112,7 @@ impl Matched<'_> {
 
 /// Finds the endpoint of a request; a trailing slash makes no difference.
 pub(super) fn find<'a>(method: &Method, path: &'a str) -> Option<Matched<'a>> {
-    find_in(GROUPS, method, path)
-}
-
-fn find_in<'a>(groups: &[Group], method: &Method, path: &'a str) -> Option<Matched<'a>> {
-    groups.iter().find_map(|(base, endpoints)| {
+    GROUPS.iter().find_map(|(base, endpoints)| {
         let path = path.strip_prefix(base)?;
         let matched = |endpoint| Some(Matched { endpoint, id: id_in(method, path, endpoint.route.0)? });
         endpoints.iter().find_map(matched)
@@ -119,19 +137,15 @@ fn id_in<'a>(method: &Method, path: &'a str, route: &str) -> Option<&'a str> {
     Some(id)
 }
 
-fn named_in(groups: &[Group], name: &str) -> Result<Route, UnknownRoute> {
-    let routes = || groups.iter().flat_map(|(_, endpoints)| *endpoints).map(|endpoint| endpoint.route);
-    routes().find(|route| route.0 == name).ok_or_else(|| {
-        let known: Vec<_> = routes().map(|route| route.0).collect();
-        UnknownRoute { name: name.to_owned(), known: known.join(", ") }
-    })
-}
-
 impl FromStr for Route {
     type Err = UnknownRoute;
 
     fn from_str(name: &str) -> Result<Self, UnknownRoute> {
-        named_in(GROUPS, name)
+        let routes = || GROUPS.iter().flat_map(|(_, endpoints)| *endpoints).map(|endpoint| endpoint.route);
+        routes().find(|route| route.0 == name).ok_or_else(|| {
+            let known: Vec<_> = routes().map(|route| route.0).collect();
+            UnknownRoute { name: name.to_owned(), known: known.join(", ") }
+        })
     }
 }
 
@@ -168,6 +182,11 @@ mod tests {
             (Method::GET, "/connections/a-1/explore", "GET /connections/{id}/explore", "a-1"),
             (Method::GET, "/connectionSpecs", "GET /connectionSpecs", ""),
             (Method::GET, "/connectionSpecs/a-1", "GET /connectionSpecs/{id}", "a-1"),
+            (Method::POST, "/sourceConnections", "POST /sourceConnections", ""),
+            (Method::PATCH, "/targetConnections/a-1", "PATCH /targetConnections/{id}", "a-1"),
+            (Method::GET, "/flowSpecs", "GET /flowSpecs", ""),
+            (Method::POST, "/flows/a-1/action", "POST /flows/{id}/action", "a-1"),
+            (Method::GET, "/runs/a-1", "GET /runs/{id}", "a-1"),
         ] {
             for slash in ["", "/"] {
                 let path = format!("{BASE_PATH}{path}{slash}");
@@ -189,7 +208,9 @@ mod tests {
             (Method::GET, "/data/foundation/flowservice/connections//test"),
             (Method::DELETE, "/data/foundation/flowservice/connections/a/test"),
             (Method::PATCH, "/data/foundation/flowservice/connections"),
-            (Method::GET, "/data/foundation/flowservice/flows"),
+            (Method::GET, "/data/foundation/flowservice/policies"),
+            (Method::GET, "/data/foundation/flowservice/flows/a/action"),
+            (Method::POST, "/data/foundation/flowservice/runs"),
         ] {
             assert_eq!(find(method, path), None, "{path}");
         }
@@ -202,27 +223,22 @@ mod tests {
                 assert_eq!(route.to_string().parse(), Ok(*route));
             }
         }
-        let unknown = "POST /flows".parse::<Route>().unwrap_err().to_string();
-        assert!(unknown.contains("POST /flows") && unknown.contains("GET /connections/{id}"), "{unknown}");
+        let unknown = "POST /runs".parse::<Route>().unwrap_err().to_string();
+        assert!(unknown.contains("POST /runs") && unknown.contains("GET /connections/{id}"), "{unknown}");
     }
 
     #[test]
     fn the_routes_of_a_sibling_service_are_named_by_their_full_path() {
         const CREATE: &str = "POST /data/foundation/catalog/dataSets";
         const READ: &str = "GET /data/foundation/schemaregistry/tenant/schemas/{id}";
-        const SIBLINGS: &[Endpoint] =
-            &[Endpoint::tenant(CREATE, |_, _| unreachable!()), Endpoint::tenant(READ, |_, _| unreachable!())];
-        let groups = [&[("", SIBLINGS)], GROUPS].concat();
-        let find =
-            |method, path| find_in(&groups, &method, path).map(|matched| (matched.route().0, matched.id));
         assert_eq!(find(Method::POST, "/data/foundation/catalog/dataSets"), Some((CREATE, "")));
         assert_eq!(find(Method::POST, "/data/foundation/flowservice/dataSets"), None);
         let id = "https%3A%2F%2Fns.adobe.com%2Ftenant%2Fschemas%2F1";
         let path = format!("/data/foundation/schemaregistry/tenant/schemas/{id}");
         assert_eq!(find(Method::GET, &path), Some((READ, id)));
         for name in [CREATE, READ, "POST /connections"] {
-            assert_eq!(named_in(&groups, name), Ok(Route(name)));
+            assert_eq!(name.parse(), Ok(Route(name)));
         }
-        assert!(named_in(&groups, "POST /dataSets").is_err());
+        assert!("POST /dataSets".parse::<Route>().is_err());
     }
 }

@@ -6,16 +6,24 @@ use http::StatusCode;
 
 use super::{
     Options,
+    catalog::{Batch, Dataset},
     collection::Collection,
     connections::Connection,
+    data_prep::MappingSet,
     faults::{Action, Faults, Moment},
-    gateway,
+    flows::Flow,
+    gateway::{self, Tenant},
     ims::Tokens,
+    platform,
     problem::Problem,
     received::ReceivedRequest,
     reply::Reply,
-    routes::{self, BASE_PATH, Call, Handler, Matched},
+    routes::{self, BASE_PATH, Call, Handler, Matched, PLATFORM_PATH},
+    runs::{self, Run},
+    schema_registry::XdmResource,
     settings::Settings,
+    source_connections::SourceConnection,
+    target_connections::TargetConnection,
 };
 
 /// How many requests are kept.
@@ -27,6 +35,16 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) received: VecDeque<ReceivedRequest>,
     pub(super) connections: Collection<Connection>,
+    pub(super) source_connections: Collection<SourceConnection>,
+    pub(super) target_connections: Collection<TargetConnection>,
+    pub(super) flows: Collection<Flow>,
+    pub(super) runs: Collection<Run>,
+    pub(super) run_plan: runs::Plan,
+    /// Schemas and field groups.
+    pub(super) xdm_resources: Collection<XdmResource>,
+    pub(super) datasets: Collection<Dataset>,
+    pub(super) batches: Collection<Batch>,
+    pub(super) mapping_sets: Collection<MappingSet>,
     pub(super) tokens: Tokens,
     pub(super) options: Options,
     /// How often the state was reset.
@@ -58,6 +76,15 @@ impl State {
             faults: Faults::default(),
             received: VecDeque::new(),
             connections: Collection::default(),
+            source_connections: Collection::default(),
+            target_connections: Collection::default(),
+            flows: Collection::default(),
+            runs: Collection::default(),
+            run_plan: runs::Plan::default(),
+            xdm_resources: Collection::default(),
+            datasets: Collection::default(),
+            batches: Collection::default(),
+            mapping_sets: Collection::default(),
             tokens: Tokens::default(),
             options,
             generation: 0,
@@ -109,11 +136,7 @@ impl State {
 
     fn dispatch(&mut self, request: &ReceivedRequest) -> Result<Reply, Problem> {
         let Some(Matched { endpoint, id }) = routes::find(&request.method, &request.path) else {
-            if request.path.starts_with(BASE_PATH) {
-                gateway::check_credentials(request, &self.options, &self.tokens)?;
-            }
-            let detail = format!("The requested resource {} is not found.", request.path);
-            return Err(Problem::report(StatusCode::NOT_FOUND, 1439, detail));
+            return Err(self.unknown_path(request));
         };
         match endpoint.handler {
             Handler::Open(handle) => handle(request, self),
@@ -122,6 +145,35 @@ impl State {
                 handle(&Call { request, id, tenant }, self)
             }
         }
+    }
+
+    /// The error for a path that no route has. Only the Flow Service has codes of the Flow Service.
+    fn unknown_path(&self, request: &ReceivedRequest) -> Problem {
+        let path = &request.path;
+        let is_below =
+            |base| path.strip_prefix(base).is_some_and(|rest: &str| rest.is_empty() || rest.starts_with('/'));
+        if is_below(PLATFORM_PATH)
+            && let Err(problem) = gateway::check_credentials(request, &self.options, &self.tokens)
+        {
+            return problem;
+        }
+        let detail = format!("The requested resource {path} is not found.");
+        if is_below(BASE_PATH) {
+            Problem::report(StatusCode::NOT_FOUND, 1439, detail)
+        } else {
+            platform::not_found(detail)
+        }
+    }
+
+    /// A tenant's flows that satisfy a condition.
+    pub(super) fn flows_of<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        condition: impl Fn(&Flow) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a str> {
+        let flows = self.flows.all().iter();
+        let flows = flows.filter(move |flow| flow.tenant == *tenant && condition(&flow.content));
+        flows.map(|flow| flow.id.as_str())
     }
 }
 

@@ -1,10 +1,13 @@
 //! The emulator from a client's side.
 
+mod aepp;
 mod changes;
 mod control;
+mod dataflows;
 mod exploring;
 mod faults;
 mod routes;
+mod siblings;
 
 use http::{StatusCode, header};
 use hubspot_connection_service::emulator::{

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs below target/test-tools the tools of the tests besides Rust and Redis: gRPC's own client,
-# kubernetes-validate, checkov and a PromQL parser from PyPI, kustomize where kubectl does not have it,
+# kubernetes-validate, checkov, a PromQL parser and aepp from PyPI, kustomize where kubectl does not have it,
 # and Prometheus's promtool. Existing tools are kept.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -58,5 +58,6 @@ promtool() {
 mkdir -p "$TOOLS"
 python grpc
 python manifests
+python aepp
 kustomize
 promtool

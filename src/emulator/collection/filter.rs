@@ -42,6 +42,10 @@ const OPERATORS: [(&str, Option<Operator>); 9] = [
 /// The only operator that most properties support.
 pub(crate) const EQUAL: &[Operator] = &[Operator::Equal];
 
+/// The operators of a time.
+pub(crate) const ORDERED: &[Operator] =
+    &[Operator::Equal, Operator::Greater, Operator::GreaterOrEqual, Operator::Less, Operator::LessOrEqual];
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FilterError {
     #[error("Invalid field {0} in filter params.")]

@@ -8,6 +8,8 @@ pub struct Table {
     /// Such as `Hubspot.Contacts`.
     pub path: &'static str,
     pub columns: &'static [Column],
+    /// How many rows a run copies that takes everything.
+    pub rows: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -53,14 +55,17 @@ pub(super) const HUBSPOT: &[Table] = &[
             date_time("Properties_Closedate_Value"),
             boolean("Is_Deleted"),
         ],
+        rows: 3,
     },
     Table {
         path: "Hubspot.Blog_Authors",
         columns: &[text("Id"), text("Full_Name"), text("Email"), date_time("Created")],
+        rows: 2,
     },
     Table {
         path: "Hubspot.Blog_Comments",
         columns: &[text("Id"), text("User_Name"), text("Comment"), date_time("Created_At")],
+        rows: 4,
     },
     Table {
         path: "Hubspot.Contacts",
@@ -71,12 +76,13 @@ pub(super) const HUBSPOT: &[Table] = &[
             text("Portal_Id"),
             text("Vid"),
         ],
+        rows: 5,
     },
 ];
 
 pub(super) const SALESFORCE: &[Table] = &[
-    Table { path: "Account", columns: &[text("Id"), text("Name"), date_time("CreatedDate")] },
-    Table { path: "Contact", columns: &[text("Id"), text("Email"), boolean("IsDeleted")] },
+    Table { path: "Account", columns: &[text("Id"), text("Name"), date_time("CreatedDate")], rows: 7 },
+    Table { path: "Contact", columns: &[text("Id"), text("Email"), boolean("IsDeleted")], rows: 6 },
 ];
 
 impl Table {

@@ -20,7 +20,7 @@ const MASK: &str = "**********";
 pub(in crate::emulator) struct Connection {
     pub(in crate::emulator) name: String,
     pub(super) description: Option<String>,
-    pub(super) spec: &'static Spec,
+    pub(in crate::emulator) spec: &'static Spec,
     /// The authentication parameters.
     pub(super) params: BTreeMap<String, SecretString>,
     pub(super) state: String,
@@ -55,6 +55,10 @@ impl FlowServiceResource for Connection {
 
     fn collection(state: &State) -> &Collection<Self> {
         &state.connections
+    }
+
+    fn collection_mut(state: &mut State) -> &mut Collection<Self> {
+        &mut state.connections
     }
 
     /// Unless the settings mask them, the secret parameters are shown, as the documentation does.

@@ -1,12 +1,11 @@
 //! `POST /connections`
 
-use http::StatusCode;
 use serde_json::Value;
 
 use super::{Connection, params};
 use crate::emulator::{
     connection_specs::Spec,
-    flow_service::{created, description, json_body, known_parameters_only, name},
+    flow_service::{created, description, invalid_spec, known_parameters_only, name, object_body, spec_info},
     problem::Problem,
     reply::Reply,
     routes::Call,
@@ -25,10 +24,9 @@ pub(super) fn create(call: &Call<'_>, state: &mut State) -> Result<Reply, Proble
 }
 
 fn parse(body: &[u8], client: &str, state: &str) -> Result<Connection, Problem> {
-    let Value::Object(fields) = json_body(body)? else {
-        return Err(Problem::unreadable("The request body must be a JSON object"));
-    };
-    let spec = parse_spec(fields.get("connectionSpec"))?;
+    let fields = object_body(body)?;
+    let (id, version) = spec_info(fields.get("connectionSpec"))?;
+    let spec = Spec::find(id, version).ok_or_else(invalid_spec)?;
     let auth = fields.get("auth");
     check_auth_spec(auth, spec)?;
     Ok(Connection {
@@ -39,24 +37,6 @@ fn parse(body: &[u8], client: &str, state: &str) -> Result<Connection, Problem> 
         state: state.to_owned(),
         client: client.to_owned(),
     })
-}
-
-fn parse_spec(spec: Option<&Value>) -> Result<&'static Spec, Problem> {
-    let invalid = || {
-        Problem::invalid(
-            1413,
-            "The spec ID provided is invalid. Please provide a valid spec ID and try again.",
-        )
-    };
-    let spec = spec.and_then(Value::as_object).ok_or_else(invalid)?;
-    let Some(version) = spec.get("version").and_then(Value::as_str) else {
-        return Err(Problem::Message {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            message: "connectionSpec.version 'version' is required for spec info".to_owned(),
-        });
-    };
-    let id = spec.get("id").and_then(Value::as_str).ok_or_else(invalid)?;
-    Spec::find(id, version).ok_or_else(invalid)
 }
 
 fn check_auth_spec(auth: Option<&Value>, spec: &Spec) -> Result<(), Problem> {

@@ -6,10 +6,11 @@ use serde_json::Value;
 use super::Connection;
 use crate::emulator::{
     connection_specs::Table,
-    flow_service::{find, from_provider, known_parameters_only, value},
+    flow_service::{find, from_provider, known_parameters_only, source_error, value},
     problem::Problem,
     reply::Reply,
     routes::Call,
+    settings::Settings,
     state::State,
 };
 
@@ -31,7 +32,7 @@ pub(super) fn explore(call: &Call<'_>, state: &mut State) -> Result<Reply, Probl
     // is not documented.
     let rejected = |code, detail: &str| {
         let detail = format!("{detail} Please provide a valid objectType and try again.");
-        Err(Problem::invalid(code, detail))
+        Err(source_error(&state.settings, code, detail))
     };
     let object_type = match value(&pairs, "objectType") {
         None => return rejected(1359, "The param objectType is missing in the request."),
@@ -41,15 +42,21 @@ pub(super) fn explore(call: &Call<'_>, state: &mut State) -> Result<Reply, Probl
     // Documented in capitals, and used in lower case by every tutorial.
     let body = match &*object_type.to_ascii_lowercase() {
         "root" => tables.iter().map(Table::item).collect(),
-        "table" => schema(tables, object_type, value(&pairs, "object"))?,
+        "table" => schema(tables, object_type, value(&pairs, "object"), &state.settings)?,
         _ => return rejected(1358, "The provided param 'objectType' is invalid."),
     };
     Ok(Reply::json(StatusCode::OK, &body))
 }
 
-fn schema(tables: &[Table], object_type: &str, object: Option<&str>) -> Result<Value, Problem> {
+fn schema(
+    tables: &[Table],
+    object_type: &str,
+    object: Option<&str>,
+    settings: &Settings,
+) -> Result<Value, Problem> {
     let Some(object) = object.filter(|object| !object.is_empty()) else {
-        return Err(Problem::invalid(
+        return Err(source_error(
+            settings,
             1337,
             format!(
                 "The object cannot be empty for objectType={object_type}. \

@@ -1,11 +1,8 @@
 //! `PATCH /connections/{id}`
 
-use http::{StatusCode, header};
-use serde_json::{Map, Value, json};
-
 use super::{Connection, check_state, params};
 use crate::emulator::{
-    flow_service::{description, find, json_body, known_parameters_only, name, no_body},
+    flow_service::{self, Instruction, description, name, rejected_instruction},
     problem::Problem,
     reply::Reply,
     routes::Call,
@@ -15,77 +12,20 @@ use crate::emulator::{
 /// Changes a connection: applies all instructions, or none.
 ///
 /// # Errors
-/// The Flow Service's, for the first mistake. The order of its checks is not documented.
+/// The Flow Service's, for the first mistake.
 pub(super) fn patch(call: &Call<'_>, state: &mut State) -> Result<Reply, Problem> {
-    known_parameters_only(call.request, &[])?;
-    let Some(supplied) = call.request.header(header::IF_MATCH) else {
-        return Err(Problem::invalid(
-            1403,
-            "The header 'If-Match' is missing in the request. Please provide the header and try again.",
-        ));
-    };
-    let instructions = parse(&call.request.body)?;
-    let connection = find::<Connection>(call, state)?;
-    check_state(connection, "update", 1457)?;
-    // The quotes are part of the etag. Without them it is another one.
-    if supplied != connection.etag {
-        let current = &connection.etag;
-        let message =
-            format!("Supplied version=[{supplied}] does not match the current version on entity=[{current}]");
-        return Err(Problem::Legacy { status: StatusCode::PRECONDITION_FAILED, message });
-    }
-    let mut content = connection.content.clone();
-    for instruction in &instructions {
-        apply(&mut content, instruction)?;
-    }
-    let changed = state.connections.replace(&call.tenant, call.id, content);
-    let etag = changed.map(|connection| &connection.etag);
-    Ok(Reply::json(StatusCode::OK, &json!({"id": call.id, "etag": etag})))
+    flow_service::patch::<Connection>(
+        call,
+        state,
+        |connection| check_state(connection, "update", 1457),
+        |_, content, instructions| {
+            instructions.iter().try_for_each(|instruction| apply(content, instruction))
+        },
+    )
 }
 
-/// An array in every example, but a single object in the reference.
-fn parse(body: &[u8]) -> Result<Vec<Map<String, Value>>, Problem> {
-    let Value::Array(instructions) = json_body(body)? else {
-        return Err(Problem::unreadable("The request body must be a JSON array"));
-    };
-    if instructions.is_empty() {
-        return Err(no_body());
-    }
-    let parse = |instruction| {
-        let Value::Object(instruction) = instruction else {
-            return Err(rejected("An instruction must be an object"));
-        };
-        Ok(instruction)
-    };
-    instructions.into_iter().map(parse).collect()
-}
-
-/// Applies one instruction. Adding and replacing are the same, and removing a missing description changes
-/// nothing. RFC 6902 distinguishes these; whether the real service does is not documented.
-fn apply(content: &mut Connection, instruction: &Map<String, Value>) -> Result<(), Problem> {
-    let missing = |field: &str| rejected(&format!("Missing field \"{field}\""));
-    let text = |field: &str| match instruction.get(field) {
-        None => Err(missing(field)),
-        Some(Value::String(text)) => Ok(text.as_str()),
-        Some(_) => Err(rejected(&format!("Field \"{field}\" must be a string"))),
-    };
-    let op = text("op")?;
-    let path = text("path")?;
-    // Documented in capitals, and in lower case in every example.
-    let value = match &*op.to_ascii_lowercase() {
-        "add" | "replace" => Some(instruction.get("value").ok_or_else(|| missing("value"))?),
-        // The reference requires a value here as well, the examples have none: it is ignored.
-        "remove" => None,
-        _ => {
-            return Err(Problem::invalid(
-                1434,
-                format!(
-                    "Unsupported operation '{op}' received. \
-                     Please use one of the supported operation types and try again."
-                ),
-            ));
-        }
-    };
+fn apply(content: &mut Connection, instruction: &Instruction<'_>) -> Result<(), Problem> {
+    let Instruction { path, value } = *instruction;
     match path {
         "/name" => content.name = name(value)?,
         "/description" => content.description = description(value)?,
@@ -95,13 +35,9 @@ fn apply(content: &mut Connection, instruction: &Map<String, Value>) -> Result<(
         _ if path == "/connectionSpec" || path.starts_with("/connectionSpec/") => {
             return Err(Problem::invalid(1414, "The connection spec of a connection cannot be updated."));
         }
-        _ => return Err(rejected(&format!("Invalid path \"{path}\""))),
+        _ => return Err(rejected_instruction(&format!("Invalid path \"{path}\""))),
     }
     Ok(())
-}
-
-fn rejected(reason: &str) -> Problem {
-    Problem::invalid(1455, format!("An error has occurred while validating patch instructions: {reason}."))
 }
 
 #[cfg(test)]
@@ -115,6 +51,7 @@ mod tests {
         received::tests::request,
     };
     use secrecy::ExposeSecret;
+    use serde_json::{Value, json};
 
     /// An emulator with one connection, whose id is returned too.
     fn with_connection() -> (State, String) {

@@ -72,7 +72,10 @@ impl FaultResponse {
                     ims::rejection(status, &code_text(code), &message).reply(request_id)
                 }
                 Some(_) | None => {
-                    Problem::Unreadable { status, title: message.clone(), detail: message }.reply(request_id)
+                    // The title is as the Schema Registry has it, and, as far as is known, the Catalog.
+                    let words = message.replace(' ', "");
+                    let title = if route.is_of_sibling() { words + "Error" } else { message.clone() };
+                    Problem::Unreadable { status, title, detail: message }.reply(request_id)
                 }
             },
             Shape::Empty => Reply::empty(status),
@@ -184,6 +187,9 @@ mod tests {
         );
         assert_eq!(token(json!({"status": 400, "shape": "E"}))["title"], "Bad Request");
         assert_eq!(token(json!({"status": 503, "code": "invalid_client"}))["status"], 503);
+        let forbidden =
+            body_on("POST /data/foundation/catalog/dataSets", json!({"status": 403, "shape": "E"}));
+        assert_eq!(forbidden["title"], "ForbiddenError");
         let elsewhere = body(json!({"status": 401, "shape": "E", "code": "invalid_client"}));
         assert_eq!(elsewhere["title"], "Unauthorized");
     }

@@ -26,9 +26,13 @@ impl Extent {
     pub(in crate::emulator) fn parse(pairs: &[(String, String)]) -> Result<Self, Problem> {
         let limit = value(pairs, "limit");
         let count = match value(pairs, "count") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => return Err(invalid_value(other, "count")),
+            None => false,
+            // Clients in Python send it with a capital letter.
+            Some(count) => match &*count.to_ascii_lowercase() {
+                "false" => false,
+                "true" => true,
+                _ => return Err(invalid_value(count, "count")),
+            },
         };
         if count && limit.is_some() {
             return Err(Problem::invalid(

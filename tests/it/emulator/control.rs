@@ -43,7 +43,7 @@ async fn a_wrong_control_request_is_rejected_and_changes_nothing() {
     let caller = Caller::new().await;
     let valid = json!({"route": "POST /connections", "action": {"status": 503}});
     for (path, body, says) in [
-        ("/faults", json!([valid, {"route": "POST /flows", "action": {"status": 503}}]), "POST /flows"),
+        ("/faults", json!([valid, {"route": "POST /runs", "action": {"status": 503}}]), "POST /runs"),
         ("/faults", json!([valid, {"route": "POST /connections", "action": {"explode": 1}}]), "explode"),
         ("/faults", json!([{"route": "POST /connections", "times": 1, "action": {"status": 503}}]), "times"),
         ("/faults", valid.clone(), "expected a sequence"),

@@ -153,7 +153,7 @@ async fn the_checks_are_made_in_their_order() {
         assert_eq!(response.status().as_u16(), status, "{value}");
         assert_eq!(body_of(response).await[field], value);
     }
-    let unknown = caller.get("/flows").await;
+    let unknown = caller.get("/policies").await;
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
     assert_eq!(body_of(unknown).await["type"], "https://ns.adobe.com/aep/errors/FLOW-1439-404");
     assert_eq!(caller.names(), [""; 0]);
