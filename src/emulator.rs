@@ -1,4 +1,5 @@
-//! The Flow Service emulator: Adobe IMS and the Flow Service on one port, in memory, for tests and demos.
+//! The Flow Service emulator: Adobe IMS, the Flow Service, the Schema Registry, the Catalog and Data Prep on one
+//! port, in memory, for tests and demos.
 //!
 //! It follows Adobe's public documentation, including its error shapes and codes, and fails on request: see
 //! [`Fault`] and [`Settings`]. It shares no types with the service's client of Adobe, so that one mistake cannot pass
@@ -6,6 +7,15 @@
 //!
 //! `hubspot-connection-service emulator` runs it alone. It accepts the client [`CLIENT_ID`] with [`CLIENT_SECRET`], the
 //! token [`DEMO_ACCESS_TOKEN`], any well-formed organization and sandbox, and any HubSpot credentials.
+//!
+//! Of the Flow Service it has these resources. A request for another one is a 404.
+//!
+//! | path | methods |
+//! | --- | --- |
+//! | `/connections` | create, list, read, change, delete; `/{id}/test`, `/{id}/explore` |
+//! | `/sourceConnections`, `/targetConnections` | create, list, read, change, delete |
+//! | `/flows` | create, list, read, change, delete; `/{id}/action?op=enable` and `disable` |
+//! | `/runs`, `/connectionSpecs`, `/flowSpecs` | list, read |
 //!
 //! # Controls
 //!
@@ -17,6 +27,9 @@
 //! | `PUT /emulator/faults` | replaces the faults by a JSON array of faults |
 //! | `DELETE /emulator/faults` | removes all faults |
 //! | `PUT /emulator/settings` | replaces the settings; a missing field gets its default |
+//! | `PUT /emulator/runs` | replaces the plan for the next runs by a JSON array of planned runs |
+//! | `POST /emulator/runs` | makes the runs of such an array at once, for flows that are enabled |
+//! | `GET /emulator/ledger` | counts what exists: `connections`, `source_connections`, `target_connections`, `flows`, `mapping_sets`, `datasets`, `schemas`, `field_groups` |
 //! | `GET /emulator/requests` | lists the latest 10,000 requests, oldest first, with secrets redacted |
 //! | `GET /emulator/connections` | lists all connections, oldest first |
 //! | `DELETE /emulator/state` | resets everything but the access tokens, and cancels delayed commits |
@@ -54,19 +67,39 @@
 //! | `html` | an HTML page, like that of a proxy |
 //! | `cut` | the first half of a body, then the connection breaks: of the real response with `commit`, otherwise of shape A |
 //!
+//! ## Runs
+//!
+//! A flow makes a run at its start time, and a repeated one at the beginning of every period. The run is there after
+//! `run_delay`, if the flow is enabled then. It succeeds with all rows of its table; a later run of a repeated flow
+//! finds no new ones. A plan changes that for the next `count` runs of a flow, or of any flow with `*` (1 by default;
+//! 0 means all, and nothing in a `POST`):
+//!
+//! ```json
+//! [{"flow": "*", "outcome": "partial", "input_records": 100, "failed_records": 3, "message": "…", "count": 1}]
+//! ```
+//!
+//! An outcome is `succeeded`, `partial`, `failed_copy` (as with credentials that HubSpot has revoked),
+//! `failed_process`, `failed_ingest` or `in_progress`, which never ends. Everything but `flow` and `outcome` is optional.
+//!
 //! ## Settings
 //!
 //! | field | default | meaning |
 //! | --- | --- | --- |
 //! | `test_result` | `true` | the result of testing a connection |
 //! | `initial_state` | `"enabled"` | the state of a new connection |
-//! | `index_lag` | `"0s"` | how long a new connection is missing in lists; reading it by ID works at once |
+//! | `index_lag` | `"0s"` | how long a new resource is missing in lists; reading it by ID works at once |
 //! | `mask_auth_params` | `false` | whether reading a connection masks its secrets |
 //! | `delete_status` | `204` | the status of a deletion, 204 or 202 |
 //! | `missing_dataset_delete_status` | `404` | the status of deleting a dataset that does not exist, 404, or 200 with `[]` |
 //! | `delete_schemas_in_use` | `false` | whether a schema that datasets use can be deleted, and a field group that schemas use |
 //! | `token_ttl` | `"24h"` | lifetime of access tokens issued from then on |
-//! | `flows` | `{}` | IDs of the flows that use a connection, by its ID: `{"connection-id": ["flow-id"]}`. Such a connection cannot be deleted |
+//! | `flows` | `{}` | IDs of the flows that use a base connection, by its ID: `{"connection-id": ["flow-id"]}`, in place of those that exist. A connection with flows cannot be deleted |
+//! | `protect_used_connections` | `true` | whether a source or target connection that a flow uses cannot be deleted |
+//! | `source_params` | none | how a source connection must name its table: `"path"`, `"tableName"` or `"both"`; without it, each of these is accepted |
+//! | `path_explores` | `false` | whether a source connection to a table that does not exist is refused |
+//! | `source_error_prefix` | `"FLOW"` | what the error codes of the sources' catalogue begin with, such as those about schedules |
+//! | `run_delay` | `"3s"` | how long after its start a run is there |
+//! | `run_oddities` | `[]` | how runs differ from the documented form: `"negative_counts"` (-1 on failed runs), `"activites"` (in place of `activities`), `"seconds"` (in place of milliseconds), `"status_only"` (no other metrics while in progress) |
 //! | `auth_spec` | none | replaces the authentication part of HubSpot's connection specification: one object with `name` and `spec`, or an array of them |
 //!
 //! For example, to see a verification fail:

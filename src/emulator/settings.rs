@@ -19,7 +19,7 @@ pub struct Settings {
     /// The state of a new connection: any string. Every documented example shows `enabled`, which is never
     /// promised.
     pub initial_state: String,
-    /// How long after its creation a connection appears in lists. It can be read by its id at once. The real
+    /// How long after its creation a resource appears in lists. It can be read by its id at once. The real
     /// service documents no lag and no absence of one.
     #[serde(deserialize_with = "duration")]
     pub index_lag: Duration,
