@@ -111,6 +111,9 @@ pub enum CreateDataflowError {
         #[source]
         error: CallError,
     },
+    /// The request has made nothing that could be deleted.
+    #[error("the request has made nothing")]
+    NothingMade,
     #[error("too many calls are in progress")]
     TooMany,
 }
