@@ -155,7 +155,6 @@ mod made;
 pub(crate) mod operation;
 pub(crate) mod recognition;
 mod record;
-#[cfg_attr(not(test), expect(dead_code, reason = "no operation prepares anything yet"))]
 pub(crate) mod scope;
 mod search;
 mod sending;
@@ -165,7 +164,6 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod undo;
-#[cfg_attr(not(test), expect(dead_code, reason = "no operation prepares anything yet"))]
 pub(crate) mod withdrawal;
 
 use std::time::Duration;

@@ -35,7 +35,7 @@ use crate::{
 pub use self::{
     calls::{CallMetrics, OTHER_METHOD, is_fault},
     creations::{
-        ClaimOutcome, CreationMetrics, CreationOutcome, FirstSearchOutcome, SearchOutcome,
+        ClaimOutcome, CreationMetrics, CreationOutcome, FirstSearchOutcome, SearchOutcome, StepOutcome,
         VerificationOutcome,
     },
     format::Format,

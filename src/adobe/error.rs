@@ -163,6 +163,16 @@ impl CallError {
     /// The same without these credentials: the reply may repeat those of an earlier request.
     pub fn redacted(&self, credentials: &HubSpotCredentials) -> Self {
         let cause = |cause: &Cause| Cause::from(redacted(&error_chain(&**cause), credentials));
+        self.with(|problem| problem.redacted(credentials), cause)
+    }
+
+    /// A copy, whose causes are their texts.
+    pub fn copy(&self) -> Self {
+        self.with(Problem::clone, |cause| Cause::from(error_chain(&**cause)))
+    }
+
+    /// A copy with other parts.
+    fn with(&self, problem_of: impl Fn(&Problem) -> Problem, cause: impl Fn(&Cause) -> Cause) -> Self {
         match self {
             Self::Token(error) => Self::Token(Arc::clone(error)),
             Self::BreakerOpen { retry_after } => Self::BreakerOpen { retry_after: *retry_after },
@@ -170,24 +180,22 @@ impl CallError {
             Self::TooLate => Self::TooLate,
             Self::Stopping => Self::Stopping,
             Self::Unreachable(error) => Self::Unreachable(cause(error)),
-            Self::TokenRefused { problem } => Self::TokenRefused { problem: problem.redacted(credentials) },
+            Self::TokenRefused { problem } => Self::TokenRefused { problem: problem_of(problem) },
             Self::Refused { refusal, problem } => {
-                Self::Refused { refusal: *refusal, problem: problem.redacted(credentials) }
+                Self::Refused { refusal: *refusal, problem: problem_of(problem) }
             }
-            Self::Throttled { retry_after, problem } => Self::Throttled {
-                retry_after: *retry_after,
-                problem: problem.as_ref().map(|problem| problem.redacted(credentials)),
-            },
+            Self::Throttled { retry_after, problem } => {
+                Self::Throttled { retry_after: *retry_after, problem: problem.as_ref().map(&problem_of) }
+            }
             Self::OtherSource => Self::OtherSource,
             Self::Unavailable { retry_after, problem, cause: error } => Self::Unavailable {
                 retry_after: *retry_after,
-                problem: problem.as_ref().map(|problem| Box::new(problem.redacted(credentials))),
+                problem: problem.as_ref().map(|problem| Box::new(problem_of(problem))),
                 cause: cause(error),
             },
-            Self::Unrecognized { retry_after, problem } => Self::Unrecognized {
-                retry_after: *retry_after,
-                problem: Box::new(problem.redacted(credentials)),
-            },
+            Self::Unrecognized { retry_after, problem } => {
+                Self::Unrecognized { retry_after: *retry_after, problem: Box::new(problem_of(problem)) }
+            }
             Self::Undecodable(error) => Self::Undecodable(cause(error)),
         }
     }

@@ -225,7 +225,6 @@ pub(crate) struct Unprepared<E> {
 
 /// The result of an undo.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "no operation prepares anything yet"))]
 pub(crate) enum Undone<T> {
     /// The resource exists: nothing was deleted.
     Exists(T),

@@ -1,8 +1,11 @@
 //! Creations: how they are claimed, how they end, and what becomes of lost ones.
 
-use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+};
 
-use super::{Running, metrics, outcomes};
+use super::{Label, Running, metrics, outcomes};
 
 outcomes! {
     /// The result of the claim of a request id.
@@ -71,6 +74,46 @@ outcomes! {
     }
 }
 
+/// What a creation of a dataflow did about one of its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepOutcome {
+    /// An earlier attempt has made it.
+    Found,
+    Created,
+    Failed,
+}
+
+impl StepOutcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Created => "created",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(in crate::metrics) struct StepLabels {
+    part: &'static str,
+    outcome: &'static str,
+}
+
+/// Every outcome of each of these parts.
+macro_rules! steps {
+    ($($part:literal)+) => {
+        impl Label for StepLabels {
+            const VALUES: &[Self] = &[$(
+                Self { part: $part, outcome: StepOutcome::Found.name() },
+                Self { part: $part, outcome: StepOutcome::Created.name() },
+                Self { part: $part, outcome: StepOutcome::Failed.name() },
+            )+];
+        }
+    };
+}
+
+steps! { "field_group" "schema" "dataset" "mapping_set" "source_connection" "target_connection" "flow" }
+
 metrics! {
     #[derive(Default)]
     pub struct CreationMetrics {
@@ -81,6 +124,8 @@ metrics! {
         first_searches: Family<FirstSearchOutcome, Counter> = "first_searches",
             "Searches before sending, where the store may have lost the request id, by result";
         verifications: Family<VerificationOutcome, Counter> = "verifications", "Tests of new connections, by result";
+        steps: Family<StepLabels, Counter> = "dataflow_steps",
+            "Parts of dataflows, and the dataflows themselves, that creations needed, by part and result";
         pub duplicates: Counter = "duplicates", "Requests found to have created several connections";
         pub clocks_disagree: Counter = "clock_disagreements",
             "Records on whose times the clocks of the store and of the replicas disagree";
@@ -120,6 +165,11 @@ impl CreationMetrics {
 
     pub fn searched_first(&self, outcome: FirstSearchOutcome) {
         self.first_searches.get_or_create(&outcome).inc();
+    }
+
+    /// Counts a part of a dataflow.
+    pub fn stepped(&self, part: &'static str, outcome: StepOutcome) {
+        self.steps.get_or_create(&StepLabels { part, outcome: outcome.name() }).inc();
     }
 
     pub fn verified(&self, outcome: VerificationOutcome) {

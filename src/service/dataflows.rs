@@ -1,29 +1,57 @@
-//! The use cases about dataflows.
+//! The use cases about dataflows: `create`; `plan` (`validate_only`); `read` (get, list, count); `runs`; `state` (pause,
+//! resume); `delete`; `abandon` (delete by the request id of the creation).
+//!
+//! `creation` is a creation as the exactly-once engine sees it. `reads` is what both a creation and its plan read, and
+//! `fit` whether the request fits that. `specs` has Adobe's specifications, and `refusal` what Adobe refuses although it
+//! fits. `flows` lists the flows that use something.
 
+mod abandon;
 pub(crate) mod create;
+mod creation;
 pub(crate) mod delete;
 pub(crate) mod error;
+mod fit;
+mod flows;
 pub(crate) mod plan;
 pub(crate) mod read;
+mod reads;
+mod refusal;
 pub(crate) mod runs;
+mod specs;
 pub(crate) mod state;
 
 use std::{fmt, sync::Arc};
 
+pub use self::create::{
+    CreateHubSpotDataflow, DataflowCreated, Error, Failure, Observer, UnreportedDataflow,
+};
+use self::{creation::CreateDataflow, specs::Specs};
 use super::Limits;
-use crate::{adobe::Platform, exactly_once::Engine};
+use crate::{
+    adobe::Platform,
+    exactly_once::{Engine, engine::Creations},
+};
 
 /// The use cases about dataflows, over Adobe's services and one store.
 pub struct Dataflows<P: Platform> {
     platform: Arc<P>,
-    engine: Arc<Engine>,
+    creations: Creations<CreateDataflow<P>>,
     limits: Arc<Limits>,
+    specs: Arc<Specs>,
+    observer: Observer,
 }
 
 impl<P: Platform> Dataflows<P> {
     /// Puts the parts together. The limits are those of every other call too.
     pub fn new(platform: Arc<P>, engine: Engine, limits: Arc<Limits>) -> Self {
-        Self { platform, engine: Arc::new(engine), limits }
+        let creations = Creations::new(engine, limits.upstream_creations());
+        Self { platform, creations, limits, specs: Arc::default(), observer: |_, _| {} }
+    }
+
+    /// Reports what no response does.
+    #[must_use]
+    pub fn observed_by(self, observer: Observer) -> Self {
+        Self { observer, ..self }
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Verification {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestReport {
-    /// One for each [`CheckName`], in its order.
+    /// One for each of [`CheckName::OF_CONNECTION`], in their order.
     pub checks: Vec<Check>,
 }
 
@@ -30,7 +30,7 @@ pub struct Check {
 }
 
 names! {
-    /// The checks of a test, in their order, with their names in responses.
+    /// The checks of a connection and of the plan of a dataflow, with their names in responses.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum CheckName {
@@ -44,7 +44,36 @@ names! {
         ConnectionTest = "connection_test",
         /// Whether there are tables to read.
         Tables = "tables",
+        /// Whether the connection has the table.
+        Table = "table",
+        /// Whether Adobe takes flows as this service sends them.
+        FlowSpec = "flow_spec",
+        /// Whether the dataset exists.
+        Dataset = "dataset",
+        /// Whether the schema exists, or can be made.
+        Schema = "schema",
+        /// Whether the columns fit the schema.
+        Mapping = "mapping",
+        /// Whether the schedule fits the table and the present time.
+        Schedule = "schedule",
     }
+}
+
+impl CheckName {
+    /// The checks of the test of a connection, in their order.
+    pub const OF_CONNECTION: &[Self] =
+        &[Self::AdobeToken, Self::Sandbox, Self::Connection, Self::ConnectionTest, Self::Tables];
+    /// The checks of the plan of a dataflow, in their order.
+    pub const OF_DATAFLOW: &[Self] = &[
+        Self::AdobeToken,
+        Self::Connection,
+        Self::Table,
+        Self::FlowSpec,
+        Self::Dataset,
+        Self::Schema,
+        Self::Mapping,
+        Self::Schedule,
+    ];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

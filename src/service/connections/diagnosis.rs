@@ -135,7 +135,7 @@ pub(super) async fn diagnose<F: FlowService>(
 /// The report on a connection of which nothing is known.
 pub(super) fn untested(why: &str) -> TestReport {
     let mut checks = Checks::default();
-    CheckName::ALL.iter().for_each(|_| checks.skipped(why));
+    CheckName::OF_CONNECTION.iter().for_each(|_| checks.skipped(why));
     TestReport { checks: checks.0 }
 }
 
@@ -187,7 +187,7 @@ impl Checks {
 
     /// The next one in the order of the checks.
     fn add(&mut self, state: CheckState, message: String) {
-        let next = CheckName::ALL.get(self.0.len());
+        let next = CheckName::OF_CONNECTION.get(self.0.len());
         self.0.extend(next.map(|&name| Check { name, state, message }));
     }
 
@@ -197,7 +197,7 @@ impl Checks {
             Some(failed) => format!("not checked, because {} failed", failed.name.name()),
             None => "not checked: the Flow Service cannot be queried at the moment".to_owned(),
         };
-        while self.0.len() < CheckName::ALL.len() {
+        while self.0.len() < CheckName::OF_CONNECTION.len() {
             self.skipped(why.clone());
         }
         TestReport { checks: self.0 }

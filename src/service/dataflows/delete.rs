@@ -11,14 +11,17 @@ use tokio::time::{Instant, sleep};
 use super::{
     Dataflows,
     error::{DataflowError, Leftover, Part},
-    read::{ReadDataflow, failed, other_flows},
+    flows::flows_of,
+    read::{ReadDataflow, failed},
 };
 use crate::{
     adobe::{CallError, FlowSelection, Platform, Refusal},
     backoff::Backoff,
     domain::{
         CallProgress, RequestId, Stage,
-        dataflow::{DataflowRef, DataflowState, MappingSetId, SourceConnectionId, TargetConnectionId},
+        dataflow::{
+            Dataflow, DataflowRef, DataflowState, MappingSetId, SourceConnectionId, TargetConnectionId,
+        },
     },
     exactly_once::store::{Claim, Holder, Lease, Recorded, Step, StoreError},
 };
@@ -100,8 +103,12 @@ impl<P: Platform> Dataflows<P> {
         let mut leftovers = self.delete_used(at, &used, deadline).await;
         if leftovers.is_empty() {
             let finished = Used { finished: true, ..Used::default() };
-            let replaced =
-                self.engine.store.replace(&lease.request_id, &used.to_text(), &finished.to_text()).await;
+            let replaced = self
+                .creations
+                .engine
+                .store
+                .replace(&lease.request_id, &used.to_text(), &finished.to_text())
+                .await;
             if let Err(error) = replaced {
                 tracing::debug!(%error, dataflow_id = %at.id, "could not record that a deletion is finished");
             }
@@ -120,14 +127,14 @@ impl<P: Platform> Dataflows<P> {
         let content = [("method", "DeleteHubSpotDataflow"), ("sandbox_name", sandbox), ("id", id)];
         Lease {
             request_id: RequestId::of_name(&format!("DeleteHubSpotDataflow {sandbox} {id}")),
-            fingerprints: self.engine.fingerprint_keys.fingerprints(content),
+            fingerprints: self.creations.engine.fingerprint_keys.fingerprints(content),
             holder: Holder::generate(),
         }
     }
 
     async fn record(&self, lease: &Lease, used: &Used) -> Result<(), DataflowError> {
-        let now_ms = (self.engine.wall_clock)();
-        match self.engine.store.record(lease, Some(&used.to_text()), now_ms).await {
+        let now_ms = (self.creations.engine.wall_clock)();
+        match self.creations.engine.store.record(lease, Some(&used.to_text()), now_ms).await {
             Ok(Recorded::Done | Recorded::Already(_)) => Ok(()),
             Err(error) => Err(DataflowError::Store(error)),
         }
@@ -135,15 +142,18 @@ impl<P: Platform> Dataflows<P> {
 
     /// What the record of an earlier deletion keeps; `None` without one.
     async fn begun_deletion(&self, lease: &Lease) -> Result<Option<Used>, DataflowError> {
-        let now_ms = (self.engine.wall_clock)();
-        match self.engine.store.claim(lease, now_ms).await.map_err(DataflowError::Store)? {
+        let now_ms = (self.creations.engine.wall_clock)();
+        match self.creations.engine.store.claim(lease, now_ms).await.map_err(DataflowError::Store)? {
             Claim::Done { outcome, .. } | Claim::OtherContent { outcome: Some(outcome), .. } => {
                 Used::parse(&outcome).map(Some)
             }
             Claim::InProgress { retry_after } => Err(DataflowError::InProgress { retry_after }),
-            _ => {
+            Claim::Fresh { .. }
+            | Claim::Unknown { .. }
+            | Claim::Undoing { .. }
+            | Claim::OtherContent { outcome: None, .. } => {
                 // If this fails the lease ends by itself.
-                let _ = self.engine.store.step(lease, Step::Release, "", now_ms).await;
+                let _ = self.creations.engine.store.step(lease, Step::Release, "", now_ms).await;
                 Ok(None)
             }
         }
@@ -250,11 +260,11 @@ impl<P: Platform> Dataflows<P> {
         selection: FlowSelection<'_>,
         deadline: Instant,
     ) -> Result<(), String> {
-        match other_flows(&*self.platform, &at.sandbox, selection, &at.id, deadline).await {
-            Ok(others) => match &others[..] {
-                [] => Ok(()),
-                [Some(other), ..] => Err(format!("the dataflow {other} uses it")),
-                [None, ..] => Err("another dataflow uses it".to_owned()),
+        match flows_of(&*self.platform, &at.sandbox, selection, deadline).await {
+            Ok(flows) => match flows.iter().find(|flow| flow.id.as_ref() != Some(&at.id)) {
+                None => Ok(()),
+                Some(Dataflow { id: Some(other), .. }) => Err(format!("the dataflow {other} uses it")),
+                Some(Dataflow { id: None, .. }) => Err("another dataflow uses it".to_owned()),
             },
             Err(_) => Err("whether another dataflow uses it could not be read: repeat the call".to_owned()),
         }

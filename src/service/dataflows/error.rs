@@ -66,7 +66,14 @@ impl Part {
         match self {
             Self::FieldGroup | Self::Schema => "Manage Schemas",
             Self::Dataset => "Manage Datasets",
-            _ => "Manage Sources",
+            Self::Connection
+            | Self::Table
+            | Self::FlowSpec
+            | Self::MappingSet
+            | Self::SourceConnection
+            | Self::TargetConnection
+            | Self::Flow
+            | Self::Run => "Manage Sources",
         }
     }
 }
@@ -114,6 +121,9 @@ pub enum CreateDataflowError {
         #[source]
         error: CallError,
     },
+    /// The request has made nothing that could be deleted.
+    #[error("the request has made nothing")]
+    NothingMade,
     #[error("too many calls are in progress")]
     TooMany,
 }

@@ -11,16 +11,16 @@ use tokio::time::Instant;
 use super::{
     Dataflows,
     error::{DataflowError, Part},
+    flows::flows_of,
 };
 use crate::{
     adobe::{
-        CallError, FlowPage, FlowQuery, FlowSelection, ListQuery, PageToken, Platform, Selection,
-        TargetSelection,
+        CallError, FlowQuery, FlowSelection, ListQuery, PageToken, Platform, Selection, TargetSelection,
     },
     domain::{
         CallProgress, ConnectionId, SandboxName, Stage,
         dataflow::{
-            Dataflow, DataflowId, DataflowRef, DatasetId, SchemaId, SourceConnection, SourceConnectionId,
+            Dataflow, DataflowRef, DatasetId, SchemaId, SourceConnection, SourceConnectionId,
             TargetConnection, TargetConnectionId,
         },
     },
@@ -28,8 +28,6 @@ use crate::{
 
 /// How many pages of the Flow Service one call looks through.
 const MOST_PAGES: usize = 20;
-/// More pages than the dataflows of any sandbox fill.
-const ALL_PAGES: usize = 1000;
 
 /// A dataflow of HubSpot, with what its source and target connections show.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,8 +169,8 @@ impl<P: Platform> Dataflows<P> {
         if *filter == DataflowFilter::default() {
             return self.platform.count_flows(sandbox, deadline).await.map_err(failed(Part::Flow));
         }
-        let query = FlowQuery { sandbox, selection: filter.selection(), limit: ListQuery::LARGEST_PAGE };
-        let mut flows = all_flows(&*self.platform, &query, deadline).await?;
+        let flows = flows_of(&*self.platform, sandbox, filter.selection(), deadline).await;
+        let mut flows = flows.map_err(failed(Part::Flow))?;
         // A flow that is created meanwhile moves others onto the next page.
         let mut found = HashSet::new();
         while !flows.is_empty() {
@@ -258,48 +256,4 @@ impl<P: Platform> Dataflows<P> {
 /// The error of a call that is about this part.
 pub(super) fn failed(part: Part) -> impl Fn(CallError) -> DataflowError {
     move |error| DataflowError::Call { part, error }
-}
-
-/// Every flow of a list. An unreadable one is among them.
-pub(super) async fn all_flows<P: Platform>(
-    platform: &P,
-    query: &FlowQuery<'_>,
-    deadline: Instant,
-) -> Result<Vec<Dataflow>, DataflowError> {
-    let (mut flows, mut next, mut seen) = (Vec::new(), None, HashSet::new());
-    for _ in 0..ALL_PAGES {
-        let page = platform.list_flows(query, next.as_ref(), deadline).await.map_err(failed(Part::Flow))?;
-        let FlowPage { items, next: following } = page;
-        flows.extend(items);
-        let Some(following) = following else { return Ok(flows) };
-        if !seen.insert(following.clone()) {
-            break;
-        }
-        next = Some(following);
-    }
-    Err(failed(Part::Flow)(CallError::Undecodable("the list of flows does not end".into())))
-}
-
-/// The flows of a list other than this one. One without a readable ID counts as another.
-pub(super) async fn other_flows<P: Platform>(
-    platform: &P,
-    sandbox: &SandboxName,
-    selection: FlowSelection<'_>,
-    except: &DataflowId,
-    deadline: Instant,
-) -> Result<Vec<Option<DataflowId>>, DataflowError> {
-    let query = FlowQuery { sandbox, selection, limit: ListQuery::LARGEST_PAGE };
-    let flows = all_flows(platform, &query, deadline).await?;
-    let is_of = |flow: &Dataflow| match selection {
-        FlowSelection::OfSources(ids) => flow.source_connections.iter().any(|id| ids.contains(id)),
-        FlowSelection::OfTargets(ids) => flow.target_connections.iter().any(|id| ids.contains(id)),
-        FlowSelection::OfMappingSet(id) => flow.mapping_set.as_ref().is_none_or(|set| set.id == *id),
-        FlowSelection::OfConnection(id) => flow.connection.as_ref().is_none_or(|connection| connection == id),
-        FlowSelection::OfHubSpot { .. } => true,
-    };
-    // The list may have flows that do not match; one that does not show what it uses may use it.
-    let shows_nothing =
-        |flow: &Dataflow| flow.source_connections.is_empty() || flow.target_connections.is_empty();
-    let others = flows.into_iter().filter(|flow| is_of(flow) || shows_nothing(flow));
-    Ok(others.map(|flow| flow.id).filter(|id| id.as_ref() != Some(except)).collect())
 }

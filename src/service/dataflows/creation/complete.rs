@@ -1,0 +1,153 @@
+//! What follows the creation of a dataflow: what a lost reply has left behind is deleted by a later call.
+
+use std::slice;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{
+    CreateDataflow, Markers,
+    marked::Marked,
+    outcome::Outcome,
+    prepared::Prepared,
+    removal::{Removal, Removed},
+};
+use crate::{
+    adobe::{CallError, FlowSelection, Platform, TargetSelection},
+    domain::dataflow::TargetConnectionId,
+    exactly_once::{
+        creation::{Creation, Finished},
+        operation::Outcome as _,
+    },
+    service::dataflows::{create::DataflowCreated, flows::flows_of},
+};
+
+/// How long an outcome is completed that a caller waits for.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl<P: Platform> Creation<CreateDataflow<P>> {
+    /// The response; before it, what may be done by now.
+    pub(super) async fn completed(&self, finished: Finished<Outcome>) -> DataflowCreated {
+        let Finished { mut outcome, replayed, is_recorded, recorded_at } = finished;
+        let deadline = Instant::now() + TIMEOUT;
+        let is_settled = recorded_at.elapsed() > self.engine.retention.settled_after();
+        if outcome.prepared.is_sweep_due && is_recorded && is_settled {
+            Box::pin(self.sweep(&mut outcome, deadline)).await;
+        }
+        if outcome.prepared.dataset.is_none() {
+            Box::pin(self.operation.fill(self.request_id(), &mut outcome.prepared, deadline)).await;
+        }
+        let Outcome { dataflow, prepared, .. } = outcome;
+        let resources = prepared.resources();
+        let start = prepared.start.or(self.operation.dataflow.schedule.start);
+        DataflowCreated {
+            request_id: self.request_id(),
+            dataflow,
+            replayed,
+            resources,
+            mappings: prepared.mappings,
+            unmapped_columns: prepared.unmapped_columns,
+            start,
+        }
+    }
+
+    /// Deletes what carries this request's markers and is not the flow's, and records that nothing more can appear.
+    async fn sweep(&self, outcome: &mut Outcome, deadline: Instant) {
+        let markers = Markers::of(self.request_id());
+        match self.operation.delete_surplus(&markers, &outcome.prepared, deadline).await {
+            Ok(0) => {}
+            Ok(remaining) => {
+                return tracing::warn!(request_id = %self.request_id(), remaining, "could not delete all that lost replies have left");
+            }
+            Err(error) => {
+                return tracing::debug!(request_id = %self.request_id(), %error, "could not look for what lost replies have left");
+            }
+        }
+        let expected = outcome.to_text();
+        outcome.prepared.is_sweep_due = false;
+        let replaced = self.engine.store.replace(&self.request_id(), &expected, &outcome.to_text()).await;
+        self.note(replaced.map(drop), "record that nothing is left behind");
+    }
+}
+
+impl<P: Platform> CreateDataflow<P> {
+    /// How many remain that should be deleted.
+    async fn delete_surplus(
+        &self,
+        markers: &Markers,
+        used: &Prepared,
+        deadline: Instant,
+    ) -> Result<usize, super::super::error::CreateDataflowError> {
+        let (platform, sandbox) = (&*self.platform, &self.dataflow.sandbox);
+        let marked = Marked::of_names(platform, sandbox, markers, deadline).await?;
+        let removal = Removal { platform, sandbox, deadline };
+        let is_free = async |selection: FlowSelection<'_>| -> Result<bool, CallError> {
+            Ok(flows_of(platform, sandbox, selection, deadline).await?.is_empty())
+        };
+        let remains = |is_free: Result<bool, CallError>| match is_free {
+            Ok(true) => None,
+            // What another flow uses is reported as a duplicate elsewhere.
+            Ok(false) => Some(Removed::Kept("a flow uses it".to_owned())),
+            Err(error) => Some(Removed::Remains(error.to_string())),
+        };
+        let sources = marked.sources.iter().filter(|source| Some(&source.id) != used.source.as_ref());
+        let sources = sources.map(async |source| {
+            let free = is_free(FlowSelection::OfSources(slice::from_ref(&source.id))).await;
+            match remains(free) {
+                Some(removed) => removed,
+                None => removal.source(&source.id).await,
+            }
+        });
+        let targets = marked.targets.iter().filter(|target| Some(&target.id) != used.target.as_ref());
+        let targets = targets.map(async |target| {
+            let free = is_free(FlowSelection::OfTargets(slice::from_ref(&target.id))).await;
+            match remains(free) {
+                Some(removed) => removed,
+                None => removal.target(&target.id).await,
+            }
+        });
+        let used_set = used.mapping_set.as_ref().map(|set| &set.id);
+        let sets = marked.mapping_sets.iter().filter(|set| Some(&set.at.id) != used_set);
+        let sets = sets.map(async |set| {
+            let free = is_free(FlowSelection::OfMappingSet(&set.at.id)).await;
+            match remains(free) {
+                Some(removed) => removed,
+                None => removal.mapping_set(&set.at.id).await,
+            }
+        });
+        let (sources, targets, sets) = tokio::join!(join_all(sources), join_all(targets), join_all(sets));
+        // A dataset that is not the flow's was never used; its target connection is deleted before.
+        let own: Vec<TargetConnectionId> = marked.targets.iter().map(|target| target.id.clone()).collect();
+        let datasets = marked.datasets.iter().filter(|dataset| {
+            used.is_dataset_created && used.dataset.is_some() && Some(&dataset.id) != used.dataset.as_ref()
+        });
+        let datasets = join_all(datasets.map(|dataset| removal.dataset(&dataset.id, &own, || true))).await;
+        let all = sources.into_iter().chain(targets).chain(sets).chain(datasets);
+        Ok(all.filter(|removed| matches!(removed, Removed::Remains(_))).count())
+    }
+
+    /// Adds what the outcome of a forgotten creation does not show.
+    async fn fill(&self, request_id: crate::domain::RequestId, prepared: &mut Prepared, deadline: Instant) {
+        let Some(target) = prepared.target.clone() else { return };
+        let (sandbox, markers) = (&self.dataflow.sandbox, Markers::of(request_id));
+        let (targets, sets) = tokio::join!(
+            self.platform.list_target_connections(
+                sandbox,
+                TargetSelection::Ids(slice::from_ref(&target)),
+                deadline
+            ),
+            super::marked::mapping_sets(&*self.platform, sandbox, &markers, deadline),
+        );
+        if let Some(found) =
+            targets.ok().and_then(|targets| targets.into_iter().find(|found| found.id == target))
+        {
+            prepared.dataset = found.dataset;
+            prepared.schema = prepared.schema.take().or(found.schema);
+        }
+        let is_used = |id| prepared.mapping_set.as_ref().is_some_and(|set| set.id == id);
+        let used = sets.ok().and_then(|sets| sets.into_iter().find(|set| is_used(set.at.id.clone())));
+        if prepared.mappings.is_empty() {
+            prepared.mappings = used.and_then(|set| set.mappings).unwrap_or_default();
+        }
+    }
+}

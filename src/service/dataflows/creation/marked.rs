@@ -1,0 +1,235 @@
+//! What carries the markers of a request.
+
+use tokio::time::Instant;
+
+use super::{CreateDataflow, Markers, prepared::Prepared};
+use crate::{
+    adobe::{CallError, DatasetSelection, FlowSelection, Platform, Selection, TargetSelection, TitledKind},
+    domain::{
+        SandboxName,
+        dataflow::{
+            Dataflow, Dataset, MappingSet, NewDataset, SchemaSource, SourceConnection, Target,
+            TargetConnection, TitledResource,
+        },
+    },
+    service::dataflows::{
+        error::{CreateDataflowError, Part},
+        flows::flows_of,
+    },
+};
+
+/// What lists show of a request, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    pub(super) sources: Vec<SourceConnection>,
+    pub(super) targets: Vec<TargetConnection>,
+    pub(super) mapping_sets: Vec<MappingSet>,
+    pub(super) datasets: Vec<Dataset>,
+    /// Those with the title of the new schema, also others'.
+    pub(super) schemas: Vec<TitledResource>,
+    pub(super) field_groups: Vec<TitledResource>,
+    /// The flows of the source connections.
+    pub(super) flows: Vec<Dataflow>,
+}
+
+impl Marked {
+    /// Reads what every request makes.
+    pub(super) async fn of_names<P: Platform>(
+        platform: &P,
+        sandbox: &SandboxName,
+        markers: &Markers,
+        deadline: Instant,
+    ) -> Result<Self, CreateDataflowError> {
+        let (sources, targets, mapping_sets, datasets) = tokio::join!(
+            sources(platform, sandbox, markers, deadline),
+            targets(platform, sandbox, markers, deadline),
+            mapping_sets(platform, sandbox, markers, deadline),
+            datasets(platform, sandbox, markers, deadline),
+        );
+        Ok(Self {
+            sources: sources.map_err(at(Part::SourceConnection))?,
+            targets: targets.map_err(at(Part::TargetConnection))?,
+            mapping_sets: mapping_sets.map_err(at(Part::MappingSet))?,
+            datasets: datasets.map_err(at(Part::Dataset))?,
+            ..Self::default()
+        })
+    }
+
+    /// Whether there is anything of the request.
+    pub(super) fn is_empty(&self, markers: &Markers) -> bool {
+        self.sources.is_empty()
+            && self.targets.is_empty()
+            && self.mapping_sets.is_empty()
+            && self.datasets.is_empty()
+            && self.field_groups.is_empty()
+            && !self.schemas.iter().any(|schema| markers.is_in(schema.description.as_deref()))
+    }
+
+    /// Whether one marker has several objects.
+    pub(super) fn has_duplicates(&self) -> bool {
+        self.sources.len() > 1
+            || self.targets.len() > 1
+            || self.mapping_sets.len() > 1
+            || self.datasets.len() > 1
+    }
+
+    /// Removes what was undone, which lists may still show.
+    pub(super) fn remove(&mut self, undone: &Prepared) {
+        self.sources.retain(|source| Some(&source.id) != undone.source.as_ref());
+        self.targets.retain(|target| Some(&target.id) != undone.target.as_ref());
+        self.mapping_sets.retain(|set| Some(&set.at) != undone.mapping_set.as_ref());
+        self.datasets.retain(|dataset| Some(&dataset.id) != undone.dataset.as_ref());
+        self.schemas.retain(|schema| Some(&schema.id) != undone.schema.as_ref());
+        self.field_groups.retain(|group| Some(&group.id) != undone.field_group.as_ref());
+    }
+
+    /// Adds to what was prepared whatever is missing there.
+    pub(super) fn complete(&self, prepared: &mut Prepared, markers: &Markers) {
+        let Prepared { source, target, mapping_set, dataset, schema, field_group, .. } = prepared;
+        let own = self.schemas.iter().find(|schema| markers.is_in(schema.description.as_deref()));
+        *source = source.take().or_else(|| self.sources.first().map(|source| source.id.clone()));
+        *target = target.take().or_else(|| self.targets.first().map(|target| target.id.clone()));
+        *mapping_set = mapping_set.take().or_else(|| self.mapping_sets.first().map(|set| set.at.clone()));
+        *dataset = dataset.take().or_else(|| self.datasets.first().map(|dataset| dataset.id.clone()));
+        *schema = schema.take().or_else(|| own.map(|schema| schema.id.clone()));
+        *field_group = field_group.take().or_else(|| self.field_groups.first().map(|group| group.id.clone()));
+    }
+}
+
+impl<P: Platform> CreateDataflow<P> {
+    /// Reads everything that this request may have made, and the flow that it may have created.
+    pub(super) async fn marked(
+        &self,
+        markers: &Markers,
+        deadline: Instant,
+    ) -> Result<Marked, CreateDataflowError> {
+        let (platform, sandbox) = (&*self.platform, &self.dataflow.sandbox);
+        let sources_and_flows = async {
+            let sources = sources(platform, sandbox, markers, deadline).await;
+            let sources = sources.map_err(at(Part::SourceConnection))?;
+            let ids: Vec<_> = sources.iter().map(|source| source.id.clone()).collect();
+            let flows = if ids.is_empty() {
+                Vec::new()
+            } else {
+                let flows = flows_of(platform, sandbox, FlowSelection::OfSources(&ids), deadline).await;
+                flows.map_err(at(Part::Flow))?
+            };
+            Ok::<_, CreateDataflowError>((sources, flows))
+        };
+        let datasets = async {
+            if self.makes_dataset() {
+                datasets(platform, sandbox, markers, deadline).await
+            } else {
+                Ok(Vec::new())
+            }
+        };
+        let (sources_and_flows, targets, mapping_sets, datasets, titles) = tokio::join!(
+            sources_and_flows,
+            targets(platform, sandbox, markers, deadline),
+            mapping_sets(platform, sandbox, markers, deadline),
+            datasets,
+            self.titles(markers, deadline),
+        );
+        let (sources, mut flows) = sources_and_flows?;
+        flows.sort_by_key(|flow| age(flow.created_at_ms));
+        let (schemas, field_groups) = titles?;
+        Ok(Marked {
+            sources,
+            targets: targets.map_err(at(Part::TargetConnection))?,
+            mapping_sets: mapping_sets.map_err(at(Part::MappingSet))?,
+            datasets: datasets.map_err(at(Part::Dataset))?,
+            schemas,
+            field_groups,
+            flows,
+        })
+    }
+
+    async fn titles(
+        &self,
+        markers: &Markers,
+        deadline: Instant,
+    ) -> Result<(Vec<TitledResource>, Vec<TitledResource>), CreateDataflowError> {
+        let Target::NewDataset(NewDataset { schema: SchemaSource::Table(table), .. }) = &self.dataflow.target
+        else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let (title, of_group) = (table.title.as_str(), markers.field_group(table.title.as_str()));
+        let list = |kind, title| titled(&*self.platform, &self.dataflow.sandbox, kind, title, deadline);
+        let (schemas, groups) =
+            tokio::join!(list(TitledKind::Schema, title), list(TitledKind::FieldGroup, &of_group));
+        Ok((schemas.map_err(at(Part::Schema))?, groups.map_err(at(Part::FieldGroup))?))
+    }
+}
+
+pub(super) async fn sources<P: Platform>(
+    platform: &P,
+    sandbox: &SandboxName,
+    markers: &Markers,
+    deadline: Instant,
+) -> Result<Vec<SourceConnection>, CallError> {
+    let selection = Selection::Name(&markers.source);
+    let mut sources = platform.list_source_connections(sandbox, selection, deadline).await?;
+    sources.retain(|source| source.name.as_ref().is_none_or(|name| *name == markers.source));
+    sources.sort_by_key(|source| age(source.created_at_ms));
+    Ok(sources)
+}
+
+pub(super) async fn targets<P: Platform>(
+    platform: &P,
+    sandbox: &SandboxName,
+    markers: &Markers,
+    deadline: Instant,
+) -> Result<Vec<TargetConnection>, CallError> {
+    let selection = TargetSelection::Name(&markers.target);
+    let mut targets = platform.list_target_connections(sandbox, selection, deadline).await?;
+    targets.retain(|target| target.name.as_ref().is_none_or(|name| *name == markers.target));
+    targets.sort_by_key(|target| age(target.created_at_ms));
+    Ok(targets)
+}
+
+pub(super) async fn mapping_sets<P: Platform>(
+    platform: &P,
+    sandbox: &SandboxName,
+    markers: &Markers,
+    deadline: Instant,
+) -> Result<Vec<MappingSet>, CallError> {
+    let mut sets = platform.list_mapping_sets(sandbox, &markers.mapping_set, deadline).await?;
+    sets.retain(|set| set.name.as_ref() == Some(&markers.mapping_set));
+    sets.sort_by_key(|set| age(set.created_at_ms));
+    Ok(sets)
+}
+
+pub(super) async fn datasets<P: Platform>(
+    platform: &P,
+    sandbox: &SandboxName,
+    markers: &Markers,
+    deadline: Instant,
+) -> Result<Vec<Dataset>, CallError> {
+    let selection = DatasetSelection::Tag(&markers.tag);
+    let mut datasets = platform.list_datasets(sandbox, selection, deadline).await?;
+    datasets.retain(|dataset| dataset.tags.contains(&markers.tag));
+    datasets.sort_by_key(|dataset| age(dataset.created_at_ms));
+    Ok(datasets)
+}
+
+pub(super) async fn titled<P: Platform>(
+    platform: &P,
+    sandbox: &SandboxName,
+    kind: TitledKind,
+    title: &str,
+    deadline: Instant,
+) -> Result<Vec<TitledResource>, CallError> {
+    let mut titled = platform.list_titles(sandbox, kind, title, deadline).await?;
+    titled.retain(|titled| titled.title == title);
+    Ok(titled)
+}
+
+/// Orders by age: what shows none counts as young.
+fn age(created_at_ms: Option<i64>) -> i64 {
+    created_at_ms.unwrap_or(i64::MAX)
+}
+
+/// A failed call, with what it was about.
+pub(super) fn at(part: Part) -> impl Fn(CallError) -> CreateDataflowError {
+    move |error| CreateDataflowError::Call { part, error }
+}

@@ -1,0 +1,224 @@
+//! Deletes what a creation has made that nobody will retry. Until then its record keeps it from being created again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Markers,
+    marked::{Marked, at, titled},
+    operation::flows_by_marks,
+    outcome::Outcome,
+    prepared::Prepared,
+    removal::{Removal, Removed},
+};
+use crate::{
+    adobe::{CallError, FlowSelection, Platform, TitledKind},
+    domain::{
+        RequestId, SandboxName,
+        dataflow::{Dataflow, DataflowId, DataflowRef, DatasetId, SchemaId},
+    },
+    exactly_once::{
+        Kind,
+        withdrawal::{Known, Withdrawal},
+    },
+    service::dataflows::{
+        error::{CreateDataflowError, Leftover, Part},
+        flows::flows_of,
+    },
+};
+
+/// The pause between two reads of a flow that is deleted.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The withdrawal of one creation.
+pub(in crate::service::dataflows) struct WithdrawDataflow<P> {
+    pub(in crate::service::dataflows) platform: Arc<P>,
+    pub(in crate::service::dataflows) sandbox: SandboxName,
+    pub(in crate::service::dataflows) allow_missing: bool,
+}
+
+impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
+    type Id = DataflowId;
+    type Outcome = Outcome;
+    type Deleted = Vec<Leftover>;
+    type Error = CreateDataflowError;
+
+    const KIND: Kind = Kind::Dataflow;
+
+    fn sandbox(&self) -> &SandboxName {
+        &self.sandbox
+    }
+
+    async fn exists(
+        &self,
+        request_id: RequestId,
+        context: &str,
+        deadline: Instant,
+    ) -> Result<bool, CallError> {
+        let flows =
+            flows_by_marks(&*self.platform, &self.sandbox, request_id, Some(context), deadline).await?;
+        if flows.iter().any(|flow| flow.source_connections.is_empty()) {
+            return Err(CallError::Undecodable("a flow does not show its source connection".into()));
+        }
+        Ok(!flows.is_empty())
+    }
+
+    async fn delete(
+        &self,
+        request_id: RequestId,
+        known: &Known<Outcome>,
+        deadline: Instant,
+    ) -> Result<Vec<Leftover>, CreateDataflowError> {
+        let markers = Markers::of(request_id);
+        let mut marked = Marked::of_names(&*self.platform, &self.sandbox, &markers, deadline).await?;
+        let (prepared, flow) = match known {
+            Known::Nothing => (Prepared::default(), None),
+            Known::Context(context) => (Prepared::parse_context(context).unwrap_or_default(), None),
+            Known::Outcome(outcome) => (outcome.prepared.clone(), Some(&outcome.dataflow.id)),
+        };
+        if *known == Known::Nothing && marked.is_empty(&markers) && !self.allow_missing {
+            return Err(CreateDataflowError::NothingMade);
+        }
+        let mut sources: Vec<_> = marked.sources.drain(..).map(|source| source.id).collect();
+        sources.extend(prepared.source.clone().filter(|id| !sources.contains(id)));
+        self.delete_flows(&sources, flow, deadline).await?;
+
+        let mut targets: Vec<_> = marked.targets.iter().map(|target| target.id.clone()).collect();
+        targets.extend(prepared.target.clone().filter(|id| !targets.contains(id)));
+        let mut sets: Vec<_> = marked.mapping_sets.iter().map(|set| set.at.id.clone()).collect();
+        sets.extend(prepared.mapping_set.as_ref().map(|set| set.id.clone()).filter(|id| !sets.contains(id)));
+        let removal = Removal { platform: &*self.platform, sandbox: &self.sandbox, deadline };
+        let mut leftovers = Leftovers::default();
+        for id in &targets {
+            leftovers.add(Part::TargetConnection, id.as_str(), removal.target(id).await)?;
+        }
+        for id in &sources {
+            leftovers.add(Part::SourceConnection, id.as_str(), removal.source(id).await)?;
+        }
+        for id in &sets {
+            leftovers.add(Part::MappingSet, id.as_str(), removal.mapping_set(id).await)?;
+        }
+        let schemas = self.schemas(&markers, &prepared, &marked, deadline).await?;
+        let mut datasets: Vec<_> = marked.datasets.iter().map(|dataset| dataset.id.clone()).collect();
+        let own = prepared.dataset.clone().filter(|_| prepared.is_dataset_created);
+        datasets.extend(own.filter(|id| !datasets.contains(id)));
+        let mut deleted: Option<&DatasetId> = None;
+        for id in &datasets {
+            let removed = removal.dataset(id, &targets, || true).await;
+            deleted = deleted.or(Some(id)).filter(|_| removed == Removed::Gone);
+            leftovers.add(Part::Dataset, id.as_str(), removed)?;
+        }
+        for (schema, field_group) in schemas {
+            let removed = removal.schema(&schema, deleted, || true).await;
+            let is_gone = removed == Removed::Gone;
+            leftovers.add(Part::Schema, schema.as_str(), removed)?;
+            let Some(id) = field_group else { continue };
+            let removed = if is_gone {
+                removal.titled(TitledKind::FieldGroup, &id).await
+            } else {
+                Removed::Kept("its schema is kept".to_owned())
+            };
+            leftovers.add(Part::FieldGroup, id.as_str(), removed)?;
+        }
+        Ok(leftovers.0)
+    }
+}
+
+impl<P: Platform> WithdrawDataflow<P> {
+    /// Deletes the flows of these source connections, and waits until they are gone.
+    async fn delete_flows(
+        &self,
+        sources: &[crate::domain::dataflow::SourceConnectionId],
+        known: Option<&DataflowId>,
+        deadline: Instant,
+    ) -> Result<(), CreateDataflowError> {
+        let flows = if sources.is_empty() {
+            Vec::new()
+        } else {
+            let selection = FlowSelection::OfSources(sources);
+            flows_of(&*self.platform, &self.sandbox, selection, deadline).await.map_err(at(Part::Flow))?
+        };
+        let is_ours = |flow: &&Dataflow| flow.source_connections.iter().any(|id| sources.contains(id));
+        let mut ids: Vec<_> = flows.iter().filter(is_ours).filter_map(|flow| flow.id.clone()).collect();
+        ids.extend(known.filter(|id| !ids.contains(id)).cloned());
+        for id in ids {
+            let flow = DataflowRef { sandbox: self.sandbox.clone(), id };
+            self.delete_flow(&flow, deadline).await.map_err(at(Part::Flow))?;
+        }
+        Ok(())
+    }
+
+    async fn delete_flow(&self, flow: &DataflowRef, deadline: Instant) -> Result<(), CallError> {
+        if self.platform.get_flow(flow, deadline).await?.is_none() {
+            return Ok(());
+        }
+        match self.platform.delete_flow(flow, deadline).await {
+            Ok(()) => {}
+            // Whether it was deleted is read below.
+            Err(error) if error.may_have_arrived() => {}
+            Err(error) => return Err(error),
+        }
+        loop {
+            if self.platform.get_flow(flow, deadline).await?.is_none() {
+                return Ok(());
+            }
+            if Instant::now() + PAUSE >= deadline {
+                return Err(CallError::Unavailable {
+                    retry_after: None,
+                    problem: None,
+                    cause: format!("the flow {} is still being deleted", flow.id).into(),
+                });
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The schemas that the request has made, with their field groups: those that are known, and those of its
+    /// datasets whose field group carries the id of the request.
+    async fn schemas(
+        &self,
+        markers: &Markers,
+        prepared: &Prepared,
+        marked: &Marked,
+        deadline: Instant,
+    ) -> Result<Vec<(SchemaId, Option<SchemaId>)>, CreateDataflowError> {
+        let known = prepared.schema.clone().filter(|_| prepared.is_schema_created);
+        if let Some(schema) = known {
+            return Ok(vec![(schema, prepared.field_group.clone())]);
+        }
+        let (platform, sandbox) = (&*self.platform, &self.sandbox);
+        let mut made = Vec::new();
+        for schema in marked.datasets.iter().filter_map(|dataset| dataset.schema.as_ref()) {
+            let read = platform.get_schema(sandbox, &schema.id, deadline).await.map_err(at(Part::Schema))?;
+            let Some(title) = read.and_then(|schema| schema.title) else { continue };
+            let title = markers.field_group(&title);
+            let groups = titled(platform, sandbox, TitledKind::FieldGroup, &title, deadline).await;
+            let groups = groups.map_err(at(Part::FieldGroup))?;
+            made.extend(groups.into_iter().map(|group| (schema.id.clone(), Some(group.id))));
+        }
+        Ok(made)
+    }
+}
+
+/// What remains.
+#[derive(Default)]
+struct Leftovers(Vec<Leftover>);
+
+impl Leftovers {
+    /// # Errors
+    /// The deletion has to be repeated.
+    fn add(&mut self, part: Part, id: &str, removed: Removed) -> Result<(), CreateDataflowError> {
+        match removed {
+            Removed::Gone => Ok(()),
+            Removed::Kept(reason) => {
+                self.0.push(Leftover { part, id: id.to_owned(), reason });
+                Ok(())
+            }
+            Removed::Remains(reason) => {
+                let cause = format!("{} {id}: {reason}", part.kind()).into();
+                Err(at(part)(CallError::Unavailable { retry_after: None, problem: None, cause }))
+            }
+        }
+    }
+}
