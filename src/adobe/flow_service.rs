@@ -53,7 +53,7 @@ impl HttpFlowService {
         timeouts: Timeouts,
         metrics: UpstreamMetrics,
     ) -> Result<Self, Cause> {
-        let client = AdobeClient::new(client, base, identity, tokens, timeouts, metrics)?;
+        let mut client = AdobeClient::new(client, base, identity, tokens, timeouts, metrics)?;
         client.expect(&ROUTES);
         Ok(Self { client })
     }
