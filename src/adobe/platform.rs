@@ -62,11 +62,11 @@ impl HttpPlatform {
             let service = (AskedService::Sibling, &base);
             AdobeClient::new(client.clone(), service, identity, tokens.clone(), timeouts, metrics.clone())
         };
-        let schema_registry = sibling("/data/foundation/schemaregistry")?;
-        let catalog = sibling("/data/foundation/catalog")?;
-        let data_prep = sibling("/data/foundation/conversion")?;
+        let mut schema_registry = sibling("/data/foundation/schemaregistry")?;
+        let mut catalog = sibling("/data/foundation/catalog")?;
+        let mut data_prep = sibling("/data/foundation/conversion")?;
         let service = (AskedService::FlowService, flow_service_base);
-        let flow_service = AdobeClient::new(client, service, identity, tokens, timeouts, metrics)?;
+        let mut flow_service = AdobeClient::new(client, service, identity, tokens, timeouts, metrics)?;
         flow_service.expect(&flow_service::ROUTES);
         schema_registry.expect(&schema_registry::ROUTES);
         catalog.expect(&catalog::ROUTES);

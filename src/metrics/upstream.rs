@@ -104,8 +104,8 @@ impl UpstreamMetrics {
     }
 
     /// Creates the series of a kind of attempt, before the first one.
-    pub fn expect(&self, request: &AttemptLabels) {
-        drop(self.duration.get_or_create(request));
+    pub fn expect(&self, request: &AttemptLabels) -> Histogram {
+        self.duration.get_or_create_owned(request)
     }
 
     /// Creates the series of a kind of retry, before the first one.
