@@ -122,12 +122,16 @@
 
 mod background;
 pub(crate) mod creation;
+mod ending;
 pub(crate) mod engine;
 mod failure;
 mod fingerprint;
 mod listing;
+mod made;
 pub(crate) mod operation;
 pub(crate) mod recognition;
+mod record;
+pub(crate) mod scope;
 mod search;
 mod sending;
 mod sent;
@@ -135,6 +139,8 @@ mod shared;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod undo;
+pub(crate) mod withdrawal;
 
 use std::time::Duration;
 
@@ -143,6 +149,7 @@ pub use self::{
     engine::Engine,
     failure::{Error, Failure, RecordProblem},
     fingerprint::{Comparison, Fingerprint, FingerprintKeys, Fingerprints, FollowedKeys},
+    made::{Kind, Made},
     sent::{WallClock, wall_clock},
     store::RedisTlsFiles,
 };

@@ -18,10 +18,14 @@ names! {
         Claim = "claim",
         /// Waiting for an Adobe access token, or for the end of a throttle.
         AdobeToken = "adobe_token",
-        /// Creating the connection in the Flow Service.
+        /// Finding or creating what the request refers to.
+        Prepare = "prepare",
+        /// Creating the connection or the dataflow in the Flow Service.
         Create = "create",
         /// Searching for a connection after the response was lost.
         Reconcile = "reconcile",
+        /// Deleting what was prepared for a request that was refused.
+        Undo = "undo",
         /// Waiting before the next attempt.
         BackOff = "back_off",
         /// Testing the new connection.
@@ -96,6 +100,11 @@ impl Progress {
     pub fn set_may_be_forgotten(&self) {
         self.may_be_forgotten.store(true, Ordering::SeqCst);
         self.set_may_exist(true);
+    }
+
+    /// Whether the store may have forgotten an earlier attempt.
+    pub fn may_be_forgotten(&self) -> bool {
+        self.may_be_forgotten.load(Ordering::SeqCst)
     }
 
     /// Records whether a connection may exist that no response has reported.

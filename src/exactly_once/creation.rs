@@ -5,8 +5,9 @@
 //!            ▼                                              │
 //! claim ─► Send ── reply ──► End         Send ── lost ──► Search ── found ──► End
 //!   ├──────────── a lost one, according to the store ────────▲
-//!   └─► SearchFirst, where the store may have forgotten it: found ──► End, not found ──► Send
-//!       (strict: Search)
+//!   ├─► SearchFirst, where the store may have forgotten it: found ──► End, not found ──► Send
+//!   │   (strict: Search)
+//!   └─► Undo, where that was begun ──► Send              Send ── refused ──► Undo ──► End
 //! ```
 //!
 //! The request is sent once. It is resent only where it is certain that nothing was created: by the reply,
@@ -27,19 +28,21 @@ use tokio::{
 };
 
 use super::{
-    Comparison, SearchFirst,
+    SearchFirst,
+    ending::{End, claim_outcome},
     engine::{Engine, SharedOutcome},
-    failure::{Error, Failure, RecordProblem},
+    failure::{Error, Failure},
     listing::Listings,
-    operation::{FailureOf, Operation, Outcome},
+    operation::{FailureOf, Operation},
+    record::reused,
+    scope::{Hold, Scope, keep_renewing},
     sent::{self, Sent},
     shared::{Guard, SharedCreation},
-    store::{Claim, Lease, Moment, Step, StoreError, keep_renewing},
+    store::{Claim, Moment, Step},
 };
 use crate::{
     domain::{RequestId, Stage},
-    error::error_chain,
-    metrics::{ClaimOutcome, CreationMetrics, CreationOutcome},
+    metrics::CreationOutcome,
 };
 
 /// One creation.
@@ -49,6 +52,7 @@ pub(crate) struct Creation<O: Operation> {
     pub(crate) shared: Arc<SharedCreation<SharedOutcome<O>>>,
     pub(super) generated: bool,
     pub(super) listings: Arc<Listings<O>>,
+    pub(super) hold: Arc<Hold>,
     /// Without one it gets no further than to what the store knows.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
@@ -73,7 +77,7 @@ impl<T> Finished<T> {
 /// The next step of a creation.
 pub(super) enum Next<O: Operation> {
     /// Nothing was created so far.
-    Send(Option<Lost>),
+    Send(Before),
     /// Nothing was created as far as the store knows, which may have forgotten it.
     SearchFirst {
         remembers_for: Duration,
@@ -84,7 +88,22 @@ pub(super) enum Next<O: Operation> {
         failure: FailureOf<O>,
         is_recorded: bool,
     },
+    /// Nothing was created, and what was prepared is deleted again.
+    Undo {
+        context: String,
+        /// The refusal. `None` where an earlier holder has begun it.
+        refused: Option<FailureOf<O>>,
+    },
     End(Result<Finished<O::Outcome>, FailureOf<O>>),
+}
+
+/// What is known of earlier attempts before one is sent, none of which has created anything.
+pub(super) enum Before {
+    Nothing,
+    /// It is recorded as sent.
+    Lost(Lost),
+    /// The one with this context was undone.
+    Undone(String),
 }
 
 /// A sending whose reply was lost. The request is resent only once it is proven that it created nothing.
@@ -92,23 +111,6 @@ pub(super) enum Next<O: Operation> {
 pub(super) struct Lost {
     pub(super) sent: Sent,
     pub(super) context: String,
-}
-
-/// The id names another content, or one that cannot be compared.
-pub(super) fn reused<I, E>(
-    comparison: Comparison,
-    request_id: RequestId,
-    created: Option<I>,
-) -> Failure<I, E> {
-    match comparison {
-        Comparison::Differs(differs) => Failure::RequestIdReused { differs, created },
-        Comparison::Same | Comparison::UnknownKey => unusable(RecordProblem::KeyRemoved, request_id, created),
-    }
-}
-
-fn unusable<I, E>(problem: RecordProblem, request_id: RequestId, created: Option<I>) -> Failure<I, E> {
-    tracing::error!(%request_id, %problem, "a record of the idempotency store cannot be used: nothing is created for its request id");
-    Failure::RecordUnreadable { problem, created }
 }
 
 impl<O: Operation> Creation<O> {
@@ -138,8 +140,10 @@ impl<O: Operation> Creation<O> {
     async fn run(&self) -> Result<O::Created, FailureOf<O>> {
         let Engine { store, metrics, .. } = &*self.engine;
         self.shared.progress.enter(Stage::Claim);
+        let began = Instant::now();
         let claim = store.claim(self.lease(), self.now_ms()).await;
-        metrics.claimed(claim_outcome::<O::Outcome>(&claim));
+        self.hold.renewed(began, self.engine.retention.lease);
+        metrics.claimed(claim_outcome::<O>(&claim));
         let mut replayed = false;
         let next = match claim {
             Ok(Claim::Fresh { remembers_for }) if self.permit.is_none() => {
@@ -153,6 +157,11 @@ impl<O: Operation> Creation<O> {
                 let lost = Lost { sent, context };
                 Next::Search { lost, failure: Failure::UNKNOWN, is_recorded: true }
             }
+            Ok(Claim::Undoing { .. }) if self.permit.is_none() => return Err(self.shed(true, false).await),
+            Ok(Claim::Undoing { context }) => {
+                replayed = true;
+                Next::Undo { context, refused: None }
+            }
             Ok(Claim::Done { outcome, done }) => {
                 let outcome = self.parse(&outcome)?;
                 if self.permit.is_none() && !self.operation.is_complete(&outcome) {
@@ -165,21 +174,20 @@ impl<O: Operation> Creation<O> {
                 return O::complete(self, Finished { recorded_at, ..finished }).await;
             }
             Ok(Claim::OtherContent { stored, outcome }) => {
-                let outcome = outcome.map(|outcome| self.parse(&outcome)).transpose()?;
-                let created = outcome.map(|outcome| outcome.id().clone());
+                let created = outcome.map(|outcome| self.made(&outcome)).transpose()?.flatten();
                 return Err(reused(self.lease().fingerprints.compare(&stored), self.request_id(), created));
             }
             Ok(Claim::InProgress { retry_after }) => return Err(Failure::RequestInProgress { retry_after }),
             Err(error) => return Err(self.step_lost(error)),
         };
-        let end = End { metrics, outcome: CreationOutcome::Unknown };
+        let end = End::begin(metrics);
         let mut steps = pin!(self.steps(next));
         // The lease is renewed in the same task, so that short work costs no other. If it is lost the work
         // continues; its next step finds that out from the store.
         let finished = tokio::select! {
             biased;
             finished = &mut steps => finished,
-            () = keep_renewing(&**store, self.lease()) => steps.await,
+            () = keep_renewing(&**store, self.lease(), &self.hold, self.engine.retention.lease) => steps.await,
         };
         end.is(finished.as_ref().map_or_else(Failure::outcome, |_| CreationOutcome::Created));
         let finished = finished?;
@@ -189,13 +197,14 @@ impl<O: Operation> Creation<O> {
     async fn steps(&self, mut next: Next<O>) -> Result<Finished<O::Outcome>, FailureOf<O>> {
         loop {
             next = match next {
-                Next::Send(earlier) => self.send(earlier).await,
+                Next::Send(before) => self.send(before).await,
                 // In boxes, so that only those creations take the memory for it that need it.
                 Next::SearchFirst { remembers_for } => Box::pin(self.search_first(remembers_for)).await,
                 Next::Search { lost, failure, is_recorded } => {
                     self.shared.searching(Err(Arc::new(failure)));
                     Box::pin(self.search(lost, is_recorded)).await
                 }
+                Next::Undo { context, refused } => Box::pin(self.undo(context, refused)).await,
                 Next::End(end) => return end,
             };
         }
@@ -205,13 +214,13 @@ impl<O: Operation> Creation<O> {
     fn fresh(&self, remembers_for: Duration) -> Next<O> {
         let Engine { recovery, retention, .. } = &*self.engine;
         if !self.may_be_forgotten(remembers_for) {
-            return Next::Send(None);
+            return Next::Send(Before::Nothing);
         }
         // Whether an earlier attempt stays possible after the search: it may have no reference, and what was
         // sent a short time before the store began to remember need not be visible yet.
         let (next, stays_possible) = match recovery.search_first {
             SearchFirst::Auto => {
-                let is_visible = recovery.references && remembers_for > retention.settled_after();
+                let is_visible = self.is_recognizable() && remembers_for > retention.settled_after();
                 (Next::SearchFirst { remembers_for }, !is_visible)
             }
             SearchFirst::Strict => {
@@ -219,7 +228,7 @@ impl<O: Operation> Creation<O> {
                 let lost = Lost { sent, context: String::new() };
                 (Next::Search { lost, failure: Failure::UNKNOWN, is_recorded: false }, false)
             }
-            SearchFirst::Never => (Next::Send(None), true),
+            SearchFirst::Never => (Next::Send(Before::Nothing), true),
         };
         if stays_possible {
             self.shared.progress.set_may_be_forgotten();
@@ -244,84 +253,21 @@ impl<O: Operation> Creation<O> {
         Ok(Sent::distrusted(first, self.now_ms()))
     }
 
+    /// Whether a lost resource is certainly recognized.
+    pub(super) fn is_recognizable(&self) -> bool {
+        self.engine.recovery.references || O::IS_RECOGNIZED_BY_CONTEXT
+    }
+
+    /// What the operation may do until a deadline.
+    pub(super) fn scope(&self, deadline: Instant) -> Scope {
+        let progress = Arc::clone(&self.shared.progress);
+        let (request_id, hold) = (self.request_id(), Arc::clone(&self.hold));
+        Scope { request_id, deadline, may_be_forgotten: progress.may_be_forgotten(), progress, hold }
+    }
+
     /// The reference that the resource gets, where references are in use.
     pub(super) fn reference(&self) -> Option<RequestId> {
         self.engine.recovery.references.then(|| self.request_id())
-    }
-
-    pub(super) fn lease(&self) -> &Lease {
-        &self.shared.lease
-    }
-
-    pub(crate) fn request_id(&self) -> RequestId {
-        self.lease().request_id
-    }
-
-    pub(super) fn now_ms(&self) -> i64 {
-        (self.engine.wall_clock)()
-    }
-
-    /// Reads a recorded outcome.
-    pub(super) fn parse(&self, outcome: &str) -> Result<O::Outcome, FailureOf<O>> {
-        O::Outcome::parse(outcome).ok_or_else(|| {
-            self.store_failed(StoreError::Unreadable("its outcome is damaged, or of another version".into()))
-        })
-    }
-
-    /// Without a permit, returns the record to the next claim.
-    async fn shed(&self, was_sent: bool, may_exist: bool) -> FailureOf<O> {
-        self.engine.metrics.shed.inc();
-        self.give_back(was_sent).await;
-        Failure::TooMany { may_exist }
-    }
-
-    /// Ends the hold on the record, which is removed unless something `was_sent` for it. False if another
-    /// process has taken it over.
-    pub(super) async fn give_back(&self, was_sent: bool) -> bool {
-        let given_back = self.step(if was_sent { Step::Abandon } else { Step::Release }).await;
-        let is_held = !matches!(given_back, Err(StoreError::LeaseLost));
-        self.note(given_back, "give the record back");
-        is_held
-    }
-
-    pub(super) async fn step(&self, step: Step) -> Result<(), StoreError> {
-        self.engine.store.step(self.lease(), step, "", self.now_ms()).await
-    }
-
-    /// After a step whose reply was lost, abandons the record: the step may still arrive, and must find nothing
-    /// that a later step has changed.
-    pub(super) fn step_lost(&self, error: StoreError) -> FailureOf<O> {
-        self.abandon_in_background();
-        self.store_failed(error)
-    }
-
-    pub(super) fn abandon_in_background(&self) {
-        let (store, shared) = (Arc::clone(&self.engine.store), Arc::clone(&self.shared));
-        let now_ms = self.now_ms();
-        self.engine.background.spawn(async move {
-            // If this fails the lease ends by itself.
-            let _ = store.step(&shared.lease, Step::Abandon, "", now_ms).await;
-        });
-    }
-
-    pub(super) fn store_failed(&self, error: StoreError) -> FailureOf<O> {
-        match error {
-            StoreError::Unreadable(problem) => {
-                unusable(RecordProblem::Damaged(problem), self.request_id(), None)
-            }
-            error @ (StoreError::Unavailable(_) | StoreError::Full | StoreError::LeaseLost) => {
-                Failure::Store { error, may_exist: self.shared.progress.may_exist() }
-            }
-        }
-    }
-
-    /// Logs a failed step that only records what is certain already: the lease ends by itself, and the
-    /// record is not wrong.
-    pub(crate) fn note(&self, step: Result<(), StoreError>, what: &str) {
-        if let Err(error) = step {
-            let request_id = self.request_id();
-            tracing::debug!(error = error_chain(&error), %request_id, what, "a step of the store failed");
-        }
     }
 
     /// Waits, if there is something to wait for and the process does not end.
@@ -329,56 +275,5 @@ impl<O: Operation> Creation<O> {
         let Some(pause) = pause else { return false };
         self.shared.progress.enter(Stage::BackOff);
         timeout(pause, self.engine.background.draining()).await.is_err()
-    }
-}
-
-/// Counts how a creation ends. One that panics, or is ended with the process, may have been sent.
-struct End<'a> {
-    metrics: &'a CreationMetrics,
-    outcome: CreationOutcome,
-}
-
-impl End<'_> {
-    fn is(mut self, outcome: CreationOutcome) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.metrics.ended(self.outcome);
-    }
-}
-
-fn claim_outcome<T: Outcome>(claim: &Result<Claim, StoreError>) -> ClaimOutcome {
-    match claim {
-        Ok(Claim::Done { outcome, .. } | Claim::OtherContent { outcome: Some(outcome), .. })
-            if T::parse(outcome).is_none() =>
-        {
-            ClaimOutcome::Unreadable
-        }
-        Ok(Claim::Fresh { .. }) => ClaimOutcome::Fresh,
-        Ok(Claim::Unknown { .. }) => ClaimOutcome::Resumed,
-        Ok(Claim::Done { .. }) => ClaimOutcome::Replayed,
-        Ok(Claim::OtherContent { .. }) => ClaimOutcome::Reused,
-        Ok(Claim::InProgress { .. }) => ClaimOutcome::InProgress,
-        Err(StoreError::Full) => ClaimOutcome::Full,
-        Err(StoreError::Unreadable(_)) => ClaimOutcome::Unreadable,
-        Err(StoreError::Unavailable(_) | StoreError::LeaseLost) => ClaimOutcome::Unavailable,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_creation_that_does_not_get_to_its_end_counts_as_unknown() {
-        let metrics = CreationMetrics::default();
-        let begin = || End { metrics: &metrics, outcome: CreationOutcome::Unknown };
-        drop(begin());
-        begin().is(CreationOutcome::Created);
-        let ends = [CreationOutcome::Unknown, CreationOutcome::Created].map(|outcome| metrics.ends(outcome));
-        assert_eq!(ends, [1, 1]);
     }
 }

@@ -8,10 +8,12 @@ use tokio::{sync::Semaphore, time::Instant};
 use super::{
     Background, FingerprintKeys, Recovery, WallClock,
     background::DetachOnDrop,
-    creation::{Creation, reused},
+    creation::Creation,
     failure::{Error, Failure},
     listing::Listings,
     operation::{ErrorOf, FailureOf, Operation},
+    record::{METHOD, reused},
+    scope::Hold,
     shared::{SharedCreations, Waiter},
     store::{Holder, Lease, Retention, Store},
 };
@@ -86,7 +88,8 @@ impl<O: Operation> Creations<O> {
         let sandbox = operation.sandbox().clone();
         let failed = |failure| Error { request_id, generated, sandbox: sandbox.clone(), failure };
 
-        let fingerprints = engine.fingerprint_keys.fingerprints(operation.content());
+        let content = std::iter::once((METHOD, O::KIND.name())).chain(operation.content());
+        let fingerprints = engine.fingerprint_keys.fingerprints(content);
         let lease = Lease { request_id, fingerprints, holder: Holder::generate() };
         let (waiter, guard) = self.in_progress.join(lease, generated, deadline).map_err(|comparison| {
             engine.metrics.claimed(ClaimOutcome::Reused);
@@ -111,6 +114,7 @@ impl<O: Operation> Creations<O> {
                 shared: Arc::clone(&guard.shared),
                 generated,
                 listings: Arc::clone(&self.listings),
+                hold: Arc::new(Hold::new()),
                 permit,
             };
             engine.background.detach_on_drop(creation.run_to_end(guard))

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::store::StoreError;
+use super::{made::Made, store::StoreError};
 use crate::{
     adobe::{CallError, Problem},
     domain::{RequestId, SandboxName},
@@ -58,16 +58,33 @@ pub enum Failure<I, E> {
     RequestIdReused {
         /// The fields that differ.
         differs: Vec<String>,
-        /// What was created, where that is known.
-        created: Option<I>,
+        /// What was created, where that is known. It may be of another kind.
+        created: Option<Made>,
     },
     /// The record of the request id cannot be used.
     #[error("the record of the request id cannot be used: {problem}")]
     RecordUnreadable {
         /// Why.
         problem: RecordProblem,
-        /// What was created, where that is known.
-        created: Option<I>,
+        /// What was created, where that is known. It may be of another kind.
+        created: Option<Made>,
+    },
+    /// The creation was withdrawn: its request id creates nothing any more.
+    #[error("the creation was withdrawn")]
+    Withdrawn,
+    /// An earlier attempt was refused, and what it had prepared is not deleted yet. This call sent nothing.
+    #[error("an earlier attempt is not undone yet")]
+    Undoing {
+        /// What remains to be deleted, each as `KIND/ID`.
+        leftovers: Vec<String>,
+    },
+    /// The request was refused, and not everything that it had prepared was deleted again.
+    #[error("{failure}, and {} is left behind", leftovers.join(", "))]
+    LeftBehind {
+        /// The refusal.
+        failure: Box<Self>,
+        /// What is left behind, each as `KIND/ID`.
+        leftovers: Vec<String>,
     },
     /// The creation is in progress elsewhere.
     #[error("the creation is in progress elsewhere")]
@@ -119,6 +136,11 @@ impl<I, E> Failure<I, E> {
     /// The outcome is unknown, and nothing more is known.
     pub(super) const UNKNOWN: Self = Self::OutcomeUnknown { problem: None, cause: None };
 
+    /// The same with what is left behind, if there is anything.
+    pub(super) fn leaving(self, leftovers: Vec<String>) -> Self {
+        if leftovers.is_empty() { self } else { Self::LeftBehind { failure: Box::new(self), leftovers } }
+    }
+
     /// How it is counted, unless a resource was created before.
     pub(super) fn outcome(&self) -> CreationOutcome {
         match self {
@@ -127,8 +149,11 @@ impl<I, E> Failure<I, E> {
             } => CreationOutcome::Refused,
             Self::OutcomeUnknown { .. } | Self::Crashed => CreationOutcome::Unknown,
             Self::Ambiguous(_) => CreationOutcome::Ambiguous,
+            Self::LeftBehind { failure, .. } => failure.outcome(),
             Self::NotCreated { .. }
             | Self::NotSearched(_)
+            | Self::Withdrawn
+            | Self::Undoing { .. }
             | Self::RequestIdReused { .. }
             | Self::RecordUnreadable { .. }
             | Self::RequestInProgress { .. }

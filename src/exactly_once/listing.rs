@@ -34,9 +34,9 @@ const PLAUSIBLE_MS: std::ops::Range<i64> = 1_420_000_000_000..4_100_000_000_000;
 
 /// A list, read at one time.
 pub(super) struct Listing<O: Operation> {
-    /// Those that have a reference, newest first.
+    /// Those that are recognized by their reference alone, newest first.
     by_reference: HashMap<RequestId, Vec<O::Item>>,
-    /// Those that have none, and are young enough to be the one that is searched for.
+    /// Those that may be recognized otherwise, and are young enough to be the one that is searched for.
     others: Vec<Other<O>>,
     /// Why it is not complete.
     incomplete: Option<Arc<CallError>>,
@@ -82,21 +82,29 @@ pub(super) enum Shows {
 
 impl<O: Operation> Listing<O> {
     /// Reads a list as far as items that were created before `created_from_ms`.
-    pub(super) async fn read(operation: &O, created_from_ms: i64, deadline: Instant) -> Self {
+    pub(super) async fn read(
+        operation: &O,
+        request_id: RequestId,
+        context: Option<&str>,
+        created_from_ms: i64,
+        deadline: Instant,
+    ) -> Self {
         let mut items = Vec::new();
         let is_enough = |items: &[O::Item]| {
             items.len() >= CREDIBLE
                 && are_in_order(items)
                 && items.iter().any(|item| is_old(item, created_from_ms))
         };
-        let read = operation.list(&mut items, is_enough, deadline).await;
+        let read = operation.list(request_id, context, &mut items, is_enough, deadline).await;
         let mut by_reference: HashMap<_, Vec<_>> = HashMap::new();
         let mut others = Vec::new();
         for item in items {
             match item.description().and_then(last_reference) {
-                Some(id) => by_reference.entry(id).or_default().push(item),
-                None if item.is_of_another_kind() || is_old(&item, created_from_ms) => {}
-                None => others.push(Other { item, read: OnceCell::new() }),
+                Some(id) if id == request_id || !O::IS_RECOGNIZED_BY_CONTEXT => {
+                    by_reference.entry(id).or_default().push(item);
+                }
+                _ if item.is_of_another_kind() || is_old(&item, created_from_ms) => {}
+                _ => others.push(Other { item, read: OnceCell::new() }),
             }
         }
         Self { by_reference, others, incomplete: read.err().map(Arc::new) }
@@ -113,10 +121,7 @@ impl<O: Operation> Listing<O> {
         let mut same = Vec::new();
         let mut perhaps = Vec::new();
         for item in self.by_reference.get(&reference.request_id).into_iter().flatten() {
-            match item.id() {
-                Some(_) => add(&mut same, item),
-                None => perhaps.push(Candidate { id: None, shows: Shows::Part }),
-            }
+            add(&mut same, &mut perhaps, item);
         }
         if !same.is_empty() {
             return View::Same(same);
@@ -126,7 +131,7 @@ impl<O: Operation> Listing<O> {
             match operation.recognize(&other.item, reference, context) {
                 Match::Another => continue,
                 Match::Same => {
-                    add(&mut same, &other.item);
+                    add(&mut same, &mut perhaps, &other.item);
                     continue;
                 }
                 Match::Perhaps | Match::Unmarked => {}
@@ -137,7 +142,7 @@ impl<O: Operation> Listing<O> {
                 Ok(Some(item)) => match operation.recognize(item, reference, context) {
                     Match::Another => continue,
                     Match::Same => {
-                        add(&mut same, item);
+                        add(&mut same, &mut perhaps, item);
                         continue;
                     }
                     Match::Perhaps => Shows::Part,
@@ -181,9 +186,12 @@ impl<O: Operation> Other<O> {
     }
 }
 
-/// Adds an item that was found, once: pages that lead back show it again.
-fn add<T: Item<Id: PartialEq>>(same: &mut Vec<T>, found: &T) {
-    if same.iter().all(|other| other.id() != found.id()) {
+/// Adds an item that was found, once: pages that lead back show it again. One whose ID cannot be read cannot be
+/// taken over.
+fn add<T: Item<Id: PartialEq>>(same: &mut Vec<T>, perhaps: &mut Vec<Candidate<T::Id>>, found: &T) {
+    if found.id().is_none() {
+        perhaps.push(Candidate { id: None, shows: Shows::Part });
+    } else if same.iter().all(|other| other.id() != found.id()) {
         same.push(found.clone());
     }
 }
@@ -207,7 +215,7 @@ fn is_old<T: Item>(item: &T, created_from_ms: i64) -> bool {
     item.created_at_ms().is_some_and(is_before) && item.updated_at_ms().is_none_or(is_before)
 }
 
-/// The latest complete list of each sandbox.
+/// The latest complete list of each sandbox, where creations share lists.
 pub(super) struct Listings<O: Operation>(StdMutex<HashMap<SandboxName, Slot<O>>>);
 
 /// With the moment at which it began.
@@ -218,9 +226,17 @@ impl<O: Operation> Listings<O> {
     pub(super) async fn since(
         &self,
         operation: &O,
+        request_id: RequestId,
         not_before: Instant,
         created_from_ms: i64,
     ) -> Arc<Listing<O>> {
+        let read = async |began| {
+            let deadline = began + LIST_TIMEOUT;
+            Arc::new(Listing::read(operation, request_id, None, created_from_ms, deadline).await)
+        };
+        if O::IS_RECOGNIZED_BY_CONTEXT {
+            return read(Instant::now()).await;
+        }
         let slot = {
             let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(operation.sandbox().clone()).or_default())
@@ -230,7 +246,7 @@ impl<O: Operation> Listings<O> {
             return Arc::clone(listing);
         }
         let began = Instant::now();
-        let listing = Arc::new(Listing::read(operation, created_from_ms, began + LIST_TIMEOUT).await);
+        let listing = read(began).await;
         if listing.incomplete.is_none() {
             *latest = Some((began, Arc::clone(&listing)));
         }

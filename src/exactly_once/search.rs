@@ -13,11 +13,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    creation::{Creation, Finished, Lost, Next},
+    creation::{Before, Creation, Finished, Lost, Next},
     failure::Failure,
     listing::{Candidate, LIST_TIMEOUT, Listing, Shows, View},
     operation::{Item, Operation, Outcome as _},
     recognition::Reference,
+    record::made,
     sent,
     store::{Origin, Recorded, StoreError},
 };
@@ -33,7 +34,7 @@ use crate::{
 /// got the request.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5), 0.5);
 /// How far apart two lists have to be that prove that there is nothing.
-const APART: Duration = Duration::from_secs(5);
+pub(super) const APART: Duration = Duration::from_secs(5);
 
 impl<O: Operation> Creation<O> {
     /// Searches for the resource of a lost creation until it is found, or it is proven that there is none.
@@ -72,7 +73,9 @@ impl<O: Operation> Creation<O> {
                     Some(since) if began.duration_since(since) >= APART => {
                         self.engine.metrics.searched(SearchOutcome::Absent);
                         if self.shared.is_awaited() {
-                            return Next::Send(is_recorded.then_some(lost));
+                            return Next::Send(
+                                is_recorded.then_some(lost).map_or(Before::Nothing, Before::Lost),
+                            );
                         }
                         return self.end_unknown(is_recorded).await;
                     }
@@ -115,9 +118,12 @@ impl<O: Operation> Creation<O> {
     async fn view(&self, reference: &Reference, lost: &Lost, is_settled: bool) -> View<O> {
         let deadline = Instant::now() + LIST_TIMEOUT;
         let created_from_ms = lost.sent.created_from_ms(self.now_ms());
-        let listing = Listing::read(&self.operation, created_from_ms, deadline).await;
+        // The store keeps no context of what it has forgotten.
+        let context = Some(&*lost.context).filter(|context| !context.is_empty());
+        let request_id = self.request_id();
+        let listing = Listing::read(&self.operation, request_id, context, created_from_ms, deadline).await;
         let view = listing.find(&self.operation, reference, &lost.context, deadline).await;
-        if self.engine.recovery.references || matches!(view, View::Same(_) | View::Incomplete(_)) {
+        if self.is_recognizable() || matches!(view, View::Same(_) | View::Incomplete(_)) {
             return view;
         }
         if is_settled { View::Perhaps(listing.resembling(&self.operation)) } else { View::Absent }
@@ -145,7 +151,7 @@ impl<O: Operation> Creation<O> {
             let error = match view {
                 View::Absent => {
                     metrics.searched_first(FirstSearchOutcome::Absent);
-                    return Next::Send(None);
+                    return Next::Send(Before::Nothing);
                 }
                 View::Same(found) => match self.take_over(&found, false).await {
                     Ok(Some(next)) => {
@@ -192,7 +198,8 @@ impl<O: Operation> Creation<O> {
     /// was not created by this service: without a record there is no other evidence for it.
     async fn first_view(&self, reference: &Reference, not_before: Instant) -> View<O> {
         let created_from_ms = sent::before(self.now_ms(), self.engine.retention.request_id);
-        let listing = self.listings.since(&self.operation, not_before, created_from_ms).await;
+        let listing =
+            self.listings.since(&self.operation, self.request_id(), not_before, created_from_ms).await;
         let view = listing.find(&self.operation, reference, "", Instant::now() + LIST_TIMEOUT).await;
         let View::Perhaps(mut candidates) = view else { return view };
         candidates.retain(|candidate| candidate.shows != Shows::None);
@@ -224,7 +231,7 @@ impl<O: Operation> Creation<O> {
             return Ok(self.record_found(found, outcome, true).await);
         }
         self.give_back(was_sent).await;
-        Ok(Some(Next::End(Err(Failure::RequestIdReused { differs, created: Some(id.clone()) }))))
+        Ok(Some(Next::End(Err(Failure::RequestIdReused { differs, created: Some(made::<O>(id)) }))))
     }
 
     /// Returns the resource that a lost sending of this record created. `None` where that has to be retried.
@@ -246,7 +253,7 @@ impl<O: Operation> Creation<O> {
 
     /// Records a resource that was found. Others that were found with it are reported, and never deleted, as
     /// it is unknown which of them is in use. `None` where that has to be retried.
-    async fn record_found(
+    pub(super) async fn record_found(
         &self,
         found: &[O::Item],
         outcome: O::Outcome,
@@ -255,7 +262,7 @@ impl<O: Operation> Creation<O> {
         if found.len() > 1 {
             self.engine.metrics.duplicates.inc();
             let ids: Vec<_> = found.iter().filter_map(Item::id).map(ToString::to_string).collect();
-            tracing::error!(request_id = %self.request_id(), found = ids.join(","), kept = %outcome.id(), "several {}s refer to one request: delete those that are not in use", O::RESOURCE);
+            tracing::error!(request_id = %self.request_id(), found = ids.join(","), kept = %outcome.id(), "several {}s refer to one request: delete those that are not in use", O::KIND);
         }
         let store = &self.engine.store;
         // A caller may retry it: its outcome was unknown.
@@ -266,17 +273,13 @@ impl<O: Operation> Creation<O> {
             }
             Err(error @ StoreError::Unreadable(_)) => Err(self.store_failed(error)),
             Err(error) => {
-                tracing::debug!(
-                    error = error_chain(&error),
-                    "could not record a {} that was found",
-                    O::RESOURCE
-                );
+                tracing::debug!(error = error_chain(&error), "could not record a {} that was found", O::KIND);
                 return None;
             }
         };
         if let Ok(finished) = &finished {
             let id = finished.outcome.id();
-            tracing::info!(connection_id = O::connection_id(id), request_id = %self.request_id(), "found a lost {}", O::RESOURCE);
+            tracing::info!(connection_id = O::connection_id(id), request_id = %self.request_id(), "found a lost {}", O::KIND);
         }
         Some(Next::End(finished))
     }

@@ -5,9 +5,10 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    creation::{Creation, Finished, Lost, Next},
+    creation::{Before, Creation, Finished, Lost, Next},
     failure::Failure,
-    operation::{FailureOf, Operation, Outcome as _},
+    operation::{Earlier, FailureOf, Operation, Outcome as _, Unprepared},
+    record::Recorded as Read,
     sent::Sent,
     store::{Recorded, SEND_WITHIN, Step, StoreError},
 };
@@ -41,25 +42,48 @@ enum Attempt<O: Operation> {
 
 impl<O: Operation> Creation<O> {
     /// Sends the creation until there is a reply, it is lost, or another attempt makes no sense.
-    pub(super) async fn send(&self, earlier: Option<Lost>) -> Next<O> {
+    pub(super) async fn send(&self, before: Before) -> Next<O> {
         let progress = &self.shared.progress;
         self.shared.running();
         progress.set_may_exist(false);
         let began = Instant::now();
-        let sent = earlier.as_ref().map(|lost| lost.sent);
-        let mut context = earlier.map(|lost| lost.context);
+        let (sent, undone, mut context) = match before {
+            Before::Nothing => (None, None, None),
+            Before::Lost(Lost { sent, context }) => (Some(sent), None, Some(context)),
+            Before::Undone(context) => (None, Some(context), None),
+        };
         let mut attempt = 0;
         let mut refreshed = false;
         let mut earlier_error = None;
         loop {
             let deadline = self.shared.deadline();
-            let sending = match self.operation.prepare(self.request_id(), context.as_deref(), deadline).await
-            {
+            let scope = self.scope(deadline);
+            let earlier = match (&context, &undone) {
+                (Some(context), _) => Earlier::Prepared(context),
+                (None, Some(context)) => Earlier::Undone(context),
+                (None, None) => Earlier::Unknown,
+            };
+            let prepared = tokio::select! {
+                biased;
+                prepared = self.operation.prepare(&scope, earlier) => prepared,
+                () = self.engine.background.draining() => {
+                    self.give_back(sent.is_some()).await;
+                    return Next::End(Err(self.not_created(CallError::Stopping)));
+                }
+            };
+            let sending = match prepared {
                 Ok(ControlFlow::Continue(context)) => context,
                 Ok(ControlFlow::Break(found)) => return self.take_over_prepared(found, sent.is_some()).await,
-                Err(error) => {
-                    self.give_back(sent.is_some()).await;
-                    return Next::End(Err(Failure::Operation(error)));
+                Err(Unprepared { error, undo: Some(context) }) if !context.is_empty() => {
+                    return Next::Undo { context, refused: Some(Failure::Operation(error)) };
+                }
+                Err(Unprepared { error, .. }) => {
+                    let is_held = self.give_back(sent.is_some()).await && scope.still_ours();
+                    return Next::End(Err(if is_held {
+                        Failure::Operation(error)
+                    } else {
+                        self.taken_over()
+                    }));
                 }
             };
             progress.enter(Stage::AdobeToken);
@@ -94,6 +118,10 @@ impl<O: Operation> Creation<O> {
                 },
                 Err(error) => error,
             };
+            if matches!(error, CallError::Refused { .. }) && !sending.is_empty() {
+                progress.set_may_exist(false);
+                return Next::Undo { context: sending, refused: Some(self.not_created(error)) };
+            }
             context = Some(sending);
             let deadline = deadline.max(self.shared.deadline());
             let pause = match error.next_step() {
@@ -177,17 +205,17 @@ impl<O: Operation> Creation<O> {
         let recorded = self.engine.store.record(self.lease(), text.as_deref(), self.now_ms()).await;
         Next::End(match recorded {
             Ok(Recorded::Done) => Ok(Finished::now(outcome, false)),
-            Ok(Recorded::Already(recorded)) => Ok(match O::Outcome::parse(&recorded) {
-                Some(recorded) => self.already(recorded, &outcome),
-                None => {
+            Ok(Recorded::Already(recorded)) => Ok(match Read::<O>::parse(&recorded) {
+                Read::Own(recorded) => self.already(recorded, &outcome),
+                Read::Withdrawn | Read::Other(_) | Read::Unreadable => {
                     let (request_id, id) = (self.request_id(), outcome.id());
-                    tracing::error!(%request_id, connection_id = O::connection_id(id), "created a {}, but another replica has recorded an outcome that this version cannot read", O::RESOURCE);
+                    tracing::error!(%request_id, connection_id = O::connection_id(id), "created a {}, but another replica has recorded an outcome that is not this creation's, or that this version cannot read", O::KIND);
                     Finished { is_recorded: false, ..Finished::now(outcome, false) }
                 }
             }),
             Err(error) => {
                 let (request_id, id) = (self.request_id(), outcome.id());
-                tracing::warn!(error = error_chain(&error), %request_id, connection_id = O::connection_id(id), "could not record a {}: trying again", O::RESOURCE);
+                tracing::warn!(error = error_chain(&error), %request_id, connection_id = O::connection_id(id), "could not record a {}: trying again", O::KIND);
                 self.keep_recording(text, id.clone());
                 Ok(Finished { is_recorded: false, ..Finished::now(outcome, false) })
             }
@@ -198,7 +226,7 @@ impl<O: Operation> Creation<O> {
     pub(super) fn already(&self, recorded: O::Outcome, created: &O::Outcome) -> Finished<O::Outcome> {
         if recorded.id() != created.id() {
             self.engine.metrics.duplicates.inc();
-            tracing::error!(request_id = %self.request_id(), created = %created.id(), recorded = %recorded.id(), "one request created two {}s", O::RESOURCE);
+            tracing::error!(request_id = %self.request_id(), created = %created.id(), recorded = %recorded.id(), "one request created two {}s", O::KIND);
         }
         Finished::now(recorded, true)
     }
@@ -215,20 +243,21 @@ impl<O: Operation> Creation<O> {
                     Ok(Recorded::Done) => break,
                     Ok(Recorded::Already(recorded)) => {
                         // Where the step before was only late, the record has this outcome.
-                        if O::Outcome::parse(&recorded).is_none_or(|recorded| *recorded.id() != id) {
+                        let is_ours = matches!(Read::<O>::parse(&recorded), Read::Own(own) if *own.id() == id);
+                        if !is_ours {
                             engine.metrics.duplicates.inc();
-                            tracing::error!(request_id = %shared.lease.request_id, connection_id = O::connection_id(&id), "created a {}, but its record has another outcome", O::RESOURCE);
+                            tracing::error!(request_id = %shared.lease.request_id, connection_id = O::connection_id(&id), "created a {}, but its record has another outcome", O::KIND);
                         }
                         break;
                     }
                     Err(error @ StoreError::Unreadable(_)) => {
-                        tracing::error!(error = error_chain(&error), request_id = %shared.lease.request_id, connection_id = O::connection_id(&id), "a {} cannot be recorded", O::RESOURCE);
+                        tracing::error!(error = error_chain(&error), request_id = %shared.lease.request_id, connection_id = O::connection_id(&id), "a {} cannot be recorded", O::KIND);
                         break;
                     }
                 }
                 // A retry finds the resource by a search; a store that is down must not delay the end.
                 if is_last {
-                    tracing::warn!(request_id = %shared.lease.request_id, connection_id = O::connection_id(&id), "a {} was not recorded: the process ends while the store is down", O::RESOURCE);
+                    tracing::warn!(request_id = %shared.lease.request_id, connection_id = O::connection_id(&id), "a {} was not recorded: the process ends while the store is down", O::KIND);
                     break;
                 }
                 attempts += 1;
@@ -244,7 +273,7 @@ impl<O: Operation> Creation<O> {
 
     /// The lease is lost: the process that has taken it over may have sent the creation, and brings it to its
     /// end.
-    fn taken_over(&self) -> FailureOf<O> {
+    pub(super) fn taken_over(&self) -> FailureOf<O> {
         self.shared.progress.set_may_exist(true);
         Failure::RequestInProgress { retry_after: TAKEN_OVER_RETRY }
     }

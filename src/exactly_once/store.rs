@@ -8,7 +8,13 @@
 //!    ┌── not created ──┐            ┌── not created ──┐
 //!    ▼                 │            ▼                 │
 //! claimed ──────► sending ──────► unknown ──────► sending     every state ──► done
+//!    │▲                             │
+//!    ▼│                             │
+//! undoing ◄─────────────────────────┘
 //! ```
+//!
+//! `undoing`: the request was refused, and what had been prepared for it is deleted. A holder that takes this record
+//! over finishes that first, so that no late deletion meets anything that is in use.
 //!
 //! Every [`Step`] of a holder names that holder and the state that it expects, and does nothing otherwise, so
 //! that a late step changes nothing that it was not meant for. Only [`Store::record`] and [`Store::replace`]
@@ -18,8 +24,8 @@
 //! A claim takes over a record whose lease has expired: of a `claimed` one nothing was sent; a `sending` one
 //! becomes `unknown`, and is searched for at Adobe before anything is sent.
 //!
-//! Two texts of a record belong to the operation, which alone reads them: the context of a sending, and the
-//! outcome.
+//! Two texts of a record belong to the operation, which alone reads them: the context of a sending or of an undo,
+//! and the outcome.
 
 mod memory;
 mod outage;
@@ -35,7 +41,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::sleep;
 
 pub use self::{
     memory::{CAPACITY, MemoryStore},
@@ -133,6 +139,12 @@ pub enum Claim {
         /// The context of the last sending.
         context: String,
     },
+    /// The record is held. Nothing was sent for it that could still create anything, and this context remains to
+    /// be undone before anything else is done.
+    Undoing {
+        /// What was prepared.
+        context: String,
+    },
     /// The creation is done. What follows it may not be.
     Done {
         /// The outcome.
@@ -171,6 +183,14 @@ pub enum Step {
     OutcomeUnknown,
     /// `unknown`, whose clocks disagree → the same, last sent now, by the store's clock alone.
     DistrustClocks,
+    /// `claimed`; `unknown`, where it is proven that nothing was created; or `undoing` → `undoing`, with the given
+    /// context, under a lease that has not expired.
+    Undo,
+    /// `undoing` → `claimed`: nothing remains to be undone.
+    Undone,
+    /// `claimed`; `unknown`, where it is proven that nothing was created or what was created is known; or `undoing`
+    /// → `done` with the given outcome, under a lease that has not expired.
+    Withdraw,
     /// `claimed` → no record.
     Release,
     /// Any state but `done` → the same, without a holder.
@@ -187,6 +207,9 @@ impl Step {
             Self::NotCreated => "not_created",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::DistrustClocks => "distrust_clocks",
+            Self::Undo => "undo",
+            Self::Undone => "undone",
+            Self::Withdraw => "withdraw",
             Self::Release => "release",
             Self::Abandon => "abandon",
         }
@@ -242,25 +265,6 @@ pub(crate) async fn keep_checking(store: Arc<dyn Store>) {
     }
 }
 
-/// How often a lease is renewed: two renewals in a row may fail before it ends.
-const RENEWAL_INTERVAL: Duration = LEASE.checked_div(3).unwrap();
-
-/// Renews a lease until it is lost.
-pub(crate) async fn keep_renewing(store: &dyn Store, lease: &Lease) {
-    let mut due = interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
-    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        due.tick().await;
-        match store.step(lease, Step::Renew, "", 0).await {
-            Ok(()) => {}
-            Err(StoreError::LeaseLost) => {
-                return tracing::warn!(request_id = %lease.request_id, "lost the lease of a creation");
-            }
-            Err(error) => tracing::debug!(%error, "could not renew a lease"),
-        }
-    }
-}
-
 /// Keeps the records. Each method is one atomic step; `wall_ms` is the present time of the caller's wall
 /// clock, in milliseconds since the Unix epoch.
 #[async_trait::async_trait]
@@ -290,8 +294,9 @@ pub trait Store: Send + Sync + 'static {
     /// `sending` becomes `unknown`.
     async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError>;
 
-    /// A step of the holder, which renews its lease. `context` is that of a sending, and empty otherwise.
-    async fn step(&self, lease: &Lease, step: Step, context: &str, wall_ms: i64) -> Result<(), StoreError>;
+    /// A step of the holder, which renews its lease. `text` is the context of a sending or of an undo, the outcome
+    /// of a withdrawal, and empty otherwise.
+    async fn step(&self, lease: &Lease, step: Step, text: &str, wall_ms: i64) -> Result<(), StoreError>;
 
     /// → `done`, in every state but `done`, without a record, and under another's lease: a true outcome is
     /// always recorded. Without an `outcome` the record is removed: no caller has the id. A record that is

@@ -9,11 +9,12 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Background, Engine, Failure, FingerprintKeys, Recovery, SearchFirst,
+    Background, Engine, Failure, FingerprintKeys, Kind, Recovery, SearchFirst,
     creation::{Creation, Finished},
     engine::Creations,
-    operation::{self, ErrorOf, FailureOf, Operation},
+    operation::{self, Earlier, ErrorOf, FailureOf, Operation, Unprepared},
     recognition::{Match, Reference},
+    scope::Scope,
     store::{CAPACITY, LEASE, MemoryStore, Origin, Retention},
 };
 use crate::{
@@ -49,7 +50,7 @@ struct Thing {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Unprepared(&'static str);
+struct NoDataset(&'static str);
 
 impl operation::Item for Thing {
     type Id = String;
@@ -78,15 +79,17 @@ impl operation::Outcome for Thing {
         &self.id
     }
     fn to_text(&self) -> String {
-        self.id.clone()
+        format!(r#"{{"kind":"dataflow","id":"{}"}}"#, self.id)
     }
     fn parse(text: &str) -> Option<Self> {
-        Some(Self { id: text.to_owned(), origin: None })
+        let outcome: serde_json::Value = serde_json::from_str(text).ok()?;
+        Some(Self { id: outcome["id"].as_str()?.to_owned(), origin: None })
     }
 }
 
 impl Operation for CreateThing {
-    const RESOURCE: &'static str = "thing";
+    const KIND: Kind = Kind::Dataflow;
+    const IS_RECOGNIZED_BY_CONTEXT: bool = true;
 
     fn connection_id(_: &String) -> Option<&str> {
         None
@@ -97,29 +100,29 @@ impl Operation for CreateThing {
     type Permission = ();
     type Outcome = Thing;
     type Created = Thing;
-    type Error = Unprepared;
+    type Error = NoDataset;
 
     fn sandbox(&self) -> &SandboxName {
         &self.sandbox
     }
-    fn content(&self) -> impl IntoIterator<Item = (&'static str, &str)> + Clone {
-        [("sandbox_name", self.sandbox.as_str())]
+    fn content(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
+        [("sandbox_name", self.sandbox.as_str())].into_iter()
     }
     fn description(&self) -> Option<&Description> {
         None
     }
     async fn prepare(
         &self,
-        _: RequestId,
-        earlier: Option<&str>,
-        _: Instant,
-    ) -> Result<ControlFlow<Thing, String>, Unprepared> {
+        _: &Scope,
+        earlier: Earlier<'_>,
+    ) -> Result<ControlFlow<Thing, String>, Unprepared<NoDataset>> {
         let mut world = self.world.lock().unwrap();
-        world.prepared_after.push(earlier.map(str::to_owned));
+        let prepared = if let Earlier::Prepared(context) = earlier { Some(context.to_owned()) } else { None };
+        world.prepared_after.push(prepared.clone());
         match (world.problem, world.found.clone()) {
-            (Some(problem), _) => Err(Unprepared(problem)),
+            (Some(problem), _) => Err(Unprepared { error: NoDataset(problem), undo: None }),
             (None, Some(found)) => Ok(ControlFlow::Break(found)),
-            (None, None) => Ok(ControlFlow::Continue(earlier.unwrap_or("a context").to_owned())),
+            (None, None) => Ok(ControlFlow::Continue(prepared.unwrap_or_else(|| "a context".to_owned()))),
         }
     }
     async fn permission(&self, _: Instant) -> Result<(), CallError> {
@@ -145,6 +148,8 @@ impl Operation for CreateThing {
     }
     async fn list(
         &self,
+        _: RequestId,
+        _: Option<&str>,
         _: &mut Vec<Thing>,
         _: impl Fn(&[Thing]) -> bool + Send + Sync,
         _: Instant,
@@ -211,7 +216,7 @@ impl Replica {
         &self,
         id: RequestId,
         world: &Arc<Mutex<World>>,
-    ) -> Result<Thing, Arc<Failure<String, Unprepared>>> {
+    ) -> Result<Thing, Arc<Failure<String, NoDataset>>> {
         let operation =
             CreateThing { world: Arc::clone(world), sandbox: SandboxName::parse("prod").unwrap() };
         let deadline = Instant::now() + Duration::from_secs(1000);
@@ -238,7 +243,7 @@ async fn a_preparation_that_fails_leaves_no_record() {
     let world = Arc::new(Mutex::new(World { problem: Some("no dataset"), ..World::default() }));
     let (replica, id) = (Replica::new(), RequestId::generate());
     let failure = replica.create(id, &world).await.unwrap_err();
-    assert!(matches!(&*failure, Failure::Operation(Unprepared("no dataset"))), "{failure:?}");
+    assert!(matches!(&*failure, Failure::Operation(NoDataset("no dataset"))), "{failure:?}");
     world.lock().unwrap().problem = None;
     assert_eq!(replica.create(id, &world).await.unwrap().id, "thing 1");
 }

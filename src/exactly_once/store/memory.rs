@@ -51,6 +51,7 @@ enum State {
     Claimed,
     Sending(Sent),
     Unknown(Sent),
+    Undoing { context: String },
     Done { outcome: String, at: Time },
 }
 
@@ -103,25 +104,33 @@ impl MemoryStore {
 
 impl State {
     /// The state after a step that keeps the record. `None` where it expects another one, or a live lease.
-    fn after(&self, step: Step, is_live: bool, context: &str, wall_ms: i64) -> Option<Self> {
+    fn after(&self, step: Step, is_live: bool, text: &str, wall_ms: i64) -> Option<Self> {
         let now = Time::now(wall_ms);
         Some(match (step, self) {
-            (Step::Renew | Step::Abandon, Self::Claimed | Self::Sending(_) | Self::Unknown(_)) => {
-                self.clone()
-            }
+            (
+                Step::Renew | Step::Abandon,
+                Self::Claimed | Self::Sending(_) | Self::Unknown(_) | Self::Undoing { .. },
+            ) => self.clone(),
             (Step::BeginSending, Self::Claimed) if is_live => {
-                Self::Sending(Sent { first: now, last: now, lost_before: false, context: context.to_owned() })
+                Self::Sending(Sent { first: now, last: now, lost_before: false, context: text.to_owned() })
             }
             (Step::Resend, Self::Unknown(sent)) if is_live => Self::Sending(Sent {
                 first: sent.first,
                 last: now,
                 lost_before: true,
-                context: context.to_owned(),
+                context: text.to_owned(),
             }),
             (Step::NotCreated, Self::Sending(sent)) if !sent.lost_before => Self::Claimed,
             (Step::NotCreated | Step::OutcomeUnknown, Self::Sending(sent)) => Self::Unknown(sent.clone()),
             (Step::DistrustClocks, Self::Unknown(sent)) => {
                 Self::Unknown(Sent { last: Time { wall_ms: None, ..now }, ..sent.clone() })
+            }
+            (Step::Undo, Self::Claimed | Self::Unknown(_) | Self::Undoing { .. }) if is_live => {
+                Self::Undoing { context: text.to_owned() }
+            }
+            (Step::Undone, Self::Undoing { .. }) => Self::Claimed,
+            (Step::Withdraw, Self::Claimed | Self::Unknown(_) | Self::Undoing { .. }) if is_live => {
+                Self::Done { outcome: text.to_owned(), at: now }
             }
             _ => return None,
         })
@@ -170,7 +179,9 @@ impl Store for MemoryStore {
                 if lease.fingerprints.compare(fingerprint) != Comparison::Same {
                     let outcome = match state {
                         State::Done { outcome, .. } => Some(outcome.clone()),
-                        State::Claimed | State::Sending(_) | State::Unknown(_) => None,
+                        State::Claimed | State::Sending(_) | State::Unknown(_) | State::Undoing { .. } => {
+                            None
+                        }
                     };
                     return Ok(Claim::OtherContent { stored: fingerprint.clone(), outcome });
                 }
@@ -190,13 +201,16 @@ impl Store for MemoryStore {
                 let context = sent.context.clone();
                 (State::Unknown(sent), Claim::Unknown { first_sent, last_sent, context })
             }
+            State::Undoing { context } => {
+                (State::Undoing { context: context.clone() }, Claim::Undoing { context })
+            }
             State::Claimed => (State::Claimed, Claim::Fresh { remembers_for: self.began.elapsed() }),
         };
         records.put(lease.request_id, self.changed(fingerprint, Some(lease.holder), state));
         Ok(claim)
     }
 
-    async fn step(&self, lease: &Lease, step: Step, context: &str, wall_ms: i64) -> Result<(), StoreError> {
+    async fn step(&self, lease: &Lease, step: Step, text: &str, wall_ms: i64) -> Result<(), StoreError> {
         let mut records = self.lock();
         // A record that is done has no holder.
         let held = records.by_id.get(&lease.request_id).and_then(|record| {
@@ -208,8 +222,8 @@ impl Store for MemoryStore {
             records.remove(&lease.request_id);
             return Ok(());
         }
-        let state = record.state.after(step, is_live, context, wall_ms).ok_or(StoreError::LeaseLost)?;
-        let holder = (step != Step::Abandon).then_some(lease.holder);
+        let state = record.state.after(step, is_live, text, wall_ms).ok_or(StoreError::LeaseLost)?;
+        let holder = (!matches!(step, Step::Abandon | Step::Withdraw)).then_some(lease.holder);
         let record = self.changed(record.fingerprint.clone(), holder, state);
         records.put(lease.request_id, record);
         Ok(())

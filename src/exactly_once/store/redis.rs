@@ -215,6 +215,7 @@ impl Store for RedisStore {
                     Claim::Unknown { first_sent, last_sent, context: context.to_owned() }
                 })
             }
+            ["undoing", context] => Some(Claim::Undoing { context: context.to_owned() }),
             ["done", ago, wall, outcome] => {
                 moment(ago, wall).map(|done| Claim::Done { outcome: outcome.to_owned(), done })
             }
@@ -229,9 +230,9 @@ impl Store for RedisStore {
         claim.ok_or_else(|| unreadable(&words))
     }
 
-    async fn step(&self, lease: &Lease, step: Step, context: &str, wall_ms: i64) -> Result<(), StoreError> {
+    async fn step(&self, lease: &Lease, step: Step, text: &str, wall_ms: i64) -> Result<(), StoreError> {
         let mut script = self.under_lease(&self.step, lease, wall_ms);
-        script.arg(step.name()).arg(context);
+        script.arg(step.name()).arg(text);
         let reply = self.reply(script).await?;
         match words(&reply)[..] {
             ["ok"] => Ok(()),

@@ -20,9 +20,11 @@ use crate::{
         reference::{fold, split},
     },
     exactly_once::{
+        Kind,
         creation::{Creation, Finished},
-        operation::{Item, Operation},
+        operation::{Earlier, Item, Operation, Unprepared},
         recognition::{Match, Reference},
+        scope::Scope,
         store::Origin,
     },
 };
@@ -78,7 +80,8 @@ impl<F> CreateConnection<F> {
 }
 
 impl<F: FlowService> Operation for CreateConnection<F> {
-    const RESOURCE: &'static str = "connection";
+    const KIND: Kind = Kind::Connection;
+    const IS_RECOGNIZED_BY_CONTEXT: bool = false;
 
     fn connection_id(id: &ConnectionId) -> Option<&str> {
         Some(id.as_str())
@@ -95,8 +98,8 @@ impl<F: FlowService> Operation for CreateConnection<F> {
         &self.connection.sandbox
     }
 
-    fn content(&self) -> impl IntoIterator<Item = (&'static str, &str)> + Clone {
-        self.fields()
+    fn content(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
+        self.fields().into_iter()
     }
 
     fn description(&self) -> Option<&Description> {
@@ -105,10 +108,9 @@ impl<F: FlowService> Operation for CreateConnection<F> {
 
     async fn prepare(
         &self,
-        _: RequestId,
-        _: Option<&str>,
-        _: Instant,
-    ) -> Result<ControlFlow<ListedConnection, String>, VerificationError> {
+        _: &Scope,
+        _: Earlier<'_>,
+    ) -> Result<ControlFlow<ListedConnection, String>, Unprepared<VerificationError>> {
         Ok(ControlFlow::Continue(String::new()))
     }
 
@@ -136,6 +138,8 @@ impl<F: FlowService> Operation for CreateConnection<F> {
 
     async fn list(
         &self,
+        _: RequestId,
+        _: Option<&str>,
         items: &mut Vec<ListedConnection>,
         is_enough: impl Fn(&[ListedConnection]) -> bool + Send + Sync,
         deadline: Instant,

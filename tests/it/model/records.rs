@@ -98,7 +98,7 @@ impl Backend {
     fn claimed(&self, lease: &Lease, claim: Claim) -> Claim {
         let mut clock = self.clock.lock().unwrap();
         let (request_id, now) = (lease.request_id, clock.ahead_ms);
-        if matches!(claim, Claim::Fresh { .. } | Claim::Unknown { .. }) {
+        if matches!(claim, Claim::Fresh { .. } | Claim::Unknown { .. } | Claim::Undoing { .. }) {
             clock.held.insert(request_id, lease.clone());
         }
         let seen =
@@ -122,7 +122,7 @@ impl Backend {
                 };
                 Claim::Fresh { remembers_for }
             }
-            Claim::OtherContent { .. } | Claim::InProgress { .. } => claim,
+            Claim::Undoing { .. } | Claim::OtherContent { .. } | Claim::InProgress { .. } => claim,
         }
     }
 
@@ -220,10 +220,10 @@ impl Store for Records {
         self.take("claim", step).await
     }
 
-    async fn step(&self, lease: &Lease, step: Step, context: &str, wall_ms: i64) -> Result<(), StoreError> {
-        let (world, lease, context) = (Arc::clone(&self.0.world), lease.clone(), context.to_owned());
+    async fn step(&self, lease: &Lease, step: Step, text: &str, wall_ms: i64) -> Result<(), StoreError> {
+        let (world, lease, text) = (Arc::clone(&self.0.world), lease.clone(), text.to_owned());
         let taken = async move {
-            world.backend.memory().step(&lease, step, &context, wall_ms).await?;
+            world.backend.memory().step(&lease, step, &text, wall_ms).await?;
             if matches!(step, Step::BeginSending | Step::Resend | Step::DistrustClocks) {
                 world.backend.sending(lease.request_id);
             }

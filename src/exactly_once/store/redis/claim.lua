@@ -15,6 +15,10 @@ if record then
   if record.holder and record.holder ~= HOLDER and NOW < record.lease_until then
     return {'in_progress', text(record.lease_until - NOW)}
   end
+  if record.state == 'undoing' then
+    hold({})
+    return {'undoing', record.context}
+  end
   if record.state ~= 'claimed' then
     hold({state = 'unknown'})
     return {

@@ -21,3 +21,13 @@ local function hold(fields)
   fields.lease_until = NOW + LEASE
   write(fields)
 end
+
+-- Ends the creation with an outcome.
+local function finish(outcome)
+  write({
+    state = 'done', outcome = outcome, done_at = NOW, done_wall = WALL,
+    holder = false, lease_until = false, context = false,
+    -- The content that was sent, should the id have been taken for another since.
+    content = record and is_same_content() and record.content or CONTENT,
+  })
+end

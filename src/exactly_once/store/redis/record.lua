@@ -33,6 +33,8 @@ local function problem_of(record)
     if not (record.outcome and record.done_at) then return 'a field of its outcome is missing' end
   elseif record.state == 'sending' or record.state == 'unknown' then
     if not (record.first_sent and record.last_sent) then return 'the time of its sending is missing' end
+  elseif record.state == 'undoing' then
+    if not record.context then return 'what it undoes is missing' end
   elseif record.state ~= 'claimed' then
     return 'its state is unknown'
   end

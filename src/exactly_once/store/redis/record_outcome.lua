@@ -7,10 +7,5 @@ if OUTCOME == '' then
   redis.call('DEL', RECORD)
   return OK
 end
-write({
-  state = 'done', outcome = OUTCOME, done_at = NOW, done_wall = WALL,
-  holder = false, lease_until = false, context = false,
-  -- The content that was sent, should the id have been taken for another since.
-  content = record and is_same_content() and record.content or CONTENT,
-})
+finish(OUTCOME)
 return OK

@@ -1,10 +1,16 @@
 
--- ARGV: what all under a lease have; the step; the context of a sending.
-local STEP, CONTEXT = ARGV[7], ARGV[8]
+-- ARGV: what all under a lease have; the step; the context of a sending or of an undo, or the outcome of a
+-- withdrawal.
+local STEP, TEXT = ARGV[7], ARGV[8]
 
 if not is_held() then return LEASE_LOST end
 local state, is_live = record.state, record.lease_until > NOW
-local sent = {state = 'sending', last_sent = NOW, last_wall = WALL, context = CONTEXT ~= '' and CONTEXT}
+local sent = {state = 'sending', last_sent = NOW, last_wall = WALL, context = TEXT ~= '' and TEXT}
+local unsent = {
+  state = 'claimed', first_sent = false, first_wall = false, last_sent = false, last_wall = false,
+  lost_before = false, context = false,
+}
+local is_settled = state == 'claimed' or state == 'unknown' or state == 'undoing'
 
 if STEP == 'renew' then
   hold({})
@@ -15,14 +21,18 @@ elseif STEP == 'resend' and state == 'unknown' and is_live then
   sent.lost_before = '1'
   hold(sent)
 elseif STEP == 'not_created' and state == 'sending' and not record.lost_before then
-  hold({
-    state = 'claimed', first_sent = false, first_wall = false, last_sent = false, last_wall = false,
-    context = false,
-  })
+  hold(unsent)
 elseif (STEP == 'not_created' or STEP == 'outcome_unknown') and state == 'sending' then
   hold({state = 'unknown'})
 elseif STEP == 'distrust_clocks' and state == 'unknown' then
   hold({last_sent = NOW, last_wall = false})
+elseif STEP == 'undo' and is_settled and is_live then
+  unsent.state, unsent.context = 'undoing', TEXT
+  hold(unsent)
+elseif STEP == 'undone' and state == 'undoing' then
+  hold(unsent)
+elseif STEP == 'withdraw' and is_settled and is_live then
+  finish(TEXT)
 elseif STEP == 'release' and state == 'claimed' then
   redis.call('DEL', RECORD)
 elseif STEP == 'abandon' then

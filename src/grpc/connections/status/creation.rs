@@ -6,7 +6,7 @@ use crate::{
     adobe::CallError,
     domain::{CheckState, ConnectionId, SandboxName, Stage, TestReport},
     error::error_chain,
-    exactly_once::{RecordProblem, store::StoreError},
+    exactly_once::{Kind, Made, RecordProblem, store::StoreError},
     grpc::status::{DEFAULT_RETRY, Effect, Reason, RpcError, call_failed, too_many, unavailable},
     service::{self, Failure, VerificationError},
 };
@@ -18,20 +18,34 @@ const MOST_FOUND: usize = 200;
 
 pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
     let service::Error { request_id, generated, sandbox, failure } = error;
-    match &**failure {
+    failed(failure, sandbox, *generated).metadata("request_id", request_id).cause(error_chain(error))
+}
+
+fn failed(failure: &Failure, sandbox: &SandboxName, generated: bool) -> RpcError {
+    match failure {
         Failure::NotCreated { error, may_exist } => {
             not_created(error, sandbox, effect(*may_exist)).metadata("may_exist", may_exist)
         }
         Failure::OutcomeUnknown { problem, cause: _ } => {
-            outcome_unknown(*generated).lost_reply(problem.as_ref())
+            outcome_unknown(generated).lost_reply(problem.as_ref())
         }
-        Failure::Crashed => outcome_unknown(*generated),
+        Failure::Crashed => outcome_unknown(generated),
         Failure::NotSearched(error) => call_failed(error, sandbox, Effect::MayExist)
             .metadata("stage", Stage::Reconcile.name())
             .metadata("may_exist", true),
         Failure::Ambiguous(candidates) => ambiguous(candidates),
         Failure::RequestIdReused { differs, created } => reused(differs, created.as_ref()),
         Failure::RecordUnreadable { problem, created } => unreadable(problem, created.as_ref()),
+        Failure::Withdrawn => reused(&["method".to_owned()], None),
+        Failure::Undoing { leftovers } => {
+            let what = "what an earlier attempt with this request_id had prepared is not deleted yet";
+            unavailable(what, Effect::NothingCreated)
+                .at_stage(Stage::Undo)
+                .metadata("leftovers", leftovers.join(","))
+        }
+        Failure::LeftBehind { failure, leftovers } => {
+            failed(failure, sandbox, generated).metadata("leftovers", leftovers.join(","))
+        }
         Failure::RequestInProgress { retry_after } => RpcError::new(
             Code::Aborted,
             Reason::RequestInProgress,
@@ -61,15 +75,13 @@ pub(crate) fn creation_failed(error: &service::Error) -> RpcError {
             verification_failed(report, left_behind.as_ref())
         }
         Failure::Operation(VerificationError::Pending { connection, report }) => {
-            verification_pending(connection, report, *generated)
+            verification_pending(connection, report, generated)
         }
         Failure::Abandoned { may_exist } => {
             let what = "no caller was waiting for the creation";
             unavailable(what, effect(*may_exist)).metadata("may_exist", may_exist)
         }
     }
-    .metadata("request_id", request_id)
-    .cause(error_chain(error))
 }
 
 fn effect(may_exist: bool) -> Effect {
@@ -127,14 +139,17 @@ fn ambiguous(candidates: &[ConnectionId]) -> RpcError {
         .metadata("may_exist", true)
 }
 
-fn reused(differs: &[String], connection: Option<&ConnectionId>) -> RpcError {
+fn reused(differs: &[String], created: Option<&Made>) -> RpcError {
     let fields = differs.join(", ");
-    let message = match connection {
+    let message = match created {
         None => format!(
             "the request_id is that of an earlier creation with another {fields}: to retry that one, repeat \
              its request unchanged; for another creation, use a new request_id"
         ),
-        Some(id) => format!(
+        Some(Made { kind: kind @ Kind::Dataflow, id }) => format!(
+            "the request_id is that of an earlier creation, which created the {kind} {id}: use a new request_id"
+        ),
+        Some(Made { kind: Kind::Connection, id }) => format!(
             "the request_id is that of an earlier creation with another {fields}, which created the \
              connection {id}: to change that or its credentials, call UpdateHubSpotConnection; for another \
              connection, use a new request_id"
@@ -142,11 +157,19 @@ fn reused(differs: &[String], connection: Option<&ConnectionId>) -> RpcError {
     };
     RpcError::new(Code::InvalidArgument, Reason::RequestIdReused, message)
         .metadata("differs", differs.join(","))
-        .metadata_if("connection_id", connection)
+        .metadata_if(id_key(created), created.map(|made| &made.id))
+}
+
+/// The key of the metadata that has the ID of a resource.
+fn id_key(made: Option<&Made>) -> &'static str {
+    match made.map(|made| made.kind) {
+        Some(Kind::Dataflow) => "dataflow_id",
+        Some(Kind::Connection) | None => "connection_id",
+    }
 }
 
 /// A record that proves neither that something was created nor that nothing was.
-fn unreadable(problem: &RecordProblem, connection: Option<&ConnectionId>) -> RpcError {
+fn unreadable(problem: &RecordProblem, created: Option<&Made>) -> RpcError {
     let (what, cure) = match problem {
         RecordProblem::Damaged(_) => (
             "the store's record of this request_id cannot be read: it is damaged, or a newer version of this \
@@ -164,7 +187,7 @@ fn unreadable(problem: &RecordProblem, connection: Option<&ConnectionId>) -> Rpc
     RpcError::new(Code::Internal, Reason::RecordUnreadable, message)
         .at_stage(Stage::Claim)
         .metadata("may_exist", true)
-        .metadata_if("connection_id", connection)
+        .metadata_if(id_key(created), created.map(|made| &made.id))
 }
 
 fn verification_failed(report: &TestReport, left_behind: Option<&ConnectionId>) -> RpcError {

@@ -1,0 +1,116 @@
+//! The hold of a creation on its record, and what an operation may do under it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::store::{LEASE, Lease, Step, Store, StoreError};
+use crate::domain::{Progress, RequestId, Stage};
+
+/// How often a lease is renewed: two renewals in a row may fail before it ends.
+const RENEWAL_INTERVAL: Duration = LEASE.checked_div(3).unwrap();
+
+/// Until when a lease certainly lasts.
+#[derive(Debug)]
+pub(super) struct Hold(Mutex<Option<Instant>>);
+
+impl Hold {
+    /// Of a record that is not claimed yet.
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// Notes a claim or a renewal that began at this moment.
+    pub(super) fn renewed(&self, began: Instant, lease: Duration) {
+        *self.until() = Some(began + lease);
+    }
+
+    fn lost(&self) {
+        *self.until() = None;
+    }
+
+    /// By a clock that goes on in a process that is frozen.
+    fn is_live(&self) -> bool {
+        self.until().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Renews a lease of this duration until it is lost.
+pub(super) async fn keep_renewing(store: &dyn Store, lease: &Lease, hold: &Hold, duration: Duration) {
+    let mut due = interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let began = Instant::now();
+        match store.step(lease, Step::Renew, "", 0).await {
+            Ok(()) => hold.renewed(began, duration),
+            Err(StoreError::LeaseLost) => {
+                hold.lost();
+                return tracing::warn!(request_id = %lease.request_id, "lost the lease of a creation");
+            }
+            Err(error) => tracing::debug!(%error, "could not renew a lease"),
+        }
+    }
+}
+
+/// What an operation may do for one creation, and for how long. It works under a lease, which the engine renews.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(super) request_id: RequestId,
+    pub(super) deadline: Instant,
+    pub(super) may_be_forgotten: bool,
+    pub(super) progress: Arc<Progress>,
+    pub(super) hold: Arc<Hold>,
+}
+
+impl Scope {
+    /// The name of the creation, and the marker of what it makes.
+    pub(crate) fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    /// When to give up.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether the lease certainly lasts. To be checked right before each request that creates, changes or deletes
+    /// something; once it is false nothing more may be sent, and the result no longer matters to the caller.
+    pub(crate) fn still_ours(&self) -> bool {
+        self.hold.is_live()
+    }
+
+    /// Whether the store may have forgotten an earlier attempt of this request id, whose resource may still appear:
+    /// no error may claim that nothing was created, and only what this attempt itself has made may be deleted.
+    pub(crate) fn may_be_forgotten(&self) -> bool {
+        self.may_be_forgotten
+    }
+
+    /// Reports how far the creation has come.
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.progress.enter(stage);
+    }
+}
+
+#[cfg(test)]
+impl Scope {
+    /// Of a creation that keeps its lease for this long.
+    pub(crate) fn held_for(request_id: RequestId, lease: Duration, deadline: Instant) -> Self {
+        let hold = Hold::new();
+        hold.renewed(Instant::now(), lease);
+        Self {
+            request_id,
+            deadline,
+            may_be_forgotten: false,
+            progress: Arc::new(Progress::new(request_id, true)),
+            hold: Arc::new(hold),
+        }
+    }
+}

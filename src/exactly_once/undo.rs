@@ -1,0 +1,94 @@
+//! Deletes what a refused creation had prepared.
+//!
+//! Before the first deletion the record becomes `undoing`, with the context of what is deleted. If this process dies
+//! or loses its lease, the next holder finds that, and finishes it before it does anything else.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    creation::{Before, Creation, Next},
+    failure::Failure,
+    operation::{FailureOf, Operation, Undone},
+    store::{Origin, Step, StoreError},
+};
+use crate::domain::Stage;
+
+/// How long the deletions are tried that an undo consists of.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl<O: Operation> Creation<O> {
+    /// Undoes a preparation. `refused` is why; `None` where an earlier holder has begun it.
+    pub(super) async fn undo(&self, context: String, refused: Option<FailureOf<O>>) -> Next<O> {
+        let progress = &self.shared.progress;
+        progress.set_may_exist(false);
+        progress.enter(Stage::Undo);
+        if refused.is_some()
+            && let Err(error) = self.record_undo(&context).await
+        {
+            if !matches!(error, StoreError::LeaseLost) {
+                self.abandon_in_background();
+            }
+            self.note(Err(error), "record what has to be undone");
+            return self.not_undone(&context, refused);
+        }
+        let deadline = self.shared.deadline().max(Instant::now() + UNDO_TIMEOUT);
+        match self.operation.undo(&self.scope(deadline), &context).await {
+            Undone::Exists(item) => self.win(item, context, refused).await,
+            Undone::Deleted { kept } => self.undone(context, kept, refused).await,
+            Undone::Remains(context) => {
+                self.note(self.record_undo(&context).await, "record what remains to be undone");
+                self.give_back(true).await;
+                self.not_undone(&context, refused)
+            }
+        }
+    }
+
+    async fn record_undo(&self, context: &str) -> Result<(), StoreError> {
+        self.engine.store.step(self.lease(), Step::Undo, context, self.now_ms()).await
+    }
+
+    /// The resource exists after all.
+    async fn win(&self, item: O::Item, context: String, refused: Option<FailureOf<O>>) -> Next<O> {
+        if let Some(outcome) = self.operation.found(&item, &context, Origin::Search)
+            && let Some(next) = self.record_found(&[item], outcome, false).await
+        {
+            return next;
+        }
+        self.shared.progress.set_may_exist(true);
+        self.give_back(true).await;
+        self.not_undone(&context, refused)
+    }
+
+    async fn undone(&self, context: String, kept: Vec<String>, refused: Option<FailureOf<O>>) -> Next<O> {
+        let undone = self.step(Step::Undone).await;
+        match (refused, undone) {
+            (Some(refused), Ok(())) => {
+                self.give_back(false).await;
+                Next::End(Err(refused.leaving(kept)))
+            }
+            (Some(refused), Err(error)) => {
+                self.note(Err(error), "record that everything is undone");
+                self.abandon_in_background();
+                Next::End(Err(refused.leaving(kept)))
+            }
+            (None, Err(StoreError::LeaseLost)) => Next::End(Err(self.taken_over())),
+            (None, Err(error)) => Next::End(Err(self.step_lost(error))),
+            (None, Ok(())) if self.shared.is_awaited() => Next::Send(Before::Undone(context)),
+            (None, Ok(())) => {
+                self.give_back(false).await;
+                Next::End(Err(Failure::Abandoned { may_exist: self.shared.progress.may_exist() }))
+            }
+        }
+    }
+
+    /// Reports what remains.
+    fn not_undone(&self, context: &str, refused: Option<FailureOf<O>>) -> Next<O> {
+        let leftovers = self.operation.leftovers(context);
+        Next::End(Err(match refused {
+            Some(refused) => refused.leaving(leftovers),
+            None => Failure::Undoing { leftovers },
+        }))
+    }
+}

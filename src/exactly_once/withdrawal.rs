@@ -1,0 +1,315 @@
+//! Withdraws a creation that nobody will retry: its request id creates nothing any more, and what it has made is
+//! deleted.
+//!
+//! The record is `done` with a *tombstone* before anything is deleted. From then on no creation can begin under the
+//! request id, so that the deletions need no lease: what they delete is not used again. A withdrawal that is repeated
+//! continues them. Once the record has expired, everything is found by its markers.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Comparison, Engine, Fingerprints,
+    failure::{Failure, RecordProblem},
+    made::{Head, Kind},
+    operation::Outcome,
+    record::{METHOD, reused},
+    scope::{Hold, keep_renewing},
+    search::APART,
+    sent::Sent,
+    store::{Claim, Holder, Lease, Moment, Recorded, Step, StoreError},
+};
+use crate::{
+    adobe::CallError,
+    domain::{RequestId, SandboxName},
+    error::error_chain,
+};
+
+const VERSION: u32 = 1;
+/// How long before its deadline a caller learns that the outcome of the creation is unknown.
+const REPORTING: Duration = Duration::from_secs(1);
+/// The pause between two lists before the settle window has passed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often the record may change while it is withdrawn.
+const MOST_CLAIMS: usize = 5;
+/// When to retry after that.
+const CHANGED_RETRY: Duration = Duration::from_millis(200);
+
+/// The withdrawal of one kind of creation.
+pub(crate) trait Withdrawal: Send + Sync {
+    /// Identifies the resource.
+    type Id: Send + Sync;
+    /// The outcome of its creation.
+    type Outcome: Outcome<Id = Self::Id>;
+    /// What the caller gets.
+    type Deleted;
+    /// Why it can fail in a way of its own.
+    type Error;
+
+    /// What the creation makes.
+    const KIND: Kind;
+
+    /// Where it makes that: a creation in another sandbox is not withdrawn.
+    fn sandbox(&self) -> &SandboxName;
+
+    /// Whether a sending with this context has created the resource: by one complete list, as
+    /// [`super::operation::Operation::list`] reads it. An item that could be it counts as an error.
+    ///
+    /// # Errors
+    /// The list proves nothing.
+    fn exists(
+        &self,
+        request_id: RequestId,
+        context: &str,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<bool, CallError>> + Send;
+
+    /// Deletes everything that the creation has made and that holds no data: what is `known`, and what its markers
+    /// show. It may find any part of it done, and run concurrently with itself.
+    ///
+    /// # Errors
+    /// It has to be repeated.
+    fn delete(
+        &self,
+        request_id: RequestId,
+        known: &Known<Self::Outcome>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Self::Deleted, Self::Error>> + Send;
+}
+
+type FailureOf<W> = Failure<<W as Withdrawal>::Id, <W as Withdrawal>::Error>;
+
+/// What the record shows of a creation that is withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Known<T> {
+    /// Nothing: all that there is, is found by its markers.
+    Nothing,
+    /// The context of its sending, or of its undo.
+    Context(String),
+    /// Its outcome.
+    Outcome(T),
+}
+
+/// The outcome of a withdrawal.
+#[derive(Serialize, Deserialize)]
+struct Tombstone {
+    version: u32,
+    kind: Kind,
+    withdrawn: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    context: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+}
+
+impl Tombstone {
+    fn text<T: Outcome>(kind: Kind, known: &Known<T>) -> String {
+        let (context, outcome) = match known {
+            Known::Nothing => (None, None),
+            Known::Context(context) => (Some(context.clone()), None),
+            Known::Outcome(outcome) => (None, Some(outcome.to_text())),
+        };
+        let tombstone = Self { version: VERSION, kind, withdrawn: true, context, outcome };
+        // It has no keys but strings, so that it always can be written.
+        serde_json::to_string(&tombstone).unwrap_or_default()
+    }
+
+    /// What was known of the creation; `None` where this version cannot read it.
+    fn parse<T: Outcome>(text: &str) -> Option<Known<T>> {
+        let Self { version: VERSION, context, outcome, .. } = serde_json::from_str(text).ok()? else {
+            return None;
+        };
+        Some(match (outcome, context) {
+            (Some(outcome), _) => Known::Outcome(T::parse(&outcome)?),
+            (None, Some(context)) => Known::Context(context),
+            (None, None) => Known::Nothing,
+        })
+    }
+}
+
+/// Withdraws a creation. If this future is dropped, a retry continues where it was.
+///
+/// # Errors
+/// [`Failure`]. Where the creation may still be executed it is [`Failure::OutcomeUnknown`]: to be retried.
+pub(crate) async fn withdraw<W: Withdrawal>(
+    engine: &Engine,
+    request_id: RequestId,
+    withdrawal: &W,
+    deadline: Instant,
+) -> Result<W::Deleted, FailureOf<W>> {
+    let content = [(METHOD, W::KIND.name()), ("sandbox_name", withdrawal.sandbox().as_str())];
+    let own = engine.fingerprint_keys.fingerprints(content);
+    let lease = Lease { request_id, fingerprints: own.clone(), holder: Holder::generate() };
+    let this = Withdrawing { engine, withdrawal, lease, own, hold: Hold::new(), deadline };
+    let known = Box::pin(this.close()).await?;
+    withdrawal.delete(request_id, &known, deadline).await.map_err(Failure::Operation)
+}
+
+struct Withdrawing<'a, W: Withdrawal> {
+    engine: &'a Engine,
+    withdrawal: &'a W,
+    lease: Lease,
+    /// The part of the content that is known.
+    own: Fingerprints,
+    hold: Hold,
+    deadline: Instant,
+}
+
+impl<W: Withdrawal> Withdrawing<'_, W> {
+    /// Leaves a tombstone, once it is certain that nothing of the creation can arrive any more.
+    async fn close(mut self) -> Result<Known<W::Outcome>, FailureOf<W>> {
+        for _ in 0..MOST_CLAIMS {
+            let claim = self.engine.store.claim(&self.lease, self.now_ms()).await;
+            let known = match claim.map_err(|error| self.store_failed(error))? {
+                Claim::Fresh { .. } => Known::Nothing,
+                Claim::Undoing { context } => Known::Context(context),
+                Claim::Unknown { first_sent, last_sent, context } => {
+                    self.settle(first_sent, last_sent, &context).await?;
+                    Known::Context(context)
+                }
+                Claim::Done { outcome, .. } => match self.replace(outcome).await? {
+                    Some(known) => return Ok(known),
+                    None => continue,
+                },
+                Claim::OtherContent { stored, outcome } => {
+                    self.compare(&stored, outcome.as_deref())?;
+                    // From here on it is claimed with its own content.
+                    self.lease.fingerprints = Fingerprints { current: stored, previous: None };
+                    continue;
+                }
+                Claim::InProgress { retry_after } => return Err(Failure::RequestInProgress { retry_after }),
+            };
+            let tombstone = Tombstone::text(W::KIND, &known);
+            match self.engine.store.step(&self.lease, Step::Withdraw, &tombstone, self.now_ms()).await {
+                Ok(()) => return Ok(known),
+                // It may have its outcome by now.
+                Err(StoreError::LeaseLost) => {}
+                Err(error) => return Err(self.store_failed(error)),
+            }
+        }
+        Err(Failure::RequestInProgress { retry_after: CHANGED_RETRY })
+    }
+
+    /// Only the method and the sandbox of the creation are known.
+    fn compare(&self, stored: &super::Fingerprint, outcome: Option<&str>) -> Result<(), FailureOf<W>> {
+        let differs = match self.own.compare(stored) {
+            Comparison::Differs(mut differs) => {
+                differs.retain(|field| field == METHOD || field == "sandbox_name");
+                Comparison::Differs(differs)
+            }
+            comparison @ (Comparison::Same | Comparison::UnknownKey) => comparison,
+        };
+        if differs == Comparison::Differs(Vec::new()) {
+            return Ok(());
+        }
+        let created = outcome.and_then(Head::parse).and_then(Head::made);
+        Err(reused(differs, self.lease.request_id, created))
+    }
+
+    /// Replaces the outcome of a creation by a tombstone. `None` where it has changed meanwhile.
+    async fn replace(&self, outcome: String) -> Result<Option<Known<W::Outcome>>, FailureOf<W>> {
+        let is_withdrawn = Head::parse(&outcome).is_some_and(|head| head.withdrawn);
+        let known = if is_withdrawn {
+            Tombstone::parse(&outcome)
+        } else {
+            W::Outcome::parse(&outcome).map(Known::Outcome)
+        };
+        let known = known.ok_or_else(|| {
+            self.store_failed(StoreError::Unreadable("its outcome is damaged, or of another version".into()))
+        })?;
+        if is_withdrawn {
+            return Ok(Some(known));
+        }
+        let tombstone = Tombstone::text(W::KIND, &known);
+        match self.engine.store.replace(&self.lease.request_id, &outcome, &tombstone).await {
+            Ok(Recorded::Done) => Ok(Some(known)),
+            Ok(Recorded::Already(_)) => Ok(None),
+            Err(error) => Err(self.store_failed(error)),
+        }
+    }
+
+    /// Waits until the resource of a lost sending is found, or it is proven that there is none. The lease is renewed
+    /// meanwhile.
+    async fn settle(&self, first: Moment, last: Moment, context: &str) -> Result<(), FailureOf<W>> {
+        let Engine { store, retention, .. } = self.engine;
+        let sent = match Sent::recorded(first, last, self.now_ms()) {
+            Ok(sent) => sent,
+            Err(disagree) => {
+                tracing::warn!(?disagree, request_id = %self.lease.request_id, "the clocks of the store and of the replicas disagree");
+                self.engine.metrics.clocks_disagree.inc();
+                let step = store.step(&self.lease, Step::DistrustClocks, "", self.now_ms()).await;
+                step.map_err(|error| self.store_failed(error))?;
+                Sent::distrusted(first, self.now_ms())
+            }
+        };
+        let mut proof = pin!(self.proof(sent, context));
+        let is_known = tokio::select! {
+            biased;
+            is_known = &mut proof => is_known,
+            () = keep_renewing(&**store, &self.lease, &self.hold, retention.lease) => {
+                return Err(Failure::RequestInProgress { retry_after: CHANGED_RETRY });
+            }
+        };
+        if is_known {
+            return Ok(());
+        }
+        // If this fails the lease ends by itself.
+        let _ = store.step(&self.lease, Step::Abandon, "", self.now_ms()).await;
+        Err(Failure::UNKNOWN)
+    }
+
+    /// Whether it is known what the sending has created. False at the deadline.
+    async fn proof(&self, sent: Sent, context: &str) -> bool {
+        let settled_after = self.engine.retention.settled_after();
+        let end = self.deadline.checked_sub(REPORTING).unwrap_or(self.deadline);
+        let mut absent_since: Option<Instant> = None;
+        loop {
+            let began = Instant::now();
+            let is_settled = sent.last_ago(began) > settled_after;
+            let exists = tokio::select! {
+                biased;
+                () = self.engine.background.draining() => return false,
+                () = sleep_until(end) => return false,
+                exists = self.withdrawal.exists(self.lease.request_id, context, end) => exists,
+            };
+            match exists {
+                Ok(true) => return true,
+                Ok(false) if is_settled => match absent_since {
+                    Some(since) if began.duration_since(since) >= APART => return true,
+                    Some(_) => {}
+                    None => absent_since = Some(began),
+                },
+                Ok(false) => {}
+                Err(error) => {
+                    absent_since = None;
+                    let (error, request_id) = (error_chain(&error), self.lease.request_id);
+                    tracing::debug!(error, %request_id, "a search for a creation to withdraw was inconclusive");
+                }
+            }
+            let pause = absent_since.map_or(PAUSE, |since| APART.saturating_sub(since.elapsed()));
+            tokio::select! {
+                () = self.engine.background.draining() => return false,
+                () = sleep_until(end.min(Instant::now() + pause)) => {}
+            }
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        (self.engine.wall_clock)()
+    }
+
+    /// After a step whose reply was lost only the end of the lease may follow.
+    fn store_failed(&self, error: StoreError) -> FailureOf<W> {
+        if let StoreError::Unreadable(problem) = error {
+            let problem = RecordProblem::Damaged(problem);
+            return Failure::RecordUnreadable { problem, created: None };
+        }
+        let (store, lease, now_ms) = (Arc::clone(&self.engine.store), self.lease.clone(), self.now_ms());
+        self.engine.background.spawn(async move {
+            let _ = store.step(&lease, Step::Abandon, "", now_ms).await;
+        });
+        Failure::Store { error, may_exist: true }
+    }
+}
