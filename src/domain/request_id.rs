@@ -15,6 +15,12 @@ impl RequestId {
         Self(Uuid::new_v4())
     }
 
+    /// The id of an operation that is no creation, always the same for the same name.
+    pub fn of_name(name: &str) -> Self {
+        const NAMESPACE: Uuid = Uuid::from_u128(0x6f0d_5b3e_90c4_4a0e_9d1c_2b7a_53f0_8e64);
+        Self(Uuid::new_v5(&NAMESPACE, name.as_bytes()))
+    }
+
     /// Upper and lower case are the same id.
     ///
     /// # Errors

@@ -1,11 +1,14 @@
 //! Why a call about dataflows did not succeed.
 
+use std::time::Duration;
+
 use crate::{
     adobe::CallError,
     domain::{
         ConnectionId, InvalidReason, TablePath,
         dataflow::{DataflowState, DatasetId, SchemaId},
     },
+    exactly_once::store::StoreError,
 };
 
 /// A thing at Adobe that a dataflow consists of or depends on.
@@ -134,6 +137,10 @@ pub enum DataflowError {
     /// A change was sent, and it is unknown whether it was made. It is safe to repeat the call.
     #[error("the change may have been made")]
     OutcomeUnknown(#[source] CallError),
-    #[error("too many calls are in progress")]
-    TooMany,
+    /// Another call is deleting it.
+    #[error("another call is deleting it")]
+    InProgress { retry_after: Duration },
+    /// The store failed. Nothing was changed.
+    #[error("nothing was changed")]
+    Store(#[source] StoreError),
 }

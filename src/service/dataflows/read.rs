@@ -1,20 +1,42 @@
 //! The use cases: find and read dataflows, also those that other clients created.
+//!
+//! A flow shows neither its table nor its dataset: those are read from its source and target connections, which
+//! takes two calls for a page of flows.
 
+use std::collections::{HashMap, HashSet};
+
+use futures_util::future::try_join;
 use tokio::time::Instant;
 
-use super::{Dataflows, error::DataflowError};
+use super::{
+    Dataflows,
+    error::{DataflowError, Part},
+};
 use crate::{
-    adobe::{PageToken, Platform},
+    adobe::{
+        CallError, FlowPage, FlowQuery, FlowSelection, ListQuery, PageToken, Platform, Selection,
+        TargetSelection,
+    },
     domain::{
-        CallProgress, ConnectionId, SandboxName,
-        dataflow::{Dataflow, DataflowRef, DatasetId, SchemaId},
+        CallProgress, ConnectionId, SandboxName, Stage,
+        dataflow::{
+            Dataflow, DataflowId, DataflowRef, DatasetId, SchemaId, SourceConnection, SourceConnectionId,
+            TargetConnection, TargetConnectionId,
+        },
     },
 };
+
+/// How many pages of the Flow Service one call looks through.
+const MOST_PAGES: usize = 20;
+/// More pages than the dataflows of any sandbox fill.
+const ALL_PAGES: usize = 1000;
 
 /// A dataflow of HubSpot, with what its source and target connections show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadDataflow {
     pub flow: Dataflow,
+    /// The base connection.
+    pub connection: Option<ConnectionId>,
     pub table: Option<String>,
     pub dataset: Option<DatasetId>,
     pub schema: Option<SchemaId>,
@@ -38,6 +60,22 @@ pub struct DataflowFilter {
     pub name: Option<String>,
 }
 
+impl DataflowFilter {
+    /// Adobe's filter, which need not be exact.
+    fn selection(&self) -> FlowSelection<'_> {
+        match &self.connection {
+            Some(connection) => FlowSelection::OfConnection(connection),
+            None => FlowSelection::OfHubSpot { name: self.name.as_deref() },
+        }
+    }
+
+    fn matches(&self, read: &ReadDataflow) -> bool {
+        let is_of_connection =
+            self.connection.as_ref().is_none_or(|connection| read.connection.as_ref() == Some(connection));
+        is_of_connection && self.name.as_ref().is_none_or(|name| read.flow.name.as_ref() == Some(name))
+    }
+}
+
 /// A page of dataflows, newest first. Where only some are listed it can be shorter than it could be, and even
 /// empty, without being the last one.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,11 +92,33 @@ impl<P: Platform> Dataflows<P> {
     /// [`DataflowError`].
     pub async fn get_hubspot_dataflow(
         &self,
-        _at: &DataflowRef,
-        _deadline: Instant,
-        _call: &CallProgress,
+        at: &DataflowRef,
+        deadline: Instant,
+        call: &CallProgress,
     ) -> Result<ReadDataflow, DataflowError> {
-        unimplemented!()
+        call.enter(Stage::Read);
+        self.read(at, deadline).await
+    }
+
+    /// Reads a dataflow of HubSpot, with its connections.
+    pub(super) async fn read(
+        &self,
+        at: &DataflowRef,
+        deadline: Instant,
+    ) -> Result<ReadDataflow, DataflowError> {
+        let flow = self.read_flow(at, deadline).await?;
+        let read = self.with_connections(&at.sandbox, vec![flow], deadline).await?.pop();
+        read.ok_or(DataflowError::NotFound)
+    }
+
+    /// Reads a flow that is not known to be of another source.
+    pub(super) async fn read_flow(
+        &self,
+        at: &DataflowRef,
+        deadline: Instant,
+    ) -> Result<Dataflow, DataflowError> {
+        let flow = self.platform.get_flow(at, deadline).await.map_err(failed(Part::Flow))?;
+        flow.filter(|flow| flow.is_of_hubspot != Some(false)).ok_or(DataflowError::NotFound)
     }
 
     /// Lists dataflows.
@@ -67,11 +127,33 @@ impl<P: Platform> Dataflows<P> {
     /// [`DataflowError`].
     pub async fn list_hubspot_dataflows(
         &self,
-        _command: &ListHubSpotDataflows,
-        _deadline: Instant,
-        _call: &CallProgress,
+        command: &ListHubSpotDataflows,
+        deadline: Instant,
+        call: &CallProgress,
     ) -> Result<ListedDataflows, DataflowError> {
-        unimplemented!()
+        call.enter(Stage::Read);
+        let ListHubSpotDataflows { sandbox, filter, page_size, page } = command;
+        let query = FlowQuery { sandbox, selection: filter.selection(), limit: *page_size };
+        let mut next = page.clone();
+        let mut seen: HashSet<_> = page.iter().cloned().collect();
+        let mut dataflows = Vec::new();
+        // The remaining time may not be enough for another page: the caller continues from there.
+        let halfway = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        for _ in 0..MOST_PAGES {
+            let page = self.platform.list_flows(&query, next.as_ref(), deadline).await;
+            let page = page.map_err(failed(Part::Flow))?;
+            let read = self.with_connections(sandbox, page.items, deadline).await?;
+            dataflows.extend(read.into_iter().filter(|read| filter.matches(read)));
+            next = page.next;
+            if next.as_ref().is_some_and(|next| !seen.insert(next.clone())) {
+                return Err(failed(Part::Flow)(CallError::Undecodable("a page of flows leads back".into())));
+            }
+            // More pages could hold more than fit on this one.
+            if next.is_none() || !dataflows.is_empty() || Instant::now() > halfway {
+                break;
+            }
+        }
+        Ok(ListedDataflows { dataflows, next })
     }
 
     /// Counts the dataflows of a sandbox, or some of them.
@@ -80,11 +162,144 @@ impl<P: Platform> Dataflows<P> {
     /// [`DataflowError`].
     pub async fn count_hubspot_dataflows(
         &self,
-        _sandbox: &SandboxName,
-        _filter: &DataflowFilter,
-        _deadline: Instant,
-        _call: &CallProgress,
+        sandbox: &SandboxName,
+        filter: &DataflowFilter,
+        deadline: Instant,
+        call: &CallProgress,
     ) -> Result<u64, DataflowError> {
-        unimplemented!()
+        call.enter(Stage::Read);
+        if *filter == DataflowFilter::default() {
+            return self.platform.count_flows(sandbox, deadline).await.map_err(failed(Part::Flow));
+        }
+        let query = FlowQuery { sandbox, selection: filter.selection(), limit: ListQuery::LARGEST_PAGE };
+        let mut flows = all_flows(&*self.platform, &query, deadline).await?;
+        // A flow that is created meanwhile moves others onto the next page.
+        let mut found = HashSet::new();
+        while !flows.is_empty() {
+            let rest = flows.split_off(flows.len().min(ListQuery::LARGEST_PAGE.into()));
+            let read = self.with_connections(sandbox, std::mem::replace(&mut flows, rest), deadline).await?;
+            found
+                .extend(read.into_iter().filter(|read| filter.matches(read)).filter_map(|read| read.flow.id));
+        }
+        Ok(found.len() as u64)
     }
+
+    /// The flows of HubSpot among these, with what their connections show. A flow without a readable ID or version is
+    /// left out, as is one that shows nowhere what its source is.
+    async fn with_connections(
+        &self,
+        sandbox: &SandboxName,
+        flows: Vec<Dataflow>,
+        deadline: Instant,
+    ) -> Result<Vec<ReadDataflow>, DataflowError> {
+        let is_readable = |flow: &Dataflow| flow.id.is_some() && flow.etag.is_some();
+        let mut flows: Vec<_> =
+            flows.into_iter().filter(|flow| is_readable(flow) && flow.is_of_hubspot != Some(false)).collect();
+        let source_ids: Vec<_> =
+            flows.iter().flat_map(|flow| flow.source_connections.first().cloned()).collect();
+        let target_ids: Vec<_> =
+            flows.iter().flat_map(|flow| flow.target_connections.first().cloned()).collect();
+        let (sources, targets) = try_join(
+            self.sources(sandbox, &source_ids, deadline),
+            self.targets(sandbox, &target_ids, deadline),
+        )
+        .await?;
+        let mut read = Vec::with_capacity(flows.len());
+        for mut flow in flows.drain(..) {
+            let source = flow.source_connections.first().and_then(|id| sources.get(id));
+            let target = flow.target_connections.first().and_then(|id| targets.get(id));
+            let is_of_hubspot = flow.is_of_hubspot.or(source.and_then(|source| source.is_of_hubspot));
+            if is_of_hubspot != Some(true) {
+                continue;
+            }
+            flow.is_of_hubspot = is_of_hubspot;
+            let connection = source.and_then(|source| source.connection.clone());
+            read.push(ReadDataflow {
+                connection: flow.connection.clone().or(connection),
+                table: source.and_then(|source| source.table.clone()),
+                dataset: target.and_then(|target| target.dataset.clone()),
+                schema: target.and_then(|target| target.schema.clone()),
+                flow,
+            });
+        }
+        Ok(read)
+    }
+
+    async fn sources(
+        &self,
+        sandbox: &SandboxName,
+        ids: &[SourceConnectionId],
+        deadline: Instant,
+    ) -> Result<HashMap<SourceConnectionId, SourceConnection>, DataflowError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let listed = self.platform.list_source_connections(sandbox, Selection::Ids(ids), deadline).await;
+        let listed = listed.map_err(failed(Part::SourceConnection))?;
+        Ok(listed.into_iter().map(|source| (source.id.clone(), source)).collect())
+    }
+
+    async fn targets(
+        &self,
+        sandbox: &SandboxName,
+        ids: &[TargetConnectionId],
+        deadline: Instant,
+    ) -> Result<HashMap<TargetConnectionId, TargetConnection>, DataflowError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let listed =
+            self.platform.list_target_connections(sandbox, TargetSelection::Ids(ids), deadline).await;
+        let listed = listed.map_err(failed(Part::TargetConnection))?;
+        Ok(listed.into_iter().map(|target| (target.id.clone(), target)).collect())
+    }
+}
+
+/// The error of a call that is about this part.
+pub(super) fn failed(part: Part) -> impl Fn(CallError) -> DataflowError {
+    move |error| DataflowError::Call { part, error }
+}
+
+/// Every flow of a list. An unreadable one is among them.
+pub(super) async fn all_flows<P: Platform>(
+    platform: &P,
+    query: &FlowQuery<'_>,
+    deadline: Instant,
+) -> Result<Vec<Dataflow>, DataflowError> {
+    let (mut flows, mut next, mut seen) = (Vec::new(), None, HashSet::new());
+    for _ in 0..ALL_PAGES {
+        let page = platform.list_flows(query, next.as_ref(), deadline).await.map_err(failed(Part::Flow))?;
+        let FlowPage { items, next: following } = page;
+        flows.extend(items);
+        let Some(following) = following else { return Ok(flows) };
+        if !seen.insert(following.clone()) {
+            break;
+        }
+        next = Some(following);
+    }
+    Err(failed(Part::Flow)(CallError::Undecodable("the list of flows does not end".into())))
+}
+
+/// The flows of a list other than this one. One without a readable ID counts as another.
+pub(super) async fn other_flows<P: Platform>(
+    platform: &P,
+    sandbox: &SandboxName,
+    selection: FlowSelection<'_>,
+    except: &DataflowId,
+    deadline: Instant,
+) -> Result<Vec<Option<DataflowId>>, DataflowError> {
+    let query = FlowQuery { sandbox, selection, limit: ListQuery::LARGEST_PAGE };
+    let flows = all_flows(platform, &query, deadline).await?;
+    let is_of = |flow: &Dataflow| match selection {
+        FlowSelection::OfSources(ids) => flow.source_connections.iter().any(|id| ids.contains(id)),
+        FlowSelection::OfTargets(ids) => flow.target_connections.iter().any(|id| ids.contains(id)),
+        FlowSelection::OfMappingSet(id) => flow.mapping_set.as_ref().is_none_or(|set| set.id == *id),
+        FlowSelection::OfConnection(id) => flow.connection.as_ref().is_none_or(|connection| connection == id),
+        FlowSelection::OfHubSpot { .. } => true,
+    };
+    // The list may have flows that do not match; one that does not show what it uses may use it.
+    let shows_nothing =
+        |flow: &Dataflow| flow.source_connections.is_empty() || flow.target_connections.is_empty();
+    let others = flows.into_iter().filter(|flow| is_of(flow) || shows_nothing(flow));
+    Ok(others.map(|flow| flow.id).filter(|id| id.as_ref() != Some(except)).collect())
 }
