@@ -1,5 +1,6 @@
 //! The use cases about dataflows.
 
+pub(crate) mod abandoned;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod error;
