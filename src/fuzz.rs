@@ -70,7 +70,8 @@ fn page_token_target(bytes: &[u8]) {
     let sandbox = |name| SandboxName::parse(name).expect("a valid name");
     let named = Filter { name: Some("name".to_owned()), request_id: None };
     let query = |name, filter| Query::connections(&sandbox(name), filter);
-    let (prod, any) = (query("prod", &named), query("prod", &Filter::default()));
+    let all = Filter::default();
+    let (prod, any) = (query("prod", &named), query("prod", &all));
     if let Ok(page) = page_token::decode(text, &prod) {
         assert_eq!(page_token::encode(&page, &prod), text);
         assert!(page_token::decode(text, &query("dev", &named)).is_err());

@@ -1,5 +1,8 @@
 //! Errors of calls about dataflows.
 
+#[cfg(test)]
+mod tests;
+
 use tonic::Code;
 
 use crate::{

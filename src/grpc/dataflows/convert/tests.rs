@@ -9,7 +9,7 @@ use crate::{
     adobe::PageToken,
     domain::{
         AllowedSandboxes,
-        dataflow::{Frequency, Repetition, SchemaSource, Target},
+        dataflow::{DataflowOptions, DatasetId, Frequency, Percent, Repetition, SchemaSource, Target},
     },
 };
 
@@ -92,12 +92,12 @@ fn violation_of(request: proto::CreateHubSpotDataflowRequest) -> (String, Invali
 fn a_valid_request_becomes_a_command() {
     let dataflow = parsed(valid());
     assert_eq!((dataflow.name.as_str(), dataflow.sandbox.as_str()), ("Contacts", "prod"));
-    assert_eq!(dataflow.target, Target::Dataset(crate::domain::dataflow::DatasetId::parse("d-1").unwrap()));
+    assert_eq!(dataflow.target, Target::Dataset(DatasetId::parse("d-1").unwrap()));
     let Repetition { frequency, interval, backfill, delta_column } = dataflow.schedule.repetition.unwrap();
     assert_eq!((frequency, interval, backfill), (Frequency::Hour, 1, true));
     assert_eq!((delta_column.name.as_str(), delta_column.date_format), ("updatedAt", None));
     assert_eq!(dataflow.schedule.start, None);
-    assert_eq!(dataflow.options, crate::domain::dataflow::DataflowOptions::default());
+    assert_eq!(dataflow.options, DataflowOptions::default());
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn partial_ingestion_needs_diagnostics() {
         let options = proto::DataflowOptions { error_diagnostics, partial_ingestion_percent };
         proto::CreateHubSpotDataflowRequest { options: Some(options), ..valid() }
     };
-    assert_eq!(parsed(with(true, 5.0)).options.partial_ingestion.map(|percent| percent.get()), Some(5.0));
+    assert_eq!(parsed(with(true, 5.0)).options.partial_ingestion.map(Percent::get), Some(5.0));
     assert_eq!(parsed(with(false, 0.0)).options.partial_ingestion, None);
     for (diagnostics, percent, reason) in [
         (false, 5.0, InvalidReason::Conflicting),
@@ -268,19 +268,19 @@ fn partial_ingestion_needs_diagnostics() {
 #[test]
 fn a_deletion_names_a_dataflow_or_a_creation() {
     use proto::delete_hub_spot_dataflow_request::Dataflow;
-    let delete = |dataflow| {
+    let parse = |dataflow| {
         let request = proto::DeleteHubSpotDataflowRequest { dataflow, ..Default::default() };
-        super::delete(&request, &sandboxes())
+        delete(&request, &sandboxes())
     };
     let id = "8f1f6c0e-52a1-4d0e-9d53-6d1fb1d3e2a7".to_owned();
-    assert!(matches!(delete(Some(Dataflow::Id("f-1".to_owned()))), Ok(Delete::Dataflow(_))));
-    assert!(matches!(delete(Some(Dataflow::CreateRequestId(id))), Ok(Delete::Abandoned { .. })));
+    assert!(matches!(parse(Some(Dataflow::Id("f-1".to_owned()))), Ok(Delete::Dataflow(_))));
+    assert!(matches!(parse(Some(Dataflow::CreateRequestId(id))), Ok(Delete::Abandoned { .. })));
     for (dataflow, field, reason) in [
         (None, "dataflow", InvalidReason::Required),
         (Some(Dataflow::Id("a/b".to_owned())), "id", InvalidReason::Malformed),
         (Some(Dataflow::CreateRequestId("f-1".to_owned())), "create_request_id", InvalidReason::Malformed),
     ] {
-        assert_eq!(violated(delete(dataflow)), [(field.to_owned(), reason)]);
+        assert_eq!(violated(parse(dataflow)), [(field.to_owned(), reason)]);
     }
 }
 
