@@ -5,7 +5,6 @@ mod client;
 mod error;
 pub(crate) mod flow_service;
 pub(crate) mod identity;
-mod platform_stub;
 mod port;
 mod resilience;
 
