@@ -1,12 +1,19 @@
 //! Adobe's services: how they are called, and what their replies mean.
 
 pub(crate) mod answer;
+pub(crate) mod catalog;
 mod client;
+pub(crate) mod data_prep;
 mod error;
 pub(crate) mod flow_service;
 pub(crate) mod identity;
+mod marker_list;
+mod pages;
+mod platform;
 mod port;
 mod resilience;
+pub(crate) mod schema_registry;
+mod wire;
 
 use std::time::Duration;
 
@@ -18,15 +25,14 @@ pub use self::{
     },
     client::{Identity, Timeouts, UpstreamState},
     error::{CallError, NextStep},
-    flow_service::{
-        HttpFlowService,
-        list::{ConnectionPage, ListQuery, ListedConnection, PageToken, PageTrail},
-    },
+    flow_service::list::{ConnectionPage, ListQuery, ListedConnection},
     identity::{
         error::{TokenError, TokenErrorKind},
         ims::{Ims, ReadyToken},
         token::{AccessToken, IssueToken, IssuedToken, TokenSource},
     },
+    pages::{PageToken, PageTrail},
+    platform::HttpPlatform,
     port::*,
     resilience::Permit,
 };

@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     admin::{self, Observed},
-    adobe::{AdobeCredential, HttpFlowService, Identity, Ims, ReadyToken, Timeouts, TokenSource},
+    adobe::{AdobeCredential, HttpPlatform, Identity, Ims, ReadyToken, Timeouts, TokenSource},
     config::{CallersConfig, Config},
     error::Cause,
     exactly_once::{
@@ -298,7 +298,7 @@ fn platform(
     http1_client: Client,
     tokens: TokenSource,
     metrics: &Metrics,
-) -> Result<HttpFlowService, Cause> {
+) -> Result<HttpPlatform, Cause> {
     let Config { adobe, upstream, .. } = config;
     let client = match upstream.http {
         HttpVersion::Http1 => http1_client,
@@ -307,5 +307,7 @@ fn platform(
     let identity = Identity { org_id: &adobe.org_id, client_id: &adobe.client_id };
     let timeouts = Timeouts { create: upstream.create_timeout, attempt: upstream.attempt_timeout };
     let base = &upstream.flow_service_url;
-    HttpFlowService::new(client, base, identity, tokens, timeouts, metrics.upstream.clone())
+    let mut platform = base.clone();
+    platform.set_path("");
+    HttpPlatform::new(client, base, &platform, identity, tokens, timeouts, metrics.upstream.clone())
 }

@@ -110,6 +110,16 @@ impl<'a> Object<'a> {
         serde_json::from_str(self.value(name)?.get()).ok()
     }
 
+    /// Whether it has no members.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every member with its value, in their order.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
     fn named(&self, name: &str) -> impl Iterator<Item = &'a RawValue> {
         self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| *value)
     }

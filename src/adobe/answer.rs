@@ -1,7 +1,7 @@
 //! Reads replies: what an error body says, who sent it, what it means, and what to do about it.
 
 pub(crate) mod advice;
-mod author;
+pub(crate) mod author;
 pub(crate) mod classify;
 pub(crate) mod error_body;
 pub(crate) mod presentable;

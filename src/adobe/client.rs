@@ -22,7 +22,7 @@ pub(super) use self::{
 };
 use super::{
     CallError, Problem, TokenSource,
-    answer::classify::Asked,
+    answer::{author::AskedService, classify::Asked},
     resilience::{Permit, Resilience, breaker::Verdict},
 };
 use crate::{domain::SandboxName, error::Cause, metrics::UpstreamMetrics};
@@ -36,7 +36,7 @@ const MOST_HEADERS: usize = 12;
 
 /// A kind of request.
 #[derive(Debug)]
-pub(super) struct Route {
+pub(crate) struct Route {
     pub(super) method: Method,
     /// The path below the base URL; `{id}` stands for a segment that varies.
     pub(super) template: &'static str,
@@ -54,6 +54,17 @@ impl Route {
 
     pub(super) const fn read(template: &'static str, fields: &'static [&'static str]) -> Self {
         Self { method: Method::GET, template, success: StatusCode::OK, asked: Asked::Read, fields }
+    }
+
+    /// Creates something that names other things: it can be refused for them.
+    pub(super) const fn create_part(template: &'static str, fields: &'static [&'static str]) -> Self {
+        let (method, success, asked) = (Method::POST, StatusCode::CREATED, Asked::CreatePart);
+        Self { method, template, success, asked, fields }
+    }
+
+    /// Reads with a body, such as one to validate.
+    pub(super) const fn ask(template: &'static str, fields: &'static [&'static str]) -> Self {
+        Self { method: Method::POST, template, success: StatusCode::OK, asked: Asked::Read, fields }
     }
 
     /// Reads what the source of a connection has.
@@ -81,6 +92,7 @@ impl Route {
 pub(super) struct AdobeClient {
     http: Client,
     base: Url,
+    service: AskedService,
     /// The headers that are the same for every request.
     headers: HeaderMap,
     timeouts: Timeouts,
@@ -135,7 +147,7 @@ impl AdobeClient {
     /// The identity cannot be sent in headers.
     pub(super) fn new(
         http: Client,
-        base: &Url,
+        (service, base): (AskedService, &Url),
         identity: Identity<'_>,
         tokens: TokenSource,
         timeouts: Timeouts,
@@ -149,6 +161,7 @@ impl AdobeClient {
         Ok(Self {
             http,
             base: base.clone(),
+            service,
             headers,
             timeouts,
             state: UpstreamState {
@@ -201,7 +214,7 @@ impl AdobeClient {
 }
 
 /// The URL of a template below a base URL.
-fn below(base: &Url, template: &str, id: Option<&str>) -> Url {
+pub(super) fn below(base: &Url, template: &str, id: Option<&str>) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         let segments = template.split('/').skip(1);

@@ -9,9 +9,7 @@ mod sockets;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hubspot_connection_service::{
-    adobe::{
-        CallError, FlowService, HttpFlowService, Identity, Ims, Permit, ReadyToken, Timeouts, TokenSource,
-    },
+    adobe::{CallError, FlowService, HttpPlatform, Identity, Ims, Permit, ReadyToken, Timeouts, TokenSource},
     domain::{
         CreatedConnection, Credential, Description, HubSpotCredentials, NewConnection, Progress, RequestId,
         ResourceName, SandboxName,
@@ -32,7 +30,7 @@ const TIMEOUTS: Timeouts = Timeouts { create: Duration::from_secs(5), attempt: D
 /// The client under test and the emulator that it calls.
 struct Upstream {
     emulator: Emulator,
-    flow_service: HttpFlowService,
+    flow_service: HttpPlatform,
     progress: Arc<Progress>,
 }
 
@@ -115,14 +113,15 @@ fn flow_service(
     client_id: &str,
     tokens: TokenSource,
     timeouts: Timeouts,
-) -> HttpFlowService {
+) -> HttpPlatform {
     let identity = Identity { org_id: emulator::ORG_ID, client_id };
     let metrics = UpstreamMetrics::default();
-    HttpFlowService::new(client, &Url::parse(base).unwrap(), identity, tokens, timeouts, metrics).unwrap()
+    let base = Url::parse(base).unwrap();
+    HttpPlatform::new(client, &base, &base, identity, tokens, timeouts, metrics).unwrap()
 }
 
 /// The client under test, against another server than the emulator.
-fn client_of(address: SocketAddr) -> HttpFlowService {
+fn client_of(address: SocketAddr) -> HttpPlatform {
     let tokens = TokenSource::start(ReadyToken(secret(emulator::DEMO_ACCESS_TOKEN)));
     flow_service(client(), &format!("http://{address}"), emulator::CLIENT_ID, tokens, TIMEOUTS)
 }

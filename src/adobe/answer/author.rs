@@ -8,9 +8,48 @@ use super::{
     problem::Author,
 };
 
-/// Who sends a body of this form. The prefix of a code decides before anything else: a connector's error has the
+/// The service that a request was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AskedService {
+    FlowService,
+    /// The Schema Registry, the Catalog or Data Prep. Adobe documents the errors of the first one only.
+    Sibling,
+}
+
+/// Who sends a body of this form.
+pub(super) fn author(service: AskedService, status: u16, fields: &Value, code: Option<&ErrorCode>) -> Author {
+    if service == AskedService::Sibling && is_of_sibling(status, fields, code) {
+        return Author::Sibling;
+    }
+    author_by_flow_service(status, fields, code)
+}
+
+/// Whether a sibling of the Flow Service sends a body of this form. Where it decides whether something exists or is
+/// permitted, the form must be one of the Platform's; otherwise a known text is enough, as what these services create
+/// has no effect by itself.
+fn is_of_sibling(status: u16, fields: &Value, code: Option<&ErrorCode>) -> bool {
+    let text = |name: &str| non_empty(&fields[name]);
+    let has = |name: &str| text(name).is_some();
+    match code {
+        Some(ErrorCode::Gateway(_)) => return false,
+        Some(ErrorCode::Platform { .. }) => return text("type").is_some_and(|kind| kind.contains(ADOBE)),
+        None => {}
+    }
+    // As `NotFoundError`: the reason phrases of HTTP, which a proxy sends, have no such end.
+    let is_title = text("title").is_some_and(|title| title.ends_with("Error") && !title.contains(' '));
+    let is_foreign = text("type").is_some_and(|kind| !is_type_of_adobe(&kind));
+    if !is_foreign
+        && (is_title && (has("detail") || fields["status"].is_u64()) || is_problem_of_adobe(fields))
+    {
+        return true;
+    }
+    let is_said = ["detail", "message", "error", "errorMessage", "title"].into_iter().any(has);
+    matches!(status, 400 | 422) && is_said && !is_foreign && !has("errorType")
+}
+
+/// Who sends a body of this form after a request to the Flow Service. The prefix of a code decides before anything else: a connector's error has the
 /// legacy fields as well.
-pub(super) fn author(status: u16, fields: &Value, code: Option<&ErrorCode>) -> Author {
+fn author_by_flow_service(status: u16, fields: &Value, code: Option<&ErrorCode>) -> Author {
     let text = |name: &str| non_empty(&fields[name]);
     let has = |name: &str| text(name).is_some();
     let unrecognized = Author::Unrecognized;
@@ -46,11 +85,14 @@ pub(super) fn author(status: u16, fields: &Value, code: Option<&ErrorCode>) -> A
 /// Whether a body is a generic problem document with a type that Adobe uses. Any proxy may send `about:blank`.
 fn is_problem_of_adobe(fields: &Value) -> bool {
     let text = |name: &str| non_empty(&fields[name]);
-    let is_adobes = |kind: &str| kind == "/placeholder/type/uri" || kind.contains(ADOBE);
     let has_status = fields["status"].is_u64();
-    text("type").is_some_and(|kind| is_adobes(&kind))
+    text("type").is_some_and(|kind| is_type_of_adobe(&kind))
         && text("title").is_some()
         && (has_status || text("detail").is_some())
+}
+
+fn is_type_of_adobe(kind: &str) -> bool {
+    kind == "/placeholder/type/uri" || kind.contains(ADOBE)
 }
 
 /// The members that have a code.

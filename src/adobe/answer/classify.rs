@@ -25,6 +25,8 @@ pub(crate) enum Meaning {
 pub(crate) enum Asked {
     /// Creates something: executed twice it creates two.
     Create,
+    /// Creates something that names other things, which may not exist or not fit: executed twice it creates two.
+    CreatePart,
     /// Changes or deletes something.
     Change,
     /// Reads.
@@ -46,7 +48,7 @@ const REFUSALS: [u16; 8] = [400, 401, 403, 404, 412, 415, 422, 429];
 /// Only a refusal proves that nothing was done.
 pub(crate) fn classify(asked: Asked, status: u16, body: &ErrorBody) -> Meaning {
     let refuses = |status| match asked {
-        Asked::Create | Asked::Change => REFUSALS.contains(&status),
+        Asked::Create | Asked::CreatePart | Asked::Change => REFUSALS.contains(&status),
         Asked::Read | Asked::ReadSource => is_client_error(status),
     };
     // A gateway may put its own status on the failure of another server.
@@ -56,7 +58,10 @@ pub(crate) fn classify(asked: Asked, status: u16, body: &ErrorBody) -> Meaning {
         Author::Unrecognized => Meaning::Unrecognized,
         _ if !is_certain => Meaning::Unknown,
         _ if status == 429 => Meaning::Throttled,
+        // Whose credentials it is about is not known, nor whether the source is asked before or after the creation.
+        Author::Source if asked == Asked::CreatePart && status == 401 => Meaning::Unknown,
         Author::Source => Meaning::Refused(Refusal::Source),
+        Author::Sibling => by_status(status),
         Author::FlowService | Author::Gateway => {
             let meaning = refusal(status, body);
             // There is no connection yet that these could be about.
@@ -108,16 +113,25 @@ fn refusal(status: u16, body: &ErrorBody) -> Meaning {
         Some(ErrorCode::Gateway(_)) | None => None,
     };
     by_code.unwrap_or_else(|| match status {
+        // The gateway knows neither the caller's request nor the resource.
+        _ if body.author == Author::Gateway && !matches!(status, 401 | 403) => {
+            Meaning::Refused(Refusal::OwnRequest)
+        }
+        _ => by_status(status),
+    })
+}
+
+/// What a refusal without a known code means.
+fn by_status(status: u16) -> Meaning {
+    match status {
         401 => Meaning::TokenRefused,
         403 => Meaning::Refused(Refusal::Permission),
         // The method, the headers and the media types are this service's own.
         405 | 406 | 411 | 415 | 417 | 426 | 428 | 431 => Meaning::Refused(Refusal::OwnRequest),
-        // The gateway knows neither the caller's request nor the resource.
-        _ if body.author == Author::Gateway => Meaning::Refused(Refusal::OwnRequest),
         404 => Meaning::Refused(Refusal::NotFound),
         412 => Meaning::Refused(Refusal::EtagMismatch),
         _ => Meaning::Refused(Refusal::Request),
-    })
+    }
 }
 
 /// The bare messages that Adobe documents, which complain about the connection specification.

@@ -8,7 +8,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{author::author, problem::Author};
+use super::{
+    author::{AskedService, author},
+    problem::Author,
+};
 use crate::domain::ConnectionId;
 
 /// The readable parts of an error body. The texts are not cleaned yet.
@@ -60,7 +63,13 @@ impl Default for ErrorBody {
 }
 
 impl ErrorBody {
+    /// A body in reply to a request to the Flow Service.
     pub(crate) fn parse(status: u16, body: &[u8]) -> Self {
+        Self::of(AskedService::FlowService, status, body)
+    }
+
+    /// A body in reply to a request to this service.
+    pub(crate) fn of(service: AskedService, status: u16, body: &[u8]) -> Self {
         let body = String::from_utf8_lossy(body);
         let fields = serde_json::from_str(body.trim_start_matches('\u{feff}'));
         let Some(fields) = fields.ok().filter(Value::is_object) else { return Self::default() };
@@ -75,7 +84,7 @@ impl ErrorBody {
             matches!(&code, Some(ErrorCode::Platform { prefix, number: 1418, .. }) if prefix == "FLOW");
 
         Self {
-            author: author(status, &fields, code.as_ref()),
+            author: author(service, status, &fields, code.as_ref()),
             flows: if is_in_use { flows(&fields) } else { Vec::new() },
             code,
             message: report("detailed-message")

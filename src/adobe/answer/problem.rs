@@ -36,6 +36,8 @@ pub enum Author {
     /// The Flow Service.
     #[default]
     FlowService,
+    /// The sibling of the Flow Service that was asked: the Schema Registry, the Catalog or Data Prep.
+    Sibling,
     /// The gateway before it.
     Gateway,
     /// The source behind one connection: the reply says nothing about any other call.
@@ -88,7 +90,9 @@ impl Problem {
         match self.author {
             Author::Source => false,
             Author::Unrecognized => self.status == 408 || (500..600).contains(&self.status),
-            Author::FlowService | Author::Gateway => !classify::is_client_error(self.status),
+            Author::FlowService | Author::Sibling | Author::Gateway => {
+                !classify::is_client_error(self.status)
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
 use reqwest::Response;
 
 use super::{
+    author::AskedService,
     classify::{Asked, Meaning, classify, is_of_source},
     error_body::ErrorBody,
     presentable::presentable,
@@ -36,7 +37,12 @@ pub(crate) struct ErrorReply {
 
 /// Reads a reply other than a success. A body that is too long or cut off counts as none. `secrets` are those that
 /// were sent with the request.
-pub(crate) async fn read_error(response: Response, asked: Asked, secrets: &[&str]) -> ErrorReply {
+pub(crate) async fn read_error(
+    response: Response,
+    service: AskedService,
+    asked: Asked,
+    secrets: &[&str],
+) -> ErrorReply {
     let head = Head::of(&response);
     let retry_after = retry_after(response.headers(), SystemTime::now());
     let body = read_body(response, MAX_SHORT).await.unwrap_or_else(|error| {
@@ -44,7 +50,7 @@ pub(crate) async fn read_error(response: Response, asked: Asked, secrets: &[&str
         tracing::warn!(status, error, "the body of an error response cannot be read");
         Bytes::new()
     });
-    let mut body = ErrorBody::parse(head.status, &body);
+    let mut body = ErrorBody::of(service, head.status, &body);
     if is_of_source(asked, head.status, &body) {
         body.author = Author::Source;
     }

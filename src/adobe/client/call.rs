@@ -35,6 +35,8 @@ pub(crate) struct Call<'a, T> {
     /// Takes the place of `{id}` in the route's template.
     pub(crate) id: Option<&'a str>,
     pub(crate) query: Vec<(&'static str, String)>,
+    /// The media type to reply with, other than JSON.
+    pub(crate) accept: Option<&'static str>,
     pub(crate) if_match: Option<&'a Etag>,
     pub(crate) body: Option<Bytes>,
     /// The secrets in the body, which are removed from the reply.
@@ -49,7 +51,17 @@ impl<'a, T> Call<'a, T> {
         read: impl Fn(&[u8]) -> Result<T, Cause> + Send + Sync + 'a,
     ) -> Self {
         let (query, secrets) = (Vec::new(), Vec::new());
-        Self { route, sandbox, id: None, query, if_match: None, body: None, secrets, read: Box::new(read) }
+        Self {
+            route,
+            sandbox,
+            id: None,
+            query,
+            accept: None,
+            if_match: None,
+            body: None,
+            secrets,
+            read: Box::new(read),
+        }
     }
 }
 
@@ -141,7 +153,12 @@ impl AdobeClient {
             let query = url.query().map(|query| query.replace('+', "%20"));
             url.set_query(query.as_deref());
         }
-        *request.timeout_mut() = Some(self.timeouts.attempt);
+        let is_creation = call.route.asked == Asked::CreatePart;
+        let timeout = if is_creation { self.timeouts.create } else { self.timeouts.attempt };
+        *request.timeout_mut() = Some(timeout);
+        if let Some(accept) = call.accept {
+            request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(accept));
+        }
         if let Some(etag) = call.if_match {
             let etag = HeaderValue::from_str(etag.as_str()).expect("an etag is visible ASCII");
             request.headers_mut().insert(header::IF_MATCH, etag);

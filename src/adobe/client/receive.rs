@@ -36,18 +36,19 @@ impl AdobeClient {
         attempt.replied(&response);
         let secrets = || [secrets, &[permit.token.expose_secret()]].concat();
         if !response.status().is_success() {
-            let reply = reply::read_error(response, route.asked, &secrets()).await;
+            let reply = reply::read_error(response, self.service, route.asked, &secrets()).await;
             attempt.complete();
             attempt.set_request_id(reply.problem.request_id.as_deref());
             return Err(self.failure(route, permit, reply));
         }
         let head = Head::of(&response);
-        let is_creation = route.asked == Asked::Create;
+        let is_creation = matches!(route.asked, Asked::Create | Asked::CreatePart);
         // The search for secrets is worth its time only for a recorded span.
         if is_creation && attempt.is_recorded() {
             attempt.set_request_id(head.without_body(&secrets()).request_id.as_deref());
         }
-        let max_body = if is_creation { reply::MAX_SHORT } else { MAX_BODY };
+        // What the Schema Registry creates comes back with all its fields.
+        let max_body = if route.asked == Asked::Create { reply::MAX_SHORT } else { MAX_BODY };
         // The object of a creation exists, and the reply names the request. Of other replies only the cause counts.
         let unusable = |problem: Problem, cause| {
             if is_creation { unavailable(Some(problem), cause) } else { CallError::Undecodable(cause) }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::connections::{AUTH_SPEC_NAME, AuthParams, HUBSPOT_SPEC, HUBSPOT_SPEC_ID};
 use crate::{
     adobe::{
+        TableParameter,
         answer::success::value,
         client::{Call, Route},
     },
@@ -24,6 +25,10 @@ pub(super) fn drift(sandbox: &SandboxName) -> Call<'_, Vec<String>> {
     Call { id: Some(HUBSPOT_SPEC_ID), ..Call::new(&HUBSPOT, sandbox, spec_drift) }
 }
 
+pub(crate) fn table_parameter(sandbox: &SandboxName) -> Call<'_, TableParameter> {
+    Call { id: Some(HUBSPOT_SPEC_ID), ..Call::new(&HUBSPOT, sandbox, read_table_parameter) }
+}
+
 /// The parameters that this service sends, each a string.
 fn sent_params() -> Vec<String> {
     let params = AuthParams { client_id: "", client_secret: "", access_token: "", refresh_token: "" };
@@ -38,10 +43,7 @@ fn sent_params() -> Vec<String> {
 /// The reply holds no such specification.
 pub(crate) fn spec_drift(body: &[u8]) -> Result<Vec<String>, Cause> {
     let body = value("no connection specification", body)?;
-    let is_it = |spec: &&Value| spec["id"] == HUBSPOT_SPEC_ID;
-    let items = body["items"].as_array();
-    let spec = items.map_or(Some(&body), |items| items.iter().find(is_it)).filter(is_it);
-    let spec = spec.ok_or("no connection specification of HubSpot in the reply")?;
+    let spec = hubspot(&body)?;
 
     let mut drift = Vec::new();
     if let Some(version) = spec["version"].as_str().filter(|version| *version != HUBSPOT_SPEC.version) {
@@ -57,7 +59,40 @@ pub(crate) fn spec_drift(body: &[u8]) -> Result<Vec<String>, Cause> {
             drift.push(format!("it has no authentication specification {AUTH_SPEC_NAME:?}, only {names:?}"));
         }
     }
-    Ok(drift.into_iter().take(MOST_DIFFERENCES).map(cut).collect())
+    Ok(reported(drift))
+}
+
+/// The name that the source connections of HubSpot give their table: what the specification requires, or else what it
+/// has. Where it says nothing it is that of Adobe's tutorial.
+///
+/// # Errors
+/// The reply holds no such specification.
+pub(crate) fn read_table_parameter(body: &[u8]) -> Result<TableParameter, Cause> {
+    let body = value("no connection specification", body)?;
+    let schema = &hubspot(&body)?["sourceSpec"]["spec"];
+    let required = |name: &str| {
+        schema["required"].as_array().is_some_and(|required| required.iter().any(|other| other == name))
+    };
+    let has = |name: &str| schema["properties"].get(name).is_some();
+    let parameter = |is_named: &dyn Fn(&str) -> bool| match (is_named("path"), is_named("tableName")) {
+        (true, true) => Some(TableParameter::Both),
+        (true, false) => Some(TableParameter::Path),
+        (false, true) => Some(TableParameter::TableName),
+        (false, false) => None,
+    };
+    Ok(parameter(&required).or_else(|| parameter(&has)).unwrap_or_default())
+}
+
+fn hubspot(body: &Value) -> Result<&Value, Cause> {
+    let is_it = |spec: &&Value| spec["id"] == HUBSPOT_SPEC_ID;
+    let items = body["items"].as_array();
+    let spec = items.map_or(Some(body), |items| items.iter().find(is_it)).filter(is_it);
+    spec.ok_or_else(|| "no connection specification of HubSpot in the reply".into())
+}
+
+/// The differences that are reported, fit to be shown.
+pub(super) fn reported(drift: Vec<String>) -> Vec<String> {
+    drift.into_iter().take(MOST_DIFFERENCES).map(cut).collect()
 }
 
 fn cut(text: String) -> String {

@@ -11,9 +11,10 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use self::item::{connection_id, etag};
-use super::list::{ConnectionPage, ListQuery, PageToken};
+use super::list::{ConnectionPage, ListQuery};
 use crate::{
     adobe::{
+        PageToken,
         answer::success::object,
         client::{Call, Route, json},
     },
@@ -37,7 +38,7 @@ static DELETE: Route = Route::change(Method::DELETE, PATH_OF_ONE, StatusCode::NO
 pub(super) static ROUTES: [&Route; 6] = [&CREATE, &LIST, &COUNT, &GET, &UPDATE, &DELETE];
 /// The connection specification of HubSpot: fixed, and the same for every organization.
 pub(crate) const HUBSPOT_SPEC_ID: &str = "cc6a4487-9e91-433e-a3a3-9cf6626c1806";
-pub(super) const HUBSPOT_SPEC: ConnectionSpec = ConnectionSpec { id: HUBSPOT_SPEC_ID, version: "1.0" };
+pub(crate) const HUBSPOT_SPEC: ConnectionSpec = ConnectionSpec { id: HUBSPOT_SPEC_ID, version: "1.0" };
 /// The only auth specification that HubSpot's connection specification has.
 pub(super) const AUTH_SPEC_NAME: &str = "Basic Authentication";
 
@@ -69,10 +70,10 @@ pub(super) struct AuthParams<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct ConnectionSpec {
-    pub(super) id: &'static str,
+pub(crate) struct ConnectionSpec {
+    pub(crate) id: &'static str,
     /// Optional in one of Adobe's documents, and its absence a 422 in another: always sent.
-    pub(super) version: &'static str,
+    pub(crate) version: &'static str,
 }
 
 impl<'a> From<&'a HubSpotCredentials> for AuthParams<'a> {
@@ -146,7 +147,7 @@ fn of_hubspot() -> (&'static str, String) {
 
 /// Whether a filter by this name has the same meaning in every reading of Adobe's documents, which show values
 /// with and without quotes, use commas for lists, and mention values of the wrong type.
-fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     let is_literal = ["true", "false", "null"].iter().any(|literal| name.eq_ignore_ascii_case(literal));
     let is_word = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(is_plain);

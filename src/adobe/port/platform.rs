@@ -253,11 +253,20 @@ pub enum TableParameter {
 }
 
 /// Which source connections to list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Selection<'a, I> {
     Name(&'a str),
     Ids(&'a [I]),
 }
+
+// Derived, it would need an ID that can be copied.
+impl<I> Clone for Selection<'_, I> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I> Copy for Selection<'_, I> {}
 
 /// Which target connections to list.
 #[derive(Clone, Copy, Debug)]

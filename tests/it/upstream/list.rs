@@ -4,7 +4,7 @@ use axum::{Router, extract::RawQuery, routing::get};
 use http::header;
 use hubspot_connection_service::{
     adobe::{
-        CallError, ConnectionPage, FlowService, HttpFlowService, ListQuery, ListedConnection, PageToken,
+        CallError, ConnectionPage, FlowService, HttpPlatform, ListQuery, ListedConnection, PageToken,
         Refusal, Timeouts,
     },
     domain::{Connection, ConnectionState, StoredCredentials},
@@ -19,11 +19,11 @@ use tokio::{
 
 use super::{LIST, SECOND, TIMEOUTS, Upstream, client, client_of, connection, in_time, progress, sandbox};
 
-async fn first_page(flow_service: &HttpFlowService) -> Result<ConnectionPage, CallError> {
+async fn first_page(flow_service: &HttpPlatform) -> Result<ConnectionPage, CallError> {
     flow_service.list_connections(&ListQuery::all(&sandbox("prod")), None, in_time()).await
 }
 
-async fn all(flow_service: &HttpFlowService, sandbox_name: &str) -> Vec<Connection> {
+async fn all(flow_service: &HttpPlatform, sandbox_name: &str) -> Vec<Connection> {
     let mut connections = Vec::new();
     let mut next: Option<PageToken> = None;
     loop {
@@ -198,7 +198,7 @@ async fn a_read_ends_with_its_deadline_and_its_attempt() {
 }
 
 /// A server that sends this response to every request for a list, with a date if one is given.
-async fn scripted(body: impl Fn(String) -> String + Clone + Send + Sync + 'static) -> HttpFlowService {
+async fn scripted(body: impl Fn(String) -> String + Clone + Send + Sync + 'static) -> HttpPlatform {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let reply = async move |RawQuery(query): RawQuery| body(query.unwrap_or_default());
