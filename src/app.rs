@@ -307,7 +307,6 @@ fn platform(
     let identity = Identity { org_id: &adobe.org_id, client_id: &adobe.client_id };
     let timeouts = Timeouts { create: upstream.create_timeout, attempt: upstream.attempt_timeout };
     let base = &upstream.flow_service_url;
-    let mut platform = base.clone();
-    platform.set_path("");
-    HttpPlatform::new(client, base, &platform, identity, tokens, timeouts, metrics.upstream.clone())
+    let platform = &upstream.platform_url;
+    HttpPlatform::new(client, base, platform, identity, tokens, timeouts, metrics.upstream.clone())
 }

@@ -19,7 +19,11 @@
 //! frozen process, so that the freeze would have to begin after that check, in the few instructions before
 //! the write.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -53,6 +57,8 @@ pub(crate) struct Creation<O: Operation> {
     pub(super) generated: bool,
     pub(super) listings: Arc<Listings<O>>,
     pub(super) hold: Arc<Hold>,
+    /// The context of an earlier attempt that this one has undone.
+    pub(super) undone: OnceLock<String>,
     /// Without one it gets no further than to what the store knows.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
@@ -77,7 +83,7 @@ impl<T> Finished<T> {
 /// The next step of a creation.
 pub(super) enum Next<O: Operation> {
     /// Nothing was created so far.
-    Send(Before),
+    Send(Option<Lost>),
     /// Nothing was created as far as the store knows, which may have forgotten it.
     SearchFirst {
         remembers_for: Duration,
@@ -95,15 +101,6 @@ pub(super) enum Next<O: Operation> {
         refused: Option<FailureOf<O>>,
     },
     End(Result<Finished<O::Outcome>, FailureOf<O>>),
-}
-
-/// What is known of earlier attempts before one is sent, none of which has created anything.
-pub(super) enum Before {
-    Nothing,
-    /// It is recorded as sent.
-    Lost(Lost),
-    /// The one with this context was undone.
-    Undone(String),
 }
 
 /// A sending whose reply was lost. The request is resent only once it is proven that it created nothing.
@@ -149,7 +146,9 @@ impl<O: Operation> Creation<O> {
             Ok(Claim::Fresh { remembers_for }) if self.permit.is_none() => {
                 return Err(self.shed(false, self.may_be_forgotten(remembers_for)).await);
             }
-            Ok(Claim::Unknown { .. }) if self.permit.is_none() => return Err(self.shed(true, true).await),
+            Ok(Claim::Unknown { .. } | Claim::Undoing { .. }) if self.permit.is_none() => {
+                return Err(self.shed(true, true).await);
+            }
             Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
             Ok(Claim::Unknown { first_sent, last_sent, context }) => {
                 replayed = true;
@@ -157,7 +156,6 @@ impl<O: Operation> Creation<O> {
                 let lost = Lost { sent, context };
                 Next::Search { lost, failure: Failure::UNKNOWN, is_recorded: true }
             }
-            Ok(Claim::Undoing { .. }) if self.permit.is_none() => return Err(self.shed(true, false).await),
             Ok(Claim::Undoing { context }) => {
                 replayed = true;
                 Next::Undo { context, refused: None }
@@ -197,7 +195,7 @@ impl<O: Operation> Creation<O> {
     async fn steps(&self, mut next: Next<O>) -> Result<Finished<O::Outcome>, FailureOf<O>> {
         loop {
             next = match next {
-                Next::Send(before) => self.send(before).await,
+                Next::Send(earlier) => self.send(earlier).await,
                 // In boxes, so that only those creations take the memory for it that need it.
                 Next::SearchFirst { remembers_for } => Box::pin(self.search_first(remembers_for)).await,
                 Next::Search { lost, failure, is_recorded } => {
@@ -211,10 +209,10 @@ impl<O: Operation> Creation<O> {
     }
 
     /// What follows where the store has no record.
-    fn fresh(&self, remembers_for: Duration) -> Next<O> {
+    pub(super) fn fresh(&self, remembers_for: Duration) -> Next<O> {
         let Engine { recovery, retention, .. } = &*self.engine;
         if !self.may_be_forgotten(remembers_for) {
-            return Next::Send(Before::Nothing);
+            return Next::Send(None);
         }
         // Whether an earlier attempt stays possible after the search: it may have no reference, and what was
         // sent a short time before the store began to remember need not be visible yet.
@@ -228,7 +226,7 @@ impl<O: Operation> Creation<O> {
                 let lost = Lost { sent, context: String::new() };
                 (Next::Search { lost, failure: Failure::UNKNOWN, is_recorded: false }, false)
             }
-            SearchFirst::Never => (Next::Send(Before::Nothing), true),
+            SearchFirst::Never => (Next::Send(None), true),
         };
         if stays_possible {
             self.shared.progress.set_may_be_forgotten();

@@ -13,7 +13,7 @@ use crate::{
 /// A creation that did not succeed.
 #[derive(Debug, thiserror::Error)]
 #[error("the creation failed")]
-pub struct Error<I, E> {
+pub struct Error<I: 'static, E: 'static> {
     /// The name of the creation.
     pub request_id: RequestId,
     /// Whether the caller had no name for it, so that it was generated.
@@ -28,7 +28,7 @@ pub struct Error<I, E> {
 /// Why a creation did not succeed. `I` identifies a resource, and `E` is what can fail in this kind of creation
 /// alone.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure<I, E> {
+pub enum Failure<I: 'static, E: 'static> {
     /// Nothing was created.
     #[error("nothing was created")]
     NotCreated {
@@ -79,9 +79,10 @@ pub enum Failure<I, E> {
         leftovers: Vec<String>,
     },
     /// The request was refused, and not everything that it had prepared was deleted again.
-    #[error("{failure}, and {} is left behind", leftovers.join(", "))]
+    #[error("{} is left behind", leftovers.join(", "))]
     LeftBehind {
         /// The refusal.
+        #[source]
         failure: Box<Self>,
         /// What is left behind, each as `KIND/ID`.
         leftovers: Vec<String>,
@@ -132,7 +133,7 @@ pub enum RecordProblem {
     KeyRemoved,
 }
 
-impl<I, E> Failure<I, E> {
+impl<I: 'static, E: 'static> Failure<I, E> {
     /// The outcome is unknown, and nothing more is known.
     pub(super) const UNKNOWN: Self = Self::OutcomeUnknown { problem: None, cause: None };
 

@@ -225,6 +225,7 @@ pub(crate) struct Unprepared<E> {
 
 /// The result of an undo.
 #[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "no operation prepares anything yet"))]
 pub(crate) enum Undone<T> {
     /// The resource exists: nothing was deleted.
     Exists(T),
@@ -260,6 +261,6 @@ pub(crate) trait Outcome: Clone + Send + Sync + 'static {
 
     fn id(&self) -> &Self::Id;
     fn to_text(&self) -> String;
-    /// `None` where this version cannot read it.
+    /// `None` where this version cannot read it, or it is no outcome of such a creation.
     fn parse(text: &str) -> Option<Self>;
 }

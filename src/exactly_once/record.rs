@@ -43,7 +43,7 @@ pub(super) fn made<O: Operation>(id: &O::Id) -> Made {
 }
 
 /// The id names another content, or one that cannot be compared.
-pub(super) fn reused<I, E>(
+pub(super) fn reused<I: 'static, E: 'static>(
     comparison: Comparison,
     request_id: RequestId,
     created: Option<Made>,
@@ -58,7 +58,11 @@ pub(super) fn reused<I, E>(
     }
 }
 
-fn unusable<I, E>(problem: RecordProblem, request_id: RequestId, created: Option<Made>) -> Failure<I, E> {
+fn unusable<I: 'static, E: 'static>(
+    problem: RecordProblem,
+    request_id: RequestId,
+    created: Option<Made>,
+) -> Failure<I, E> {
     tracing::error!(%request_id, %problem, "a record of the idempotency store cannot be used: nothing is created for its request id");
     Failure::RecordUnreadable { problem, created }
 }

@@ -114,3 +114,21 @@ impl Scope {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_not_renewed_ends() {
+        let scope = Scope::held_for(RequestId::generate(), LEASE, Instant::now());
+        tokio::time::advance(LEASE - Duration::from_millis(1)).await;
+        assert!(scope.still_ours());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!scope.still_ours());
+        scope.hold.renewed(Instant::now(), LEASE);
+        assert!(scope.still_ours());
+        scope.hold.lost();
+        assert!(!scope.still_ours());
+    }
+}

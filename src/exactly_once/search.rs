@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    creation::{Before, Creation, Finished, Lost, Next},
+    creation::{Creation, Finished, Lost, Next},
     failure::Failure,
     listing::{Candidate, LIST_TIMEOUT, Listing, Shows, View},
     operation::{Item, Operation, Outcome as _},
@@ -73,9 +73,7 @@ impl<O: Operation> Creation<O> {
                     Some(since) if began.duration_since(since) >= APART => {
                         self.engine.metrics.searched(SearchOutcome::Absent);
                         if self.shared.is_awaited() {
-                            return Next::Send(
-                                is_recorded.then_some(lost).map_or(Before::Nothing, Before::Lost),
-                            );
+                            return Next::Send(is_recorded.then_some(lost));
                         }
                         return self.end_unknown(is_recorded).await;
                     }
@@ -151,7 +149,7 @@ impl<O: Operation> Creation<O> {
             let error = match view {
                 View::Absent => {
                     metrics.searched_first(FirstSearchOutcome::Absent);
-                    return Next::Send(Before::Nothing);
+                    return Next::Send(None);
                 }
                 View::Same(found) => match self.take_over(&found, false).await {
                     Ok(Some(next)) => {

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    creation::{Before, Creation, Finished, Lost, Next},
+    creation::{Creation, Finished, Lost, Next},
     failure::Failure,
     operation::{Earlier, FailureOf, Operation, Outcome as _, Unprepared},
     record::Recorded as Read,
@@ -42,23 +42,20 @@ enum Attempt<O: Operation> {
 
 impl<O: Operation> Creation<O> {
     /// Sends the creation until there is a reply, it is lost, or another attempt makes no sense.
-    pub(super) async fn send(&self, before: Before) -> Next<O> {
+    pub(super) async fn send(&self, earlier: Option<Lost>) -> Next<O> {
         let progress = &self.shared.progress;
         self.shared.running();
         progress.set_may_exist(false);
         let began = Instant::now();
-        let (sent, undone, mut context) = match before {
-            Before::Nothing => (None, None, None),
-            Before::Lost(Lost { sent, context }) => (Some(sent), None, Some(context)),
-            Before::Undone(context) => (None, Some(context), None),
-        };
+        let sent = earlier.as_ref().map(|lost| lost.sent);
+        let mut context = earlier.map(|lost| lost.context);
         let mut attempt = 0;
         let mut refreshed = false;
         let mut earlier_error = None;
         loop {
             let deadline = self.shared.deadline();
             let scope = self.scope(deadline);
-            let earlier = match (&context, &undone) {
+            let earlier = match (&context, self.undone.get()) {
                 (Some(context), _) => Earlier::Prepared(context),
                 (None, Some(context)) => Earlier::Undone(context),
                 (None, None) => Earlier::Unknown,

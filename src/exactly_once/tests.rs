@@ -1,39 +1,65 @@
 //! What the engine does for an operation that prepares something and resends what it sent before.
 
+mod kinds;
+mod preparation;
+mod undo;
+mod withdrawal;
+
 use std::{
+    collections::VecDeque,
+    future::pending,
     ops::ControlFlow,
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     Background, Engine, Failure, FingerprintKeys, Kind, Recovery, SearchFirst,
     creation::{Creation, Finished},
     engine::Creations,
-    operation::{self, Earlier, ErrorOf, FailureOf, Operation, Unprepared},
+    operation::{self, Earlier, ErrorOf, FailureOf, Operation, Undone, Unprepared},
     recognition::{Match, Reference},
     scope::Scope,
-    store::{CAPACITY, LEASE, MemoryStore, Origin, Retention},
+    store::{CAPACITY, LEASE, MemoryStore, Origin, Retention, Store},
 };
 use crate::{
-    adobe::CallError,
-    domain::{CallProgress, Description, Progress, RequestId, SandboxName},
+    adobe::{CallError, Problem, Refusal},
+    domain::{CallProgress, Description, Progress, RequestId, SandboxName, Stage},
     metrics::CreationMetrics,
 };
 
 /// What happens outside.
 #[derive(Default)]
 struct World {
-    /// The contexts that prepare was given, and those that were sent.
-    prepared_after: Vec<Option<String>>,
+    /// What prepare may do, what it was given, and the contexts that were sent and undone.
+    scope: Option<Scope>,
+    prepared_after: Vec<After>,
     sent: Vec<String>,
-    /// What the preparation finds, and why it fails.
+    undone: Vec<String>,
+    /// What the preparation finds, why it fails, and what is undone then.
     found: Option<Thing>,
     problem: Option<&'static str>,
-    /// How many sendings are lost.
+    to_undo: Option<&'static str>,
+    /// The preparation lasts until the lease is lost.
+    prepares_long: bool,
+    /// How many sendings are lost, and whether the others are refused.
     lost: usize,
+    refuses: bool,
+    /// The results of the next undos. After them everything is deleted; `None` lasts for ever.
+    undos: VecDeque<Option<Undone<Thing>>>,
+    /// What lists show, and the contexts that they were asked for.
+    listed: Vec<Thing>,
+    listed_for: Vec<Option<String>>,
+}
+
+/// What a preparation knew of an earlier attempt.
+#[derive(Debug, PartialEq)]
+enum After {
+    Nothing,
+    Prepared(String),
+    Undone(String),
 }
 
 /// Creates things, each of which keeps the context of its sending.
@@ -42,10 +68,17 @@ struct CreateThing {
     sandbox: SandboxName,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Thing {
     id: String,
     origin: Option<Origin>,
+    /// In lists: the ID cannot be read.
+    is_without_id: bool,
+    description: Option<String>,
+}
+
+fn thing(id: &str) -> Thing {
+    Thing { id: id.to_owned(), ..Thing::default() }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -56,10 +89,10 @@ impl operation::Item for Thing {
     type Id = String;
 
     fn id(&self) -> Option<&String> {
-        Some(&self.id)
+        Some(&self.id).filter(|_| !self.is_without_id)
     }
     fn description(&self) -> Option<&str> {
-        None
+        self.description.as_deref()
     }
     fn created_at_ms(&self) -> Option<i64> {
         None
@@ -83,7 +116,7 @@ impl operation::Outcome for Thing {
     }
     fn parse(text: &str) -> Option<Self> {
         let outcome: serde_json::Value = serde_json::from_str(text).ok()?;
-        Some(Self { id: outcome["id"].as_str()?.to_owned(), origin: None })
+        outcome["id"].as_str().map(thing)
     }
 }
 
@@ -113,17 +146,52 @@ impl Operation for CreateThing {
     }
     async fn prepare(
         &self,
-        _: &Scope,
+        scope: &Scope,
         earlier: Earlier<'_>,
     ) -> Result<ControlFlow<Thing, String>, Unprepared<NoDataset>> {
-        let mut world = self.world.lock().unwrap();
-        let prepared = if let Earlier::Prepared(context) = earlier { Some(context.to_owned()) } else { None };
-        world.prepared_after.push(prepared.clone());
-        match (world.problem, world.found.clone()) {
-            (Some(problem), _) => Err(Unprepared { error: NoDataset(problem), undo: None }),
-            (None, Some(found)) => Ok(ControlFlow::Break(found)),
-            (None, None) => Ok(ControlFlow::Continue(prepared.unwrap_or_else(|| "a context".to_owned()))),
+        let prepares_long = {
+            let mut world = self.world.lock().unwrap();
+            scope.enter(Stage::Prepare);
+            world.scope = Some(scope.clone());
+            world.prepared_after.push(match earlier {
+                Earlier::Unknown => After::Nothing,
+                Earlier::Prepared(context) => After::Prepared(context.to_owned()),
+                Earlier::Undone(context) => After::Undone(context.to_owned()),
+            });
+            world.prepares_long
+        };
+        while prepares_long {
+            sleep(Duration::from_secs(1)).await;
+            if !scope.still_ours() {
+                return Err(Unprepared { error: NoDataset("stopped"), undo: None });
+            }
         }
+        let world = self.world.lock().unwrap();
+        match (world.problem, world.found.clone()) {
+            (Some(problem), _) => {
+                Err(Unprepared { error: NoDataset(problem), undo: world.to_undo.map(str::to_owned) })
+            }
+            (None, Some(found)) => Ok(ControlFlow::Break(found)),
+            (None, None) => Ok(ControlFlow::Continue(match earlier {
+                Earlier::Prepared(context) => context.to_owned(),
+                Earlier::Unknown | Earlier::Undone(_) => "a context".to_owned(),
+            })),
+        }
+    }
+    async fn undo(&self, _: &Scope, context: &str) -> Undone<Thing> {
+        let result = {
+            let mut world = self.world.lock().unwrap();
+            world.undone.push(context.to_owned());
+            world.undos.pop_front()
+        };
+        match result {
+            Some(Some(result)) => result,
+            Some(None) => pending().await,
+            None => Undone::Deleted { kept: Vec::new() },
+        }
+    }
+    fn leftovers(&self, context: &str) -> Vec<String> {
+        vec![context.to_owned()]
     }
     async fn permission(&self, _: Instant) -> Result<(), CallError> {
         Ok(())
@@ -141,7 +209,10 @@ impl Operation for CreateThing {
         if world.sent.len() <= world.lost {
             return Err(CallError::Unavailable { retry_after: None, problem: None, cause: "lost".into() });
         }
-        Ok(Thing { id: format!("thing {}", world.sent.len()), origin: Some(Origin::Reply) })
+        if world.refuses {
+            return Err(CallError::Refused { refusal: Refusal::Request, problem: Problem::default() });
+        }
+        Ok(Thing { origin: Some(Origin::Reply), ..thing(&format!("thing {}", world.sent.len())) })
     }
     fn retry_in(&self, _: u32, _: Option<Duration>, _: Instant) -> Option<Duration> {
         None
@@ -149,18 +220,22 @@ impl Operation for CreateThing {
     async fn list(
         &self,
         _: RequestId,
-        _: Option<&str>,
-        _: &mut Vec<Thing>,
+        context: Option<&str>,
+        items: &mut Vec<Thing>,
         _: impl Fn(&[Thing]) -> bool + Send + Sync,
         _: Instant,
     ) -> Result<(), CallError> {
+        let mut world = self.world.lock().unwrap();
+        world.listed_for.push(context.map(str::to_owned));
+        items.extend(world.listed.clone());
         Ok(())
     }
     async fn read(&self, id: &String, _: Instant) -> Result<Option<Thing>, CallError> {
-        Ok(Some(Thing { id: id.clone(), origin: None }))
+        Ok(Some(thing(id)))
     }
-    fn recognize(&self, _: &Thing, _: &Reference, _: &str) -> Match {
-        Match::Another
+    /// Lists show only what has the source of the context.
+    fn recognize(&self, _: &Thing, _: &Reference, context: &str) -> Match {
+        if context.is_empty() { Match::Another } else { Match::Same }
     }
     fn resembles(&self, _: &Thing) -> bool {
         false
@@ -189,21 +264,36 @@ fn wall_clock() -> i64 {
     i64::try_from(BEGIN.elapsed().as_millis()).unwrap()
 }
 
-/// One replica, whose callers have all the time that they need.
+const RETENTION: Retention = Retention {
+    request_id: Duration::from_secs(86_400),
+    create_timeout: Duration::from_secs(60),
+    settle_window: Duration::from_secs(90),
+    lease: LEASE,
+};
+/// Callers have all the time that they need.
+const PATIENCE: Duration = Duration::from_secs(1000);
+
+fn store() -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::new(RETENTION, CAPACITY))
+}
+
+fn keys() -> FingerprintKeys {
+    FingerprintKeys::new(&[7; 32], None)
+}
+
+/// One replica.
 struct Replica(Creations<CreateThing>);
 
 impl Replica {
     fn new() -> Self {
-        let retention = Retention {
-            request_id: Duration::from_secs(86_400),
-            create_timeout: Duration::from_secs(60),
-            settle_window: Duration::from_secs(90),
-            lease: LEASE,
-        };
+        Self::with(store())
+    }
+
+    fn with(store: Arc<dyn Store>) -> Self {
         let engine = Engine {
-            store: Arc::new(MemoryStore::new(retention, CAPACITY)),
-            fingerprint_keys: FingerprintKeys::random(),
-            retention,
+            store,
+            fingerprint_keys: keys(),
+            retention: RETENTION,
             recovery: Recovery { references: true, search_first: SearchFirst::Never },
             wall_clock,
             background: Background::default(),
@@ -212,56 +302,26 @@ impl Replica {
         Self(Creations::new(engine, Arc::new(tokio::sync::Semaphore::new(10))))
     }
 
-    async fn create(
+    async fn create(&self, id: RequestId, world: &Arc<Mutex<World>>) -> Result<Thing, Failed> {
+        self.create_in("prod", id, world).await
+    }
+
+    async fn create_in(
         &self,
+        sandbox: &str,
         id: RequestId,
         world: &Arc<Mutex<World>>,
-    ) -> Result<Thing, Arc<Failure<String, NoDataset>>> {
+    ) -> Result<Thing, Failed> {
         let operation =
-            CreateThing { world: Arc::clone(world), sandbox: SandboxName::parse("prod").unwrap() };
-        let deadline = Instant::now() + Duration::from_secs(1000);
+            CreateThing { world: Arc::clone(world), sandbox: SandboxName::parse(sandbox).unwrap() };
+        let deadline = Instant::now() + PATIENCE;
         let created = self.0.create(Some(id), operation, deadline, &CallProgress::default()).await;
         created.map(|(created, _)| created).map_err(|error| error.failure)
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_the_preparation_finds_is_taken_over_and_nothing_is_sent() {
-    let found = Thing { id: "found".to_owned(), origin: None };
-    let world = Arc::new(Mutex::new(World { found: Some(found), ..World::default() }));
-    let (replica, id) = (Replica::new(), RequestId::generate());
-    let created = replica.create(id, &world).await.unwrap();
-    assert_eq!(created, Thing { id: "found".to_owned(), origin: Some(Origin::Unrecorded) });
-    // A retry gets it from the record, without another preparation.
-    assert_eq!(replica.create(id, &world).await.unwrap().id, "found");
-    let world = world.lock().unwrap();
-    assert_eq!((world.prepared_after.len(), world.sent.len()), (1, 0));
-}
+type Failed = Arc<Failure<String, NoDataset>>;
 
-#[tokio::test(start_paused = true)]
-async fn a_preparation_that_fails_leaves_no_record() {
-    let world = Arc::new(Mutex::new(World { problem: Some("no dataset"), ..World::default() }));
-    let (replica, id) = (Replica::new(), RequestId::generate());
-    let failure = replica.create(id, &world).await.unwrap_err();
-    assert!(matches!(&*failure, Failure::Operation(NoDataset("no dataset"))), "{failure:?}");
-    world.lock().unwrap().problem = None;
-    assert_eq!(replica.create(id, &world).await.unwrap().id, "thing 1");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lost_creation_is_resent_with_the_context_of_its_record() {
-    let world = Arc::new(Mutex::new(World { lost: 1, ..World::default() }));
-    let (replica, id) = (Replica::new(), RequestId::generate());
-    let failure = replica.create(id, &world).await.unwrap_err();
-    assert!(matches!(&*failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
-    // The creation continues until it is proven that there is nothing, as long as a caller waits.
-    let created = loop {
-        if let Ok(created) = replica.create(id, &world).await {
-            break created;
-        }
-    };
-    assert_eq!(created.id, "thing 2");
-    let world = world.lock().unwrap();
-    assert_eq!(world.sent, ["a context", "a context"]);
-    assert_eq!(world.prepared_after, [None, Some("a context".to_owned())]);
+fn world(world: World) -> Arc<Mutex<World>> {
+    Arc::new(Mutex::new(world))
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    creation::{Before, Creation, Next},
+    creation::{Creation, Next},
     failure::Failure,
     operation::{FailureOf, Operation, Undone},
-    store::{Origin, Step, StoreError},
+    store::{Claim, Origin, Step, StoreError},
 };
 use crate::domain::Stage;
 
@@ -73,14 +73,30 @@ impl<O: Operation> Creation<O> {
                 self.abandon_in_background();
                 Next::End(Err(refused.leaving(kept)))
             }
-            (None, Err(StoreError::LeaseLost)) => Next::End(Err(self.taken_over())),
-            (None, Err(error)) => Next::End(Err(self.step_lost(error))),
-            (None, Ok(())) if self.shared.is_awaited() => Next::Send(Before::Undone(context)),
+            (None, Err(error)) => self.ended(error),
+            (None, Ok(())) if self.shared.is_awaited() => self.begin_anew(context).await,
             (None, Ok(())) => {
                 self.give_back(false).await;
                 Next::End(Err(Failure::Abandoned { may_exist: self.shared.progress.may_exist() }))
             }
         }
+    }
+
+    /// Goes on as after a first claim: before the attempt that is undone there may have been another one, which the
+    /// store has forgotten.
+    async fn begin_anew(&self, undone: String) -> Next<O> {
+        // It was not set before: each claim undoes once.
+        let _ = self.undone.set(undone);
+        match self.engine.store.claim(self.lease(), self.now_ms()).await {
+            Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
+            Ok(_) => Next::End(Err(self.taken_over())),
+            Err(error) => self.ended(error),
+        }
+    }
+
+    fn ended(&self, error: StoreError) -> Next<O> {
+        let is_taken_over = matches!(error, StoreError::LeaseLost);
+        Next::End(Err(if is_taken_over { self.taken_over() } else { self.step_lost(error) }))
     }
 
     /// Reports what remains.

@@ -40,13 +40,13 @@ const CHANGED_RETRY: Duration = Duration::from_millis(200);
 /// The withdrawal of one kind of creation.
 pub(crate) trait Withdrawal: Send + Sync {
     /// Identifies the resource.
-    type Id: Send + Sync;
+    type Id: Send + Sync + 'static;
     /// The outcome of its creation.
     type Outcome: Outcome<Id = Self::Id>;
     /// What the caller gets.
     type Deleted;
     /// Why it can fail in a way of its own.
-    type Error;
+    type Error: Send + Sync + 'static;
 
     /// What the creation makes.
     const KIND: Kind;

@@ -15,6 +15,7 @@ mod suite;
 mod table;
 #[cfg(feature = "emulator")]
 mod tls;
+mod undo;
 mod verdicts;
 pub(crate) mod weaknesses;
 
@@ -97,6 +98,15 @@ suite! {
         a_forgotten_outcome_leaves_no_record
         one_connection_may_be_the_outcome_of_two_ids
         an_outcome_is_forgotten_in_the_end
+    }
+    undo {
+        an_undo_is_continued_by_the_next_holder
+        nothing_is_sent_or_released_while_something_has_to_be_undone
+        nothing_is_undone_or_withdrawn_under_an_expired_lease
+        nothing_that_was_sent_is_undone_or_withdrawn
+        an_attempt_after_an_undo_is_a_first_sending
+        an_undo_is_remembered_a_full_time_after_its_last_change
+        a_withdrawn_id_creates_nothing_more
     }
     verdicts {
         a_created_connection_waits_for_its_verdict

@@ -60,8 +60,9 @@ fn failed<I: fmt::Display, E: FailureOfKind>(
         Failure::Withdrawn => withdrawn(),
         Failure::Undoing { leftovers } => {
             let what = "what an earlier attempt with this request_id had prepared is not deleted yet";
-            unavailable(what, Effect::NothingCreated(kind))
+            unavailable(what, Effect::MayExist(kind))
                 .at_stage(Stage::Undo)
+                .metadata("may_exist", true)
                 .metadata("leftovers", leftovers.join(","))
         }
         Failure::LeftBehind { failure, leftovers } => failed(failure, sandbox, generated)

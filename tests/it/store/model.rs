@@ -56,6 +56,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(id, origin, keep)| Step::Done(id, origin, keep)),
         4 => (connection(), prop::sample::select(&Word::ALL))
             .prop_map(|(id, word)| Step::Verified(id, word)),
+        3 => Just(Step::Undo),
+        1 => Just(Step::Undone),
+        1 => Just(Step::Withdraw),
         1 => Just(Step::Release),
         2 => Just(Step::Abandon),
     ]

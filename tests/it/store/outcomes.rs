@@ -47,8 +47,8 @@ pub(super) async fn the_first_outcome_stays(subject: Subject) {
 
 pub(super) async fn an_outcome_is_recorded_in_every_state_by_any_holder(subject: Subject) {
     for by_the_holder in [true, false] {
-        let leases = [lease(), lease(), lease(), lease(), lease()];
-        let [claimed, sending, unknown, resent, abandoned] = &leases;
+        let leases = [lease(), lease(), lease(), lease(), lease(), lease()];
+        let [claimed, sending, unknown, resent, abandoned, undoing] = &leases;
         assert_fresh(subject.claim(claimed).await);
         subject.send(sending).await;
         subject.send(unknown).await;
@@ -56,6 +56,8 @@ pub(super) async fn an_outcome_is_recorded_in_every_state_by_any_holder(subject:
         subject.send_twice(resent).await;
         subject.send(abandoned).await;
         subject.store.abandon(abandoned).await.unwrap();
+        assert_fresh(subject.claim(undoing).await);
+        subject.store.undo(undoing, "what is undone").await.unwrap();
         for held in &leases {
             let by = if by_the_holder { held.clone() } else { retry(held) };
             assert_eq!(subject.done(&by, "c-1", Keep::Remember).await, Recorded::Done);

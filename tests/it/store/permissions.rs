@@ -136,10 +136,14 @@ async fn every_step(store: &dyn Store) {
     let done = Step::Done("c-1", Origin::Reply, Keep::RememberUnverified);
     let after = [Step::Abandon, Step::Claim, done, Step::Verified("c-1", Word::Passed)];
     let taken = [&before[..], &Step::OF_A_LOST_CREATION, &after].concat();
-    assert!(Step::ALL.iter().all(|step| taken.iter().any(|other| discriminant(other) == discriminant(step))));
-    let held = lease();
-    for step in taken {
-        let reply = step.take(store, &held, 0).await;
+    let withdrawn = [Step::Claim, Step::Withdraw];
+    let is_taken =
+        |step: &Step| taken.iter().chain(&withdrawn).any(|other| discriminant(other) == discriminant(step));
+    assert!(Step::ALL.iter().all(is_taken));
+    let (held, other) = (lease(), lease());
+    let steps = taken.iter().map(|step| (step, &held));
+    for (step, lease) in steps.chain(withdrawn.iter().map(|step| (step, &other))) {
+        let reply = step.take(store, lease, 0).await;
         assert!(!matches!(reply, Reply::Lost | Reply::Unreadable), "{step:?}: {reply:?}");
     }
     let forgotten = Step::Done("c-2", Origin::Reply, Keep::Forget).take(store, &lease(), 0).await;

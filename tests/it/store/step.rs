@@ -34,6 +34,9 @@ pub(super) trait Steps {
     async fn not_created(&self, lease: &Lease) -> Result<(), StoreError>;
     async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError>;
     async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn undo(&self, lease: &Lease, context: &str) -> Result<(), StoreError>;
+    async fn undone(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn withdraw(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError>;
     async fn release(&self, lease: &Lease) -> Result<(), StoreError>;
     async fn abandon(&self, lease: &Lease) -> Result<(), StoreError>;
     async fn done(
@@ -75,6 +78,19 @@ impl<S: Store + AsDyn + ?Sized> Steps for S {
 
     async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError> {
         self.step(lease, store::Step::DistrustClocks, "", 0).await
+    }
+
+    async fn undo(&self, lease: &Lease, context: &str) -> Result<(), StoreError> {
+        self.step(lease, store::Step::Undo, context, 0).await
+    }
+
+    async fn undone(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.step(lease, store::Step::Undone, "", 0).await
+    }
+
+    /// With an outcome that no other step records.
+    async fn withdraw(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError> {
+        self.step(lease, store::Step::Withdraw, &outcome("c-withdrawn").to_text(), wall_ms).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
@@ -151,6 +167,9 @@ pub(super) enum Step {
     DistrustClocks,
     Done(&'static str, Origin, Keep),
     Verified(&'static str, Word),
+    Undo,
+    Undone,
+    Withdraw,
     Release,
     Abandon,
 }
@@ -190,7 +209,7 @@ pub(super) enum Reply {
 
 impl Step {
     /// Each step once, with arbitrary arguments.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Claim,
         Self::Renew,
         Self::BeginSending,
@@ -201,12 +220,16 @@ impl Step {
         Self::Done("c-1", Origin::Reply, Keep::RememberUnverified),
         Self::Done("c-1", Origin::Reply, Keep::Forget),
         Self::Verified("c-1", Word::Failed),
+        Self::Undo,
+        Self::Undone,
+        Self::Withdraw,
         Self::Release,
         Self::Abandon,
     ];
 
-    /// The steps after a claim: one attempt that creates nothing, one that is lost, and one after it.
-    pub(super) const OF_A_LOST_CREATION: [Self; 7] = [
+    /// The steps after a claim: one attempt that creates nothing, one that is lost, and one after it that is refused
+    /// and undone.
+    pub(super) const OF_A_LOST_CREATION: [Self; 10] = [
         Self::BeginSending,
         Self::NotCreated,
         Self::BeginSending,
@@ -214,6 +237,9 @@ impl Step {
         Self::DistrustClocks,
         Self::Resend,
         Self::NotCreated,
+        Self::Undo,
+        Self::Undo,
+        Self::Undone,
     ];
 
     /// Takes the step.
@@ -236,6 +262,9 @@ impl Step {
                 let (id, verdict) = (connection(id).id, word.verdict());
                 store.verified(&lease.request_id, &id, &verdict).await.map(Reply::Verdict)
             }
+            Self::Undo => store.undo(lease, "what is undone").await.map(ok),
+            Self::Undone => store.undone(lease).await.map(ok),
+            Self::Withdraw => store.withdraw(lease, wall_ms).await.map(ok),
             Self::Release => store.release(lease).await.map(ok),
             Self::Abandon => store.abandon(lease).await.map(ok),
         };

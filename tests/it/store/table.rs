@@ -20,6 +20,7 @@ enum State {
     /// Sent again after an earlier sending was lost.
     Resending,
     Unknown,
+    Undoing,
     Done,
 }
 
@@ -46,10 +47,10 @@ enum After {
     FirstHolder,
 }
 
-use State::{Claimed, Done, Missing, Resending, Sending, Unknown};
+use State::{Claimed, Done, Missing, Resending, Sending, Undoing, Unknown};
 
-const STATES: [State; 6] = [Missing, Claimed, Sending, Resending, Unknown, Done];
-const STEPS: [Step; 10] = [
+const STATES: [State; 7] = [Missing, Claimed, Sending, Resending, Unknown, Undoing, Done];
+const STEPS: [Step; 13] = [
     Step::Claim,
     Step::Renew,
     Step::BeginSending,
@@ -58,6 +59,9 @@ const STEPS: [Step; 10] = [
     Step::OutcomeUnknown,
     Step::DistrustClocks,
     Step::Done("c-2", Origin::Reply, Keep::Remember),
+    Step::Undo,
+    Step::Undone,
+    Step::Withdraw,
     Step::Release,
     Step::Abandon,
 ];
@@ -80,16 +84,24 @@ fn expected(Case { state, held, by, step }: Case) -> Option<(State, After)> {
         (Step::Claim, Missing) => (true, Claimed, After::Caller),
         (Step::Claim, Claimed) => (is_free, Claimed, After::Caller),
         (Step::Claim, Sending | Resending | Unknown) => (is_free, Unknown, After::Caller),
-        (Step::Renew, Claimed | Sending | Resending | Unknown) => (is_holder, state, After::Caller),
+        (Step::Claim, Undoing) => (is_free, Undoing, After::Caller),
+        (Step::Renew, Claimed | Sending | Resending | Unknown | Undoing) => (is_holder, state, After::Caller),
         (Step::BeginSending, Claimed) => (is_live_holder, Sending, After::Caller),
         (Step::Resend, Unknown) => (is_live_holder, Resending, After::Caller),
         (Step::NotCreated, Sending) => (is_holder, Claimed, After::Caller),
         (Step::NotCreated, Resending) => (is_holder, Unknown, After::Caller),
         (Step::OutcomeUnknown, Sending | Resending) => (is_holder, Unknown, After::Caller),
         (Step::DistrustClocks, Unknown) => (is_holder, Unknown, After::Caller),
-        (Step::Done(..), Missing | Claimed | Sending | Resending | Unknown) => (true, Done, After::Nobody),
+        (Step::Done(..), Missing | Claimed | Sending | Resending | Unknown | Undoing) => {
+            (true, Done, After::Nobody)
+        }
+        (Step::Undo, Claimed | Unknown | Undoing) => (is_live_holder, Undoing, After::Caller),
+        (Step::Undone, Undoing) => (is_holder, Claimed, After::Caller),
+        (Step::Withdraw, Claimed | Unknown | Undoing) => (is_live_holder, Done, After::Nobody),
         (Step::Release, Claimed) => (is_holder, Missing, After::Nobody),
-        (Step::Abandon, Claimed | Sending | Resending | Unknown) => (is_holder, state, After::Nobody),
+        (Step::Abandon, Claimed | Sending | Resending | Unknown | Undoing) => {
+            (is_holder, state, After::Nobody)
+        }
         _ => (false, state, After::Nobody),
     };
     happens.then_some((next, after))
@@ -109,6 +121,10 @@ async fn record_in(subject: &Subject, state: State) -> Lease {
             subject.send(&held).await;
             subject.store.outcome_unknown(&held).await.unwrap();
         }
+        Undoing => {
+            subject.claim(&held).await;
+            subject.store.undo(&held, "what is undone").await.unwrap();
+        }
         Done => {
             subject.done(&held, "c-1", Keep::Remember).await;
         }
@@ -125,7 +141,10 @@ async fn look(subject: &Subject, holder: &Lease, caller: &Lease) -> (State, Afte
         Claim::Fresh { .. } => return (Missing, After::Nobody),
         Claim::OtherContent { outcome: Some(_), .. } => return (Done, After::Nobody),
         Claim::OtherContent { outcome: None, .. } => {}
-        claim @ (Claim::Unknown { .. } | Claim::Done { .. } | Claim::InProgress { .. }) => {
+        claim @ (Claim::Unknown { .. }
+        | Claim::Undoing { .. }
+        | Claim::Done { .. }
+        | Claim::InProgress { .. }) => {
             panic!("{claim:?}")
         }
     }
@@ -137,6 +156,7 @@ async fn look(subject: &Subject, holder: &Lease, caller: &Lease) -> (State, Afte
         return match subject.claim(&retry(holder)).await {
             Claim::Fresh { .. } => (Claimed, After::Nobody),
             Claim::Unknown { .. } => (Unknown, After::Nobody),
+            Claim::Undoing { .. } => (Undoing, After::Nobody),
             claim @ (Claim::Done { .. } | Claim::OtherContent { .. } | Claim::InProgress { .. }) => {
                 panic!("{claim:?}")
             }
@@ -144,6 +164,8 @@ async fn look(subject: &Subject, holder: &Lease, caller: &Lease) -> (State, Afte
     };
     let state = if store.release(held).await.is_ok() {
         Claimed
+    } else if store.undone(held).await.is_ok() {
+        Undoing
     } else if store.resend(held, 0).await.is_ok() {
         Unknown
     } else if store.not_created(held).await.is_err() {
@@ -162,6 +184,7 @@ fn name(state: State) -> Option<&'static str> {
         Claimed => Some("claimed"),
         Sending | Resending => Some("sending"),
         Unknown => Some("unknown"),
+        Undoing => Some("undoing"),
         Done => Some("done"),
     }
 }
@@ -202,6 +225,7 @@ async fn check(subject: &Subject, case: Case, holder: &Lease) {
         (Reply::Ok, Some(_)) | (Reply::Lost, None) => {}
         (Reply::Claim(Claim::Fresh { .. }), Some((Claimed, _))) => {}
         (Reply::Claim(Claim::Unknown { .. }), Some((Unknown, _))) => {}
+        (Reply::Claim(Claim::Undoing { .. }), Some((Undoing, _))) => {}
         (Reply::Claim(Claim::InProgress { .. }), None) if state != Done => {}
         (Reply::Claim(Claim::Done { .. }), None) if state == Done => {}
         (Reply::Recorded(Recorded::Done), Some(_)) => {}

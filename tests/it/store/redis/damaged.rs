@@ -27,9 +27,9 @@ async fn edit(redis: &mut MultiplexedConnection, lease: &Lease, edit: &[&str]) {
 }
 
 /// Records in every state except done, each with its holder.
-async fn records(store: &RedisStore) -> [Lease; 4] {
-    let leases = [lease(), lease(), lease(), lease()];
-    let [_, sending, unknown, resent] = &leases;
+async fn records(store: &RedisStore) -> [Lease; 5] {
+    let leases = [lease(), lease(), lease(), lease(), lease()];
+    let [_, undoing, sending, unknown, resent] = &leases;
     for held in &leases {
         store.claim(held, BEGIN_MS).await.unwrap();
     }
@@ -40,6 +40,7 @@ async fn records(store: &RedisStore) -> [Lease; 4] {
         store.outcome_unknown(held).await.unwrap();
     }
     store.resend(resent, BEGIN_MS).await.unwrap();
+    store.undo(undoing, "").await.unwrap();
     leases
 }
 
@@ -108,13 +109,16 @@ async fn a_damaged_record_is_unreadable_to_every_step_and_stays() {
     }
     // Something was sent at an unknown time.
     for field in ["first_sent", "last_sent"] {
-        let [claimed, sent @ ..] = records(&store).await;
-        store.release(&claimed).await.unwrap();
+        let [_, _, sent @ ..] = records(&store).await;
         for record in sent {
             edit(&mut redis, &record, &["HDEL", field]).await;
             assert_stays(&store, &mut redis, &record, &format!("without {field}")).await;
         }
     }
+    // Something has to be undone, and nothing shows what.
+    let [_, undoing, ..] = records(&store).await;
+    edit(&mut redis, &undoing, &["HDEL", "context"]).await;
+    assert_stays(&store, &mut redis, &undoing, "without a context").await;
 }
 
 #[tokio::test]

@@ -20,20 +20,34 @@ use crate::store::{
 async fn filled() -> Option<(RedisServer, RedisStore)> {
     let server = RedisServer::start().await?;
     let store = server.store(RETENTION);
-    let leases: [Lease; 9] = std::array::from_fn(|_| lease());
-    let [claimed, sending, unknown, distrusted, resent, abandoned, done, forgotten, verified] = &leases;
+    let leases: [Lease; 11] = std::array::from_fn(|_| lease());
+    let [
+        claimed,
+        sending,
+        unknown,
+        distrusted,
+        resent,
+        abandoned,
+        done,
+        forgotten,
+        verified,
+        undoing,
+        withdrawn,
+    ] = &leases;
     for held in &leases {
         assert_fresh(store.claim(held, BEGIN_MS).await.unwrap());
         if held.request_id != claimed.request_id {
             store.begin_sending(held, BEGIN_MS).await.unwrap();
         }
     }
-    for held in [unknown, distrusted, resent] {
+    for held in [unknown, distrusted, resent, undoing, withdrawn] {
         store.outcome_unknown(held).await.unwrap();
     }
     store.distrust_clocks(distrusted).await.unwrap();
     store.resend(resent, BEGIN_MS).await.unwrap();
     store.abandon(abandoned).await.unwrap();
+    store.undo(undoing, "what is undone").await.unwrap();
+    store.withdraw(withdrawn, BEGIN_MS).await.unwrap();
     for (held, keep) in
         [(done, Keep::Remember), (forgotten, Keep::Forget), (verified, Keep::RememberUnverified)]
     {
@@ -50,7 +64,7 @@ async fn filled() -> Option<(RedisServer, RedisStore)> {
 async fn every_key_has_the_hash_tag_and_every_record_an_expiry() {
     let Some((server, _store)) = filled().await else { return };
     let keys = server.keys().await;
-    assert_eq!(keys.len(), 9, "{keys:?}");
+    assert_eq!(keys.len(), 11, "{keys:?}");
     assert!(keys.contains(&RedisServer::memory()), "{keys:?}");
     let mut connection = server.connection().await;
     for key in keys {
@@ -110,9 +124,16 @@ async fn a_record_has_the_fields_that_it_always_had() {
     assert_eq!(fields().await, ["first_sent", "first_wall", "holder", "last_sent", "lease_until", "state"]);
     store.abandon(&held).await.unwrap();
     assert_eq!(fields().await, ["first_sent", "first_wall", "last_sent", "state"]);
+    let undone = &lease();
+    store.claim(undone, BEGIN_MS).await.unwrap();
+    store.undo(undone, "what is undone").await.unwrap();
+    let undoing = server.fields(&undone.request_id).await.into_keys().collect::<Vec<_>>();
+    assert_eq!(undoing, ["content", "context", "holder", "lease_until", "state", "version"]);
     let held = &lease();
     store.done(held, &connection("c-1"), Origin::Reply, Keep::Remember, BEGIN_MS).await.unwrap();
     let fields = server.fields(&held.request_id).await.into_keys().collect::<Vec<_>>();
     let done = ["content", "done_at", "done_wall", "outcome", "state", "version"];
     assert_eq!(fields, done);
+    store.withdraw(undone, BEGIN_MS).await.unwrap();
+    assert_eq!(server.fields(&undone.request_id).await.into_keys().collect::<Vec<_>>(), done);
 }
