@@ -245,15 +245,13 @@ fn finding(error: &CreateDataflowError) -> String {
             "{service} refuses a request about the {} ({said}): check the request",
             part.kind().replace('_', " ")
         ),
-        None => match error {
-            CallError::Token(cause) => {
-                let advice = cause.kind.advice();
-                format!("{}{}: {}", advice.what, cause.said(), advice.cure)
-            }
-            _ => format!(
-                "{service} cannot be asked about the {} ({said}): try again",
-                part.kind().replace('_', " ")
-            ),
-        },
+        None => {
+            let CallError::Token(cause) = error else {
+                let part = part.kind().replace('_', " ");
+                return format!("{service} cannot be asked about the {part} ({said}): try again");
+            };
+            let advice = cause.kind.advice();
+            format!("{}{}: {}", advice.what, cause.said(), advice.cure)
+        }
     }
 }
