@@ -102,7 +102,7 @@ fn invalid(failure: &Failure) -> Option<Failure> {
         let failure = Box::new(invalid(failure)?);
         return Some(exactly_once::Failure::LeftBehind { failure, leftovers: leftovers.clone() });
     }
-    let exactly_once::Failure::NotCreated { error, may_exist: false } = failure else { return None };
+    let exactly_once::Failure::NotCreated { error, .. } = failure else { return None };
     let violation = refusal::violation(Part::Flow, error)?;
     Some(exactly_once::Failure::Operation(CreateDataflowError::Invalid(vec![violation])))
 }

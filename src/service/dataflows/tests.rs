@@ -3,7 +3,11 @@
 mod port;
 mod world;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use tokio::time::{Instant, advance};
 
@@ -27,7 +31,6 @@ use crate::{
     exactly_once::{
         Background, Engine, FingerprintKeys, Recovery, SearchFirst,
         store::{CAPACITY, LEASE, MemoryStore, Retention},
-        wall_clock,
     },
     metrics::CreationMetrics,
     service::Limits,
@@ -61,6 +64,16 @@ fn dataflow(target: Target) -> NewDataflow {
     }
 }
 
+/// A wall clock that goes with the virtual time.
+fn virtual_clock() -> i64 {
+    static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+    let beginning = *BEGINNING;
+    let now = Instant::now().into_std();
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap();
+    let since = millis(now.saturating_duration_since(beginning));
+    1_700_000_000_000 + since - millis(beginning.saturating_duration_since(now))
+}
+
 struct Replica {
     dataflows: Dataflows<World>,
     world: World,
@@ -80,7 +93,7 @@ impl Replica {
             fingerprint_keys: FingerprintKeys::random(),
             retention,
             recovery: Recovery { references: true, search_first: SearchFirst::Never },
-            wall_clock,
+            wall_clock: virtual_clock,
             background: Background::default(),
             metrics: CreationMetrics::default(),
         };
