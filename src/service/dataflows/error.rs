@@ -63,7 +63,14 @@ impl Part {
         match self {
             Self::FieldGroup | Self::Schema => "Manage Schemas",
             Self::Dataset => "Manage Datasets",
-            _ => "Manage Sources",
+            Self::Connection
+            | Self::Table
+            | Self::FlowSpec
+            | Self::MappingSet
+            | Self::SourceConnection
+            | Self::TargetConnection
+            | Self::Flow
+            | Self::Run => "Manage Sources",
         }
     }
 }

@@ -229,7 +229,7 @@ fn finding(error: &CreateDataflowError) -> String {
         };
     };
     let service = part.service();
-    let said = error.problem().map_or_else(|| error_chain(error).to_string(), ToString::to_string);
+    let said = error.problem().map_or_else(|| error_chain(error), ToString::to_string);
     match error.refusal() {
         Some(Refusal::Permission) => format!(
             "{service} does not permit this service to read the {} ({said}): an operator has to give its \

@@ -103,8 +103,8 @@ impl World {
     }
 
     async fn fault(&self, call: &'static str, deadline: Instant) -> Option<Fault> {
+        assert!(Instant::now() <= deadline, "{call} is called too late");
         sleep(ROUND_TRIP).await;
-        assert!(Instant::now() <= deadline + ROUND_TRIP, "{call} is called too late");
         let mut state = self.0.lock();
         let place = state.faults.iter().position(|(of, _)| *of == call)?;
         Some(state.faults.remove(place).1)
