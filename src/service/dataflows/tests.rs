@@ -3,11 +3,7 @@
 mod port;
 mod world;
 
-use std::{
-    num::NonZeroUsize,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, advance};
 
@@ -64,14 +60,14 @@ fn dataflow(target: Target) -> NewDataflow {
     }
 }
 
+thread_local! {
+    static BEGINNING: Instant = Instant::now();
+}
+
 /// A wall clock that goes with the virtual time.
 fn virtual_clock() -> i64 {
-    static BEGINNING: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
-    let beginning = *BEGINNING;
-    let now = Instant::now().into_std();
-    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap();
-    let since = millis(now.saturating_duration_since(beginning));
-    1_700_000_000_000 + since - millis(beginning.saturating_duration_since(now))
+    let since = BEGINNING.with(|beginning| Instant::now().duration_since(*beginning));
+    1_700_000_000_000 + i64::try_from(since.as_millis()).unwrap()
 }
 
 struct Replica {
@@ -125,12 +121,8 @@ impl Replica {
 }
 
 fn violated(failure: &Failure) -> Vec<&str> {
-    match failure {
-        Failure::Operation(CreateDataflowError::Invalid(violations)) => {
-            violations.iter().map(|violation| violation.field.as_str()).collect()
-        }
-        other => panic!("{other:?}"),
-    }
+    let Failure::Operation(CreateDataflowError::Invalid(violations)) = failure else { panic!("{failure:?}") };
+    violations.iter().map(|violation| violation.field.as_str()).collect()
 }
 
 #[tokio::test(start_paused = true)]
