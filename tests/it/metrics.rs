@@ -40,6 +40,7 @@ const FAMILIES: [(&str, &str); 43] = [
     ("hubspot_connection_creations_total", "counter"),
     ("hubspot_connection_reconciliations_total", "counter"),
     ("hubspot_connection_first_searches_total", "counter"),
+    ("hubspot_connection_dataflow_steps_total", "counter"),
     ("hubspot_connection_duplicates_total", "counter"),
     ("hubspot_connection_clock_disagreements_total", "counter"),
     ("hubspot_connection_verifications_total", "counter"),
