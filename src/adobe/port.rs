@@ -1,12 +1,13 @@
 //! The ports to Adobe.
 
 mod platform;
+mod requests;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-pub use self::platform::*;
+pub use self::{platform::*, requests::*};
 use super::{CallError, ConnectionPage, ListQuery, PageToken};
 use crate::domain::{
     Column, Connection, ConnectionChanges, ConnectionRef, CreatedConnection, Etag, NewConnection, Progress,

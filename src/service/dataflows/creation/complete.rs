@@ -77,7 +77,7 @@ impl<P: Platform> CreateDataflow<P> {
         markers: &Markers,
         used: &Prepared,
         deadline: Instant,
-    ) -> Result<usize, super::super::error::CreateDataflowError> {
+    ) -> Result<usize, crate::service::dataflows::error::CreateDataflowError> {
         let (platform, sandbox) = (&*self.platform, &self.dataflow.sandbox);
         let marked = Marked::of_names(platform, sandbox, markers, deadline).await?;
         let removal = Removal { platform, sandbox, deadline };
