@@ -9,11 +9,13 @@ use std::{
     process::Command,
 };
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 5] = [
     // No other file imports it.
     "hubspot_connection/v1/error_reason.proto",
     "hubspot_connection/v1/hubspot_connection.proto",
     "hubspot_connection/v1/hubspot_connection_service.proto",
+    "hubspot_connection/v1/hubspot_dataflow.proto",
+    "hubspot_connection/v1/hubspot_dataflow_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -67,6 +67,8 @@ pub enum AdobeCredential {
 pub struct UpstreamConfig {
     /// The base URL of the Flow Service; its path ends in no slash unless it is the root.
     pub flow_service_url: reqwest::Url,
+    /// The base URL of the Schema Registry, the Catalog and Data Prep, likewise.
+    pub platform_url: reqwest::Url,
     /// The token endpoint of IMS.
     pub ims_url: reqwest::Url,
     /// The timeout of one attempt, except that of a creation.

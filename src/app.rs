@@ -23,7 +23,7 @@ use crate::{
     metrics::Metrics,
     readiness::Readiness,
     server::{self, DrainConfig, Serving, Shutdown},
-    service::Service,
+    service::{Service, dataflows::Dataflows},
     tls::{ServerTls, TlsError},
 };
 
@@ -95,9 +95,8 @@ impl App {
         let client = http_client(&config.upstream.client, HttpVersion::Http1, config.upstream.create_timeout)
             .map_err(upstream_error)?;
         let tokens = tokens(config, client.clone(), &metrics);
-        let flow_service = flow_service(config, client.clone(), tokens.clone(), &metrics);
-        let flow_service = flow_service.map_err(upstream_error)?;
-        let upstream = flow_service.state();
+        let platform = platform(config, client.clone(), tokens.clone(), &metrics).map_err(upstream_error)?;
+        let upstream = platform.state();
         let tls_config = config.callers.tls.as_ref();
         let tls = tls_config.map(ServerTls::load).transpose().map_err(StartError::Tls)?;
         let CallersConfig { jwt, allowed, .. } = &config.callers;
@@ -120,21 +119,20 @@ impl App {
         let fingerprint_keys = FollowedKeys::read(config.idempotency.fingerprint_keys.clone());
         let fingerprint_keys =
             fingerprint_keys.map_err(|cause| StartError::Other("use HCS_FINGERPRINT_KEY", cause))?;
-        let service = Service::new(
-            flow_service,
-            Engine {
-                store: Arc::clone(&store),
-                fingerprint_keys: fingerprint_keys.keys(),
-                retention,
-                recovery: config.idempotency.recovery,
-                wall_clock,
-                background: background.clone(),
-                metrics: metrics.creations.clone(),
-            },
-            config.max_in_flight,
-        );
+        let engine = Engine {
+            store: Arc::clone(&store),
+            fingerprint_keys: fingerprint_keys.keys(),
+            retention,
+            recovery: config.idempotency.recovery,
+            wall_clock,
+            background: background.clone(),
+            metrics: metrics.creations.clone(),
+        };
+        let platform = Arc::new(platform);
+        let service = Service::new(Arc::clone(&platform), engine.clone(), config.max_in_flight);
+        let dataflows = Dataflows::new(platform, engine, service.limits());
         let spec_has_drifted = service.spec_has_drifted();
-        let health = Health::new(&[grpc::SERVICE_NAME]).await;
+        let health = Health::new(&[grpc::SERVICE_NAME, grpc::DATAFLOW_SERVICE_NAME]).await;
         let shutdown = Shutdown::default();
         let options = grpc::Options {
             sandboxes: config.sandboxes.clone(),
@@ -143,7 +141,8 @@ impl App {
             callers,
             metrics: metrics.clone(),
         };
-        let handler = grpc::handler(service, health.grpc_service(), options, shutdown.drain.clone());
+        let handler =
+            grpc::handler(service, dataflows, health.grpc_service(), options, shutdown.drain.clone());
         let readiness = Readiness { keys: keys.clone(), tokens: tokens.clone(), needs: config.needs() };
         let following = [
             tls.clone().map(|tls| tokio::spawn(tls.follow(metrics.clone()))),
@@ -294,7 +293,7 @@ fn tokens(config: &Config, client: Client, metrics: &Metrics) -> TokenSource {
     }
 }
 
-fn flow_service(
+fn platform(
     config: &Config,
     http1_client: Client,
     tokens: TokenSource,
@@ -308,7 +307,6 @@ fn flow_service(
     let identity = Identity { org_id: &adobe.org_id, client_id: &adobe.client_id };
     let timeouts = Timeouts { create: upstream.create_timeout, attempt: upstream.attempt_timeout };
     let base = &upstream.flow_service_url;
-    let mut platform = base.clone();
-    platform.set_path("");
-    HttpPlatform::new(client, base, &platform, identity, tokens, timeouts, metrics.upstream.clone())
+    let platform = &upstream.platform_url;
+    HttpPlatform::new(client, base, platform, identity, tokens, timeouts, metrics.upstream.clone())
 }

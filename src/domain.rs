@@ -48,6 +48,8 @@ pub enum InvalidReason {
     Conflicting,
     /// Not one of the values of an enum.
     UnknownValue,
+    /// Adobe does not have what it refers to.
+    NotFoundUpstream,
 }
 
 impl Invalid {

@@ -12,7 +12,7 @@ use crate::{
     adobe::PageToken,
     config::{Config, Flags, Problem, Problems, SETTINGS},
     domain::{Callers, Identity, SandboxName},
-    grpc::page_token,
+    grpc::page_token::{self, Query},
     jwt::{BadToken, JwksSource, JwtConfig, KeySet, TokenCheck},
     metrics::Metrics,
     service::Filter,
@@ -30,6 +30,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("connection", upstream::connection),
     ("explore", upstream::explore),
     ("spec", upstream::spec),
+    ("flow", upstream::flow),
+    ("marker_list", upstream::marker_list),
+    ("schema", upstream::schema),
+    ("mapping_set", upstream::mapping_set),
     ("ims", upstream::ims),
     ("page_token", page_token_target),
     ("key_set", key_set),
@@ -68,16 +72,18 @@ fn holds_secret(text: &str) -> bool {
 fn page_token_target(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let sandbox = |name| SandboxName::parse(name).expect("a valid name");
-    let (prod, dev) = (sandbox("prod"), sandbox("dev"));
     let named = Filter { name: Some("name".to_owned()), request_id: None };
-    if let Ok(page) = page_token::decode(text, &prod, &named) {
-        assert_eq!(page_token::encode(&page, &prod, &named), text);
-        assert!(page_token::decode(text, &dev, &named).is_err());
-        assert!(page_token::decode(text, &prod, &Filter::default()).is_err());
+    let query = |name, filter| Query::connections(&sandbox(name), filter);
+    let all = Filter::default();
+    let (prod, any) = (query("prod", &named), query("prod", &all));
+    if let Ok(page) = page_token::decode(text, &prod) {
+        assert_eq!(page_token::encode(&page, &prod), text);
+        assert!(page_token::decode(text, &query("dev", &named)).is_err());
+        assert!(page_token::decode(text, &any).is_err());
     }
     let page = PageToken(text.to_owned());
-    let token = page_token::encode(&page, &prod, &Filter::default());
-    assert_eq!(page_token::decode(&token, &prod, &Filter::default()), Ok(page));
+    let token = page_token::encode(&page, &any);
+    assert_eq!(page_token::decode(&token, &any), Ok(page));
 }
 
 /// The public key of the tokens in the corpus. Nobody has the private one any more.

@@ -3,11 +3,13 @@
 mod audit;
 mod call;
 mod connections;
+mod dataflows;
 mod layer;
 mod methods;
 pub(crate) mod page_token;
 mod reflection;
 mod status;
+mod timestamp;
 mod violations;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -22,6 +24,7 @@ use self::{
     audit::audit,
     call::Call,
     connections::Connections,
+    dataflows::Dataflows,
     layer::{
         Request, Response, admission, call_log, caller, codec_status, deadline, drain, reject_content_type,
         reject_metadata, reject_method, streams,
@@ -30,21 +33,28 @@ use self::{
     status::RpcError,
 };
 use crate::{
-    adobe::FlowService,
+    adobe::Platform,
     domain::Sandboxes,
+    exactly_once::Kind,
     metrics::Metrics,
-    proto::{self, hub_spot_connection_service_server::HubSpotConnectionServiceServer},
+    proto::{
+        self, hub_spot_connection_service_server::HubSpotConnectionServiceServer,
+        hub_spot_dataflow_service_server::HubSpotDataflowServiceServer,
+    },
     server::Handler,
-    service::{Limits, Service},
+    service::{self, Limits, Service},
 };
 
 pub(crate) use self::layer::admin_streams;
 pub use self::layer::{ADMIN_STREAMS, CallerCheck, StreamLimits};
 
-/// The full name of the service, in paths and health checks.
+/// The full name of the service of connections, in paths and health checks.
 pub const SERVICE_NAME: &str = proto::hub_spot_connection_service_server::SERVICE_NAME;
+/// The full name of the service of dataflows.
+pub const DATAFLOW_SERVICE_NAME: &str = proto::hub_spot_dataflow_service_server::SERVICE_NAME;
 
-/// A valid request has at most about 30 KiB: four credentials of 4 KiB, a description and a name.
+/// A valid request about connections has at most about 30 KiB: four credentials of 4 KiB, a description and a name.
+/// A dataflow has room for hundreds of mappings.
 pub(crate) const MAX_MESSAGE_SIZE: usize = 64 * 1024;
 
 #[derive(Clone, Debug)]
@@ -60,8 +70,9 @@ pub struct Options {
 
 /// Serves the gRPC port. Every request gets a response. Streams that only the client would end are ended when
 /// `stopping` is cancelled.
-pub fn handler<F: FlowService>(
-    service: Service<F>,
+pub fn handler<P: Platform>(
+    service: Service<P>,
+    dataflows: service::dataflows::Dataflows<P>,
     health: HealthServer<impl Health>,
     options: Options,
     stopping: CancellationToken,
@@ -77,6 +88,12 @@ pub fn handler<F: FlowService>(
         concurrency: service.limits(),
         connections: HubSpotConnectionServiceServer::new(Connections {
             service,
+            sandboxes: options.sandboxes.clone(),
+        })
+        .max_decoding_message_size(MAX_MESSAGE_SIZE)
+        .accept_compressed(CompressionEncoding::Gzip),
+        dataflows: HubSpotDataflowServiceServer::new(Dataflows {
+            service: dataflows,
             sandboxes: options.sandboxes.clone(),
         })
         .max_decoding_message_size(MAX_MESSAGE_SIZE)
@@ -133,9 +150,10 @@ async fn layered(
     call_log(&metrics.calls, call, request, services).await
 }
 
-struct Services<F: FlowService> {
+struct Services<P: Platform> {
     concurrency: Arc<Limits>,
-    connections: HubSpotConnectionServiceServer<Connections<F>>,
+    connections: HubSpotConnectionServiceServer<Connections<P>>,
+    dataflows: HubSpotDataflowServiceServer<Dataflows<P>>,
     /// The limits of `others`.
     limits: StreamLimits,
     /// Health and reflection.
@@ -143,16 +161,19 @@ struct Services<F: FlowService> {
     stopping: CancellationToken,
 }
 
-impl<F: FlowService> Services<F> {
+impl<P: Platform> Services<P> {
     async fn serve(&self, options: &Options, call: &Call, mut request: Request) -> Response {
         let is_served = |method: &&Method| options.reflection || method.limit != Limit::Reflection;
-        let Some(Method { limit, .. }) = call.method.filter(is_served) else {
+        let Some(Method { limit, kind, .. }) = call.method.filter(is_served) else {
             return reject_method(&options.metrics, &request);
         };
         match *limit {
             Limit::Creations | Limit::Calls => {
                 admission((&self.concurrency, &options.metrics.calls), *limit, request, async |request| {
-                    let Ok(response) = self.connections.clone().call(*request).await;
+                    let Ok(response) = match kind {
+                        Kind::Connection => self.connections.clone().call(*request).await,
+                        Kind::Dataflow => self.dataflows.clone().call(*request).await,
+                    };
                     response
                 })
                 .await

@@ -97,14 +97,21 @@ pub fn http_client(
 
 /// Reads a body of at most `limit` bytes.
 pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Cause> {
-    let mut body = BytesMut::new();
+    let mut body = Bytes::new();
     while let Some(chunk) = response.chunk().await.map_err(without_url)? {
         if body.len() + chunk.len() > limit {
             return Err(format!("the response is longer than {limit} bytes").into());
         }
-        body.extend_from_slice(&chunk);
+        // A short body arrives in one piece, which is not copied.
+        body = if body.is_empty() {
+            chunk
+        } else {
+            let mut longer = BytesMut::from(body);
+            longer.extend_from_slice(&chunk);
+            longer.freeze()
+        };
     }
-    Ok(body.freeze())
+    Ok(body)
 }
 
 /// The cause in an error of the client, for the log. It has no URL: the configuration shows them, and the URL of a

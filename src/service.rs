@@ -35,10 +35,10 @@ pub struct Service<F: FlowService> {
 
 impl<F: FlowService> Service<F> {
     /// Puts the parts together. So many creations, and as many other calls, may work upstream at once.
-    pub fn new(flow_service: F, engine: Engine, most: NonZeroUsize) -> Self {
+    pub fn new(flow_service: impl Into<Arc<F>>, engine: Engine, most: NonZeroUsize) -> Self {
         let limits = Arc::new(Limits::new(most));
         Self {
-            flow_service: Arc::new(flow_service),
+            flow_service: flow_service.into(),
             creations: Creations::new(engine, limits.upstream_creations()),
             limits,
             recent: RecentConnections::default(),

@@ -173,7 +173,7 @@ impl AdobeClient {
     }
 
     /// Makes these kinds of requests show in the metrics before the first one is sent.
-    pub(super) fn expect(&self, routes: &[&[&'static Route]]) {
+    pub(super) fn expect(&mut self, routes: &[&[&'static Route]]) {
         for route in routes.iter().copied().flatten() {
             self.attempts.expect(route);
             self.attempts.expect_retries(route);

@@ -18,6 +18,9 @@ use crate::{
     telemetry::{LogConfig, LogFormat},
 };
 
+/// Where Adobe serves the Flow Service, the Schema Registry, the Catalog and Data Prep.
+const PLATFORM_URL: &str = "https://platform.adobe.io";
+
 /// A configuration, and what to print about it.
 #[derive(Debug)]
 pub struct Loaded {
@@ -137,8 +140,10 @@ fn sandboxes(source: &mut Source) -> Result<Sandboxes, Reported> {
 
 fn upstream(source: &mut Source) -> Result<UpstreamConfig, Reported> {
     let allow_http = source.read(HCS_UPSTREAM_ALLOW_HTTP);
+    let platform = platform_urls(source, allow_http);
     let upstream = all_of!(UpstreamConfig {
-        flow_service_url: adobe_url(source, HCS_FLOW_SERVICE_URL, allow_http),
+        flow_service_url: platform.clone().map(|(flow_service, _)| flow_service),
+        platform_url: platform.map(|(_, platform)| platform),
         ims_url: adobe_url(source, HCS_IMS_URL, allow_http),
         attempt_timeout: source.read(HCS_ATTEMPT_TIMEOUT),
         create_timeout: source.read(HCS_CREATE_TIMEOUT),
@@ -148,15 +153,45 @@ fn upstream(source: &mut Source) -> Result<UpstreamConfig, Reported> {
     allow_http.and(upstream)
 }
 
+/// The URLs of the Flow Service and of its siblings. Whichever is not set follows the other one: what is meant for an
+/// emulator or a proxy must not be sent to Adobe.
+fn platform_urls(source: &mut Source, allow_http: Result<bool, Reported>) -> Result<(Url, Url), Reported> {
+    let flow_service = source.read_optional(HCS_FLOW_SERVICE_URL);
+    let platform = source.read_optional(HCS_PLATFORM_URL);
+    let flow_service = check_exposed(source, HCS_FLOW_SERVICE_URL, flow_service, allow_http);
+    let platform = check_exposed(source, HCS_PLATFORM_URL, platform, allow_http);
+    let (flow_service, platform) = (flow_service?, platform?);
+    let platform = match (platform, &flow_service) {
+        (Some(platform), _) => platform,
+        (None, Some(url)) => source.read_or(HCS_PLATFORM_URL, parse::before_flow_service(url))?,
+        (None, None) => source.read_or(HCS_PLATFORM_URL, PLATFORM_URL.to_owned())?,
+    };
+    let flow_service = match flow_service {
+        Some(flow_service) => flow_service,
+        None => source.read_or(HCS_FLOW_SERVICE_URL, parse::flow_service_below(&platform))?,
+    };
+    Ok((flow_service, platform))
+}
+
 /// Reads a URL of Adobe. Requests to it carry credentials.
 fn adobe_url(
     source: &mut Source,
     setting: Setting<Parser<Url>>,
     allow_http: Result<bool, Reported>,
 ) -> Result<Url, Reported> {
-    let url = source.read(setting)?;
+    let url = source.read(setting);
+    check_exposed(source, setting, url.map(Some), allow_http)?.ok_or(Reported)
+}
+
+fn check_exposed(
+    source: &mut Source,
+    setting: Setting<Parser<Url>>,
+    url: Result<Option<Url>, Reported>,
+    allow_http: Result<bool, Reported>,
+) -> Result<Option<Url>, Reported> {
+    let url = url?;
     // If the permission is unusable, its own problem is enough.
-    if matches!(allow_http, Ok(false)) && parse::is_exposed(&url) {
+    if matches!(allow_http, Ok(false)) && url.as_ref().is_some_and(parse::is_exposed) {
         let plain_http = "must be https beyond loopback; HCS_UPSTREAM_ALLOW_HTTP=true allows plain http, \
                           which shows the credentials to the network";
         return Err(source.report(setting.name, plain_http));

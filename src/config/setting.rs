@@ -77,7 +77,10 @@ settings! {
     HCS_ADMIN_LISTEN: SocketAddr = parse::socket_address, Text("127.0.0.1:9090");
     /// Base URL of the Flow Service, ending in /data/foundation/flowservice.
     HCS_FLOW_SERVICE_URL: Url =
-        parse::flow_service_url, Text("https://platform.adobe.io/data/foundation/flowservice");
+        parse::flow_service_url, Derived("/data/foundation/flowservice below HCS_PLATFORM_URL");
+    /// Base URL of the Schema Registry, the Catalog and Data Prep, without their paths.
+    HCS_PLATFORM_URL: Url = parse::platform_url,
+        Derived("HCS_FLOW_SERVICE_URL without its path, or else https://platform.adobe.io");
     /// URL of the IMS token endpoint, ending in /ims/token/v3.
     HCS_IMS_URL: Url = parse::ims_url, Text("https://ims-na1.adobelogin.com/ims/token/v3");
     /// ID of the organization at Adobe, ending in @AdobeOrg.

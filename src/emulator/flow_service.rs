@@ -110,10 +110,10 @@ pub(super) fn json_body(body: &[u8]) -> Result<Value, Problem> {
 /// # Errors
 /// As [`json_body`], and shape E for another type.
 pub(super) fn object_body(body: &[u8]) -> Result<Map<String, Value>, Problem> {
-    match json_body(body)? {
-        Value::Object(fields) => Ok(fields),
-        _ => Err(Problem::unreadable("The request body must be a JSON object")),
-    }
+    let Value::Object(fields) = json_body(body)? else {
+        return Err(Problem::unreadable("The request body must be a JSON object"));
+    };
+    Ok(fields)
 }
 
 /// The id and the version of a specification in a body.

@@ -145,6 +145,10 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "limit",
         "orderby",
         "count",
+        "start",
+        "orderBy",
+        "tags",
+        "properties",
         "dataSet",
         "continuationToken",
         "mode",
@@ -158,10 +162,6 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "requestDataSource",
         "expandSchema",
         "validate",
-        "tags",
-        "start",
-        "orderBy",
-        "properties",
     ];
     const NAMED: [&str; 4] = ["client_secret", "access_token", "refresh_token", "code"];
     pairs

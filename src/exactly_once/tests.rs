@@ -160,11 +160,11 @@ impl Operation for CreateThing {
             });
             world.prepares_long
         };
-        while prepares_long {
-            sleep(Duration::from_secs(1)).await;
-            if !scope.still_ours() {
-                return Err(Unprepared { error: NoDataset("stopped"), undo: None });
+        if prepares_long {
+            while scope.still_ours() {
+                sleep(Duration::from_secs(1)).await;
             }
+            return Err(Unprepared { error: NoDataset("stopped"), undo: None });
         }
         let world = self.world.lock().unwrap();
         match (world.problem, world.found.clone()) {

@@ -27,7 +27,10 @@ impl<O: Operation> Creation<O> {
         if refused.is_some()
             && let Err(error) = self.record_undo(&context).await
         {
-            if !matches!(error, StoreError::LeaseLost) {
+            // Nothing is deleted, so that a retry may use what was prepared.
+            if matches!(error, StoreError::LeaseLost) {
+                self.give_back(false).await;
+            } else {
                 self.abandon_in_background();
             }
             self.note(Err(error), "record what has to be undone");

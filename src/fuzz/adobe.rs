@@ -9,10 +9,12 @@ use serde_json::Value;
 use super::{SECRETS, assert_no_secret};
 use crate::{
     adobe::{
-        Author, ConnectionPage, PageToken, PageTrail, Problem,
+        Author, ConnectionPage, DatasetSelection, PageToken, PageTrail, Problem, Selection, TargetSelection,
         answer::{error_body::ErrorBody, presentable::presentable},
+        catalog::{batches, datasets},
+        data_prep::mapping_sets,
         flow_service::{
-            connection_specs::spec_drift,
+            connection_specs::{read_table_parameter, spec_drift},
             connections::{
                 changes::read_version,
                 item::{Found, read_connection},
@@ -20,10 +22,16 @@ use crate::{
                 read_created,
             },
             explore::{read_columns, read_tables, read_test},
+            flow_specs::flow_spec_drift,
+            flows, runs, source_connections, target_connections,
         },
         identity::ims,
+        schema_registry::{self, create, schemas, titles},
     },
-    domain::ConnectionId,
+    domain::{
+        ConnectionId,
+        dataflow::{DataflowId, DatasetId, SchemaId},
+    },
     error::{Cause, error_chain},
     secret::redaction::without_tokens,
 };
@@ -131,10 +139,79 @@ pub(crate) fn explore(bytes: &[u8]) {
 
 /// The reported differences are fit to be shown: they are details of errors.
 pub(crate) fn spec(bytes: &[u8]) {
-    let drift = assert_quotes_nothing(spec_drift(bytes)).unwrap_or_default();
-    assert!(drift.len() <= 5);
-    for difference in drift {
-        assert_presentable(&difference, 201);
+    assert_quotes_nothing(read_table_parameter(bytes));
+    for drift in [spec_drift(bytes), flow_spec_drift(bytes)] {
+        let drift = assert_quotes_nothing(drift).unwrap_or_default();
+        assert!(drift.len() <= 5);
+        for difference in drift {
+            assert_presentable(&difference, 201);
+        }
+    }
+}
+
+/// A flow is the requested one, and the errors of a run are fit to be shown.
+pub(crate) fn flow(bytes: &[u8]) {
+    let id = DataflowId::parse("84224def-1e2a-4d95-9ea2-132d697ed2aa").expect("a valid ID");
+    if let Some(Some(flow)) = assert_quotes_nothing(flows::item::read_flow(bytes, &id)) {
+        assert!(flow.id.is_some_and(|read| read.as_str().eq_ignore_ascii_case(id.as_str())));
+    }
+    assert_object(bytes, assert_quotes_nothing(flows::item::read_page(bytes)).as_ref());
+    assert_object(bytes, assert_quotes_nothing(flows::create::read_created(bytes)).as_ref());
+    assert_quotes_nothing(flows::read_version(bytes));
+    let runs = assert_quotes_nothing(runs::read_page(bytes)).unwrap_or_default().items;
+    for run in runs {
+        assert!(!run.id.is_empty());
+        for error in run.errors {
+            assert_presentable(&error.code, 64);
+            assert_presentable(&error.message, 500);
+        }
+    }
+}
+
+/// What is selected has an ID, and something that cannot be read is not left out.
+pub(crate) fn marker_list(bytes: &[u8]) {
+    let sources = source_connections::read_list(bytes, Selection::Name("marker"));
+    for source in assert_quotes_nothing(sources).into_iter().flat_map(|page| page.items) {
+        assert!(source.matching.is_none_or(|source| source.name.as_deref() == Some("marker")));
+    }
+    let targets = target_connections::read_list(bytes, TargetSelection::Name("marker"));
+    for target in assert_quotes_nothing(targets).into_iter().flat_map(|page| page.items) {
+        assert!(target.matching.is_none_or(|target| target.name.as_deref() == Some("marker")));
+    }
+    let sets = datasets::read_list(bytes, DatasetSelection::Tag("request:marker"), 0);
+    for set in assert_quotes_nothing(sets).into_iter().flat_map(|page| page.items) {
+        assert!(set.matching.is_none_or(|set| set.tags.iter().any(|tag| tag == "request:marker")));
+    }
+    let id = DatasetId::parse("5ed5639d798a22191b6987b2").expect("a valid ID");
+    assert_object(bytes, assert_quotes_nothing(datasets::read_dataset(bytes, &id)).as_ref());
+    assert_quotes_nothing(datasets::read_created(bytes));
+    assert_quotes_nothing(batches::read_any(bytes));
+    assert_object(bytes, assert_quotes_nothing(source_connections::read_created(bytes)).as_ref());
+    assert_object(bytes, assert_quotes_nothing(target_connections::read_created(bytes)).as_ref());
+}
+
+/// A schema is the requested one, and a listed one has exactly the title.
+pub(crate) fn schema(bytes: &[u8]) {
+    let id = SchemaId::parse("https://ns.adobe.com/t/schemas/1").expect("a valid ID");
+    let schema = assert_quotes_nothing(schemas::read_schema(bytes, &id));
+    assert!(schema.is_none_or(|schema| schema.id == id));
+    assert_object(bytes, assert_quotes_nothing(titles::read_titles(bytes, "marker")).as_ref());
+    assert_object(bytes, assert_quotes_nothing(titles::read_titled(bytes)).as_ref());
+    assert_object(bytes, assert_quotes_nothing(create::read_created(bytes)).as_ref());
+    assert_object(bytes, assert_quotes_nothing(schema_registry::read_tenant(bytes)).as_ref());
+    let _ = create::owner(&String::from_utf8_lossy(bytes));
+}
+
+/// A mapping set that is found has exactly the name, and what is wrong with a mapping is fit to be shown.
+pub(crate) fn mapping_set(bytes: &[u8]) {
+    let sets = assert_quotes_nothing(mapping_sets::read_list(bytes, "marker", 0));
+    for set in sets.into_iter().flat_map(|page| page.items) {
+        assert!(set.matching.is_none_or(|set| set.name.as_deref() == Some("marker")));
+    }
+    assert_object(bytes, assert_quotes_nothing(mapping_sets::read_created(bytes)).as_ref());
+    let said = assert_quotes_nothing(mapping_sets::read_validation(bytes, 2)).unwrap_or_default();
+    for said in said.into_iter().flatten() {
+        assert_presentable(&said, 500);
     }
 }
 

@@ -7,12 +7,11 @@ use tonic::Code;
 
 use super::{
     call::Call,
-    connections::creation_failed,
     layer::{CallerCheck, Request, Response},
-    status::{Reason, RpcError, code_name},
+    status::{Reason, RpcError, code_name, creation_failed},
 };
 use crate::{
-    domain::{ConnectionId, Identity, Progress, RequestId, SandboxName},
+    domain::{ConnectionId, Identity, Progress, RequestId, SandboxName, dataflow::DataflowId},
     service::UnreportedOutcome,
     telemetry::AUDIT,
 };
@@ -44,6 +43,9 @@ pub(super) struct Audited {
     pub(super) rejected: Option<String>,
     pub(super) sandbox: Option<SandboxName>,
     pub(super) connection: Option<ConnectionId>,
+    pub(super) dataflow: Option<DataflowId>,
+    /// The creation whose remains the call deletes.
+    pub(super) request_id: Option<RequestId>,
     pub(super) is_dry_run: bool,
     pub(super) replayed: bool,
 }
@@ -54,6 +56,7 @@ struct Event<'a> {
     caller: &'a str,
     sandbox: Option<&'a SandboxName>,
     connection: Option<&'a str>,
+    dataflow: Option<&'a str>,
     request_id: Option<&'a str>,
     outcome: &'a str,
     replayed: bool,
@@ -62,13 +65,14 @@ struct Event<'a> {
 
 macro_rules! event {
     ($level:ident, $event:expr, $message:literal) => {{
-        let Event { action, caller, sandbox, connection, request_id, outcome, replayed, may_exist } = $event;
+        let Event { action, caller, sandbox, connection, dataflow, request_id, outcome, replayed, may_exist } = $event;
         tracing::$level!(
             target: AUDIT,
             action,
             caller,
             sandbox = sandbox.map(SandboxName::as_str),
             connection_id = connection,
+            dataflow_id = dataflow,
             request_id,
             outcome,
             replayed = replayed.then_some(true),
@@ -108,14 +112,17 @@ impl End<'_> {
         let identified = progress.caller().map(Identity::to_string);
         let creation = progress.creation();
         let mut buffer = [0; RequestId::LENGTH];
-        let request_id = creation.map(|creation| creation.request_id().encode(&mut buffer));
-        // A connection in an error is one that was created and is left behind.
-        let left_behind = error.and_then(|error| error.get("connection_id"));
+        let request_id = creation.map(Progress::request_id).or(audited.request_id);
+        let request_id = request_id.map(|id| id.encode(&mut buffer));
+        // A resource in the error of a creation is one that was created and is left behind.
+        let in_error = |key| error.and_then(|error| error.get(key));
         let event = Event {
             action: self.action,
             caller: audited.rejected.as_deref().or(identified.as_deref()).unwrap_or(self.unidentified),
             sandbox: audited.sandbox.as_ref(),
-            connection: left_behind.or_else(|| audited.connection.as_ref().map(ConnectionId::as_str)),
+            connection: in_error("connection_id")
+                .or_else(|| audited.connection.as_ref().map(ConnectionId::as_str)),
+            dataflow: in_error("dataflow_id").or_else(|| audited.dataflow.as_ref().map(DataflowId::as_str)),
             request_id: request_id.or_else(|| error?.get("request_id")),
             outcome,
             replayed: audited.replayed,

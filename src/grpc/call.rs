@@ -6,13 +6,15 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tonic::Status;
 
 use super::{
     audit::Audited,
     layer::{Request, timeout},
     methods::Method,
+    status::internal,
 };
-use crate::domain::CallProgress;
+use crate::{domain::CallProgress, exactly_once::Kind};
 
 #[derive(Debug)]
 pub(super) struct Call {
@@ -42,7 +44,18 @@ impl Call {
         call
     }
 
+    /// What the call is about.
+    pub(super) fn kind(&self) -> Kind {
+        self.method.map_or(Kind::Connection, |method| method.kind)
+    }
+
     pub(super) fn audited(&self) -> MutexGuard<'_, Audited> {
         self.audited.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The message of a request, and its call.
+pub(super) fn parts<T>(request: tonic::Request<T>) -> Result<(T, Arc<Call>), Status> {
+    let call = request.extensions().get::<Arc<Call>>().cloned().ok_or_else(internal)?;
+    Ok((request.into_inner(), call))
 }

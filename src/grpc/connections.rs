@@ -5,4 +5,7 @@ mod render;
 mod service;
 mod status;
 
-pub(super) use self::{service::Connections, status::creation_failed};
+pub(super) use self::{
+    service::Connections,
+    status::{not_found, table_not_found},
+};

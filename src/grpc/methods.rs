@@ -6,7 +6,10 @@ use prost::Message as _;
 use prost_types::{FileDescriptorSet, MethodDescriptorProto, method_options::IdempotencyLevel};
 use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::{domain::Access, proto};
+use crate::{domain::Access, exactly_once::Kind, proto};
+
+/// The service of dataflows, without its package.
+const DATAFLOWS: &str = "HubSpotDataflowService";
 
 #[derive(Debug)]
 pub(super) struct Method {
@@ -14,6 +17,8 @@ pub(super) struct Method {
     pub(super) name: String,
     pub(super) access: Access,
     pub(super) limit: Limit,
+    /// What the calls of this service's own API are about.
+    pub(super) kind: Kind,
     /// The action of a write in the audit trail.
     pub(super) audit_action: Option<String>,
 }
@@ -72,6 +77,7 @@ impl Method {
             name: format!("{package}.{service}/{method}"),
             access: if is_write { Access::Write } else { Access::Read },
             limit,
+            kind: if service == DATAFLOWS { Kind::Dataflow } else { Kind::Connection },
             audit_action: is_write.then(|| first_word.to_ascii_lowercase()),
         }
     }
@@ -104,6 +110,7 @@ mod tests {
     fn every_method_has_its_row() {
         use {Access::*, Limit::*};
         let connections = "hubspot_connection.v1.HubSpotConnectionService";
+        let dataflows = "hubspot_connection.v1.HubSpotDataflowService";
         let rows = [
             (connections, "CreateHubSpotConnection", Write, Creations, Some("create")),
             (connections, "GetHubSpotConnection", Read, Calls, None),
@@ -113,6 +120,13 @@ mod tests {
             (connections, "TestHubSpotConnection", Read, Calls, None),
             (connections, "ListHubSpotTables", Read, Calls, None),
             (connections, "GetHubSpotTable", Read, Calls, None),
+            (dataflows, "CreateHubSpotDataflow", Write, Creations, Some("create")),
+            (dataflows, "GetHubSpotDataflow", Read, Calls, None),
+            (dataflows, "ListHubSpotDataflows", Read, Calls, None),
+            (dataflows, "PauseHubSpotDataflow", Write, Calls, Some("pause")),
+            (dataflows, "ResumeHubSpotDataflow", Write, Calls, Some("resume")),
+            (dataflows, "DeleteHubSpotDataflow", Write, Calls, Some("delete")),
+            (dataflows, "ListHubSpotDataflowRuns", Read, Calls, None),
             ("grpc.health.v1.Health", "Check", Read, HealthChecks, None),
             ("grpc.health.v1.Health", "Watch", Read, HealthWatches, None),
             ("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo", Read, Reflection, None),
@@ -123,9 +137,11 @@ mod tests {
             let found = Method::find(&format!("/{service}/{method}")).unwrap();
             let row = (found.access, found.limit, found.audit_action.as_deref());
             assert_eq!(row, (access, limit, action), "{method}");
+            assert_eq!(found.kind == Kind::Dataflow, service == dataflows, "{method}");
         }
-        assert_eq!(Method::measured().count(), 10);
-        let services = [connections, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
+        assert_eq!(Method::measured().count(), 17);
+        let services =
+            [connections, dataflows, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
         assert_eq!(Method::services(), services);
         assert!(Method::find("/a.Service/Method").is_none());
     }

@@ -2,6 +2,7 @@
 //! [`Status`] from them.
 
 mod call;
+mod creation;
 mod size;
 mod upstream;
 
@@ -13,7 +14,7 @@ use tonic::{
 };
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
-pub(super) use self::{call::*, upstream::*};
+pub(super) use self::{call::*, creation::*, upstream::*};
 use super::{
     layer::Response,
     violations::{Rejection, Violation},
@@ -69,6 +70,15 @@ impl RpcError {
         }
     }
 
+    /// The error of a request with these violations.
+    pub(super) fn invalid(violations: Vec<Violation>) -> Self {
+        let sentences: Vec<_> = violations.iter().map(|v| format!("{} {}", v.field, v.invalid)).collect();
+        let fields: Vec<_> = violations.iter().map(|v| &*v.field).collect();
+        let cause = fields.join(", ");
+        let error = Self::new(Code::InvalidArgument, Reason::InvalidRequest, sentences.join("; "));
+        Self { violations, ..error.cause(cause) }
+    }
+
     /// The error behind a response, if it has one.
     pub(super) fn of(response: &Response) -> Option<&Self> {
         response.extensions().get::<Status>()?.source()?.downcast_ref()
@@ -112,6 +122,13 @@ impl RpcError {
             self.message += &format!("; {what} {}: {cure}", problem.said());
         }
         self.problem(problem)
+    }
+
+    /// Adds to what the message says.
+    pub(super) fn also(mut self, sentence: &str) -> Self {
+        self.message += "; ";
+        self.message += sentence;
+        self
     }
 
     /// The stage at which the call failed, unless it is set already.
@@ -195,15 +212,7 @@ impl From<RpcError> for Status {
 impl From<Rejection> for Status {
     fn from(rejection: Rejection) -> Self {
         match rejection {
-            Rejection::Invalid(violations) => {
-                let sentences: Vec<_> =
-                    violations.iter().map(|v| format!("{} {}", v.field, v.invalid)).collect();
-                let fields: Vec<_> = violations.iter().map(|v| &*v.field).collect();
-                let cause = fields.join(", ");
-                let message = sentences.join("; ");
-                let error = RpcError::new(Code::InvalidArgument, Reason::InvalidRequest, message);
-                RpcError { violations, ..error.cause(cause) }
-            }
+            Rejection::Invalid(violations) => RpcError::invalid(violations),
             Rejection::SandboxNotAllowed(SandboxNotAllowed(sandbox)) => RpcError::new(
                 Code::PermissionDenied,
                 Reason::SandboxNotAllowed,
@@ -227,5 +236,6 @@ fn violation_reason(reason: InvalidReason) -> ViolationReason {
         InvalidReason::NotAllowed => ViolationReason::NotAllowed,
         InvalidReason::Conflicting => ViolationReason::Conflicting,
         InvalidReason::UnknownValue => ViolationReason::UnknownValue,
+        InvalidReason::NotFoundUpstream => ViolationReason::NotFoundUpstream,
     }
 }

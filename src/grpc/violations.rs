@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{Invalid, SandboxName, SandboxNotAllowed, Sandboxes};
+use crate::domain::{Invalid, InvalidReason, SandboxName, SandboxNotAllowed, Sandboxes};
+
+const DEFAULT_PAGE_SIZE: u8 = 50;
+const LARGEST_PAGE_SIZE: u8 = 100;
 
 /// Why a request does not become a command.
 #[derive(Debug)]
@@ -52,6 +55,14 @@ impl<'a> Violations<'a> {
         self.sandboxes.resolve(named).map_err(|error| self.not_allowed = Some(error)).ok()
     }
 
+    /// Checks that a request for a number names no page.
+    pub(super) fn no_page_of_a_count(&mut self, count_only: bool, page_token: &str) {
+        if count_only && !page_token.is_empty() {
+            let conflict = Invalid::new(InvalidReason::Conflicting, "must be empty if count_only is set");
+            self.check::<()>("page_token", Err(conflict));
+        }
+    }
+
     /// The parsed request, unless there is a violation.
     pub(super) fn finish<T>(self, parsed: Option<T>) -> Result<T, Rejection> {
         match self.not_allowed.filter(|_| self.found.is_empty()) {
@@ -67,4 +78,20 @@ pub(super) fn optional<T>(
     parse: impl FnOnce(&str) -> Result<T, Invalid>,
 ) -> Result<Option<T>, Invalid> {
     if value.is_empty() { Ok(None) } else { parse(value).map(Some) }
+}
+
+/// The violation of a field that is not set.
+pub(super) fn required(sentence: &str) -> Invalid {
+    Invalid::new(InvalidReason::Required, sentence)
+}
+
+pub(super) fn parse_page_size(page_size: i32) -> Result<u8, Invalid> {
+    match u8::try_from(page_size) {
+        Ok(0) => Ok(DEFAULT_PAGE_SIZE),
+        Err(_) if page_size < 0 => {
+            Err(Invalid::new(InvalidReason::OutOfRange, "must not be negative: 1 to 100, or 0 for 50"))
+        }
+        // A larger size is reduced (AIP-158).
+        size => Ok(size.unwrap_or(LARGEST_PAGE_SIZE).min(LARGEST_PAGE_SIZE)),
+    }
 }

@@ -16,10 +16,10 @@ metrics! {
         pub retries_refused: Counter = "upstream_retries_refused",
             "Retries that were not sent because the retry budget was empty";
         pub breaker_open: Gauge = "breaker_open", "1 while the circuit breaker of the Flow Service rejects requests";
-        pub breaker_opened: Counter = "breaker_opened", "How often the circuit breaker of the Flow Service opened";
+        pub breaker_opened: Counter = "breaker_opened", "How often the circuit breaker of one of Adobe's services opened";
         pub throttle_gate_closed: Gauge = "throttle_gate_closed",
             "1 while requests wait because the Flow Service asked for a pause";
-        pub throttled: Counter = "upstream_throttled", "Responses of the Flow Service that asked for a pause";
+        pub throttled: Counter = "upstream_throttled", "Responses of Adobe that asked for a pause";
     }
     also {
         duration: Family<AttemptLabels, Histogram> = Family::new_with_constructor(|| Histogram::new(SECONDS)),
@@ -104,8 +104,8 @@ impl UpstreamMetrics {
     }
 
     /// Creates the series of a kind of attempt, before the first one.
-    pub fn expect(&self, request: &AttemptLabels) {
-        drop(self.duration.get_or_create(request));
+    pub fn expect(&self, request: &AttemptLabels) -> Histogram {
+        self.duration.get_or_create_owned(request)
     }
 
     /// Creates the series of a kind of retry, before the first one.

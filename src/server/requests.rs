@@ -113,12 +113,13 @@ pub(crate) struct Request {
 impl Request {
     /// The response has begun. A stream continues later; any other response waits only for the peer.
     pub(crate) fn begin_response(&mut self, is_stream: bool) {
+        let now = Instant::now();
         let mut state = self.requests.lock();
         state.pending -= 1;
-        state.last_response = Instant::now();
+        state.last_response = now;
         if !is_stream {
             let number = state.unread.last_key_value().map_or(0, |(last, _)| last + 1);
-            state.unread.insert(number, Instant::now());
+            state.unread.insert(number, now);
             self.unread = Some(number);
         }
         drop(state);

@@ -84,8 +84,8 @@ def create_mapping_set(data_prep, schema_id, namespace):
     created = data_prep.createMappingSet(schemaId=schema_id, mappingList=mappings, validate=True)
     mapping_set = data_prep.getMappingSet(created["id"])
     assert [one["destination"] for one in mapping_set["mappings"]] == ["_id", f"{namespace}.Vid"]
-    updated = data_prep.updateMappingSet(created["id"], mapping_set)
-    assert (created["version"], updated["version"]) == (0, 1)
+    updated = data_prep.updateMappingSet(created["id"], mapping_set["mappings"])
+    assert (created["version"], updated.get("version")) == (0, 1), updated
     assert [one["id"] for one in data_prep.getMappingSets()] == [created["id"]]
     wrong = [{"sourceType": "ATTRIBUTE", "source": "Vid", "destination": "nowhere"}]
     refused = data_prep.createMappingSet(schemaId=schema_id, mappingList=wrong, validate=True)
@@ -123,6 +123,7 @@ def create_flow(flows, dataset, schema_id, mapping_set, version):
         }
     )
     flow = flows.createFlow(
+        flow_spec_id=CRM_TO_AEP,
         obj={
             "name": "HubSpot contacts",
             "flowSpec": {"id": CRM_TO_AEP, "version": "1.0"},

@@ -3,7 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use hubspot_connection_service::{app::Drained, grpc::SERVICE_NAME, proto};
+use hubspot_connection_service::{
+    app::Drained,
+    grpc::{DATAFLOW_SERVICE_NAME, SERVICE_NAME},
+    proto,
+};
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
 use serde_json::json;
@@ -38,10 +42,10 @@ async fn get(address: SocketAddr, path: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn both_ports_report_the_health_of_the_process_and_of_the_service() {
+async fn both_ports_report_the_health_of_the_process_and_of_the_services() {
     let service = TestService::start().await;
     for address in [service.grpc, service.admin] {
-        for name in ["", SERVICE_NAME] {
+        for name in ["", SERVICE_NAME, DATAFLOW_SERVICE_NAME] {
             assert_eq!(health(address, name).await.unwrap(), "SERVING", "{address} {name:?}");
         }
         assert_eq!(health(address, "other.Service").await, Err(Code::NotFound));
@@ -212,8 +216,9 @@ async fn reflection_serves_the_service_with_its_options_and_comments() {
 
     let MessageResponse::ListServicesResponse(list) = next(&mut responses).await else { panic!() };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    assert!(names.iter().any(|name| name == SERVICE_NAME), "{names:?}");
-    assert!(names.iter().any(|name| name == "grpc.health.v1.Health"), "{names:?}");
+    for expected in [SERVICE_NAME, DATAFLOW_SERVICE_NAME, "grpc.health.v1.Health"] {
+        assert!(names.iter().any(|name| name == expected), "{names:?}");
+    }
 
     let MessageResponse::FileDescriptorResponse(messages) = next(&mut responses).await else { panic!() };
     let MessageResponse::FileDescriptorResponse(timestamp) = next(&mut responses).await else { panic!() };
@@ -338,9 +343,10 @@ async fn the_older_reflection_service_works_too_and_both_can_be_disabled() {
 #[test]
 fn every_method_without_side_effects_declares_it() {
     let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
-    let service = pool.get_service_by_name(SERVICE_NAME).unwrap();
-    let levels: Vec<_> = service
-        .methods()
+    let services = [SERVICE_NAME, DATAFLOW_SERVICE_NAME].map(|name| pool.get_service_by_name(name).unwrap());
+    let levels: Vec<_> = services
+        .iter()
+        .flat_map(|service| service.methods())
         .map(|method| {
             let options = method.options();
             let level = options.get_field_by_name("idempotency_level");
@@ -359,6 +365,13 @@ fn every_method_without_side_effects_declares_it() {
         ("TestHubSpotConnection", NO_SIDE_EFFECTS),
         ("ListHubSpotTables", NO_SIDE_EFFECTS),
         ("GetHubSpotTable", NO_SIDE_EFFECTS),
+        ("CreateHubSpotDataflow", UNKNOWN),
+        ("GetHubSpotDataflow", NO_SIDE_EFFECTS),
+        ("ListHubSpotDataflows", NO_SIDE_EFFECTS),
+        ("PauseHubSpotDataflow", IDEMPOTENT),
+        ("ResumeHubSpotDataflow", IDEMPOTENT),
+        ("DeleteHubSpotDataflow", IDEMPOTENT),
+        ("ListHubSpotDataflowRuns", NO_SIDE_EFFECTS),
     ];
     assert_eq!(levels, expected.map(|(name, level)| (name.to_owned(), level)));
 }

@@ -174,6 +174,32 @@ mod tests {
     }
 
     #[test]
+    fn a_sibling_is_recognized_by_the_form_of_the_platform_or_by_a_text_about_the_request() {
+        for (status, body, is_sibling) in [
+            (
+                404,
+                r#"{"type":"/placeholder/type/uri","status":404,"title":"NotFoundError","detail":"x"}"#,
+                true,
+            ),
+            (403, r#"{"title":"ForbiddenError","detail":"Permission management access denied"}"#, true),
+            (404, r#"{"type":"http://ns.adobe.com/aep/errors/XDM-1010-404","title":"x"}"#, true),
+            (400, r#"{"message":"the mapping is invalid"}"#, true),
+            (422, r#"{"error":"invalid"}"#, true),
+            (403, r#"{"message":"Forbidden"}"#, false),
+            (404, r#"{"message":"no Route matched with those values"}"#, false),
+            (404, r#"{"timestamp":1,"status":404,"error":"Not Found","path":"/dataSets"}"#, false),
+            (403, r#"{"type":"about:blank","title":"ForbiddenError","status":403}"#, false),
+            (403, r#"{"error_code":"403003","message":"Api Key is invalid"}"#, false),
+            (400, "[]", false),
+            (400, "", false),
+        ] {
+            let author = ErrorBody::of(AskedService::Sibling, status, body.as_bytes()).author;
+            assert_eq!(author == Author::Sibling, is_sibling, "{status} {body}: {author:?}");
+            assert_ne!(author_of(status, body), Author::Sibling, "{body}");
+        }
+    }
+
+    #[test]
     fn any_other_form_is_unrecognized() {
         for (status, body) in [
             (403, ""),

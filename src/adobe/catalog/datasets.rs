@@ -188,3 +188,67 @@ fn tags(item: &Object<'_>) -> Result<Vec<String>, Cause> {
     }
     Ok(tags)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_creation_names_its_dataset_by_a_reference() {
+        for (body, id) in [
+            (r#"["@/dataSets/5ed5639d798a22191b6987b2"]"#, Some("5ed5639d798a22191b6987b2")),
+            (r#"{"id": "5ed"}"#, Some("5ed")),
+            (r#"["@/dataSets/a", "@/dataSets/b"]"#, None),
+            (r#"["@/dataSets/../x"]"#, None),
+            ("[]", None),
+            ("", None),
+        ] {
+            assert_eq!(read_created(body.as_bytes()).ok().as_ref().map(DatasetId::as_str), id, "{body}");
+        }
+    }
+
+    #[test]
+    fn datasets_are_members_of_an_object_and_selected_by_their_exact_tag() {
+        let list = json!({
+            "a1": {"name": "x", "tags": {"request": ["r-1"], "other": [5, "y"]}, "created": 1_612_310_466_000_i64},
+            "b2": {"tags": {"request": ["r-10"]}}, "c3": {},
+        });
+        let read = |tag| read_list(list.to_string().as_bytes(), DatasetSelection::Tag(tag), 0).unwrap();
+        let page = read("request:r-1");
+        let found: Vec<_> = page.items.into_iter().filter_map(|item| item.matching).collect();
+        assert_eq!((found.len(), found[0].id.as_str(), page.next), (1, "a1", None));
+        assert_eq!(found[0].tags, ["other:y", "request:r-1"]);
+        for body in
+            [r#"{"a": null}"#, r#"{"a": {"tags": []}}"#, "[]", "", r#"{"../": {"tags": {"request": "r-1"}}}"#]
+        {
+            assert!(read_list(body.as_bytes(), DatasetSelection::Tag("request:r-1"), 0).is_err(), "{body}");
+        }
+        let many: serde_json::Map<_, _> = (0..20).map(|n| (format!("d{n}"), json!({}))).collect();
+        let many = serde_json::Value::from(many).to_string();
+        let next = read_list(many.as_bytes(), DatasetSelection::Tag("a:b"), 40).unwrap().next;
+        assert_eq!(next, Some(PageToken("60".to_owned())));
+    }
+
+    #[test]
+    fn one_dataset_comes_under_its_id() {
+        let id = DatasetId::parse("a1").unwrap();
+        let read = |body: &str| read_dataset(body.as_bytes(), &id);
+        assert!(
+            read(r#"{"a1": {"name": "x", "lastBatchId": "b"}}"#).unwrap().is_some_and(|set| set.has_batch)
+        );
+        assert!(read("{}").unwrap().is_none());
+        assert!(read(r#"{"b2": {}}"#).is_err() && read("[]").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body: Vec<u8>) {
+            let id = DatasetId::parse("a").unwrap();
+            let list = read_list(&body, DatasetSelection::Tag("a:b"), 0);
+            let _ = (read_created(&body), read_dataset(&body, &id), list);
+        }
+    }
+}

@@ -7,6 +7,7 @@ use opentelemetry::{
     Context, KeyValue,
     trace::{SpanKind, Status, TraceContextExt as _},
 };
+use prometheus_client::metrics::histogram::Histogram;
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::Instant;
 
@@ -23,12 +24,15 @@ pub(crate) struct Attempts {
     metrics: UpstreamMetrics,
     host: Arc<str>,
     port: u16,
+    /// The histograms of successes, which most attempts are: found without their labels.
+    successful: Vec<(&'static Route, Histogram)>,
 }
 
 impl Attempts {
     pub(crate) fn at(url: &Url, metrics: UpstreamMetrics) -> Self {
         let port = url.port_or_known_default().unwrap_or_default();
-        Self { metrics, host: url.host_str().unwrap_or_default().into(), port }
+        let host = url.host_str().unwrap_or_default().into();
+        Self { metrics, host, port, successful: Vec::new() }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -36,8 +40,9 @@ impl Attempts {
     }
 
     /// Makes a kind of request show in the metrics before the first one, with the status of a success.
-    pub(crate) fn expect(&self, route: &'static Route) {
-        self.metrics.expect(&self.labels(route, Some(route.success.as_u16()), None));
+    pub(crate) fn expect(&mut self, route: &'static Route) {
+        let durations = self.metrics.expect(&self.labels(route, Some(route.success.as_u16()), None));
+        self.successful.push((route, durations));
     }
 
     /// Makes the retries of a kind of request show in the metrics before the first one.
@@ -47,16 +52,27 @@ impl Attempts {
 
     /// Begins an attempt of a request that was sent `sent_before` times.
     pub(crate) fn begin(&self, route: &'static Route, sent_before: u32) -> Attempt<'_> {
-        let labels = self.labels(route, None, Some(ErrorType::Cancelled));
         if sent_before > 0 {
-            self.metrics.retried(&labels);
+            self.metrics.retried(&self.labels(route, None, None));
         }
-        let trace = self.client_span(&labels, sent_before);
-        Attempt { attempts: self, labels, trace, started: Instant::now() }
+        let trace = self.client_span(route, sent_before);
+        let error = Some(ErrorType::Cancelled);
+        Attempt { attempts: self, route, status: None, error, trace, started: Instant::now() }
     }
 
-    fn client_span(&self, labels: &AttemptLabels, sent_before: u32) -> Context {
-        let AttemptLabels { http_request_method: method, url_template: template, .. } = *labels;
+    fn ended(&self, attempt: &Attempt<'_>) {
+        let Attempt { route, status, error, .. } = *attempt;
+        let duration = attempt.started.elapsed();
+        let is_success = error.is_none() && status == Some(route.success.as_u16());
+        let mut successful = self.successful.iter().filter(|_| is_success);
+        match successful.find(|(known, _)| route.is(known)) {
+            Some((_, durations)) => durations.observe(duration.as_secs_f64()),
+            None => self.metrics.ended(&self.labels(route, status, error), duration),
+        }
+    }
+
+    fn client_span(&self, route: &'static Route, sent_before: u32) -> Context {
+        let (method, template) = (route.method.as_str(), route.template);
         spans::begin(
             &Context::current(),
             SpanKind::Client,
@@ -96,7 +112,10 @@ impl Attempts {
 /// One attempt. It is counted when it is dropped, so that one that a caller gives up is counted too.
 pub(crate) struct Attempt<'a> {
     attempts: &'a Attempts,
-    labels: AttemptLabels,
+    route: &'static Route,
+    /// That of the reply.
+    status: Option<u16>,
+    error: Option<ErrorType>,
     trace: Context,
     started: Instant,
 }
@@ -125,16 +144,12 @@ impl Attempt<'_> {
 
     /// Records the head of the reply.
     pub(crate) fn replied(&mut self, response: &Response) {
-        self.labels.http_response_status_code = Some(known(response.status()));
+        self.status = Some(known(response.status()));
     }
 
     /// Records the end of the reply.
     pub(crate) fn complete(&mut self) {
-        self.labels.error_type = self
-            .labels
-            .http_response_status_code
-            .filter(|status| !(200..300).contains(status))
-            .map(ErrorType::Status);
+        self.error = self.status.filter(|status| !(200..300).contains(status)).map(ErrorType::Status);
     }
 
     /// Adds the address to the cause of a failure, and that of a proxy if the connection to it failed.
@@ -147,20 +162,20 @@ impl Attempt<'_> {
 
     /// Records that there is no reply, or not all of it.
     pub(crate) fn failed(&mut self, error: &(dyn Error + 'static)) {
-        self.labels.error_type = Some(error_type(error));
+        self.error = Some(error_type(error));
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.attempts.metrics.ended(&self.labels, self.started.elapsed());
+        self.attempts.ended(self);
         // Without a span of its own the context is the caller's.
         let span = self.trace.span();
         if span.is_recording() {
-            if let Some(status) = self.labels.http_response_status_code {
+            if let Some(status) = self.status {
                 span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
             }
-            if let Some(error) = self.labels.error_type {
+            if let Some(error) = self.error {
                 span.set_attribute(KeyValue::new("error.type", error.to_string()));
                 span.set_status(Status::error(""));
             }

@@ -193,3 +193,50 @@ fn mapping_set(item: &Object<'_>) -> Result<MappingSet, Cause> {
 fn mappings(items: Vec<&RawValue>) -> Option<Vec<FieldMapping>> {
     items.into_iter().map(|item| read_mapping(&Object::parse(item.get().as_bytes()).ok()?)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::dataflow::MappingKind;
+
+    #[test]
+    fn both_forms_of_a_mapping_set_are_read() {
+        let body = r#"{"data": [
+            {"id": "m1", "name": "n", "version": "1", "xdmSchema": "https://ns.adobe.com/t/schemas/1",
+             "mappings": [{"sourceAttribute": "Vid", "destinationXdmPath": "_id"}]},
+            {"id": "m2", "name": "n", "outputSchema": {"schemaRef": {"id": "https://ns.adobe.com/t/schemas/1"}},
+             "mappings": [{"sourceType": "text/x.schema-path", "source": "${a\\.b}", "destination": "_t.ab"}]},
+            {"id": "m3", "name": "other"}]}"#;
+        let page = read_list(body.as_bytes(), "n", 0).unwrap();
+        let sets: Vec<_> = page.items.into_iter().filter_map(|item| item.matching).collect();
+        assert_eq!((sets.len(), sets[0].at.version, sets[1].at.version), (2, 1, 0));
+        assert!(sets.iter().all(|set| set.schema.is_some()));
+        let source = |n: usize| sets[n].mappings.as_ref().map(|all| (all[0].source.as_str(), all[0].kind));
+        assert_eq!(source(0), Some(("Vid", MappingKind::Attribute)));
+        assert_eq!(source(1), Some(("a.b", MappingKind::Attribute)));
+        for body in
+            [r#"{"data": [null]}"#, r#"{"data": [{"id": "m", "name": "n", "version": -1}]}"#, "{}", "[]"]
+        {
+            assert!(read_list(body.as_bytes(), "n", 0).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_validation_has_a_result_for_each_mapping() {
+        let body = r#"{"validationResponse": [{"status": "SUCCESS", "errors": null},
+            {"status": "FAILED", "errors": [{"message": "no such field"}]}, {"status": "failed"}]}"#;
+        let said = read_validation(body.as_bytes(), 3).unwrap();
+        assert_eq!((said[0].as_deref(), said[1].as_deref()), (None, Some("no such field")));
+        assert!(said[2].is_some());
+        assert!(read_validation(body.as_bytes(), 2).is_err() && read_validation(b"[{}]", 1).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body: Vec<u8>) {
+            let _ = (read_created(&body), read_validation(&body, 1), read_list(&body, "n", 0));
+        }
+    }
+}

@@ -82,3 +82,23 @@ fn kind_of(name: &str) -> Option<MappingKind> {
         name => MappingKind::ALL.iter().copied().find(|kind| kind.name().eq_ignore_ascii_case(name)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_that_is_no_plain_identifier_is_wrapped_and_read_back() {
+        for (name, sent) in [
+            ("Vid", "Vid"),
+            ("_x1", "_x1"),
+            ("mod", "${mod}"),
+            ("a.b", "${a\\.b}"),
+            ("First Name", "${First Name}"),
+            ("1st", "${1st}"),
+        ] {
+            assert_eq!(attribute(name), sent);
+            assert_eq!(column(sent), name);
+        }
+    }
+}

@@ -126,3 +126,91 @@ fn printable_id(id: &str) -> Option<String> {
     let is_id = (1..=MOST_ID_CHARS).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
     is_id.then(|| id.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::dataflow::RunStage;
+
+    fn one(run: &Value) -> Run {
+        let page = json!({"items": [run]}).to_string();
+        read_page(page.as_bytes()).unwrap().items.remove(0)
+    }
+
+    #[test]
+    fn a_run_is_read_with_the_oddities_of_adobes_documents() {
+        let run = one(&json!({
+            "id": "r-1", "createdAt": 1_612_310_475_000_i64, "eTag": "x",
+            "metrics": {
+                "durationSummary": {"startedAtUTC": 1_612_310_466, "completedAtUTC": "1612310500000"},
+                "sizeSummary": {"inputBytes": "87", "outputBytes": -1},
+                "recordSummary": {"inputRecordCount": 5.0, "outputRecordCount": -1, "failedRecordCount": null},
+                "statusSummary": {"status": "PARTIAL_SUCCESS"},
+            },
+            "activites": [
+                {"id": "copyActivity", "durationSummary": {"extensions": {"windowStart": 0, "windowEnd": 1_612_310_466}}},
+                null,
+                {"targetInfo": [{"reference": {"type": "Batch", "ids": ["b-1", "b-1", 5, "a b"]}}, "x"]},
+            ],
+        }));
+        let expected = Run {
+            id: "r-1".to_owned(),
+            state: Some(RunState::PartiallySucceeded),
+            created_at_ms: Some(1_612_310_475_000),
+            started_at_ms: Some(1_612_310_466_000),
+            completed_at_ms: Some(1_612_310_500_000),
+            window_end_ms: Some(1_612_310_466_000),
+            input_records: Some(5),
+            input_bytes: Some(87),
+            batch_ids: vec!["b-1".to_owned()],
+            ..Run::default()
+        };
+        assert_eq!(run, expected);
+    }
+
+    #[test]
+    fn a_run_without_an_id_is_left_out_and_one_with_nothing_else_is_not() {
+        let page = json!({"items": [{}, null, {"id": ""}, {"id": "r"}]}).to_string();
+        let runs = read_page(page.as_bytes()).unwrap().items;
+        assert_eq!(runs, [Run { id: "r".to_owned(), ..Run::default() }]);
+        for body in ["", "[]", "{}", r#"{"items": {}}"#] {
+            assert!(read_page(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_stage_and_whether_the_credentials_may_be_the_cause() {
+        for (code, message, stage, suspected) in [
+            ("CONNECTOR-1001-500", "BAD_REFRESH_TOKEN", Some(RunStage::Copy), true),
+            ("CONNECTOR-1001-500", "the copy failed", Some(RunStage::Copy), true),
+            ("CONNECTOR-1001-500", "Too many requests", Some(RunStage::Copy), false),
+            ("CONNECTOR-2001-500", "unauthorized", Some(RunStage::Process), false),
+            ("CONNECTOR-3001-500", "x", Some(RunStage::Ingest), false),
+            ("INGEST-1212-400", "x", Some(RunStage::Ingest), false),
+            ("2200", "401", None, false),
+        ] {
+            let status = json!({"status": "failed", "errors": [{"code": code, "message": message}]});
+            let run = one(&json!({"id": "r", "metrics": {"statusSummary": status}}));
+            let [error] = &run.errors[..] else { panic!("{run:?}") };
+            assert_eq!(
+                (error.stage, error.are_credentials_suspected),
+                (stage, suspected),
+                "{code} {message}"
+            );
+        }
+        let status = json!({"extensions": {"errorDetail": "line\nline", "errors": [{"code": 2200, "message": "401"}]}});
+        let run = one(&json!({"id": "r", "activities": [{"id": "copyActivity", "statusSummary": status}]}));
+        assert!(run.errors.iter().all(|error| error.stage == Some(RunStage::Copy)), "{run:?}");
+        assert_eq!((run.errors[0].code.as_str(), run.errors[1].message.as_str()), ("2200", "line line"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body: Vec<u8>) {
+            let _ = read_page(&body);
+        }
+    }
+}

@@ -137,3 +137,53 @@ fn source_connection(item: &Object<'_>) -> Result<SourceConnection, Cause> {
         created_at_ms: wire::milliseconds(item, "createdAt"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn named(body: &Value) -> Result<Vec<SourceConnection>, Cause> {
+        let page = read_list(body.to_string().as_bytes(), Selection::Name("n"))?;
+        Ok(page.items.into_iter().filter_map(|item| item.matching).collect())
+    }
+
+    #[test]
+    fn only_what_has_exactly_the_name_is_selected() {
+        let items = json!({"items": [
+            {"id": "1", "name": "n", "params": {"tableName": "t"}, "baseConnectionId": "c",
+             "connectionSpec": {"id": HUBSPOT_SPEC_ID.to_uppercase()}},
+            {"id": "2", "name": "n2"}, {"id": "3"},
+        ]});
+        let found = named(&items).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].table.as_deref(), found[0].is_of_hubspot), (Some("t"), Some(true)));
+    }
+
+    #[test]
+    fn what_may_be_selected_and_cannot_be_read_is_an_error() {
+        for item in [
+            json!(null),
+            json!([]),
+            json!({"name": "n"}),
+            json!({"id": "../x", "name": "n"}),
+            json!({"id": "1", "name": 5}),
+        ] {
+            assert!(named(&json!({"items": [item]})).is_err(), "{item}");
+        }
+        for body in
+            [json!({}), json!([]), json!({"items": null}), json!({"items": [], "_links": {"next": {}}})]
+        {
+            assert!(named(&body).is_err(), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body: Vec<u8>) {
+            let _ = (read_list(&body, Selection::Name("n")), read_created(&body));
+        }
+    }
+}

@@ -101,3 +101,41 @@ pub(crate) fn owner(message: &str) -> Option<SchemaId> {
     let id = message[start..].split(ends).next()?;
     SchemaId::parse(id.trim_end_matches(['.', ';', ':'])).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::dataflow::XdmPath;
+
+    #[test]
+    fn the_owner_of_a_title_is_read_from_the_refusal() {
+        let id = "https://ns.adobe.com/t/schemas/1f2e";
+        for message in [
+            format!("Title must be unique. An object {id} already exists with the same title."),
+            format!("Title must be unique: '{id}'."),
+        ] {
+            assert_eq!(owner(&message).as_ref().map(SchemaId::as_str), Some(id), "{message}");
+        }
+        assert_eq!(owner(&format!("the $ref {id} is unknown")), None);
+        assert_eq!(owner("Title must be unique."), None);
+    }
+
+    #[test]
+    fn fields_become_a_tree() {
+        let field = |path: &str, kind: &str, format: &str| SchemaField {
+            path: XdmPath::parse(path).unwrap(),
+            kind: kind.to_owned(),
+            format: format.to_owned(),
+        };
+        let tree = properties(&[
+            field("_t.a", "", ""),
+            field("_t.b", "string", "date-time"),
+            field("_t.a.c", "", ""),
+        ]);
+        let expected = json!({"_t": {"type": "object", "properties": {
+            "a": {"title": "a", "type": "string"},
+            "b": {"title": "b", "type": "string", "format": "date-time"},
+        }}});
+        assert_eq!(Value::from(tree), expected);
+    }
+}

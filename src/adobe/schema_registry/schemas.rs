@@ -87,3 +87,36 @@ fn kind(field_type: &Value) -> String {
 fn is_format(kind: &&str) -> bool {
     matches!(*kind, "date-time" | "date")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_field_with_a_value_is_read_with_its_path() {
+        let id = SchemaId::parse("https://ns.adobe.com/t/schemas/1").unwrap();
+        let body = json!({"$id": id.as_str(), "title": "x", "properties": {
+            "_t": {"type": "object", "properties": {"a": {"type": ["null", "string"], "meta:xdmType": "date-time"}}},
+            "map": {"type": "object"}, "b c": {"type": "string"}, "n": {"type": "array"}, "odd": 5,
+        }});
+        let mut fields = read_schema(body.to_string().as_bytes(), &id).unwrap().fields;
+        fields.sort_by(|one, other| one.path.cmp(&other.path));
+        let shown: Vec<_> =
+            fields.iter().map(|f| (f.path.as_str(), f.kind.as_str(), f.format.as_str())).collect();
+        assert_eq!(shown, [("_t.a", "string", "date-time"), ("n", "array", "")]);
+        for body in [json!({}), json!({"$id": id.as_str()}), json!({"$id": "x", "properties": {}}), json!([])]
+        {
+            assert!(read_schema(body.to_string().as_bytes(), &id).is_err(), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body: Vec<u8>) {
+            let _ = read_schema(&body, &SchemaId::parse("https://a").unwrap());
+        }
+    }
+}

@@ -253,6 +253,33 @@ fn plain_http_must_be_allowed_explicitly() {
 }
 
 #[test]
+fn of_the_urls_of_adobe_the_one_that_is_not_set_follows_the_other() {
+    let adobe = "https://platform.adobe.io";
+    let path = "/data/foundation/flowservice";
+    for (flow_service, platform, read) in [
+        ("", "", (format!("{adobe}{path}"), format!("{adobe}/"))),
+        ("http://127.0.0.1:8080/data/foundation/flowservice", "", {
+            let origin = "http://127.0.0.1:8080";
+            (format!("{origin}{path}"), format!("{origin}/"))
+        }),
+        ("https://proxy.example.com/a/data/foundation/flowservice", "", {
+            let prefixed = "https://proxy.example.com/a";
+            (format!("{prefixed}{path}"), prefixed.to_owned())
+        }),
+        ("", "http://[::1]:8080", (format!("http://[::1]:8080{path}"), "http://[::1]:8080/".to_owned())),
+        ("http://127.0.0.1:1/data/foundation/flowservice", adobe, {
+            (format!("http://127.0.0.1:1{path}"), format!("{adobe}/"))
+        }),
+    ] {
+        let loaded = load(&[("HCS_FLOW_SERVICE_URL", flow_service), ("HCS_PLATFORM_URL", platform)]).unwrap();
+        let upstream = loaded.config.upstream;
+        assert_eq!((upstream.flow_service_url.to_string(), upstream.platform_url.to_string()), read);
+    }
+    let exposed = [("HCS_PLATFORM_URL", "http://emulator:8080")];
+    assert_problem(&exposed, "HCS_PLATFORM_URL", "HCS_UPSTREAM_ALLOW_HTTP=true");
+}
+
+#[test]
 fn an_unknown_variable_gets_the_nearest_name_as_a_suggestion() {
     assert_eq!(problem(&[("HCS_ORGID", "x")]), "HCS_ORGID: unknown variable; did you mean HCS_ORG_ID?");
     assert_problem(&[("HCS_KUBERNETES", "x")], "HCS_KUBERNETES", "see --help");

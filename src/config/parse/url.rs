@@ -33,9 +33,38 @@ pub(in crate::config) fn is_exposed(url: &Url) -> bool {
     url.scheme() == "http" && !is_loopback
 }
 
+/// The path of the Flow Service below the base of Adobe's services.
+const FLOW_SERVICE: &str = "/data/foundation/flowservice";
+
 /// The base URL of the Flow Service, without a slash at its end, so that routes can be appended.
 pub(in crate::config) fn flow_service_url(text: &str) -> Result<Url, Invalid> {
-    url_with_path(text, "/data/foundation/flowservice", ".adobe.io")
+    url_with_path(text, FLOW_SERVICE, ".adobe.io")
+}
+
+/// The base URL of Adobe's services, below which they have their paths. Its path has no slash at its end, unless it is
+/// the root.
+pub(in crate::config) fn platform_url(text: &str) -> Result<Url, Invalid> {
+    let mut url = url(text)?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    if path.contains("/data/foundation") {
+        return Err("must not have the path of a service: delete /data and what follows, which this service adds itself".into());
+    }
+    if !path.is_empty() && url.host_str().is_some_and(|host| host.ends_with(".adobe.io")) {
+        return Err("must have no path at Adobe: delete what follows the host".into());
+    }
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// The base of the services beside this Flow Service.
+pub(in crate::config) fn before_flow_service(flow_service: &Url) -> String {
+    let url = flow_service.as_str();
+    url.strip_suffix(FLOW_SERVICE).unwrap_or(url).to_owned()
+}
+
+/// The Flow Service below this base.
+pub(in crate::config) fn flow_service_below(platform: &Url) -> String {
+    format!("{}{FLOW_SERVICE}", platform.as_str().trim_end_matches('/'))
 }
 
 /// The URL of the token endpoint of IMS.
@@ -87,6 +116,31 @@ mod tests {
         }
         for host in ["emulator", "10.0.0.1", "127.0.0.1.example.com", "localhost.example.com", "[::2]"] {
             assert!(is_exposed("http", host) && !is_exposed("https", host), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_base_of_adobes_services_has_none_of_their_paths() {
+        for (url, read) in [
+            ("https://platform.adobe.io", "https://platform.adobe.io/"),
+            ("https://platform.adobe.io/", "https://platform.adobe.io/"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("https://proxy.example.com/adobe/", "https://proxy.example.com/adobe"),
+        ] {
+            let base = platform_url(url).unwrap();
+            assert_eq!(base.as_str(), read);
+            let flow_service = flow_service_url(&flow_service_below(&base)).unwrap();
+            assert_eq!(platform_url(&before_flow_service(&flow_service)), Ok(base));
+        }
+        for (url, cure) in [
+            ("https://platform.adobe.io/data/foundation/flowservice", "delete /data"),
+            ("https://platform.adobe.io/data", "delete what follows the host"),
+            ("https://proxy.example.com/adobe/data/foundation", "delete /data"),
+            ("https://platform.adobe.io/x", "delete what follows the host"),
+            ("platform.adobe.io", "must be an https URL"),
+            ("https://me:canary@platform.adobe.io", "user name or password"),
+        ] {
+            refused(platform_url(url), cure);
         }
     }
 

@@ -34,13 +34,14 @@ impl Credential {
         if let Some(mistake) = mistake(value) {
             return Err(mistake);
         }
-        if value.contains(char::is_whitespace) {
-            return Err("has white space inside it: remove it".into());
+        if value.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(Self(SecretString::from(value)));
         }
-        if !value.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err("must contain only visible ASCII characters".into());
-        }
-        Ok(Self(SecretString::from(value)))
+        Err(if value.contains(char::is_whitespace) {
+            "has white space inside it: remove it".into()
+        } else {
+            "must contain only visible ASCII characters".into()
+        })
     }
 }
 
@@ -90,16 +91,16 @@ const WORDS: [&str; 4] = ["clientid", "clientsecret", "accesstoken", "refreshtok
 
 /// `client_secret=…`, `"clientSecret": "…"`, `HUBSPOT_CLIENT_SECRET=…`.
 fn is_after_name(lower: &str) -> bool {
-    let Some((before, _)) = lower.split_once(['=', ':']) else { return false };
+    let Some(end) = lower.bytes().position(|b| matches!(b, b'=' | b':')) else { return false };
     // Compared in place, without a copy: it may be a part of the credential.
-    let letters = || before.chars().rev().filter(char::is_ascii_alphabetic);
-    WORDS.iter().any(|name| letters().take(name.len()).eq(name.chars().rev()))
+    let letters = || lower[..end].bytes().rev().filter(u8::is_ascii_alphabetic);
+    WORDS.iter().any(|name| letters().take(name.len()).eq(name.bytes().rev()))
 }
 
 /// `CLIENT_SECRET`, `hubspot.clientSecret`.
 fn is_name_alone(lower: &str) -> bool {
-    let letters = || lower.chars().filter(|c| !matches!(c, '_' | '-' | '.'));
-    let is = |prefix: &str, name: &str| letters().eq(prefix.chars().chain(name.chars()));
+    let letters = || lower.bytes().filter(|b| !matches!(b, b'_' | b'-' | b'.'));
+    let is = |prefix: &str, name: &str| letters().eq(prefix.bytes().chain(name.bytes()));
     WORDS.iter().any(|name| is("", name) || is("hubspot", name))
 }
 
@@ -118,7 +119,7 @@ fn is_placeholder(value: &str, lower: &str) -> bool {
         ["null", "nil", "undefined", "none", "todo", "changeme", "replaceme", "placeholder"];
     /// A longer row of `x` is not a mask.
     const LONGEST_MASK: usize = 64;
-    let is_nothing = |name: &&str| lower.chars().filter(|c| !matches!(c, '_' | '-')).eq(name.chars());
+    let is_nothing = |name: &&str| lower.bytes().filter(|b| !matches!(b, b'_' | b'-')).eq(name.bytes());
     let is_between = |start: &str, end: &str| {
         value.len() >= start.len() + end.len() && value.starts_with(start) && value.ends_with(end)
     };

@@ -210,9 +210,9 @@ mod tests {
 
     fn parse(params: &Value) -> Result<Schedule, String> {
         let settings = Settings { source_error_prefix: "CONN".to_owned(), ..Settings::default() };
-        Schedule::parse(params.as_object().unwrap(), &settings).map_err(|problem| match problem {
-            Problem::Report { code, .. } => code,
-            other => panic!("{other:?}"),
+        Schedule::parse(params.as_object().unwrap(), &settings).map_err(|problem| {
+            let Problem::Report { code, .. } = problem else { panic!("{problem:?}") };
+            code
         })
     }
 

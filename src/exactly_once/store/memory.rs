@@ -72,8 +72,8 @@ struct Time {
 }
 
 impl Time {
-    fn now(wall_ms: i64) -> Self {
-        Self { at: Instant::now(), wall_ms: Some(wall_ms) }
+    fn new(at: Instant, wall_ms: i64) -> Self {
+        Self { at, wall_ms: Some(wall_ms) }
     }
 
     fn moment(self) -> Moment {
@@ -88,15 +88,22 @@ impl MemoryStore {
         Self { retention, capacity, began: Instant::now(), records: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Records> {
+    /// The records, and the time, which is read once for each access.
+    fn lock(&self) -> (MutexGuard<'_, Records>, Instant) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.remove_expired();
-        records
+        let now = Instant::now();
+        records.remove_expired(now);
+        (records, now)
     }
 
-    /// A record that was changed just now.
-    fn changed(&self, fingerprint: Fingerprint, holder: Option<Holder>, state: State) -> Record {
-        let now = Instant::now();
+    /// A record that is changed now.
+    fn changed(
+        &self,
+        now: Instant,
+        fingerprint: Fingerprint,
+        holder: Option<Holder>,
+        state: State,
+    ) -> Record {
         let lease = holder.map(|holder| (holder, now + self.retention.lease));
         Record { fingerprint, lease, state, expires: now + self.retention.request_id, change: 0 }
     }
@@ -104,8 +111,7 @@ impl MemoryStore {
 
 impl State {
     /// The state after a step that keeps the record. `None` where it expects another one, or a live lease.
-    fn after(&self, step: Step, is_live: bool, text: &str, wall_ms: i64) -> Option<Self> {
-        let now = Time::now(wall_ms);
+    fn after(&self, step: Step, is_live: bool, text: &str, now: Time) -> Option<Self> {
         Some(match (step, self) {
             (
                 Step::Renew | Step::Abandon,
@@ -154,8 +160,7 @@ impl Records {
     }
 
     /// Every change gives a record the same time to live, so the one that was changed first expires first.
-    fn remove_expired(&mut self) {
-        let now = Instant::now();
+    fn remove_expired(&mut self, now: Instant) {
         while let Some((_, id)) = self.by_change.first_key_value().map(|(change, id)| (*change, *id))
             && self.by_id.get(&id).is_none_or(|record| record.expires <= now)
         {
@@ -171,7 +176,7 @@ impl Store for MemoryStore {
     }
 
     async fn claim(&self, lease: &Lease, _: i64) -> Result<Claim, StoreError> {
-        let mut records = self.lock();
+        let (mut records, now) = self.lock();
         let (fingerprint, state) = match records.by_id.get(&lease.request_id) {
             None if records.by_id.len() >= self.capacity => return Err(StoreError::Full),
             None => (lease.fingerprints.current.clone(), State::Claimed),
@@ -187,9 +192,9 @@ impl Store for MemoryStore {
                 }
                 if let Some((holder, until)) = *held
                     && holder != lease.holder
-                    && Instant::now() < until
+                    && now < until
                 {
-                    return Ok(Claim::InProgress { retry_after: until - Instant::now() });
+                    return Ok(Claim::InProgress { retry_after: until - now });
                 }
                 (fingerprint.clone(), state.clone())
             }
@@ -206,25 +211,26 @@ impl Store for MemoryStore {
             }
             State::Claimed => (State::Claimed, Claim::Fresh { remembers_for: self.began.elapsed() }),
         };
-        records.put(lease.request_id, self.changed(fingerprint, Some(lease.holder), state));
+        records.put(lease.request_id, self.changed(now, fingerprint, Some(lease.holder), state));
         Ok(claim)
     }
 
     async fn step(&self, lease: &Lease, step: Step, text: &str, wall_ms: i64) -> Result<(), StoreError> {
-        let mut records = self.lock();
+        let (mut records, now) = self.lock();
         // A record that is done has no holder.
         let held = records.by_id.get(&lease.request_id).and_then(|record| {
             let (holder, until) = record.lease?;
-            (holder == lease.holder).then_some((record, Instant::now() < until))
+            (holder == lease.holder).then_some((record, now < until))
         });
         let (record, is_live) = held.ok_or(StoreError::LeaseLost)?;
         if step == Step::Release && matches!(record.state, State::Claimed) {
             records.remove(&lease.request_id);
             return Ok(());
         }
-        let state = record.state.after(step, is_live, text, wall_ms).ok_or(StoreError::LeaseLost)?;
+        let state = record.state.after(step, is_live, text, Time::new(now, wall_ms));
+        let state = state.ok_or(StoreError::LeaseLost)?;
         let holder = (!matches!(step, Step::Abandon | Step::Withdraw)).then_some(lease.holder);
-        let record = self.changed(record.fingerprint.clone(), holder, state);
+        let record = self.changed(now, record.fingerprint.clone(), holder, state);
         records.put(lease.request_id, record);
         Ok(())
     }
@@ -235,7 +241,7 @@ impl Store for MemoryStore {
         outcome: Option<&str>,
         wall_ms: i64,
     ) -> Result<Recorded, StoreError> {
-        let mut records = self.lock();
+        let (mut records, now) = self.lock();
         let before = records.by_id.get(&lease.request_id);
         if let Some(Record { state: State::Done { outcome, .. }, .. }) = before {
             return Ok(Recorded::Already(outcome.clone()));
@@ -248,8 +254,8 @@ impl Store for MemoryStore {
         let stored = before.map(|record| &record.fingerprint);
         let stored = stored.filter(|stored| lease.fingerprints.compare(stored) == Comparison::Same);
         let fingerprint = stored.unwrap_or(&lease.fingerprints.current).clone();
-        let state = State::Done { outcome: outcome.to_owned(), at: Time::now(wall_ms) };
-        records.put(lease.request_id, self.changed(fingerprint, None, state));
+        let state = State::Done { outcome: outcome.to_owned(), at: Time::new(now, wall_ms) };
+        records.put(lease.request_id, self.changed(now, fingerprint, None, state));
         Ok(Recorded::Done)
     }
 
@@ -259,7 +265,7 @@ impl Store for MemoryStore {
         expected: &str,
         outcome: &str,
     ) -> Result<Recorded, StoreError> {
-        let mut records = self.lock();
+        let (mut records, now) = self.lock();
         let (fingerprint, at) = match records.by_id.get(request_id) {
             Some(Record { fingerprint, state: State::Done { outcome: current, at }, .. }) => {
                 if current != expected {
@@ -270,7 +276,7 @@ impl Store for MemoryStore {
             Some(_) | None => return Ok(Recorded::Done),
         };
         let state = State::Done { outcome: outcome.to_owned(), at };
-        records.put(*request_id, self.changed(fingerprint, None, state));
+        records.put(*request_id, self.changed(now, fingerprint, None, state));
         Ok(Recorded::Done)
     }
 }

@@ -12,15 +12,12 @@ use crate::{
         Verification,
     },
     grpc::{
-        page_token,
-        violations::{Rejection, Violations, optional},
+        page_token::{self, Query},
+        violations::{Rejection, Violations, optional, parse_page_size, required},
     },
     proto,
     service::{CreateHubSpotConnection, Filter, ListHubSpotConnections, UpdateHubSpotConnection},
 };
-
-const DEFAULT_PAGE_SIZE: u8 = 50;
-const LARGEST_PAGE_SIZE: u8 = 100;
 
 #[derive(Debug)]
 pub(super) enum Create {
@@ -66,8 +63,8 @@ fn parse_credentials(
     violations: &mut Violations<'_>,
     credentials: Option<proto::HubSpotCredentials>,
 ) -> Option<HubSpotCredentials> {
-    let required = || Invalid::new(InvalidReason::Required, "is required");
-    let credentials = violations.check("credentials", credentials.ok_or_else(required))?;
+    let credentials = credentials.ok_or_else(|| required("is required"));
+    let credentials = violations.check("credentials", credentials)?;
     let proto::HubSpotCredentials { client_id, client_secret, access_token, refresh_token } = credentials;
     // The decoded values are wiped from memory. The message that they came in belongs to the codec.
     let values = [client_id, client_secret, access_token, refresh_token].map(Zeroizing::new);
@@ -134,10 +131,7 @@ pub(super) fn list(
     let mut violations = Violations::new(sandboxes);
     let sandbox = violations.sandbox(&sandbox_name);
     let page_size = violations.check("page_size", parse_page_size(page_size));
-    if count_only && !page_token.is_empty() {
-        let conflict = Invalid::new(InvalidReason::Conflicting, "must be empty if count_only is set");
-        violations.check::<()>("page_token", Err(conflict));
-    }
+    violations.no_page_of_a_count(count_only, &page_token);
     let request_id = violations.check("request_id", optional(&request_id, RequestId::parse));
     let parsed = || Some((sandbox?, page_size?, request_id?));
     let (sandbox, page_size, request_id) = violations.finish(parsed())?;
@@ -145,20 +139,10 @@ pub(super) fn list(
     if count_only {
         return Ok(List::Count { sandbox, filter });
     }
-    let page = optional(&page_token, |token| page_token::decode(token, &sandbox, &filter));
+    let query = Query::connections(&sandbox, &filter);
+    let page = optional(&page_token, |token| page_token::decode(token, &query));
     let page = page.map_err(|invalid| Rejection::of("page_token", invalid))?;
     Ok(List::Page(ListHubSpotConnections { sandbox, filter, page_size, page }))
-}
-
-fn parse_page_size(page_size: i32) -> Result<u8, Invalid> {
-    match u8::try_from(page_size) {
-        Ok(0) => Ok(DEFAULT_PAGE_SIZE),
-        Err(_) if page_size < 0 => {
-            Err(Invalid::new(InvalidReason::OutOfRange, "must not be negative: 1 to 100, or 0 for 50"))
-        }
-        // A larger size is reduced (AIP-158).
-        size => Ok(size.unwrap_or(LARGEST_PAGE_SIZE).min(LARGEST_PAGE_SIZE)),
-    }
 }
 
 pub(super) fn update(

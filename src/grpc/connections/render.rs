@@ -5,6 +5,7 @@ use crate::{
         Check, CheckState, Column, Connection, ConnectionState, SandboxName, StoredCredentials, Table,
         TestReport, reference::split,
     },
+    grpc::timestamp,
     proto,
     service::Created,
 };
@@ -37,19 +38,10 @@ pub(super) fn connection(connection: Connection, sandbox: &SandboxName) -> proto
         client_secret_set,
         access_token_set,
         refresh_token_set,
-        create_time: timestamp(connection.created_at_ms),
-        update_time: connection.updated_at_ms.and_then(timestamp),
+        create_time: timestamp::from_ms(connection.created_at_ms),
+        update_time: connection.updated_at_ms.and_then(timestamp::from_ms),
         request_id: request_id.map(|id| id.to_string()).unwrap_or_default(),
     }
-}
-
-/// `None` for a time outside of the years 1 to 9999, which the type does not support.
-fn timestamp(unix_ms: i64) -> Option<prost_types::Timestamp> {
-    const YEAR_1: i64 = -62_135_596_800;
-    const YEAR_9999_ENDS: i64 = 253_402_300_799;
-    let seconds = unix_ms.div_euclid(1000);
-    let nanos = i32::try_from(unix_ms.rem_euclid(1000) * 1_000_000).ok()?;
-    (YEAR_1..=YEAR_9999_ENDS).contains(&seconds).then_some(prost_types::Timestamp { seconds, nanos })
 }
 
 impl From<ConnectionState> for proto::ConnectionState {
@@ -92,18 +84,5 @@ impl From<Table> for proto::HubSpotTable {
 impl From<Column> for proto::HubSpotColumn {
     fn from(Column { name, kind, xdm_type, xdm_format }: Column) -> Self {
         Self { name, r#type: kind, xdm_type, xdm_format }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_becomes_seconds_and_nanoseconds() {
-        let parts = |ms| timestamp(ms).map(|time| (time.seconds, time.nanos));
-        assert_eq!(parts(1_597_973_312_345), Some((1_597_973_312, 345_000_000)));
-        assert_eq!(parts(-1), Some((-1, 999_000_000)));
-        assert_eq!((parts(i64::MAX), parts(i64::MIN)), (None, None));
     }
 }

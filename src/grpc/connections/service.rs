@@ -1,18 +1,20 @@
 //! The methods: parse the request, call the use case, render the result.
 
-use std::sync::Arc;
-
 use tonic::{Request, Response, Status};
 
 use super::{
     convert::{self, Create, List},
     render,
-    status::{Action, Subject, creation_failed, dry_run_failed, failed},
+    status::{Action, Subject, dry_run_failed, failed},
 };
 use crate::{
     adobe::FlowService,
     domain::{ConnectionRef, Sandboxes},
-    grpc::{call::Call, page_token, status::internal},
+    grpc::{
+        call::{Call, parts},
+        page_token::{self, Query},
+        status::creation_failed,
+    },
     proto::{self, hub_spot_connection_service_server::HubSpotConnectionService},
     service::{Listed, Service},
     telemetry::spans,
@@ -22,11 +24,6 @@ use crate::{
 pub(in crate::grpc) struct Connections<F: FlowService> {
     pub(in crate::grpc) service: Service<F>,
     pub(in crate::grpc) sandboxes: Sandboxes,
-}
-
-fn parts<T>(request: Request<T>) -> Result<(T, Arc<Call>), Status> {
-    let call = request.extensions().get::<Arc<Call>>().cloned().ok_or_else(internal)?;
-    Ok((request.into_inner(), call))
 }
 
 impl<F: FlowService> Connections<F> {
@@ -99,7 +96,8 @@ impl<F: FlowService> HubSpotConnectionService for Connections<F> {
                     self.service.list_hubspot_connections(&command, call.deadline, &call.progress).await;
                 let Listed { connections, next } =
                     listed.map_err(failed(&call, Subject::sandbox(sandbox)))?;
-                let next = next.map(|next| page_token::encode(&next, sandbox, &command.filter));
+                let query = Query::connections(sandbox, &command.filter);
+                let next = next.map(|next| page_token::encode(&next, &query));
                 Ok(Response::new(proto::ListHubSpotConnectionsResponse {
                     connections: connections.into_iter().map(|c| render::connection(c, sandbox)).collect(),
                     next_page_token: next.unwrap_or_default(),

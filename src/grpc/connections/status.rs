@@ -1,19 +1,20 @@
 //! Errors of calls about connections.
 
-mod creation;
+mod verification;
 
 use tonic::Code;
 
-pub(crate) use self::creation::creation_failed;
 use crate::{
     adobe::{CallError, Problem, Refusal},
     domain::{ConnectionRef, SandboxName, TablePath},
     error::error_chain,
     grpc::{
         call::Call,
-        status::{DEFAULT_RETRY, Effect, Reason, RpcError, call_failed, start, too_many, unrecognized},
+        status::{
+            DEFAULT_RETRY, Effect, Reason, RpcError, Upstream, call_failed, start, too_many, unrecognized,
+        },
     },
-    service::{ConnectionError, DryRunError},
+    service::{ConnectionError, DryRunError, dataflows::error::Part},
 };
 
 /// What a call is about, and what it does with it.
@@ -43,6 +44,10 @@ impl<'a> Subject<'a> {
         Self { sandbox: &at.sandbox, id: at.id.as_str(), action }
     }
 
+    fn upstream(&self) -> Upstream<'a> {
+        Upstream { part: Part::Connection, sandbox: self.sandbox, effect: self.effect() }
+    }
+
     fn effect(&self) -> Effect {
         match self.action {
             Action::Read | Action::ListTables | Action::ReadTable(_) => Effect::None,
@@ -59,8 +64,10 @@ pub(super) fn failed<'a>(call: &'a Call, subject: Subject<'a>) -> impl Fn(Connec
 
 fn connection_failed(error: &ConnectionError, subject: Subject<'_>) -> RpcError {
     match error {
-        ConnectionError::NotFound | ConnectionError::OtherSource => not_found(subject),
-        ConnectionError::TableNotFound => table_not_found(subject),
+        ConnectionError::NotFound | ConnectionError::OtherSource => not_found(subject.id, subject.sandbox),
+        ConnectionError::TableNotFound => {
+            table_not_found(if let Action::ReadTable(table) = subject.action { table.as_str() } else { "" })
+        }
         ConnectionError::EtagMismatch => RpcError::new(
             Code::Aborted,
             Reason::EtagMismatch,
@@ -83,7 +90,7 @@ fn connection_failed(error: &ConnectionError, subject: Subject<'_>) -> RpcError 
         {
             not_explored(problem)
         }
-        ConnectionError::Call(error) => call_failed(error, subject.sandbox, subject.effect()),
+        ConnectionError::Call(error) => call_failed(error, subject.upstream()),
         ConnectionError::OutcomeUnknown { is_safe_to_repeat, cause } => {
             outcome_unknown(*is_safe_to_repeat, cause, subject)
         }
@@ -92,7 +99,9 @@ fn connection_failed(error: &ConnectionError, subject: Subject<'_>) -> RpcError 
 
 pub(super) fn dry_run_failed(error: &DryRunError, sandbox: &SandboxName, call: &Call) -> RpcError {
     let failure = match error {
-        DryRunError::Call(error) => call_failed(error, sandbox, Effect::None),
+        DryRunError::Call(error) => {
+            call_failed(error, Upstream { part: Part::Connection, sandbox, effect: Effect::None })
+        }
         DryRunError::TooMany => too_many("too many calls are in progress: try again later"),
         DryRunError::SpecDrift(drift) => RpcError::new(
             Code::FailedPrecondition,
@@ -107,8 +116,7 @@ pub(super) fn dry_run_failed(error: &DryRunError, sandbox: &SandboxName, call: &
     failure.at_stage(call.progress.stage()).cause(error_chain(error))
 }
 
-fn not_found(subject: Subject<'_>) -> RpcError {
-    let Subject { id, sandbox, .. } = subject;
+pub(in crate::grpc) fn not_found(id: &str, sandbox: &SandboxName) -> RpcError {
     RpcError::new(
         Code::NotFound,
         Reason::ConnectionNotFound,
@@ -120,9 +128,8 @@ fn not_found(subject: Subject<'_>) -> RpcError {
     .resource("connection", id, "is not a HubSpot connection of the sandbox")
 }
 
-fn table_not_found(subject: Subject<'_>) -> RpcError {
-    let table =
-        if let Action::ReadTable(table) = subject.action { start(table.as_str()) } else { String::new() };
+pub(in crate::grpc) fn table_not_found(table: &str) -> RpcError {
+    let table = start(table);
     RpcError::new(
         Code::NotFound,
         Reason::TableNotFound,
@@ -171,7 +178,8 @@ fn outcome_unknown(is_safe_to_repeat: bool, cause: &CallError, subject: Subject<
         && !problem.replaces_lost_reply()
     {
         let what = format!("the {what} was sent, and the reply is not Adobe's");
-        return unrecognized(&what, problem, *retry_after, &format!("it may have been executed, so {cure}"));
+        let effect = format!("it may have been executed, so {cure}");
+        return unrecognized(&what, problem, *retry_after, &effect, Part::Connection);
     }
     let message = format!(
         "the {what} was sent to the Flow Service and the response was lost: it may have been executed, so {cure}"

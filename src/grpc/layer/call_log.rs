@@ -47,6 +47,7 @@ pub(crate) async fn call_log(
         peer = request.extensions().get::<Peer>().map(Peer::as_str),
         request_id = Empty,
         connection_id = Empty,
+        dataflow_id = Empty,
         reason = Empty,
         cause = Empty,
     );

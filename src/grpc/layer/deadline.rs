@@ -33,7 +33,7 @@ pub(crate) async fn deadline(
         response = next(request) => Some(response),
     };
     // The future of the call is dropped by now, so that its progress does not change any more.
-    response.unwrap_or_else(|| status::deadline_exceeded(&call.progress).into_response())
+    response.unwrap_or_else(|| status::deadline_exceeded(call.kind(), &call.progress).into_response())
 }
 
 /// How long the caller waits, less the margin; `None` if it does not say.

@@ -16,6 +16,7 @@ use tonic::body::Body;
 use super::{Request, Response};
 use crate::{
     domain::CallProgress,
+    exactly_once::Kind,
     grpc::{
         methods::{Limit, Method},
         status,
@@ -137,7 +138,7 @@ pub(crate) async fn streams(
         return status::too_many_streams().into_response();
     };
     let Ok(response) = timeout(TIMEOUT, next(request)).await else {
-        return status::deadline_exceeded(&CallProgress::default()).into_response();
+        return status::deadline_exceeded(Kind::Connection, &CallProgress::default()).into_response();
     };
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {

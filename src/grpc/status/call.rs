@@ -5,6 +5,7 @@ use tonic::{Code, Status, metadata::MetadataValue};
 use super::{DEFAULT_RETRY, Reason, RpcError};
 use crate::{
     domain::{CallProgress, Identity, Progress, Stage},
+    exactly_once::Kind,
     grpc::{layer::Refused, methods::Method},
     jwt::NotAccepted,
 };
@@ -13,23 +14,36 @@ use crate::{
 const MOST_IDENTITIES: usize = 5;
 const MAX_IDENTITY_CHARS: usize = 200;
 
-pub(crate) fn deadline_exceeded(progress: &CallProgress) -> RpcError {
+pub(crate) fn deadline_exceeded(kind: Kind, progress: &CallProgress) -> RpcError {
     let creation = progress.creation();
     let may_exist = creation.is_some_and(Progress::may_exist);
     let stage = progress.stage();
+    let changed = match kind {
+        Kind::Connection => "Read it, and repeat the call with its current etag or without one",
+        Kind::Dataflow => "Repeat the call",
+    };
     let message = if may_exist {
-        "the deadline was exceeded before the creation's outcome was known: the connection may exist. Repeat the \
-         call with the request_id in this error's metadata: that is safe, and repeating it without is not"
+        format!(
+            "the deadline was exceeded before the creation's outcome was known: the {kind} may exist. Repeat the \
+             call with the request_id in this error's metadata: that is safe, and repeating it without is not"
+        )
+    } else if creation.is_some() && kind == Kind::Dataflow {
+        "the deadline was exceeded and no dataflow was created: repeat the call with a longer deadline and with the \
+         request_id in this error's metadata, which continues with what is prepared"
+            .to_owned()
     } else if creation.is_some() {
-        "the deadline was exceeded and nothing was created: repeat the call with a longer deadline"
+        "the deadline was exceeded and nothing was created: repeat the call with a longer deadline".to_owned()
     } else if stage == Stage::Update {
-        "the deadline was exceeded before the outcome was known: the connection may have been changed. Read it, \
-         and repeat the call with its current etag or without one"
+        format!(
+            "the deadline was exceeded before the outcome was known: the {kind} may have been changed. {changed}"
+        )
     } else if stage == Stage::Delete {
-        "the deadline was exceeded before the outcome was known: the connection may have been deleted. Repeat the \
-         call with allow_missing"
+        format!(
+            "the deadline was exceeded before the outcome was known: the {kind} may have been deleted. Repeat the \
+             call with allow_missing"
+        )
     } else {
-        "the deadline was exceeded and nothing was done: repeat the call with a longer deadline"
+        "the deadline was exceeded and nothing was done: repeat the call with a longer deadline".to_owned()
     };
     RpcError::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
         .metadata("stage", stage.name())

@@ -8,6 +8,8 @@ use super::{DEFAULT_RETRY, Reason, RpcError};
 use crate::{
     adobe::{CallError, Problem, Refusal, TokenError, TokenErrorKind},
     domain::{SandboxName, Stage},
+    exactly_once::Kind,
+    service::dataflows::error::Part,
 };
 
 /// The effect of a failed call, which the caller of a write has to know.
@@ -15,9 +17,9 @@ use crate::{
 pub(crate) enum Effect {
     /// The call only reads.
     None,
-    NothingCreated,
+    NothingCreated(Kind),
     /// This call created nothing, but an earlier one may have.
-    MayExist,
+    MayExist(Kind),
     NothingChanged,
     NothingDeleted,
 }
@@ -34,20 +36,33 @@ impl Effect {
     fn sentence(self) -> &'static str {
         match self {
             Self::None => "",
-            Self::MayExist => "an earlier attempt may have created the connection",
-            Self::NothingCreated => "nothing was created",
+            Self::MayExist(Kind::Connection) => "an earlier attempt may have created the connection",
+            Self::MayExist(Kind::Dataflow) => "an earlier attempt may have created the dataflow",
+            Self::NothingCreated(Kind::Connection) => "nothing was created",
+            // What was prepared for it may exist.
+            Self::NothingCreated(Kind::Dataflow) => "no dataflow was created",
             Self::NothingChanged => "nothing was changed",
             Self::NothingDeleted => "nothing was deleted",
         }
     }
 }
 
+/// What a request to Adobe was about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upstream<'a> {
+    pub(crate) part: Part,
+    pub(crate) sandbox: &'a SandboxName,
+    pub(crate) effect: Effect,
+}
+
 /// A failed request to Adobe.
-pub(crate) fn call_failed(error: &CallError, sandbox: &SandboxName, effect: Effect) -> RpcError {
+pub(crate) fn call_failed(error: &CallError, upstream: Upstream<'_>) -> RpcError {
+    let Upstream { part, effect, .. } = upstream;
+    let service = part.service();
     match error {
         CallError::Token(error) => token(error, effect),
         CallError::BreakerOpen { retry_after } => {
-            let message = effect.message("the Flow Service fails", "try again later");
+            let message = effect.message(&format!("{service} fails"), "try again later");
             RpcError::new(Code::Unavailable, Reason::BreakerOpen, message).retry_after(*retry_after)
         }
         CallError::NoTokenInTime => {
@@ -55,32 +70,44 @@ pub(crate) fn call_failed(error: &CallError, sandbox: &SandboxName, effect: Effe
         }
         CallError::TooLate => unavailable("the request could not be sent in time", effect),
         CallError::Stopping => unavailable("this replica is stopping", effect),
-        CallError::Unreachable(_) => unavailable("the Flow Service cannot be reached", effect),
+        CallError::Unreachable(_) => unavailable(&format!("{service} cannot be reached"), effect),
         CallError::TokenRefused { problem } => token_refused(problem, effect),
-        CallError::Refused { refusal, problem } => refused(*refusal, problem, sandbox, effect),
+        CallError::Refused { refusal, problem } => refused(*refusal, problem, upstream),
         CallError::Throttled { retry_after, problem } => throttled(*retry_after, problem.as_ref(), effect),
         CallError::Unavailable { retry_after, problem, cause: _ } => match problem {
             Some(problem) if problem.is_of_source() => source_unavailable(problem, effect),
-            None => unavailable("the Flow Service cannot be reached or did not respond in time", effect),
+            None => unavailable(&format!("{service} cannot be reached or did not respond in time"), effect),
             Some(problem) => {
-                unavailable(&format!("the Flow Service fails {}", problem.said()), effect).problem(&**problem)
+                unavailable(&format!("{service} fails {}", problem.said()), effect).problem(&**problem)
             }
         }
         .retry_after(*retry_after),
         CallError::Unrecognized { retry_after, problem } => {
-            unrecognized(Problem::UNRECOGNIZED.what, problem, *retry_after, effect.sentence())
+            unrecognized(Problem::UNRECOGNIZED.what, problem, *retry_after, effect.sentence(), part)
         }
         // Where the call names the connection, the caller of this function handles it.
-        CallError::OtherSource => refused(Refusal::NotFound, &Problem::default(), sandbox, effect),
+        CallError::OtherSource => refused(Refusal::NotFound, &Problem::default(), upstream),
         CallError::Undecodable(_) => RpcError::new(
             Code::Internal,
             Reason::UpstreamUndecodable,
             effect.message(
-                "the Flow Service sent a response that this service cannot read",
+                &format!("{service} sent a response that this service cannot read"),
                 "the log of this service has the details, for its operator",
             ),
         ),
     }
+}
+
+/// An advice about the Flow Service, for the service that this part belongs to.
+fn advised(advice: &str, part: Part) -> String {
+    let service = part.service();
+    if service == Part::Flow.service() {
+        return advice.to_owned();
+    }
+    advice
+        .replace(Part::Flow.service(), service)
+        .replace("HCS_FLOW_SERVICE_URL", "HCS_PLATFORM_URL")
+        .replace("permissions Manage Sources and View Sources", &format!("permission {}", part.permission()))
 }
 
 fn token(error: &TokenError, effect: Effect) -> RpcError {
@@ -120,20 +147,24 @@ fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
         .retry_after(DEFAULT_RETRY)
 }
 
-fn refused(refusal: Refusal, problem: &Problem, sandbox: &SandboxName, effect: Effect) -> RpcError {
+fn refused(refusal: Refusal, problem: &Problem, upstream: Upstream<'_>) -> RpcError {
+    let Upstream { part, sandbox, effect } = upstream;
     let advice = refusal.advice();
     let is_sandbox = refusal == Refusal::SandboxNotFound;
     let what =
-        if is_sandbox { format!("the sandbox {sandbox} does not exist") } else { advice.what.to_owned() };
+        if is_sandbox { format!("the sandbox {sandbox} does not exist") } else { advised(advice.what, part) };
     let cure = match (refusal, effect) {
         // There is nothing to test yet.
-        (Refusal::Source, Effect::NothingCreated) => "correct the credentials, and repeat the call",
-        (Refusal::Source, Effect::MayExist) => {
-            "repeat the call unchanged, which finds what that attempt has created; correct the credentials afterwards"
+        (Refusal::Source, Effect::NothingCreated(Kind::Connection)) => {
+            "correct the credentials, and repeat the call".to_owned()
         }
-        _ => advice.cure,
+        (Refusal::Source, Effect::MayExist(Kind::Connection)) => {
+            "repeat the call unchanged, which finds what that attempt has created; correct the credentials afterwards"
+                .to_owned()
+        }
+        _ => advised(advice.cure, part),
     };
-    let message = effect.message(&format!("{what} {}", problem.said()), cure);
+    let message = effect.message(&format!("{what} {}", problem.said()), &cure);
     let (code, reason) = match refusal {
         Refusal::Request
         | Refusal::Source
@@ -160,9 +191,11 @@ pub(crate) fn unrecognized(
     problem: &Problem,
     retry_after: Option<Duration>,
     effect: &str,
+    part: Part,
 ) -> RpcError {
     let effect = if effect.is_empty() { String::new() } else { format!("; {effect}") };
-    let message = format!("{what} {}{effect}: {}", problem.said(), Problem::UNRECOGNIZED.cure);
+    let cure = advised(Problem::UNRECOGNIZED.cure, part);
+    let message = format!("{what} {}{effect}: {cure}", problem.said());
     let failure = |code| RpcError::new(code, Reason::UpstreamUnrecognized, message).problem(problem);
     if problem.may_pass() {
         failure(Code::Unavailable).retry_after(retry_after.unwrap_or(DEFAULT_RETRY))

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use hubspot_connection_service::{grpc::SERVICE_NAME, proto};
+use hubspot_connection_service::{
+    grpc::{DATAFLOW_SERVICE_NAME, SERVICE_NAME},
+    proto,
+};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +13,10 @@ use serde_json::Value;
 use super::load::{READS, REQUEST_IDS};
 use crate::errors::reasons::{codes, comments};
 
-const CREATE: &str = "CreateHubSpotConnection";
+const CREATES: [&str; 2] = ["CreateHubSpotConnection", "CreateHubSpotDataflow"];
+/// The values of `idempotency_level` in descriptors.
+const NO_SIDE_EFFECTS: i32 = 1;
+const IDEMPOTENT: i32 = 2;
 /// The maximum number of attempts of gRPC clients, whatever a service config requests.
 const MOST_ATTEMPTS: u32 = 5;
 /// The default of `HCS_REQUEST_TIMEOUT`.
@@ -62,7 +68,13 @@ fn seconds(duration: &str) -> Duration {
 
 fn methods() -> Vec<MethodDescriptor> {
     let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
-    pool.get_service_by_name(SERVICE_NAME).unwrap().methods().collect()
+    let services = [SERVICE_NAME, DATAFLOW_SERVICE_NAME].map(|name| pool.get_service_by_name(name).unwrap());
+    services.iter().flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
+}
+
+fn level(method: &MethodDescriptor) -> Option<i32> {
+    let options = method.options();
+    options.get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number())
 }
 
 /// The methods with retries, each with the codes that cause a retry.
@@ -100,13 +112,17 @@ fn every_method_in_a_service_config_exists_and_what_clients_limit_is_within_thei
             assert!(wait_for_ready);
             assert!(!seconds(timeout).is_zero());
             for Name { service, method } in name {
-                assert_eq!(service, SERVICE_NAME);
-                let exists = |method: &String| methods.iter().any(|descriptor| descriptor.name() == method);
-                assert!(method.as_ref().is_none_or(exists), "{method:?}");
-                assert!(named.insert(method.clone()), "{method:?} twice");
+                assert!([SERVICE_NAME, DATAFLOW_SERVICE_NAME].contains(&&**service), "{service}");
+                let descriptor = method.as_ref().map(|method| {
+                    let is_meant = |descriptor: &&MethodDescriptor| {
+                        descriptor.name() == method && descriptor.parent_service().full_name() == service
+                    };
+                    methods.iter().find(is_meant).unwrap_or_else(|| panic!("{service}/{method}"))
+                });
+                assert!(named.insert((service.clone(), method.clone())), "{method:?} twice");
                 // After the deadline, the error of a write itself reports whether it may have been
                 // executed.
-                let is_read = method.as_ref().is_some_and(|method| method != CREATE);
+                let is_read = descriptor.is_some_and(|method| level(method) == Some(NO_SIDE_EFFECTS));
                 assert!(is_read || seconds(timeout) > REQUEST_TIMEOUT, "{method:?}");
             }
             let Some(policy) = retry_policy else { continue };
@@ -114,34 +130,37 @@ fn every_method_in_a_service_config_exists_and_what_clients_limit_is_within_thei
             assert!(seconds(&policy.initial_backoff) <= seconds(&policy.max_backoff));
             assert!(policy.backoff_multiplier > 1.0);
         }
-        assert!(named.contains(&None), "what is not named has no timeout");
+        for service in [SERVICE_NAME, DATAFLOW_SERVICE_NAME] {
+            assert!(named.contains(&(service.to_owned(), None)), "what is not named has no timeout");
+        }
     }
 }
 
 #[test]
 fn callers_without_request_ids_retry_reads_and_those_with_them_retry_creations_too() {
-    const NO_SIDE_EFFECTS: i32 = 1;
     let methods = methods();
-    let changes_nothing = |method: &&MethodDescriptor| {
-        let options = method.options();
-        let level = options.get_field_by_name("idempotency_level");
-        level.and_then(|level| level.as_enum_number()) == Some(NO_SIDE_EFFECTS)
+    // A deletion of a connection is repeatable only with allow_missing.
+    let is_repeatable = |method: &&MethodDescriptor| match level(method) {
+        Some(NO_SIDE_EFFECTS) => true,
+        Some(IDEMPOTENT) => method.parent_service().full_name() == DATAFLOW_SERVICE_NAME,
+        _ => false,
     };
     let mut repeatable: BTreeSet<_> =
-        methods.iter().filter(changes_nothing).map(MethodDescriptor::name).collect();
-    assert_eq!(repeatable.len(), 5);
+        methods.iter().filter(is_repeatable).map(MethodDescriptor::name).collect();
+    assert_eq!(repeatable.len(), 11);
     let names = |config: &ServiceConfig| {
         retried(config).into_iter().map(|(method, _)| method.to_owned()).collect::<BTreeSet<_>>()
     };
     assert!(names(&parse(READS)).iter().eq(&repeatable));
-    repeatable.insert(CREATE);
+    repeatable.extend(CREATES);
     assert!(names(&parse(REQUEST_IDS)).iter().eq(&repeatable));
 }
 
 #[test]
 fn calls_are_retried_only_after_errors_that_ask_for_it() {
     for (method, codes) in [READS, REQUEST_IDS].map(parse).iter().flat_map(retried) {
-        let expected: &[_] = if method == CREATE { &["ABORTED", "UNAVAILABLE"] } else { &["UNAVAILABLE"] };
+        let expected: &[_] =
+            if CREATES.contains(&method) { &["ABORTED", "UNAVAILABLE"] } else { &["UNAVAILABLE"] };
         assert!(codes.iter().eq(expected), "{method}: {codes:?}");
     }
     // Each of these has a RetryInfo, except ETAG_MISMATCH, which is not an error of a creation.

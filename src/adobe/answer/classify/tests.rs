@@ -38,6 +38,26 @@ fn assert_means(status: u16, body: &ErrorBody, meaning: Meaning) {
 }
 
 #[test]
+fn a_creation_that_names_other_things_may_be_refused_for_them_and_never_by_a_source_with_401() {
+    assert_eq!(classify(Asked::CreatePart, 404, &flow(1439, 404)), NOT_FOUND);
+    for number in [1412, 1419, 1425] {
+        assert_eq!(classify(Asked::CreatePart, 400, &flow(number, 400)), REQUEST, "{number}");
+    }
+    for number in [2200, 2250] {
+        assert_eq!(classify(Asked::CreatePart, 500, &flow(number, 500)), Unknown, "{number}");
+    }
+    let source = by(Author::Source, None);
+    assert_eq!(classify(Asked::CreatePart, 401, &source), Unknown);
+    assert_eq!(classify(Asked::CreatePart, 400, &source), Refused(Source));
+    for status in [408, 409, 500, 503] {
+        assert_eq!(classify(Asked::CreatePart, status, &by(Author::Sibling, None)), Unknown, "{status}");
+    }
+    for (status, meaning) in [(400, REQUEST), (403, PERMISSION), (404, NOT_FOUND), (401, TokenRefused)] {
+        assert_eq!(classify(Asked::CreatePart, status, &by(Author::Sibling, None)), meaning, "{status}");
+    }
+}
+
+#[test]
 fn every_code_has_its_meaning() {
     for (number, status, meaning) in [
         (1100, 400, PERMISSION),

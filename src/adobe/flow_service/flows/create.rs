@@ -119,3 +119,51 @@ pub(crate) fn read_created(body: &[u8]) -> Result<CreatedDataflow, Cause> {
         _ => Err("the success holds no usable id and etag".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::{
+        SandboxName,
+        dataflow::{
+            ColumnName, Frequency, MappingSetId, MappingSetRef, Schedule, SourceConnectionId, StartTime,
+            TargetConnectionId,
+        },
+    };
+
+    fn sent(schedule: &Schedule) -> Value {
+        let id = MappingSetId::parse("m").unwrap();
+        let flow = NewFlow {
+            sandbox: &SandboxName::parse("prod").unwrap(),
+            name: "n",
+            description: None,
+            source: &SourceConnectionId::parse("s").unwrap(),
+            target: &TargetConnectionId::parse("t").unwrap(),
+            mapping_set: &MappingSetRef { id, version: 1 },
+            schedule,
+            start: StartTime(1_800_000_000),
+            options: &DataflowOptions::default(),
+        };
+        serde_json::from_slice(&body(&flow)).unwrap()
+    }
+
+    #[test]
+    fn a_single_run_has_neither_an_interval_nor_a_delta_column() {
+        let once = sent(&Schedule { start: None, repetition: None });
+        assert_eq!(once["scheduleParams"], json!({"startTime": 1_800_000_000, "frequency": "once"}));
+        let mapping = json!({"name": "Mapping", "params": {"mappingId": "m", "mappingVersion": 1}});
+        assert_eq!(once["transformations"], json!([mapping]));
+        assert_eq!(once["options"], json!({"errorDiagnosticsEnabled": false}));
+        let delta_column = DeltaColumn { name: ColumnName::parse("a").unwrap(), date_format: None };
+        let repetition =
+            Repetition { frequency: Frequency::Minute, interval: 15, backfill: false, delta_column };
+        let often = sent(&Schedule { start: None, repetition: Some(repetition) });
+        let schedule =
+            json!({"startTime": 1_800_000_000, "frequency": "minute", "interval": 15, "backfill": false});
+        assert_eq!(often["scheduleParams"], schedule);
+        let copy = json!({"name": "Copy", "params": {"deltaColumn": {"name": "a", "timezone": "UTC"}}});
+        assert_eq!(often["transformations"], json!([copy, mapping]));
+    }
+}

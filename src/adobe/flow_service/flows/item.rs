@@ -162,3 +162,76 @@ fn options(options: &Object<'_>) -> DataflowOptions {
 fn flag(object: &Object<'_>, name: &str) -> Option<bool> {
     object.flag(name).or_else(|| object.text(name)?.trim().to_ascii_lowercase().parse().ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn item() -> Value {
+        json!({
+            "id": "f-1", "etag": "\"1\"", "name": "contacts", "state": "enabled", "createdAt": 1_612_310_466_000_i64,
+            "sourceConnectionIds": ["s-1"], "targetConnectionIds": ["t-1"],
+            "inheritedAttributes": {"sourceConnections": [
+                {"id": "s-1", "connectionSpec": {"id": HUBSPOT_SPEC_ID}, "baseConnection": {"id": "c-1"}}]},
+            "scheduleParams": {"startTime": "1612310466", "frequency": "minute", "interval": "15", "backfill": "true"},
+            "transformations": [
+                {"name": "Copy", "params": {"deltaColumn": {"name": "Added_At"}}},
+                {"name": "Mapping", "params": {"mappingId": "m1", "mappingVersion": "2"}}],
+            "options": {"errorDiagnosticsEnabled": "true", "partialIngestionPercent": "10"},
+            "lastRunDetails": {"id": "r-1", "state": "success"},
+        })
+    }
+
+    fn read(item: &Value) -> Dataflow {
+        let page = json!({"items": [item]}).to_string();
+        read_page(page.as_bytes()).unwrap().items.remove(0)
+    }
+
+    #[test]
+    fn a_flow_is_read_with_values_that_come_back_as_strings() {
+        let flow = read(&item());
+        let StoredSchedule { interval, start, backfill, .. } = &flow.schedule;
+        assert_eq!((*interval, *start, *backfill), (Some(15), Some(1_612_310_466), Some(true)));
+        assert_eq!(flow.schedule.delta_column.as_deref(), Some("Added_At"));
+        assert_eq!(flow.mapping_set.as_ref().map(|set| (set.id.as_str(), set.version)), Some(("m1", 2)));
+        assert_eq!(flow.options.partial_ingestion, Percent::parse(10.0).ok());
+        assert_eq!((flow.is_of_hubspot, flow.state), (Some(true), Some(DataflowState::Enabled)));
+        assert_eq!(flow.connection.as_ref().map(ConnectionId::as_str), Some("c-1"));
+        assert_eq!(flow.last_run.and_then(|run| run.state), Some(RunState::Succeeded));
+    }
+
+    #[test]
+    fn a_flow_whose_connections_cannot_be_read_does_not_look_like_one_without() {
+        for odd in [json!("s-1"), json!([5]), json!(["../s"])] {
+            let mut item = item();
+            item["sourceConnectionIds"] = odd;
+            assert_eq!(read(&item), Dataflow::default());
+        }
+        let mut other = item();
+        other["inheritedAttributes"]["sourceConnections"][0]["connectionSpec"]["id"] = json!("x");
+        assert_eq!(read(&other).is_of_hubspot, Some(false));
+        other["inheritedAttributes"] = json!(null);
+        assert_eq!(read(&other).is_of_hubspot, None);
+    }
+
+    #[test]
+    fn only_the_flow_that_was_asked_for_is_returned() {
+        let id = DataflowId::parse("F-1").unwrap();
+        let read = |body: Value| read_flow(body.to_string().as_bytes(), &id);
+        assert!(read(json!({"items": [item()]})).unwrap().is_some() && read(item()).unwrap().is_some());
+        assert!(read(json!({"items": []})).unwrap().is_none());
+        for body in [json!({}), json!([]), json!({"items": [null]}), json!({"items": [{"id": "f-2"}]})] {
+            assert!(read(body.clone()).is_err(), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body: Vec<u8>) {
+            let _ = (read_page(&body), read_flow(&body, &DataflowId::parse("f").unwrap()));
+        }
+    }
+}

@@ -171,8 +171,7 @@ fn a_page_token_belongs_to_its_query() {
     };
     let token = page_token::encode(
         &PageToken("next".to_owned()),
-        &prod,
-        &Filter { name: Some("HubSpot".to_owned()), request_id: None },
+        &Query::connections(&prod, &Filter { name: Some("HubSpot".to_owned()), request_id: None }),
     );
     assert!(list(request(&token, "HubSpot"), &any_sandbox()).is_ok());
     let other_query = violated(list(request(&token, ""), &any_sandbox()));

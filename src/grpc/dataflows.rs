@@ -1,0 +1,8 @@
+//! HubSpotDataflowService.
+
+mod convert;
+mod render;
+mod service;
+mod status;
+
+pub(super) use self::service::Dataflows;
