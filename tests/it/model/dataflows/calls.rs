@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hubspot_connection_service::{
     adobe::{CallError, Problem, Refusal},
     domain::RequestId,
-    service::dataflows::error::Part,
+    service::dataflows::Part,
 };
 use tokio::time::sleep;
 
@@ -42,7 +42,10 @@ impl Port {
             return match fault {
                 Some(Fault::NotSent) => Err(CallError::Unreachable("refused".into())),
                 Some(Fault::LostBeforeCommit | Fault::LostAfterCommit | Fault::LateCommit(_)) => Err(lost()),
-                Some(Fault::DeathAfter) => process.die().await,
+                Some(Fault::DeathAfter) => {
+                    process.die().await;
+                    Err(lost())
+                }
                 _ => Err(refused(Refusal::Request)),
             };
         }
@@ -71,7 +74,8 @@ impl Port {
             }
             Some(Fault::DeathAfter) => {
                 arrives();
-                process.die().await
+                process.die().await;
+                Err(lost())
             }
             _ => {
                 let made = arrives();
@@ -112,13 +116,16 @@ impl Port {
     }
 
     /// Reads something, and returns a fault that is not the call's.
-    pub(super) async fn reads(&self, what: &'static str) -> Result<Option<Fault>, CallError> {
+    pub(in super::super) async fn reads(&self, what: &'static str) -> Result<Option<Fault>, CallError> {
         let Self(process) = self;
         let fault = process.step(StepKind::Read(what)).await;
         sleep(process.world.transit()).await;
         match fault {
             Some(Fault::ReadFails) => Err(lost()),
-            Some(Fault::DeathAfter) => process.die().await,
+            Some(Fault::DeathAfter) => {
+                process.die().await;
+                Err(lost())
+            }
             fault => Ok(fault),
         }
     }

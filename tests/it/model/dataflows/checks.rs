@@ -3,12 +3,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use hubspot_connection_service::{domain::dataflow::StoredSchedule, service::dataflows::error::Part};
+use hubspot_connection_service::{domain::dataflow::StoredSchedule, service::dataflows::Part};
 use tokio::time::sleep;
 
 use super::{
     super::{
-        faults::Fault,
         interleaving::{Broken, LONG_AFTER},
         world::World,
     },
@@ -170,10 +169,4 @@ fn check_remains(world: &World, end: &Answer) -> Vec<Finding> {
             (Broken::LeftBehind, format!("a {kind} is left, which nothing uses and no response names"))
         })
         .collect()
-}
-
-/// Whether a fault leaves nothing that could appear later.
-#[expect(dead_code, reason = "to come")]
-fn is_certain(fault: Fault) -> bool {
-    !matches!(fault, Fault::LateCommit(_))
 }

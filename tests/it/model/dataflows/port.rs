@@ -16,7 +16,7 @@ use hubspot_connection_service::{
             TargetConnection, TargetConnectionId, TitledResource,
         },
     },
-    service::dataflows::error::Part,
+    service::dataflows::Part,
 };
 use tokio::time::Instant;
 

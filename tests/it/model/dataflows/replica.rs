@@ -11,8 +11,7 @@ use hubspot_connection_service::{
         },
     },
     service::dataflows::{
-        CreateHubSpotDataflow, Error, Failure,
-        error::{CreateDataflowError, DataflowError, Leftover},
+        CreateDataflowError, CreateHubSpotDataflow, DataflowError, Error, Failure, Leftover,
     },
 };
 use tokio::time::{Instant, timeout_at};

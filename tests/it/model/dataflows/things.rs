@@ -11,7 +11,7 @@ use hubspot_connection_service::{
             TargetConnection, TargetConnectionId, TitledResource, XdmPath,
         },
     },
-    service::dataflows::error::Part,
+    service::dataflows::Part,
 };
 use tokio::time::Instant;
 
