@@ -12,9 +12,9 @@ use std::{sync::Arc, time::Duration};
 use hubspot_connection_service::{
     adobe::{CallError, ConnectionPage, FlowService, ListQuery, PageToken},
     domain::{
-        CallProgress, Column, Connection, ConnectionChanges, ConnectionId, ConnectionName, ConnectionRef,
-        CreatedConnection, Credential, Etag, HubSpotCredentials, NewConnection, Progress, RequestId,
-        SandboxName, Table, TablePath, Verification,
+        CallProgress, Column, Connection, ConnectionChanges, ConnectionId, ConnectionRef, CreatedConnection,
+        Credential, Etag, HubSpotCredentials, NewConnection, Progress, RequestId, ResourceName, SandboxName,
+        Table, TablePath, Verification,
     },
     exactly_once::{
         Background, Engine, FingerprintKeys, Recovery, SearchFirst,
@@ -97,7 +97,7 @@ fn connection(name: &str) -> NewConnection {
     let credential = || Credential::parse("a-credential-of-36-characters-or-so-x").unwrap();
     NewConnection {
         sandbox: SandboxName::parse("prod").unwrap(),
-        name: ConnectionName::parse(name).unwrap(),
+        name: ResourceName::parse(name).unwrap(),
         description: None,
         credentials: HubSpotCredentials {
             client_id: credential(),

@@ -19,6 +19,8 @@ mod refusal;
 pub(crate) mod runs;
 mod specs;
 pub(crate) mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc};
 

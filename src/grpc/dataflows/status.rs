@@ -31,15 +31,17 @@ impl FailureOfKind for CreateDataflowError {
 
     fn failed(&self, sandbox: &SandboxName, _: bool) -> RpcError {
         let failure = not_created(self, sandbox, Effect::NothingCreated(Kind::Dataflow));
-        match self {
+        let failure = if let Self::Call { error, .. } = self
+            && error.refusal().is_none()
+        {
             // What was prepared stays, and another request_id would prepare it again.
-            Self::Call { error, .. } if error.refusal().is_none() => failure.also(
+            failure.also(
                 "repeat the call with the request_id in this error's metadata, which continues with what is prepared",
-            ),
-            _ => failure,
-        }
-        .at_stage(Stage::Prepare)
-        .metadata("may_exist", false)
+            )
+        } else {
+            failure
+        };
+        failure.at_stage(Stage::Prepare).metadata("may_exist", false)
     }
 }
 

@@ -98,15 +98,11 @@ fn as_if_found_here(error: Error) -> Error {
 }
 
 fn invalid(failure: &Failure) -> Option<Failure> {
-    match failure {
-        exactly_once::Failure::NotCreated { error, may_exist: false } => {
-            let violation = refusal::violation(Part::Flow, error)?;
-            Some(exactly_once::Failure::Operation(CreateDataflowError::Invalid(vec![violation])))
-        }
-        exactly_once::Failure::LeftBehind { failure, leftovers } => {
-            let failure = Box::new(invalid(failure)?);
-            Some(exactly_once::Failure::LeftBehind { failure, leftovers: leftovers.clone() })
-        }
-        _ => None,
+    if let exactly_once::Failure::LeftBehind { failure, leftovers } = failure {
+        let failure = Box::new(invalid(failure)?);
+        return Some(exactly_once::Failure::LeftBehind { failure, leftovers: leftovers.clone() });
     }
+    let exactly_once::Failure::NotCreated { error, .. } = failure else { return None };
+    let violation = refusal::violation(Part::Flow, error)?;
+    Some(exactly_once::Failure::Operation(CreateDataflowError::Invalid(vec![violation])))
 }

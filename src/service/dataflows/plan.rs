@@ -229,7 +229,7 @@ fn finding(error: &CreateDataflowError) -> String {
         };
     };
     let service = part.service();
-    let said = error.problem().map_or_else(|| error_chain(error).to_string(), ToString::to_string);
+    let said = error.problem().map_or_else(|| error_chain(error), ToString::to_string);
     match error.refusal() {
         Some(Refusal::Permission) => format!(
             "{service} does not permit this service to read the {} ({said}): an operator has to give its \
@@ -245,15 +245,13 @@ fn finding(error: &CreateDataflowError) -> String {
             "{service} refuses a request about the {} ({said}): check the request",
             part.kind().replace('_', " ")
         ),
-        None => match error {
-            CallError::Token(cause) => {
-                let advice = cause.kind.advice();
-                format!("{}{}: {}", advice.what, cause.said(), advice.cure)
-            }
-            _ => format!(
-                "{service} cannot be asked about the {} ({said}): try again",
-                part.kind().replace('_', " ")
-            ),
-        },
+        None => {
+            let CallError::Token(cause) = error else {
+                let part = part.kind().replace('_', " ");
+                return format!("{service} cannot be asked about the {part} ({said}): try again");
+            };
+            let advice = cause.kind.advice();
+            format!("{}{}: {}", advice.what, cause.said(), advice.cure)
+        }
     }
 }

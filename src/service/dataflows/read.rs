@@ -206,7 +206,7 @@ impl<P: Platform> Dataflows<P> {
         for mut flow in flows.drain(..) {
             let source = flow.source_connections.first().and_then(|id| sources.get(id));
             let target = flow.target_connections.first().and_then(|id| targets.get(id));
-            let is_of_hubspot = flow.is_of_hubspot.or(source.and_then(|source| source.is_of_hubspot));
+            let is_of_hubspot = flow.is_of_hubspot.or_else(|| source?.is_of_hubspot);
             if is_of_hubspot != Some(true) {
                 continue;
             }

@@ -111,15 +111,12 @@ pub(super) fn parse_options(
     options: proto::DataflowOptions,
 ) -> Option<DataflowOptions> {
     let proto::DataflowOptions { error_diagnostics, partial_ingestion_percent: percent } = options;
-    let partial_ingestion = if percent == 0.0 {
-        Ok(None)
-    } else if error_diagnostics {
-        Percent::parse(percent).map(Some)
-    } else {
-        Percent::parse(percent).and(Err(Invalid::new(
-            InvalidReason::Conflicting,
-            "needs options.error_diagnostics: set that too",
-        )))
+    let partial_ingestion = match Percent::parse(percent) {
+        _ if percent == 0.0 => Ok(None),
+        Ok(_) if !error_diagnostics => {
+            Err(Invalid::new(InvalidReason::Conflicting, "needs options.error_diagnostics: set that too"))
+        }
+        parsed => parsed.map(Some),
     };
     let partial_ingestion = violations.check("options.partial_ingestion_percent", partial_ingestion)?;
     Some(DataflowOptions { error_diagnostics, partial_ingestion })

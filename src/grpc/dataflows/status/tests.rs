@@ -37,7 +37,7 @@ fn reason(details: &ErrorDetails) -> &str {
 }
 
 fn metadata<'a>(details: &'a ErrorDetails, key: &str) -> Option<&'a str> {
-    details.error_info().unwrap().metadata.get(key).map(String::as_str)
+    details.error_info()?.metadata.get(key).map(String::as_str)
 }
 
 fn of_dataflow(error: &DataflowError, action: Action) -> (Code, String, ErrorDetails) {

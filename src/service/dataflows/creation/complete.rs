@@ -86,13 +86,16 @@ impl<P: Platform> CreateDataflow<P> {
         };
         let remains = |is_free: Result<bool, CallError>| match is_free {
             Ok(true) => None,
-            // What another flow uses is reported as a duplicate elsewhere.
             Ok(false) => Some(Removed::Kept("a flow uses it".to_owned())),
             Err(error) => Some(Removed::Remains(error.to_string())),
         };
         let sources = marked.sources.iter().filter(|source| Some(&source.id) != used.source.as_ref());
         let sources = sources.map(async |source| {
             let free = is_free(FlowSelection::OfSources(slice::from_ref(&source.id))).await;
+            if matches!(free, Ok(false)) {
+                self.metrics.duplicates.inc();
+                tracing::error!(source_connection = %source.id, "one request created several dataflows");
+            }
             match remains(free) {
                 Some(removed) => removed,
                 None => removal.source(&source.id).await,

@@ -114,6 +114,11 @@ impl<P: Platform> CreateDataflow<P> {
                 let flows = flows_of(platform, sandbox, FlowSelection::OfSources(&ids), deadline).await;
                 flows.map_err(at(Part::Flow))?
             };
+            // One that does not show its source could be this request's: nothing may be sent.
+            if flows.iter().any(|flow| flow.source_connections.is_empty()) {
+                let error = CallError::Undecodable("a flow does not show its source connection".into());
+                return Err(at(Part::Flow)(error));
+            }
             Ok::<_, CreateDataflowError>((sources, flows))
         };
         let datasets = async {

@@ -29,20 +29,24 @@ use crate::{
     },
 };
 
-type Result<T> = std::result::Result<T, Unprepared<CreateDataflowError>>;
-
 impl<P: Platform> CreateDataflow<P> {
     pub(super) async fn prepared(
         &self,
         scope: &Scope,
         earlier: Earlier<'_>,
-    ) -> Result<ControlFlow<Dataflow, String>> {
+    ) -> Result<ControlFlow<Dataflow, String>, Unprepared<CreateDataflowError>> {
         scope.enter(Stage::Prepare);
         let undone = match earlier {
             Earlier::Prepared(context) if !context.is_empty() => {
-                return self.prepared_again(context).map(ControlFlow::Continue);
+                return match self.prepared_again(context) {
+                    Ok(context) => Ok(ControlFlow::Continue(context)),
+                    Err(error) => {
+                        let undo = is_certain(&error).then(|| context.to_owned());
+                        Err(Unprepared { error, undo })
+                    }
+                };
             }
-            Earlier::Undone(context) => parse(context)?,
+            Earlier::Undone(context) => parse(context).map_err(|error| Unprepared { error, undo: None })?,
             Earlier::Prepared(_) | Earlier::Unknown => Prepared::default(),
         };
         let markers = Markers::of(scope.request_id());
@@ -98,15 +102,11 @@ impl<P: Platform> CreateDataflow<P> {
 
     /// The context of a sending that is proven to have created nothing. Only a start that the caller has left open
     /// is new.
-    fn prepared_again(&self, context: &str) -> Result<String> {
+    fn prepared_again(&self, context: &str) -> Result<String, CreateDataflowError> {
         let prepared = parse(context)?;
-        match schedule::start(&self.dataflow.schedule, self.now_ms()) {
-            Ok((start, _)) => Ok(Prepared { start: Some(start), ..prepared }.to_context()),
-            Err(violation) => Err(Unprepared {
-                error: CreateDataflowError::Invalid(vec![violation]),
-                undo: Some(context.to_owned()),
-            }),
-        }
+        let start = schedule::start(&self.dataflow.schedule, self.now_ms());
+        let (start, _) = start.map_err(|violation| CreateDataflowError::Invalid(vec![violation]))?;
+        Ok(Prepared { start: Some(start), ..prepared }.to_context())
     }
 
     /// After a certain refusal everything that was prepared is undone; after any other failure a retry resumes.
@@ -152,10 +152,10 @@ fn is_certain(error: &CreateDataflowError) -> bool {
 }
 
 /// Reads a context of the record.
-fn parse(context: &str) -> Result<Prepared> {
+fn parse(context: &str) -> Result<Prepared, CreateDataflowError> {
     Prepared::parse_context(context).ok_or_else(|| {
         let error = CallError::Undecodable("the record of the creation is of another version".into());
-        Unprepared { error: CreateDataflowError::Call { part: Part::Flow, error }, undo: None }
+        CreateDataflowError::Call { part: Part::Flow, error }
     })
 }
 
@@ -170,7 +170,7 @@ struct Preparation<'a, P: Platform> {
 }
 
 impl<P: Platform> Preparation<'_, P> {
-    async fn run(&self, mut reads: Reads) -> std::result::Result<(), CreateDataflowError> {
+    async fn run(&self, mut reads: Reads) -> Result<(), CreateDataflowError> {
         let Self { operation, scope, .. } = self;
         let dataflow = &operation.dataflow;
         if !reads.errors.is_empty() {
@@ -222,7 +222,7 @@ impl<P: Platform> Preparation<'_, P> {
     }
 
     /// Somebody else's schema may have the title.
-    fn title_is_free(&self, title: &str) -> std::result::Result<(), CreateDataflowError> {
+    fn title_is_free(&self, title: &str) -> Result<(), CreateDataflowError> {
         let is_others = |schema: &&crate::domain::dataflow::TitledResource| {
             !self.markers.is_in(schema.description.as_deref())
         };
@@ -236,11 +236,7 @@ impl<P: Platform> Preparation<'_, P> {
     }
 
     /// Leaves out what a schema that an earlier attempt has made does not have: the table may have changed since.
-    async fn keep_to(
-        &self,
-        schema: &SchemaId,
-        fitted: &mut Fit,
-    ) -> std::result::Result<(), CreateDataflowError> {
+    async fn keep_to(&self, schema: &SchemaId, fitted: &mut Fit) -> Result<(), CreateDataflowError> {
         let Self { operation, scope, .. } = self;
         if !operation.dataflow.mappings.is_empty() {
             return Ok(());
@@ -254,11 +250,7 @@ impl<P: Platform> Preparation<'_, P> {
         Ok(())
     }
 
-    async fn validate(
-        &self,
-        schema: &SchemaId,
-        fitted: &Fit,
-    ) -> std::result::Result<(), CreateDataflowError> {
+    async fn validate(&self, schema: &SchemaId, fitted: &Fit) -> Result<(), CreateDataflowError> {
         let operation = self.operation;
         let set = self.set(schema, fitted);
         validate(&*operation.platform, &operation.dataflow, &set, self.scope.deadline()).await
@@ -279,7 +271,7 @@ impl<P: Platform> Preparation<'_, P> {
         schema: &SchemaId,
         fitted: &Fit,
         parameter: TableParameter,
-    ) -> std::result::Result<(), CreateDataflowError> {
+    ) -> Result<(), CreateDataflowError> {
         let (steps, operation) = (self.steps(), self.operation);
         let target = async {
             let dataset = match &operation.dataflow.target {
