@@ -34,6 +34,8 @@ pub(super) enum Fault {
     NotFound,
     /// The request is refused because of its content.
     Refused,
+    /// The request is executed, and refused all the same.
+    RefusedAfterCommit,
     /// Somebody ingests data into the dataset that is asked about, just before the step.
     Ingests,
     /// The store is down.
@@ -79,6 +81,7 @@ pub(super) struct OptionalFaults {
     pub(super) foreign_connections: bool,
     pub(super) not_found: bool,
     pub(super) ingestion: bool,
+    pub(super) false_refusals: bool,
 }
 
 impl Fault {
@@ -159,6 +162,9 @@ impl StepKind {
                 ];
                 if part == "flow" {
                     faults.push(TokenRefused);
+                    if optional_faults.false_refusals {
+                        faults.push(RefusedAfterCommit);
+                    }
                 }
                 faults
             }

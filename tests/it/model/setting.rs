@@ -86,9 +86,9 @@ impl Setting {
         self
     }
 
-    /// Lists are late by so many seconds.
-    pub(super) fn lagging_lists(mut self, seconds: u64) -> Self {
-        self.lists.lag = Duration::from_secs(seconds);
+    /// Lists are late by so many milliseconds.
+    pub(super) fn lagging_lists(mut self, milliseconds: u64) -> Self {
+        self.lists.lag = Duration::from_millis(milliseconds);
         self
     }
 

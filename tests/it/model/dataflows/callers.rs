@@ -65,12 +65,15 @@ impl Caller {
                     ambiguous += 1;
                     pause = Duration::from_secs(10);
                 }
-                Answer::InProgress { retry_after } => pause = pause.max(retry_after + Duration::from_millis(1)),
+                Answer::InProgress { retry_after } => {
+                    pause = pause.max(retry_after + Duration::from_millis(1))
+                }
                 Answer::MayExist | Answer::Undoing(_) | Answer::NothingCreated(_) | Answer::Nothing => {}
             }
             let variant = world.variant();
             let is_final = variant.refused.is_some() || variant.start_after.is_some();
-            if refusals >= if is_final { 2 } else { MOST_REFUSALS }
+            if (variant.leaves && self.number < 9)
+                || refusals >= if is_final { 2 } else { MOST_REFUSALS }
                 || ambiguous >= MOST_AMBIGUOUS
                 || began.elapsed() > TIME_LIMIT
             {
@@ -121,7 +124,13 @@ pub(super) async fn call(world: &Arc<World>) -> Vec<Answer> {
 
 /// Repeats every call, and returns the last response to the one who creates.
 pub(super) async fn call_again(world: &Arc<World>) -> Answer {
-    let again = Caller { number: 0, wish: Wish::Create, begins_after: Duration::ZERO, moves: false, first_replica: 0 };
+    let again = Caller {
+        number: 0,
+        wish: Wish::Create,
+        begins_after: Duration::ZERO,
+        moves: false,
+        first_replica: 0,
+    };
     match world.variant().fate {
         Fate::Withdrawn(_) => drop(Caller { number: 9, wish: Wish::Withdraw, ..again }.call(world).await),
         Fate::Deleted => drop(Caller { number: 9, wish: Wish::Delete, ..again }.call(world).await),

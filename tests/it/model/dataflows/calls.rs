@@ -27,10 +27,11 @@ fn refused(refusal: Refusal) -> CallError {
 }
 
 impl Port {
-    /// Creates something. `commit` runs where and when the request arrives.
+    /// Creates something, unless something is missing that it `uses`. `commit` runs when the request arrives.
     pub(super) async fn make<T: Send + 'static>(
         &self,
         part: Part,
+        uses: Vec<String>,
         commit: impl FnOnce(&mut Things, usize) -> T + Send + 'static,
     ) -> Result<T, CallError> {
         let Self(process) = self;
@@ -49,6 +50,10 @@ impl Port {
                 _ => Err(refused(Refusal::Request)),
             };
         }
+        let is_missing = |things: &Things| uses.iter().any(|id| !things.has(id));
+        if is_missing(&world.things.lock().unwrap()) {
+            return Err(refused(Refusal::Request));
+        }
         let arrives = move || commit(&mut world.things.lock().unwrap(), sent);
         match fault {
             Some(Fault::NotSent) => Err(CallError::Unreachable("refused".into())),
@@ -66,6 +71,10 @@ impl Port {
             Some(Fault::LostAfterCommit) => {
                 arrives();
                 Err(lost())
+            }
+            Some(Fault::RefusedAfterCommit) => {
+                arrives();
+                Err(refused(Refusal::Request))
             }
             Some(Fault::SlowReply(milliseconds)) => {
                 let made = arrives();
@@ -139,7 +148,9 @@ impl Port {
         self.reads(what).await?;
         let world = &self.0.world;
         let things = world.things.lock().unwrap();
-        Ok(things.listed(world.setting.lists.lag).filter_map(select).collect())
+        let lag = world.setting.lists.lag;
+        let stale = lag.max(Duration::from_secs(world.variant().stale));
+        Ok(things.listed(lag, stale).filter_map(select).collect())
     }
 
     /// What exists with this ID.
@@ -151,10 +162,8 @@ impl Port {
         self.reads(what).await?;
         let world = &self.0.world;
         let things = world.things.lock().unwrap();
-        let seen = things
-            .all()
-            .iter()
-            .filter(|thing| thing.exists() && thing.made_at.elapsed() >= world.setting.get_lag);
+        let unread = Duration::from_secs(world.variant().unread);
+        let seen = things.all().iter().filter(|thing| thing.is_readable(unread));
         let mut seen = seen.map(|thing| &thing.what);
         Ok(seen.find_map(select))
     }

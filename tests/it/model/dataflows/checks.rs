@@ -1,20 +1,21 @@
 //! Whether the promise is kept: one request creates one dataflow, a refused or withdrawn one leaves nothing, and
 //! nothing of another and nothing with data is ever deleted.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use hubspot_connection_service::{domain::dataflow::StoredSchedule, service::dataflows::Part};
 use tokio::time::sleep;
 
 use super::{
     super::{
+        faults::Fault,
         interleaving::{Broken, LONG_AFTER},
         world::World,
     },
     callers::{call, call_again},
     replica::Answer,
     things::{Thing, What},
-    variant::Fate,
+    variant::{Fate, Hidden},
 };
 
 type Finding = (Broken, String);
@@ -29,7 +30,7 @@ pub(in super::super) async fn broken(world: &Arc<World>) -> Vec<Finding> {
     sleep(LONG_AFTER).await;
     world.calm();
     let end = call_again(world).await;
-    for end in ends.iter().chain([&end]) {
+    for end in ends.iter().filter(|_| !world.variant().leaves).chain([&end]) {
         broken.extend(check_end(world, end));
     }
     broken.extend(check_answers(world));
@@ -62,6 +63,13 @@ fn check_end(world: &World, end: &Answer) -> Option<Finding> {
 fn check_answers(world: &World) -> Vec<Finding> {
     let (mut broken, all, mut created) = (Vec::new(), all(world), BTreeSet::new());
     let mut is_withdrawn = false;
+    let fired = world.fired();
+    let refusals = fired.values().filter(|fault| **fault == Fault::Refused).count();
+    let refused =
+        world.answers().iter().filter(|(_, answer)| matches!(answer, Answer::Refused { .. })).count();
+    if world.variant().stale >= 30 && refused > refusals {
+        broken.push((Broken::Rejected, "a request is refused because of what was undone".to_owned()));
+    }
     for (moment, answer) in world.answers() {
         let sent_before = || flows(&all).filter(|flow| flow.sent <= moment && flow.exists());
         match &answer {
@@ -106,6 +114,14 @@ fn check_flows(world: &World) -> Vec<Finding> {
     if variant.fate == Fate::Kept && made.iter().any(|flow| !flow.exists()) {
         broken.push((Broken::Deleted, "the dataflow is deleted".to_owned()));
     }
+    let has_only_lost = world.fired().values().all(|fault| *fault == Fault::LostAfterCommit);
+    if has_only_lost && world.setting.lists.lag < Duration::from_secs(2) && variant.refused.is_none() {
+        for part in [Part::SourceConnection, Part::TargetConnection, Part::Dataset] {
+            if all.iter().filter(|thing| thing.by.is_some() && thing.what.part() == part).count() > 1 {
+                broken.push((Broken::Duplicate, format!("a visible {part:?} is made twice")));
+            }
+        }
+    }
     for thing in &made {
         let What::Flow(flow) = &thing.what else { continue };
         let StoredSchedule { start, .. } = flow.schedule;
@@ -126,9 +142,11 @@ fn check_flows(world: &World) -> Vec<Finding> {
         }
     }
     let wrongs = std::mem::take(&mut world.things.lock().unwrap().wrongs);
-    broken.extend(wrongs.into_iter().map(|wrong| {
-        (if wrong.contains("another") { Broken::Foreign } else { Broken::Deleted }, wrong)
-    }));
+    broken.extend(
+        wrongs
+            .into_iter()
+            .map(|wrong| (if wrong.contains("another") { Broken::Foreign } else { Broken::Deleted }, wrong)),
+    );
     broken
 }
 
@@ -158,7 +176,8 @@ fn check_remains(world: &World, end: &Answer) -> Vec<Finding> {
             Part::Dataset | Part::Schema | Part::FieldGroup if variant.fate == Fate::Deleted => true,
             // It is a part of a schema.
             Part::FieldGroup if matches!(end, Answer::Created(_)) => true,
-            _ => things.user_of(part, id).is_some(),
+            // Whether a flow uses it, cannot be known where the source is hidden.
+            _ => variant.hidden == Hidden::Source || things.user_of(part, id).is_some(),
         }
     };
     let left = all.iter().filter(|thing| thing.by.is_some() && thing.exists());

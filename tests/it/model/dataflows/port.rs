@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use hubspot_connection_service::{
     adobe::{
-        CallError, DatasetSelection, FlowPage, FlowQuery, NewDatasetRequest, NewFieldGroup, NewFlow, NewMappingSet,
-        NewSchema, NewSourceConnection, NewTargetConnection, PageToken, Platform, RunPage, RunQuery, Selection,
-        TableParameter, TargetSelection, Titled, TitledKind,
+        CallError, DatasetSelection, FlowPage, FlowQuery, NewDatasetRequest, NewFieldGroup, NewFlow,
+        NewMappingSet, NewSchema, NewSourceConnection, NewTargetConnection, PageToken, Platform, RunPage,
+        RunQuery, Selection, TableParameter, TargetSelection, Titled, TitledKind,
     },
     domain::{
         Etag, Progress, SandboxName,
         dataflow::{
-            CreatedDataflow, Dataflow, DataflowId, DataflowRef, DataflowState, Dataset, DatasetId, MappingSet,
-            MappingSetId, MappingSetRef, Schema, SchemaId, SchemaRef, SourceConnection, SourceConnectionId,
-            TargetConnection, TargetConnectionId, TitledResource,
+            CreatedDataflow, Dataflow, DataflowId, DataflowRef, DataflowState, Dataset, DatasetId,
+            MappingSet, MappingSetId, MappingSetRef, Schema, SchemaId, SchemaRef, SourceConnection,
+            SourceConnectionId, TargetConnection, TargetConnectionId, TitledResource,
         },
     },
     service::dataflows::Part,
@@ -52,11 +52,12 @@ impl Platform for Port {
             let (name, connection, table) = (Some(name), Some(connection), Some(table));
             let is_of_hubspot = Some(true);
             let created_at_ms = Some(now_ms);
-            let made = SourceConnection { id: id.clone(), name, connection, table, is_of_hubspot, created_at_ms };
+            let made =
+                SourceConnection { id: id.clone(), name, connection, table, is_of_hubspot, created_at_ms };
             things.add(What::Source(made), by, sent);
             id
         };
-        self.make(Part::SourceConnection, commit).await
+        self.make(Part::SourceConnection, Vec::new(), commit).await
     }
 
     async fn list_source_connections(
@@ -99,7 +100,7 @@ impl Platform for Port {
             things.add(What::Target(made), by, sent);
             id
         };
-        self.make(Part::TargetConnection, commit).await
+        self.make(Part::TargetConnection, vec![target.dataset.to_string()], commit).await
     }
 
     async fn list_target_connections(
@@ -159,29 +160,13 @@ impl Platform for Port {
             CreatedDataflow { id, etag: Etag::parse("\"1\"").unwrap() }
         };
         assert!(Instant::now() < send_by, "it is sent too late");
-        self.make(Part::Flow, commit).await
+        let uses = vec![flow.source.to_string(), flow.target.to_string(), flow.mapping_set.id.to_string()];
+        self.make(Part::Flow, uses, commit).await
     }
 
     /// As an unfiltered list.
-    async fn list_flows(
-        &self,
-        _: &FlowQuery<'_>,
-        _: Option<&PageToken>,
-        _: Instant,
-    ) -> Answer<FlowPage> {
-        let hidden = self.0.world.variant().hidden;
-        let select = |what: &What| {
-            let What::Flow(flow) = what else { return None };
-            let mut flow = (**flow).clone();
-            match hidden {
-                Hidden::Description if flow.name.is_some() => flow.description = None,
-                Hidden::Source if flow.id.as_ref().is_some_and(|id| !id.as_str().contains("another")) => {
-                    flow.source_connections = Vec::new();
-                }
-                Hidden::Nothing | Hidden::Description | Hidden::Source => {}
-            }
-            Some(flow)
-        };
+    async fn list_flows(&self, _: &FlowQuery<'_>, _: Option<&PageToken>, _: Instant) -> Answer<FlowPage> {
+        let select = |what: &What| if let What::Flow(flow) = what { Some(self.shown(flow)) } else { None };
         let mut items = self.listed("flows", select).await?;
         items.reverse();
         Ok(FlowPage { items, next: None })
@@ -193,7 +178,7 @@ impl Platform for Port {
 
     async fn get_flow(&self, at: &DataflowRef, _: Instant) -> Answer<Option<Dataflow>> {
         let select = |what: &What| match what {
-            What::Flow(flow) if flow.id.as_ref() == Some(&at.id) => Some((**flow).clone()),
+            What::Flow(flow) if flow.id.as_ref() == Some(&at.id) => Some(self.shown(flow)),
             _ => None,
         };
         self.got("flow", select).await
@@ -234,7 +219,8 @@ impl Platform for Port {
         _: Instant,
     ) -> Answer<Vec<TitledResource>> {
         let select = |what: &What| match (what, kind) {
-            (What::Schema(titled), TitledKind::Schema) | (What::FieldGroup(titled), TitledKind::FieldGroup) => {
+            (What::Schema(titled), TitledKind::Schema)
+            | (What::FieldGroup(titled), TitledKind::FieldGroup) => {
                 resembles(Some(&titled.title), title).then(|| titled.clone())
             }
             _ => None,
@@ -278,7 +264,9 @@ impl Platform for Port {
             let What::Dataset(dataset) = what else { return None };
             let is_selected = match selection {
                 DatasetSelection::Tag(tag) => dataset.tags.iter().any(|known| known.starts_with(tag)),
-                DatasetSelection::Schema(id) => dataset.schema.as_ref().is_some_and(|schema| schema.id == *id),
+                DatasetSelection::Schema(id) => {
+                    dataset.schema.as_ref().is_some_and(|schema| schema.id == *id)
+                }
             };
             is_selected.then(|| dataset.clone())
         };
@@ -298,7 +286,7 @@ impl Platform for Port {
             things.add(What::Dataset(made), by, sent);
             id
         };
-        self.make(Part::Dataset, commit).await
+        self.make(Part::Dataset, vec![dataset.schema.to_string()], commit).await
     }
 
     async fn has_batches(&self, _: &SandboxName, id: &DatasetId, _: Instant) -> Answer<bool> {
@@ -324,7 +312,8 @@ impl Platform for Port {
 
     async fn validate_mappings(&self, set: &NewMappingSet<'_>, _: Instant) -> Answer<Vec<Option<String>>> {
         let fault = self.reads("validation").await?;
-        let is_refused = fault == Some(Fault::Refused) || self.0.world.variant().refused == Some("validation");
+        let is_refused =
+            fault == Some(Fault::Refused) || self.0.world.variant().refused == Some("validation");
         Ok(set.mappings.iter().map(|_| is_refused.then(|| "wrong".to_owned())).collect())
     }
 
@@ -339,7 +328,7 @@ impl Platform for Port {
             things.add(What::MappingSet(made), by, sent);
             at
         };
-        self.make(Part::MappingSet, commit).await
+        self.make(Part::MappingSet, Vec::new(), commit).await
     }
 
     async fn delete_mapping_set(&self, _: &SandboxName, id: &MappingSetId, _: Instant) -> Answer<()> {
@@ -348,6 +337,18 @@ impl Platform for Port {
 }
 
 impl Port {
+    /// A flow as it is shown.
+    fn shown(&self, flow: &Dataflow) -> Dataflow {
+        let mut flow = flow.clone();
+        let is_anothers = flow.id.as_ref().is_some_and(|id| id.as_str().contains("another"));
+        match self.0.world.variant().hidden {
+            Hidden::Description if !is_anothers => flow.description = None,
+            Hidden::Source if !is_anothers => flow.source_connections = Vec::new(),
+            Hidden::Nothing | Hidden::Description | Hidden::Source => {}
+        }
+        flow
+    }
+
     async fn make_titled(&self, kind: TitledKind, title: &str, description: &str) -> Answer<Titled> {
         let (title, description, by) = (title.to_owned(), description.to_owned(), self.marked(description));
         let commit = move |things: &mut Things, sent| {
@@ -362,7 +363,7 @@ impl Port {
             things.add(if is_schema { What::Schema(titled) } else { What::FieldGroup(titled) }, by, sent);
             Titled::Created(id)
         };
-        self.make(part(kind), commit).await
+        self.make(part(kind), Vec::new(), commit).await
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use hubspot_connection_service::{
     domain::{
-        CallProgress, Column, ConnectionId, Description, Progress, RequestId, ResourceName, SandboxName, TablePath,
+        CallProgress, Column, ConnectionId, Description, Progress, RequestId, ResourceName, SandboxName,
+        TablePath,
         dataflow::{
             ClassId, DataflowId, DataflowOptions, DataflowRef, DatasetId, NewDataflow, NewDataset, Schedule,
             SchemaFromTable, SchemaId, SchemaSource, StartTime, Target,
@@ -37,7 +38,10 @@ pub(in super::super) enum Answer {
     /// The ID of its dataflow.
     Created(String),
     /// The request is refused, and this is left behind.
-    Refused { why: String, leftovers: Vec<String> },
+    Refused {
+        why: String,
+        leftovers: Vec<String>,
+    },
     /// A refused attempt is not undone yet.
     Undoing(Vec<String>),
     Withdrawn,
@@ -47,7 +51,9 @@ pub(in super::super) enum Answer {
     Missing,
     MayExist,
     NothingCreated(&'static str),
-    InProgress { retry_after: Duration },
+    InProgress {
+        retry_after: Duration,
+    },
     Ambiguous,
     /// A response that no caller of the model should get.
     Unexpected(String),
@@ -109,7 +115,8 @@ impl Replica {
         let world = &self.process().world;
         let dataflow = dataflow(world, world.connection());
         let command = CreateHubSpotDataflow { request_id: Some(request_id), dataflow };
-        let call = timeout_at(deadline, self.dataflows().create_hubspot_dataflow(command, deadline, &progress));
+        let call =
+            timeout_at(deadline, self.dataflows().create_hubspot_dataflow(command, deadline, &progress));
         let response = tokio::select! {
             biased;
             () = self.process().dead.cancelled() => return Answer::Nothing,
@@ -125,10 +132,15 @@ impl Replica {
     }
 
     /// Withdraws the creation.
-    pub(in super::super) async fn withdraw_dataflow(&self, request_id: RequestId, deadline: Instant) -> Answer {
+    pub(in super::super) async fn withdraw_dataflow(
+        &self,
+        request_id: RequestId,
+        deadline: Instant,
+    ) -> Answer {
         let (progress, sandbox) = (CallProgress::default(), sandbox());
         let service = self.dataflows();
-        let call = service.delete_abandoned_hubspot_dataflow(request_id, &sandbox, false, deadline, &progress);
+        let call =
+            service.delete_abandoned_hubspot_dataflow(request_id, &sandbox, false, deadline, &progress);
         let response = tokio::select! {
             biased;
             () = self.process().dead.cancelled() => return Answer::Nothing,

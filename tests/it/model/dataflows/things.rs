@@ -76,9 +76,15 @@ impl Thing {
         self.removed_at.is_none()
     }
 
-    /// Whether a list shows it, which is late by so much.
-    fn is_listed(&self, lag: Duration) -> bool {
-        self.made_at.elapsed() >= lag && self.removed_at.is_none_or(|removed| removed.elapsed() < lag)
+    /// Whether it can be read by its ID, which is not possible for so long.
+    pub(in super::super) fn is_readable(&self, unread: Duration) -> bool {
+        self.exists() && (self.by.is_none() || self.made_at.elapsed() >= unread)
+    }
+
+    /// Whether a list shows it, which is late by so much for what is made, and for what is removed.
+    fn is_listed(&self, lag: Duration, stale: Duration) -> bool {
+        (self.by.is_none() || self.made_at.elapsed() >= lag)
+            && self.removed_at.is_none_or(|removed| removed.elapsed() < stale)
     }
 }
 
@@ -96,7 +102,8 @@ impl Things {
     /// The things of other clients. Some resemble those of this request.
     pub(in super::super) fn of_others(&mut self, connection: &ConnectionId, id: RequestId) {
         let schema = |number| SchemaId::parse(&format!("{SCHEMA}{number}")).unwrap();
-        let titled = |id: SchemaId, title: String| TitledResource { id, title, description: Some("other".into()) };
+        let titled =
+            |id: SchemaId, title: String| TitledResource { id, title, description: Some("other".into()) };
         let field_group = SchemaId::parse("https://ns.adobe.com/acme/mixins/0").unwrap();
         let dataset = |id: &str, tag: String| Dataset {
             id: DatasetId::parse(id).unwrap(),
@@ -172,18 +179,24 @@ impl Things {
     }
 
     /// What a list shows, oldest first.
-    pub(in super::super) fn listed(&self, lag: Duration) -> impl Iterator<Item = &What> {
-        self.made.iter().filter(move |thing| thing.is_listed(lag)).map(|thing| &thing.what)
+    pub(in super::super) fn listed(&self, lag: Duration, stale: Duration) -> impl Iterator<Item = &What> {
+        self.made.iter().filter(move |thing| thing.is_listed(lag, stale)).map(|thing| &thing.what)
     }
 
     pub(in super::super) fn existing(&self) -> impl Iterator<Item = &What> {
         self.made.iter().filter(|thing| thing.exists()).map(|thing| &thing.what)
     }
 
+    pub(in super::super) fn has(&self, id: &str) -> bool {
+        self.existing().any(|what| what.id() == id)
+    }
+
     /// The schema or field group that has a title.
     pub(in super::super) fn owner(&self, title: &str) -> Option<SchemaId> {
         self.existing().find_map(|what| match what {
-            What::Schema(titled) | What::FieldGroup(titled) if titled.title == title => Some(titled.id.clone()),
+            What::Schema(titled) | What::FieldGroup(titled) if titled.title == title => {
+                Some(titled.id.clone())
+            }
             _ => None,
         })
     }
@@ -205,8 +218,10 @@ impl Things {
         if by.is_none() {
             self.wrongs.push(format!("{named} of another is deleted"));
         }
-        if let Some(user) = self.user_of(part, id) {
-            self.wrongs.push(format!("{named} is deleted, which {user} uses"));
+        // What this request itself has made for nothing is deleted, too.
+        let is_used = |user: &Thing| user.by.is_none() || user.what.part() == Part::Flow;
+        if let Some(user) = self.user_of(part, id).filter(is_used) {
+            self.wrongs.push(format!("{named} is deleted, which {} uses", user.what.named()));
         }
         if part == Part::Dataset && self.has_batch(id) {
             self.wrongs.push(format!("{named} is deleted with its data"));
@@ -214,7 +229,7 @@ impl Things {
     }
 
     /// What uses something.
-    pub(in super::super) fn user_of(&self, part: Part, id: &str) -> Option<String> {
+    pub(in super::super) fn user_of(&self, part: Part, id: &str) -> Option<Thing> {
         let uses = |what: &&What| match what {
             What::Flow(flow) => match part {
                 Part::SourceConnection => flow.source_connections.iter().any(|source| source.as_str() == id),
@@ -230,7 +245,7 @@ impl Things {
             }
             _ => false,
         };
-        self.existing().find(uses).map(What::named)
+        self.made.iter().find(|thing| thing.exists() && uses(&&thing.what)).cloned()
     }
 }
 

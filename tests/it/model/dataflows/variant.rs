@@ -39,6 +39,12 @@ pub(in super::super) struct Variant {
     pub(in super::super) refused: Option<&'static str>,
     /// How many seconds after the first call it starts, where the caller says so.
     pub(in super::super) start_after: Option<i64>,
+    /// Whether those who create call only once.
+    pub(in super::super) leaves: bool,
+    /// How many seconds something new cannot be read by its ID.
+    pub(in super::super) unread: u64,
+    /// How many seconds lists still show what is deleted.
+    pub(in super::super) stale: u64,
     /// Different orders of concurrent calls.
     pub(in super::super) order: u64,
 }
@@ -54,6 +60,14 @@ impl Variant {
 
     pub(in super::super) fn deleted(self) -> Self {
         Self { fate: Fate::Deleted, ..self }
+    }
+
+    pub(in super::super) fn hiding(self, hidden: Hidden) -> Self {
+        Self { hidden, ..self }
+    }
+
+    pub(in super::super) fn starting_after(self, seconds: i64) -> Self {
+        Self { start_after: Some(seconds), ..self }
     }
 
     pub(in super::super) fn refused(self, what: &'static str) -> Self {
