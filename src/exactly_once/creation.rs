@@ -260,7 +260,8 @@ impl<O: Operation> Creation<O> {
     pub(super) fn scope(&self, deadline: Instant) -> Scope {
         let progress = Arc::clone(&self.shared.progress);
         let (request_id, hold) = (self.request_id(), Arc::clone(&self.hold));
-        Scope { request_id, deadline, may_be_forgotten: progress.may_be_forgotten(), progress, hold }
+        let (may_be_forgotten, may_be_retry) = (progress.may_be_forgotten(), !self.generated);
+        Scope { request_id, deadline, may_be_forgotten, may_be_retry, progress, hold }
     }
 
     /// The reference that the resource gets, where references are in use.

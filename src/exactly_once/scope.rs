@@ -66,6 +66,7 @@ pub(crate) struct Scope {
     pub(super) request_id: RequestId,
     pub(super) deadline: Instant,
     pub(super) may_be_forgotten: bool,
+    pub(super) may_be_retry: bool,
     pub(super) progress: Arc<Progress>,
     pub(super) hold: Arc<Hold>,
 }
@@ -93,6 +94,12 @@ impl Scope {
         self.may_be_forgotten
     }
 
+    /// Whether an earlier call may have had this request id, so that something that it has prepared may appear in
+    /// lists later.
+    pub(crate) fn may_be_retry(&self) -> bool {
+        self.may_be_retry
+    }
+
     /// Reports how far the creation has come.
     pub(crate) fn enter(&self, stage: Stage) {
         self.progress.enter(stage);
@@ -109,6 +116,7 @@ impl Scope {
             request_id,
             deadline,
             may_be_forgotten: false,
+            may_be_retry: true,
             progress: Arc::new(Progress::new(request_id, true)),
             hold: Arc::new(hold),
         }

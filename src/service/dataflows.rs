@@ -24,8 +24,9 @@ mod tests;
 
 use std::{fmt, sync::Arc};
 
-pub use self::create::{
-    CreateHubSpotDataflow, DataflowCreated, Error, Failure, Observer, UnreportedDataflow,
+pub use self::{
+    create::{CreateHubSpotDataflow, DataflowCreated, Error, Failure, Observer, UnreportedDataflow},
+    error::{CreateDataflowError, DataflowError, Leftover, Part},
 };
 use self::{creation::CreateDataflow, specs::Specs};
 use super::Limits;

@@ -10,6 +10,7 @@
 
 mod callers;
 mod campaign;
+mod dataflows;
 mod faults;
 mod interleaving;
 mod ledger;

@@ -32,6 +32,12 @@ pub(super) enum Fault {
     ReadFails,
     /// An existing item is reported missing.
     NotFound,
+    /// The request is refused because of its content.
+    Refused,
+    /// The request is executed, and refused all the same.
+    RefusedAfterCommit,
+    /// Somebody ingests data into the dataset that is asked about, just before the step.
+    Ingests,
     /// The store is down.
     StoreDown,
     /// The store executes the step, and its reply is lost.
@@ -74,6 +80,8 @@ pub(super) struct OptionalFaults {
     pub(super) forgets: bool,
     pub(super) foreign_connections: bool,
     pub(super) not_found: bool,
+    pub(super) ingestion: bool,
+    pub(super) false_refusals: bool,
 }
 
 impl Fault {
@@ -107,6 +115,10 @@ pub(super) enum StepKind {
     Test,
     Delete,
     Store(&'static str),
+    /// For a dataflow: something is read, made or removed.
+    Read(&'static str),
+    Make(&'static str),
+    Remove(&'static str),
 }
 
 impl StepKind {
@@ -134,6 +146,39 @@ impl StepKind {
                 DeathAfter,
             ],
             Self::List | Self::Get | Self::Test => vec![ReadFails, DeathBefore, DeathAfter],
+            Self::Make(part) => {
+                let mut faults = vec![
+                    NotSent,
+                    Throttled,
+                    Refused,
+                    LostBeforeCommit,
+                    LostAfterCommit,
+                    LateCommit(1),
+                    LateCommit(30),
+                    LateCommit(84),
+                    SlowReply(20_400),
+                    DeathBefore,
+                    DeathAfter,
+                ];
+                if part == "flow" {
+                    faults.push(TokenRefused);
+                    if optional_faults.false_refusals {
+                        faults.push(RefusedAfterCommit);
+                    }
+                }
+                faults
+            }
+            Self::Read("validation") => vec![ReadFails, Refused, DeathBefore, DeathAfter],
+            Self::Read(_) => vec![ReadFails, DeathBefore, DeathAfter],
+            Self::Remove(_) => vec![
+                NotSent,
+                Refused,
+                LostBeforeCommit,
+                LostAfterCommit,
+                LateCommit(30),
+                DeathBefore,
+                DeathAfter,
+            ],
             Self::Delete => vec![NotSent, LostBeforeCommit, LostAfterCommit, DeathBefore, DeathAfter],
             Self::Store(_) => vec![
                 StoreDown,
@@ -148,6 +193,9 @@ impl StepKind {
         };
         if optional_faults.not_found && matches!(self, Self::Get | Self::Test | Self::Delete) {
             faults.push(NotFound);
+        }
+        if optional_faults.ingestion && self == Self::Read("batches") {
+            faults.push(Ingests);
         }
         if optional_faults.forgets && matches!(self, Self::Store(_)) {
             faults.extend([Forgets, Evicts]);

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     callers::{End, Response, call, call_again},
+    dataflows,
     faults::{Fault, Script, StepKind},
     ledger::Made,
     setting::{Callers, Setting},
@@ -22,14 +23,17 @@ use super::{
 pub(super) enum Broken {
     /// One request made two connections.
     Duplicate,
-    /// A caller got the connection of another.
+    /// A caller got the connection of another, or something of another was changed.
     Foreign,
     /// An error claimed that nothing was created, and something was.
     Denied,
     /// A connection that works was deleted, or a caller got a deleted one.
     Deleted,
-    /// A connection that does not work was left, and its caller got a response that denied it.
+    /// A connection that does not work was left, and its caller got a response that denied it. Or a part of a
+    /// dataflow was left that no response has named.
     LeftBehind,
+    /// A dataflow exists whose creation was withdrawn.
+    Revived,
     /// A caller that keeps retrying gets no connection.
     Stuck,
     /// A caller that retries is rejected because of other content.
@@ -53,7 +57,7 @@ pub(super) struct Run {
 }
 
 /// The time after the last call by which every request has arrived.
-const LONG_AFTER: Duration = Duration::from_secs(200);
+pub(super) const LONG_AFTER: Duration = Duration::from_secs(200);
 /// This many lists per second are too many: a scan of all connections takes three.
 const FLOOD: usize = 30;
 
@@ -66,19 +70,22 @@ pub(super) fn run(setting: Setting, faults: Faults) -> Run {
         let world = World::new(setting, faults);
         let mut broken = Vec::new();
         let script = async {
+            if setting.dataflow.is_some() {
+                return dataflows::broken(&world).await;
+            }
             let ends = call(&world).await;
             // Requests in transit arrive.
             sleep(LONG_AFTER).await;
             let again = call_again(&world, &ends).await;
-            (ends, again)
+            let mut broken = Vec::new();
+            let mut checker = Checker { world: &world, broken: &mut broken };
+            checker.check_ends(&ends);
+            checker.check_ends(&again);
+            checker.check_overall();
+            broken
         };
         match CatchUnwind(Box::pin(timeout(Duration::from_secs(20_000), script))).await {
-            Ok(Ok((ends, again))) => {
-                let mut checker = Checker { world: &world, broken: &mut broken };
-                checker.check_ends(&ends);
-                checker.check_ends(&again);
-                checker.check_overall();
-            }
+            Ok(Ok(found)) => broken = found,
             Ok(Err(_)) => broken.push((Broken::Stuck, "no caller got a response".to_owned())),
             Err(panic) => broken.push((Broken::Panic, panic)),
         }

@@ -265,6 +265,7 @@ fn any_setting(random: &mut Random) -> Setting {
             && verification == Verification::None,
         foreign_connections: random.one_in(6),
         not_found: random.one_in(4),
+        ..OptionalFaults::default()
     };
     setting
 }

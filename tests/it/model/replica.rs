@@ -9,7 +9,9 @@ use hubspot_connection_service::{
     },
     exactly_once::{Engine, FingerprintKeys, Recovery, SearchFirst},
     metrics::CreationMetrics,
-    service::{CreateHubSpotConnection, Created, Error, Failure, Service, VerificationError},
+    service::{
+        CreateHubSpotConnection, Created, Error, Failure, Service, VerificationError, dataflows::Dataflows,
+    },
 };
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 
@@ -96,30 +98,33 @@ fn wall_clock() -> i64 {
 /// A process that serves calls until it dies.
 pub(super) struct Replica {
     service: Service<Port>,
+    dataflows: Dataflows<Port>,
     process: Process,
 }
 
 impl Replica {
     pub(super) fn start(world: &Arc<World>, number: usize) -> Arc<Self> {
         let process = Process::start(world, number);
-        let service = Service::new(
-            Port(process.clone()),
-            Engine {
-                store: Arc::new(Records(process.clone())),
-                fingerprint_keys: world.keys.0.clone(),
-                retention: RETENTION,
-                recovery: Recovery { references: true, search_first: SearchFirst::Auto },
-                wall_clock,
-                background: process.background.clone(),
-                metrics: CreationMetrics::default(),
-            },
-            100.try_into().unwrap(),
-        );
-        Arc::new(Self { service, process })
+        let engine = || Engine {
+            store: Arc::new(Records(process.clone())),
+            fingerprint_keys: world.keys.0.clone(),
+            retention: RETENTION,
+            recovery: Recovery { references: true, search_first: SearchFirst::Auto },
+            wall_clock,
+            background: process.background.clone(),
+            metrics: CreationMetrics::default(),
+        };
+        let service = Service::new(Port(process.clone()), engine(), 100.try_into().unwrap());
+        let dataflows = Dataflows::new(Arc::new(Port(process.clone())), engine(), service.limits());
+        Arc::new(Self { service, dataflows, process })
     }
 
     pub(super) fn process(&self) -> &Process {
         &self.process
+    }
+
+    pub(super) fn dataflows(&self) -> &Dataflows<Port> {
+        &self.dataflows
     }
 
     /// One call, by a caller that disconnects at its deadline.

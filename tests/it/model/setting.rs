@@ -5,6 +5,7 @@ use std::time::Duration;
 use hubspot_connection_service::domain::Verification;
 
 use super::{
+    dataflows::Variant,
     faults::{OptionalFaults, Script},
     listing::{Alteration, Lists, OtherConnections, Pages},
     records::Memory,
@@ -57,6 +58,8 @@ pub(super) struct Setting {
     /// Whether the records are in the memory of the process.
     pub(super) records_die: bool,
     pub(super) optional_faults: OptionalFaults,
+    /// The dataflow that is created, in place of a connection.
+    pub(super) dataflow: Option<Variant>,
 }
 
 impl Setting {
@@ -72,6 +75,7 @@ impl Setting {
             delete_lag: Duration::ZERO,
             records_die: false,
             optional_faults: OptionalFaults::default(),
+            dataflow: None,
         }
     }
 
@@ -82,12 +86,22 @@ impl Setting {
         self
     }
 
+    /// Lists are late by so many milliseconds.
+    pub(super) fn lagging_lists(mut self, milliseconds: u64) -> Self {
+        self.lists.lag = Duration::from_millis(milliseconds);
+        self
+    }
+
     pub(super) fn verified(self, verification: Verification, works: bool) -> Self {
         Self { verification, works, ..self }
     }
 
     pub(super) fn showing(self, lists: Lists) -> Self {
         Self { lists, ..self }
+    }
+
+    pub(super) fn with_dataflow(self, variant: Variant) -> Self {
+        Self { dataflow: Some(variant), ..self }
     }
 
     pub(super) fn with_optional_faults(self, optional_faults: OptionalFaults) -> Self {
@@ -114,7 +128,7 @@ impl Setting {
 
     /// A description of the special parts, for people.
     pub(super) fn summary(&self) -> String {
-        let Self { callers, verification, works, lists, get_lag, delete_lag, .. } = self;
+        let Self { callers, verification, works, lists, get_lag, delete_lag, dataflow, .. } = self;
         let mut summary = format!("{callers:?}");
         let mut add = |is_special: bool, what: String| {
             if is_special {
@@ -131,6 +145,7 @@ impl Setting {
         add(!get_lag.is_zero() && *get_lag != lists.lag, format!("GET lags {get_lag:?}"));
         add(!delete_lag.is_zero(), format!("DELETE lags {delete_lag:?}"));
         add(self.records_die, "records die".to_owned());
+        add(dataflow.is_some(), format!("{dataflow:?}"));
         summary
     }
 }

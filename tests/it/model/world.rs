@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     callers::Response,
-    faults::{Fault, Script, StepKind},
+    dataflows::{Answer, Things, Variant},
+    faults::{Fault, ForeignConnection, Script, StepKind},
     ledger::{Content, Ledger, Made},
     listing::{OtherConnections, Shown},
     random::RandomFaults,
@@ -56,19 +57,27 @@ pub(super) struct World {
     pub(super) ledger: Mutex<Ledger>,
     pub(super) backend: Backend,
     pub(super) keys: Keys,
+    pub(super) things: Mutex<Things>,
+    /// The request id of the dataflow.
+    dataflow_id: RequestId,
     /// The state of a connection straight after its creation.
     initial_state: Mutex<&'static str>,
     faults: Mutex<Faults>,
     fired: Mutex<Script>,
     steps: Mutex<Vec<Step>>,
     received: Mutex<Vec<Received>>,
+    /// The responses about a dataflow, with the number of steps and the time then.
+    answers: Mutex<Vec<(usize, Instant, usize, Answer)>>,
     replicas: Mutex<HashMap<usize, Arc<Replica>>>,
     began: Instant,
 }
 
 impl World {
     pub(super) fn new(setting: Setting, faults: Faults) -> Arc<Self> {
-        let ledger = Ledger::new(setting.lists.others);
+        let mut ledger = Ledger::new(setting.lists.others);
+        if setting.dataflow.is_some() {
+            ledger.create_foreign(ForeignConnection::WithAnotherDescription);
+        }
         replica::set_wall_clock(ledger.now_ms());
         Arc::new(Self {
             setting,
@@ -80,6 +89,9 @@ impl World {
             fired: Mutex::default(),
             steps: Mutex::default(),
             received: Mutex::default(),
+            answers: Mutex::default(),
+            things: Mutex::default(),
+            dataflow_id: RequestId::generate(),
             replicas: Mutex::default(),
             began: Instant::now(),
         })
@@ -158,24 +170,75 @@ impl World {
         self.received.lock().unwrap().iter().for_each(visit);
     }
 
+    pub(super) fn variant(&self) -> Variant {
+        self.setting.dataflow.unwrap_or_default()
+    }
+
+    pub(super) fn dataflow_id(&self) -> RequestId {
+        self.dataflow_id
+    }
+
+    /// The connection of the dataflow.
+    pub(super) fn connection(&self) -> ConnectionId {
+        let ledger = self.ledger.lock().unwrap();
+        let connection = ledger.present("prod").next().unwrap();
+        ConnectionId::parse(&connection.id).unwrap()
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.ledger.lock().unwrap().now_ms()
+    }
+
+    /// The time of day at which the run began.
+    pub(super) fn began_ms(&self) -> i64 {
+        self.now_ms() - i64::try_from(self.began.elapsed().as_millis()).unwrap()
+    }
+
+    /// The time that a request is in transit. It decides the order of concurrent requests.
+    pub(super) fn transit(&self) -> Duration {
+        let order = self.variant().order;
+        let mixed = (self.steps.lock().unwrap().len() as u64 + 1).wrapping_mul(order | 1).wrapping_mul(order);
+        Duration::from_millis(20 + (mixed >> 7) % 60)
+    }
+
+    /// From here on there are no faults.
+    pub(super) fn calm(&self) {
+        *self.faults.lock().unwrap() = Faults::Script(Script::new());
+    }
+
+    pub(super) fn record_answer(&self, caller: usize, answer: &Answer) {
+        let (moment, at) = self.moment();
+        self.answers.lock().unwrap().push((moment, at, caller, answer.clone()));
+    }
+
+    /// The responses about a dataflow, each with the number of steps then.
+    pub(super) fn answers(&self) -> Vec<(usize, Answer)> {
+        let answers = self.answers.lock().unwrap();
+        answers.iter().map(|(moment, _, _, answer)| (*moment, answer.clone())).collect()
+    }
+
     /// The events, for people.
     pub(super) fn trace(&self) -> String {
         let (steps, received, fired) =
             (self.steps.lock().unwrap(), self.received.lock().unwrap(), self.fired.lock().unwrap());
         let mut trace = String::new();
-        let mut received = received.iter().peekable();
+        let answers = self.answers.lock().unwrap();
+        let received = received.iter().map(|Received { at, moment, caller, response, .. }| {
+            (*moment, *at, *caller, format!("{response:?}"))
+        });
+        let answers =
+            answers.iter().map(|(moment, at, caller, answer)| (*moment, *at, *caller, format!("{answer:?}")));
+        let mut received = received.chain(answers).peekable();
         for (index, Step { at, replica, kind }) in steps.iter().enumerate() {
-            while let Some(Received { at, caller, response, .. }) =
-                received.next_if(|received| received.moment <= index)
-            {
-                let _ = writeln!(trace, "     {:>9.3?} caller {caller} got {response:?}", *at - self.began);
+            while let Some((_, at, caller, response)) = received.next_if(|(moment, ..)| *moment <= index) {
+                let _ = writeln!(trace, "     {:>9.3?} caller {caller} got {response}", at - self.began);
             }
             let fault = fired.get(&index).map(|fault| format!(" ✗ {fault:?}")).unwrap_or_default();
             let _ =
                 writeln!(trace, "{index:4} {:>9.3?} replica {replica}: {kind:?}{fault}", *at - self.began);
         }
-        for Received { at, caller, response, .. } in received {
-            let _ = writeln!(trace, "     {:>9.3?} caller {caller} got {response:?}", *at - self.began);
+        for (_, at, caller, response) in received {
+            let _ = writeln!(trace, "     {:>9.3?} caller {caller} got {response}", at - self.began);
         }
         trace
     }

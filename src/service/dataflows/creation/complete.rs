@@ -9,7 +9,7 @@ use super::{
     CreateDataflow, Markers,
     marked::Marked,
     outcome::Outcome,
-    prepared::Prepared,
+    prepared::{Prepared, Surplus},
     removal::{Removal, Removed},
 };
 use crate::{
@@ -65,6 +65,7 @@ impl<P: Platform> Creation<CreateDataflow<P>> {
         }
         let expected = outcome.to_text();
         outcome.prepared.is_sweep_due = false;
+        outcome.prepared.surplus = Surplus::default();
         let replaced = self.engine.store.replace(&self.request_id(), &expected, &outcome.to_text()).await;
         self.note(replaced.map(drop), "record that nothing is left behind");
     }

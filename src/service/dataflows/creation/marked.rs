@@ -2,7 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::{CreateDataflow, Markers, prepared::Prepared};
+use super::{
+    CreateDataflow, Markers,
+    prepared::{Prepared, Surplus},
+};
 use crate::{
     adobe::{CallError, DatasetSelection, FlowSelection, Platform, Selection, TargetSelection, TitledKind},
     domain::{
@@ -73,8 +76,29 @@ impl Marked {
             || self.datasets.len() > 1
     }
 
+    /// What is there beside that which was prepared.
+    pub(super) fn surplus(&self, prepared: &Prepared) -> Surplus {
+        let Prepared { source, target, mapping_set, dataset, .. } = prepared;
+        let used_set = mapping_set.as_ref().map(|set| &set.id);
+        let targets = self.targets.iter().map(|target| &target.id);
+        let sources = self.sources.iter().map(|source| &source.id);
+        let sets = self.mapping_sets.iter().map(|set| &set.at.id);
+        let datasets = self.datasets.iter().map(|dataset| &dataset.id);
+        Surplus {
+            targets: targets.filter(|id| Some(*id) != target.as_ref()).cloned().collect(),
+            sources: sources.filter(|id| Some(*id) != source.as_ref()).cloned().collect(),
+            mapping_sets: sets.filter(|id| Some(*id) != used_set).cloned().collect(),
+            datasets: datasets.filter(|id| Some(*id) != dataset.as_ref()).cloned().collect(),
+        }
+    }
+
     /// Removes what was undone, which lists may still show.
     pub(super) fn remove(&mut self, undone: &Prepared) {
+        let Surplus { sources, targets, mapping_sets, datasets } = &undone.surplus;
+        self.sources.retain(|source| !sources.contains(&source.id));
+        self.targets.retain(|target| !targets.contains(&target.id));
+        self.mapping_sets.retain(|set| !mapping_sets.contains(&set.at.id));
+        self.datasets.retain(|dataset| !datasets.contains(&dataset.id));
         self.sources.retain(|source| Some(&source.id) != undone.source.as_ref());
         self.targets.retain(|target| Some(&target.id) != undone.target.as_ref());
         self.mapping_sets.retain(|set| Some(&set.at) != undone.mapping_set.as_ref());

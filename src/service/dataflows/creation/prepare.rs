@@ -77,7 +77,9 @@ impl<P: Platform> CreateDataflow<P> {
         let mut prepared = preparation.prepared.into_inner();
         match outcome {
             Ok(()) => {
-                prepared.is_sweep_due = has_lost || marked.has_duplicates() || !marked.is_empty(&markers);
+                prepared.is_sweep_due =
+                    scope.may_be_retry() || has_lost || marked.has_duplicates() || !marked.is_empty(&markers);
+                self.keep(scope, &markers, &marked, &mut prepared);
                 Ok(ControlFlow::Continue(prepared.to_context()))
             }
             Err(error) => Err(self.refused(scope, &markers, error, prepared, &marked, has_lost).await),
@@ -123,17 +125,25 @@ impl<P: Platform> CreateDataflow<P> {
             return Unprepared { error, undo: None };
         }
         // What a lost reply was about may be visible by now.
-        if has_lost && let Ok(late) = self.marked(markers, scope.deadline()).await {
+        let late = if has_lost { self.marked(markers, scope.deadline()).await.ok() } else { None };
+        if let Some(late) = &late {
             late.complete(&mut prepared, markers);
         }
+        self.keep(scope, markers, late.as_ref().unwrap_or(marked), &mut prepared);
+        Unprepared { error, undo: Some(prepared.to_context()) }
+    }
+
+    /// Decides what an undo would do with that which was there before.
+    fn keep(&self, scope: &Scope, markers: &Markers, marked: &Marked, prepared: &mut Prepared) {
         if scope.may_be_forgotten() {
-            // An attempt that the store has forgotten may still use what was there before.
+            // An attempt that the store has forgotten may still use it.
             let (is_dataset_created, is_schema_created) = (self.makes_dataset(), self.makes_schema());
             let mut before = Prepared { is_dataset_created, is_schema_created, ..Prepared::default() };
             marked.complete(&mut before, markers);
             prepared.kept = before.own().into_iter().map(|(part, _)| part.kind().to_owned()).collect();
+        } else {
+            prepared.surplus = marked.surplus(prepared);
         }
-        Unprepared { error, undo: Some(prepared.to_context()) }
     }
 }
 

@@ -38,8 +38,19 @@ pub(crate) struct Prepared {
     pub(super) kept: Vec<String>,
     /// What an undo has deleted already, or has found in use: kinds of parts.
     pub(super) undone: Vec<String>,
+    /// What carries the markers beside that, after replies were lost.
+    pub(super) surplus: Surplus,
     /// The fields that this version does not know.
     pub(super) unknown: Map<String, Value>,
+}
+
+/// What carries the markers of a request, and is not used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surplus {
+    pub(super) targets: Vec<TargetConnectionId>,
+    pub(super) sources: Vec<SourceConnectionId>,
+    pub(super) mapping_sets: Vec<MappingSetId>,
+    pub(super) datasets: Vec<DatasetId>,
 }
 
 /// Everything that is sent.
@@ -76,6 +87,16 @@ impl Prepared {
         parts.into_iter().filter_map(|(part, id)| Some((part, id?))).collect()
     }
 
+    /// The same of the surplus.
+    pub(super) fn surplus(&self) -> Vec<(Part, &str)> {
+        let Surplus { targets, sources, mapping_sets, datasets } = &self.surplus;
+        let targets = targets.iter().map(|id| (Part::TargetConnection, id.as_str()));
+        let sources = sources.iter().map(|id| (Part::SourceConnection, id.as_str()));
+        let sets = mapping_sets.iter().map(|id| (Part::MappingSet, id.as_str()));
+        let datasets = datasets.iter().map(|id| (Part::Dataset, id.as_str()));
+        targets.chain(sources).chain(sets).chain(datasets).collect()
+    }
+
     pub(super) fn resources(&self) -> DataflowResources {
         DataflowResources {
             source_connection: self.source.clone(),
@@ -90,7 +111,7 @@ impl Prepared {
 
     /// The text of a context. It is empty if there is nothing to undo.
     pub(super) fn to_context(&self) -> String {
-        if self.own().is_empty() {
+        if self.own().is_empty() && self.surplus == Surplus::default() {
             return String::new();
         }
         let context = Context { version: VERSION, prepared: self.to_document() };
@@ -130,6 +151,10 @@ impl Prepared {
             sweep_due: self.is_sweep_due,
             kept: self.kept.clone(),
             undone: self.undone.clone(),
+            surplus_targets: texts(&self.surplus.targets),
+            surplus_sources: texts(&self.surplus.sources),
+            surplus_mapping_sets: texts(&self.surplus.mapping_sets),
+            surplus_datasets: texts(&self.surplus.datasets),
             unknown: self.unknown.clone(),
         }
     }
@@ -141,6 +166,12 @@ impl Prepared {
             (Some(_), None) => return None,
         };
         let mappings = document.mappings.into_iter().map(MappingDocument::parse);
+        let surplus = Surplus {
+            targets: all_parsed(&document.surplus_targets, TargetConnectionId::parse)?,
+            sources: all_parsed(&document.surplus_sources, SourceConnectionId::parse)?,
+            mapping_sets: all_parsed(&document.surplus_mapping_sets, MappingSetId::parse)?,
+            datasets: all_parsed(&document.surplus_datasets, DatasetId::parse)?,
+        };
         Some(Self {
             source: parsed(document.source, SourceConnectionId::parse)?,
             target: parsed(document.target, TargetConnectionId::parse)?,
@@ -157,6 +188,7 @@ impl Prepared {
             is_sweep_due: document.sweep_due,
             kept: document.kept,
             undone: document.undone,
+            surplus,
             unknown: document.unknown,
         })
     }
@@ -165,6 +197,15 @@ impl Prepared {
 /// `None` where there is a text that is no such ID.
 fn parsed<T, E>(text: Option<String>, parse: impl Fn(&str) -> Result<T, E>) -> Option<Option<T>> {
     text.map(|text| parse(&text)).transpose().ok()
+}
+
+fn texts<T: ToString>(ids: &[T]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+/// `None` where one is no such ID.
+fn all_parsed<T, E>(texts: &[String], parse: impl Fn(&str) -> Result<T, E>) -> Option<Vec<T>> {
+    texts.iter().map(|text| parse(text).ok()).collect()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -209,6 +250,14 @@ pub(super) struct Document {
     kept: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     undone: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    surplus_targets: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    surplus_sources: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    surplus_mapping_sets: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    surplus_datasets: Vec<String>,
     #[serde(flatten)]
     unknown: Map<String, Value>,
 }
@@ -256,6 +305,7 @@ pub(super) mod tests {
             is_sweep_due: false,
             kept: Vec::new(),
             undone: Vec::new(),
+            surplus: Surplus::default(),
             unknown: Map::new(),
         }
     }
@@ -273,7 +323,9 @@ pub(super) mod tests {
         );
         assert_eq!(prepared().to_context(), text);
         assert_eq!(Prepared::parse_context(text), Some(prepared()));
-        let due = Prepared { is_sweep_due: true, kept: vec!["dataset".to_owned()], ..prepared() };
+        let surplus =
+            Surplus { sources: vec![SourceConnectionId::parse("s-2").unwrap()], ..Surplus::default() };
+        let due = Prepared { is_sweep_due: true, kept: vec!["dataset".to_owned()], surplus, ..prepared() };
         assert_eq!(Prepared::parse_context(&due.to_context()), Some(due));
     }
 

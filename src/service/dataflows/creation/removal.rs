@@ -64,11 +64,11 @@ impl<P: Platform> Removal<'_, P> {
         }
     }
 
-    /// Deletes a schema that no dataset uses but this one, which is deleted.
+    /// Deletes a schema that no dataset uses but these, which are deleted.
     pub(super) async fn schema(
         &self,
         id: &SchemaId,
-        deleted: Option<&DatasetId>,
+        deleted: &[DatasetId],
         may_send: impl Fn() -> bool,
     ) -> Removed {
         let datasets =
@@ -78,7 +78,7 @@ impl<P: Platform> Removal<'_, P> {
             Ok(datasets)
                 if datasets.iter().any(|dataset| {
                     dataset.schema.as_ref().is_none_or(|schema| schema.id == *id)
-                        && Some(&dataset.id) != deleted
+                        && !deleted.contains(&dataset.id)
                 }) =>
             {
                 Removed::Kept("a dataset uses it".to_owned())

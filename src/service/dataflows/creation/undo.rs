@@ -1,15 +1,13 @@
 //! Undoes a preparation, in reverse order.
 
-use std::slice;
-
 use super::{
     CreateDataflow,
-    prepared::Prepared,
+    prepared::{Prepared, Surplus},
     removal::{Removal, Removed},
 };
 use crate::{
     adobe::{FlowSelection, Platform, TitledKind},
-    domain::dataflow::{Dataflow, TargetConnectionId},
+    domain::dataflow::Dataflow,
     exactly_once::{operation::Undone, scope::Scope},
     service::dataflows::{error::Part, flows::flows_of},
 };
@@ -24,7 +22,7 @@ impl<P: Platform> CreateDataflow<P> {
             Err(()) => return remains(),
         }
         let mut kept = Vec::new();
-        let mut does_remain = false;
+        let mut does_remain = self.undo_surplus(scope, &mut prepared, &mut kept).await;
         let own: Vec<_> = prepared.own().into_iter().map(|(part, id)| (part, id.to_owned())).collect();
         for (part, id) in own {
             let kind = part.kind().to_owned();
@@ -55,29 +53,64 @@ impl<P: Platform> CreateDataflow<P> {
         if does_remain { Undone::Remains(prepared.to_context()) } else { Undone::Deleted { kept } }
     }
 
-    /// The flow of the source connection: if there is one, it wins.
+    /// Deletes what is not used beside that. Whether some of it remains.
+    async fn undo_surplus(&self, scope: &Scope, prepared: &mut Prepared, kept: &mut Vec<String>) -> bool {
+        let removal = self.removal(scope);
+        let Surplus { targets, sources, mapping_sets, datasets } = prepared.surplus.clone();
+        let own: Vec<_> = targets.iter().chain(&prepared.target).cloned().collect();
+        let mut does_remain = false;
+        let mut note = |part: Part, id: &str, removed: Removed| match removed {
+            Removed::Gone => prepared.undone.push(format!("{}/{id}", part.kind())),
+            Removed::Kept(_) => kept.push(format!("{}/{id}", part.kind())),
+            Removed::Remains(_) => does_remain = true,
+        };
+        let lost = || Removed::Remains(String::new());
+        for id in &targets {
+            let removed = if scope.still_ours() { removal.target(id).await } else { lost() };
+            note(Part::TargetConnection, id.as_str(), removed);
+        }
+        for id in &sources {
+            let removed = if scope.still_ours() { removal.source(id).await } else { lost() };
+            note(Part::SourceConnection, id.as_str(), removed);
+        }
+        for id in &mapping_sets {
+            let removed = if scope.still_ours() { removal.mapping_set(id).await } else { lost() };
+            note(Part::MappingSet, id.as_str(), removed);
+        }
+        for id in &datasets {
+            let removed = removal.dataset(id, &own, || scope.still_ours()).await;
+            note(Part::Dataset, id.as_str(), removed);
+        }
+        does_remain
+    }
+
+    fn removal(&self, scope: &Scope) -> Removal<'_, P> {
+        Removal { platform: &*self.platform, sandbox: &self.dataflow.sandbox, deadline: scope.deadline() }
+    }
+
+    /// The flow of a source connection: if there is one, it wins.
     ///
     /// # Errors
     /// That cannot be found out.
     async fn flow_of(&self, scope: &Scope, prepared: &Prepared) -> Result<Option<Dataflow>, ()> {
-        let Some(source) = &prepared.source else { return Ok(None) };
-        let selection = FlowSelection::OfSources(slice::from_ref(source));
+        let sources: Vec<_> = prepared.source.iter().chain(&prepared.surplus.sources).cloned().collect();
+        if sources.is_empty() {
+            return Ok(None);
+        }
+        let selection = FlowSelection::OfSources(&sources);
         let sandbox = &self.dataflow.sandbox;
         let flows = flows_of(&*self.platform, sandbox, selection, scope.deadline()).await.map_err(drop)?;
         // One that does not show its source could be it.
         let is_undecided = !flows.is_empty();
-        match flows.into_iter().find(|flow| flow.source_connections.contains(source)) {
+        let is_own = |flow: &Dataflow| flow.source_connections.iter().any(|id| sources.contains(id));
+        match flows.into_iter().find(is_own) {
             None if is_undecided => Err(()),
             flow => Ok(flow),
         }
     }
 
     async fn remove(&self, scope: &Scope, prepared: &Prepared, part: Part, kept: &[String]) -> Removed {
-        let removal = Removal {
-            platform: &*self.platform,
-            sandbox: &self.dataflow.sandbox,
-            deadline: scope.deadline(),
-        };
+        let removal = self.removal(scope);
         let is_kept = |part: Part| kept.iter().any(|id| id.starts_with(&format!("{}/", part.kind())));
         let may_send = || scope.still_ours();
         let Prepared { source, target, mapping_set, dataset, schema, field_group, .. } = prepared;
@@ -96,14 +129,17 @@ impl<P: Platform> CreateDataflow<P> {
             },
             Part::Dataset => match dataset {
                 Some(id) => {
-                    let own: Vec<TargetConnectionId> = target.iter().cloned().collect();
+                    let own: Vec<_> = target.iter().chain(&prepared.surplus.targets).cloned().collect();
                     removal.dataset(id, &own, may_send).await
                 }
                 None => Removed::Gone,
             },
             Part::Schema => match schema {
                 Some(_) if is_kept(Part::Dataset) => Removed::Kept("its dataset is kept".to_owned()),
-                Some(id) => removal.schema(id, dataset.as_ref(), may_send).await,
+                Some(id) => {
+                    let deleted: Vec<_> = dataset.iter().chain(&prepared.surplus.datasets).cloned().collect();
+                    removal.schema(id, &deleted, may_send).await
+                }
                 None => Removed::Gone,
             },
             Part::FieldGroup => match field_group {
@@ -119,9 +155,9 @@ impl<P: Platform> CreateDataflow<P> {
 /// What a context names and an undo has not deleted, each as `KIND/ID`.
 pub(super) fn leftovers(context: &str) -> Vec<String> {
     let Some(prepared) = Prepared::parse_context(context) else { return Vec::new() };
-    let remaining = prepared
-        .own()
-        .into_iter()
-        .filter(|(part, _)| !prepared.undone.iter().any(|kind| kind == part.kind()));
-    remaining.map(|(part, id)| format!("{}/{id}", part.kind())).collect()
+    let is_undone = |name: &str| prepared.undone.iter().any(|undone| undone == name);
+    let own = prepared.own().into_iter().filter(|(part, _)| !is_undone(part.kind()));
+    let own = own.map(|(part, id)| format!("{}/{id}", part.kind()));
+    let surplus = prepared.surplus().into_iter().map(|(part, id)| format!("{}/{id}", part.kind()));
+    own.chain(surplus.filter(|name| !is_undone(name))).collect()
 }

@@ -103,14 +103,16 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         let mut datasets: Vec<_> = marked.datasets.iter().map(|dataset| dataset.id.clone()).collect();
         let own = prepared.dataset.clone().filter(|_| prepared.is_dataset_created);
         datasets.extend(own.filter(|id| !datasets.contains(id)));
-        let mut deleted: Option<&DatasetId> = None;
+        let mut deleted: Vec<DatasetId> = Vec::new();
         for id in &datasets {
             let removed = removal.dataset(id, &targets, || true).await;
-            deleted = deleted.or(Some(id)).filter(|_| removed == Removed::Gone);
+            if removed == Removed::Gone {
+                deleted.push(id.clone());
+            }
             leftovers.add(Part::Dataset, id.as_str(), removed)?;
         }
         for (schema, field_group) in schemas {
-            let removed = removal.schema(&schema, deleted, || true).await;
+            let removed = removal.schema(&schema, &deleted, || true).await;
             let is_gone = removed == Removed::Gone;
             leftovers.add(Part::Schema, schema.as_str(), removed)?;
             let Some(id) = field_group else { continue };
@@ -150,9 +152,7 @@ impl<P: Platform> WithdrawDataflow<P> {
     }
 
     async fn delete_flow(&self, flow: &DataflowRef, deadline: Instant) -> Result<(), CallError> {
-        if self.platform.get_flow(flow, deadline).await?.is_none() {
-            return Ok(());
-        }
+        // It may not be visible yet, so that it is not read before.
         match self.platform.delete_flow(flow, deadline).await {
             Ok(()) => {}
             // Whether it was deleted is read below.
