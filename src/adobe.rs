@@ -1,6 +1,7 @@
 //! Adobe's services: how they are called, and what their replies mean.
 
 pub(crate) mod answer;
+mod asked_service;
 pub(crate) mod catalog;
 mod client;
 pub(crate) mod data_prep;
@@ -23,6 +24,7 @@ pub use self::{
         presentable::redacted,
         problem::{Author, Problem, Refusal},
     },
+    asked_service::AskedService,
     client::{Identity, Timeouts, UpstreamState},
     error::{CallError, NextStep},
     flow_service::list::{ConnectionPage, ListQuery, ListedConnection},

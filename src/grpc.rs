@@ -78,6 +78,7 @@ pub fn handler<P: Platform>(
     stopping: CancellationToken,
 ) -> Handler {
     let service = service.observed_by(audit::unreported);
+    let dataflows = dataflows.observed_by(audit::unreported_dataflow);
     let mut routes = Routes::new(
         health.max_decoding_message_size(MAX_MESSAGE_SIZE).accept_compressed(CompressionEncoding::Gzip),
     );

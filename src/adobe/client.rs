@@ -21,8 +21,8 @@ pub(super) use self::{
     call::{Call, Post},
 };
 use super::{
-    CallError, Problem, TokenSource,
-    answer::{author::AskedService, classify::Asked},
+    AskedService, CallError, Problem, TokenSource,
+    answer::classify::Asked,
     resilience::{Permit, Resilience, breaker::Verdict},
 };
 use crate::{domain::SandboxName, error::Cause, metrics::UpstreamMetrics};
@@ -165,8 +165,8 @@ impl AdobeClient {
             headers,
             timeouts,
             state: UpstreamState {
-                resilience: Arc::new(Resilience::new(tokens, &metrics)),
-                own_requests: Arc::default(),
+                resilience: Arc::new(Resilience::new(service, tokens, &metrics)),
+                own_requests: Arc::new(OwnRequests::of(service)),
             },
             attempts: Attempts::at(base, metrics),
         })

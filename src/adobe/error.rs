@@ -15,7 +15,7 @@ pub enum CallError {
     #[error("no Adobe access token")]
     Token(#[source] Arc<TokenError>),
     /// The circuit breaker is open: nothing was sent.
-    #[error("the circuit breaker of the Flow Service is open")]
+    #[error("the circuit breaker is open")]
     BreakerOpen {
         /// When it admits the next attempt.
         retry_after: Duration,
@@ -30,16 +30,16 @@ pub enum CallError {
     #[error("this process is stopping")]
     Stopping,
     /// No connection could be made: nothing was sent.
-    #[error("the Flow Service cannot be reached")]
+    #[error("Adobe cannot be reached")]
     Unreachable(#[source] Cause),
     /// The access token is not accepted: nothing was done.
-    #[error("the Flow Service refuses the access token: {problem}")]
+    #[error("Adobe refuses the access token: {problem}")]
     TokenRefused {
         /// What the reply says.
         problem: Problem,
     },
     /// A refusal: nothing was done.
-    #[error("the Flow Service refused the request as {refusal:?}: {problem}")]
+    #[error("Adobe refused the request as {refusal:?}: {problem}")]
     Refused {
         /// Who has to change what.
         refusal: Refusal,
@@ -47,7 +47,7 @@ pub enum CallError {
         problem: Problem,
     },
     /// Too many requests: nothing was done.
-    #[error("the Flow Service throttles")]
+    #[error("Adobe throttles")]
     Throttled {
         /// How long to wait.
         retry_after: Option<Duration>,
@@ -58,7 +58,7 @@ pub enum CallError {
     #[error("the connection is to another source")]
     OtherSource,
     /// There is no usable reply: the request may have been executed.
-    #[error("the Flow Service fails")]
+    #[error("Adobe fails")]
     Unavailable {
         /// How long to wait.
         retry_after: Option<Duration>,

@@ -7,9 +7,7 @@ use reqwest::{Client, Url};
 use tokio::time::Instant;
 
 use super::{
-    CallError, Identity, Refusal, Timeouts, TokenSource, UpstreamState,
-    answer::author::AskedService,
-    catalog,
+    AskedService, CallError, Identity, Refusal, Timeouts, TokenSource, UpstreamState, catalog,
     client::{AdobeClient, Call, below},
     data_prep, flow_service, schema_registry,
 };
@@ -39,14 +37,14 @@ impl HttpPlatform {
         timeouts: Timeouts,
         metrics: UpstreamMetrics,
     ) -> Result<Self, Cause> {
-        let sibling = |path| {
+        let sibling = |service, path| {
             let base = below(platform_base, path, None);
-            let service = (AskedService::Sibling, &base);
-            AdobeClient::new(client.clone(), service, identity, tokens.clone(), timeouts, metrics.clone())
+            let at = (service, &base);
+            AdobeClient::new(client.clone(), at, identity, tokens.clone(), timeouts, metrics.clone())
         };
-        let mut schema_registry = sibling("/data/foundation/schemaregistry")?;
-        let mut catalog = sibling("/data/foundation/catalog")?;
-        let mut data_prep = sibling("/data/foundation/conversion")?;
+        let mut schema_registry = sibling(AskedService::SchemaRegistry, "/data/foundation/schemaregistry")?;
+        let mut catalog = sibling(AskedService::Catalog, "/data/foundation/catalog")?;
+        let mut data_prep = sibling(AskedService::DataPrep, "/data/foundation/conversion")?;
         let service = (AskedService::FlowService, flow_service_base);
         let mut flow_service = AdobeClient::new(client, service, identity, tokens, timeouts, metrics)?;
         flow_service.expect(&flow_service::ROUTES);

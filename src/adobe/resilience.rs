@@ -27,7 +27,7 @@ use self::{
     throttle::ThrottleGate,
 };
 use super::{
-    CallError,
+    AskedService, CallError,
     identity::token::{AccessToken, TokenSource},
 };
 use crate::{backoff::Backoff, metrics::UpstreamMetrics, telemetry::spans};
@@ -60,10 +60,10 @@ pub struct Permit {
 }
 
 impl Resilience {
-    pub(super) fn new(tokens: TokenSource, metrics: &UpstreamMetrics) -> Self {
+    pub(super) fn new(service: AskedService, tokens: TokenSource, metrics: &UpstreamMetrics) -> Self {
         Self {
             gate: ThrottleGate::counted_by(metrics.throttled.clone()),
-            breaker: Arc::new(Breaker::counted_by(metrics.breaker_opened.clone())),
+            breaker: Arc::new(Breaker::of(service, metrics.breaker_opened.clone())),
             tokens,
             budget: TpsBudget::new(BUDGET_WINDOW, RETRIES_PER_SECOND, RETRY_PART),
             retries_refused: metrics.retries_refused.clone(),

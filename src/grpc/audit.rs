@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{ConnectionId, Identity, Progress, RequestId, SandboxName, dataflow::DataflowId},
-    service::UnreportedOutcome,
+    service::{UnreportedOutcome, dataflows::UnreportedDataflow},
     telemetry::AUDIT,
 };
 
@@ -179,6 +179,39 @@ pub(super) fn unreported(caller: Option<&Identity>, outcome: &UnreportedOutcome<
                 ..create
             };
             event!(info, event, "deleted a new connection that does not work");
+        }
+    }
+}
+
+/// The same about dataflows.
+pub(super) fn unreported_dataflow(caller: Option<&Identity>, outcome: &UnreportedDataflow<'_>) {
+    let caller = caller.map(Identity::to_string);
+    let caller = caller.as_deref().unwrap_or(ANYONE);
+    let mut buffer = [0; RequestId::LENGTH];
+    let create = Event { action: "create", caller, outcome: "OK", ..Event::default() };
+    match outcome {
+        UnreportedDataflow::Created { sandbox, created } => {
+            let event = Event {
+                sandbox: Some(sandbox),
+                dataflow: Some(created.dataflow.id.as_str()),
+                request_id: Some(created.request_id.encode(&mut buffer)),
+                replayed: created.replayed,
+                ..create
+            };
+            event!(info, event, "created a dataflow after its caller had disconnected");
+        }
+        UnreportedDataflow::Failed { error, may_exist } => {
+            let failed = creation_failed(error);
+            failed.note();
+            let event = Event {
+                sandbox: Some(&error.sandbox),
+                dataflow: failed.get("dataflow_id"),
+                request_id: Some(error.request_id.encode(&mut buffer)),
+                outcome: failed.reason.as_str_name(),
+                may_exist: Some(*may_exist),
+                ..create
+            };
+            event!(warn, event, "the creation of a dataflow failed after its caller had disconnected");
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 pub(super) use crate::proto::ErrorReason as Reason;
 use crate::{
-    adobe::{Advice, Problem},
+    adobe::{Advice, AskedService, Problem},
     domain::{InvalidReason, SandboxNotAllowed, Stage},
     proto::ViolationReason,
     telemetry::spans,
@@ -118,7 +118,7 @@ impl RpcError {
     /// Adds what arrived in place of a lost reply, which may be the reply of another server.
     pub(super) fn lost_reply(mut self, problem: Option<&Problem>) -> Self {
         if let Some(problem) = problem.filter(|problem| problem.is_unrecognized()) {
-            let Advice { what, cure } = Problem::UNRECOGNIZED;
+            let Advice { what, cure } = Problem::unrecognized(AskedService::FlowService);
             self.message += &format!("; {what} {}: {cure}", problem.said());
         }
         self.problem(problem)

@@ -11,7 +11,7 @@ mod creation;
 pub(crate) mod delete;
 pub(crate) mod error;
 mod fit;
-mod flows;
+pub(super) mod flows;
 pub(crate) mod plan;
 pub(crate) mod read;
 mod reads;

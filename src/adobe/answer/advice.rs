@@ -1,16 +1,18 @@
 //! What went wrong at Adobe and what to do about it, in the words that callers read in errors and in the checks
 //! of a test.
 
+use std::borrow::Cow;
+
 use super::problem::{Problem, Refusal};
-use crate::adobe::TokenErrorKind;
+use crate::adobe::{AskedService, TokenErrorKind};
 
 /// Two parts of a sentence: the consequence stands between them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
     /// What went wrong.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// What to do about it.
-    pub cure: &'static str,
+    pub cure: Cow<'static, str>,
 }
 
 impl TokenErrorKind {
@@ -43,44 +45,59 @@ impl TokenErrorKind {
             Self::Throttled => ("Adobe throttles this service", "try again later"),
             Self::Unavailable => ("Adobe issues no access token at the moment", "try again"),
         };
-        Advice { what, cure }
+        Advice { what: what.into(), cure: cure.into() }
     }
 }
 
 impl Refusal {
-    pub fn advice(self) -> Advice {
-        let (what, cure) = match self {
-            Self::Request | Self::NotFound => ("the Flow Service refuses the request", "change the request"),
+    /// About a refusal of this service.
+    pub fn advice(self, service: AskedService) -> Advice {
+        let (what, cure): (Cow<'static, str>, Cow<'static, str>) = match self {
+            Self::Request | Self::NotFound => {
+                (format!("{service} refuses the request").into(), "change the request".into())
+            }
             Self::Source => (
-                "the source of the connection refuses",
+                "the source of the connection refuses".into(),
                 "TestHubSpotConnection reports what is wrong with the connection, and UpdateHubSpotConnection \
-                 replaces its credentials",
+                 replaces its credentials"
+                    .into(),
             ),
             Self::OwnRequest => (
-                "the Flow Service refuses what this service itself writes into such a request",
-                "it is no fault of the caller: an operator has to check HCS_FLOW_SERVICE_URL, and look for a newer \
-                 version of this service or a proxy that changes its requests",
+                format!("{service} refuses what this service itself writes into such a request").into(),
+                format!(
+                    "it is no fault of the caller: an operator has to check {}, and look for a newer version of this \
+                     service or a proxy that changes its requests",
+                    service.url_setting()
+                )
+                .into(),
             ),
             Self::SandboxNotFound => {
-                ("the sandbox does not exist", "use the name, not the title, of one that does")
+                ("the sandbox does not exist".into(), "use the name, not the title, of one that does".into())
             }
             Self::Credentials => (
-                "Adobe refuses this service's own credentials",
-                "an operator has to check HCS_ORG_ID, HCS_CLIENT_ID and the secret that goes with it",
+                "Adobe refuses this service's own credentials".into(),
+                "an operator has to check HCS_ORG_ID, HCS_CLIENT_ID and the secret that goes with it".into(),
             ),
             Self::Permission => (
-                "Adobe does not permit this service to do it",
-                "an operator has to give its credential the permissions Manage Sources and View Sources in \
-                 the sandbox",
+                "Adobe does not permit this service to do it".into(),
+                format!(
+                    "an operator has to give its credential the {} in the sandbox",
+                    service.permissions()
+                )
+                .into(),
             ),
             Self::EtagMismatch => (
-                "the connection was changed since it was read",
-                "read it again, and retry with its current etag or without one",
+                "the connection was changed since it was read".into(),
+                "read it again, and retry with its current etag or without one".into(),
             ),
-            Self::InUse => ("dataflows use the connection", "delete those dataflows first, and retry"),
+            Self::InUse => {
+                ("dataflows use the connection".into(), "delete those dataflows first, and retry".into())
+            }
             Self::State => (
-                "the connection is in a state that does not allow it",
-                "GetHubSpotConnection returns its state: a connection that is being established or changed is ready soon",
+                "the connection is in a state that does not allow it".into(),
+                "GetHubSpotConnection returns its state: a connection that is being established or changed is ready \
+                 soon"
+                    .into(),
             ),
         };
         Advice { what, cure }
@@ -88,11 +105,15 @@ impl Refusal {
 }
 
 impl Problem {
-    pub const UNRECOGNIZED: Advice = Advice {
-        what: "the reply is not Adobe's",
-        cure: "an operator has to find out what replies in the place of the Flow Service, by HCS_FLOW_SERVICE_URL, \
-               the proxy (HCS_UPSTREAM_PROXY) and the firewall",
-    };
+    /// About a reply that is not this service's.
+    pub fn unrecognized(service: AskedService) -> Advice {
+        let cure = format!(
+            "an operator has to find out what replies in the place of {service}, by {}, the proxy \
+             (HCS_UPSTREAM_PROXY) and the firewall",
+            service.url_setting()
+        );
+        Advice { what: "the reply is not Adobe's".into(), cure: cure.into() }
+    }
 
     /// What the reply says, in brackets.
     pub fn said(&self) -> String {

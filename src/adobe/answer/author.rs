@@ -7,18 +7,12 @@ use super::{
     error_body::{ErrorCode, non_empty},
     problem::Author,
 };
+use crate::adobe::AskedService;
 
-/// The service that a request was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AskedService {
-    FlowService,
-    /// The Schema Registry, the Catalog or Data Prep. Adobe documents the errors of the first one only.
-    Sibling,
-}
-
-/// Who sends a body of this form.
+/// Who sends a body of this form, in reply to a request to this service. Of the siblings of the Flow Service, Adobe
+/// documents the errors of the Schema Registry only.
 pub(super) fn author(service: AskedService, status: u16, fields: &Value, code: Option<&ErrorCode>) -> Author {
-    if service == AskedService::Sibling && is_of_sibling(status, fields, code) {
+    if service != AskedService::FlowService && is_of_sibling(status, fields, code) {
         return Author::Sibling;
     }
     author_by_flow_service(status, fields, code)
@@ -193,7 +187,7 @@ mod tests {
             (400, "[]", false),
             (400, "", false),
         ] {
-            let author = ErrorBody::of(AskedService::Sibling, status, body.as_bytes()).author;
+            let author = ErrorBody::of(AskedService::Catalog, status, body.as_bytes()).author;
             assert_eq!(author == Author::Sibling, is_sibling, "{status} {body}: {author:?}");
             assert_ne!(author_of(status, body), Author::Sibling, "{body}");
         }

@@ -8,11 +8,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{
-    author::{AskedService, author},
-    problem::Author,
-};
-use crate::domain::ConnectionId;
+use super::{author::author, problem::Author};
+use crate::{adobe::AskedService, domain::ConnectionId};
 
 /// The readable parts of an error body. The texts are not cleaned yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

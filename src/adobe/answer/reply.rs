@@ -7,7 +7,6 @@ use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
 use reqwest::Response;
 
 use super::{
-    author::AskedService,
     classify::{Asked, Meaning, classify, is_of_source},
     error_body::ErrorBody,
     presentable::presentable,
@@ -15,6 +14,7 @@ use super::{
     retry_after::retry_after,
 };
 use crate::{
+    adobe::AskedService,
     error::error_chain,
     http_client::read_body,
     secret::redaction::{repeats, without_tokens},

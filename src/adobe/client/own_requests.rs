@@ -4,15 +4,20 @@
 use parking_lot::Mutex;
 
 use super::Route;
-use crate::adobe::Problem;
+use crate::adobe::{AskedService, Problem};
 
 /// The kinds of requests whose last one was refused.
 #[derive(Debug, Default)]
 pub(super) struct OwnRequests {
+    service: AskedService,
     refused: Mutex<Vec<&'static Route>>,
 }
 
 impl OwnRequests {
+    pub(super) fn of(service: AskedService) -> Self {
+        Self { service, refused: Mutex::default() }
+    }
+
     pub(super) fn are_refused(&self) -> bool {
         !self.refused.lock().is_empty()
     }
@@ -27,8 +32,9 @@ impl OwnRequests {
         tracing::error!(
             request = format!("{} {}", route.method, route.template),
             reply = %problem,
-            "the Flow Service refuses what this service itself writes into such a request: look for a newer \
-             version, or for a proxy that changes its requests"
+            "{} refuses what this service itself writes into such a request: look for a newer version, or for a proxy \
+             that changes its requests",
+            self.service
         );
     }
 

@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
+use crate::adobe::AskedService;
+
 /// The number of failures in a row that opens the breaker.
 const MOST_IN_A_ROW: u32 = 5;
 /// It also opens when half of the verdicts within this time are failures …
@@ -46,8 +48,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Breaker(Mutex<Machine>);
 
 impl Breaker {
-    pub(crate) fn counted_by(opened: Counter) -> Self {
-        Self(Mutex::new(Machine { opened, ..Machine::default() }))
+    pub(crate) fn of(service: AskedService, opened: Counter) -> Self {
+        Self(Mutex::new(Machine { service, opened, ..Machine::default() }))
     }
 
     /// Whether it would reject a request.
@@ -92,6 +94,8 @@ impl Drop for BreakerPermit {
 
 #[derive(Debug, Default)]
 struct Machine {
+    /// For the log.
+    service: AskedService,
     state: State,
     /// Counts the changes of state: a verdict on a request that was admitted before the last change says
     /// nothing about the time since.
@@ -121,7 +125,7 @@ impl Machine {
             State::HalfOpen { next_probe, pause } => *next_probe = now + *pause,
             State::Open { pause, .. } => {
                 let pause = *pause;
-                tracing::info!("the circuit breaker of the Flow Service is half-open: one request probes");
+                tracing::info!("the circuit breaker of {} is half-open: one request probes", self.service);
                 self.change(State::HalfOpen { next_probe: now + pause, pause });
             }
         }
@@ -151,7 +155,7 @@ impl Machine {
                 self.open(pause, now);
             }
             (State::HalfOpen { .. }, Verdict::Works) => {
-                tracing::info!("the circuit breaker of the Flow Service is closed: a probe succeeded");
+                tracing::info!("the circuit breaker of {} is closed: a probe succeeded", self.service);
                 self.change(State::default());
             }
             // Nothing was admitted in this phase.
@@ -169,7 +173,8 @@ impl Machine {
     }
 
     fn open(&mut self, pause: Duration, now: Instant) {
-        tracing::warn!(pause = %format_args!("{pause:.3?}"), "the circuit breaker of the Flow Service is open: it keeps failing");
+        let shown = format_args!("{pause:.3?}");
+        tracing::warn!(pause = %shown, "the circuit breaker of {} is open: it keeps failing", self.service);
         self.opened.inc();
         self.change(State::Open { until: now + pause, pause });
     }
@@ -251,7 +256,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_reports_whether_it_rejects_and_how_often_it_opened() {
         let opened = Counter::default();
-        let breaker = Arc::new(Breaker::counted_by(opened.clone()));
+        let breaker = Arc::new(Breaker::of(AskedService::FlowService, opened.clone()));
         judge(&breaker, [Fails; 5]);
         assert_eq!((breaker.is_open(), opened.get()), (true, 1));
         advance(5 * SECOND).await;

@@ -8,7 +8,7 @@ use super::{
     status::{Action, Subject, dry_run_failed, failed},
 };
 use crate::{
-    adobe::FlowService,
+    adobe::Platform,
     domain::{ConnectionRef, Sandboxes},
     grpc::{
         call::{Call, parts},
@@ -21,12 +21,12 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub(in crate::grpc) struct Connections<F: FlowService> {
-    pub(in crate::grpc) service: Service<F>,
+pub(in crate::grpc) struct Connections<P: Platform> {
+    pub(in crate::grpc) service: Service<P>,
     pub(in crate::grpc) sandboxes: Sandboxes,
 }
 
-impl<F: FlowService> Connections<F> {
+impl<P: Platform> Connections<P> {
     fn locate(&self, id: &str, sandbox_name: &str) -> Result<ConnectionRef, Status> {
         let at = convert::connection(id, sandbox_name, &self.sandboxes)?;
         note(&at);
@@ -47,7 +47,7 @@ fn audit(call: &Call, at: &ConnectionRef) {
 }
 
 #[tonic::async_trait]
-impl<F: FlowService> HubSpotConnectionService for Connections<F> {
+impl<P: Platform> HubSpotConnectionService for Connections<P> {
     async fn create_hub_spot_connection(
         &self,
         request: Request<proto::CreateHubSpotConnectionRequest>,

@@ -5,7 +5,7 @@ mod verification;
 use tonic::Code;
 
 use crate::{
-    adobe::{CallError, Problem, Refusal},
+    adobe::{AskedService, CallError, Problem, Refusal},
     domain::{ConnectionRef, SandboxName, TablePath},
     error::error_chain,
     grpc::{
@@ -143,16 +143,16 @@ pub(in crate::grpc) fn table_not_found(table: &str) -> RpcError {
 
 fn precondition_failed(refusal: Refusal, problem: &Problem, subject: Subject<'_>) -> RpcError {
     let reason = if refusal == Refusal::InUse { Reason::ConnectionInUse } else { Reason::ConnectionState };
-    let advice = refusal.advice();
+    let advice = refusal.advice(AskedService::FlowService);
     // The Flow Service may name the dataflows that use the connection.
     let flows = problem.flows.iter().filter(|flow| *flow != subject.id);
     let mut subjects: Vec<_> = flows.map(|flow| format!("flows/{flow}")).collect();
     if subjects.is_empty() {
         subjects.push(format!("connections/{}", subject.id));
     }
-    let message = subject.effect().message(&format!("{} {}", advice.what, problem.said()), advice.cure);
+    let message = subject.effect().message(&format!("{} {}", advice.what, problem.said()), &advice.cure);
     RpcError::new(Code::FailedPrecondition, reason, message)
-        .preconditions(subjects.into_iter().map(|subject| (subject, advice.cure.to_owned())))
+        .preconditions(subjects.into_iter().map(|subject| (subject, advice.cure.to_string())))
         .problem(problem)
 }
 

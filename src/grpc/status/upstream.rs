@@ -6,7 +6,7 @@ use tonic::Code;
 
 use super::{DEFAULT_RETRY, Reason, RpcError};
 use crate::{
-    adobe::{CallError, Problem, Refusal, TokenError, TokenErrorKind},
+    adobe::{Advice, AskedService, CallError, Problem, Refusal, TokenError, TokenErrorKind},
     domain::{SandboxName, Stage},
     exactly_once::Kind,
     service::dataflows::error::Part,
@@ -83,7 +83,7 @@ pub(crate) fn call_failed(error: &CallError, upstream: Upstream<'_>) -> RpcError
         }
         .retry_after(*retry_after),
         CallError::Unrecognized { retry_after, problem } => {
-            unrecognized(Problem::UNRECOGNIZED.what, problem, *retry_after, effect.sentence(), part)
+            unrecognized(&Problem::unrecognized(service).what, problem, *retry_after, effect.sentence(), part)
         }
         // Where the call names the connection, the caller of this function handles it.
         CallError::OtherSource => refused(Refusal::NotFound, &Problem::default(), upstream),
@@ -96,18 +96,6 @@ pub(crate) fn call_failed(error: &CallError, upstream: Upstream<'_>) -> RpcError
             ),
         ),
     }
-}
-
-/// An advice about the Flow Service, for the service that this part belongs to.
-fn advised(advice: &str, part: Part) -> String {
-    let service = part.service();
-    if service == Part::Flow.service() {
-        return advice.to_owned();
-    }
-    advice
-        .replace(Part::Flow.service(), service)
-        .replace("HCS_FLOW_SERVICE_URL", "HCS_PLATFORM_URL")
-        .replace("permissions Manage Sources and View Sources", &format!("permission {}", part.permission()))
 }
 
 fn token(error: &TokenError, effect: Effect) -> RpcError {
@@ -131,7 +119,7 @@ fn token(error: &TokenError, effect: Effect) -> RpcError {
         }
     };
     let advice = error.kind.advice();
-    RpcError::new(code, reason, effect.message(&format!("{}{said}", advice.what), advice.cure))
+    RpcError::new(code, reason, effect.message(&format!("{}{said}", advice.what), &advice.cure))
         .retry_after(delay)
         .metadata_if("upstream_status", error.status)
         .metadata_if("upstream_code", error.code.as_ref())
@@ -141,7 +129,7 @@ fn token(error: &TokenError, effect: Effect) -> RpcError {
 /// The Flow Service rejects a token that IMS has just issued.
 fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
     let advice = TokenErrorKind::TokenRefused.advice();
-    let message = effect.message(&format!("{} {}", advice.what, problem.said()), advice.cure);
+    let message = effect.message(&format!("{} {}", advice.what, problem.said()), &advice.cure);
     RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, message)
         .problem(problem)
         .retry_after(DEFAULT_RETRY)
@@ -149,20 +137,19 @@ fn token_refused(problem: &Problem, effect: Effect) -> RpcError {
 
 fn refused(refusal: Refusal, problem: &Problem, upstream: Upstream<'_>) -> RpcError {
     let Upstream { part, sandbox, effect } = upstream;
-    let advice = refusal.advice();
+    let advice = refusal.advice(part.service());
     let is_sandbox = refusal == Refusal::SandboxNotFound;
-    let what =
-        if is_sandbox { format!("the sandbox {sandbox} does not exist") } else { advised(advice.what, part) };
+    let what = if is_sandbox { format!("the sandbox {sandbox} does not exist").into() } else { advice.what };
     let cure = match (refusal, effect) {
         // There is nothing to test yet.
         (Refusal::Source, Effect::NothingCreated(Kind::Connection)) => {
-            "correct the credentials, and repeat the call".to_owned()
+            "correct the credentials, and repeat the call".into()
         }
         (Refusal::Source, Effect::MayExist(Kind::Connection)) => {
             "repeat the call unchanged, which finds what that attempt has created; correct the credentials afterwards"
-                .to_owned()
+                .into()
         }
-        _ => advised(advice.cure, part),
+        _ => advice.cure,
     };
     let message = effect.message(&format!("{what} {}", problem.said()), &cure);
     let (code, reason) = match refusal {
@@ -194,7 +181,7 @@ pub(crate) fn unrecognized(
     part: Part,
 ) -> RpcError {
     let effect = if effect.is_empty() { String::new() } else { format!("; {effect}") };
-    let cure = advised(Problem::UNRECOGNIZED.cure, part);
+    let Advice { cure, .. } = Problem::unrecognized(part.service());
     let message = format!("{what} {}{effect}: {cure}", problem.said());
     let failure = |code| RpcError::new(code, Reason::UpstreamUnrecognized, message).problem(problem);
     if problem.may_pass() {
@@ -207,7 +194,10 @@ pub(crate) fn unrecognized(
 /// HubSpot fails, for this connection: other connections may work.
 fn source_unavailable(problem: &Problem, effect: Effect) -> RpcError {
     let what = format!("the source of the connection fails {}", problem.said());
-    let cure = format!("try again; if that does not help, {}", Refusal::Source.advice().cure);
+    let cure = format!(
+        "try again; if that does not help, {}",
+        Refusal::Source.advice(AskedService::FlowService).cure
+    );
     RpcError::new(Code::Unavailable, Reason::UpstreamUnavailable, effect.message(&what, &cure))
         .retry_after(DEFAULT_RETRY)
         .problem(problem)

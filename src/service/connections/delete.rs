@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::service::{ConnectionError, Service};
+use crate::service::{ConnectionError, Service, dataflows::flows::flows_of};
 use crate::{
-    adobe::{CallError, FlowService, Refusal},
+    adobe::{CallError, FlowSelection, FlowService, Platform, Refusal},
     domain::{CallProgress, ConnectionRef, ConnectionState, Stage},
+    error::error_chain,
 };
 
 const MOST_ATTEMPTS: u32 = 4;
@@ -37,7 +38,7 @@ pub(super) enum Deletion {
     WasMissing,
 }
 
-impl<F: FlowService> Service<F> {
+impl<P: Platform> Service<P> {
     /// Deletes a connection. With `allow_missing` one that does not exist is a success.
     ///
     /// # Errors
@@ -56,7 +57,10 @@ impl<F: FlowService> Service<F> {
             // It was created here, so that it may exist without being visible yet.
             Ok(()) | Err(ConnectionError::NotFound) => {
                 call.enter(Stage::Delete);
-                delete(&*self.flow_service, at, not_found, deadline).await?
+                match delete(&*self.flow_service, at, not_found, deadline).await {
+                    Ok(deletion) => deletion,
+                    Err(error) => return Err(self.naming_flows(error, at, deadline).await),
+                }
             }
             Err(error) => return Err(error),
         };
@@ -65,6 +69,35 @@ impl<F: FlowService> Service<F> {
             Deletion::WasMissing if !allow_missing => Err(ConnectionError::NotFound),
             Deletion::WasMissing | Deletion::Deleted => Ok(()),
         }
+    }
+
+    /// Adds the flows that use the connection to a refusal that names none, where they can be listed.
+    async fn naming_flows(
+        &self,
+        mut error: ConnectionError,
+        at: &ConnectionRef,
+        deadline: Instant,
+    ) -> ConnectionError {
+        if let ConnectionError::Call(CallError::Refused { refusal: Refusal::InUse, problem }) = &mut error
+            && problem.flows.is_empty()
+        {
+            // The refusal must still reach the caller.
+            let deadline = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+            let selection = FlowSelection::OfConnection(&at.id);
+            match flows_of(&*self.flow_service, &at.sandbox, selection, deadline).await {
+                Ok(flows) => {
+                    let of_connection = flows.iter().filter(|flow| flow.connection.as_ref() == Some(&at.id));
+                    problem.flows =
+                        of_connection.filter_map(|flow| Some(flow.id.as_ref()?.to_string())).collect();
+                }
+                Err(error) => tracing::debug!(
+                    error = error_chain(&error),
+                    connection_id = %at.id,
+                    "could not list the dataflows that use a connection"
+                ),
+            }
+        }
+        error
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::service::{ConnectionError, Service};
 use crate::{
-    adobe::{Advice, CallError, FlowService, Problem, Refusal, TokenErrorKind, redacted},
+    adobe::{Advice, AskedService, CallError, FlowService, Problem, Refusal, TokenErrorKind, redacted},
     domain::{
         CallProgress, Check, CheckName, CheckState, Connection, ConnectionRef, ConnectionState,
         HubSpotCredentials, Stage, TestReport,
@@ -231,7 +231,9 @@ impl Checks {
         }
         let is_of_sandbox = matches!(error.refusal(), Some(Refusal::SandboxNotFound | Refusal::Permission));
         let advice = match error.refusal() {
-            Some(refusal) if is_of_sandbox || refusal == Refusal::Credentials => Some(refusal.advice()),
+            Some(refusal) if is_of_sandbox || refusal == Refusal::Credentials => {
+                Some(refusal.advice(AskedService::FlowService))
+            }
             None if matches!(error, CallError::TokenRefused { .. }) => {
                 Some(TokenErrorKind::TokenRefused.advice())
             }
@@ -239,7 +241,7 @@ impl Checks {
         };
         if let Some((advice, problem)) = advice.zip(error.problem()) {
             self.passed_first(is_of_sandbox.into());
-            return self.failed_for(replies.advised(advice, problem));
+            return self.failed_for(replies.advised(&advice, problem));
         }
         Diagnosis::Undecided(self.skipping_the_rest(), error)
     }
@@ -262,7 +264,7 @@ impl Replies<'_> {
     }
 
     /// A refusal with the general advice, for an operator or somebody who knows the sandbox.
-    fn advised(&self, advice: Advice, problem: &Problem) -> String {
+    fn advised(&self, advice: &Advice, problem: &Problem) -> String {
         format!("{} {}: {}", advice.what, self.words(problem), advice.cure)
     }
 
@@ -273,7 +275,7 @@ impl Replies<'_> {
         let is_of_operator =
             matches!(refusal, Refusal::Credentials | Refusal::Permission | Refusal::OwnRequest);
         if is_of_operator || refusal == Refusal::SandboxNotFound {
-            self.advised(refusal.advice(), problem)
+            self.advised(&refusal.advice(AskedService::FlowService), problem)
         } else if refusal == Refusal::Source {
             format!("the source of the connection refuses {words}: {SOURCE_CURE}")
         } else {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    adobe::CallError,
+    adobe::{AskedService, CallError},
     domain::{
         ConnectionId, InvalidReason, TablePath,
         dataflow::{DataflowState, DatasetId, SchemaId},
@@ -46,34 +46,18 @@ impl Part {
     }
 
     /// The service of Adobe that has it.
-    pub fn service(self) -> &'static str {
+    pub fn service(self) -> AskedService {
         match self {
-            Self::FieldGroup | Self::Schema => "the Schema Registry",
-            Self::Dataset => "the Catalog",
-            Self::MappingSet => "Data Prep",
+            Self::FieldGroup | Self::Schema => AskedService::SchemaRegistry,
+            Self::Dataset => AskedService::Catalog,
+            Self::MappingSet => AskedService::DataPrep,
             Self::Connection
             | Self::Table
             | Self::FlowSpec
             | Self::SourceConnection
             | Self::TargetConnection
             | Self::Flow
-            | Self::Run => "the Flow Service",
-        }
-    }
-
-    /// The permission of Adobe's access control that it takes to change it. Data Prep documents none.
-    pub fn permission(self) -> &'static str {
-        match self {
-            Self::FieldGroup | Self::Schema => "Manage Schemas",
-            Self::Dataset => "Manage Datasets",
-            Self::Connection
-            | Self::Table
-            | Self::FlowSpec
-            | Self::MappingSet
-            | Self::SourceConnection
-            | Self::TargetConnection
-            | Self::Flow
-            | Self::Run => "Manage Sources",
+            | Self::Run => AskedService::FlowService,
         }
     }
 }

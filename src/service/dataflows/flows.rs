@@ -16,7 +16,7 @@ const MOST_PAGES: usize = 100;
 ///
 /// # Errors
 /// The list cannot be read to its end.
-pub(super) async fn flows_of<P: Platform>(
+pub(in crate::service) async fn flows_of<P: Platform>(
     platform: &P,
     sandbox: &SandboxName,
     selection: FlowSelection<'_>,

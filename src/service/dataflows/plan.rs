@@ -233,12 +233,12 @@ fn finding(error: &CreateDataflowError) -> String {
     match error.refusal() {
         Some(Refusal::Permission) => format!(
             "{service} does not permit this service to read the {} ({said}): an operator has to give its \
-             credential the permission {} in the sandbox",
+             credential the {} in the sandbox",
             part.kind().replace('_', " "),
-            part.permission()
+            service.permissions()
         ),
         Some(refusal @ (Refusal::Credentials | Refusal::SandboxNotFound | Refusal::Source)) => {
-            let advice = refusal.advice();
+            let advice = refusal.advice(service);
             format!("{} ({said}): {}", advice.what, advice.cure)
         }
         Some(_) => format!(
