@@ -3,6 +3,7 @@
 
 mod callers;
 mod clock;
+mod dataflows;
 mod faults;
 mod forgetting;
 mod plan;

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 use futures_util::{StreamExt as _, stream};
 use hubspot_connection_service::{
     emulator::Emulator,
-    proto::{CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials},
+    proto::{
+        CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
+        hub_spot_connection_service_client::HubSpotConnectionServiceClient,
+    },
 };
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
@@ -94,7 +97,7 @@ pub(super) async fn call(
     replicas: &Replicas<'_>,
     request: &CreateHubSpotConnectionRequest,
 ) -> Option<Result<CreateHubSpotConnectionResponse, Status>> {
-    let mut client = replicas.any()?;
+    let mut client = HubSpotConnectionServiceClient::new(replicas.any()?);
     let mut call = tonic::Request::new(request.clone());
     call.set_timeout(CALL);
     let response = timeout(CALL * 2, client.create_hub_spot_connection(call)).await;

@@ -1,26 +1,45 @@
 //! A share of the requests upstream fails: each route has a shuffled list of faults, used in the order of
 //! arrival.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use http::{HeaderValue, StatusCode, header};
 use hubspot_connection_service::emulator::{
-    Action, BASE_PATH, Emulator, Fault, FaultResponse, IMS_PATH, Moment, Shape,
+    Action, BASE_PATH, Emulator, Fault, FaultResponse, Moment, ReceivedRequest, Shape,
 };
 
 /// The number of faults per hundred requests.
 const SHARE: usize = 30;
 /// More hundreds than a run of 100 creations needs; the test checks that none runs out.
 const HUNDREDS: usize = 10;
+/// What creates the parts of a dataflow, or checks them.
+const PARTS: [&str; 7] = [
+    "POST /sourceConnections",
+    "POST /targetConnections",
+    "POST /data/foundation/catalog/dataSets",
+    "POST /data/foundation/conversion/mappingSets",
+    "POST /data/foundation/conversion/mappingSets/validate",
+    "POST /data/foundation/schemaregistry/tenant/fieldgroups",
+    "POST /data/foundation/schemaregistry/tenant/schemas",
+];
+/// What deletes a dataflow and its parts.
+const REMOVALS: [&str; 7] = [
+    "DELETE /flows/{id}",
+    "DELETE /sourceConnections/{id}",
+    "DELETE /targetConnections/{id}",
+    "DELETE /data/foundation/catalog/dataSets/{id}",
+    "DELETE /data/foundation/conversion/mappingSets/{id}",
+    "DELETE /data/foundation/schemaregistry/tenant/fieldgroups/{id}",
+    "DELETE /data/foundation/schemaregistry/tenant/schemas/{id}",
+];
 /// An entry without a fault.
 const NO_FAULT: Action = Action::Delay(Duration::ZERO);
 
-/// The faults of the requests, by route.
-pub(super) struct Faults([Sequence; 3]);
+/// The faults of the requests, by route: first of the creations that matter.
+pub(super) struct Faults(Vec<Sequence>);
 
 struct Sequence {
     route: &'static str,
-    path: String,
     actions: Vec<Action>,
 }
 
@@ -39,12 +58,20 @@ impl Faults {
         Self::with(Size::slow(requests), creations_on_time, random)
     }
 
+    /// Faults of every request of a dataflow that creates or deletes something.
+    pub(super) fn of_dataflows(requests: usize, random: &mut fastrand::Rng) -> Self {
+        let parts = PARTS.iter().map(|route| (*route, creations as fn(u64) -> Vec<Action>));
+        let removals = REMOVALS.iter().map(|route| (*route, deletions as fn(u64) -> Vec<Action>));
+        let all = iter::once(("POST /flows", flows as fn(u64) -> Vec<Action>)).chain(parts).chain(removals);
+        let size = Size::slow(requests);
+        Self(all.map(|(route, faults)| Sequence::shuffled(route, faults, size, random)).collect())
+    }
+
     fn with(size: Size, creations: fn(u64) -> Vec<Action>, random: &mut fastrand::Rng) -> Self {
-        let connections = format!("{BASE_PATH}/connections");
-        Self([
-            Sequence::shuffled("POST /connections", &connections, creations, size, random),
-            Sequence::shuffled("GET /connections", &connections, lists, size, random),
-            Sequence::shuffled("POST /ims/token/v3", IMS_PATH, tokens, size, random),
+        Self(vec![
+            Sequence::shuffled("POST /connections", creations, size, random),
+            Sequence::shuffled("GET /connections", lists, size, random),
+            Sequence::shuffled("POST /ims/token/v3", tokens, size, random),
         ])
     }
 
@@ -57,9 +84,11 @@ impl Faults {
 
     /// The counts up to this point.
     pub(super) fn counts(&self, emulator: &Emulator) -> Counts {
-        let [creations, lists, tokens] = self.0.each_ref().map(|sequence| sequence.used(emulator));
-        let requests = creations.len() + lists.len() + tokens.len();
-        let faulty = [creations, lists, tokens].concat().iter().filter(|action| **action != NO_FAULT).count();
+        let received = emulator.received();
+        let used: Vec<_> = self.0.iter().map(|sequence| sequence.used(&received)).collect();
+        let requests = used.iter().map(|actions| actions.len()).sum();
+        let faulty = used.iter().copied().flatten().filter(|action| **action != NO_FAULT).count();
+        let creations = used[0];
         let committed = creations.iter().filter(|action| commits(action)).count();
         Counts { requests, faulty, posts: creations.len(), committed }
     }
@@ -93,7 +122,6 @@ pub(super) struct Counts {
 impl Sequence {
     fn shuffled(
         route: &'static str,
-        path: &str,
         faults: fn(u64) -> Vec<Action>,
         size: Size,
         random: &mut fastrand::Rng,
@@ -107,14 +135,21 @@ impl Sequence {
             actions.resize((hundred + 1) * 100, NO_FAULT);
         }
         random.shuffle(&mut actions);
-        Self { route, path: path.to_owned(), actions }
+        Self { route, actions }
     }
 
     /// The entries that were used.
-    fn used(&self, emulator: &Emulator) -> &[Action] {
-        let (method, _) = self.route.split_once(' ').unwrap();
-        let received = emulator.received();
-        let requests = received.iter().filter(|r| r.method == method && r.path == self.path).count();
+    fn used(&self, received: &[ReceivedRequest]) -> &[Action] {
+        let (method, path) = self.route.split_once(' ').unwrap();
+        let is_own = |received: &ReceivedRequest| {
+            let relative = received.path.strip_prefix(BASE_PATH).unwrap_or(&received.path);
+            let is_at = match path.strip_suffix("{id}") {
+                Some(parent) => relative.starts_with(parent),
+                None => relative == path,
+            };
+            received.method == method && is_at
+        };
+        let requests = received.iter().filter(|received| is_own(received)).count();
         assert!(requests <= self.actions.len(), "{requests} requests of {} are too many", self.route);
         &self.actions[..requests]
     }
@@ -150,6 +185,25 @@ fn creations_on_time(milliseconds: u64) -> Vec<Action> {
         Action::Respond(_) | Action::Close(_) | Action::Delay(_) => action,
     };
     creations(milliseconds).into_iter().map(on_time).collect()
+}
+
+/// The same with refusals in place of some delays.
+fn flows(milliseconds: u64) -> Vec<Action> {
+    let mut actions = creations(milliseconds);
+    let is_slow = |action: &Action| matches!(action, Action::Delay(_));
+    let refusal = answer(StatusCode::BAD_REQUEST, Shape::A, false);
+    actions.iter_mut().filter(|action| is_slow(action)).take(2).for_each(|action| *action = refusal.clone());
+    actions
+}
+
+fn deletions(milliseconds: u64) -> Vec<Action> {
+    repeated([
+        (7, Action::Close(Moment::BeforeCommit)),
+        (7, Action::Close(Moment::AfterCommit)),
+        (8, answer(StatusCode::SERVICE_UNAVAILABLE, Shape::Html, false)),
+        (4, throttle("0")),
+        (4, Action::Delay(Duration::from_millis(milliseconds))),
+    ])
 }
 
 fn lists(milliseconds: u64) -> Vec<Action> {

@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use hubspot_connection_service::{
-    emulator::Emulator, proto::hub_spot_connection_service_client::HubSpotConnectionServiceClient,
-};
+use hubspot_connection_service::emulator::Emulator;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -35,15 +33,13 @@ pub(super) struct Killed {
     pub(super) forbidden_lines: Vec<String>,
 }
 
-pub(super) type Client = HubSpotConnectionServiceClient<Channel>;
-
 /// The settings that the replicas share.
 pub(super) struct Replicas<'a> {
     emulator: &'a Emulator,
     settings: Vec<(&'a str, String)>,
     kills: Kills,
-    /// The client of each replica, while a process is running.
-    clients: Mutex<Vec<Option<Client>>>,
+    /// The way to each replica, while a process is running.
+    channels: Mutex<Vec<Option<Channel>>>,
 }
 
 impl<'a> Replicas<'a> {
@@ -66,7 +62,7 @@ impl<'a> Replicas<'a> {
         number: usize,
         kills: Kills,
     ) -> Self {
-        Self { emulator, settings, kills, clients: Mutex::new(vec![None; number]) }
+        Self { emulator, settings, kills, channels: Mutex::new(vec![None; number]) }
     }
 
     /// Starts one more process.
@@ -75,11 +71,11 @@ impl<'a> Replicas<'a> {
         ServiceProcess::start(self.emulator, &settings).await
     }
 
-    /// The client of one of the running replicas.
-    pub(super) fn any(&self) -> Option<Client> {
-        let clients = self.clients();
-        let first = fastrand::usize(..clients.len());
-        let in_turn = clients[first..].iter().chain(&clients[..first]);
+    /// The way to one of the running replicas.
+    pub(super) fn any(&self) -> Option<Channel> {
+        let channels = self.channels();
+        let first = fastrand::usize(..channels.len());
+        let in_turn = channels[first..].iter().chain(&channels[..first]);
         in_turn.flatten().next().cloned()
     }
 
@@ -94,7 +90,7 @@ impl<'a> Replicas<'a> {
     }
 
     async fn run_during<T>(&self, work: impl Future<Output = T>, kills: Option<&Kills>) -> (T, Killed) {
-        let number = self.clients().len();
+        let number = self.channels().len();
         let mut processes = Vec::new();
         for index in 0..number {
             processes.push(self.run(index).await);
@@ -110,12 +106,12 @@ impl<'a> Replicas<'a> {
             while is_done.run_until_cancelled(self.next_kill(kills)).await.is_some() {
                 let index = killed.times % number;
                 killed.times += 1;
-                self.clients()[index] = None;
+                self.channels()[index] = None;
                 processes[index].process.signal(Signal::KILL);
                 let ended = std::mem::replace(&mut processes[index], self.run(index).await);
                 killed.forbidden_lines.extend(end(ended.process).await);
             }
-            self.clients().fill(None);
+            self.channels().fill(None);
             for ServiceProcess { process, .. } in processes {
                 process.signal(Signal::TERM);
                 killed.forbidden_lines.extend(end(process).await);
@@ -127,7 +123,7 @@ impl<'a> Replicas<'a> {
 
     async fn run(&self, index: usize) -> ServiceProcess {
         let process = self.start().await;
-        self.clients()[index] = Some(process.client().await);
+        self.channels()[index] = Some(process.channel().await);
         process
     }
 
@@ -149,8 +145,8 @@ impl<'a> Replicas<'a> {
         }
     }
 
-    fn clients(&self) -> MutexGuard<'_, Vec<Option<Client>>> {
-        self.clients.lock().unwrap()
+    fn channels(&self) -> MutexGuard<'_, Vec<Option<Channel>>> {
+        self.channels.lock().unwrap()
     }
 }
 
@@ -158,7 +154,12 @@ impl<'a> Replicas<'a> {
 async fn end(process: Process) -> Vec<String> {
     let (_, output) = process.wait().await;
     assert_eq!(output.stderr(), "");
-    let broken = ["a request made two connections", "several connections refer to one request", "panic"];
+    let broken = [
+        "a request made two connections",
+        "several connections refer to one request",
+        "one request created several dataflows",
+        "panic",
+    ];
     let is_forbidden = |line: &serde_json::Value| {
         let message = line["message"].as_str().unwrap_or_default();
         broken.iter().any(|broken| message.contains(broken))

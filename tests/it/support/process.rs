@@ -216,7 +216,11 @@ impl ServiceProcess {
     }
 
     pub(crate) async fn client(&self) -> HubSpotConnectionServiceClient<Channel> {
-        HubSpotConnectionServiceClient::connect(format!("http://{}", self.grpc)).await.unwrap()
+        HubSpotConnectionServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.grpc)).unwrap().connect().await.unwrap()
     }
 
     /// Signals it to stop, and waits for its exit.
