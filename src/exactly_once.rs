@@ -120,7 +120,7 @@
 //! interrupted is run again. Only then does the one request that matters follow, with the proof above. Nothing is
 //! prepared for a connection. A dataflow has a field group, a schema, a dataset, a mapping set, a source connection and a
 //! target connection; its flow is recognized by its source connection as well, also with
-//! `HCS_DESCRIPTION_REFERENCE=false` (`whatever_reply_is_lost_there_is_one_flow_and_a_later_call_sweeps`).
+//! `HCS_DESCRIPTION_REFERENCE=false`.
 //!
 //! | when … | the creation | test |
 //! | --- | --- | --- |
