@@ -130,7 +130,8 @@ impl App {
         };
         let platform = Arc::new(platform);
         let service = Service::new(Arc::clone(&platform), engine.clone(), config.max_in_flight);
-        let dataflows = Dataflows::new(platform, engine, service.limits());
+        let dataflows =
+            Dataflows::new(platform, engine, service.limits(), metrics.dataflow_runs_read.clone());
         let spec_has_drifted = service.spec_has_drifted();
         let health = Health::new(&[grpc::SERVICE_NAME, grpc::DATAFLOW_SERVICE_NAME]).await;
         let shutdown = Shutdown::default();

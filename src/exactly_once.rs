@@ -1,10 +1,13 @@
-//! One request creates one connection, whatever fails in between.
+//! One request creates one connection, or one dataflow, whatever fails in between.
 //!
 //! The Flow Service has no idempotency key and accepts duplicate names: a client that repeats a POST whose
 //! response was lost leaves a second connection with live credentials behind
-//! (`callers_that_retry_the_post_create_duplicates_under_the_same_faults`). So nothing is resent without proof
-//! that nothing was created. Two things make this possible: a *reference* in each connection, and a *record* in the
-//! store of request ids.
+//! (`callers_that_retry_the_post_create_duplicates_under_the_same_faults`), or a second dataflow that ingests everything
+//! twice. So nothing is resent without proof that nothing was created. Two things make this possible: a *reference* in
+//! each resource, and a *record* in the store of request ids.
+//!
+//! This page speaks of connections. What it says holds for the flow of a dataflow too, unless
+//! [another section](#creations-that-prepare-something) says otherwise; `proto/dataflows.md` explains dataflows to callers.
 //!
 //! # The modules
 //!
@@ -115,7 +118,9 @@
 //! Some requests refer to other resources, which have to exist before. A creation finds or creates those first, each
 //! with a marker that has the request id. They are inert: a duplicate harms nobody, and a preparation that was
 //! interrupted is run again. Only then does the one request that matters follow, with the proof above. Nothing is
-//! prepared for a connection.
+//! prepared for a connection. A dataflow has a field group, a schema, a dataset, a mapping set, a source connection and a
+//! target connection; its flow is recognized by its source connection as well, also with
+//! `HCS_DESCRIPTION_REFERENCE=false`.
 //!
 //! | when … | the creation | test |
 //! | --- | --- | --- |
@@ -126,6 +131,8 @@
 //! | … and the resource exists all the same | returns it, and deletes nothing | `a_resource_that_exists_although_it_was_refused_wins` |
 //! | … and something cannot be deleted now | names it; a retry deletes it before anything else, and uses none of it | `what_remains_is_undone_before_anything_else_and_not_used_again` |
 //! | … and the process dies meanwhile | the next holder finishes the deletions, likewise | `an_undo_that_dies_is_finished_by_the_next_holder` |
+//! | a part exists twice, because a reply was lost | uses the oldest; a later call with the request id deletes the others, once nothing of it can arrive any more | `whatever_reply_is_lost_there_is_one_flow_and_a_later_call_sweeps` |
+//! | the request does not fit what is at Adobe | is refused before anything is created, with everything that is wrong | `everything_that_is_wrong_is_reported_at_once_and_nothing_is_created` |
 //! | it is withdrawn | creates nothing any more, with whatever content; everything that it made is deleted, once nothing of it can arrive any more | `a_lost_creation_is_withdrawn_once_nothing_of_it_can_arrive` |
 //!
 //! Before the first deletion of an undo the record says what is deleted. Each deletion needs a lease that certainly

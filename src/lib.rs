@@ -1,4 +1,5 @@
-//! A gRPC service that creates and keeps Adobe Experience Platform base connections to HubSpot.
+//! A gRPC service that creates and keeps Adobe Experience Platform base connections to HubSpot, and the dataflows that
+//! bring their tables into datasets.
 //!
 //! # The path of a creation
 //!
@@ -12,6 +13,10 @@
 //! 7. `adobe/resilience.rs`, `adobe/client/call.rs`: the POST is permitted, and sent once
 //! 8. `adobe/answer/classify.rs`, `advice.rs`: what an error reply means, and what to do
 //! 9. `grpc/connections/render.rs`, or `status/creation.rs`: the response, or the error
+//!
+//! The creation of a dataflow takes the same path, through `grpc/dataflows/` and `service/dataflows/`. After the claim
+//! it finds or creates what the flow refers to: `service/dataflows/creation/prepare.rs`, with `adobe/schema_registry.rs`,
+//! `adobe/catalog.rs` and `adobe/data_prep.rs`.
 //!
 //! # The modules
 //!

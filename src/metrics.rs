@@ -102,6 +102,8 @@ metrics! {
             "Calls rejected because of their caller";
         pub requests_refused: Family<RequestRefused, Counter> = "requests_refused",
             "Requests that are not calls of this service";
+        pub dataflow_runs_read: RunsRead = "dataflow_runs_read",
+            "Runs of dataflows that were returned to callers, by state";
         pub connections_cut: Family<Limit, Counter> = "connections_cut", "Connections closed at a limit";
         pub connections_idle: Family<Idleness, Counter> = "connections_idle",
             "Connections closed because they had no calls";
@@ -151,6 +153,9 @@ labels! {
     Limit { reason: "admin_connections" "connections" "flood" "preface" "resets" "unread" }
     Idleness { reason: "first_call" "idle" "probe" }
     Shed { reason: "max_creations" "max_in_flight" "max_streams" }
+    RunRead {
+        state: "failed" "in_progress" "partially_succeeded" "queued" "scheduled" "succeeded" "unknown"
+    }
 }
 
 /// Enums as the label `outcome`.
@@ -174,6 +179,9 @@ macro_rules! outcomes {
 }
 
 use {metrics, outcomes};
+
+/// Counts runs by their state.
+pub type RunsRead = Family<RunRead, Counter>;
 
 trait Label: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static {
     /// The values that exist from the start.

@@ -1,6 +1,7 @@
-//! `demo`: runs the service against an emulator and creates a connection; or creates one through a running
-//! service.
+//! `demo`: runs the service against an emulator, creates a connection and brings data in with a dataflow; or creates a
+//! connection through a running service.
 
+mod dataflow;
 mod elsewhere;
 mod grpcurl;
 mod tour;
@@ -18,6 +19,7 @@ use http::Uri;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::tour::Toured;
 use super::{block_on, http_url, option, serve::StopSignals};
 use crate::{
     app::App,
@@ -32,17 +34,20 @@ const ADMIN_PORT: u16 = 9090;
 const EMULATOR_PORT: u16 = 8080;
 
 pub(super) fn command() -> Command {
-    let once = Arg::new("once").long("once").action(ArgAction::SetTrue).help("End after the last response");
+    let once = Arg::new("once")
+        .long("once")
+        .action(ArgAction::SetTrue)
+        .help("End after the first run of the dataflow");
     let address = "Only create a connection, through the service with this plaintext gRPC port; wait for it";
     let address = option("address", "URL", address).value_parser(http_url).conflicts_with("once");
     let request_id = "Request id of that creation: the same one makes the same connection";
     let request_id = option("request-id", "UUID", request_id).value_parser(RequestId::parse);
     Command::new("demo")
-        .about("Run the service against an emulator; create, find, explore and test a connection; stay up")
+        .about("Run the service against an emulator; create a connection, bring data in with it; stay up")
         .args([once, address, request_id.requires("address")])
 }
 
-/// Runs the demo until Ctrl-C, or with `--once` until the last response; or with `--address` waits for a service and
+/// Runs the demo until Ctrl-C, or with `--once` until the dataflow has run; or with `--address` waits for a service and
 /// creates a connection through it. The exit status is 0 if every call succeeded.
 pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     if let Some(address) = matches.get_one::<Uri>("address") {
@@ -65,9 +70,9 @@ async fn demo(once: bool) -> Result<(), Box<dyn Error>> {
 
     let stop = CancellationToken::new();
     let app = tokio::spawn(app.run(stop.clone().cancelled_owned()));
-    let id = tour::tour(grpc).await?;
-    introduce(&id, grpc, admin, emulator.addr())?;
+    let toured = tour::tour(grpc).await?;
     if !once {
+        introduce(&toured, grpc, admin, emulator.addr())?;
         signals.received().await;
     }
     stop.cancel();
@@ -102,14 +107,19 @@ fn configuration(emulator: &Emulator) -> Result<Config, Box<dyn Error>> {
 }
 
 /// Prints what to try next.
-fn introduce(id: &str, grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> io::Result<()> {
+fn introduce(toured: &Toured, grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> io::Result<()> {
+    let Toured { connection, dataflow } = toured;
     let target = grpc.to_string();
     let create = grpcurl::create(&target, RequestId::generate());
-    let others = grpcurl::others(&target, id, grpcurl::CREDENTIALS, RequestId::generate()).join("\n");
+    let others = grpcurl::others(&target, connection, grpcurl::CREDENTIALS, RequestId::generate()).join("\n");
+    let dataflow_request = RequestId::generate();
+    let create_dataflow = grpcurl::create_dataflow(&target, connection, dataflow_request);
+    let dataflows = grpcurl::dataflows(&target, connection, dataflow, dataflow_request).join("\n");
+    let delete = grpcurl::delete(&target, connection);
     write!(
         io::stdout(),
         "
-The service listens on {grpc} (gRPC) and {admin} (admin), the Flow Service emulator on {emulator}.
+The service listens on {grpc} (gRPC) and {admin} (admin), the emulator of Adobe on {emulator}.
 
 See what it offers, and create another connection. Run the creation again: the response has the same
 connection, replayed.
@@ -118,16 +128,30 @@ grpcurl -plaintext {grpc} list
 grpcurl -plaintext {grpc} describe hubspot_connection.v1.CreateHubSpotConnectionRequest
 {create}
 
-Read, test, explore, change and in the end delete the first one:
+Bring in another table with the first connection. It runs a minute later.
+
+{create_dataflow}
+
+The calls in README.md and proto/README.md take the IDs from variables:
+
+ID={connection}
+DATAFLOW={dataflow}
+
+Read, test, explore and change the first connection:
 
 {others}
 
-The calls in proto/README.md take its ID from a variable:
+See the first dataflow and its runs, check another one, pause and resume the first, and in the end delete both:
 
-ID={id}
+{dataflows}
+
+Delete the connection, which no dataflow uses any more:
+
+{delete}
 
 See what the emulator has, and ask for the health:
 
+curl http://{emulator}/emulator/ledger
 curl http://{emulator}/emulator/connections
 curl http://{admin}/readyz
 "

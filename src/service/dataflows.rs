@@ -33,6 +33,7 @@ use super::Limits;
 use crate::{
     adobe::Platform,
     exactly_once::{Engine, engine::Creations},
+    metrics::RunsRead,
 };
 
 /// The use cases about dataflows, over Adobe's services and one store.
@@ -41,14 +42,15 @@ pub struct Dataflows<P: Platform> {
     creations: Creations<CreateDataflow<P>>,
     limits: Arc<Limits>,
     specs: Arc<Specs>,
+    runs_read: RunsRead,
     observer: Observer,
 }
 
 impl<P: Platform> Dataflows<P> {
     /// Puts the parts together. The limits are those of every other call too.
-    pub fn new(platform: Arc<P>, engine: Engine, limits: Arc<Limits>) -> Self {
+    pub fn new(platform: Arc<P>, engine: Engine, limits: Arc<Limits>, runs_read: RunsRead) -> Self {
         let creations = Creations::new(engine, limits.upstream_creations());
-        Self { platform, creations, limits, specs: Arc::default(), observer: |_, _| {} }
+        Self { platform, creations, limits, specs: Arc::default(), runs_read, observer: |_, _| {} }
     }
 
     /// Reports what no response does.

@@ -1,5 +1,6 @@
 //! The content of `/metrics`.
 
+mod dataflows;
 mod formats;
 
 use hubspot_connection_service::proto::{
@@ -20,7 +21,7 @@ const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
 /// Every metric family of an idle service without TLS.
-const FAMILIES: [(&str, &str); 44] = [
+const FAMILIES: [(&str, &str); 45] = [
     ("rpc_server_call_duration_seconds", "histogram"),
     ("http_client_request_duration_seconds", "histogram"),
     ("hubspot_connection_build_info", "gauge"),
@@ -41,6 +42,7 @@ const FAMILIES: [(&str, &str); 44] = [
     ("hubspot_connection_reconciliations_total", "counter"),
     ("hubspot_connection_first_searches_total", "counter"),
     ("hubspot_connection_dataflow_steps_total", "counter"),
+    ("hubspot_connection_dataflow_runs_read_total", "counter"),
     ("hubspot_connection_duplicates_total", "counter"),
     ("hubspot_connection_clock_disagreements_total", "counter"),
     ("hubspot_connection_verifications_total", "counter"),

@@ -1,5 +1,5 @@
-//! The calls of the demo: it creates, lists, explores and tests a connection through a socket, with the generated
-//! client, as any caller would.
+//! The calls of the demo: it creates, lists, explores and tests a connection, and brings a table in with a dataflow,
+//! through a socket, with the generated clients, as any caller would.
 
 use std::{
     error::Error,
@@ -7,8 +7,9 @@ use std::{
     net::SocketAddr,
 };
 
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
+use super::dataflow;
 use crate::{
     domain::RequestId,
     proto::{
@@ -23,15 +24,23 @@ pub(super) type Client = HubSpotConnectionServiceClient<Channel>;
 /// A table that HubSpot has.
 pub(super) const TABLE: &str = "Hubspot.Contacts";
 
-/// Makes the calls and prints the responses. Returns the ID of the connection.
-pub(super) async fn tour(grpc: SocketAddr) -> Result<String, Box<dyn Error>> {
-    let mut client = Client::connect(format!("http://{grpc}")).await?;
+/// What the tour has created, by its ID.
+pub(super) struct Toured {
+    pub(super) connection: String,
+    pub(super) dataflow: String,
+}
+
+/// Makes the calls and prints the responses.
+pub(super) async fn tour(grpc: SocketAddr) -> Result<Toured, Box<dyn Error>> {
+    let channel = Endpoint::new(format!("http://{grpc}"))?.connect().await?;
+    let mut client = Client::new(channel.clone());
     let created = client.create_hub_spot_connection(creation(RequestId::generate())).await?.into_inner();
     show_created(&created)?;
     list(&mut client).await?;
     explore(&mut client, &created.id).await?;
     test(&mut client, &created.id).await?;
-    Ok(created.id)
+    let dataflow = dataflow::bring_in(channel, &created.id).await?;
+    Ok(Toured { connection: created.id, dataflow })
 }
 
 pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest {
@@ -54,7 +63,7 @@ pub(super) fn show_created(response: &CreateHubSpotConnectionResponse) -> io::Re
     show("CreateHubSpotConnection returned", lines.map(|(name, value)| format!("{name:<10} {value}")))
 }
 
-fn show(title: &str, lines: impl IntoIterator<Item = String>) -> io::Result<()> {
+pub(super) fn show(title: &str, lines: impl IntoIterator<Item = String>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{title}:")?;
     lines.into_iter().try_for_each(|line| writeln!(out, "  {line}"))
@@ -94,6 +103,6 @@ async fn test(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
 }
 
 /// An enum value in lower case, without the prefix of its enum.
-fn short(name: &str, prefix: &str) -> String {
+pub(super) fn short(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase()
 }

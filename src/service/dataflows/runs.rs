@@ -90,6 +90,9 @@ impl<P: Platform> Dataflows<P> {
                 break;
             }
         }
+        for run in &runs {
+            self.runs_read.get_or_create(&run.state.map_or("unknown", RunState::name).into()).inc();
+        }
         Ok(ListedRuns { runs, next })
     }
 }

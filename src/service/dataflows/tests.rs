@@ -28,7 +28,7 @@ use crate::{
         Background, Engine, FingerprintKeys, Recovery, SearchFirst,
         store::{CAPACITY, LEASE, MemoryStore, Retention},
     },
-    metrics::CreationMetrics,
+    metrics::{CreationMetrics, RunsRead},
     service::Limits,
 };
 
@@ -94,7 +94,7 @@ impl Replica {
             metrics: CreationMetrics::default(),
         };
         let limits = Arc::new(Limits::new(NonZeroUsize::new(10).unwrap()));
-        let dataflows = Dataflows::new(Arc::new(world.clone()), engine, limits);
+        let dataflows = Dataflows::new(Arc::new(world.clone()), engine, limits, RunsRead::default());
         Self { dataflows, world, id: RequestId::generate() }
     }
 

@@ -1,5 +1,9 @@
 //! The subcommands other than `serve`.
 
+use hubspot_connection_service::proto::{
+    GetHubSpotDataflowRequest, RunState, hub_spot_dataflow_service_client::HubSpotDataflowServiceClient,
+};
+
 use crate::support::{Process, ServiceProcess, Signal, request, unused_port};
 
 /// Runs `health` against an address.
@@ -42,7 +46,7 @@ async fn an_emulator_that_cannot_listen_names_the_address() {
 }
 
 #[tokio::test]
-async fn a_demo_once_prints_the_response_and_exits() {
+async fn a_demo_once_brings_data_in_prints_the_responses_and_exits() {
     let (status, output) = Process::run(&["demo", "--once"], &[]).await;
     assert_eq!(status.code(), Some(0), "{output:?}");
     let stdout = output.stdout();
@@ -53,6 +57,12 @@ async fn a_demo_once_prints_the_response_and_exits() {
     assert_eq!(value("id").len(), 36, "{stdout}");
     let etag = value("etag");
     assert!(etag.len() > 2 && etag.starts_with('"') && etag.ends_with('"'), "{stdout}");
+    assert_eq!(value("dataset").len(), 24, "{stdout}");
+    assert!(stdout.ends_with("\n  succeeded: 5 records read, 5 written, 0 failed\n"), "{stdout}");
+    // Every port is closed by now.
+    for of_a_port in ["127.0.0.1", "localhost", "grpcurl", "curl"] {
+        assert!(!stdout.contains(of_a_port), "{stdout}");
+    }
     assert_eq!(output.stderr(), "");
 }
 
@@ -74,6 +84,18 @@ async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
 
     // The printed calls work.
     assert_eq!(health(grpc).await, (Some(0), "SERVING".to_owned()));
+    let variable = |name: &str| stdout.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+    let (connection, dataflow) = (variable("ID="), variable("DATAFLOW="));
+    let mut client = HubSpotDataflowServiceClient::connect(format!("http://{grpc}")).await.unwrap();
+    let get = GetHubSpotDataflowRequest { id: dataflow.clone(), ..GetHubSpotDataflowRequest::default() };
+    let read = client.get_hub_spot_dataflow(get).await.unwrap().into_inner().dataflow.unwrap();
+    assert_eq!(read.connection_id, connection);
+    assert_eq!(read.last_run.unwrap().state(), RunState::Succeeded);
+    for (method, id) in [("PauseHubSpotDataflow", &dataflow), ("DeleteHubSpotConnection", &connection)] {
+        let json = format!(r#"grpcurl -plaintext -d '{{"id": "{id}"}}' {grpc} "#);
+        let call = stdout.lines().find(|line| line.ends_with(&format!("/{method}"))).unwrap();
+        assert!(call.starts_with(&json), "{call}");
+    }
     demo.signal(Signal::INT);
     let (status, output) = demo.wait().await;
     assert_eq!(status.code(), Some(0), "{output:?}");
