@@ -152,13 +152,8 @@ impl<P: Platform> WithdrawDataflow<P> {
     }
 
     async fn delete_flow(&self, flow: &DataflowRef, deadline: Instant) -> Result<(), CallError> {
-        // It may not be visible yet, so that it is not read before.
-        match self.platform.delete_flow(flow, deadline).await {
-            Ok(()) => {}
-            // Whether it was deleted is read below.
-            Err(error) if error.may_have_arrived() => {}
-            Err(error) => return Err(error),
-        }
+        // It may not be visible yet: that it cannot be read proves something only once the deletion was accepted.
+        self.platform.delete_flow(flow, deadline).await?;
         loop {
             if self.platform.get_flow(flow, deadline).await?.is_none() {
                 return Ok(());
