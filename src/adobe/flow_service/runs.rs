@@ -69,9 +69,13 @@ fn run(item: &Object<'_>) -> Option<Run> {
             .filter(|(start, end)| start.is_some() || end.is_some())
     });
     let (window_start_ms, window_end_ms) = window.unwrap_or_default();
+    let state = status.text("status").or_else(|| item.text("state")).as_deref().and_then(RunState::parse);
+    let failed_records = count(&records, "failedRecordCount");
+    // A run of a partial ingestion is a success, whatever fails.
+    let is_partial = state == Some(RunState::Succeeded) && failed_records.is_some_and(|failed| failed > 0);
     Some(Run {
         id,
-        state: status.text("status").or_else(|| item.text("state")).as_deref().and_then(RunState::parse),
+        state: if is_partial { Some(RunState::PartiallySucceeded) } else { state },
         created_at_ms: wire::milliseconds(item, "createdAt"),
         started_at_ms: wire::milliseconds(&duration, "startedAtUTC"),
         completed_at_ms: wire::milliseconds(&duration, "completedAtUTC"),
@@ -79,7 +83,7 @@ fn run(item: &Object<'_>) -> Option<Run> {
         window_end_ms,
         input_records: count(&records, "inputRecordCount"),
         output_records: count(&records, "outputRecordCount"),
-        failed_records: count(&records, "failedRecordCount"),
+        failed_records,
         skipped_records: count(&records, "skippedRecordCount"),
         input_bytes: count(&size, "inputBytes"),
         output_bytes: count(&size, "outputBytes"),
@@ -178,6 +182,21 @@ mod tests {
         assert_eq!(runs, [Run { id: "r".to_owned(), ..Run::default() }]);
         for body in ["", "[]", "{}", r#"{"items": {}}"#] {
             assert!(read_page(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_success_with_failed_records_is_a_partial_one() {
+        for (status, failed, state) in [
+            ("success", 0, RunState::Succeeded),
+            ("success", -1, RunState::Succeeded),
+            ("success", 1, RunState::PartiallySucceeded),
+            ("failed", 1, RunState::Failed),
+        ] {
+            let (status, records) = (json!({"status": status}), json!({"failedRecordCount": failed}));
+            let run =
+                one(&json!({"id": "r", "metrics": {"statusSummary": status, "recordSummary": records}}));
+            assert_eq!(run.state, Some(state), "{run:?}");
         }
     }
 
