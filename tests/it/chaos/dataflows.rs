@@ -40,12 +40,12 @@ async fn one_request_makes_one_dataflow_and_leaves_nothing_else_behind() {
     let start = Instant::now();
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let emulator = start_emulator(Options::default()).await;
-    let faults = Faults::of_dataflows(plan.requests, &mut random);
+    let faults = Faults::of_dataflows(plan.dataflows, &mut random);
     let Some(mut surroundings) = Surroundings::set(Trouble::Stalls, &emulator, random).await else { return };
-    let replicas = Replicas::with(&emulator, surroundings.settings(&plan), 2, Kills::Every(3000..9000));
+    let replicas = Replicas::with(&emulator, surroundings.settings(&plan), 2, Kills::Every(6000..14_000));
     let basis = basis(&emulator, &replicas).await;
     let before = emulator.ledger();
-    let wishes = requests::wishes(plan.requests, &basis);
+    let wishes = requests::wishes(plan.dataflows, &basis);
     emulator.settings(Settings { index_lag: Trouble::Stalls.index_lag(), ..Settings::default() });
     faults.inject(&emulator);
 

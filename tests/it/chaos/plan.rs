@@ -85,12 +85,14 @@ impl Trouble {
 
 /// The size and kind of a run. The environment can change them:
 ///
-/// - `HCS_CHAOS_REQUESTS`: the number of requests for each trouble;
+/// - `HCS_CHAOS_REQUESTS`: the number of requests for each trouble, and of dataflows;
 /// - `HCS_CHAOS_SEED`: the seed of the faults;
 /// - `HCS_CHAOS_TROUBLES`: the troubles, comma separated, as in `Stalls,Clock`;
 /// - `HCS_CHAOS_SETTINGS`: settings of the service, comma separated, as in `HCS_SETTLE_WINDOW=8s`.
 pub(super) struct Plan {
     pub(super) requests: usize,
+    /// The number of dataflows, each of which costs many requests upstream.
+    pub(super) dataflows: usize,
     pub(super) seed: u64,
     pub(super) troubles: Vec<Trouble>,
     settings: Vec<(String, String)>,
@@ -110,8 +112,10 @@ impl Plan {
         assert!(named.is_empty() || troubles.len() == named.len(), "{named:?}, and there are {troubles:?}");
         let settings = list("HCS_CHAOS_SETTINGS");
         let settings = settings.iter().map(|setting| setting.split_once('=').unwrap());
+        let requests = number("HCS_CHAOS_REQUESTS").map(|number| usize::try_from(number).unwrap());
         Self {
-            requests: number("HCS_CHAOS_REQUESTS").map_or(15, |number| usize::try_from(number).unwrap()),
+            requests: requests.unwrap_or(15),
+            dataflows: requests.unwrap_or(6),
             seed: number("HCS_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..)),
             troubles,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
