@@ -71,7 +71,7 @@ async fn start(bench: &Bench, emulator: &Emulator) -> Process {
     let environment = [
         ("HCS_LISTEN", "127.0.0.1:0"),
         ("HCS_ADMIN_LISTEN", "127.0.0.1:0"),
-        ("HCS_FLOW_SERVICE_URL", &url),
+        ("HCS_FLOW_SERVICE_URL", &*url),
         ("HCS_ORG_ID", ORG_ID),
         ("HCS_CLIENT_ID", CLIENT_ID),
         ("HCS_ACCESS_TOKEN", DEMO_ACCESS_TOKEN),
@@ -87,14 +87,13 @@ impl Service {
         self.created += 1;
         let name = format!("contacts {}", self.created);
         let request_id = format!("139f6a5f-a78b-4744-9f6a-{:012x}", self.created);
-        let new = |name| NewDataset {
-            name,
-            schema: Some(Schema::SchemaFromTable(SchemaFromTable::default())),
-            ..NewDataset::default()
-        };
         let target = match dataset {
             Some(id) => Target::DatasetId(id.to_owned()),
-            None => Target::NewDataset(new(name.clone())),
+            None => Target::NewDataset(NewDataset {
+                name: name.clone(),
+                schema: Some(Schema::SchemaFromTable(SchemaFromTable::default())),
+                ..NewDataset::default()
+            }),
         };
         let schedule = DataflowSchedule { frequency: Frequency::Once.into(), ..DataflowSchedule::default() };
         let request = CreateHubSpotDataflowRequest {
