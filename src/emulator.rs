@@ -118,6 +118,11 @@
 //! | `objectType` of an explore request | `root` and `table`, as in every tutorial | upper case |
 //! | path of PATCH and DELETE | `/connections/{id}`, as it is for GET | only with a slash at the end. Therefore prism does not compare the body of a PATCH, which is an array in every example and an object in the document |
 //! | columns of a table | an object, as in Adobe's tutorials | an array |
+//! | `op` of an action | `enable` and `disable`, without `subop`, as in every example | upper case, with `subop` |
+//! | `mappingVersion` of a flow | a number, as Data Prep returns it | a string |
+//! | `interval` of a schedule | a number, as the flow specification requires it | a string |
+//! | `startTime` and `backfill` in a response | strings, as in Adobe's tutorials; a request has a number and a boolean | a number and a boolean |
+//! | `transformationSpecs` of a flow specification | an array, as in Adobe's responses | an object |
 //! | `start` of `GET /mappingSets` | optional, because clients leave it out | required |
 //! | errors of the Catalog and Data Prep | shape E, as the Schema Registry has it | no bodies |
 //! | error statuses | also 400 and 404 | only 403 and 503, besides 200 |

@@ -16,10 +16,11 @@ pub(crate) enum Row {
     Start,
     Ids,
     SearchFirst,
+    Dataflow,
     Soak,
 }
 
-const ROWS: [(&str, Row); 12] = [
+const ROWS: [(&str, Row); 13] = [
     ("cpu", Row::Cpu),
     ("workloads", Row::Workloads),
     ("throughput", Row::Throughput),
@@ -31,13 +32,14 @@ const ROWS: [(&str, Row); 12] = [
     ("start", Row::Start),
     ("ids", Row::Ids),
     ("search-first", Row::SearchFirst),
+    ("dataflow", Row::Dataflow),
     ("soak", Row::Soak),
 ];
 
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench create -- [OPTIONS]
   --only ROW,…     some of cpu, workloads, throughput, p99, slow-upstream, overload, memory, idle,
-                   start, ids, search-first, soak; default: all but soak
+                   start, ids, search-first, dataflow, soak; default: all but soak
   --soak           the soak as well, which takes ten minutes
   --quick          tries everything in little time; the figures mean nothing
   --rounds N       rounds of each comparison, five times as many of those that are short; default 9

@@ -22,6 +22,8 @@ mod process;
 mod redis;
 mod report;
 mod scenarios;
+#[cfg(feature = "emulator")]
+mod script;
 mod target;
 mod upstream;
 

@@ -1,5 +1,7 @@
 //! The rows of the table, each measured separately.
 
+#[cfg(feature = "emulator")]
+mod dataflow;
 mod ids;
 mod memory;
 mod overload;
@@ -41,6 +43,12 @@ pub(crate) async fn run(bench: &Bench, report: &mut Report) {
     }
     if has(Row::SearchFirst) {
         search_first::run(bench, report).await;
+    }
+    if has(Row::Dataflow) {
+        #[cfg(feature = "emulator")]
+        dataflow::run(bench, report).await;
+        #[cfg(not(feature = "emulator"))]
+        report.note("dataflow is absent: this build has no emulator");
     }
     if has(Row::Soak) {
         soak::run(bench, report).await;

@@ -82,6 +82,11 @@ pub struct UnknownRoute {
 }
 
 impl Route {
+    /// Every route.
+    pub fn all() -> impl Iterator<Item = Self> {
+        GROUPS.iter().flat_map(|(_, endpoints)| *endpoints).map(|endpoint| endpoint.route)
+    }
+
     /// Whether it is one of the Schema Registry, the Catalog or Data Prep.
     pub(super) fn is_of_sibling(self) -> bool {
         self.0.contains(" /data/")
@@ -141,9 +146,8 @@ impl FromStr for Route {
     type Err = UnknownRoute;
 
     fn from_str(name: &str) -> Result<Self, UnknownRoute> {
-        let routes = || GROUPS.iter().flat_map(|(_, endpoints)| *endpoints).map(|endpoint| endpoint.route);
-        routes().find(|route| route.0 == name).ok_or_else(|| {
-            let known: Vec<_> = routes().map(|route| route.0).collect();
+        Self::all().find(|route| route.0 == name).ok_or_else(|| {
+            let known: Vec<_> = Self::all().map(|route| route.0).collect();
             UnknownRoute { name: name.to_owned(), known: known.join(", ") }
         })
     }

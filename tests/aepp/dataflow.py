@@ -160,6 +160,8 @@ def main(url):
     mapping_set, version = create_mapping_set(data_prep, schema_id, namespace)
     connection, source, target, flow = create_flow(flows, dataset, schema_id, mapping_set, version)
     check_flow(url, flows, datasets, dataset, mapping_set, source, flow)
+    ledger = requests.get(f"{url}/emulator/ledger").json()
+    assert set(ledger.values()) == {1}, ledger
 
     assert "detail" in registry.deleteSchema(schema_id)
     flows.postFlowAction(flow, "disable")

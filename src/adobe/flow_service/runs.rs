@@ -215,8 +215,8 @@ mod tests {
             let run = one(&json!({"id": "r", "metrics": {"statusSummary": status}}));
             let [error] = &run.errors[..] else { panic!("{run:?}") };
             assert_eq!(
-                (error.stage, error.are_credentials_suspected),
-                (stage, suspected),
+                (&*error.code, error.stage, error.are_credentials_suspected),
+                (code, stage, suspected),
                 "{code} {message}"
             );
         }

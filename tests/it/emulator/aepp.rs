@@ -5,6 +5,7 @@ use std::{
     process::Stdio,
 };
 
+use hubspot_connection_service::emulator::Ledger;
 use tokio::process::Command;
 
 use super::Caller;
@@ -41,4 +42,5 @@ async fn another_client_builds_a_dataflow_and_takes_it_down_again() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&printed));
     // Had it not been installed with all it imports, it could have ended before its first request.
     assert!(caller.emulator.received().len() > 20);
+    assert_eq!(caller.emulator.ledger(), Ledger::default());
 }

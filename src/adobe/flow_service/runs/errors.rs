@@ -88,10 +88,24 @@ fn run_error(code: &str, message: &str, stage: Option<RunStage>) -> RunError {
     let stage = stage_of_code(code).or(stage);
     RunError {
         are_credentials_suspected: stage == Some(RunStage::Copy) && is_suspicious(&message),
-        code: presentable_text(code).unwrap_or_default(),
+        code: if is_of_catalogue(code) {
+            code.to_owned()
+        } else {
+            presentable_text(code).unwrap_or_default()
+        },
         message,
         stage,
     }
+}
+
+/// Whether it is a code like `CONNECTOR-1001-500`. One is as long as a credential, but no credential looks like that.
+fn is_of_catalogue(code: &str) -> bool {
+    let is_number = |part: &str| part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_prefix =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+    let mut parts = code.rsplitn(3, '-');
+    let numbers = [parts.next(), parts.next()];
+    numbers.iter().all(|number| number.is_some_and(is_number)) && parts.next().is_some_and(is_prefix)
 }
 
 /// Whether a failure to copy may be due to the credentials. Adobe has no code for that, and the text is that of HubSpot
