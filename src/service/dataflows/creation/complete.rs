@@ -19,7 +19,7 @@ use crate::{
         creation::{Creation, Finished},
         operation::Outcome as _,
     },
-    service::dataflows::{create::DataflowCreated, flows::flows_of},
+    service::dataflows::{create::DataflowCreated, error::CreateDataflowError, flows::flows_of},
 };
 
 /// How long an outcome is completed that a caller waits for.
@@ -54,7 +54,7 @@ impl<P: Platform> Creation<CreateDataflow<P>> {
     /// Deletes what carries this request's markers and is not the flow's, and records that nothing more can appear.
     async fn sweep(&self, outcome: &mut Outcome, deadline: Instant) {
         let markers = Markers::of(self.request_id());
-        match self.operation.delete_surplus(&markers, &outcome.prepared, deadline).await {
+        match self.operation.delete_surplus(&markers, &outcome.prepared, deadline, || true).await {
             Ok(0) => {}
             Ok(remaining) => {
                 return tracing::warn!(request_id = %self.request_id(), remaining, "could not delete all that lost replies have left");
@@ -71,13 +71,17 @@ impl<P: Platform> Creation<CreateDataflow<P>> {
 }
 
 impl<P: Platform> CreateDataflow<P> {
-    /// How many remain that should be deleted.
-    async fn delete_surplus(
+    /// Deletes what carries the markers of a request and is not `used`. Returns how many remain that should be deleted.
+    ///
+    /// # Errors
+    /// What there is cannot be listed.
+    pub(super) async fn delete_surplus(
         &self,
         markers: &Markers,
         used: &Prepared,
         deadline: Instant,
-    ) -> Result<usize, super::super::error::CreateDataflowError> {
+        may_send: impl Fn() -> bool,
+    ) -> Result<usize, CreateDataflowError> {
         let (platform, sandbox) = (&*self.platform, &self.dataflow.sandbox);
         let marked = Marked::of_names(platform, sandbox, markers, deadline).await?;
         let removal = Removal { platform, sandbox, deadline };
@@ -85,7 +89,8 @@ impl<P: Platform> CreateDataflow<P> {
             Ok(flows_of(platform, sandbox, selection, deadline).await?.is_empty())
         };
         let remains = |is_free: Result<bool, CallError>| match is_free {
-            Ok(true) => None,
+            Ok(true) if may_send() => None,
+            Ok(true) => Some(Removed::Remains("another process deletes it".to_owned())),
             Ok(false) => Some(Removed::Kept("a flow uses it".to_owned())),
             Err(error) => Some(Removed::Remains(error.to_string())),
         };
@@ -124,7 +129,7 @@ impl<P: Platform> CreateDataflow<P> {
         let datasets = marked.datasets.iter().filter(|dataset| {
             used.is_dataset_created && used.dataset.is_some() && Some(&dataset.id) != used.dataset.as_ref()
         });
-        let datasets = join_all(datasets.map(|dataset| removal.dataset(&dataset.id, &own, || true))).await;
+        let datasets = join_all(datasets.map(|dataset| removal.dataset(&dataset.id, &own, &may_send))).await;
         let all = sources.into_iter().chain(targets).chain(sets).chain(datasets);
         Ok(all.filter(|removed| matches!(removed, Removed::Remains(_))).count())
     }

@@ -75,13 +75,22 @@ impl<P: Platform> CreateDataflow<P> {
         let outcome = preparation.run(reads).await;
         let has_lost = preparation.has_lost.load(Ordering::Relaxed);
         let mut prepared = preparation.prepared.into_inner();
-        match outcome {
-            Ok(()) => {
-                prepared.is_sweep_due = has_lost || marked.has_duplicates() || !marked.is_empty(&markers);
-                Ok(ControlFlow::Continue(prepared.to_context()))
-            }
-            Err(error) => Err(self.refused(scope, &markers, error, prepared, &marked, has_lost).await),
+        prepared.is_sweep_due = marked.needs_sweep(&markers, has_lost);
+        if scope.may_be_forgotten() {
+            prepared.kept = self.kept(&marked, &markers);
         }
+        match outcome {
+            Ok(()) => Ok(ControlFlow::Continue(prepared.to_context())),
+            Err(error) => Err(self.refused(scope, &markers, error, prepared, has_lost).await),
+        }
+    }
+
+    /// The kinds of what was there before: an attempt that the store has forgotten may still use it.
+    fn kept(&self, marked: &Marked, markers: &Markers) -> Vec<String> {
+        let (is_dataset_created, is_schema_created) = (self.makes_dataset(), self.makes_schema());
+        let mut before = Prepared { is_dataset_created, is_schema_created, ..Prepared::default() };
+        marked.complete(&mut before, markers);
+        before.own().into_iter().map(|(part, _)| part.kind().to_owned()).collect()
     }
 
     /// What is certain from the start.
@@ -116,7 +125,6 @@ impl<P: Platform> CreateDataflow<P> {
         markers: &Markers,
         error: CreateDataflowError,
         mut prepared: Prepared,
-        marked: &Marked,
         has_lost: bool,
     ) -> Unprepared<CreateDataflowError> {
         if !is_certain(&error) {
@@ -125,13 +133,6 @@ impl<P: Platform> CreateDataflow<P> {
         // What a lost reply was about may be visible by now.
         if has_lost && let Ok(late) = self.marked(markers, scope.deadline()).await {
             late.complete(&mut prepared, markers);
-        }
-        if scope.may_be_forgotten() {
-            // An attempt that the store has forgotten may still use what was there before.
-            let (is_dataset_created, is_schema_created) = (self.makes_dataset(), self.makes_schema());
-            let mut before = Prepared { is_dataset_created, is_schema_created, ..Prepared::default() };
-            marked.complete(&mut before, markers);
-            prepared.kept = before.own().into_iter().map(|(part, _)| part.kind().to_owned()).collect();
         }
         Unprepared { error, undo: Some(prepared.to_context()) }
     }

@@ -3,7 +3,7 @@
 use std::slice;
 
 use super::{
-    CreateDataflow,
+    CreateDataflow, Markers,
     prepared::Prepared,
     removal::{Removal, Removed},
 };
@@ -24,7 +24,7 @@ impl<P: Platform> CreateDataflow<P> {
             Err(()) => return remains(),
         }
         let mut kept = Vec::new();
-        let mut does_remain = false;
+        let mut does_remain = self.has_surplus(scope, &prepared).await;
         let own: Vec<_> = prepared.own().into_iter().map(|(part, id)| (part, id.to_owned())).collect();
         for (part, id) in own {
             let kind = part.kind().to_owned();
@@ -53,6 +53,23 @@ impl<P: Platform> CreateDataflow<P> {
             }
         }
         if does_remain { Undone::Remains(prepared.to_context()) } else { Undone::Deleted { kept } }
+    }
+
+    /// Deletes what lost replies have left beside what was prepared. Returns whether some of it remains.
+    async fn has_surplus(&self, scope: &Scope, prepared: &Prepared) -> bool {
+        // An attempt that the store has forgotten may still use what this one does not know.
+        if !prepared.is_sweep_due || scope.may_be_forgotten() {
+            return false;
+        }
+        let markers = Markers::of(scope.request_id());
+        let may_send = || scope.still_ours();
+        match self.delete_surplus(&markers, prepared, scope.deadline(), may_send).await {
+            Ok(remaining) => remaining > 0,
+            Err(error) => {
+                tracing::debug!(request_id = %scope.request_id(), %error, "could not look for what lost replies have left");
+                true
+            }
+        }
     }
 
     /// The flow of the source connection: if there is one, it wins.
