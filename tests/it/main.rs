@@ -19,6 +19,8 @@ mod connections;
 #[cfg(feature = "emulator")]
 mod create;
 #[cfg(feature = "emulator")]
+mod dataflows;
+#[cfg(feature = "emulator")]
 mod deploy;
 #[cfg(feature = "emulator")]
 mod diagnosis;
