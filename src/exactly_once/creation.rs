@@ -126,6 +126,7 @@ impl<O: Operation> Creation<O> {
                     request_id: shared.lease.request_id,
                     generated,
                     sandbox: operation.sandbox().clone(),
+                    may_be_forgotten: shared.progress.may_be_forgotten(),
                     failure: Arc::clone(failure),
                 });
                 operation.report_abandoned(outcome, shared.progress.may_exist());

@@ -24,7 +24,7 @@ use super::{
     store::{Holder, Lease, Retention, Store},
 };
 use crate::{
-    domain::{CallProgress, RequestId},
+    domain::{CallProgress, Progress, RequestId},
     metrics::{ClaimOutcome, CreationMetrics},
     telemetry::spans,
 };
@@ -92,7 +92,10 @@ impl<O: Operation> Creations<O> {
         let request_id = request_id.unwrap_or_else(RequestId::generate);
         spans::note("request_id", request_id.encode(&mut [0; RequestId::LENGTH]));
         let sandbox = operation.sandbox().clone();
-        let failed = |failure| Error { request_id, generated, sandbox: sandbox.clone(), failure };
+        let failed = |failure| {
+            let may_be_forgotten = call.creation().is_some_and(Progress::may_be_forgotten);
+            Error { request_id, generated, sandbox: sandbox.clone(), may_be_forgotten, failure }
+        };
 
         let content = std::iter::once((METHOD, O::KIND.name())).chain(operation.content());
         let fingerprints = engine.fingerprint_keys.fingerprints(content);

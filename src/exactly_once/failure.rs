@@ -20,6 +20,8 @@ pub struct Error<I: 'static, E: 'static> {
     pub generated: bool,
     /// The sandbox that the resource was meant for.
     pub sandbox: SandboxName,
+    /// Whether the store may have forgotten an earlier attempt, whose resource may still appear.
+    pub may_be_forgotten: bool,
     /// Why it did not succeed.
     #[source]
     pub failure: Arc<Failure<I, E>>,

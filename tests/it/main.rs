@@ -21,6 +21,8 @@ mod create;
 #[cfg(feature = "emulator")]
 mod dataflow_calls;
 #[cfg(feature = "emulator")]
+mod dataflows;
+#[cfg(feature = "emulator")]
 mod deploy;
 #[cfg(feature = "emulator")]
 mod diagnosis;

@@ -4,6 +4,7 @@ pub(crate) mod alteration;
 mod altering_proxy;
 pub(crate) mod certificates;
 pub(crate) mod collector;
+pub(crate) mod dataflows;
 mod failure;
 mod metrics;
 mod mount;

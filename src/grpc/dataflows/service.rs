@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::{self, Create, Delete, List},
     render,
-    status::{Action, failed, list_failed, plan_failed},
+    status::{Action, failed, list_failed, plan_failed, withdrawal_failed},
 };
 use crate::{
     adobe::Platform,
@@ -176,7 +176,7 @@ impl<P: Platform> HubSpotDataflowService for Dataflows<P> {
                         &call.progress,
                     )
                     .await;
-                deleted.map_err(|error| creation_failed(&error))?
+                deleted.map_err(|error| withdrawal_failed(&error))?
             }
         };
         let leftovers = leftovers.into_iter().map(Into::into).collect();

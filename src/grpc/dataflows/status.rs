@@ -12,25 +12,30 @@ use crate::{
         dataflow::{DataflowRef, DataflowState},
     },
     error::error_chain,
-    exactly_once::{Kind, store::StoreError},
+    exactly_once::{Failure, Kind, store::StoreError},
     grpc::{
         call::Call,
         connections::{not_found, table_not_found},
         status::{
-            DEFAULT_RETRY, Effect, FailureOfKind, Reason, RpcError, Upstream, call_failed, start,
-            store_failed, too_many, unrecognized,
+            DEFAULT_RETRY, Effect, FailureOfKind, Reason, RpcError, Upstream, call_failed, creation_failed,
+            start, store_failed, too_many, unrecognized,
         },
         violations,
     },
-    service::dataflows::error::{CreateDataflowError, DataflowError, Part, Violation},
+    service::dataflows::{
+        create,
+        error::{CreateDataflowError, DataflowError, Part, Violation},
+    },
 };
 
 impl FailureOfKind for CreateDataflowError {
     const KIND: Kind = Kind::Dataflow;
     const PART: Part = Part::Flow;
 
-    fn failed(&self, sandbox: &SandboxName, _: bool) -> RpcError {
-        let failure = not_created(self, sandbox, Effect::NothingCreated(Kind::Dataflow));
+    fn failed(&self, sandbox: &SandboxName, _: bool, may_exist: bool) -> RpcError {
+        let effect =
+            if may_exist { Effect::MayExist(Kind::Dataflow) } else { Effect::NothingCreated(Kind::Dataflow) };
+        let failure = not_created(self, sandbox, effect);
         let failure = if let Self::Call { error, .. } = self
             && error.refusal().is_none()
         {
@@ -41,8 +46,23 @@ impl FailureOfKind for CreateDataflowError {
         } else {
             failure
         };
-        failure.at_stage(Stage::Prepare).metadata("may_exist", false)
+        failure.at_stage(Stage::Prepare).metadata("may_exist", may_exist)
     }
+}
+
+/// The error of the deletion of what a creation has made that nobody will retry.
+pub(super) fn withdrawal_failed(error: &create::Error) -> RpcError {
+    let create::Error { request_id, sandbox, failure, .. } = error;
+    let Failure::Operation(cause) = &**failure else { return creation_failed(error) };
+    let failure = not_created(cause, sandbox, Effect::None);
+    let may_exist = !matches!(cause, CreateDataflowError::NothingMade);
+    let failure = if may_exist {
+        failure.also("some of it may be deleted already: repeat the call, which continues")
+    } else {
+        failure
+    };
+    let failure = failure.at_stage(Stage::Delete).metadata("may_exist", may_exist);
+    failure.metadata("request_id", request_id).cause(error_chain(error))
 }
 
 /// The error of a dry run.

@@ -22,8 +22,8 @@ pub(crate) trait FailureOfKind {
     /// The part whose request creates the resource.
     const PART: Part;
 
-    /// `generated`: the caller sent no request_id.
-    fn failed(&self, sandbox: &SandboxName, generated: bool) -> RpcError;
+    /// `generated`: the caller sent no request_id. `may_exist`: an earlier attempt may have created the resource.
+    fn failed(&self, sandbox: &SandboxName, generated: bool, may_exist: bool) -> RpcError;
 }
 
 pub(crate) fn creation_failed<I, E>(error: &Error<I, E>) -> RpcError
@@ -31,16 +31,12 @@ where
     I: fmt::Display + fmt::Debug + 'static,
     E: FailureOfKind + std::error::Error + 'static,
 {
-    let Error { request_id, generated, sandbox, failure } = error;
-    failed(failure, sandbox, *generated).metadata("request_id", request_id).cause(error_chain(error))
+    let Error { request_id, failure, .. } = error;
+    failed(failure, error).metadata("request_id", request_id).cause(error_chain(error))
 }
 
-fn failed<I: fmt::Display, E: FailureOfKind>(
-    failure: &Failure<I, E>,
-    sandbox: &SandboxName,
-    generated: bool,
-) -> RpcError {
-    let kind = E::KIND;
+fn failed<I: fmt::Display, E: FailureOfKind>(failure: &Failure<I, E>, of: &Error<I, E>) -> RpcError {
+    let (kind, sandbox, generated) = (E::KIND, &of.sandbox, of.generated);
     let effect = |may_exist| if may_exist { Effect::MayExist(kind) } else { Effect::NothingCreated(kind) };
     let upstream = |effect| Upstream { part: E::PART, sandbox, effect };
     match failure {
@@ -65,7 +61,7 @@ fn failed<I: fmt::Display, E: FailureOfKind>(
                 .metadata("may_exist", true)
                 .metadata("leftovers", leftovers.join(","))
         }
-        Failure::LeftBehind { failure, leftovers } => failed(failure, sandbox, generated)
+        Failure::LeftBehind { failure, leftovers } => failed(failure, of)
             .also(
                 "what it had prepared and could not delete again is in this error's metadata (leftovers): a retry \
                  with the same request_id uses it, and DeleteHubSpotDataflow with create_request_id deletes it",
@@ -85,7 +81,7 @@ fn failed<I: fmt::Display, E: FailureOfKind>(
         Failure::Store { error, may_exist } => store_failed(error, effect(*may_exist), SAME_ID)
             .at_stage(Stage::Claim)
             .metadata("may_exist", may_exist),
-        Failure::Operation(error) => error.failed(sandbox, generated),
+        Failure::Operation(error) => error.failed(sandbox, generated, of.may_be_forgotten),
         Failure::Abandoned { may_exist } => {
             let what = "no caller was waiting for the creation";
             unavailable(what, effect(*may_exist)).metadata("may_exist", may_exist)

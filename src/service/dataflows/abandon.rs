@@ -33,6 +33,7 @@ impl<P: Platform> Dataflows<P> {
             request_id,
             generated: false,
             sandbox: withdrawal.sandbox,
+            may_be_forgotten: false,
             failure: Arc::new(failure),
         })
     }

@@ -78,6 +78,7 @@ struct Markers {
     source: String,
     target: String,
     mapping_set: String,
+    field_group: String,
     tag: String,
 }
 
@@ -88,14 +89,20 @@ impl Markers {
             source: format!("hubspot-{id}-source"),
             target: format!("hubspot-{id}-target"),
             mapping_set: format!("hubspot-{id}"),
+            field_group: format!("hubspot-{id}-fields"),
             tag: format!("{TAG}:{id}"),
             id,
         }
     }
 
-    /// The title of the field group of a schema.
-    fn field_group(&self, title: &str) -> String {
-        format!("{title} fields {}", self.id)
+    /// The description of a schema's field group: the title of the schema, by which that is found, and the id.
+    fn of_field_group(&self, title: &str) -> String {
+        format!("{title} [request {}]", self.id)
+    }
+
+    /// The title of the schema in that description.
+    fn schema_title<'a>(&self, description: &'a str) -> Option<&'a str> {
+        description.strip_suffix(&format!(" [request {}]", self.id))
     }
 
     /// Whether a description is that of something that the request has made.

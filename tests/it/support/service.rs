@@ -174,8 +174,18 @@ pub(crate) fn inject(emulator: &Emulator, faults: Value) {
 
 /// Posts a body to the method for creations that no generated client would send.
 pub(crate) async fn post(grpc: SocketAddr, headers: &[(&str, &str)], body: Vec<u8>) -> reqwest::Response {
+    post_to(grpc, &format!("{SERVICE_NAME}/CreateHubSpotConnection"), headers, body).await
+}
+
+/// Posts a body to a method.
+pub(super) async fn post_to(
+    grpc: SocketAddr,
+    method: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> reqwest::Response {
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
-    let url = format!("http://{grpc}/{SERVICE_NAME}/CreateHubSpotConnection");
+    let url = format!("http://{grpc}/{method}");
     let mut request = client.post(url).header("content-type", "application/grpc").header("te", "trailers");
     for (name, value) in headers {
         request = request.headers([(name.parse().unwrap(), value.parse().unwrap())].into_iter().collect());

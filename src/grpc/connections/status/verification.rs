@@ -16,7 +16,7 @@ impl FailureOfKind for VerificationError {
     const KIND: Kind = Kind::Connection;
     const PART: Part = Part::Connection;
 
-    fn failed(&self, _: &SandboxName, generated: bool) -> RpcError {
+    fn failed(&self, _: &SandboxName, generated: bool, _: bool) -> RpcError {
         match self {
             Self::Failed { report, left_behind } => verification_failed(report, left_behind.as_ref()),
             Self::Pending { connection, report } => verification_pending(connection, report, generated),

@@ -8,23 +8,27 @@ use crate::{
     adobe::Problem,
     domain::{
         InvalidReason, RequestId,
-        dataflow::{DatasetId, SchemaId},
+        dataflow::{DataflowId, DatasetId, SchemaId},
     },
     exactly_once::{Error, Failure, Made},
     grpc::status::creation_failed,
 };
 
-type DataflowFailure = Failure<crate::domain::dataflow::DataflowId, CreateDataflowError>;
+type DataflowFailure = Failure<DataflowId, CreateDataflowError>;
 
 fn sandbox() -> SandboxName {
     SandboxName::parse("prod").unwrap()
 }
 
+fn error_of(failure: DataflowFailure) -> Error<DataflowId, CreateDataflowError> {
+    let request_id = RequestId::generate();
+    let failure = Arc::new(failure);
+    Error { request_id, generated: false, sandbox: sandbox(), may_be_forgotten: false, failure }
+}
+
 /// The code, the message and the details of a failed creation.
 fn of_creation(failure: DataflowFailure) -> (Code, String, ErrorDetails) {
-    let request_id = RequestId::generate();
-    let error = Error { request_id, generated: false, sandbox: sandbox(), failure: Arc::new(failure) };
-    parts(creation_failed(&error))
+    parts(creation_failed(&error_of(failure)))
 }
 
 fn parts(error: RpcError) -> (Code, String, ErrorDetails) {
@@ -120,6 +124,33 @@ fn a_preparation_that_failed_is_continued_with_the_same_request_id() {
         (metadata(&details, "stage"), metadata(&details, "may_exist")),
         (Some("prepare"), Some("false"))
     );
+}
+
+#[test]
+fn where_the_store_may_have_forgotten_an_attempt_no_error_says_that_nothing_exists() {
+    let error = || CallError::Unreachable("refused".into());
+    let failed = || CreateDataflowError::Call { part: Part::MappingSet, error: error() };
+    let forgotten = Error { may_be_forgotten: true, ..error_of(Failure::Operation(failed())) };
+    let (_, message, details) = parts(creation_failed(&forgotten));
+    assert!(message.contains("an earlier attempt may have created the dataflow"), "{message}");
+    assert_eq!(metadata(&details, "may_exist"), Some("true"));
+}
+
+#[test]
+fn a_withdrawal_that_fails_is_continued_by_the_same_call() {
+    let error = CallError::Unreachable("refused".into());
+    let failure = Failure::Operation(CreateDataflowError::Call { part: Part::Dataset, error });
+    let (code, message, details) = parts(withdrawal_failed(&error_of(failure)));
+    assert_eq!((code, reason(&details)), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"));
+    assert!(message.contains("repeat the call, which continues"), "{message}");
+    assert_eq!(
+        (metadata(&details, "stage"), metadata(&details, "may_exist")),
+        (Some("delete"), Some("true"))
+    );
+    let nothing = Failure::Operation(CreateDataflowError::NothingMade);
+    let (code, _, details) = parts(withdrawal_failed(&error_of(nothing)));
+    assert_eq!((code, reason(&details)), (Code::NotFound, "DATAFLOW_NOT_FOUND"));
+    assert_eq!(metadata(&details, "may_exist"), Some("false"));
 }
 
 #[test]

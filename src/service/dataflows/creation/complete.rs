@@ -19,7 +19,7 @@ use crate::{
         creation::{Creation, Finished},
         operation::Outcome as _,
     },
-    service::dataflows::{create::DataflowCreated, flows::flows_of},
+    service::dataflows::{create::DataflowCreated, error::CreateDataflowError, flows::flows_of},
 };
 
 /// How long an outcome is completed that a caller waits for.
@@ -72,13 +72,16 @@ impl<P: Platform> Creation<CreateDataflow<P>> {
 }
 
 impl<P: Platform> CreateDataflow<P> {
-    /// How many remain that should be deleted.
-    async fn delete_surplus(
+    /// Deletes what carries the markers of a request and is not `used`. Returns how many remain that should be deleted.
+    ///
+    /// # Errors
+    /// What there is cannot be listed.
+    pub(super) async fn delete_surplus(
         &self,
         markers: &Markers,
         used: &Prepared,
         deadline: Instant,
-    ) -> Result<usize, crate::service::dataflows::error::CreateDataflowError> {
+    ) -> Result<usize, CreateDataflowError> {
         let (platform, sandbox) = (&*self.platform, &self.dataflow.sandbox);
         let marked = Marked::of_names(platform, sandbox, markers, deadline).await?;
         let removal = Removal { platform, sandbox, deadline };

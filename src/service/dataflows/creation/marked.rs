@@ -68,8 +68,13 @@ impl Marked {
             && !self.schemas.iter().any(|schema| markers.is_in(schema.description.as_deref()))
     }
 
+    /// Whether something of the request may be there twice, or appear later.
+    pub(super) fn needs_sweep(&self, markers: &Markers, has_lost: bool) -> bool {
+        has_lost || self.has_duplicates() || !self.is_empty(markers)
+    }
+
     /// Whether one marker has several objects.
-    pub(super) fn has_duplicates(&self) -> bool {
+    fn has_duplicates(&self) -> bool {
         self.sources.len() > 1
             || self.targets.len() > 1
             || self.mapping_sets.len() > 1
@@ -182,10 +187,11 @@ impl<P: Platform> CreateDataflow<P> {
         else {
             return Ok((Vec::new(), Vec::new()));
         };
-        let (title, of_group) = (table.title.as_str(), markers.field_group(table.title.as_str()));
         let list = |kind, title| titled(&*self.platform, &self.dataflow.sandbox, kind, title, deadline);
-        let (schemas, groups) =
-            tokio::join!(list(TitledKind::Schema, title), list(TitledKind::FieldGroup, &of_group));
+        let (schemas, groups) = tokio::join!(
+            list(TitledKind::Schema, table.title.as_str()),
+            list(TitledKind::FieldGroup, &markers.field_group)
+        );
         Ok((schemas.map_err(at(Part::Schema))?, groups.map_err(at(Part::FieldGroup))?))
     }
 }

@@ -77,13 +77,20 @@ impl<P: Platform> CreateDataflow<P> {
         let mut prepared = preparation.prepared.into_inner();
         match outcome {
             Ok(()) => {
-                prepared.is_sweep_due =
-                    scope.may_be_retry() || has_lost || marked.has_duplicates() || !marked.is_empty(&markers);
+                prepared.is_sweep_due = scope.may_be_retry() || marked.needs_sweep(&markers, has_lost);
                 self.keep(scope, &markers, &marked, &mut prepared);
                 Ok(ControlFlow::Continue(prepared.to_context()))
             }
             Err(error) => Err(self.refused(scope, &markers, error, prepared, &marked, has_lost).await),
         }
+    }
+
+    /// The kinds of what was there before: an attempt that the store has forgotten may still use it.
+    fn kept(&self, marked: &Marked, markers: &Markers) -> Vec<String> {
+        let (is_dataset_created, is_schema_created) = (self.makes_dataset(), self.makes_schema());
+        let mut before = Prepared { is_dataset_created, is_schema_created, ..Prepared::default() };
+        marked.complete(&mut before, markers);
+        before.own().into_iter().map(|(part, _)| part.kind().to_owned()).collect()
     }
 
     /// What is certain from the start.
@@ -136,11 +143,7 @@ impl<P: Platform> CreateDataflow<P> {
     /// Decides what an undo would do with that which was there before.
     fn keep(&self, scope: &Scope, markers: &Markers, marked: &Marked, prepared: &mut Prepared) {
         if scope.may_be_forgotten() {
-            // An attempt that the store has forgotten may still use it.
-            let (is_dataset_created, is_schema_created) = (self.makes_dataset(), self.makes_schema());
-            let mut before = Prepared { is_dataset_created, is_schema_created, ..Prepared::default() };
-            marked.complete(&mut before, markers);
-            prepared.kept = before.own().into_iter().map(|(part, _)| part.kind().to_owned()).collect();
+            prepared.kept = self.kept(marked, markers);
         } else {
             prepared.surplus = marked.surplus(prepared);
         }

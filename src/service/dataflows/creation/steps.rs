@@ -154,11 +154,10 @@ impl<P: Platform> Steps<'_, P> {
         fields: &[SchemaField],
     ) -> Result<SchemaId, CreateDataflowError> {
         let found = self.marked.field_groups.first().map(|group| group.id.clone());
-        let title = self.markers.field_group(from_table.title.as_str());
         let group = NewFieldGroup {
             sandbox: &self.operation.dataflow.sandbox,
-            title: &title,
-            description: &self.description(),
+            title: &self.markers.field_group,
+            description: &self.markers.of_field_group(from_table.title.as_str()),
             class: &from_table.class,
             fields,
         };
@@ -178,10 +177,12 @@ impl<P: Platform> Steps<'_, P> {
         field_group: &SchemaId,
     ) -> Result<SchemaId, CreateDataflowError> {
         let own = self.marked.schemas.iter().find(|schema| self.markers.is_in(schema.description.as_deref()));
+        let (table, id) = (&self.operation.dataflow.table, &self.markers.id);
+        let description = format!("made of the table {table} of HubSpot [request {id}]");
         let schema = NewSchema {
             sandbox: &self.operation.dataflow.sandbox,
             title: from_table.title.as_str(),
-            description: &self.description(),
+            description: &description,
             class: &from_table.class,
             field_group,
         };
@@ -216,13 +217,8 @@ impl<P: Platform> Steps<'_, P> {
                 None => break,
             }
         }
-        let unseen = format!("no list shows the schema {owner}, which has the title");
-        Err(at(Part::Schema)(CallError::Undecodable(unseen.into())))
-    }
-
-    fn description(&self) -> String {
-        let (table, id) = (&self.operation.dataflow.table, &self.markers.id);
-        format!("made of the table {table} of HubSpot [request {id}]")
+        let cause = format!("no list shows the schema {owner} yet, which has the title").into();
+        Err(at(Part::Schema)(CallError::Unavailable { retry_after: None, problem: None, cause }))
     }
 
     fn has_time(&self) -> bool {

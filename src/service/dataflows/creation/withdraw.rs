@@ -16,7 +16,7 @@ use crate::{
     adobe::{CallError, FlowSelection, Platform, TitledKind},
     domain::{
         RequestId, SandboxName,
-        dataflow::{Dataflow, DataflowId, DataflowRef, DatasetId, SchemaId},
+        dataflow::{Dataflow, DataflowId, DataflowRef, DatasetId, SchemaId, TitledResource},
     },
     exactly_once::{
         Kind,
@@ -71,7 +71,12 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         deadline: Instant,
     ) -> Result<Vec<Leftover>, CreateDataflowError> {
         let markers = Markers::of(request_id);
-        let mut marked = Marked::of_names(&*self.platform, &self.sandbox, &markers, deadline).await?;
+        let (platform, sandbox) = (&*self.platform, &self.sandbox);
+        let (marked, field_groups) = tokio::join!(
+            Marked::of_names(platform, sandbox, &markers, deadline),
+            titled(platform, sandbox, TitledKind::FieldGroup, &markers.field_group, deadline),
+        );
+        let mut marked = Marked { field_groups: field_groups.map_err(at(Part::FieldGroup))?, ..marked? };
         let (prepared, flow) = match known {
             Known::Nothing => (Prepared::default(), None),
             Known::Context(context) => (Prepared::parse_context(context).unwrap_or_default(), None),
@@ -88,7 +93,7 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         targets.extend(prepared.target.clone().filter(|id| !targets.contains(id)));
         let mut sets: Vec<_> = marked.mapping_sets.iter().map(|set| set.at.id.clone()).collect();
         sets.extend(prepared.mapping_set.as_ref().map(|set| set.id.clone()).filter(|id| !sets.contains(id)));
-        let removal = Removal { platform: &*self.platform, sandbox: &self.sandbox, deadline };
+        let removal = Removal { platform, sandbox, deadline };
         let mut leftovers = Leftovers::default();
         for id in &targets {
             leftovers.add(Part::TargetConnection, id.as_str(), removal.target(id).await)?;
@@ -99,7 +104,10 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         for id in &sets {
             leftovers.add(Part::MappingSet, id.as_str(), removal.mapping_set(id).await)?;
         }
-        let schemas = self.schemas(&markers, &prepared, &marked, deadline).await?;
+        let schema = prepared.schema.clone().filter(|_| prepared.is_schema_created);
+        let schemas = self.schemas(&markers, schema, &marked.field_groups, deadline).await?;
+        let mut groups: Vec<_> = marked.field_groups.iter().map(|group| group.id.clone()).collect();
+        groups.extend(prepared.field_group.clone().filter(|id| !groups.contains(id)));
         let mut datasets: Vec<_> = marked.datasets.iter().map(|dataset| dataset.id.clone()).collect();
         let own = prepared.dataset.clone().filter(|_| prepared.is_dataset_created);
         datasets.extend(own.filter(|id| !datasets.contains(id)));
@@ -111,15 +119,17 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
             }
             leftovers.add(Part::Dataset, id.as_str(), removed)?;
         }
-        for (schema, field_group) in schemas {
-            let removed = removal.schema(&schema, &deleted, || true).await;
-            let is_gone = removed == Removed::Gone;
+        let mut is_schema_kept = false;
+        for schema in &schemas {
+            let removed = removal.schema(schema, &deleted, || true).await;
+            is_schema_kept |= removed != Removed::Gone;
             leftovers.add(Part::Schema, schema.as_str(), removed)?;
-            let Some(id) = field_group else { continue };
-            let removed = if is_gone {
-                removal.titled(TitledKind::FieldGroup, &id).await
-            } else {
+        }
+        for id in &groups {
+            let removed = if is_schema_kept {
                 Removed::Kept("its schema is kept".to_owned())
+            } else {
+                removal.titled(TitledKind::FieldGroup, id).await
             };
             leftovers.add(Part::FieldGroup, id.as_str(), removed)?;
         }
@@ -169,28 +179,26 @@ impl<P: Platform> WithdrawDataflow<P> {
         }
     }
 
-    /// The schemas that the request has made, with their field groups: those that are known, and those of its
-    /// datasets whose field group carries the id of the request.
+    /// The schemas that the request has made: the one that is known, and those with the titles that its field groups
+    /// name.
     async fn schemas(
         &self,
         markers: &Markers,
-        prepared: &Prepared,
-        marked: &Marked,
+        known: Option<SchemaId>,
+        field_groups: &[TitledResource],
         deadline: Instant,
-    ) -> Result<Vec<(SchemaId, Option<SchemaId>)>, CreateDataflowError> {
-        let known = prepared.schema.clone().filter(|_| prepared.is_schema_created);
-        if let Some(schema) = known {
-            return Ok(vec![(schema, prepared.field_group.clone())]);
-        }
-        let (platform, sandbox) = (&*self.platform, &self.sandbox);
-        let mut made = Vec::new();
-        for schema in marked.datasets.iter().filter_map(|dataset| dataset.schema.as_ref()) {
-            let read = platform.get_schema(sandbox, &schema.id, deadline).await.map_err(at(Part::Schema))?;
-            let Some(title) = read.and_then(|schema| schema.title) else { continue };
-            let title = markers.field_group(&title);
-            let groups = titled(platform, sandbox, TitledKind::FieldGroup, &title, deadline).await;
-            let groups = groups.map_err(at(Part::FieldGroup))?;
-            made.extend(groups.into_iter().map(|group| (schema.id.clone(), Some(group.id))));
+    ) -> Result<Vec<SchemaId>, CreateDataflowError> {
+        let mut made: Vec<_> = known.into_iter().collect();
+        let descriptions = field_groups.iter().filter_map(|group| group.description.as_deref());
+        for title in descriptions.filter_map(|description| markers.schema_title(description)) {
+            let schemas = titled(&*self.platform, &self.sandbox, TitledKind::Schema, title, deadline).await;
+            let schemas = schemas.map_err(at(Part::Schema))?.into_iter();
+            let own = schemas.filter(|schema| markers.is_in(schema.description.as_deref()));
+            for schema in own.map(|schema| schema.id) {
+                if !made.contains(&schema) {
+                    made.push(schema);
+                }
+            }
         }
         Ok(made)
     }

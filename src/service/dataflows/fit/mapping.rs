@@ -27,23 +27,27 @@ pub(super) fn check(
     violations: &mut Vec<Violation>,
 ) {
     for (i, mapping) in mappings.iter().enumerate() {
-        let mut violated = |part, sentence| {
+        let mut violated = |part, reason, sentence| {
             let field = format!("mappings[{i}].{part}");
-            violations.push(Violation { field, reason: InvalidReason::NotAllowed, sentence });
+            violations.push(Violation { field, reason, sentence });
         };
         let source = mapping.source.as_str();
         if mapping.kind == MappingKind::Attribute && !columns.iter().any(|column| column.name == source) {
             let cure = "; an expression or a constant needs its kind";
-            violated("source", column_name::missing(source, columns) + cure);
+            let sentence = column_name::missing(source, columns) + cure;
+            violated("source", InvalidReason::NotFoundUpstream, sentence);
         }
-        if let Some(sentence) = wrong_destination(&mapping.destination, destinations) {
-            violated("destination", sentence);
+        if let Some((reason, sentence)) = wrong_destination(&mapping.destination, destinations) {
+            violated("destination", reason, sentence);
         }
     }
 }
 
 /// What is wrong with a destination.
-fn wrong_destination(destination: &XdmPath, destinations: &Destinations<'_>) -> Option<String> {
+fn wrong_destination(
+    destination: &XdmPath,
+    destinations: &Destinations<'_>,
+) -> Option<(InvalidReason, String)> {
     let path = destination.as_str();
     let fields = match destinations {
         Destinations::Fields(fields) => fields,
@@ -65,15 +69,17 @@ fn wrong_destination(destination: &XdmPath, destinations: &Destinations<'_>) -> 
         fields.iter().map(|field| field.path.as_str()).filter(|field| field.starts_with(&below)).collect();
     if !inner.is_empty() {
         let inner = column_name::one_of(inner.into_iter());
-        return Some(format!("is an object, which takes no value: use {inner}"));
+        let sentence = format!("is an object, which takes no value: use {inner}");
+        return Some((InvalidReason::NotAllowed, sentence));
     }
     let near = column_name::nearest(path, fields.iter().map(|field| field.path.as_str()));
-    Some(match near {
+    let sentence = match near {
         Some(near) => format!("is no field of the schema: did you mean {near}?"),
         None => {
             "is no field of the schema: use the path of one that is, such as person.name.firstName".to_owned()
         }
-    })
+    };
+    Some((InvalidReason::NotFoundUpstream, sentence))
 }
 
 fn is_below_tenant(path: &str, tenant: &str) -> bool {

@@ -47,9 +47,10 @@ pub(super) fn check_delta_column(schedule: &Schedule, columns: &[Column], violat
     } else {
         format!("use {}", column_name::one_of(times.into_iter()))
     };
+    let exists = columns.iter().any(|column| column.name == name);
     violations.push(Violation {
         field: "schedule.delta_column.name".to_owned(),
-        reason: InvalidReason::NotAllowed,
+        reason: if exists { InvalidReason::NotAllowed } else { InvalidReason::NotFoundUpstream },
         sentence: format!("must be a date-time column of the table: {cure}"),
     });
 }

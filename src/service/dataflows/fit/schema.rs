@@ -36,18 +36,19 @@ pub(super) fn of_table(
         }
     }
     for (i, name) in selected.iter().enumerate() {
-        let sentence = match columns.iter().find(|column| column.name == name.as_str()) {
+        let (reason, sentence) = match columns.iter().find(|column| column.name == name.as_str()) {
             Some(column) if kind(column).is_some() => {
                 chosen.push(column);
                 continue;
             }
-            Some(column) => {
-                format!("is of the type {:?}, of which no field can be made: leave it out", column.xdm_type)
-            }
-            None => column_name::missing(name.as_str(), columns),
+            Some(Column { xdm_type, .. }) => (
+                InvalidReason::NotAllowed,
+                format!("is of the type {xdm_type:?}, of which no field can be made: leave it out"),
+            ),
+            None => (InvalidReason::NotFoundUpstream, column_name::missing(name.as_str(), columns)),
         };
         let field = format!("new_dataset.schema_from_table.columns[{i}]");
-        violations.push(Violation { field, reason: InvalidReason::NotAllowed, sentence });
+        violations.push(Violation { field, reason, sentence });
     }
     let mut seen = std::collections::HashSet::new();
     chosen.retain(|column| seen.insert(column.name.as_str()));

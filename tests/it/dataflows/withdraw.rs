@@ -1,0 +1,150 @@
+//! `DeleteHubSpotDataflow` with `create_request_id`: creations that nobody will repeat.
+
+use std::time::Duration;
+
+use hubspot_connection_service::emulator::{Outcome, PlannedRun};
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tonic::Code;
+use uuid::Uuid;
+
+use super::{DATASETS, FLOWS, SOURCES, unnamed, withdraw};
+use crate::support::{
+    Failure, SETTLES_FAST, TestService,
+    dataflows::{ONE_OF_EACH, ONLY_A_CONNECTION, WITH_DATASET},
+    request_with_id,
+};
+
+/// Gives up a creation whose outcome may not be known yet, and which may still be looked for.
+async fn withdraw_until_known(service: &TestService, request_id: &str) {
+    let (began, mut ticks) = (Instant::now(), interval(Duration::from_millis(200)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match withdraw(service, request_id, false).await {
+            Ok(withdrawn) => return assert_eq!(withdrawn.leftovers, []),
+            Err(failure) => {
+                let is_undecided = ["OUTCOME_UNKNOWN", "REQUEST_IN_PROGRESS"].contains(&&*failure.reason);
+                assert!(is_undecided && began.elapsed() < Duration::from_secs(60), "{failure:?}");
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn assert_withdrawn(failure: &Failure) {
+    assert_eq!(failure.row(), (Code::FailedPrecondition, "DATAFLOW_STATE"), "{failure:?}");
+    assert_eq!(failure.preconditions.len(), 1);
+    assert!(failure.message.contains("new request_id"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_creation_that_succeeded_is_deleted_and_its_id_creates_nothing_any_more() {
+    let service = TestService::start().await;
+    let request = service.dataflow_request().await;
+    service.create_dataflow(request.clone()).await.unwrap();
+    assert_eq!(withdraw(&service, &request.request_id, false).await.unwrap().leftovers, []);
+    assert_eq!(service.ledger(), ONLY_A_CONNECTION);
+    assert_withdrawn(&service.create_dataflow(request.clone()).await.unwrap_err());
+    assert_eq!(service.ledger(), ONLY_A_CONNECTION);
+    // It can be repeated.
+    withdraw(&service, &request.request_id, true).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_creation_is_found_and_deleted() {
+    for action in [json!({"close": "after_commit"}), json!({"commit_after": "2s"})] {
+        let service = TestService::with(SETTLES_FAST).await;
+        let request = service.dataflow_request().await;
+        service.inject(json!([
+            {"route": FLOWS, "action": action},
+            {"route": "GET /flows", "count": 0, "action": {"status": 503, "shape": "empty"}},
+        ]));
+        let failure = service.create_dataflow_within(&request, "2S").await;
+        assert_eq!(failure.metadata("may_exist"), "true", "{failure:?}");
+        service.inject(json!([]));
+        withdraw_until_known(&service, &request.request_id).await;
+        assert_eq!(service.ledger(), ONLY_A_CONNECTION, "{action}");
+        assert_withdrawn(&service.create_dataflow(request).await.unwrap_err());
+    }
+}
+
+#[tokio::test]
+async fn a_creation_whose_outcome_is_unknown_is_given_up_after_the_settle_window() {
+    let service = TestService::with(SETTLES_FAST).await;
+    let request = service.dataflow_request().await;
+    service.inject(json!([{"route": FLOWS, "action": {"close": "before_commit"}}]));
+    let failure = service.create_dataflow(request.clone()).await.unwrap_err();
+    assert_eq!(failure.reason, "OUTCOME_UNKNOWN", "{failure:?}");
+    withdraw_until_known(&service, &request.request_id).await;
+    assert_eq!(service.posted_to("/flows").len(), 1);
+    assert_eq!(service.ledger(), ONLY_A_CONNECTION);
+    assert_withdrawn(&service.create_dataflow(request).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_creation_that_has_made_nothing_is_not_found_and_its_id_creates_nothing() {
+    let service = TestService::start().await;
+    let mut request = service.dataflow_request().await;
+    let failure = withdraw(&service, &request.request_id, false).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::NotFound, "DATAFLOW_NOT_FOUND"));
+    assert_eq!(failure.metadata("request_id"), request.request_id);
+    assert_withdrawn(&service.create_dataflow(request.clone()).await.unwrap_err());
+
+    request.request_id = Uuid::new_v4().to_string();
+    assert_eq!(withdraw(&service, &request.request_id, true).await.unwrap().leftovers, []);
+    assert_withdrawn(&service.create_dataflow(request).await.unwrap_err());
+    assert_eq!(service.ledger(), ONLY_A_CONNECTION);
+}
+
+#[tokio::test]
+async fn a_preparation_is_deleted_also_without_a_record_and_without_a_dataset() {
+    for route in [DATASETS, SOURCES, FLOWS] {
+        let service = TestService::start().await;
+        let request = service.dataflow_request().await;
+        let action = json!({"status": 503, "shape": "empty"});
+        service.inject(json!([{"route": route, "count": 0, "action": action}]));
+        let failure = service.create_dataflow_within(&unnamed(&request), "4S").await;
+        let ledger = service.ledger();
+        assert_eq!((ledger.schemas, ledger.field_groups), (1, 1), "{route}: {failure:?}");
+        service.inject(json!([]));
+        // Another process, which has no record.
+        let other = TestService::against(service.emulator.clone(), []).await;
+        let left = withdraw(&other, failure.metadata("request_id"), false).await.unwrap();
+        assert_eq!(left.leftovers, []);
+        assert_eq!(other.ledger(), ONLY_A_CONNECTION, "{route}");
+    }
+}
+
+#[tokio::test]
+async fn data_and_what_existed_before_stay_and_are_listed() {
+    let service = TestService::start().await;
+    let request = service.dataflow_request().await;
+    let created = service.create_dataflow(request.clone()).await.unwrap();
+    service.emulator.make_runs(&[PlannedRun::once(&created.id, Outcome::Succeeded)]).unwrap();
+    let left = withdraw(&service, &request.request_id, false).await.unwrap().leftovers;
+    let kinds: Vec<_> = left.iter().map(|each| &*each.kind).collect();
+    assert_eq!(kinds, ["dataset", "schema", "field_group"], "{left:?}");
+    assert_eq!(left[0].id, created.resources.unwrap().dataset_id);
+    assert!(left[0].reason.contains("data was ingested"), "{left:?}");
+    assert_eq!(service.ledger(), WITH_DATASET);
+
+    let service = TestService::start().await;
+    let dataset = service.existing_dataset().await;
+    let request = service.dataflow_request_into(&dataset).await;
+    service.create_dataflow(request.clone()).await.unwrap();
+    withdraw(&service, &request.request_id, false).await.unwrap();
+    assert_eq!(service.ledger(), WITH_DATASET);
+}
+
+#[tokio::test]
+async fn a_connections_creation_is_not_given_up() {
+    let service = TestService::start().await;
+    let connection = request_with_id();
+    let created = service.send(connection.clone()).await.unwrap();
+    let failure = withdraw(&service, &connection.request_id, false).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::InvalidArgument, "REQUEST_ID_REUSED"), "{failure:?}");
+    assert_eq!(failure.metadata("connection_id"), created.id);
+    assert_ne!(service.ledger(), ONE_OF_EACH);
+    assert_eq!(service.ledger().connections, 1);
+}
