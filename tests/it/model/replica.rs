@@ -8,7 +8,7 @@ use hubspot_connection_service::{
         SandboxName, TestReport, Verification,
     },
     exactly_once::{Engine, FingerprintKeys, Recovery, SearchFirst},
-    metrics::CreationMetrics,
+    metrics::{CreationMetrics, RunsRead},
     service::{
         CreateHubSpotConnection, Created, Error, Failure, Service, VerificationError, dataflows::Dataflows,
     },
@@ -115,7 +115,8 @@ impl Replica {
             metrics: CreationMetrics::default(),
         };
         let service = Service::new(Port(process.clone()), engine(), 100.try_into().unwrap());
-        let dataflows = Dataflows::new(Arc::new(Port(process.clone())), engine(), service.limits());
+        let dataflows =
+            Dataflows::new(Arc::new(Port(process.clone())), engine(), service.limits(), RunsRead::default());
         Arc::new(Self { service, dataflows, process })
     }
 

@@ -1,5 +1,4 @@
 //! The ports of the world.
-
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
@@ -22,8 +21,7 @@ impl FlowService for World {
         Ok(())
     }
     fn retry_in(&self, attempt: u32, _: Option<Duration>, deadline: Instant) -> Option<Duration> {
-        let pause = Duration::from_millis(200);
-        (attempt < 3 && Instant::now() + pause < deadline).then_some(pause)
+        Some(Duration::from_millis(200)).filter(|pause| attempt < 3 && Instant::now() + *pause < deadline)
     }
     async fn create_connection(
         &self,
@@ -397,7 +395,6 @@ impl Platform for World {
         .await
     }
     async fn delete_mapping_set(&self, _: &SandboxName, id: &MappingSetId, deadline: Instant) -> Reply<()> {
-        let delete = "delete_mapping_set";
-        self.write(delete, deadline, |state| state.sets.retain(|set| set.at.id != *id)).await
+        self.write("delete_mapping_set", deadline, |s| s.sets.retain(|set| set.at.id != *id)).await
     }
 }
