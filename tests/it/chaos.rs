@@ -28,7 +28,10 @@ use hubspot_connection_service::{
     proto::CreateHubSpotConnectionRequest,
 };
 use serde_json::json;
-use tokio::time::{Instant, interval, timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, interval, timeout},
+};
 use tonic::Code;
 
 use self::{
@@ -46,6 +49,9 @@ const FINGERPRINT_KEY: &str = "CANARY/FINGERPRINT-KEY+ZQXWVJKYPBGTMRHU";
 
 /// The time limit of a run: several times the usual duration.
 const LIMIT: Duration = Duration::from_secs(400);
+
+/// The largest runs do not compete for the processors: slow processes are killed before they get anywhere.
+static LARGEST: Mutex<()> = Mutex::const_new(());
 
 /// Applies the time limit to a run.
 async fn bounded<T>(run: impl Future<Output = T>) -> T {

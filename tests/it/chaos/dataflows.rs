@@ -36,6 +36,7 @@ const SETTLED: Duration = Duration::from_secs(9);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_request_makes_one_dataflow_and_leaves_nothing_else_behind() {
+    let _turn = super::LARGEST.lock().await;
     let plan = Plan::from_environment();
     let start = Instant::now();
     let mut random = fastrand::Rng::with_seed(plan.seed);

@@ -124,7 +124,7 @@ impl Plan {
 
     /// How long the callers retry: far longer than necessary.
     pub(super) fn time_limit(&self) -> Duration {
-        Duration::from_secs(180) + Duration::from_secs(2) * u32::try_from(self.requests).unwrap()
+        Duration::from_secs(300) + Duration::from_secs(2) * u32::try_from(self.requests).unwrap()
     }
 
     /// The settings of the service in this trouble, without its addresses.

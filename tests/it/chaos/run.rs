@@ -39,6 +39,7 @@ const NOTHING_WAS_SENT: [&str; 5] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_request_makes_one_connection_whatever_the_store_and_the_lists_do() {
+    let _turn = super::LARGEST.lock().await;
     let plan = Plan::from_environment();
     let reports = join_all(plan.troubles.iter().map(|trouble| Box::pin(run(&plan, *trouble)))).await;
     let broken: Vec<_> = reports.into_iter().flatten().filter(|report| !report.is_kept).collect();

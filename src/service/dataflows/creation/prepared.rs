@@ -53,6 +53,22 @@ pub(crate) struct Surplus {
     pub(super) datasets: Vec<DatasetId>,
 }
 
+impl Surplus {
+    pub(super) fn add(&mut self, more: Self) {
+        fn add<T: PartialEq>(ids: &mut Vec<T>, more: Vec<T>) {
+            for id in more {
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
+            }
+        }
+        add(&mut self.targets, more.targets);
+        add(&mut self.sources, more.sources);
+        add(&mut self.mapping_sets, more.mapping_sets);
+        add(&mut self.datasets, more.datasets);
+    }
+}
+
 /// Everything that is sent.
 pub(super) struct Sending<'a> {
     pub(super) source: &'a SourceConnectionId,

@@ -1,7 +1,8 @@
 //! Undoes a preparation, in reverse order.
 
 use super::{
-    CreateDataflow,
+    CreateDataflow, Markers,
+    marked::Marked,
     prepared::{Prepared, Surplus},
     removal::{Removal, Removed},
 };
@@ -16,6 +17,15 @@ impl<P: Platform> CreateDataflow<P> {
     pub(super) async fn undone(&self, scope: &Scope, context: &str) -> Undone<Dataflow> {
         let remains = || Undone::Remains(context.to_owned());
         let Some(mut prepared) = Prepared::parse_context(context) else { return remains() };
+        // What a lost reply was about may be visible by now. An attempt that the store has forgotten may use it.
+        if prepared.is_sweep_due && !scope.may_be_forgotten() {
+            let markers = Markers::of(scope.request_id());
+            let (platform, sandbox) = (&*self.platform, &self.dataflow.sandbox);
+            match Marked::of_names(platform, sandbox, &markers, scope.deadline()).await {
+                Ok(marked) => prepared.surplus.add(marked.surplus(&prepared)),
+                Err(_) => return remains(),
+            }
+        }
         match self.flow_of(scope, &prepared).await {
             Ok(None) => {}
             Ok(Some(flow)) => return Undone::Exists(flow),
