@@ -83,7 +83,7 @@ pub(crate) trait Operation: Sized + Send + Sync + 'static {
     /// - retries by itself what may be retried, until [`Scope::deadline`];
     /// - reports its stages ([`Scope::enter`]).
     ///
-    /// The future is dropped at any await when the process drains: what is in flight then is found by the next
+    /// The future is dropped at any await when the process drains: what has been sent by then is found by the next
     /// preparation. If every caller leaves, it runs to its end: what it makes is inert, and serves a retry. Then
     /// nothing is sent.
     ///

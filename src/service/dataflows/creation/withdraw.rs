@@ -79,7 +79,12 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         let mut marked = Marked { field_groups: field_groups.map_err(at(Part::FieldGroup))?, ..marked? };
         let (prepared, flow) = match known {
             Known::Nothing => (Prepared::default(), None),
-            Known::Context(context) => (Prepared::parse_context(context).unwrap_or_default(), None),
+            // Unreadable is not empty: what it names would stay for ever.
+            Known::Context(context) => {
+                let unreadable =
+                    || at(Part::Flow)(CallError::Undecodable("the record of the creation is damaged".into()));
+                (Prepared::parse_context(context).ok_or_else(unreadable)?, None)
+            }
             Known::Outcome(outcome) => (outcome.prepared.clone(), Some(&outcome.dataflow.id)),
         };
         if *known == Known::Nothing && marked.is_empty(&markers) && !self.allow_missing {
@@ -151,6 +156,10 @@ impl<P: Platform> WithdrawDataflow<P> {
             let selection = FlowSelection::OfSources(sources);
             flows_of(&*self.platform, &self.sandbox, selection, deadline).await.map_err(at(Part::Flow))?
         };
+        if flows.iter().any(|flow| flow.source_connections.is_empty() || flow.id.is_none()) {
+            let cause = "a flow does not show its ID and its source connection".into();
+            return Err(at(Part::Flow)(CallError::Undecodable(cause)));
+        }
         let is_ours = |flow: &&Dataflow| flow.source_connections.iter().any(|id| sources.contains(id));
         let mut ids: Vec<_> = flows.iter().filter(is_ours).filter_map(|flow| flow.id.clone()).collect();
         ids.extend(known.filter(|id| !ids.contains(id)).cloned());
