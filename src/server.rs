@@ -7,6 +7,7 @@
 mod authority;
 mod budget;
 mod connection;
+mod http2;
 mod opening;
 mod requests;
 mod slots;

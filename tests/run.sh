@@ -22,4 +22,7 @@ installing=$!
 trap 'kill "$installing" 2>/dev/null || true' EXIT
 cargo test --locked --no-run "$@"
 wait "$installing"
+# Many tests wait for a time limit, which takes no core.
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+export RUST_TEST_THREADS
 HCS_TEST_REDIS=required HCS_TEST_TOOLS=required cargo test --locked "$@"

@@ -210,12 +210,15 @@ impl fmt::Debug for FingerprintKeys {
 
 /// Writes the first digits of an HMAC.
 fn write_tag(text: &mut String, key: &hmac::Key, parts: &[&[u8]], digits: usize) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut context = hmac::Context::with_key(key);
     parts.iter().for_each(|part| context.update(part));
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in &context.sign().as_ref()[..digits / 2] {
-        text.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
+    let tag = context.sign();
+    let mut hex = [0; 64];
+    for (pair, byte) in hex.chunks_exact_mut(2).zip(tag.as_ref()) {
+        pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
     }
+    text.push_str(str::from_utf8(&hex[..digits]).expect("hexadecimal digits are ASCII"));
 }
 
 /// How often the file is read.

@@ -6,10 +6,11 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use http::Request;
 use http_body_util::BodyExt as _;
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     time::{sleep, timeout},
@@ -21,6 +22,7 @@ use super::{
     ACCEPTED_BEFORE_DRAIN, Ending, Endless, Peer, PeerCertificate, Serving, after,
     authority::AuthorityReader,
     budget::{Budget, Received},
+    http2,
     opening::{self, Opening, PREFACE},
     requests::Requests,
 };
@@ -32,27 +34,11 @@ const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// After so long, a connection costs its client less to open again than to keep.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-/// More calls at once need more connections, which spread over replicas.
-const MAX_CONCURRENT_STREAMS: u32 = 256;
-/// What a call may have sent that is not read yet: about the largest message.
-const STREAM_WINDOW: u32 = 65_535;
-/// The same for all calls of a connection, which bounds its memory. h2 allows half of it for the overhead of small
-/// unread frames, at 256 bytes each: two for each call.
-const CONNECTION_WINDOW: u32 = 2 * 2 * 256 * MAX_CONCURRENT_STREAMS;
-/// Stream errors that a peer may cause (hyper's own default).
-const MAX_LOCAL_RESETS: usize = 1024;
-/// Beyond it HTTP/2 refuses a call with the status 431, which no gRPC client can explain. The service's own limit is
-/// well below.
-const MAX_HEADER_LIST_SIZE: u32 = 64 * 1024;
 /// The longest that a connection stays once the service reports NOT_SERVING. A client that watches the health behind a
 /// load balancer waits this long for another replica. Random, so that clients do not reconnect all at once.
 const GOAWAY_DELAY: Duration = Duration::from_secs(1);
 /// How long an ending connection may stay once all its calls have their responses. Its peer may be gone.
 const LAST_READ: Duration = Duration::from_secs(5);
-/// Find peers that are gone.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Why a connection ended before its first byte.
 pub(super) const PROBE: &str = "probe";
 
@@ -118,22 +104,33 @@ impl Connection {
         let received =
             Received { stream: reader, budget: budget.clone(), authority: AuthorityReader::default() };
         let stream = tokio::io::join(PREFACE.chain(received), writer);
-        let connection = http2_server().serve_connection(TokioIo::new(stream), service);
+        let connection = http2::server().serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
 
         let Serving { max_age, grace, shutdown, .. } = &self.serving;
-        let end = tokio::select! {
-            result = &mut connection => return self.log_end(result),
-            () = sleep(with_jitter(*max_age)) => "age",
-            () = after(&shutdown.goaway, GOAWAY_DELAY.mul_f64(fastrand::f64())) => "goaway",
-            () = shutdown.drain.cancelled() => "drain",
-            limit = budget.exceeded() => return self.cut(limit),
-            () = requests.unread() => return self.cut("unread"),
-            was_used = requests.idle(FIRST_CALL_TIMEOUT, IDLE_TIMEOUT) => {
-                let reason = if was_used { "idle" } else { "first_call" };
-                self.serving.count_idle(reason);
-                reason
+        let end = async {
+            tokio::select! {
+                () = sleep(with_jitter(*max_age)) => Ok("age"),
+                () = after(&shutdown.goaway, GOAWAY_DELAY.mul_f64(fastrand::f64())) => Ok("goaway"),
+                () = shutdown.drain.cancelled() => Ok("drain"),
+                limit = budget.exceeded() => Err(limit),
+                () = requests.unread() => Err("unread"),
+                was_used = requests.idle(FIRST_CALL_TIMEOUT, IDLE_TIMEOUT) => {
+                    let reason = if was_used { "idle" } else { "first_call" };
+                    self.serving.count_idle(reason);
+                    Ok(reason)
+                }
             }
+        };
+        // The set polls it only when it is woken. Polling it with every frame would cost as much as a layer.
+        let mut end = FuturesUnordered::from_iter([end]);
+        let end = tokio::select! {
+            biased;
+            result = &mut connection => return self.log_end(result),
+            Some(end) = end.next() => match end {
+                Ok(reason) => reason,
+                Err(limit) => return self.cut(limit),
+            },
         };
         tracing::debug!(peer = %self.peer, end, "ending a connection");
         connection.as_mut().graceful_shutdown();
@@ -173,20 +170,6 @@ impl Connection {
     }
 }
 
-fn http2_server() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
-        .max_header_list_size(MAX_HEADER_LIST_SIZE)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    builder
-}
-
 /// Prevents the clients of one deployment from reconnecting all at once.
 fn with_jitter(age: Duration) -> Duration {
     age.mul_f64(0.9 + 0.2 * fastrand::f64())
@@ -196,6 +179,7 @@ fn with_jitter(age: Duration) -> Duration {
 mod tests {
     use http::Response;
     use hyper::client::conn::http2 as client;
+    use hyper_util::rt::{TokioExecutor, TokioTimer};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         task::JoinHandle,
