@@ -39,7 +39,7 @@ impl<O: Operation> Creation<O> {
         let deadline = self.shared.deadline().max(Instant::now() + UNDO_TIMEOUT);
         match self.operation.undo(&self.scope(deadline), &context).await {
             Undone::Exists(item) => self.win(item, context, refused).await,
-            Undone::Deleted { kept } => self.undone(context, kept, refused).await,
+            Undone::Deleted { deleted, kept } => self.undone(&deleted, kept, refused).await,
             Undone::Remains(context) => {
                 self.note(self.record_undo(&context).await, "record what remains to be undone");
                 self.give_back(true).await;
@@ -64,8 +64,12 @@ impl<O: Operation> Creation<O> {
         self.not_undone(&context, refused)
     }
 
-    async fn undone(&self, context: String, kept: Vec<String>, refused: Option<FailureOf<O>>) -> Next<O> {
-        let undone = self.step(Step::Undone).await;
+    async fn undone(&self, deleted: &[String], kept: Vec<String>, refused: Option<FailureOf<O>>) -> Next<O> {
+        // In this order: whoever claims the id next has to know it.
+        let undone = match self.engine.add_undone(self.request_id(), deleted).await {
+            Ok(()) => self.step(Step::Undone).await,
+            Err(error) => Err(error),
+        };
         match (refused, undone) {
             (Some(refused), Ok(())) => {
                 self.give_back(false).await;
@@ -77,7 +81,7 @@ impl<O: Operation> Creation<O> {
                 Next::End(Err(refused.leaving(kept)))
             }
             (None, Err(error)) => self.ended(error),
-            (None, Ok(())) if self.shared.is_awaited() => self.begin_anew(context).await,
+            (None, Ok(())) if self.shared.is_awaited() => self.begin_anew().await,
             (None, Ok(())) => {
                 self.give_back(false).await;
                 Next::End(Err(Failure::Abandoned { may_exist: self.shared.progress.may_exist() }))
@@ -87,9 +91,7 @@ impl<O: Operation> Creation<O> {
 
     /// Goes on as after a first claim: before the attempt that is undone there may have been another one, which the
     /// store has forgotten.
-    async fn begin_anew(&self, undone: String) -> Next<O> {
-        // It was not set before: each claim undoes once.
-        let _ = self.undone.set(undone);
+    async fn begin_anew(&self) -> Next<O> {
         match self.engine.store.claim(self.lease(), self.now_ms()).await {
             Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
             Ok(_) => Next::End(Err(self.taken_over())),
