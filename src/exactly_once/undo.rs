@@ -13,7 +13,7 @@ use super::{
     operation::{FailureOf, Operation, Undone},
     store::{Claim, Origin, Step, StoreError},
 };
-use crate::domain::Stage;
+use crate::{domain::Stage, metrics::UndoOutcome};
 
 /// How long the deletions are tried that an undo consists of.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(20);
@@ -34,10 +34,18 @@ impl<O: Operation> Creation<O> {
                 self.abandon_in_background();
             }
             self.note(Err(error), "record what has to be undone");
+            self.engine.metrics.undid(UndoOutcome::Remains);
             return self.not_undone(&context, refused);
         }
         let deadline = self.shared.deadline().max(Instant::now() + UNDO_TIMEOUT);
-        match self.operation.undo(&self.scope(deadline), &context).await {
+        let undone = self.operation.undo(&self.scope(deadline), &context).await;
+        self.engine.metrics.undid(match &undone {
+            Undone::Exists(_) => UndoOutcome::Found,
+            Undone::Deleted { kept, .. } if kept.is_empty() => UndoOutcome::Deleted,
+            Undone::Deleted { .. } => UndoOutcome::Kept,
+            Undone::Remains(_) => UndoOutcome::Remains,
+        });
+        match undone {
             Undone::Exists(item) => self.win(item, context, refused).await,
             Undone::Deleted { deleted, kept } => self.undone(&deleted, kept, refused).await,
             Undone::Remains(context) => {
