@@ -23,7 +23,7 @@ use tonic::{body::Body, service::Routes};
 use tower_http::compression::CompressionLayer;
 
 use crate::{
-    adobe::{TokenSource, UpstreamState},
+    adobe::{AskedService, TokenSource, UpstreamState},
     exactly_once::store::{Outage, Store, Weakness},
     grpc::{MAX_MESSAGE_SIZE, StreamLimits, admin_streams},
     health::Health,
@@ -47,7 +47,7 @@ pub(crate) struct Observed {
     pub(crate) store: Arc<dyn Store>,
     /// As the last dry run found Adobe's connection specification.
     pub(crate) spec_has_drifted: Arc<AtomicBool>,
-    pub(crate) upstream: UpstreamState,
+    pub(crate) upstream: [UpstreamState; 4],
     pub(crate) tokens: TokenSource,
     pub(crate) tls: Option<ServerTls>,
 }
@@ -122,9 +122,18 @@ impl Observed {
             metrics.idempotency_store_weakness.get_or_create(&name.into()).set(is_there.into());
         }
         let spec_has_drifted = self.spec_has_drifted.load(Ordering::Relaxed);
-        metrics.spec_drift.set((spec_has_drifted || upstream.are_own_requests_refused()).into());
-        metrics.upstream.breaker_open.set(upstream.is_breaker_open().into());
-        metrics.upstream.throttle_gate_closed.set(upstream.is_gate_closed().into());
+        let refuses_own_requests = |service: &UpstreamState| {
+            service.service() == AskedService::FlowService && service.are_own_requests_refused()
+        };
+        let has_drifted = spec_has_drifted || upstream.iter().any(refuses_own_requests);
+        metrics.spec_drift.set(has_drifted.into());
+        for state in upstream {
+            let service = state.service().label().into();
+            let gate = metrics.upstream.throttle_gate_closed.get_or_create(&service);
+            gate.set(state.is_gate_closed().into());
+            let breaker = metrics.upstream.breaker_open.get_or_create(&service);
+            breaker.set(state.is_breaker_open().into());
+        }
         metrics.token.age.set(tokens.age().unwrap_or_default().as_secs_f64());
         metrics.token.valid.set(tokens.has_token().into());
         for (certificate, expiry) in self.tls.iter().flat_map(ServerTls::expiries) {

@@ -96,7 +96,7 @@ impl App {
             .map_err(upstream_error)?;
         let tokens = tokens(config, client.clone(), &metrics);
         let platform = platform(config, client.clone(), tokens.clone(), &metrics).map_err(upstream_error)?;
-        let upstream = platform.state();
+        let upstream = platform.states();
         let tls_config = config.callers.tls.as_ref();
         let tls = tls_config.map(ServerTls::load).transpose().map_err(StartError::Tls)?;
         let CallersConfig { jwt, allowed, .. } = &config.callers;

@@ -14,8 +14,8 @@
 //! An operation (`operation`) defines what is sent and how a lost resource is recognized. The engine (`engine`)
 //! lets calls with one request id share a creation. A creation (`creation`) claims the request id in the [`store`],
 //! sends the request once and records the outcome (`sending`). After a lost reply it searches for the resource
-//! (`search`) and resends only what is proven to be absent. After a refusal it deletes what had been prepared (`undo`).
-//! A creation that nobody will retry is withdrawn (`withdrawal`).
+//! (`search`) and resends only what is proven to be absent. After a refusal it deletes what had been prepared (`undo`),
+//! and remembers that (`undone`). A creation that nobody will retry is withdrawn (`withdrawal`).
 //!
 //! # The reference
 //!
@@ -131,9 +131,12 @@
 //! | … and the resource exists all the same | returns it, and deletes nothing | `a_resource_that_exists_although_it_was_refused_wins` |
 //! | … and something cannot be deleted now | names it; a retry deletes it before anything else, and uses none of it | `what_remains_is_undone_before_anything_else_and_not_used_again` |
 //! | … and the process dies meanwhile | the next holder finishes the deletions, likewise | `an_undo_that_dies_is_finished_by_the_next_holder` |
+//! | … and lists still show what was deleted | uses none of it, also after the id was free | `nothing_is_used_again_that_was_undone_though_lists_still_show_it` |
 //! | a part exists twice, because a reply was lost | uses the oldest; a later call with the request id deletes the others, once nothing of it can arrive any more | `whatever_reply_is_lost_there_is_one_flow_and_a_later_call_sweeps` |
 //! | the request does not fit what is at Adobe | is refused before anything is created, with everything that is wrong | `everything_that_is_wrong_is_reported_at_once_and_nothing_is_created` |
 //! | it is withdrawn | creates nothing any more, with whatever content; everything that it made is deleted, once nothing of it can arrive any more | `a_lost_creation_is_withdrawn_once_nothing_of_it_can_arrive` |
+//! | … without a record | the same, from the first call on; a repetition after the settle window proves that nothing is left | `an_id_without_a_record_is_withdrawn_once_nothing_of_it_can_arrive` |
+//! | … while its resource cannot be found yet | does not take it for gone, and deletes nothing that it uses | `an_abandoned_flow_that_is_not_visible_yet_is_not_taken_for_gone` |
 //!
 //! Before the first deletion of an undo the record says what is deleted. Each deletion needs a lease that certainly
 //! lasts, and the next holder deletes the same before it creates anything: so no late deletion meets a resource that
@@ -171,6 +174,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod undone;
 pub(crate) mod withdrawal;
 
 use std::time::Duration;

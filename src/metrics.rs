@@ -36,7 +36,7 @@ pub use self::{
     calls::{CallMetrics, OTHER_METHOD, is_fault},
     creations::{
         ClaimOutcome, CreationMetrics, CreationOutcome, FirstSearchOutcome, SearchOutcome, StepOutcome,
-        VerificationOutcome,
+        UndoOutcome, VerificationOutcome,
     },
     format::Format,
     token::{RefreshOutcome, TokenMetrics},
@@ -153,6 +153,7 @@ labels! {
     Limit { reason: "admin_connections" "connections" "flood" "preface" "resets" "unread" }
     Idleness { reason: "first_call" "idle" "probe" }
     Shed { reason: "max_creations" "max_in_flight" "max_streams" }
+    AdobeService { service: "catalog" "data_prep" "flow_service" "schema_registry" }
     RunRead {
         state: "failed" "in_progress" "partially_succeeded" "queued" "scheduled" "succeeded" "unknown"
     }

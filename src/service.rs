@@ -1,5 +1,6 @@
 //! The use cases, between the gRPC layer and the ports.
 
+mod columns;
 pub(crate) mod connections;
 pub mod dataflows;
 mod limits;

@@ -22,6 +22,16 @@ impl AskedService {
         }
     }
 
+    /// Its name in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::FlowService => "flow_service",
+            Self::SchemaRegistry => "schema_registry",
+            Self::Catalog => "catalog",
+            Self::DataPrep => "data_prep",
+        }
+    }
+
     /// The setting that has its URL.
     pub(crate) fn url_setting(self) -> &'static str {
         match self {

@@ -118,14 +118,19 @@ pub struct Timeouts {
     pub attempt: Duration,
 }
 
-/// What prevents requests from being sent, or from being accepted.
+/// What prevents requests to one service from being sent, or from being accepted.
 #[derive(Clone, Debug)]
 pub struct UpstreamState {
+    service: AskedService,
     pub(super) resilience: Arc<Resilience>,
     own_requests: Arc<OwnRequests>,
 }
 
 impl UpstreamState {
+    pub fn service(&self) -> AskedService {
+        self.service
+    }
+
     /// Whether requests wait because Adobe asked for a pause.
     pub fn is_gate_closed(&self) -> bool {
         self.resilience.check_throttle().is_err()
@@ -165,6 +170,7 @@ impl AdobeClient {
             headers,
             timeouts,
             state: UpstreamState {
+                service,
                 resilience: Arc::new(Resilience::new(service, tokens, &metrics)),
                 own_requests: Arc::new(OwnRequests::of(service)),
             },

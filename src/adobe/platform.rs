@@ -54,9 +54,10 @@ impl HttpPlatform {
         Ok(Self { flow_service, schema_registry, catalog, data_prep })
     }
 
-    /// What prevents requests to the Flow Service from being sent, or from being accepted.
-    pub fn state(&self) -> UpstreamState {
-        self.flow_service.state.clone()
+    /// What prevents requests to each service from being sent, or from being accepted.
+    pub fn states(&self) -> [UpstreamState; 4] {
+        let Self { flow_service, schema_registry, catalog, data_prep } = self;
+        [flow_service, schema_registry, catalog, data_prep].map(|client| client.state.clone())
     }
 
     /// Texts of Adobe's without the access token, which they may repeat.

@@ -19,11 +19,7 @@
 //! frozen process, so that the freeze would have to begin after that check, in the few instructions before
 //! the write.
 
-use std::{
-    pin::pin,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -57,8 +53,6 @@ pub(crate) struct Creation<O: Operation> {
     pub(super) generated: bool,
     pub(super) listings: Arc<Listings<O>>,
     pub(super) hold: Arc<Hold>,
-    /// The context of an earlier attempt that this one has undone.
-    pub(super) undone: OnceLock<String>,
     /// Without one it gets no further than to what the store knows.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
@@ -262,7 +256,8 @@ impl<O: Operation> Creation<O> {
         let progress = Arc::clone(&self.shared.progress);
         let (request_id, hold) = (self.request_id(), Arc::clone(&self.hold));
         let (may_be_forgotten, may_be_retry) = (progress.may_be_forgotten(), !self.generated);
-        Scope { request_id, deadline, may_be_forgotten, may_be_retry, progress, hold }
+        let engine = Arc::clone(&self.engine);
+        Scope { engine, request_id, deadline, may_be_forgotten, may_be_retry, progress, hold }
     }
 
     /// The reference that the resource gets, where references are in use.

@@ -1,12 +1,6 @@
 //! The creations of this process, for the calls that wait for them.
 
-use std::{
-    fmt,
-    future::poll_fn,
-    pin::pin,
-    sync::{Arc, OnceLock},
-    task::Poll,
-};
+use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
 use futures_util::FutureExt as _;
 use tokio::{sync::Semaphore, time::Instant};
@@ -124,7 +118,6 @@ impl<O: Operation> Creations<O> {
                 generated,
                 listings: Arc::clone(&self.listings),
                 hold: Arc::new(Hold::new()),
-                undone: OnceLock::new(),
                 permit,
             };
             engine.background.detach_on_drop(creation.run_to_end(guard))

@@ -80,6 +80,7 @@ pub(crate) trait Operation: Sized + Send + Sync + 'static {
     ///
     /// Runs before each sending, after the search for a forgotten creation. The operation
     /// - checks [`Scope::still_ours`] before each request that creates something;
+    /// - uses nothing that was deleted ([`Scope::undone`]), even if lists still show it;
     /// - retries by itself what may be retried, until [`Scope::deadline`];
     /// - reports its stages ([`Scope::enter`]).
     ///
@@ -131,7 +132,7 @@ pub(crate) trait Operation: Sized + Send + Sync + 'static {
     ///
     /// Only called with contexts of [`Operation::prepare`] that are not empty.
     fn undo(&self, _scope: &Scope, _context: &str) -> impl Future<Output = Undone<Self::Item>> + Send {
-        std::future::ready(Undone::Deleted { kept: Vec::new() })
+        std::future::ready(Undone::Deleted { deleted: Vec::new(), kept: Vec::new() })
     }
 
     /// What a context names, each as `KIND/ID`: what is left behind where it cannot be undone.
@@ -208,9 +209,6 @@ pub(crate) enum Earlier<'a> {
     /// The context of the last sending, or of one that was prepared and did not happen. It is proven that it created
     /// nothing. Nothing else is prepared: the context is returned unchanged, except for what has to be new.
     Prepared(&'a str),
-    /// The context of an attempt that was undone. Nothing that it names may be used again, even if lists still show
-    /// it.
-    Undone(&'a str),
 }
 
 /// Why a preparation failed.
@@ -230,7 +228,9 @@ pub(crate) enum Undone<T> {
     Exists(T),
     /// Nothing remains to be done: no deletion of this creation can arrive any more.
     Deleted {
-        /// What stays all the same, each as `KIND/ID`. A retry may use it.
+        /// What was deleted, each as `KIND/ID`. A retry must not use it, even if lists still show it.
+        deleted: Vec<String>,
+        /// What stays all the same, likewise. A retry may use it.
         kept: Vec<String>,
     },
     /// This context remains to be undone, before anything else is done under the request id.

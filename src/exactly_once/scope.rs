@@ -7,7 +7,10 @@ use std::{
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::store::{LEASE, Lease, Step, Store, StoreError};
+use super::{
+    engine::Engine,
+    store::{LEASE, Lease, Step, Store, StoreError},
+};
 use crate::domain::{Progress, RequestId, Stage};
 
 /// How often a lease is renewed: two renewals in a row may fail before it ends.
@@ -63,6 +66,7 @@ pub(super) async fn keep_renewing(store: &dyn Store, lease: &Lease, hold: &Hold,
 /// What an operation may do for one creation, and for how long. It works under a lease, which the engine renews.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
+    pub(super) engine: Arc<Engine>,
     pub(super) request_id: RequestId,
     pub(super) deadline: Instant,
     pub(super) may_be_forgotten: bool,
@@ -100,26 +104,18 @@ impl Scope {
         self.may_be_retry
     }
 
+    /// What undos have deleted under this request id, each as `KIND/ID`: nothing of it may be used again, even if lists
+    /// still show it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn undone(&self) -> Result<Vec<String>, StoreError> {
+        self.engine.undone(self.request_id).await
+    }
+
     /// Reports how far the creation has come.
     pub(crate) fn enter(&self, stage: Stage) {
         self.progress.enter(stage);
-    }
-}
-
-#[cfg(test)]
-impl Scope {
-    /// Of a creation that keeps its lease for this long.
-    pub(crate) fn held_for(request_id: RequestId, lease: Duration, deadline: Instant) -> Self {
-        let hold = Hold::new();
-        hold.renewed(Instant::now(), lease);
-        Self {
-            request_id,
-            deadline,
-            may_be_forgotten: false,
-            may_be_retry: true,
-            progress: Arc::new(Progress::new(request_id, true)),
-            hold: Arc::new(hold),
-        }
     }
 }
 
@@ -129,14 +125,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_is_not_renewed_ends() {
-        let scope = Scope::held_for(RequestId::generate(), LEASE, Instant::now());
+        let hold = Hold::new();
+        assert!(!hold.is_live());
+        hold.renewed(Instant::now(), LEASE);
         tokio::time::advance(LEASE - Duration::from_millis(1)).await;
-        assert!(scope.still_ours());
+        assert!(hold.is_live());
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(!scope.still_ours());
-        scope.hold.renewed(Instant::now(), LEASE);
-        assert!(scope.still_ours());
-        scope.hold.lost();
-        assert!(!scope.still_ours());
+        assert!(!hold.is_live());
+        hold.renewed(Instant::now(), LEASE);
+        assert!(hold.is_live());
+        hold.lost();
+        assert!(!hold.is_live());
     }
 }

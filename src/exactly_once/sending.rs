@@ -55,11 +55,7 @@ impl<O: Operation> Creation<O> {
         loop {
             let deadline = self.shared.deadline();
             let scope = self.scope(deadline);
-            let earlier = match (&context, self.undone.get()) {
-                (Some(context), _) => Earlier::Prepared(context),
-                (None, Some(context)) => Earlier::Undone(context),
-                (None, None) => Earlier::Unknown,
-            };
+            let earlier = context.as_deref().map_or(Earlier::Unknown, Earlier::Prepared);
             let prepared = tokio::select! {
                 biased;
                 prepared = self.operation.prepare(&scope, earlier) => prepared,

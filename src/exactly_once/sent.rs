@@ -97,6 +97,12 @@ pub(crate) fn age(moment: Moment, now_ms: i64) -> Result<Duration, Disagree> {
     Ok(duration(least))
 }
 
+/// The smaller age of a moment by the two clocks, even if they disagree.
+pub(crate) fn least_age(moment: Moment, now_ms: i64) -> Duration {
+    let by_wall = moment.wall_ms.map_or(i64::MAX, |wall_ms| now_ms.saturating_sub(wall_ms));
+    duration(moment.store_ago_ms.min(by_wall))
+}
+
 fn greatest_age(moment: Moment, now_ms: i64) -> Duration {
     let by_wall = moment.wall_ms.map_or(0, |wall_ms| now_ms.saturating_sub(wall_ms));
     duration(moment.store_ago_ms.max(by_wall))

@@ -54,7 +54,7 @@ struct World {
     listed_for: Vec<Option<String>>,
 }
 
-/// What a preparation knew of an earlier attempt.
+/// What a preparation knew of earlier attempts.
 #[derive(Debug, PartialEq)]
 enum After {
     Nothing,
@@ -149,14 +149,15 @@ impl Operation for CreateThing {
         scope: &Scope,
         earlier: Earlier<'_>,
     ) -> Result<ControlFlow<Thing, String>, Unprepared<NoDataset>> {
+        let undone = scope.undone().await.unwrap();
         let prepares_long = {
             let mut world = self.world.lock().unwrap();
             scope.enter(Stage::Prepare);
             world.scope = Some(scope.clone());
             world.prepared_after.push(match earlier {
-                Earlier::Unknown => After::Nothing,
                 Earlier::Prepared(context) => After::Prepared(context.to_owned()),
-                Earlier::Undone(context) => After::Undone(context.to_owned()),
+                Earlier::Unknown if undone.is_empty() => After::Nothing,
+                Earlier::Unknown => After::Undone(undone.join(",")),
             });
             world.prepares_long
         };
@@ -174,7 +175,7 @@ impl Operation for CreateThing {
             (None, Some(found)) => Ok(ControlFlow::Break(found)),
             (None, None) => Ok(ControlFlow::Continue(match earlier {
                 Earlier::Prepared(context) => context.to_owned(),
-                Earlier::Unknown | Earlier::Undone(_) => "a context".to_owned(),
+                Earlier::Unknown => "a context".to_owned(),
             })),
         }
     }
@@ -187,7 +188,7 @@ impl Operation for CreateThing {
         match result {
             Some(Some(result)) => result,
             Some(None) => pending().await,
-            None => Undone::Deleted { kept: Vec::new() },
+            None => Undone::Deleted { deleted: vec![context.to_owned()], kept: Vec::new() },
         }
     }
     fn leftovers(&self, context: &str) -> Vec<String> {

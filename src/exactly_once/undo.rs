@@ -13,7 +13,7 @@ use super::{
     operation::{FailureOf, Operation, Undone},
     store::{Claim, Origin, Step, StoreError},
 };
-use crate::domain::Stage;
+use crate::{domain::Stage, metrics::UndoOutcome};
 
 /// How long the deletions are tried that an undo consists of.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(20);
@@ -34,12 +34,20 @@ impl<O: Operation> Creation<O> {
                 self.abandon_in_background();
             }
             self.note(Err(error), "record what has to be undone");
+            self.engine.metrics.undid(UndoOutcome::Remains);
             return self.not_undone(&context, refused);
         }
         let deadline = self.shared.deadline().max(Instant::now() + UNDO_TIMEOUT);
-        match self.operation.undo(&self.scope(deadline), &context).await {
+        let undone = self.operation.undo(&self.scope(deadline), &context).await;
+        self.engine.metrics.undid(match &undone {
+            Undone::Exists(_) => UndoOutcome::Found,
+            Undone::Deleted { kept, .. } if kept.is_empty() => UndoOutcome::Deleted,
+            Undone::Deleted { .. } => UndoOutcome::Kept,
+            Undone::Remains(_) => UndoOutcome::Remains,
+        });
+        match undone {
             Undone::Exists(item) => self.win(item, context, refused).await,
-            Undone::Deleted { kept } => self.undone(context, kept, refused).await,
+            Undone::Deleted { deleted, kept } => self.undone(&deleted, kept, refused).await,
             Undone::Remains(context) => {
                 self.note(self.record_undo(&context).await, "record what remains to be undone");
                 self.give_back(true).await;
@@ -64,8 +72,12 @@ impl<O: Operation> Creation<O> {
         self.not_undone(&context, refused)
     }
 
-    async fn undone(&self, context: String, kept: Vec<String>, refused: Option<FailureOf<O>>) -> Next<O> {
-        let undone = self.step(Step::Undone).await;
+    async fn undone(&self, deleted: &[String], kept: Vec<String>, refused: Option<FailureOf<O>>) -> Next<O> {
+        // In this order: whoever claims the id next has to know it.
+        let undone = match self.engine.add_undone(self.request_id(), deleted).await {
+            Ok(()) => self.step(Step::Undone).await,
+            Err(error) => Err(error),
+        };
         match (refused, undone) {
             (Some(refused), Ok(())) => {
                 self.give_back(false).await;
@@ -77,7 +89,7 @@ impl<O: Operation> Creation<O> {
                 Next::End(Err(refused.leaving(kept)))
             }
             (None, Err(error)) => self.ended(error),
-            (None, Ok(())) if self.shared.is_awaited() => self.begin_anew(context).await,
+            (None, Ok(())) if self.shared.is_awaited() => self.begin_anew().await,
             (None, Ok(())) => {
                 self.give_back(false).await;
                 Next::End(Err(Failure::Abandoned { may_exist: self.shared.progress.may_exist() }))
@@ -87,9 +99,7 @@ impl<O: Operation> Creation<O> {
 
     /// Goes on as after a first claim: before the attempt that is undone there may have been another one, which the
     /// store has forgotten.
-    async fn begin_anew(&self, undone: String) -> Next<O> {
-        // It was not set before: each claim undoes once.
-        let _ = self.undone.set(undone);
+    async fn begin_anew(&self) -> Next<O> {
         match self.engine.store.claim(self.lease(), self.now_ms()).await {
             Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
             Ok(_) => Next::End(Err(self.taken_over())),

@@ -4,6 +4,10 @@
 //! The record is `done` with a *tombstone* before anything is deleted. From then on no creation can begin under the
 //! request id, so that the deletions need no lease: what they delete is not used again. A withdrawal that is repeated
 //! continues them. Once the record has expired, everything is found by its markers.
+//!
+//! Without a record it is not known when anything was sent, if it was: the store may have forgotten it, or a preparation
+//! may have ended with requests on their way. So the tombstone counts as the last sending: until it is settled the
+//! outcome is unknown, whatever was deleted, and a repetition after that proves that nothing is left.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -18,7 +22,7 @@ use super::{
     record::{METHOD, reused},
     scope::{Hold, keep_renewing},
     search::APART,
-    sent::Sent,
+    sent::{Sent, least_age},
     store::{Claim, Holder, Lease, Moment, Recorded, Step, StoreError},
 };
 use crate::{
@@ -66,15 +70,30 @@ pub(crate) trait Withdrawal: Send + Sync {
         deadline: Instant,
     ) -> impl Future<Output = Result<bool, CallError>> + Send;
 
-    /// Deletes everything that the creation has made and that holds no data: what is `known`, and what its markers
-    /// show. It may find any part of it done, and run concurrently with itself.
+    /// Deletes the resource: the one that is `known`, and what the markers show. Unless it `is_settled`, a resource that
+    /// is not found may be one that is not visible yet. False where it is not known to be gone.
+    ///
+    /// Like [`Withdrawal::delete_rest`] it may find any part of it done, and run concurrently with itself.
     ///
     /// # Errors
     /// It has to be repeated.
-    fn delete(
+    fn delete_resource(
         &self,
         request_id: RequestId,
         known: &Known<Self::Outcome>,
+        is_settled: bool,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+
+    /// Deletes everything else that the creation has made and that holds no data, likewise. The resource is gone.
+    ///
+    /// # Errors
+    /// It has to be repeated.
+    fn delete_rest(
+        &self,
+        request_id: RequestId,
+        known: &Known<Self::Outcome>,
+        is_settled: bool,
         deadline: Instant,
     ) -> impl Future<Output = Result<Self::Deleted, Self::Error>> + Send;
 }
@@ -93,7 +112,7 @@ pub(crate) enum Known<T> {
 }
 
 /// The outcome of a withdrawal.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Tombstone {
     version: u32,
     kind: Kind,
@@ -102,31 +121,46 @@ struct Tombstone {
     context: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<String>,
+    /// Whether the resource of the outcome is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    resource_gone: bool,
 }
 
 impl Tombstone {
-    fn text<T: Outcome>(kind: Kind, known: &Known<T>) -> String {
+    fn of<T: Outcome>(kind: Kind, known: &Known<T>) -> Self {
         let (context, outcome) = match known {
             Known::Nothing => (None, None),
             Known::Context(context) => (Some(context.clone()), None),
             Known::Outcome(outcome) => (None, Some(outcome.to_text())),
         };
-        let tombstone = Self { version: VERSION, kind, withdrawn: true, context, outcome };
+        Self { version: VERSION, kind, withdrawn: true, context, outcome, resource_gone: false }
+    }
+
+    fn text(&self) -> String {
         // It has no keys but strings, so that it always can be written.
-        serde_json::to_string(&tombstone).unwrap_or_default()
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().filter(|tombstone: &Self| tombstone.version == VERSION)
     }
 
     /// What was known of the creation; `None` where this version cannot read it.
-    fn parse<T: Outcome>(text: &str) -> Option<Known<T>> {
-        let Self { version: VERSION, context, outcome, .. } = serde_json::from_str(text).ok()? else {
-            return None;
-        };
-        Some(match (outcome, context) {
-            (Some(outcome), _) => Known::Outcome(T::parse(&outcome)?),
-            (None, Some(context)) => Known::Context(context),
+    fn known<T: Outcome>(&self) -> Option<Known<T>> {
+        Some(match (&self.outcome, &self.context) {
+            (Some(outcome), _) => Known::Outcome(T::parse(outcome)?),
+            (None, Some(context)) => Known::Context(context.clone()),
             (None, None) => Known::Nothing,
         })
     }
+}
+
+/// A creation whose record is a tombstone.
+struct Closed<T> {
+    tombstone: Tombstone,
+    known: Known<T>,
+    /// Whether everything that was sent for it is certainly visible.
+    is_settled: bool,
 }
 
 /// Withdraws a creation. If this future is dropped, a retry continues where it was.
@@ -143,8 +177,25 @@ pub(crate) async fn withdraw<W: Withdrawal>(
     let own = engine.fingerprint_keys.fingerprints(content);
     let lease = Lease { request_id, fingerprints: own.clone(), holder: Holder::generate() };
     let this = Withdrawing { engine, withdrawal, lease, own, hold: Hold::new(), deadline };
-    let known = Box::pin(this.close()).await?;
-    withdrawal.delete(request_id, &known, deadline).await.map_err(Failure::Operation)
+    let Closed { tombstone, known, is_settled } = Box::pin(this.close()).await?;
+    let is_visible = is_settled || tombstone.resource_gone;
+    let is_gone = withdrawal.delete_resource(request_id, &known, is_visible, deadline).await;
+    if !is_gone.map_err(Failure::Operation)? {
+        return Err(Failure::UNKNOWN);
+    }
+    if matches!(known, Known::Outcome(_)) && !is_visible {
+        // A repetition finds nothing of it, and must not take that for something that is not visible yet.
+        let gone = Tombstone { resource_gone: true, ..tombstone.clone() };
+        if let Err(error) = engine.store.replace(&request_id, &tombstone.text(), &gone.text()).await {
+            tracing::debug!(error = error_chain(&error), %request_id, "could not record that a withdrawn resource is gone");
+        }
+    }
+    let deleted = withdrawal.delete_rest(request_id, &known, is_settled, deadline).await;
+    let deleted = deleted.map_err(Failure::Operation)?;
+    if matches!(known, Known::Nothing) && !is_settled {
+        return Err(Failure::UNKNOWN);
+    }
+    Ok(deleted)
 }
 
 struct Withdrawing<'a, W: Withdrawal> {
@@ -158,19 +209,19 @@ struct Withdrawing<'a, W: Withdrawal> {
 }
 
 impl<W: Withdrawal> Withdrawing<'_, W> {
-    /// Leaves a tombstone, once it is certain that nothing of the creation can arrive any more.
-    async fn close(mut self) -> Result<Known<W::Outcome>, FailureOf<W>> {
+    /// Leaves a tombstone, once it is certain that no resource of a recorded sending can arrive any more.
+    async fn close(mut self) -> Result<Closed<W::Outcome>, FailureOf<W>> {
         for _ in 0..MOST_CLAIMS {
             let claim = self.engine.store.claim(&self.lease, self.now_ms()).await;
-            let known = match claim.map_err(|error| self.store_failed(error))? {
-                Claim::Fresh { .. } => Known::Nothing,
-                Claim::Undoing { context } => Known::Context(context),
+            let (known, is_settled) = match claim.map_err(|error| self.store_failed(error))? {
+                Claim::Fresh { .. } => (Known::Nothing, false),
+                Claim::Undoing { context } => (Known::Context(context), false),
                 Claim::Unknown { first_sent, last_sent, context } => {
-                    self.settle(first_sent, last_sent, &context).await?;
-                    Known::Context(context)
+                    let is_settled = self.settle(first_sent, last_sent, &context).await?;
+                    (Known::Context(context), is_settled)
                 }
-                Claim::Done { outcome, .. } => match self.replace(outcome).await? {
-                    Some(known) => return Ok(known),
+                Claim::Done { outcome, done } => match self.replace(outcome, done).await? {
+                    Some(closed) => return Ok(closed),
                     None => continue,
                 },
                 Claim::OtherContent { stored, outcome } => {
@@ -181,9 +232,10 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
                 }
                 Claim::InProgress { retry_after } => return Err(Failure::RequestInProgress { retry_after }),
             };
-            let tombstone = Tombstone::text(W::KIND, &known);
-            match self.engine.store.step(&self.lease, Step::Withdraw, &tombstone, self.now_ms()).await {
-                Ok(()) => return Ok(known),
+            let tombstone = Tombstone::of(W::KIND, &known);
+            let text = tombstone.text();
+            match self.engine.store.step(&self.lease, Step::Withdraw, &text, self.now_ms()).await {
+                Ok(()) => return Ok(Closed { tombstone, known, is_settled }),
                 // It may have its outcome by now.
                 Err(StoreError::LeaseLost) => {}
                 Err(error) => return Err(self.store_failed(error)),
@@ -209,30 +261,37 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
     }
 
     /// Replaces the outcome of a creation by a tombstone. `None` where it has changed meanwhile.
-    async fn replace(&self, outcome: String) -> Result<Option<Known<W::Outcome>>, FailureOf<W>> {
+    async fn replace(
+        &self,
+        outcome: String,
+        done: Moment,
+    ) -> Result<Option<Closed<W::Outcome>>, FailureOf<W>> {
+        let is_settled = least_age(done, self.now_ms()) > self.engine.retention.settled_after();
         let is_withdrawn = Head::parse(&outcome).is_some_and(|head| head.withdrawn);
-        let known = if is_withdrawn {
-            Tombstone::parse(&outcome)
+        let read = if is_withdrawn {
+            Tombstone::parse(&outcome).and_then(|tombstone| Some((tombstone.known()?, tombstone)))
         } else {
-            W::Outcome::parse(&outcome).map(Known::Outcome)
+            let known = W::Outcome::parse(&outcome).map(Known::Outcome);
+            known.map(|known| (known.clone(), Tombstone::of(W::KIND, &known)))
         };
-        let known = known.ok_or_else(|| {
+        let (known, tombstone) = read.ok_or_else(|| {
             self.store_failed(StoreError::Unreadable("its outcome is damaged, or of another version".into()))
         })?;
+        let closed = Closed { tombstone, known, is_settled };
         if is_withdrawn {
-            return Ok(Some(known));
+            return Ok(Some(closed));
         }
-        let tombstone = Tombstone::text(W::KIND, &known);
-        match self.engine.store.replace(&self.lease.request_id, &outcome, &tombstone).await {
-            Ok(Recorded::Done) => Ok(Some(known)),
+        let text = closed.tombstone.text();
+        match self.engine.store.replace(&self.lease.request_id, &outcome, &text).await {
+            Ok(Recorded::Done) => Ok(Some(closed)),
             Ok(Recorded::Already(_)) => Ok(None),
             Err(error) => Err(self.store_failed(error)),
         }
     }
 
     /// Waits until the resource of a lost sending is found, or it is proven that there is none. The lease is renewed
-    /// meanwhile.
-    async fn settle(&self, first: Moment, last: Moment, context: &str) -> Result<(), FailureOf<W>> {
+    /// meanwhile. Whether everything of it is certainly visible.
+    async fn settle(&self, first: Moment, last: Moment, context: &str) -> Result<bool, FailureOf<W>> {
         let Engine { store, retention, .. } = self.engine;
         let sent = match Sent::recorded(first, last, self.now_ms()) {
             Ok(sent) => sent,
@@ -253,7 +312,7 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
             }
         };
         if is_known {
-            return Ok(());
+            return Ok(sent.last_ago(Instant::now()) > retention.settled_after());
         }
         // If this fails the lease ends by itself.
         let _ = store.step(&self.lease, Step::Abandon, "", self.now_ms()).await;

@@ -65,6 +65,17 @@ outcomes! {
         Failed = "failed",
     }
 
+    /// The result of an attempt at deleting what a refused creation had prepared.
+    UndoOutcome {
+        Deleted = "deleted",
+        /// Something stays: it holds data, it is in use, or Adobe refuses to delete it.
+        Kept = "kept",
+        /// Something is not deleted yet: a retry continues.
+        Remains = "remains",
+        /// The resource exists all the same, and nothing was deleted.
+        Found = "found",
+    }
+
     /// The result of the test of a new connection.
     VerificationOutcome {
         Passed = "passed",
@@ -123,6 +134,8 @@ metrics! {
         searches: Family<SearchOutcome, Counter> = "reconciliations", "Searches for lost creations, by result";
         first_searches: Family<FirstSearchOutcome, Counter> = "first_searches",
             "Searches before sending, where the store may have lost the request id, by result";
+        undos: Family<UndoOutcome, Counter> = "undos",
+            "Attempts at deleting what refused creations had prepared, by result";
         verifications: Family<VerificationOutcome, Counter> = "verifications", "Tests of new connections, by result";
         steps: Family<StepLabels, Counter> = "dataflow_steps",
             "Parts of dataflows, and the dataflows themselves, that creations needed, by part and result";
@@ -170,6 +183,10 @@ impl CreationMetrics {
     /// Counts a part of a dataflow.
     pub fn stepped(&self, part: &'static str, outcome: StepOutcome) {
         self.steps.get_or_create(&StepLabels { part, outcome: outcome.name() }).inc();
+    }
+
+    pub fn undid(&self, outcome: UndoOutcome) {
+        self.undos.get_or_create(&outcome).inc();
     }
 
     pub fn verified(&self, outcome: VerificationOutcome) {

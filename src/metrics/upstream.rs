@@ -8,17 +8,18 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Label, SECONDS, metrics};
+use super::{AdobeService, Label, SECONDS, metrics};
 
 metrics! {
     pub struct UpstreamMetrics {
         retries: Family<Request, Counter> = "upstream_retries", "Retried requests to Adobe";
         pub retries_refused: Counter = "upstream_retries_refused",
             "Retries that were not sent because the retry budget was empty";
-        pub breaker_open: Gauge = "breaker_open", "1 while the circuit breaker of the Flow Service rejects requests";
+        pub breaker_open: Family<AdobeService, Gauge> = "breaker_open",
+            "1 while the circuit breaker of this service of Adobe's rejects requests";
         pub breaker_opened: Counter = "breaker_opened", "How often the circuit breaker of one of Adobe's services opened";
-        pub throttle_gate_closed: Gauge = "throttle_gate_closed",
-            "1 while requests wait because the Flow Service asked for a pause";
+        pub throttle_gate_closed: Family<AdobeService, Gauge> = "throttle_gate_closed",
+            "1 while requests wait because this service of Adobe's asked for a pause";
         pub throttled: Counter = "upstream_throttled", "Responses of Adobe that asked for a pause";
     }
     also {

@@ -3,7 +3,8 @@
 //!
 //! `creation` is a creation as the exactly-once engine sees it. `reads` is what both a creation and its plan read, and
 //! `fit` whether the request fits that. `specs` has Adobe's specifications, and `refusal` what Adobe refuses although it
-//! fits. `flows` lists the flows that use something.
+//! fits. `flows` lists the flows that use something. `flow_deletion` deletes a flow, and `removal` has the rules of deleting
+//! everything else.
 
 mod abandon;
 pub(crate) mod create;
@@ -11,11 +12,13 @@ mod creation;
 pub(crate) mod delete;
 pub(crate) mod error;
 mod fit;
+mod flow_deletion;
 pub(super) mod flows;
 pub(crate) mod plan;
 pub(crate) mod read;
 mod reads;
 mod refusal;
+mod removal;
 pub(crate) mod runs;
 mod specs;
 pub(crate) mod state;

@@ -21,7 +21,7 @@ const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
 /// Every metric family of an idle service without TLS.
-const FAMILIES: [(&str, &str); 45] = [
+const FAMILIES: [(&str, &str); 46] = [
     ("rpc_server_call_duration_seconds", "histogram"),
     ("http_client_request_duration_seconds", "histogram"),
     ("hubspot_connection_build_info", "gauge"),
@@ -42,6 +42,7 @@ const FAMILIES: [(&str, &str); 45] = [
     ("hubspot_connection_reconciliations_total", "counter"),
     ("hubspot_connection_first_searches_total", "counter"),
     ("hubspot_connection_dataflow_steps_total", "counter"),
+    ("hubspot_connection_undos_total", "counter"),
     ("hubspot_connection_dataflow_runs_read_total", "counter"),
     ("hubspot_connection_duplicates_total", "counter"),
     ("hubspot_connection_clock_disagreements_total", "counter"),
@@ -182,8 +183,9 @@ async fn a_throttle_counts_and_closes_the_gate() {
     assert_eq!(failure.code, Code::ResourceExhausted);
     for (name, value) in [
         ("upstream_throttled_total", 1),
-        ("throttle_gate_closed", 1),
-        ("breaker_open", 0),
+        ("throttle_gate_closed{service=\"flow_service\"}", 1),
+        ("throttle_gate_closed{service=\"catalog\"}", 0),
+        ("breaker_open{service=\"flow_service\"}", 0),
         ("creations_total{outcome=\"not_sent\"}", 1),
     ] {
         assert_eq!(counted(service.admin, &own(name)).await, value, "{name}");
@@ -202,7 +204,10 @@ async fn an_open_breaker_shows_and_its_openings_count() {
         };
         client.get_hub_spot_connection(get).await.unwrap_err();
     }
-    assert_eq!(counted(service.admin, &own("breaker_open")).await, 1);
+    for (name, is_open) in [("flow_service", 1), ("schema_registry", 0), ("catalog", 0), ("data_prep", 0)] {
+        let line = own(&format!("breaker_open{{service=\"{name}\"}}"));
+        assert_eq!(counted(service.admin, &line).await, is_open, "{name}");
+    }
     assert_eq!(counted(service.admin, &own("breaker_opened_total")).await, 1);
 }
 

@@ -79,9 +79,9 @@ async fn assert_nothing_is_shared(service: &TestService, id: &str, what: &str) {
     assert_eq!(service.requests_to("POST", "/ims/token/v3"), 1, "{what}");
     let text = metrics(service.admin).await;
     for quiet in [
-        "hubspot_connection_breaker_open 0",
+        "hubspot_connection_breaker_open{service=\"flow_service\"} 0",
         "hubspot_connection_breaker_opened_total 0",
-        "hubspot_connection_throttle_gate_closed 0",
+        "hubspot_connection_throttle_gate_closed{service=\"flow_service\"} 0",
         "hubspot_connection_upstream_throttled_total 0",
         "hubspot_connection_upstream_retries_refused_total 0",
         "hubspot_connection_adobe_token_valid 1",

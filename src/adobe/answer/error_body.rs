@@ -84,16 +84,19 @@ impl ErrorBody {
             author: author(service, status, &fields, code.as_ref()),
             flows: if is_in_use { flows(&fields) } else { Vec::new() },
             code,
-            message: report("detailed-message")
-                .or_else(|| text("detail"))
-                .or_else(|| {
-                    text("errorMessage")
-                        .map(|message| with_details(message, details(&fields["errorDetails"])))
-                })
-                .or_else(|| text("message"))
-                .or_else(|| text("error"))
-                .or_else(|| text("title")),
-            request_id: report("request-id"),
+            message: with_sub_errors(
+                report("detailed-message")
+                    .or_else(|| text("detail"))
+                    .or_else(|| {
+                        text("errorMessage")
+                            .map(|message| with_details(message, details(&fields["errorDetails"])))
+                    })
+                    .or_else(|| text("message"))
+                    .or_else(|| text("error"))
+                    .or_else(|| text("title")),
+                &fields["report"]["sub-errors"],
+            ),
+            request_id: report("request-id").or_else(|| report("registryRequestId")),
         }
     }
 }
@@ -110,6 +113,24 @@ fn with_details(message: String, details: Option<String>) -> String {
         Some(details) if details.contains(&message) => details,
         Some(details) if !message.contains(&details) => format!("{message}: {details}"),
         Some(_) | None => message,
+    }
+}
+
+/// The most sub-errors that are read from one body.
+const MOST_SUB_ERRORS: usize = 5;
+
+/// Adds what the sub-errors of a report say: often only they name the field. Their form is not documented.
+fn with_sub_errors(message: Option<String>, sub_errors: &Value) -> Option<String> {
+    const TEXTS: [&str; 6] = ["detailed-message", "detail", "message", "errorMessage", "error", "title"];
+    let said = |error: &Value| {
+        non_empty(error).or_else(|| TEXTS.into_iter().find_map(|name| non_empty(&error[name])))
+    };
+    let mut all: Vec<_> = sub_errors.as_array().into_iter().flatten().filter_map(said).collect();
+    all.truncate(MOST_SUB_ERRORS);
+    let all = (!all.is_empty()).then(|| all.join("; "));
+    match message {
+        Some(message) => Some(with_details(message, all)),
+        None => all,
     }
 }
 
@@ -202,6 +223,31 @@ mod tests {
         assert_eq!(body.code, flow(2120, 403));
         assert_eq!(body.message.as_deref(), Some("Insufficient permissions"));
         assert_eq!(body.request_id.as_deref(), Some("r-1"));
+    }
+
+    #[test]
+    fn what_the_sub_errors_of_a_report_say_is_added() {
+        for (sub_errors, expected) in [
+            (
+                r#"["/allOf/1 is unknown",{"message":"title is too long"}]"#,
+                "x: /allOf/1 is unknown; title is too long",
+            ),
+            (r#"[{"detailed-message":"y","title":"z"},{"code":1},null,[],""]"#, "x: y"),
+            (r#"["x"]"#, "x"),
+            ("[]", "x"),
+            (r#"{"message":"y"}"#, "x"),
+            ("null", "x"),
+        ] {
+            let body = parse(&format!(
+                r#"{{"type":"http://ns.adobe.com/aep/errors/XDM-1521-400","title":"Bad request","status":400,
+                    "report":{{"registryRequestId":"r-1","detailed-message":"x","sub-errors":{sub_errors}}}}}"#
+            ));
+            assert_eq!(body.message.as_deref(), Some(expected), "{sub_errors}");
+            assert_eq!(body.request_id.as_deref(), Some("r-1"));
+        }
+        let many = vec!["y"; 100];
+        let body = parse(&serde_json::json!({"report": {"sub-errors": many}}).to_string());
+        assert_eq!(body.message.as_deref(), Some("y; y; y; y; y"));
     }
 
     #[test]

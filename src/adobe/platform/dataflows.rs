@@ -168,7 +168,7 @@ impl Platform for HttpPlatform {
     }
 
     async fn delete_flow(&self, at: &DataflowRef, deadline: Instant) -> Result<(), CallError> {
-        match deleted(self.flow_service.call(flows::delete(at), deadline).await) {
+        match self.flow_service.call(flows::delete(at), deadline).await {
             Err(error) if flows::is_being_deleted(&error) => Ok(()),
             outcome => outcome,
         }

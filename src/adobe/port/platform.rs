@@ -23,7 +23,7 @@ use crate::{
 
 /// The calls for dataflows. Reads are retried within `deadline`, and a list is read to its end unless it is paged
 /// here. A write that may have arrived is not retried: [`CallError::may_have_arrived`]. A deletion of something that
-/// does not exist succeeds.
+/// does not exist succeeds, unless it is that of a flow.
 pub trait Platform: FlowService {
     /// The name that the source connection's parameter for the table has, by HubSpot's live connection specification.
     fn table_parameter(
@@ -120,7 +120,7 @@ pub trait Platform: FlowService {
         deadline: Instant,
     ) -> impl Future<Output = Result<Option<Etag>, CallError>> + Send;
 
-    /// Deletes a flow, or begins to.
+    /// Deletes a flow, or begins to. A flow that is not found is a refusal: it may not be visible yet.
     fn delete_flow(
         &self,
         at: &DataflowRef,

@@ -17,14 +17,14 @@ async fn what_a_refused_creation_prepared_is_undone_and_its_id_is_free() {
     assert!(matches!(&*failure, Failure::NotCreated { error: CallError::Refused { .. }, .. }), "{failure:?}");
     assert_eq!(world.lock().unwrap().undone, ["a context"]);
     world.lock().unwrap().refuses = false;
-    // Other content.
+    // Other content. It knows what lists may still show.
     assert_eq!(replica.create_in("dev", id, &world).await.unwrap().id, "thing 2");
-    assert_eq!(world.lock().unwrap().prepared_after, [After::Nothing, After::Nothing]);
+    assert_eq!(world.lock().unwrap().prepared_after, [After::Nothing, After::Undone("a context".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_kept_is_named_and_its_id_is_free() {
-    let kept = Some(Undone::Deleted { kept: vec!["dataset/1".to_owned()] });
+    let kept = Some(Undone::Deleted { deleted: Vec::new(), kept: vec!["dataset/1".to_owned()] });
     let (replica, id, world) = (Replica::new(), RequestId::generate(), refusing([kept]));
     let failure = replica.create(id, &world).await.unwrap_err();
     let Failure::LeftBehind { failure, leftovers } = &*failure else { panic!("{failure:?}") };
@@ -32,6 +32,24 @@ async fn what_is_kept_is_named_and_its_id_is_free() {
     assert_eq!(*leftovers, ["dataset/1"]);
     world.lock().unwrap().refuses = false;
     assert_eq!(replica.create_in("dev", id, &world).await.unwrap().id, "thing 2");
+    // It may be used.
+    assert_eq!(world.lock().unwrap().prepared_after, [After::Nothing, After::Nothing]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_several_undos_have_deleted_is_remembered() {
+    let deleted = |name: &str| Some(Undone::Deleted { deleted: vec![name.to_owned()], kept: Vec::new() });
+    let undos = [deleted("source/1"), deleted("source/2"), deleted("source/1")];
+    let (replica, id, world) = (Replica::new(), RequestId::generate(), refusing(undos));
+    for _ in 0..3 {
+        replica.create(id, &world).await.unwrap_err();
+    }
+    world.lock().unwrap().refuses = false;
+    replica.create(id, &world).await.unwrap();
+    let undone = |names: &str| After::Undone(names.to_owned());
+    let expected =
+        [After::Nothing, undone("source/1"), undone("source/1,source/2"), undone("source/2,source/1")];
+    assert_eq!(world.lock().unwrap().prepared_after, expected);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,10 @@ struct WithdrawThing {
     sandbox: SandboxName,
     /// What lists show. The last one counts on.
     exists: Mutex<VecDeque<bool>>,
+    /// Whether the thing is gone after the next deletions. After them it is.
+    gone: Mutex<VecDeque<bool>>,
+    /// Whether what is not found was certainly visible before, at each deletion.
+    settled: Mutex<Vec<bool>>,
     deleted: Mutex<Vec<Known<Thing>>>,
     fails: bool,
 }
@@ -19,6 +23,8 @@ fn withdrawal(exists: impl IntoIterator<Item = bool>) -> WithdrawThing {
     WithdrawThing {
         sandbox: SandboxName::parse("prod").unwrap(),
         exists: Mutex::new(exists.into_iter().collect()),
+        gone: Mutex::default(),
+        settled: Mutex::default(),
         deleted: Mutex::default(),
         fails: false,
     }
@@ -40,7 +46,23 @@ impl Withdrawal for WithdrawThing {
         let mut exists = self.exists.lock().unwrap();
         Ok(if exists.len() > 1 { exists.pop_front() } else { exists.front().copied() }.unwrap_or(false))
     }
-    async fn delete(&self, _: RequestId, known: &Known<Thing>, _: Instant) -> Result<(), NoDataset> {
+    async fn delete_resource(
+        &self,
+        _: RequestId,
+        _: &Known<Thing>,
+        is_settled: bool,
+        _: Instant,
+    ) -> Result<bool, NoDataset> {
+        self.settled.lock().unwrap().push(is_settled);
+        Ok(self.gone.lock().unwrap().pop_front().unwrap_or(true))
+    }
+    async fn delete_rest(
+        &self,
+        _: RequestId,
+        known: &Known<Thing>,
+        _: bool,
+        _: Instant,
+    ) -> Result<(), NoDataset> {
         self.deleted.lock().unwrap().push(known.clone());
         if self.fails { Err(NoDataset("fails")) } else { Ok(()) }
     }
@@ -76,13 +98,34 @@ async fn lost(replica: &Replica) -> RequestId {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_without_a_record_is_withdrawn() {
+async fn an_id_without_a_record_is_withdrawn_once_nothing_of_it_can_arrive() {
     let (replica, id, withdrawal) = (Replica::new(), RequestId::generate(), withdrawal([]));
     for _ in 0..2 {
-        replica.withdraw(id, &withdrawal, 10).await.unwrap();
+        let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
+        assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+        // The tombstone comes first.
         replica.assert_withdrawn(id).await;
     }
-    assert_eq!(*withdrawal.deleted.lock().unwrap(), [Known::Nothing, Known::Nothing]);
+    sleep(RETENTION.settled_after() + Duration::from_secs(1)).await;
+    replica.withdraw(id, &withdrawal, 10).await.unwrap();
+    replica.assert_withdrawn(id).await;
+    assert_eq!(*withdrawal.settled.lock().unwrap(), [false, false, true]);
+    assert_eq!(*withdrawal.deleted.lock().unwrap(), [Known::Nothing, Known::Nothing, Known::Nothing]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_resource_that_is_not_found_is_not_taken_for_gone() {
+    let (replica, id, withdrawal) = (Replica::new(), RequestId::generate(), withdrawal([]));
+    replica.create(id, &world(World::default())).await.unwrap();
+    withdrawal.gone.lock().unwrap().push_back(false);
+    let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
+    assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    assert!(withdrawal.deleted.lock().unwrap().is_empty());
+    // From the second deletion on it is known to be gone.
+    for _ in 0..2 {
+        replica.withdraw(id, &withdrawal, 10).await.unwrap();
+    }
+    assert_eq!(*withdrawal.settled.lock().unwrap(), [false, false, true]);
 }
 
 #[tokio::test(start_paused = true)]

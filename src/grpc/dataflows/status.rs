@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use tonic::Code;
 
 use crate::{
@@ -28,6 +30,9 @@ use crate::{
     },
 };
 
+/// When to repeat the deletion of a creation of which something may still appear.
+const WITHDRAWAL_RETRY: Duration = Duration::from_secs(5);
+
 impl FailureOfKind for CreateDataflowError {
     const KIND: Kind = Kind::Dataflow;
     const PART: Part = Part::Flow;
@@ -46,6 +51,7 @@ impl FailureOfKind for CreateDataflowError {
         } else {
             failure
         };
+        let may_exist = may_exist || matches!(self, Self::TakenOver);
         failure.at_stage(Stage::Prepare).metadata("may_exist", may_exist)
     }
 }
@@ -53,6 +59,9 @@ impl FailureOfKind for CreateDataflowError {
 /// The error of the deletion of what a creation has made that nobody will retry.
 pub(super) fn withdrawal_failed(error: &create::Error) -> RpcError {
     let create::Error { request_id, sandbox, failure, .. } = error;
+    if let Failure::OutcomeUnknown { .. } = &**failure {
+        return withdrawal_unknown().metadata("request_id", request_id).cause(error_chain(error));
+    }
     let Failure::Operation(cause) = &**failure else { return creation_failed(error) };
     let failure = not_created(cause, sandbox, Effect::None);
     let may_exist = !matches!(cause, CreateDataflowError::NothingMade);
@@ -63,6 +72,15 @@ pub(super) fn withdrawal_failed(error: &create::Error) -> RpcError {
     };
     let failure = failure.at_stage(Stage::Delete).metadata("may_exist", may_exist);
     failure.metadata("request_id", request_id).cause(error_chain(error))
+}
+
+fn withdrawal_unknown() -> RpcError {
+    let message = "what was sent with this create_request_id may still appear: repeat the call with allow_missing until \
+                   it succeeds; once HCS_SETTLE_WINDOW has passed, that proves that nothing is left";
+    RpcError::new(Code::Unavailable, Reason::OutcomeUnknown, message)
+        .at_stage(Stage::Delete)
+        .metadata("may_exist", true)
+        .retry_after(WITHDRAWAL_RETRY)
 }
 
 /// The error of a dry run.
@@ -119,6 +137,13 @@ fn not_created(error: &CreateDataflowError, sandbox: &SandboxName, effect: Effec
         )
         .resource("schema", owner.as_str(), "has the title of the new schema"),
         CreateDataflowError::Call { part, error } => call_failed(error, Upstream { part: *part, sandbox, effect }),
+        CreateDataflowError::TakenOver => RpcError::new(
+            Code::Aborted,
+            Reason::RequestInProgress,
+            "another process may have taken over the creation with this request_id: repeat the call to get its outcome",
+        )
+        .retry_after(DEFAULT_RETRY),
+        CreateDataflowError::Store(error) => store_failed(error, effect, ", with the same request_id"),
         CreateDataflowError::TooMany => too_many("too many calls are in progress: try again later"),
     }
 }

@@ -10,7 +10,10 @@ use crate::{
         CallProgress, Column, Connection, ConnectionRef, RequestId, SandboxName, Stage, Table, TablePath,
         reference::last_reference,
     },
-    service::Service,
+    service::{
+        Service,
+        columns::{Unread, columns},
+    },
 };
 
 /// How many pages of the Flow Service one call looks through for a name.
@@ -221,9 +224,6 @@ impl<F: FlowService> Service<F> {
 
     /// Lists the columns of a table.
     ///
-    /// How the Flow Service refuses a table that does not exist is not documented, and may look like a
-    /// missing entitlement: if it refuses, the list of tables decides.
-    ///
     /// # Errors
     /// [`ConnectionError`].
     pub async fn get_hubspot_table(
@@ -235,24 +235,11 @@ impl<F: FlowService> Service<F> {
     ) -> Result<Vec<Column>, ConnectionError> {
         call.enter(Stage::Read);
         self.prove(at, deadline).await?;
-        let flow_service = &*self.flow_service;
-        let error = match flow_service.list_columns(at, table, deadline).await {
-            Ok(columns) => return Ok(columns),
-            Err(error) => error,
-        };
-        let may_be_missing = match error.refusal() {
-            Some(Refusal::NotFound | Refusal::Request | Refusal::Source | Refusal::Permission) => true,
-            Some(_) | None => false,
-        };
-        if !may_be_missing {
-            return Err(ConnectionError::about_connection(error));
-        }
-        let tables = flow_service.list_tables(at, deadline).await;
-        let tables = tables.map_err(ConnectionError::about_connection)?;
-        if tables.iter().any(|known| known.path == table.as_str()) {
-            return Err(ConnectionError::Call(error));
-        }
-        Err(ConnectionError::TableNotFound)
+        columns(&*self.flow_service, at, table, deadline).await.map_err(|unread| match unread {
+            Unread::NoTable => ConnectionError::TableNotFound,
+            Unread::Refused(error) => ConnectionError::Call(error),
+            Unread::Failed(error) => ConnectionError::about_connection(error),
+        })
     }
 }
 

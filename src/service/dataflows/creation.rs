@@ -3,7 +3,7 @@
 //! `marked` lists what earlier attempts of the request have made. `prepare` finds or creates (`steps`) everything that
 //! the flow refers to, `undo` deletes it after a refusal, and `complete` removes what appeared late. What was prepared is
 //! in the context of a sending and in the outcome (`prepared`, `outcome`). `withdraw` deletes everything of a creation
-//! that nobody will retry. `removal` has the rules of deleting.
+//! that nobody will retry.
 
 mod complete;
 mod marked;
@@ -11,7 +11,6 @@ mod operation;
 mod outcome;
 mod prepare;
 mod prepared;
-mod removal;
 mod steps;
 mod undo;
 mod withdraw;

@@ -3,33 +3,25 @@
 //! Once the flow is gone nothing shows any more what it used. Before the first deletion the store therefore gets a
 //! record of that, from which a retry continues.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
     Dataflows,
     error::{DataflowError, Leftover, Part},
-    flows::flows_of,
+    flow_deletion::{NotGone, Visible, delete_flow},
     read::{ReadDataflow, failed},
+    removal::{OfFlow, Removal, Removed},
 };
 use crate::{
-    adobe::{CallError, FlowSelection, Platform, Refusal},
-    backoff::Backoff,
+    adobe::Platform,
     domain::{
         CallProgress, RequestId, Stage,
-        dataflow::{
-            Dataflow, DataflowRef, DataflowState, MappingSetId, SourceConnectionId, TargetConnectionId,
-        },
+        dataflow::{DataflowRef, MappingSetId, SourceConnectionId, TargetConnectionId},
     },
     exactly_once::store::{Claim, Holder, Lease, Recorded, Step, StoreError},
 };
 
-/// The pause between two reads of a flow that is being deleted.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2), 0.0);
-/// How long a flow is read that shows no change after a lost reply.
-const UNCHANGED: Duration = Duration::from_secs(10);
 /// Why datasets and schemas remain.
 const KEPT: &str = "it is never deleted: delete it in Adobe's user interface if nobody needs it";
 
@@ -89,7 +81,7 @@ impl<P: Platform> Dataflows<P> {
                 // The flow exists, so that an earlier record of its deletion says the same.
                 self.record(&lease, &used).await?;
                 call.enter(Stage::Delete);
-                self.delete_flow(at, read.flow.state, deadline).await?;
+                delete_flow(&*self.platform, at, Visible::Certainly(read.flow.state), deadline).await?;
                 used
             }
             Err(DataflowError::NotFound) => match self.begun_deletion(&lease).await? {
@@ -159,125 +151,36 @@ impl<P: Platform> Dataflows<P> {
         }
     }
 
-    /// Deletes a flow, and waits until it is gone.
-    async fn delete_flow(
-        &self,
-        at: &DataflowRef,
-        state: Option<DataflowState>,
-        deadline: Instant,
-    ) -> Result<(), DataflowError> {
-        let mut lost = None;
-        if state != Some(DataflowState::Deleting) {
-            match self.platform.delete_flow(at, deadline).await {
-                Ok(()) => {}
-                Err(error) if error.may_have_arrived() => lost = Some((error, Instant::now() + UNCHANGED)),
-                Err(error) if error.refusal() == Some(Refusal::NotFound) => {}
-                // It may be the state of being deleted.
-                Err(error) if error.refusal() == Some(Refusal::State) => {
-                    match self.flow_state(at, deadline).await.map_err(failed(Part::Flow))? {
-                        None | Some(Some(DataflowState::Deleting)) => {}
-                        Some(state) => return Err(DataflowError::State { state }),
-                    }
-                }
-                Err(error) => return Err(failed(Part::Flow)(error)),
-            }
-        }
-        let mut reads = 0;
-        loop {
-            let read = self.flow_state(at, deadline).await;
-            match (read, &mut lost) {
-                (Ok(None), _) => return Ok(()),
-                (Err(error), _) => {
-                    let (cause, _) = lost.unwrap_or((error, deadline));
-                    return Err(DataflowError::OutcomeUnknown(cause));
-                }
-                (Ok(Some(Some(DataflowState::Deleting))), lost) => *lost = None,
-                (Ok(Some(_)), Some((_, give_up))) if Instant::now() >= *give_up => {
-                    let (cause, _) = lost.expect("it matched");
-                    return Err(DataflowError::OutcomeUnknown(cause));
-                }
-                (Ok(Some(_)), _) => {}
-            }
-            reads += 1;
-            sleep(PAUSES.pause(reads)).await;
-        }
-    }
-
-    /// The state of a flow; `None` where there is no such flow.
-    async fn flow_state(
-        &self,
-        at: &DataflowRef,
-        deadline: Instant,
-    ) -> Result<Option<Option<DataflowState>>, CallError> {
-        Ok(self.platform.get_flow(at, deadline).await?.map(|flow| flow.state))
-    }
-
     /// Deletes what a flow used, unless another flow uses it too, and returns what could not be deleted.
     async fn delete_used(&self, at: &DataflowRef, used: &Used, deadline: Instant) -> Vec<Leftover> {
-        let mut leftovers = Vec::new();
+        let removal = Removal { platform: &*self.platform, sandbox: &at.sandbox, deadline };
         let source = used.source_connection.as_deref().and_then(|id| SourceConnectionId::parse(id).ok());
-        if let Some(id) = source {
-            let ids = std::slice::from_ref(&id);
-            let outcome = match self.unused(at, FlowSelection::OfSources(ids), deadline).await {
-                Ok(()) => {
-                    let deleted = self.platform.delete_source_connection(&at.sandbox, &id, deadline).await;
-                    deleted.map_err(|error| not_deleted(&error))
-                }
-                Err(reason) => Err(reason),
-            };
-            leftovers.extend(leftover(Part::SourceConnection, id.as_str(), outcome));
-        }
         let target = used.target_connection.as_deref().and_then(|id| TargetConnectionId::parse(id).ok());
-        if let Some(id) = target {
-            let ids = std::slice::from_ref(&id);
-            let outcome = match self.unused(at, FlowSelection::OfTargets(ids), deadline).await {
-                Ok(()) => {
-                    let deleted = self.platform.delete_target_connection(&at.sandbox, &id, deadline).await;
-                    deleted.map_err(|error| not_deleted(&error))
-                }
-                Err(reason) => Err(reason),
-            };
-            leftovers.extend(leftover(Part::TargetConnection, id.as_str(), outcome));
-        }
         let mapping_set = used.mapping_set.as_deref().and_then(|id| MappingSetId::parse(id).ok());
-        if let Some(id) = mapping_set {
-            let outcome = match self.unused(at, FlowSelection::OfMappingSet(&id), deadline).await {
-                Ok(()) => {
-                    let deleted = self.platform.delete_mapping_set(&at.sandbox, &id, deadline).await;
-                    deleted.map_err(|error| not_deleted(&error))
-                }
-                Err(reason) => Err(reason),
+        let parts = [
+            source.as_ref().map(OfFlow::Source),
+            target.as_ref().map(OfFlow::Target),
+            mapping_set.as_ref().map(OfFlow::MappingSet),
+        ];
+        let mut leftovers = Vec::new();
+        for part in parts.into_iter().flatten() {
+            let reason = match removal.unused(part, Some(&at.id)).await {
+                Removed::Gone => continue,
+                Removed::Kept(reason) | Removed::InUse(reason) => reason,
+                Removed::Remains(reason) => format!("{reason}: repeat the call"),
             };
-            leftovers.extend(leftover(Part::MappingSet, id.as_str(), outcome));
+            leftovers.push(Leftover { part: part.part(), id: part.id().to_owned(), reason });
         }
         leftovers
     }
+}
 
-    /// Whether no other flow uses it; otherwise the reason to keep it.
-    async fn unused(
-        &self,
-        at: &DataflowRef,
-        selection: FlowSelection<'_>,
-        deadline: Instant,
-    ) -> Result<(), String> {
-        match flows_of(&*self.platform, &at.sandbox, selection, deadline).await {
-            Ok(flows) => match flows.iter().find(|flow| flow.id.as_ref() != Some(&at.id)) {
-                None => Ok(()),
-                Some(Dataflow { id: Some(other), .. }) => Err(format!("the dataflow {other} uses it")),
-                Some(Dataflow { id: None, .. }) => Err("another dataflow uses it".to_owned()),
-            },
-            Err(_) => Err("whether another dataflow uses it could not be read: repeat the call".to_owned()),
+impl From<NotGone> for DataflowError {
+    fn from(not_gone: NotGone) -> Self {
+        match not_gone {
+            NotGone::State { state, .. } => Self::State { state },
+            NotGone::NotDeleted(error) => failed(Part::Flow)(error),
+            NotGone::Unknown(cause) => Self::OutcomeUnknown(cause),
         }
     }
-}
-
-fn not_deleted(error: &CallError) -> String {
-    match error.problem() {
-        Some(problem) => format!("Adobe did not delete it ({problem}): repeat the call"),
-        None => "it could not be deleted: repeat the call".to_owned(),
-    }
-}
-
-fn leftover(part: Part, id: &str, outcome: Result<(), String>) -> Option<Leftover> {
-    outcome.err().map(|reason| Leftover { part, id: id.to_owned(), reason })
 }

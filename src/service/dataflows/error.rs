@@ -108,6 +108,12 @@ pub enum CreateDataflowError {
     /// The request has made nothing that could be deleted.
     #[error("the request has made nothing")]
     NothingMade,
+    /// The lease of the creation has ended.
+    #[error("another process may have taken the creation over")]
+    TakenOver,
+    /// The store failed. No dataflow was created.
+    #[error("no dataflow was created")]
+    Store(#[source] StoreError),
     #[error("too many calls are in progress")]
     TooMany,
 }

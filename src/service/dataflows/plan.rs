@@ -225,6 +225,8 @@ fn finding(error: &CreateDataflowError) -> String {
             CreateDataflowError::Invalid(_)
             | CreateDataflowError::Call { .. }
             | CreateDataflowError::NothingMade
+            | CreateDataflowError::TakenOver
+            | CreateDataflowError::Store(_)
             | CreateDataflowError::TooMany => error.to_string(),
         };
     };

@@ -13,6 +13,7 @@ use crate::{
         CheckName, Column, ConnectionRef,
         dataflow::{NewDataflow, NewDataset, Schema, SchemaId, SchemaSource, Target},
     },
+    service::columns::{Unread, columns},
 };
 
 /// What could be read, and why the rest could not.
@@ -88,25 +89,12 @@ impl<P: Platform> Reader<'_, P> {
         Ok(())
     }
 
-    /// How the Flow Service refuses a table that does not exist is not documented, and may look like a missing
-    /// entitlement: if it refuses, the list of tables decides.
     async fn columns(&self) -> Read<Vec<Column>> {
-        let (at, table) = (self.at(), &self.dataflow.table);
-        let failed = call(CheckName::Table, Part::Table);
-        let error = match self.platform.list_columns(&at, table, self.deadline).await {
-            Ok(columns) => return Ok(columns),
-            Err(error) => error,
-        };
-        match error.refusal() {
-            Some(Refusal::NotFound | Refusal::Request | Refusal::Source | Refusal::Permission) => {}
-            Some(_) | None => return Err(failed(error)),
-        }
-        match self.platform.list_tables(&at, self.deadline).await {
-            Ok(tables) if tables.iter().all(|known| known.path != table.as_str()) => {
-                Err((CheckName::Table, CreateDataflowError::TableNotFound(table.clone())))
-            }
-            Ok(_) | Err(_) => Err(failed(error)),
-        }
+        let (platform, table) = (self.platform, &self.dataflow.table);
+        columns(platform, &self.at(), table, self.deadline).await.map_err(|unread| match unread {
+            Unread::NoTable => (CheckName::Table, CreateDataflowError::TableNotFound(table.clone())),
+            Unread::Refused(error) | Unread::Failed(error) => call(CheckName::Table, Part::Table)(error),
+        })
     }
 
     /// The schema, where it exists before: that of the dataset, or the one that is named.

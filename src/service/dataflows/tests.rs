@@ -253,6 +253,20 @@ async fn another_schema_with_the_title_is_never_used() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_used_again_that_was_undone_though_lists_still_show_it() {
+    let replica = Replica::new(World::with(&[("create_flow", Fault::Forbidden)]));
+    replica.world.0.lock().are_lists_stale = true;
+    replica.create(dataflow(new_schema())).await.unwrap_err();
+    let created = replica.create(dataflow(new_schema())).await.unwrap().resources;
+    assert_eq!(replica.world.counts(), [1, 1, 2, 1, 1, 1, 1]);
+    let state = replica.world.0.lock();
+    assert_eq!(Some(&state.sources[0].id), created.source_connection.as_ref());
+    assert_eq!(Some(&state.targets[0].id), created.target_connection.as_ref());
+    assert_eq!(Some(&state.sets[0].at.id), created.mapping_set.as_ref());
+    assert_eq!(Some(&state.datasets[1].id), created.dataset.as_ref());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_abandoned_creation_is_deleted_and_its_id_creates_nothing_any_more() {
     let replica = Replica::new(World::new());
     replica.create(dataflow(new_schema())).await.unwrap();
@@ -261,16 +275,50 @@ async fn an_abandoned_creation_is_deleted_and_its_id_creates_nothing_any_more() 
     let kinds: Vec<_> = leftovers.iter().map(|leftover| leftover.part.kind()).collect();
     assert_eq!(kinds, ["dataset", "schema", "field_group"]);
     assert_eq!(replica.world.counts(), [1, 1, 2, 0, 0, 0, 0]);
+    // It can be repeated.
+    assert_eq!(replica.abandon().await.unwrap(), leftovers);
     let failure = replica.create(dataflow(new_schema())).await.unwrap_err();
     assert!(matches!(&*failure, Failure::Withdrawn), "{failure:?}");
 
+    // Without a record, what arrives late is deleted by a repetition.
     let replica = Replica::new(World::with(&[("create_target_connection", Fault::NotSent)]));
     replica.create(dataflow(new_schema())).await.unwrap_err();
+    let late = replica.world.0.lock().sources[0].clone();
+    let failure = replica.abandon().await.unwrap_err();
+    assert!(matches!(&*failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    assert_eq!(replica.world.counts(), [0, 0, 1, 0, 0, 0, 0]);
+    replica.world.0.lock().sources.push(late);
+    advance(Duration::from_secs(200)).await;
     assert_eq!(replica.abandon().await.unwrap(), []);
     assert_eq!(replica.world.counts(), [0, 0, 1, 0, 0, 0, 0]);
 
-    let failure = Replica::new(World::new()).abandon().await.unwrap_err();
+    let replica = Replica::new(World::new());
+    let failure = replica.abandon().await.unwrap_err();
+    assert!(matches!(&*failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    advance(Duration::from_secs(200)).await;
+    let failure = replica.abandon().await.unwrap_err();
     assert!(matches!(&*failure, Failure::Operation(CreateDataflowError::NothingMade)), "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_flow_that_is_not_visible_yet_is_not_taken_for_gone() {
+    for (seconds, is_found_in_time) in [(5, true), (100, false)] {
+        let replica = Replica::new(World::new());
+        replica.create(dataflow(existing())).await.unwrap();
+        let readable_from = Instant::now() + Duration::from_secs(seconds);
+        replica.world.0.lock().readable_from = Some(readable_from);
+        if !is_found_in_time {
+            let failure = replica.abandon().await.unwrap_err();
+            assert!(matches!(&*failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+            // Nothing is deleted that the flow uses.
+            assert_eq!(replica.world.counts(), [0, 0, 1, 1, 1, 1, 1]);
+            advance(Duration::from_secs(seconds)).await;
+        }
+        assert_eq!(replica.abandon().await.unwrap(), []);
+        assert_eq!(replica.world.counts(), [0, 0, 1, 0, 0, 0, 0]);
+        // It can be repeated at once.
+        assert_eq!(replica.abandon().await.unwrap(), []);
+    }
 }
 
 #[tokio::test(start_paused = true)]

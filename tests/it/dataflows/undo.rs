@@ -132,13 +132,15 @@ async fn what_a_lost_reply_has_left_beside_is_deleted_too() {
         let request = service.dataflow_request().await;
         // Two are created: lists do not show the first one in time.
         service.set(json!({"index_lag": "5s"}));
-        service.inject(json!([{"route": route, "action": {"close": "after_commit"}}]));
+        service.inject(json!([
+            {"route": route, "action": {"close": "after_commit"}},
+            {"route": FLOWS, "action": refusal(FLOWS)},
+        ]));
         let creation = service.create_dataflow(unnamed(&request));
         let (failure, ()) = tokio::join!(creation, async {
             let path = format!("/{}", route.rsplit('/').next().unwrap());
             until("the second one", || service.posted_to(&path).len() >= 2).await;
             service.set(json!({}));
-            service.inject(json!([{"route": FLOWS, "action": refusal(FLOWS)}]));
         });
         let failure = failure.unwrap_err();
         assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_REJECTED"), "{route}: {failure:?}");

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use hubspot_connection_service::emulator::{Outcome, PlannedRun};
+use hubspot_connection_service::{
+    emulator::{Outcome, PlannedRun},
+    proto::DeleteHubSpotDataflowResponse,
+};
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tonic::Code;
@@ -16,19 +19,26 @@ use crate::support::{
 };
 
 /// Gives up a creation whose outcome may not be known yet, and which may still be looked for.
-async fn withdraw_until_known(service: &TestService, request_id: &str) {
+async fn until_known(
+    service: &TestService,
+    request_id: &str,
+    allow_missing: bool,
+) -> Result<DeleteHubSpotDataflowResponse, Failure> {
     let (began, mut ticks) = (Instant::now(), interval(Duration::from_millis(200)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        match withdraw(service, request_id, false).await {
-            Ok(withdrawn) => return assert_eq!(withdrawn.leftovers, []),
-            Err(failure) => {
-                let is_undecided = ["OUTCOME_UNKNOWN", "REQUEST_IN_PROGRESS"].contains(&&*failure.reason);
-                assert!(is_undecided && began.elapsed() < Duration::from_secs(60), "{failure:?}");
+        match withdraw(service, request_id, allow_missing).await {
+            Err(failure) if ["OUTCOME_UNKNOWN", "REQUEST_IN_PROGRESS"].contains(&&*failure.reason) => {
+                assert!(began.elapsed() < Duration::from_secs(60), "{failure:?}");
             }
+            outcome => return outcome,
         }
     }
+}
+
+async fn withdraw_until_known(service: &TestService, request_id: &str) {
+    assert_eq!(until_known(service, request_id, false).await.unwrap().leftovers, []);
 }
 
 #[track_caller]
@@ -84,15 +94,19 @@ async fn a_creation_whose_outcome_is_unknown_is_given_up_after_the_settle_window
 
 #[tokio::test]
 async fn a_creation_that_has_made_nothing_is_not_found_and_its_id_creates_nothing() {
-    let service = TestService::start().await;
+    let service = TestService::with(SETTLES_FAST).await;
     let mut request = service.dataflow_request().await;
     let failure = withdraw(&service, &request.request_id, false).await.unwrap_err();
-    assert_eq!(failure.row(), (Code::NotFound, "DATAFLOW_NOT_FOUND"));
+    assert_eq!(failure.row(), (Code::Unavailable, "OUTCOME_UNKNOWN"));
+    assert!(failure.message.contains("allow_missing") && failure.retry_after.is_some(), "{failure:?}");
     assert_eq!(failure.metadata("request_id"), request.request_id);
     assert_withdrawn(&service.create_dataflow(request.clone()).await.unwrap_err());
+    let failure = until_known(&service, &request.request_id, false).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::NotFound, "DATAFLOW_NOT_FOUND"));
+    assert_eq!(failure.metadata("request_id"), request.request_id);
 
     request.request_id = Uuid::new_v4().to_string();
-    assert_eq!(withdraw(&service, &request.request_id, true).await.unwrap().leftovers, []);
+    assert_eq!(until_known(&service, &request.request_id, true).await.unwrap().leftovers, []);
     assert_withdrawn(&service.create_dataflow(request).await.unwrap_err());
     assert_eq!(service.ledger(), ONLY_A_CONNECTION);
 }
@@ -109,9 +123,13 @@ async fn a_preparation_is_deleted_also_without_a_record_and_without_a_dataset() 
         assert_eq!((ledger.schemas, ledger.field_groups), (1, 1), "{route}: {failure:?}");
         service.inject(json!([]));
         // Another process, which has no record.
-        let other = TestService::against(service.emulator.clone(), []).await;
-        let left = withdraw(&other, failure.metadata("request_id"), false).await.unwrap();
-        assert_eq!(left.leftovers, []);
+        let other = TestService::against(service.emulator.clone(), SETTLES_FAST).await;
+        let id = failure.metadata("request_id");
+        let failure = withdraw(&other, id, false).await.unwrap_err();
+        assert_eq!(failure.reason, "OUTCOME_UNKNOWN", "{route}: {failure:?}");
+        assert_eq!(other.ledger(), ONLY_A_CONNECTION, "{route}");
+        // What is still on its way could appear.
+        assert_eq!(until_known(&other, id, true).await.unwrap().leftovers, []);
         assert_eq!(other.ledger(), ONLY_A_CONNECTION, "{route}");
     }
 }

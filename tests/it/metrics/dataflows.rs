@@ -10,6 +10,25 @@ use serde_json::json;
 use crate::support::{TestService, counted};
 
 #[tokio::test]
+async fn an_undo_counts_by_what_it_leaves() {
+    let service = TestService::start().await;
+    let request = service.dataflow_request().await;
+    let refused = json!({"route": "POST /flows", "action": {"status": 400, "code": "1413"}});
+    let delete = "DELETE /sourceConnections/{id}";
+    for (faults, outcome) in [
+        (json!([refused]), "deleted"),
+        (json!([refused, {"route": delete, "action": {"status": 403, "code": "2120"}}]), "kept"),
+        (json!([refused, {"route": delete, "action": {"status": 503, "shape": "empty"}}]), "remains"),
+    ] {
+        service.inject(faults);
+        let request = CreateHubSpotDataflowRequest { request_id: String::new(), ..request.clone() };
+        service.create_dataflow(request).await.unwrap_err();
+        let undone = format!("hubspot_connection_undos_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(counted(service.admin, &undone).await, 1, "{outcome}");
+    }
+}
+
+#[tokio::test]
 async fn parts_of_dataflows_count_by_result_and_runs_by_state_each_time_they_are_read() {
     let service = TestService::start().await;
     let connection = service.create().await.unwrap();

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -151,6 +151,27 @@ fn a_withdrawal_that_fails_is_continued_by_the_same_call() {
     let (code, _, details) = parts(withdrawal_failed(&error_of(nothing)));
     assert_eq!((code, reason(&details)), (Code::NotFound, "DATAFLOW_NOT_FOUND"));
     assert_eq!(metadata(&details, "may_exist"), Some("false"));
+}
+
+#[test]
+fn a_withdrawal_of_which_something_may_appear_is_repeated() {
+    let unknown = Failure::OutcomeUnknown { problem: None, cause: None };
+    let (code, message, details) = parts(withdrawal_failed(&error_of(unknown)));
+    assert_eq!((code, reason(&details)), (Code::Unavailable, "OUTCOME_UNKNOWN"));
+    assert!(message.contains("repeat the call with allow_missing"), "{message}");
+    assert!(details.retry_info().is_some());
+    assert_eq!(
+        (metadata(&details, "stage"), metadata(&details, "may_exist")),
+        (Some("delete"), Some("true"))
+    );
+}
+
+#[test]
+fn a_preparation_whose_lease_has_ended_is_in_progress_elsewhere() {
+    let (code, message, details) = of_creation(Failure::Operation(CreateDataflowError::TakenOver));
+    assert_eq!((code, reason(&details)), (Code::Aborted, "REQUEST_IN_PROGRESS"));
+    assert!(message.contains("repeat the call"), "{message}");
+    assert_eq!(metadata(&details, "may_exist"), Some("true"));
 }
 
 #[test]

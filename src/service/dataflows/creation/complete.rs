@@ -10,16 +10,18 @@ use super::{
     marked::Marked,
     outcome::Outcome,
     prepared::{Prepared, Surplus},
-    removal::{Removal, Removed},
 };
 use crate::{
-    adobe::{CallError, FlowSelection, Platform, TargetSelection},
-    domain::dataflow::TargetConnectionId,
+    adobe::{Platform, TargetSelection},
     exactly_once::{
         creation::{Creation, Finished},
         operation::Outcome as _,
     },
-    service::dataflows::{create::DataflowCreated, error::CreateDataflowError, flows::flows_of},
+    service::dataflows::{
+        create::DataflowCreated,
+        error::CreateDataflowError,
+        removal::{OfFlow, Removal, Removed},
+    },
 };
 
 /// How long an outcome is completed that a caller waits for.
@@ -85,52 +87,31 @@ impl<P: Platform> CreateDataflow<P> {
         let (platform, sandbox) = (&*self.platform, &self.dataflow.sandbox);
         let marked = Marked::of_names(platform, sandbox, markers, deadline).await?;
         let removal = Removal { platform, sandbox, deadline };
-        let is_free = async |selection: FlowSelection<'_>| -> Result<bool, CallError> {
-            Ok(flows_of(platform, sandbox, selection, deadline).await?.is_empty())
-        };
-        let remains = |is_free: Result<bool, CallError>| match is_free {
-            Ok(true) => None,
-            Ok(false) => Some(Removed::Kept("a flow uses it".to_owned())),
-            Err(error) => Some(Removed::Remains(error.to_string())),
-        };
-        let sources = marked.sources.iter().filter(|source| Some(&source.id) != used.source.as_ref());
-        let sources = sources.map(async |source| {
-            let free = is_free(FlowSelection::OfSources(slice::from_ref(&source.id))).await;
-            if matches!(free, Ok(false)) {
-                self.metrics.duplicates.inc();
-                tracing::error!(source_connection = %source.id, "one request created several dataflows");
-            }
-            match remains(free) {
-                Some(removed) => removed,
-                None => removal.source(&source.id).await,
-            }
-        });
-        let targets = marked.targets.iter().filter(|target| Some(&target.id) != used.target.as_ref());
-        let targets = targets.map(async |target| {
-            let free = is_free(FlowSelection::OfTargets(slice::from_ref(&target.id))).await;
-            match remains(free) {
-                Some(removed) => removed,
-                None => removal.target(&target.id).await,
-            }
-        });
         let used_set = used.mapping_set.as_ref().map(|set| &set.id);
-        let sets = marked.mapping_sets.iter().filter(|set| Some(&set.at.id) != used_set);
-        let sets = sets.map(async |set| {
-            let free = is_free(FlowSelection::OfMappingSet(&set.at.id)).await;
-            match remains(free) {
-                Some(removed) => removed,
-                None => removal.mapping_set(&set.at.id).await,
-            }
+        let sources: Vec<_> = marked.sources.iter().map(|source| source.id.clone()).collect();
+        let targets: Vec<_> = marked.targets.iter().map(|target| target.id.clone()).collect();
+        let sets: Vec<_> = marked.mapping_sets.iter().map(|set| set.at.id.clone()).collect();
+        let parts = OfFlow::all(&targets, &sources, &sets).filter(|part| match part {
+            OfFlow::Source(id) => Some(*id) != used.source.as_ref(),
+            OfFlow::Target(id) => Some(*id) != used.target.as_ref(),
+            OfFlow::MappingSet(id) => Some(*id) != used_set,
         });
-        let (sources, targets, sets) = tokio::join!(join_all(sources), join_all(targets), join_all(sets));
+        let parts = join_all(parts.map(async |part| {
+            let removed = removal.unused(part, None).await;
+            if let (OfFlow::Source(source_connection), Removed::InUse(_)) = (part, &removed) {
+                self.metrics.duplicates.inc();
+                tracing::error!(%source_connection, "one request created several dataflows");
+            }
+            removed
+        }))
+        .await;
         // A dataset that is not the flow's was never used; its target connection is deleted before.
-        let own: Vec<TargetConnectionId> = marked.targets.iter().map(|target| target.id.clone()).collect();
         let datasets = marked.datasets.iter().filter(|dataset| {
             used.is_dataset_created && used.dataset.is_some() && Some(&dataset.id) != used.dataset.as_ref()
         });
-        let datasets = join_all(datasets.map(|dataset| removal.dataset(&dataset.id, &own, || true))).await;
-        let all = sources.into_iter().chain(targets).chain(sets).chain(datasets);
-        Ok(all.filter(|removed| matches!(removed, Removed::Remains(_))).count())
+        let datasets =
+            join_all(datasets.map(|dataset| removal.dataset(&dataset.id, &targets, || true))).await;
+        Ok(parts.into_iter().chain(datasets).filter(|removed| matches!(removed, Removed::Remains(_))).count())
     }
 
     /// Adds what the outcome of a forgotten creation does not show.

@@ -97,19 +97,15 @@ impl Marked {
         }
     }
 
-    /// Removes what was undone, which lists may still show.
-    pub(super) fn remove(&mut self, undone: &Prepared) {
-        let Surplus { sources, targets, mapping_sets, datasets } = &undone.surplus;
-        self.sources.retain(|source| !sources.contains(&source.id));
-        self.targets.retain(|target| !targets.contains(&target.id));
-        self.mapping_sets.retain(|set| !mapping_sets.contains(&set.at.id));
-        self.datasets.retain(|dataset| !datasets.contains(&dataset.id));
-        self.sources.retain(|source| Some(&source.id) != undone.source.as_ref());
-        self.targets.retain(|target| Some(&target.id) != undone.target.as_ref());
-        self.mapping_sets.retain(|set| Some(&set.at) != undone.mapping_set.as_ref());
-        self.datasets.retain(|dataset| Some(&dataset.id) != undone.dataset.as_ref());
-        self.schemas.retain(|schema| Some(&schema.id) != undone.schema.as_ref());
-        self.field_groups.retain(|group| Some(&group.id) != undone.field_group.as_ref());
+    /// Removes what was deleted, each as `KIND/ID`: lists may still show it.
+    pub(super) fn remove(&mut self, deleted: &[String]) {
+        let stays = |part: Part, id: &str| !is_among(deleted, part, id);
+        self.sources.retain(|source| stays(Part::SourceConnection, source.id.as_str()));
+        self.targets.retain(|target| stays(Part::TargetConnection, target.id.as_str()));
+        self.mapping_sets.retain(|set| stays(Part::MappingSet, set.at.id.as_str()));
+        self.datasets.retain(|dataset| stays(Part::Dataset, dataset.id.as_str()));
+        self.schemas.retain(|schema| stays(Part::Schema, schema.id.as_str()));
+        self.field_groups.retain(|group| stays(Part::FieldGroup, group.id.as_str()));
     }
 
     /// Adds to what was prepared whatever is missing there.
@@ -257,6 +253,12 @@ pub(super) async fn titled<P: Platform>(
     let mut titled = platform.list_titles(sandbox, kind, title, deadline).await?;
     titled.retain(|titled| titled.title == title);
     Ok(titled)
+}
+
+/// Whether these, each as `KIND/ID`, have this one.
+pub(super) fn is_among(names: &[String], part: Part, id: &str) -> bool {
+    let is_it = |name: &String| name.split_once('/') == Some((part.kind(), id));
+    names.iter().any(is_it)
 }
 
 /// Orders by age: what shows none counts as young.

@@ -36,19 +36,17 @@ impl<P: Platform> CreateDataflow<P> {
         earlier: Earlier<'_>,
     ) -> Result<ControlFlow<Dataflow, String>, Unprepared<CreateDataflowError>> {
         scope.enter(Stage::Prepare);
-        let undone = match earlier {
-            Earlier::Prepared(context) if !context.is_empty() => {
-                return match self.prepared_again(context) {
-                    Ok(context) => Ok(ControlFlow::Continue(context)),
-                    Err(error) => {
-                        let undo = is_certain(&error).then(|| context.to_owned());
-                        Err(Unprepared { error, undo })
-                    }
-                };
-            }
-            Earlier::Undone(context) => parse(context).map_err(|error| Unprepared { error, undo: None })?,
-            Earlier::Prepared(_) | Earlier::Unknown => Prepared::default(),
-        };
+        if let Earlier::Prepared(context) = earlier
+            && !context.is_empty()
+        {
+            return match self.prepared_again(context) {
+                Ok(context) => Ok(ControlFlow::Continue(context)),
+                Err(error) => {
+                    let undo = is_certain(&error).then(|| context.to_owned());
+                    Err(Unprepared { error, undo })
+                }
+            };
+        }
         let markers = Markers::of(scope.request_id());
         let (reads, marked) = tokio::join!(
             Reads::of(&*self.platform, &self.specs, &self.dataflow, scope.deadline()),
@@ -63,12 +61,19 @@ impl<P: Platform> CreateDataflow<P> {
             }
             return Ok(ControlFlow::Break(std::mem::take(flow)));
         }
+        let undone = if marked.is_empty(&markers) {
+            Vec::new()
+        } else {
+            let undone = scope.undone().await;
+            undone.map_err(|error| Unprepared { error: CreateDataflowError::Store(error), undo: None })?
+        };
         marked.remove(&undone);
         let preparation = Preparation {
             operation: self,
             scope,
             markers: &markers,
             marked: &marked,
+            undone: &undone,
             prepared: Mutex::new(self.beginning(&marked, &markers)),
             has_lost: AtomicBool::new(false),
         };
@@ -160,7 +165,10 @@ fn is_certain(error: &CreateDataflowError) -> bool {
         | CreateDataflowError::SchemaNotFound(_)
         | CreateDataflowError::TitleTaken { .. } => true,
         CreateDataflowError::Call { error, .. } => error.refusal().is_some(),
-        CreateDataflowError::NothingMade | CreateDataflowError::TooMany => false,
+        CreateDataflowError::NothingMade
+        | CreateDataflowError::TakenOver
+        | CreateDataflowError::Store(_)
+        | CreateDataflowError::TooMany => false,
     }
 }
 
@@ -177,6 +185,8 @@ struct Preparation<'a, P: Platform> {
     scope: &'a Scope,
     markers: &'a Markers,
     marked: &'a Marked,
+    /// What undos have deleted.
+    undone: &'a [String],
     /// What is there so far.
     prepared: Mutex<Prepared>,
     has_lost: AtomicBool,
@@ -219,7 +229,7 @@ impl<P: Platform> Preparation<'_, P> {
         let start = schedule::start(&dataflow.schedule, operation.now_ms());
         let (start, is_default) = start.map_err(|violation| CreateDataflowError::Invalid(vec![violation]))?;
         if !scope.still_ours() {
-            return Err(CreateDataflowError::Call { part: Part::Flow, error: CallError::Stopping });
+            return Err(CreateDataflowError::TakenOver);
         }
         let mut prepared = self.prepared.lock();
         prepared.start = Some(start);
@@ -230,8 +240,8 @@ impl<P: Platform> Preparation<'_, P> {
     }
 
     fn steps(&self) -> Steps<'_, P> {
-        let Self { operation, scope, markers, marked, has_lost, .. } = self;
-        Steps { operation, scope, markers, marked, has_lost }
+        let Self { operation, scope, markers, marked, undone, has_lost, .. } = self;
+        Steps { operation, scope, markers, marked, undone, has_lost }
     }
 
     /// Somebody else's schema may have the title.

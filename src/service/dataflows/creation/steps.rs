@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     CreateDataflow, Markers, TAG,
-    marked::{Marked, at, datasets, sources, targets, titled},
+    marked::{Marked, at, datasets, is_among, sources, targets, titled},
 };
 use crate::{
     adobe::{
@@ -47,12 +47,21 @@ enum Repeat {
     AfterTwoLists,
 }
 
+/// Why a part was not created.
+enum NotCreated {
+    /// The lease has ended: another process may create it by now.
+    TakenOver,
+    Call(CallError),
+}
+
 /// The steps of one preparation.
 pub(super) struct Steps<'a, P: Platform> {
     pub(super) operation: &'a CreateDataflow<P>,
     pub(super) scope: &'a Scope,
     pub(super) markers: &'a Markers,
     pub(super) marked: &'a Marked,
+    /// What undos have deleted: lists may still show it.
+    pub(super) undone: &'a [String],
     /// Whether a reply was lost, so that a duplicate may appear later.
     pub(super) has_lost: &'a AtomicBool,
 }
@@ -85,7 +94,8 @@ impl<P: Platform> Steps<'_, P> {
         };
         let find = || async {
             let listed = sources(self.platform(), &dataflow.sandbox, self.markers, self.deadline()).await?;
-            Ok(listed.iter().find(is_equal).map(|source| source.id.clone()))
+            let mut found = listed.iter().filter(is_equal).map(|source| source.id.clone());
+            Ok(found.find(|id| !is_among(self.undone, Part::SourceConnection, id.as_str())))
         };
         let create = || self.platform().create_source_connection(&source, self.deadline());
         self.find_or_create(Part::SourceConnection, found, Repeat::AfterTwoLists, create, find).await
@@ -102,7 +112,8 @@ impl<P: Platform> Steps<'_, P> {
         let target = NewTargetConnection { sandbox, name: &self.markers.target, dataset, schema };
         let find = || async {
             let listed = targets(self.platform(), sandbox, self.markers, self.deadline()).await?;
-            Ok(listed.iter().find(is_equal).map(|target| target.id.clone()))
+            let mut found = listed.iter().filter(is_equal).map(|target| target.id.clone());
+            Ok(found.find(|id| !is_among(self.undone, Part::TargetConnection, id.as_str())))
         };
         let create = || self.platform().create_target_connection(&target, self.deadline());
         self.find_or_create(Part::TargetConnection, found, Repeat::AfterTwoLists, create, find).await
@@ -128,7 +139,8 @@ impl<P: Platform> Steps<'_, P> {
         };
         let find = || async {
             let listed = datasets(self.platform(), &dataflow.sandbox, self.markers, self.deadline()).await?;
-            Ok(listed.iter().find(is_equal).map(|dataset| dataset.id.clone()))
+            let mut found = listed.iter().filter(is_equal).map(|dataset| dataset.id.clone());
+            Ok(found.find(|id| !is_among(self.undone, Part::Dataset, id.as_str())))
         };
         let create = || self.platform().create_dataset(&dataset, self.deadline());
         self.find_or_create(Part::Dataset, found, Repeat::AfterTwoLists, create, find).await
@@ -248,7 +260,10 @@ impl<P: Platform> Steps<'_, P> {
         trace.span().end();
         metrics
             .stepped(part.kind(), if created.is_ok() { StepOutcome::Created } else { StepOutcome::Failed });
-        created.map_err(|error| refusal::at(part, error))
+        created.map_err(|not_created| match not_created {
+            NotCreated::TakenOver => CreateDataflowError::TakenOver,
+            NotCreated::Call(error) => refusal::at(part, error),
+        })
     }
 
     async fn create<T, C, F>(
@@ -256,7 +271,7 @@ impl<P: Platform> Steps<'_, P> {
         repeat: Repeat,
         create: impl Fn() -> C,
         find: impl Fn() -> F,
-    ) -> Result<T, CallError>
+    ) -> Result<T, NotCreated>
     where
         C: Future<Output = Result<T, CallError>>,
         F: Future<Output = Result<Option<T>, CallError>>,
@@ -264,14 +279,14 @@ impl<P: Platform> Steps<'_, P> {
         let mut attempt = 1;
         loop {
             if !self.scope.still_ours() {
-                return Err(CallError::Stopping);
+                return Err(NotCreated::TakenOver);
             }
             let error = match create().await {
                 Ok(created) => return Ok(created),
                 Err(error) => error,
             };
             if !error.may_have_arrived() {
-                return Err(error);
+                return Err(NotCreated::Call(error));
             }
             self.has_lost.store(true, Ordering::Relaxed);
             let lists = match repeat {
@@ -280,15 +295,17 @@ impl<P: Platform> Steps<'_, P> {
             };
             for _ in 0..lists {
                 if !self.has_time() {
-                    return Err(error);
+                    return Err(NotCreated::Call(error));
                 }
                 sleep(PAUSE).await;
-                if let Some(found) = find().await? {
+                if let Some(found) = find().await.map_err(NotCreated::Call)? {
                     return Ok(found);
                 }
             }
             let pause = self.platform().retry_in(attempt, None, self.deadline());
-            let Some(pause) = pause.filter(|_| attempt < MOST_ATTEMPTS) else { return Err(error) };
+            let Some(pause) = pause.filter(|_| attempt < MOST_ATTEMPTS) else {
+                return Err(NotCreated::Call(error));
+            };
             sleep(pause).await;
             attempt += 1;
         }

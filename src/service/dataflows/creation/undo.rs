@@ -4,13 +4,16 @@ use super::{
     CreateDataflow, Markers,
     marked::Marked,
     prepared::{Prepared, Surplus},
-    removal::{Removal, Removed},
 };
 use crate::{
     adobe::{FlowSelection, Platform, TitledKind},
     domain::dataflow::Dataflow,
     exactly_once::{operation::Undone, scope::Scope},
-    service::dataflows::{error::Part, flows::flows_of},
+    service::dataflows::{
+        error::Part,
+        flows::flows_of,
+        removal::{OfFlow, Removal, Removed},
+    },
 };
 
 impl<P: Platform> CreateDataflow<P> {
@@ -31,12 +34,13 @@ impl<P: Platform> CreateDataflow<P> {
             Ok(Some(flow)) => return Undone::Exists(flow),
             Err(()) => return remains(),
         }
-        let mut kept = Vec::new();
+        let (mut deleted, mut kept) = (Vec::new(), Vec::new());
         let mut does_remain = self.undo_surplus(scope, &mut prepared, &mut kept).await;
         let own: Vec<_> = prepared.own().into_iter().map(|(part, id)| (part, id.to_owned())).collect();
         for (part, id) in own {
             let kind = part.kind().to_owned();
             if prepared.undone.contains(&kind) {
+                deleted.push(format!("{kind}/{id}"));
                 continue;
             }
             let is_kept = prepared.kept.contains(&kind);
@@ -49,8 +53,11 @@ impl<P: Platform> CreateDataflow<P> {
                 self.remove(scope, &prepared, part, &kept).await
             };
             match removed {
-                Removed::Gone => prepared.undone.push(kind),
-                Removed::Kept(reason) => {
+                Removed::Gone => {
+                    deleted.push(format!("{kind}/{id}"));
+                    prepared.undone.push(kind);
+                }
+                Removed::Kept(reason) | Removed::InUse(reason) => {
                     tracing::info!(request_id = %scope.request_id(), kind, id, reason, "a part of a refused creation is kept");
                     kept.push(format!("{kind}/{id}"));
                 }
@@ -60,7 +67,12 @@ impl<P: Platform> CreateDataflow<P> {
                 }
             }
         }
-        if does_remain { Undone::Remains(prepared.to_context()) } else { Undone::Deleted { kept } }
+        if does_remain {
+            return Undone::Remains(prepared.to_context());
+        }
+        // What was surplus is there with its ID.
+        deleted.extend(prepared.undone.into_iter().filter(|name| name.contains('/')));
+        Undone::Deleted { deleted, kept }
     }
 
     /// Deletes what is not used beside that. Whether some of it remains.
@@ -71,21 +83,16 @@ impl<P: Platform> CreateDataflow<P> {
         let mut does_remain = false;
         let mut note = |part: Part, id: &str, removed: Removed| match removed {
             Removed::Gone => prepared.undone.push(format!("{}/{id}", part.kind())),
-            Removed::Kept(_) => kept.push(format!("{}/{id}", part.kind())),
+            Removed::Kept(_) | Removed::InUse(_) => kept.push(format!("{}/{id}", part.kind())),
             Removed::Remains(_) => does_remain = true,
         };
-        let lost = || Removed::Remains(String::new());
-        for id in &targets {
-            let removed = if scope.still_ours() { removal.target(id).await } else { lost() };
-            note(Part::TargetConnection, id.as_str(), removed);
-        }
-        for id in &sources {
-            let removed = if scope.still_ours() { removal.source(id).await } else { lost() };
-            note(Part::SourceConnection, id.as_str(), removed);
-        }
-        for id in &mapping_sets {
-            let removed = if scope.still_ours() { removal.mapping_set(id).await } else { lost() };
-            note(Part::MappingSet, id.as_str(), removed);
+        for part in OfFlow::all(&targets, &sources, &mapping_sets) {
+            let removed = if scope.still_ours() {
+                removal.of_flow(part).await
+            } else {
+                Removed::Remains(String::new())
+            };
+            note(part.part(), part.id(), removed);
         }
         for id in &datasets {
             let removed = removal.dataset(id, &own, || scope.still_ours()).await;
@@ -126,15 +133,15 @@ impl<P: Platform> CreateDataflow<P> {
         let Prepared { source, target, mapping_set, dataset, schema, field_group, .. } = prepared;
         match part {
             Part::TargetConnection => match target {
-                Some(id) => removal.target(id).await,
+                Some(id) => removal.of_flow(OfFlow::Target(id)).await,
                 None => Removed::Gone,
             },
             Part::SourceConnection => match source {
-                Some(id) => removal.source(id).await,
+                Some(id) => removal.of_flow(OfFlow::Source(id)).await,
                 None => Removed::Gone,
             },
             Part::MappingSet => match mapping_set {
-                Some(set) => removal.mapping_set(&set.id).await,
+                Some(set) => removal.of_flow(OfFlow::MappingSet(&set.id)).await,
                 None => Removed::Gone,
             },
             Part::Dataset => match dataset {

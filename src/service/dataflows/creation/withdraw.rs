@@ -1,35 +1,36 @@
 //! Deletes what a creation has made that nobody will retry. Until then its record keeps it from being created again.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
     Markers,
-    marked::{Marked, at, titled},
+    marked::{Marked, at, sources, titled},
     operation::flows_by_marks,
     outcome::Outcome,
     prepared::Prepared,
-    removal::{Removal, Removed},
 };
 use crate::{
     adobe::{CallError, FlowSelection, Platform, TitledKind},
     domain::{
         RequestId, SandboxName,
-        dataflow::{Dataflow, DataflowId, DataflowRef, DatasetId, SchemaId, TitledResource},
+        dataflow::{
+            Dataflow, DataflowId, DataflowRef, DatasetId, SchemaId, SourceConnectionId, TitledResource,
+        },
     },
+    error::error_chain,
     exactly_once::{
         Kind,
         withdrawal::{Known, Withdrawal},
     },
     service::dataflows::{
         error::{CreateDataflowError, Leftover, Part},
+        flow_deletion::{NotGone, Visible, delete_flow},
         flows::flows_of,
+        removal::{OfFlow, Removal, Removed},
     },
 };
-
-/// The pause between two reads of a flow that is deleted.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// The withdrawal of one creation.
 pub(in crate::service::dataflows) struct WithdrawDataflow<P> {
@@ -64,58 +65,81 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         Ok(!flows.is_empty())
     }
 
-    async fn delete(
+    async fn delete_resource(
         &self,
         request_id: RequestId,
         known: &Known<Outcome>,
+        is_settled: bool,
+        deadline: Instant,
+    ) -> Result<bool, CreateDataflowError> {
+        let sources = self.sources(request_id, &prepared(known)?, deadline).await?;
+        let flows = if sources.is_empty() {
+            Vec::new()
+        } else {
+            let selection = FlowSelection::OfSources(&sources);
+            flows_of(&*self.platform, &self.sandbox, selection, deadline).await.map_err(at(Part::Flow))?
+        };
+        if flows.iter().any(|flow| flow.source_connections.is_empty() || flow.id.is_none()) {
+            let cause = "a flow does not show its ID and its source connection".into();
+            return Err(at(Part::Flow)(CallError::Undecodable(cause)));
+        }
+        let is_ours = |flow: &&Dataflow| flow.source_connections.iter().any(|id| sources.contains(id));
+        let mut ids: Vec<_> = flows.iter().filter(is_ours).filter_map(|flow| flow.id.clone()).collect();
+        if let Known::Outcome(Outcome { dataflow, .. }) = known
+            && !ids.contains(&dataflow.id)
+        {
+            ids.push(dataflow.id.clone());
+        }
+        let visible = if is_settled { Visible::Certainly(None) } else { Visible::Perhaps };
+        for id in ids {
+            let flow = DataflowRef { sandbox: self.sandbox.clone(), id };
+            match delete_flow(&*self.platform, &flow, visible, deadline).await {
+                Ok(()) => {}
+                Err(NotGone::Unknown(error)) => {
+                    let (error, dataflow_id) = (error_chain(&error), &flow.id);
+                    tracing::debug!(error, %dataflow_id, %request_id, "a dataflow to withdraw is not known to be gone");
+                    return Ok(false);
+                }
+                Err(NotGone::State { error, .. } | NotGone::NotDeleted(error)) => {
+                    return Err(at(Part::Flow)(error));
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn delete_rest(
+        &self,
+        request_id: RequestId,
+        known: &Known<Outcome>,
+        is_settled: bool,
         deadline: Instant,
     ) -> Result<Vec<Leftover>, CreateDataflowError> {
         let markers = Markers::of(request_id);
         let (platform, sandbox) = (&*self.platform, &self.sandbox);
+        let prepared = prepared(known)?;
         let (marked, field_groups) = tokio::join!(
             Marked::of_names(platform, sandbox, &markers, deadline),
             titled(platform, sandbox, TitledKind::FieldGroup, &markers.field_group, deadline),
         );
-        let mut marked = Marked { field_groups: field_groups.map_err(at(Part::FieldGroup))?, ..marked? };
-        let (prepared, flow) = match known {
-            Known::Nothing => (Prepared::default(), None),
-            // Unreadable is not empty: what it names would stay for ever.
-            Known::Context(context) => {
-                let unreadable =
-                    || at(Part::Flow)(CallError::Undecodable("the record of the creation is damaged".into()));
-                (Prepared::parse_context(context).ok_or_else(unreadable)?, None)
-            }
-            Known::Outcome(outcome) => (outcome.prepared.clone(), Some(&outcome.dataflow.id)),
-        };
-        if *known == Known::Nothing && marked.is_empty(&markers) && !self.allow_missing {
+        let marked = Marked { field_groups: field_groups.map_err(at(Part::FieldGroup))?, ..marked? };
+        if *known == Known::Nothing && is_settled && marked.is_empty(&markers) && !self.allow_missing {
             return Err(CreateDataflowError::NothingMade);
         }
-        let mut sources: Vec<_> = marked.sources.drain(..).map(|source| source.id).collect();
-        sources.extend(prepared.source.clone().filter(|id| !sources.contains(id)));
-        self.delete_flows(&sources, flow, deadline).await?;
-
-        let mut targets: Vec<_> = marked.targets.iter().map(|target| target.id.clone()).collect();
-        targets.extend(prepared.target.clone().filter(|id| !targets.contains(id)));
-        let mut sets: Vec<_> = marked.mapping_sets.iter().map(|set| set.at.id.clone()).collect();
-        sets.extend(prepared.mapping_set.as_ref().map(|set| set.id.clone()).filter(|id| !sets.contains(id)));
+        let sources = with(marked.sources.into_iter().map(|source| source.id), prepared.source);
+        let targets = with(marked.targets.into_iter().map(|target| target.id), prepared.target);
+        let known_set = prepared.mapping_set.map(|set| set.id);
+        let sets = with(marked.mapping_sets.into_iter().map(|set| set.at.id), known_set);
         let removal = Removal { platform, sandbox, deadline };
         let mut leftovers = Leftovers::default();
-        for id in &targets {
-            leftovers.add(Part::TargetConnection, id.as_str(), removal.target(id).await)?;
+        for part in OfFlow::all(&targets, &sources, &sets) {
+            leftovers.add(part.part(), part.id(), removal.of_flow(part).await)?;
         }
-        for id in &sources {
-            leftovers.add(Part::SourceConnection, id.as_str(), removal.source(id).await)?;
-        }
-        for id in &sets {
-            leftovers.add(Part::MappingSet, id.as_str(), removal.mapping_set(id).await)?;
-        }
-        let schema = prepared.schema.clone().filter(|_| prepared.is_schema_created);
+        let schema = prepared.schema.filter(|_| prepared.is_schema_created);
         let schemas = self.schemas(&markers, schema, &marked.field_groups, deadline).await?;
-        let mut groups: Vec<_> = marked.field_groups.iter().map(|group| group.id.clone()).collect();
-        groups.extend(prepared.field_group.clone().filter(|id| !groups.contains(id)));
-        let mut datasets: Vec<_> = marked.datasets.iter().map(|dataset| dataset.id.clone()).collect();
-        let own = prepared.dataset.clone().filter(|_| prepared.is_dataset_created);
-        datasets.extend(own.filter(|id| !datasets.contains(id)));
+        let groups = with(marked.field_groups.into_iter().map(|group| group.id), prepared.field_group);
+        let own = prepared.dataset.filter(|_| prepared.is_dataset_created);
+        let datasets = with(marked.datasets.into_iter().map(|dataset| dataset.id), own);
         let mut deleted: Vec<DatasetId> = Vec::new();
         for id in &datasets {
             let removed = removal.dataset(id, &targets, || true).await;
@@ -142,50 +166,36 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
     }
 }
 
-impl<P: Platform> WithdrawDataflow<P> {
-    /// Deletes the flows of these source connections, and waits until they are gone.
-    async fn delete_flows(
-        &self,
-        sources: &[crate::domain::dataflow::SourceConnectionId],
-        known: Option<&DataflowId>,
-        deadline: Instant,
-    ) -> Result<(), CreateDataflowError> {
-        let flows = if sources.is_empty() {
-            Vec::new()
-        } else {
-            let selection = FlowSelection::OfSources(sources);
-            flows_of(&*self.platform, &self.sandbox, selection, deadline).await.map_err(at(Part::Flow))?
-        };
-        if flows.iter().any(|flow| flow.source_connections.is_empty() || flow.id.is_none()) {
-            let cause = "a flow does not show its ID and its source connection".into();
-            return Err(at(Part::Flow)(CallError::Undecodable(cause)));
-        }
-        let is_ours = |flow: &&Dataflow| flow.source_connections.iter().any(|id| sources.contains(id));
-        let mut ids: Vec<_> = flows.iter().filter(is_ours).filter_map(|flow| flow.id.clone()).collect();
-        ids.extend(known.filter(|id| !ids.contains(id)).cloned());
-        for id in ids {
-            let flow = DataflowRef { sandbox: self.sandbox.clone(), id };
-            self.delete_flow(&flow, deadline).await.map_err(at(Part::Flow))?;
-        }
-        Ok(())
+/// What the record shows of the preparation.
+fn prepared(known: &Known<Outcome>) -> Result<Prepared, CreateDataflowError> {
+    match known {
+        Known::Nothing => Ok(Prepared::default()),
+        // Unreadable is not empty: what it names would stay for ever.
+        Known::Context(context) => Prepared::parse_context(context).ok_or_else(|| {
+            at(Part::Flow)(CallError::Undecodable("the record of the creation is damaged".into()))
+        }),
+        Known::Outcome(outcome) => Ok(outcome.prepared.clone()),
     }
+}
 
-    async fn delete_flow(&self, flow: &DataflowRef, deadline: Instant) -> Result<(), CallError> {
-        // It may not be visible yet: that it cannot be read proves something only once the deletion was accepted.
-        self.platform.delete_flow(flow, deadline).await?;
-        loop {
-            if self.platform.get_flow(flow, deadline).await?.is_none() {
-                return Ok(());
-            }
-            if Instant::now() + PAUSE >= deadline {
-                return Err(CallError::Unavailable {
-                    retry_after: None,
-                    problem: None,
-                    cause: format!("the flow {} is still being deleted", flow.id).into(),
-                });
-            }
-            sleep(PAUSE).await;
-        }
+/// The IDs that lists show, and the one that is known.
+fn with<T: PartialEq>(listed: impl Iterator<Item = T>, known: Option<T>) -> Vec<T> {
+    let mut ids: Vec<_> = listed.collect();
+    ids.extend(known.filter(|id| !ids.contains(id)));
+    ids
+}
+
+impl<P: Platform> WithdrawDataflow<P> {
+    /// The source connections of the creation.
+    async fn sources(
+        &self,
+        request_id: RequestId,
+        prepared: &Prepared,
+        deadline: Instant,
+    ) -> Result<Vec<SourceConnectionId>, CreateDataflowError> {
+        let listed = sources(&*self.platform, &self.sandbox, &Markers::of(request_id), deadline).await;
+        let listed = listed.map_err(at(Part::SourceConnection))?;
+        Ok(with(listed.into_iter().map(|source| source.id), prepared.source.clone()))
     }
 
     /// The schemas that the request has made: the one that is known, and those with the titles that its field groups
@@ -223,7 +233,7 @@ impl Leftovers {
     fn add(&mut self, part: Part, id: &str, removed: Removed) -> Result<(), CreateDataflowError> {
         match removed {
             Removed::Gone => Ok(()),
-            Removed::Kept(reason) => {
+            Removed::Kept(reason) | Removed::InUse(reason) => {
                 self.0.push(Leftover { part, id: id.to_owned(), reason });
                 Ok(())
             }

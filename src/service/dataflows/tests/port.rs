@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::world::{SCHEMA, World, field};
+use super::world::{Fault, SCHEMA, State, World, error, field};
 use crate::{
     adobe::*,
     domain::{
@@ -132,8 +132,7 @@ impl Platform for World {
             Selection::Name(name) => source.name.as_deref() == Some(name),
             Selection::Ids(ids) => ids.contains(&source.id),
         };
-        let list = "list_source_connections";
-        self.read(list, deadline, |state| state.sources.iter().filter(is_selected).cloned().collect()).await
+        self.read("list_source_connections", deadline, |s| s.listed(|s| &s.sources, is_selected)).await
     }
     async fn delete_source_connection(
         &self,
@@ -141,8 +140,7 @@ impl Platform for World {
         id: &SourceConnectionId,
         deadline: Instant,
     ) -> Reply<()> {
-        let delete = "delete_source_connection";
-        self.write(delete, deadline, |state| state.sources.retain(|source| source.id != *id)).await
+        self.write("delete_source_connection", deadline, |s| s.sources.retain(|it| it.id != *id)).await
     }
     async fn create_target_connection(
         &self,
@@ -174,8 +172,7 @@ impl Platform for World {
             TargetSelection::Ids(ids) => ids.contains(&target.id),
             TargetSelection::Dataset(id) => target.dataset.as_ref() == Some(id),
         };
-        let list = "list_target_connections";
-        self.read(list, deadline, |state| state.targets.iter().filter(is_selected).cloned().collect()).await
+        self.read("list_target_connections", deadline, |s| s.listed(|s| &s.targets, is_selected)).await
     }
     async fn delete_target_connection(
         &self,
@@ -183,8 +180,7 @@ impl Platform for World {
         id: &TargetConnectionId,
         deadline: Instant,
     ) -> Reply<()> {
-        let delete = "delete_target_connection";
-        self.write(delete, deadline, |state| state.targets.retain(|target| target.id != *id)).await
+        self.write("delete_target_connection", deadline, |s| s.targets.retain(|it| it.id != *id)).await
     }
     async fn create_flow(
         &self,
@@ -216,12 +212,11 @@ impl Platform for World {
     }
     async fn list_flows(
         &self,
-        query: &FlowQuery<'_>,
+        _: &FlowQuery<'_>,
         _: Option<&PageToken>,
         deadline: Instant,
     ) -> Reply<FlowPage> {
         // A server that ignores the filter.
-        let _ = query;
         self.read("list_flows", deadline, |state| FlowPage { items: state.flows.clone(), next: None }).await
     }
     async fn count_flows(&self, _: &SandboxName, _: Instant) -> Reply<u64> {
@@ -229,15 +224,21 @@ impl Platform for World {
     }
     async fn get_flow(&self, at: &DataflowRef, deadline: Instant) -> Reply<Option<Dataflow>> {
         let is_it = |flow: &&Dataflow| flow.id.as_ref() == Some(&at.id);
-        self.read("get_flow", deadline, |state| state.flows.iter().find(is_it).cloned()).await
+        let found = |state: &State| state.readable_flows().iter().find(is_it).cloned();
+        self.read("get_flow", deadline, found).await
     }
     async fn set_flow_enabled(&self, _: &DataflowRef, _: bool, _: Instant) -> Reply<Option<Etag>> {
         unimplemented!("no creation pauses flows")
     }
     async fn delete_flow(&self, at: &DataflowRef, deadline: Instant) -> Reply<()> {
-        let delete = "delete_flow";
-        self.write(delete, deadline, |state| state.flows.retain(|flow| flow.id.as_ref() != Some(&at.id)))
-            .await
+        let is_it = |flow: &Dataflow| flow.id.as_ref() == Some(&at.id);
+        let delete = |state: &mut State| {
+            let is_found = state.readable_flows().iter().any(is_it);
+            state.flows.retain(|flow| !is_found || !is_it(flow));
+            is_found
+        };
+        let is_found = self.write("delete_flow", deadline, delete).await?;
+        is_found.then_some(()).ok_or_else(|| error(Fault::NotFound))
     }
     async fn list_runs(&self, _: &RunQuery<'_>, _: Option<&PageToken>, _: Instant) -> Reply<RunPage> {
         unimplemented!("no creation lists runs")
@@ -332,8 +333,7 @@ impl Platform for World {
             DatasetSelection::Tag(tag) => dataset.tags.iter().any(|known| known == tag),
             DatasetSelection::Schema(id) => dataset.schema.as_ref().is_some_and(|schema| schema.id == *id),
         };
-        let list = "list_datasets";
-        self.read(list, deadline, |state| state.datasets.iter().filter(is_selected).cloned().collect()).await
+        self.read("list_datasets", deadline, |s| s.listed(|s| &s.datasets, is_selected)).await
     }
     async fn create_dataset(&self, dataset: &NewDatasetRequest<'_>, deadline: Instant) -> Reply<DatasetId> {
         self.write("create_dataset", deadline, |state| {
@@ -357,8 +357,7 @@ impl Platform for World {
         self.read("has_batches", deadline, |state| state.datasets.iter().any(has)).await
     }
     async fn delete_dataset(&self, _: &SandboxName, id: &DatasetId, deadline: Instant) -> Reply<()> {
-        let delete = "delete_dataset";
-        self.write(delete, deadline, |state| state.datasets.retain(|dataset| dataset.id != *id)).await
+        self.write("delete_dataset", deadline, |s| s.datasets.retain(|it| it.id != *id)).await
     }
     async fn list_mapping_sets(
         &self,
@@ -367,8 +366,7 @@ impl Platform for World {
         deadline: Instant,
     ) -> Reply<Vec<MappingSet>> {
         let is_it = |set: &&MappingSet| set.name.as_deref() == Some(name);
-        let list = "list_mapping_sets";
-        self.read(list, deadline, |state| state.sets.iter().filter(is_it).cloned().collect()).await
+        self.read("list_mapping_sets", deadline, |s| s.listed(|s| &s.sets, is_it)).await
     }
     async fn validate_mappings(
         &self,

@@ -28,10 +28,12 @@ pub(super) enum Fault {
     /// It is refused with this code.
     Refused(&'static str),
     Forbidden,
+    /// What it is about is not found.
+    NotFound,
 }
 
 /// What there is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) sources: Vec<SourceConnection>,
     pub(super) targets: Vec<TargetConnection>,
@@ -43,6 +45,11 @@ pub(super) struct State {
     pub(super) faults: Vec<(&'static str, Fault)>,
     /// What Data Prep finds wrong with every mapping.
     pub(super) wrong_mapping: Option<String>,
+    /// From when on flows are found by their IDs.
+    pub(super) readable_from: Option<Instant>,
+    /// Whether lists show what was deleted, and what there was before the first deletion.
+    pub(super) are_lists_stale: bool,
+    before: Option<Box<Self>>,
     /// The calls that change something.
     pub(super) writes: Vec<&'static str>,
     made: u32,
@@ -60,6 +67,22 @@ impl State {
             self.targets.len(),
             self.flows.len(),
         ]
+    }
+
+    /// The flows that are found by their IDs.
+    pub(super) fn readable_flows(&self) -> &[Dataflow] {
+        if self.readable_from.is_some_and(|from| Instant::now() < from) { &[] } else { &self.flows }
+    }
+
+    /// What a list shows.
+    pub(super) fn listed<T: Clone + PartialEq>(
+        &self,
+        of: impl Fn(&Self) -> &Vec<T>,
+        is_selected: impl Fn(&&T) -> bool,
+    ) -> Vec<T> {
+        let deleted =
+            self.before.iter().flat_map(|before| of(before)).filter(|item| !of(self).contains(item));
+        of(self).iter().chain(deleted).filter(is_selected).cloned().collect()
     }
 
     pub(super) fn next(&mut self) -> u32 {
@@ -131,6 +154,9 @@ impl World {
         let fault = self.fault(call, deadline).await;
         let mut state = self.0.lock();
         state.writes.push(call);
+        if state.are_lists_stale && state.before.is_none() && call.starts_with("delete") {
+            state.before = Some(Box::new(state.clone()));
+        }
         match fault {
             None => Ok(write(&mut state)),
             Some(Fault::Lost) => {
@@ -142,7 +168,7 @@ impl World {
     }
 }
 
-fn error(fault: Fault) -> CallError {
+pub(super) fn error(fault: Fault) -> CallError {
     let refused = |refusal, status, code: Option<&str>| CallError::Refused {
         refusal,
         problem: Problem { status, code: code.map(str::to_owned), ..Problem::default() },
@@ -154,6 +180,7 @@ fn error(fault: Fault) -> CallError {
         Fault::NotSent => CallError::Unreachable("refused".into()),
         Fault::Refused(code) => refused(Refusal::Request, 400, Some(code)),
         Fault::Forbidden => refused(Refusal::Permission, 403, None),
+        Fault::NotFound => refused(Refusal::NotFound, 404, None),
     }
 }
 

@@ -68,6 +68,8 @@ impl Caller {
                 Answer::InProgress { retry_after } => {
                     pause = pause.max(retry_after + Duration::from_millis(1))
                 }
+                // Until the settle window has passed.
+                Answer::MayExist if matches!(self.wish, Wish::Withdraw) => pause = Duration::from_secs(30),
                 Answer::MayExist | Answer::Undoing(_) | Answer::NothingCreated(_) | Answer::Nothing => {}
             }
             let variant = world.variant();

@@ -99,8 +99,14 @@ impl Port {
         let fault = process.step(StepKind::Remove(part.kind())).await;
         let (world, id) = (Arc::clone(&process.world), id.to_owned());
         sleep(world.transit()).await;
-        let arrives = move || world.things.lock().unwrap().remove(part, &id);
+        let is_found = part != Part::Flow || self.is_readable(&id);
+        let arrives = move || {
+            if is_found {
+                world.things.lock().unwrap().remove(part, &id);
+            }
+        };
         match fault {
+            None if !is_found => return Err(refused(Refusal::NotFound)),
             Some(Fault::NotSent) => return Err(CallError::Unreachable("refused".into())),
             Some(Fault::Refused) => return Err(refused(Refusal::Permission)),
             Some(Fault::LostBeforeCommit) => return Err(lost()),
@@ -166,6 +172,13 @@ impl Port {
         let seen = things.all().iter().filter(|thing| thing.is_readable(unread));
         let mut seen = seen.map(|thing| &thing.what);
         Ok(seen.find_map(select))
+    }
+
+    fn is_readable(&self, id: &str) -> bool {
+        let world = &self.0.world;
+        let unread = Duration::from_secs(world.variant().unread);
+        let things = world.things.lock().unwrap();
+        things.all().iter().any(|thing| thing.what.id() == id && thing.is_readable(unread))
     }
 
     /// The request that a text is about.

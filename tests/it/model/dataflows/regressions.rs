@@ -79,6 +79,21 @@ fn nothing_is_used_again_that_is_being_undone() {
 }
 
 #[test]
+fn nothing_is_used_again_that_was_undone() {
+    let mut findings = Findings::default();
+    for (to, callers) in super::ALL.into_iter().zip([Callers::One, Callers::OneThatMoves, Callers::One]) {
+        let variant = Variant { stale: 30, ..Variant::writing(to) };
+        with(&mut findings, setting(callers, 0, variant), &[(FLOW, 0, Fault::Refused)]);
+        with(
+            &mut findings,
+            setting(callers, 0, variant),
+            &[(FLOW, 0, Fault::Refused), (FLOW, 0, Fault::Refused)],
+        );
+    }
+    findings.none_of(6);
+}
+
+#[test]
 fn one_empty_list_does_not_prove_that_nothing_was_made() {
     let mut findings = Findings::default();
     let setting = setting(Callers::One, 0, Variant::writing(To::NewDataset)).lagging_lists(1500);

@@ -198,7 +198,9 @@ fn in_words(failure: &Failure, may_exist: bool) -> Answer {
         Failure::Store { may_exist: false, .. } => Answer::NothingCreated("store"),
         Failure::Abandoned { may_exist: false } => Answer::NothingCreated("abandoned"),
         Failure::TooMany { may_exist: false } => Answer::NothingCreated("too many"),
+        Failure::Operation(CreateDataflowError::TakenOver) => Answer::MayExist,
         Failure::Operation(_) if may_exist => Answer::Nothing,
+        Failure::Operation(CreateDataflowError::Store(_)) => Answer::NothingCreated("store"),
         Failure::Operation(CreateDataflowError::Call { error, .. }) if error.refusal().is_none() => {
             Answer::NothingCreated("a call")
         }

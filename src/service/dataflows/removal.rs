@@ -1,12 +1,17 @@
-//! The rules of deleting what a creation has made. Nothing that holds data, or that something else uses, is deleted.
+//! The rules of deleting the parts of dataflows. Nothing that holds data, or that something else uses, is deleted.
+
+use std::slice;
 
 use tokio::time::Instant;
 
+use super::{error::Part, flows::flows_of};
 use crate::{
-    adobe::{CallError, DatasetSelection, Platform, TargetSelection, TitledKind},
+    adobe::{CallError, DatasetSelection, FlowSelection, Platform, TargetSelection, TitledKind},
     domain::{
         SandboxName,
-        dataflow::{DatasetId, MappingSetId, SchemaId, SourceConnectionId, TargetConnectionId},
+        dataflow::{
+            Dataflow, DataflowId, DatasetId, MappingSetId, SchemaId, SourceConnectionId, TargetConnectionId,
+        },
     },
 };
 
@@ -16,8 +21,54 @@ pub(super) enum Removed {
     Gone,
     /// It stays, for this reason.
     Kept(String),
+    /// It stays, because a flow uses it: this reason.
+    InUse(String),
     /// Its deletion may still arrive, or was not possible at the moment.
     Remains(String),
+}
+
+/// What a flow refers to, and what is deleted after it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OfFlow<'a> {
+    Target(&'a TargetConnectionId),
+    Source(&'a SourceConnectionId),
+    MappingSet(&'a MappingSetId),
+}
+
+impl<'a> OfFlow<'a> {
+    pub(super) fn part(self) -> Part {
+        match self {
+            Self::Target(_) => Part::TargetConnection,
+            Self::Source(_) => Part::SourceConnection,
+            Self::MappingSet(_) => Part::MappingSet,
+        }
+    }
+
+    pub(super) fn id(self) -> &'a str {
+        match self {
+            Self::Target(id) => id.as_str(),
+            Self::Source(id) => id.as_str(),
+            Self::MappingSet(id) => id.as_str(),
+        }
+    }
+
+    fn users(self) -> FlowSelection<'a> {
+        match self {
+            Self::Target(id) => FlowSelection::OfTargets(slice::from_ref(id)),
+            Self::Source(id) => FlowSelection::OfSources(slice::from_ref(id)),
+            Self::MappingSet(id) => FlowSelection::OfMappingSet(id),
+        }
+    }
+
+    /// All of these, in the order in which they are deleted.
+    pub(super) fn all(
+        targets: &'a [TargetConnectionId],
+        sources: &'a [SourceConnectionId],
+        mapping_sets: &'a [MappingSetId],
+    ) -> impl Iterator<Item = Self> {
+        let (targets, sources) = (targets.iter().map(Self::Target), sources.iter().map(Self::Source));
+        targets.chain(sources).chain(mapping_sets.iter().map(Self::MappingSet))
+    }
 }
 
 /// Deletes parts of dataflows.
@@ -28,16 +79,26 @@ pub(super) struct Removal<'a, P> {
 }
 
 impl<P: Platform> Removal<'_, P> {
-    pub(super) async fn target(&self, id: &TargetConnectionId) -> Removed {
-        removed(self.platform.delete_target_connection(self.sandbox, id, self.deadline).await)
+    pub(super) async fn of_flow(&self, part: OfFlow<'_>) -> Removed {
+        let (platform, sandbox, deadline) = (self.platform, self.sandbox, self.deadline);
+        removed(match part {
+            OfFlow::Target(id) => platform.delete_target_connection(sandbox, id, deadline).await,
+            OfFlow::Source(id) => platform.delete_source_connection(sandbox, id, deadline).await,
+            OfFlow::MappingSet(id) => platform.delete_mapping_set(sandbox, id, deadline).await,
+        })
     }
 
-    pub(super) async fn source(&self, id: &SourceConnectionId) -> Removed {
-        removed(self.platform.delete_source_connection(self.sandbox, id, self.deadline).await)
-    }
-
-    pub(super) async fn mapping_set(&self, id: &MappingSetId) -> Removed {
-        removed(self.platform.delete_mapping_set(self.sandbox, id, self.deadline).await)
+    /// The same, unless a flow uses it: another than the one that is `gone`, which lists may still show.
+    pub(super) async fn unused(&self, part: OfFlow<'_>, gone: Option<&DataflowId>) -> Removed {
+        let users = flows_of(self.platform, self.sandbox, part.users(), self.deadline).await;
+        let Ok(users) = users else {
+            return Removed::Remains("whether a dataflow uses it could not be read".to_owned());
+        };
+        match users.iter().find(|flow| gone.is_none() || flow.id.as_ref() != gone) {
+            None => self.of_flow(part).await,
+            Some(Dataflow { id: Some(other), .. }) => Removed::InUse(format!("the dataflow {other} uses it")),
+            Some(Dataflow { id: None, .. }) => Removed::InUse("another dataflow uses it".to_owned()),
+        }
     }
 
     /// Deletes a dataset into which nothing was ever ingested, and that no other target connection names.
@@ -100,7 +161,9 @@ fn removed(deletion: Result<(), CallError>) -> Removed {
         Ok(()) => Removed::Gone,
         Err(error) if error.refusal().is_some() => {
             let said = error.problem().map(ToString::to_string).unwrap_or_default();
-            Removed::Kept(format!("Adobe refuses to delete it ({said})"))
+            Removed::Kept(format!(
+                "Adobe refuses to delete it ({said}): repeat the call once that is corrected"
+            ))
         }
         Err(error) => Removed::Remains(format!("it could not be deleted: {error}")),
     }
