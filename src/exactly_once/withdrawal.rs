@@ -43,6 +43,8 @@ pub(crate) trait Withdrawal: Send + Sync {
     type Id: Send + Sync + 'static;
     /// The outcome of its creation.
     type Outcome: Outcome<Id = Self::Id>;
+    /// What a context says.
+    type Context: Send + Sync;
     /// What the caller gets.
     type Deleted;
     /// Why it can fail in a way of its own.
@@ -53,6 +55,10 @@ pub(crate) trait Withdrawal: Send + Sync {
 
     /// Where it makes that: a creation in another sandbox is not withdrawn.
     fn sandbox(&self) -> &SandboxName;
+
+    /// Reads a context; `None` where it is damaged, or of another version. That is not an empty one: what it names
+    /// would stay for ever.
+    fn read(context: &str) -> Option<Self::Context>;
 
     /// Whether a sending with this context has created the resource: by one complete list, as
     /// [`super::operation::Operation::list`] reads it. An item that could be it counts as an error.
@@ -74,20 +80,21 @@ pub(crate) trait Withdrawal: Send + Sync {
     fn delete(
         &self,
         request_id: RequestId,
-        known: &Known<Self::Outcome>,
+        known: &KnownOf<Self>,
         deadline: Instant,
     ) -> impl Future<Output = Result<Self::Deleted, Self::Error>> + Send;
 }
 
 type FailureOf<W> = Failure<<W as Withdrawal>::Id, <W as Withdrawal>::Error>;
+type KnownOf<W> = Known<<W as Withdrawal>::Context, <W as Withdrawal>::Outcome>;
 
 /// What the record shows of a creation that is withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Known<T> {
+pub(crate) enum Known<C, T> {
     /// Nothing: all that there is, is found by its markers.
     Nothing,
     /// The context of its sending, or of its undo.
-    Context(String),
+    Context(C),
     /// Its outcome.
     Outcome(T),
 }
@@ -105,25 +112,20 @@ struct Tombstone {
 }
 
 impl Tombstone {
-    fn text<T: Outcome>(kind: Kind, known: &Known<T>) -> String {
-        let (context, outcome) = match known {
-            Known::Nothing => (None, None),
-            Known::Context(context) => (Some(context.clone()), None),
-            Known::Outcome(outcome) => (None, Some(outcome.to_text())),
-        };
+    fn text(kind: Kind, context: Option<String>, outcome: Option<String>) -> String {
         let tombstone = Self { version: VERSION, kind, withdrawn: true, context, outcome };
         // It has no keys but strings, so that it always can be written.
         serde_json::to_string(&tombstone).unwrap_or_default()
     }
 
     /// What was known of the creation; `None` where this version cannot read it.
-    fn parse<T: Outcome>(text: &str) -> Option<Known<T>> {
+    fn parse<W: Withdrawal>(text: &str) -> Option<KnownOf<W>> {
         let Self { version: VERSION, context, outcome, .. } = serde_json::from_str(text).ok()? else {
             return None;
         };
         Some(match (outcome, context) {
-            (Some(outcome), _) => Known::Outcome(T::parse(&outcome)?),
-            (None, Some(context)) => Known::Context(context),
+            (Some(outcome), _) => Known::Outcome(W::Outcome::parse(&outcome)?),
+            (None, Some(context)) => Known::Context(W::read(&context)?),
             (None, None) => Known::Nothing,
         })
     }
@@ -159,15 +161,16 @@ struct Withdrawing<'a, W: Withdrawal> {
 
 impl<W: Withdrawal> Withdrawing<'_, W> {
     /// Leaves a tombstone, once it is certain that nothing of the creation can arrive any more.
-    async fn close(mut self) -> Result<Known<W::Outcome>, FailureOf<W>> {
+    async fn close(mut self) -> Result<KnownOf<W>, FailureOf<W>> {
         for _ in 0..MOST_CLAIMS {
             let claim = self.engine.store.claim(&self.lease, self.now_ms()).await;
-            let known = match claim.map_err(|error| self.store_failed(error))? {
-                Claim::Fresh { .. } => Known::Nothing,
-                Claim::Undoing { context } => Known::Context(context),
+            let (known, context) = match claim.map_err(|error| self.store_failed(error))? {
+                Claim::Fresh { .. } => (Known::Nothing, None),
+                Claim::Undoing { context } => (self.known(&context).await?, Some(context)),
                 Claim::Unknown { first_sent, last_sent, context } => {
+                    let known = self.known(&context).await?;
                     self.settle(first_sent, last_sent, &context).await?;
-                    Known::Context(context)
+                    (known, Some(context))
                 }
                 Claim::Done { outcome, .. } => match self.replace(outcome).await? {
                     Some(known) => return Ok(known),
@@ -181,7 +184,7 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
                 }
                 Claim::InProgress { retry_after } => return Err(Failure::RequestInProgress { retry_after }),
             };
-            let tombstone = Tombstone::text(W::KIND, &known);
+            let tombstone = Tombstone::text(W::KIND, context, None);
             match self.engine.store.step(&self.lease, Step::Withdraw, &tombstone, self.now_ms()).await {
                 Ok(()) => return Ok(known),
                 // It may have its outcome by now.
@@ -190,6 +193,17 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
             }
         }
         Err(Failure::RequestInProgress { retry_after: CHANGED_RETRY })
+    }
+
+    /// What a context says. If it cannot be read, the record stays as it is.
+    async fn known(&self, context: &str) -> Result<KnownOf<W>, FailureOf<W>> {
+        if let Some(context) = W::read(context) {
+            return Ok(Known::Context(context));
+        }
+        // If this fails the lease ends by itself.
+        let _ = self.engine.store.step(&self.lease, Step::Abandon, "", self.now_ms()).await;
+        let problem = "its context is damaged, or of another version".into();
+        Err(self.store_failed(StoreError::Unreadable(problem)))
     }
 
     /// Only the method and the sandbox of the creation are known.
@@ -209,22 +223,17 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
     }
 
     /// Replaces the outcome of a creation by a tombstone. `None` where it has changed meanwhile.
-    async fn replace(&self, outcome: String) -> Result<Option<Known<W::Outcome>>, FailureOf<W>> {
-        let is_withdrawn = Head::parse(&outcome).is_some_and(|head| head.withdrawn);
-        let known = if is_withdrawn {
-            Tombstone::parse(&outcome)
-        } else {
-            W::Outcome::parse(&outcome).map(Known::Outcome)
-        };
-        let known = known.ok_or_else(|| {
+    async fn replace(&self, outcome: String) -> Result<Option<KnownOf<W>>, FailureOf<W>> {
+        let unreadable = || {
             self.store_failed(StoreError::Unreadable("its outcome is damaged, or of another version".into()))
-        })?;
-        if is_withdrawn {
-            return Ok(Some(known));
+        };
+        if Head::parse(&outcome).is_some_and(|head| head.withdrawn) {
+            return Tombstone::parse::<W>(&outcome).map(Some).ok_or_else(unreadable);
         }
-        let tombstone = Tombstone::text(W::KIND, &known);
+        let known = W::Outcome::parse(&outcome).ok_or_else(unreadable)?;
+        let tombstone = Tombstone::text(W::KIND, None, Some(known.to_text()));
         match self.engine.store.replace(&self.lease.request_id, &outcome, &tombstone).await {
-            Ok(Recorded::Done) => Ok(Some(known)),
+            Ok(Recorded::Done) => Ok(Some(Known::Outcome(known))),
             Ok(Recorded::Already(_)) => Ok(None),
             Err(error) => Err(self.store_failed(error)),
         }

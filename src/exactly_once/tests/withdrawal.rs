@@ -2,16 +2,19 @@
 
 use super::*;
 use crate::exactly_once::{
-    store::{Holder, Lease, Step},
+    store::{Claim, Holder, Lease, Step},
     withdrawal::{Known, Withdrawal, withdraw},
 };
+
+/// A context that this version cannot read.
+const DAMAGED: &str = "damaged";
 
 /// The withdrawal of a thing, which keeps what it is asked to delete.
 struct WithdrawThing {
     sandbox: SandboxName,
     /// What lists show. The last one counts on.
     exists: Mutex<VecDeque<bool>>,
-    deleted: Mutex<Vec<Known<Thing>>>,
+    deleted: Mutex<Vec<Known<String, Thing>>>,
     fails: bool,
 }
 
@@ -27,6 +30,7 @@ fn withdrawal(exists: impl IntoIterator<Item = bool>) -> WithdrawThing {
 impl Withdrawal for WithdrawThing {
     type Id = String;
     type Outcome = Thing;
+    type Context = String;
     type Deleted = ();
     type Error = NoDataset;
 
@@ -35,12 +39,20 @@ impl Withdrawal for WithdrawThing {
     fn sandbox(&self) -> &SandboxName {
         &self.sandbox
     }
+    fn read(context: &str) -> Option<String> {
+        Some(context.to_owned()).filter(|context| context != DAMAGED)
+    }
     async fn exists(&self, _: RequestId, context: &str, _: Instant) -> Result<bool, CallError> {
         assert_eq!(context, "a context");
         let mut exists = self.exists.lock().unwrap();
         Ok(if exists.len() > 1 { exists.pop_front() } else { exists.front().copied() }.unwrap_or(false))
     }
-    async fn delete(&self, _: RequestId, known: &Known<Thing>, _: Instant) -> Result<(), NoDataset> {
+    async fn delete(
+        &self,
+        _: RequestId,
+        known: &Known<String, Thing>,
+        _: Instant,
+    ) -> Result<(), NoDataset> {
         self.deleted.lock().unwrap().push(known.clone());
         if self.fails { Err(NoDataset("fails")) } else { Ok(()) }
     }
@@ -152,6 +164,27 @@ async fn a_creation_that_is_being_undone_is_withdrawn_with_what_remains() {
     replica.withdraw(id, &withdrawal, 10).await.unwrap();
     assert_eq!(*withdrawal.deleted.lock().unwrap(), [Known::Context("source/1".to_owned())]);
     replica.assert_withdrawn(id).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_whose_context_cannot_be_read_is_not_withdrawn_and_its_record_stays() {
+    for step in [Step::BeginSending, Step::Undo] {
+        let (store, id) = (store(), RequestId::generate());
+        let lease = lease_of(id, "dataflow");
+        store.claim(&lease, wall_clock()).await.unwrap();
+        store.step(&lease, step, DAMAGED, wall_clock()).await.unwrap();
+        store.step(&lease, Step::Abandon, "", wall_clock()).await.unwrap();
+        let (replica, withdrawal) = (Replica::with(Arc::clone(&store) as _), withdrawal([]));
+        for _ in 0..2 {
+            let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
+            assert!(matches!(failure, Failure::RecordUnreadable { .. }), "{failure:?}");
+        }
+        assert!(withdrawal.deleted.lock().unwrap().is_empty());
+        // Nobody holds it.
+        let claim = store.claim(&lease_of(id, "dataflow"), wall_clock()).await.unwrap();
+        let (Claim::Unknown { context, .. } | Claim::Undoing { context }) = claim else { panic!("{claim:?}") };
+        assert_eq!(context, DAMAGED);
+    }
 }
 
 #[tokio::test(start_paused = true)]

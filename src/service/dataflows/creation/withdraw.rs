@@ -41,6 +41,7 @@ pub(in crate::service::dataflows) struct WithdrawDataflow<P> {
 impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
     type Id = DataflowId;
     type Outcome = Outcome;
+    type Context = Prepared;
     type Deleted = Vec<Leftover>;
     type Error = CreateDataflowError;
 
@@ -48,6 +49,10 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
 
     fn sandbox(&self) -> &SandboxName {
         &self.sandbox
+    }
+
+    fn read(context: &str) -> Option<Prepared> {
+        Prepared::parse_context(context)
     }
 
     async fn exists(
@@ -67,7 +72,7 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
     async fn delete(
         &self,
         request_id: RequestId,
-        known: &Known<Outcome>,
+        known: &Known<Prepared, Outcome>,
         deadline: Instant,
     ) -> Result<Vec<Leftover>, CreateDataflowError> {
         let markers = Markers::of(request_id);
@@ -79,12 +84,7 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         let mut marked = Marked { field_groups: field_groups.map_err(at(Part::FieldGroup))?, ..marked? };
         let (prepared, flow) = match known {
             Known::Nothing => (Prepared::default(), None),
-            // Unreadable is not empty: what it names would stay for ever.
-            Known::Context(context) => {
-                let unreadable =
-                    || at(Part::Flow)(CallError::Undecodable("the record of the creation is damaged".into()));
-                (Prepared::parse_context(context).ok_or_else(unreadable)?, None)
-            }
+            Known::Context(prepared) => (prepared.clone(), None),
             Known::Outcome(outcome) => (outcome.prepared.clone(), Some(&outcome.dataflow.id)),
         };
         if *known == Known::Nothing && marked.is_empty(&markers) && !self.allow_missing {
