@@ -47,12 +47,7 @@ impl Withdrawal for WithdrawThing {
         let mut exists = self.exists.lock().unwrap();
         Ok(if exists.len() > 1 { exists.pop_front() } else { exists.front().copied() }.unwrap_or(false))
     }
-    async fn delete(
-        &self,
-        _: RequestId,
-        known: &Known<String, Thing>,
-        _: Instant,
-    ) -> Result<(), NoDataset> {
+    async fn delete(&self, _: RequestId, known: &Known<String, Thing>, _: Instant) -> Result<(), NoDataset> {
         self.deleted.lock().unwrap().push(known.clone());
         if self.fails { Err(NoDataset("fails")) } else { Ok(()) }
     }
@@ -182,7 +177,9 @@ async fn a_creation_whose_context_cannot_be_read_is_not_withdrawn_and_its_record
         assert!(withdrawal.deleted.lock().unwrap().is_empty());
         // Nobody holds it.
         let claim = store.claim(&lease_of(id, "dataflow"), wall_clock()).await.unwrap();
-        let (Claim::Unknown { context, .. } | Claim::Undoing { context }) = claim else { panic!("{claim:?}") };
+        let (Claim::Unknown { context, .. } | Claim::Undoing { context }) = claim else {
+            panic!("{claim:?}")
+        };
         assert_eq!(context, DAMAGED);
     }
 }
