@@ -120,11 +120,14 @@ impl Echo {
         let earlier = if is_list { &CREDENTIALS[..] } else { &[] };
         let secrets =
             params.filter_map(|(_, value)| value.as_str()).chain([token]).chain(earlier.iter().copied());
-        match self {
-            Self::Body => request.body.clone(),
-            Self::Quoted => serde_json::to_string(&request.body).unwrap(),
-            Self::Authorization => request.authorization.clone(),
-            encoding => encoding.encoded(&secrets.collect::<Vec<_>>()),
+        if matches!(self, Self::Body) {
+            request.body.clone()
+        } else if matches!(self, Self::Quoted) {
+            serde_json::to_string(&request.body).unwrap()
+        } else if matches!(self, Self::Authorization) {
+            request.authorization.clone()
+        } else {
+            self.encoded(&secrets.collect::<Vec<_>>())
         }
     }
 

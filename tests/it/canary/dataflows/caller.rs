@@ -140,16 +140,13 @@ impl<'a> Caller<'a> {
     /// Calls a method while these kinds of requests fail, after everything that it needs without a failure.
     pub(super) async fn call(&mut self, method: Method, kinds: &[&str], how: Failing) -> Result<(), Status> {
         self.upstream.fail(&[], NO_FAILURE);
-        let mut request = match method {
-            Method::CreateInto | Method::CheckInto => self.request_into(),
-            _ => self.request(),
-        };
+        let is_into = matches!(method, Method::CreateInto | Method::CheckInto);
+        let mut request = if is_into { self.request_into() } else { self.request() };
         let mut made = String::new();
-        match method {
-            Method::Pause => self.set_enabled(true).await.unwrap(),
-            Method::Resume => self.set_enabled(false).await.unwrap(),
-            Method::Delete | Method::Withdraw => made = self.create(request.clone()).await.unwrap().id,
-            _ => {}
+        if matches!(method, Method::Pause | Method::Resume) {
+            self.set_enabled(method == Method::Pause).await.unwrap();
+        } else if matches!(method, Method::Delete | Method::Withdraw) {
+            made = self.create(request.clone()).await.unwrap().id;
         }
         let failing: Vec<_> = kinds.iter().copied().chain(method.failing()).collect();
         self.upstream.fail(&failing, how);

@@ -56,7 +56,7 @@ fn reply(said: &Said, request: &Request<Bytes>) -> Option<Fate> {
     let (status, body) = if *kind == VALIDATE {
         let set: Value = serde_json::from_slice(request.body()).unwrap();
         let wrong = json!({"status": "FAILED", "errors": [{"message": text}]});
-        let wrong = set["mappings"].as_array().unwrap().iter().map(|_| &wrong);
+        let wrong = set["mappings"].as_array()?.iter().map(|_| &wrong);
         (200, json!({"validationResponse": wrong.collect::<Vec<_>>()}))
     } else {
         let report = json!({"detailed-message": text});
