@@ -14,7 +14,7 @@ mod platform;
 mod port;
 mod resilience;
 pub(crate) mod schema_registry;
-mod wire;
+pub(crate) mod wire;
 
 use std::time::Duration;
 

@@ -47,6 +47,8 @@ pub(crate) trait Withdrawal: Send + Sync {
     type Id: Send + Sync + 'static;
     /// The outcome of its creation.
     type Outcome: Outcome<Id = Self::Id>;
+    /// What a context says.
+    type Context: Send + Sync;
     /// What the caller gets.
     type Deleted;
     /// Why it can fail in a way of its own.
@@ -57,6 +59,10 @@ pub(crate) trait Withdrawal: Send + Sync {
 
     /// Where it makes that: a creation in another sandbox is not withdrawn.
     fn sandbox(&self) -> &SandboxName;
+
+    /// Reads a context; `None` where it is damaged, or of another version. That is not an empty one: what it names
+    /// would stay for ever.
+    fn read(context: &str) -> Option<Self::Context>;
 
     /// Whether a sending with this context has created the resource: by one complete list, as
     /// [`super::operation::Operation::list`] reads it. An item that could be it counts as an error.
@@ -80,7 +86,7 @@ pub(crate) trait Withdrawal: Send + Sync {
     fn delete_resource(
         &self,
         request_id: RequestId,
-        known: &Known<Self::Outcome>,
+        known: &KnownOf<Self>,
         is_settled: bool,
         deadline: Instant,
     ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
@@ -92,21 +98,22 @@ pub(crate) trait Withdrawal: Send + Sync {
     fn delete_rest(
         &self,
         request_id: RequestId,
-        known: &Known<Self::Outcome>,
+        known: &KnownOf<Self>,
         is_settled: bool,
         deadline: Instant,
     ) -> impl Future<Output = Result<Self::Deleted, Self::Error>> + Send;
 }
 
 type FailureOf<W> = Failure<<W as Withdrawal>::Id, <W as Withdrawal>::Error>;
+type KnownOf<W> = Known<<W as Withdrawal>::Context, <W as Withdrawal>::Outcome>;
 
 /// What the record shows of a creation that is withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Known<T> {
+pub(crate) enum Known<C, T> {
     /// Nothing: all that there is, is found by its markers.
     Nothing,
     /// The context of its sending, or of its undo.
-    Context(String),
+    Context(C),
     /// Its outcome.
     Outcome(T),
 }
@@ -127,12 +134,7 @@ struct Tombstone {
 }
 
 impl Tombstone {
-    fn of<T: Outcome>(kind: Kind, known: &Known<T>) -> Self {
-        let (context, outcome) = match known {
-            Known::Nothing => (None, None),
-            Known::Context(context) => (Some(context.clone()), None),
-            Known::Outcome(outcome) => (None, Some(outcome.to_text())),
-        };
+    fn of(kind: Kind, context: Option<String>, outcome: Option<String>) -> Self {
         Self { version: VERSION, kind, withdrawn: true, context, outcome, resource_gone: false }
     }
 
@@ -146,19 +148,19 @@ impl Tombstone {
     }
 
     /// What was known of the creation; `None` where this version cannot read it.
-    fn known<T: Outcome>(&self) -> Option<Known<T>> {
+    fn known<W: Withdrawal>(&self) -> Option<KnownOf<W>> {
         Some(match (&self.outcome, &self.context) {
-            (Some(outcome), _) => Known::Outcome(T::parse(outcome)?),
-            (None, Some(context)) => Known::Context(context.clone()),
+            (Some(outcome), _) => Known::Outcome(W::Outcome::parse(outcome)?),
+            (None, Some(context)) => Known::Context(W::read(context)?),
             (None, None) => Known::Nothing,
         })
     }
 }
 
 /// A creation whose record is a tombstone.
-struct Closed<T> {
+struct Closed<W: Withdrawal> {
     tombstone: Tombstone,
-    known: Known<T>,
+    known: KnownOf<W>,
     /// Whether everything that was sent for it is certainly visible.
     is_settled: bool,
 }
@@ -210,15 +212,16 @@ struct Withdrawing<'a, W: Withdrawal> {
 
 impl<W: Withdrawal> Withdrawing<'_, W> {
     /// Leaves a tombstone, once it is certain that no resource of a recorded sending can arrive any more.
-    async fn close(mut self) -> Result<Closed<W::Outcome>, FailureOf<W>> {
+    async fn close(mut self) -> Result<Closed<W>, FailureOf<W>> {
         for _ in 0..MOST_CLAIMS {
             let claim = self.engine.store.claim(&self.lease, self.now_ms()).await;
-            let (known, is_settled) = match claim.map_err(|error| self.store_failed(error))? {
-                Claim::Fresh { .. } => (Known::Nothing, false),
-                Claim::Undoing { context } => (Known::Context(context), false),
+            let (known, context, is_settled) = match claim.map_err(|error| self.store_failed(error))? {
+                Claim::Fresh { .. } => (Known::Nothing, None, false),
+                Claim::Undoing { context } => (self.known(&context).await?, Some(context), false),
                 Claim::Unknown { first_sent, last_sent, context } => {
+                    let known = self.known(&context).await?;
                     let is_settled = self.settle(first_sent, last_sent, &context).await?;
-                    (Known::Context(context), is_settled)
+                    (known, Some(context), is_settled)
                 }
                 Claim::Done { outcome, done } => match self.replace(outcome, done).await? {
                     Some(closed) => return Ok(closed),
@@ -232,7 +235,7 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
                 }
                 Claim::InProgress { retry_after } => return Err(Failure::RequestInProgress { retry_after }),
             };
-            let tombstone = Tombstone::of(W::KIND, &known);
+            let tombstone = Tombstone::of(W::KIND, context, None);
             let text = tombstone.text();
             match self.engine.store.step(&self.lease, Step::Withdraw, &text, self.now_ms()).await {
                 Ok(()) => return Ok(Closed { tombstone, known, is_settled }),
@@ -242,6 +245,17 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
             }
         }
         Err(Failure::RequestInProgress { retry_after: CHANGED_RETRY })
+    }
+
+    /// What a context says. If it cannot be read, the record stays as it is.
+    async fn known(&self, context: &str) -> Result<KnownOf<W>, FailureOf<W>> {
+        if let Some(context) = W::read(context) {
+            return Ok(Known::Context(context));
+        }
+        // If this fails the lease ends by itself.
+        let _ = self.engine.store.step(&self.lease, Step::Abandon, "", self.now_ms()).await;
+        let problem = "its context is damaged, or of another version".into();
+        Err(self.store_failed(StoreError::Unreadable(problem)))
     }
 
     /// Only the method and the sandbox of the creation are known.
@@ -261,18 +275,16 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
     }
 
     /// Replaces the outcome of a creation by a tombstone. `None` where it has changed meanwhile.
-    async fn replace(
-        &self,
-        outcome: String,
-        done: Moment,
-    ) -> Result<Option<Closed<W::Outcome>>, FailureOf<W>> {
+    async fn replace(&self, outcome: String, done: Moment) -> Result<Option<Closed<W>>, FailureOf<W>> {
         let is_settled = least_age(done, self.now_ms()) > self.engine.retention.settled_after();
         let is_withdrawn = Head::parse(&outcome).is_some_and(|head| head.withdrawn);
         let read = if is_withdrawn {
-            Tombstone::parse(&outcome).and_then(|tombstone| Some((tombstone.known()?, tombstone)))
+            Tombstone::parse(&outcome).and_then(|tombstone| Some((tombstone.known::<W>()?, tombstone)))
         } else {
-            let known = W::Outcome::parse(&outcome).map(Known::Outcome);
-            known.map(|known| (known.clone(), Tombstone::of(W::KIND, &known)))
+            W::Outcome::parse(&outcome).map(|known| {
+                let tombstone = Tombstone::of(W::KIND, None, Some(known.to_text()));
+                (Known::Outcome(known), tombstone)
+            })
         };
         let (known, tombstone) = read.ok_or_else(|| {
             self.store_failed(StoreError::Unreadable("its outcome is damaged, or of another version".into()))

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::{SECRETS, assert_no_secret};
 use crate::{
     adobe::{
-        Author, ConnectionPage, DatasetSelection, PageToken, PageTrail, Problem, Selection, TargetSelection,
+        AskedService, Author, ConnectionPage, DatasetSelection, PageToken, PageTrail, Problem, Selection,
+        TargetSelection,
         answer::{error_body::ErrorBody, presentable::presentable},
         catalog::{batches, datasets},
         data_prep::mapping_sets,
@@ -27,6 +28,7 @@ use crate::{
         },
         identity::ims,
         schema_registry::{self, create, schemas, titles},
+        wire,
     },
     domain::{
         ConnectionId,
@@ -63,6 +65,13 @@ pub(crate) fn error_body(bytes: &[u8]) {
         assert_no_secret(&text);
     }
     assert!(number <= 3 + 20);
+    for service in [AskedService::SchemaRegistry, AskedService::Catalog, AskedService::DataPrep] {
+        let body = ErrorBody::of(service, 400, bytes);
+        assert_object(bytes, Some(&body).filter(|body| is_recognized(body)));
+        let message = presentable(400, body, None, &SECRETS).message.unwrap_or_default();
+        assert_presentable(&message, 1000);
+        assert_no_secret(&message);
+    }
 
     let text = String::from_utf8_lossy(bytes);
     let once = without_tokens(&text);
@@ -186,6 +195,7 @@ pub(crate) fn marker_list(bytes: &[u8]) {
     assert_object(bytes, assert_quotes_nothing(datasets::read_dataset(bytes, &id)).as_ref());
     assert_quotes_nothing(datasets::read_created(bytes));
     assert_quotes_nothing(batches::read_any(bytes));
+    assert_quotes_nothing(wire::read_deleted(bytes));
     assert_object(bytes, assert_quotes_nothing(source_connections::read_created(bytes)).as_ref());
     assert_object(bytes, assert_quotes_nothing(target_connections::read_created(bytes)).as_ref());
 }

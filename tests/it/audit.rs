@@ -1,5 +1,6 @@
 //! The audit trail, as the real binary logs it.
 
+mod dataflows;
 mod rejected;
 
 use hubspot_connection_service::{

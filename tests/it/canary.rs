@@ -1,6 +1,7 @@
 //! No secret leaks: neither in a response nor in the log, no matter what fails, at any log level.
 
 mod callers;
+mod dataflows;
 mod echo_on_failure;
 mod evidence;
 mod hostile;

@@ -44,7 +44,7 @@ fn tomorrow() -> u64 {
 }
 
 /// A request for a dataflow into a new dataset, with names of its own.
-fn creation(connection: &str, name: &str) -> proto::CreateHubSpotDataflowRequest {
+pub(crate) fn creation(connection: &str, name: &str) -> proto::CreateHubSpotDataflowRequest {
     let schema = proto::SchemaFromTable { title: format!("Schema of {name}"), ..Default::default() };
     let dataset = proto::NewDataset {
         name: format!("Dataset of {name}"),

@@ -10,12 +10,23 @@ mod undo;
 mod violations;
 mod withdraw;
 
-use hubspot_connection_service::proto::{
-    CreateHubSpotDataflowRequest, DeleteHubSpotDataflowRequest, DeleteHubSpotDataflowResponse, FieldMapping,
-    delete_hub_spot_dataflow_request::Dataflow, field_mapping::Kind,
+use http::Method;
+use hubspot_connection_service::{
+    emulator::Emulator,
+    proto::{
+        CreateHubSpotDataflowRequest, DeleteHubSpotDataflowRequest, DeleteHubSpotDataflowResponse,
+        FieldMapping, delete_hub_spot_dataflow_request::Dataflow, field_mapping::Kind,
+    },
 };
+use serde_json::{Value, json};
 
-use crate::support::{Failure, TestService};
+use crate::{
+    chaos::redis::SharedRedis,
+    support::{
+        FINGERPRINT_KEY, Failure, SETTLES_FAST, TestService,
+        replacing_proxy::{Fate, ReplacingProxy},
+    },
+};
 
 const FIELD_GROUPS: &str = "POST /data/foundation/schemaregistry/tenant/fieldgroups";
 const SCHEMAS: &str = "POST /data/foundation/schemaregistry/tenant/schemas";
@@ -59,4 +70,40 @@ async fn withdraw(
     };
     let response = service.dataflows().await.delete_hub_spot_dataflow(request).await;
     response.map(tonic::Response::into_inner).map_err(Failure::from)
+}
+
+/// The settings of replicas with this store.
+fn shared(redis: &SharedRedis) -> [(&str, &str); 4] {
+    let [create_timeout, settle_window] = SETTLES_FAST;
+    [("HCS_REDIS_URL", redis.url()), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY), create_timeout, settle_window]
+}
+
+/// A creation whose outcome is unknown to this store, and that no process works on any more.
+async fn left_unknown(redis: &SharedRedis, close: &str) -> (Emulator, CreateHubSpotDataflowRequest) {
+    let service = TestService::with(shared(redis)).await;
+    let request = service.dataflow_request().await;
+    service.inject(json!([
+        {"route": FLOWS, "action": {"close": close}},
+        {"route": "GET /flows", "count": 0, "action": {"status": 503, "shape": "empty"}},
+    ]));
+    let failure = service.create_dataflow(request.clone()).await.unwrap_err();
+    assert_eq!(failure.reason, "OUTCOME_UNKNOWN", "{failure:?}");
+    let emulator = service.emulator.clone();
+    service.stop().await;
+    emulator.inject(Vec::new());
+    (emulator, request)
+}
+
+/// A proxy that does not show these fields of a flow.
+async fn hiding(emulator: &Emulator, fields: &'static [&str]) -> ReplacingProxy {
+    let hide = |page: &mut Value| {
+        for flow in page["items"].as_array_mut().unwrap() {
+            fields.iter().for_each(|field| drop(flow.as_object_mut().unwrap().remove(*field)));
+        }
+    };
+    ReplacingProxy::start(emulator, move |request| {
+        let is_read = request.method() == Method::GET && request.uri().path().contains("/flowservice/flows");
+        if is_read { Fate::Altered(Box::new(hide)) } else { Fate::Forwarded }
+    })
+    .await
 }

@@ -10,6 +10,7 @@ mod metrics;
 mod mount;
 pub(crate) mod peer;
 mod process;
+pub(crate) mod replacing_proxy;
 mod service;
 pub(crate) mod tokens;
 

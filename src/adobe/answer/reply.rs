@@ -55,7 +55,9 @@ pub(crate) async fn read_error(
         body.author = Author::Source;
     }
     let meaning = classify(asked, head.status, &body);
-    if asked == Asked::ReadSource {
+    // Beside the access token.
+    let has_sent_credentials = secrets.len() > 1;
+    if asked == Asked::ReadSource || (body.author == Author::Source && !has_sent_credentials) {
         // HubSpot's words, about credentials that this process does not know.
         body.message = body.message.as_deref().map(without_tokens);
     }

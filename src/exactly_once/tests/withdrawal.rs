@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::exactly_once::{
-    store::{Holder, Lease, Step},
+    store::{Claim, Holder, Lease, Step},
     withdrawal::{Known, Withdrawal, withdraw},
 };
+
+/// A context that this version cannot read.
+const DAMAGED: &str = "damaged";
 
 /// The withdrawal of a thing, which keeps what it is asked to delete.
 struct WithdrawThing {
@@ -15,7 +18,7 @@ struct WithdrawThing {
     gone: Mutex<VecDeque<bool>>,
     /// Whether what is not found was certainly visible before, at each deletion.
     settled: Mutex<Vec<bool>>,
-    deleted: Mutex<Vec<Known<Thing>>>,
+    deleted: Mutex<Vec<Known<String, Thing>>>,
     fails: bool,
 }
 
@@ -33,6 +36,7 @@ fn withdrawal(exists: impl IntoIterator<Item = bool>) -> WithdrawThing {
 impl Withdrawal for WithdrawThing {
     type Id = String;
     type Outcome = Thing;
+    type Context = String;
     type Deleted = ();
     type Error = NoDataset;
 
@@ -40,6 +44,9 @@ impl Withdrawal for WithdrawThing {
 
     fn sandbox(&self) -> &SandboxName {
         &self.sandbox
+    }
+    fn read(context: &str) -> Option<String> {
+        Some(context.to_owned()).filter(|context| context != DAMAGED)
     }
     async fn exists(&self, _: RequestId, context: &str, _: Instant) -> Result<bool, CallError> {
         assert_eq!(context, "a context");
@@ -49,7 +56,7 @@ impl Withdrawal for WithdrawThing {
     async fn delete_resource(
         &self,
         _: RequestId,
-        _: &Known<Thing>,
+        _: &Known<String, Thing>,
         is_settled: bool,
         _: Instant,
     ) -> Result<bool, NoDataset> {
@@ -59,7 +66,7 @@ impl Withdrawal for WithdrawThing {
     async fn delete_rest(
         &self,
         _: RequestId,
-        known: &Known<Thing>,
+        known: &Known<String, Thing>,
         _: bool,
         _: Instant,
     ) -> Result<(), NoDataset> {
@@ -227,4 +234,27 @@ async fn only_a_creation_of_the_same_kind_and_sandbox_is_withdrawn() {
 fn lease_of(id: RequestId, method: &str) -> Lease {
     let content = [("method", method), ("sandbox_name", "prod"), ("name", "n")];
     Lease { request_id: id, fingerprints: keys().fingerprints(content), holder: Holder::generate() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_whose_context_cannot_be_read_is_not_withdrawn_and_its_record_stays() {
+    for step in [Step::BeginSending, Step::Undo] {
+        let (store, id) = (store(), RequestId::generate());
+        let lease = lease_of(id, "dataflow");
+        store.claim(&lease, wall_clock()).await.unwrap();
+        store.step(&lease, step, DAMAGED, wall_clock()).await.unwrap();
+        store.step(&lease, Step::Abandon, "", wall_clock()).await.unwrap();
+        let (replica, withdrawal) = (Replica::with(Arc::clone(&store) as _), withdrawal([]));
+        for _ in 0..2 {
+            let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
+            assert!(matches!(failure, Failure::RecordUnreadable { .. }), "{failure:?}");
+        }
+        assert!(withdrawal.deleted.lock().unwrap().is_empty());
+        // Nobody holds it.
+        let claim = store.claim(&lease_of(id, "dataflow"), wall_clock()).await.unwrap();
+        let (Claim::Unknown { context, .. } | Claim::Undoing { context }) = claim else {
+            panic!("{claim:?}")
+        };
+        assert_eq!(context, DAMAGED);
+    }
 }

@@ -3,6 +3,7 @@
 use hubspot_connection_service::proto::{
     CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
     hub_spot_connection_service_client::HubSpotConnectionServiceClient,
+    hub_spot_dataflow_service_client::HubSpotDataflowServiceClient,
 };
 use tonic::{
     Code, Request, Status,
@@ -67,6 +68,11 @@ impl Observed {
     /// A client for calls whose responses are passed to [`Observed::note`].
     pub(super) fn client(&self) -> HubSpotConnectionServiceClient<Channel> {
         self.client.clone()
+    }
+
+    /// The same for calls about dataflows.
+    pub(super) async fn dataflows(&self) -> HubSpotDataflowServiceClient<Channel> {
+        HubSpotDataflowServiceClient::new(self.service.channel().await)
     }
 
     /// Creates a connection with the credentials above.

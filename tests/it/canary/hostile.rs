@@ -120,14 +120,25 @@ impl Echo {
         let earlier = if is_list { &CREDENTIALS[..] } else { &[] };
         let secrets =
             params.filter_map(|(_, value)| value.as_str()).chain([token]).chain(earlier.iter().copied());
-        let each =
-            |encode: &dyn Fn(&str) -> String| secrets.clone().map(encode).collect::<Vec<_>>().join(" ");
+        if matches!(self, Self::Body) {
+            request.body.clone()
+        } else if matches!(self, Self::Quoted) {
+            serde_json::to_string(&request.body).unwrap()
+        } else if matches!(self, Self::Authorization) {
+            request.authorization.clone()
+        } else {
+            self.encoded(&secrets.collect::<Vec<_>>())
+        }
+    }
+
+    /// These secrets in its encoding, if it is one.
+    pub(super) fn encoded(self, secrets: &[&str]) -> String {
+        let each = |encode: &dyn Fn(&str) -> String| {
+            secrets.iter().map(|secret| encode(secret)).collect::<Vec<_>>().join(" ")
+        };
         let bytes = |encode: &dyn Fn(u8) -> String| each(&|secret| secret.bytes().map(encode).collect());
         match self {
-            Self::Body => request.body.clone(),
-            Self::Quoted => serde_json::to_string(&request.body).unwrap(),
-            Self::Authorization => request.authorization.clone(),
-            Self::Credentials => each(&str::to_owned),
+            Self::Body | Self::Quoted | Self::Authorization | Self::Credentials => each(&str::to_owned),
             Self::Parts => each(&|secret| secret[secret.len() / 3..].to_owned()),
             Self::UpperCase => each(&str::to_uppercase),
             Self::LowerCase => each(&str::to_lowercase),
@@ -227,12 +238,24 @@ pub(super) fn of_flow(request: &Arrived, (status, field, echo): (StatusCode, &st
         "id and etag" => json!({"id": echoed, "etag": echoed}),
         "etag" => json!({"id": "c-1", "etag": echoed}),
         "type" => json!({"type": format!("https://ns.adobe.com/aep/errors/{echoed}")}),
+        // In a form that every service is known to use.
+        "everywhere" => json!({
+            "type": "https://ns.adobe.com/aep/errors/FLOW-1499-400",
+            "title": echoed,
+            "status": status.as_u16(),
+            "detail": echoed,
+            "report": {"detailed-message": echoed, "request-id": echoed},
+            "errorMessage": echoed,
+            "errorDetails": echoed,
+            "message": echoed,
+            "error": echoed,
+        }),
         _ => match field.split_once('.') {
             Some((report, name)) => json!({report: {name: echoed}}),
             None => json!({field: echoed}),
         },
     };
-    json_response(status, &body, (field == "headers").then_some(&echoed))
+    json_response(status, &body, matches!(field, "headers" | "everywhere").then_some(&echoed))
 }
 
 pub(super) fn json_response(status: StatusCode, body: &Value, in_headers: Option<&str>) -> Response {

@@ -6,11 +6,14 @@ use hubspot_connection_service::proto::{
 use serde_json::json;
 use tonic::Code;
 
-use super::{FLOWS, mapping, unnamed};
-use crate::support::{
-    TestService,
-    dataflows::{ONE_OF_EACH, hourly, new_dataset},
-    request, request_with_id,
+use super::{FLOWS, hiding, left_unknown, mapping, shared, unnamed};
+use crate::{
+    chaos::redis::SharedRedis,
+    support::{
+        TestService,
+        dataflows::{ONE_OF_EACH, hourly, new_dataset},
+        request, request_with_id,
+    },
 };
 
 #[tokio::test]
@@ -101,4 +104,20 @@ async fn one_request_id_names_one_creation_whatever_the_method() {
     assert_eq!(failure.row(), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
     assert_eq!((failure.metadata("connection_id"), failure.metadata("differs")), (&*created.id, "method"));
     assert_eq!((service.ledger().connections, service.ledger().flows), (2, 1));
+}
+
+#[tokio::test]
+async fn a_flow_that_shows_neither_its_source_nor_its_reference_is_a_candidate_and_none_is_created() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let (emulator, request) = left_unknown(&redis, "after_commit").await;
+    let proxy = hiding(&emulator, &["sourceConnectionIds", "description"]).await.base_url();
+    let [url, key, create_timeout, settle_window] = shared(&redis);
+    let settings = [url, key, create_timeout, settle_window, ("HCS_FLOW_SERVICE_URL", &*proxy)];
+    let service = TestService::against(emulator, settings).await;
+    let failure = service.repeat_dataflow_until_known(&request).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::FailedPrecondition, "OUTCOME_AMBIGUOUS"), "{failure:?}");
+    assert_eq!(failure.metadata("candidates"), service.emulator.flows()[0].id);
+    assert_eq!(failure.metadata("may_exist"), "true");
+    assert!(failure.message.contains("dataflow"), "{failure:?}");
+    assert_eq!(service.ledger(), ONE_OF_EACH);
 }

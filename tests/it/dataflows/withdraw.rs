@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use http::Method;
 use hubspot_connection_service::{
-    emulator::{Outcome, PlannedRun},
+    emulator::{Emulator, ORG_ID, Outcome, PlannedRun},
     proto::DeleteHubSpotDataflowResponse,
 };
 use serde_json::json;
@@ -11,11 +12,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tonic::Code;
 use uuid::Uuid;
 
-use super::{DATASETS, FLOWS, SOURCES, unnamed, withdraw};
-use crate::support::{
-    Failure, SETTLES_FAST, TestService,
-    dataflows::{ONE_OF_EACH, ONLY_A_CONNECTION, WITH_DATASET},
-    request_with_id,
+use super::{DATASETS, FLOWS, SOURCES, hiding, left_unknown, shared, unnamed, withdraw};
+use crate::{
+    chaos::redis::SharedRedis,
+    support::{
+        Failure, SETTLES_FAST, TestService,
+        dataflows::{ONE_OF_EACH, ONLY_A_CONNECTION, WITH_DATASET},
+        request_with_id,
+    },
 };
 
 /// Gives up a creation whose outcome may not be known yet, and which may still be looked for.
@@ -165,4 +169,75 @@ async fn a_connections_creation_is_not_given_up() {
     assert_eq!(failure.metadata("connection_id"), created.id);
     assert_ne!(service.ledger(), ONE_OF_EACH);
     assert_eq!(service.ledger().connections, 1);
+}
+
+fn deletions(emulator: &Emulator) -> usize {
+    emulator.received().iter().filter(|request| request.method == Method::DELETE).count()
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_not_one_of_nothing() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let (emulator, request) = left_unknown(&redis, "before_commit").await;
+    let prepared = emulator.ledger();
+    let key = format!("hcs:{{{ORG_ID}}}:request:{}", request.request_id);
+    let context = async || {
+        let dump = redis.dump().await;
+        let fields: Vec<_> = dump[key.as_bytes()].chunks(2).collect();
+        let context = fields.into_iter().find(|field| field[0] == b"context").unwrap();
+        String::from_utf8(context[1].clone()).unwrap()
+    };
+    let before = context().await;
+    let service = TestService::against(emulator, shared(&redis)).await;
+    for damaged in [before.replace("\"version\":1", "\"version\":2"), before[..before.len() / 2].to_owned()] {
+        redis.run(&["HSET", &key, "context", &damaged]).await;
+        for allow_missing in [false, true] {
+            let failure = withdraw(&service, &request.request_id, allow_missing).await.unwrap_err();
+            assert_eq!(failure.row(), (Code::Internal, "RECORD_UNREADABLE"), "{failure:?}");
+            assert!(failure.message.contains("repair the record"), "{failure:?}");
+            assert_eq!(failure.metadata("may_exist"), "true");
+        }
+        assert_eq!((service.ledger(), deletions(&service.emulator)), (prepared, 0));
+        assert_eq!(context().await, damaged);
+    }
+    redis.run(&["HSET", &key, "context", &before]).await;
+    withdraw_until_known(&service, &request.request_id).await;
+    assert_eq!(service.ledger(), ONLY_A_CONNECTION);
+}
+
+#[tokio::test]
+async fn a_flow_that_does_not_show_its_source_may_be_the_one_to_delete() {
+    let service = TestService::start().await;
+    let request = service.dataflow_request().await;
+    service.create_dataflow(request.clone()).await.unwrap();
+    // Other processes, which have no record.
+    let proxy = hiding(&service.emulator, &["sourceConnectionIds"]).await.base_url();
+    let blind = TestService::against(service.emulator.clone(), [("HCS_FLOW_SERVICE_URL", &*proxy)]).await;
+    for allow_missing in [false, true] {
+        let failure = withdraw(&blind, &request.request_id, allow_missing).await.unwrap_err();
+        assert_eq!(failure.row(), (Code::Internal, "UPSTREAM_UNDECODABLE"), "{failure:?}");
+        assert!(failure.message.contains("repeat the call"), "{failure:?}");
+        assert_eq!((blind.ledger(), deletions(&blind.emulator)), (ONE_OF_EACH, 0));
+    }
+    let other = TestService::against(service.emulator.clone(), []).await;
+    assert_eq!(withdraw(&other, &request.request_id, false).await.unwrap().leftovers, []);
+    assert_eq!(other.ledger(), ONLY_A_CONNECTION);
+}
+
+#[tokio::test]
+async fn a_flow_that_does_not_show_its_source_proves_no_outcome_of_a_lost_creation() {
+    let Some(redis) = SharedRedis::start().await else { return };
+    let (emulator, request) = left_unknown(&redis, "after_commit").await;
+    let [url, key, create_timeout, settle_window] = shared(&redis);
+    let proxy = hiding(&emulator, &["sourceConnectionIds"]).await.base_url();
+    let upstream = ("HCS_FLOW_SERVICE_URL", &*proxy);
+    let settings = [url, key, create_timeout, settle_window, upstream, ("HCS_REQUEST_TIMEOUT", "4s")];
+    let blind = TestService::against(emulator.clone(), settings).await;
+    let failure = withdraw(&blind, &request.request_id, true).await.unwrap_err();
+    assert_eq!(failure.row(), (Code::Unavailable, "OUTCOME_UNKNOWN"), "{failure:?}");
+    assert_eq!((blind.ledger(), deletions(&emulator)), (ONE_OF_EACH, 0));
+    // It is not given up either.
+    let other = TestService::against(emulator, shared(&redis)).await;
+    let created = other.create_dataflow(request).await.unwrap();
+    assert_eq!((created.id, created.replayed), (other.emulator.flows()[0].id.clone(), true));
 }

@@ -217,6 +217,13 @@ impl World {
         answers.iter().map(|(moment, _, _, answer)| (*moment, answer.clone())).collect()
     }
 
+    /// When a caller first learned that the creation of the dataflow is withdrawn.
+    pub(super) fn withdrawn_at(&self) -> Option<Instant> {
+        let answers = self.answers.lock().unwrap();
+        let is_withdrawal = |answer: &Answer| matches!(answer, Answer::Deleted(_) | Answer::Missing);
+        answers.iter().find(|(.., answer)| is_withdrawal(answer)).map(|(_, at, ..)| *at)
+    }
+
     /// The events, for people.
     pub(super) fn trace(&self) -> String {
         let (steps, received, fired) =

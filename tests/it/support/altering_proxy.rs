@@ -203,7 +203,7 @@ impl Shared {
 }
 
 /// The headers except those about a connection.
-fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+pub(super) fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     for name in [header::CONNECTION, header::CONTENT_LENGTH, header::HOST, header::TRANSFER_ENCODING] {
         headers.remove(name);
     }

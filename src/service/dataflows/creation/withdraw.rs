@@ -42,6 +42,7 @@ pub(in crate::service::dataflows) struct WithdrawDataflow<P> {
 impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
     type Id = DataflowId;
     type Outcome = Outcome;
+    type Context = Prepared;
     type Deleted = Vec<Leftover>;
     type Error = CreateDataflowError;
 
@@ -49,6 +50,10 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
 
     fn sandbox(&self) -> &SandboxName {
         &self.sandbox
+    }
+
+    fn read(context: &str) -> Option<Prepared> {
+        Prepared::parse_context(context)
     }
 
     async fn exists(
@@ -68,11 +73,11 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
     async fn delete_resource(
         &self,
         request_id: RequestId,
-        known: &Known<Outcome>,
+        known: &Known<Prepared, Outcome>,
         is_settled: bool,
         deadline: Instant,
     ) -> Result<bool, CreateDataflowError> {
-        let sources = self.sources(request_id, &prepared(known)?, deadline).await?;
+        let sources = self.sources(request_id, &prepared(known), deadline).await?;
         let flows = if sources.is_empty() {
             Vec::new()
         } else {
@@ -111,13 +116,13 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
     async fn delete_rest(
         &self,
         request_id: RequestId,
-        known: &Known<Outcome>,
+        known: &Known<Prepared, Outcome>,
         is_settled: bool,
         deadline: Instant,
     ) -> Result<Vec<Leftover>, CreateDataflowError> {
         let markers = Markers::of(request_id);
         let (platform, sandbox) = (&*self.platform, &self.sandbox);
-        let prepared = prepared(known)?;
+        let prepared = prepared(known);
         let (marked, field_groups) = tokio::join!(
             Marked::of_names(platform, sandbox, &markers, deadline),
             titled(platform, sandbox, TitledKind::FieldGroup, &markers.field_group, deadline),
@@ -167,14 +172,11 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
 }
 
 /// What the record shows of the preparation.
-fn prepared(known: &Known<Outcome>) -> Result<Prepared, CreateDataflowError> {
+fn prepared(known: &Known<Prepared, Outcome>) -> Prepared {
     match known {
-        Known::Nothing => Ok(Prepared::default()),
-        // Unreadable is not empty: what it names would stay for ever.
-        Known::Context(context) => Prepared::parse_context(context).ok_or_else(|| {
-            at(Part::Flow)(CallError::Undecodable("the record of the creation is damaged".into()))
-        }),
-        Known::Outcome(outcome) => Ok(outcome.prepared.clone()),
+        Known::Nothing => Prepared::default(),
+        Known::Context(prepared) => prepared.clone(),
+        Known::Outcome(outcome) => outcome.prepared.clone(),
     }
 }
 

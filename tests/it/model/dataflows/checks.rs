@@ -35,6 +35,7 @@ pub(in super::super) async fn broken(world: &Arc<World>) -> Vec<Finding> {
     }
     broken.extend(check_answers(world));
     broken.extend(check_flows(world));
+    broken.extend(check_withdrawal(world));
     broken.extend(check_remains(world, &end));
     broken
 }
@@ -148,6 +149,18 @@ fn check_flows(world: &World) -> Vec<Finding> {
             .map(|wrong| (if wrong.contains("another") { Broken::Foreign } else { Broken::Deleted }, wrong)),
     );
     broken
+}
+
+/// A dataflow that appears after the answer to the withdrawal of its creation. Another withdrawal would delete it, but
+/// nobody has a reason to call again.
+fn check_withdrawal(world: &World) -> Vec<Finding> {
+    if !matches!(world.variant().fate, Fate::Withdrawn(_)) {
+        return Vec::new();
+    }
+    let (all, withdrawn_at) = (all(world), world.withdrawn_at());
+    let is_late = |flow: &&Thing| withdrawn_at.is_some_and(|withdrawn_at| flow.made_at > withdrawn_at);
+    let broken = |_| (Broken::Revived, "a dataflow appears after the withdrawal was answered".to_owned());
+    flows(&all).filter(is_late).map(broken).collect()
 }
 
 fn is_deletion(answer: &Answer) -> bool {
