@@ -1,0 +1,51 @@
+//! A call without a response: no connection, a lost one, or a time-out.
+
+use std::{error::Error, io, iter};
+
+use http::Uri;
+use tonic::{Code, ConnectError, TimeoutExpired};
+
+use crate::error::error_chain;
+
+pub(super) struct Lost {
+    pub(super) code: Code,
+    pub(super) message: String,
+    /// Whether the service may have received the call.
+    pub(super) was_sent: bool,
+    /// Whether a retry cannot help.
+    pub(super) is_permanent: bool,
+}
+
+pub(super) fn explain(code: Code, cause: &(dyn Error + 'static), address: &Uri) -> Lost {
+    let address = address.to_string();
+    let address = address.trim_end_matches('/');
+    if contains::<TimeoutExpired>(cause) || code == Code::DeadlineExceeded {
+        let message = format!(
+            "no response from {address} in time. Repeat the command, with a longer --timeout if it is slow"
+        );
+        return Lost { code: Code::DeadlineExceeded, message, was_sent: true, is_permanent: false };
+    }
+    let why = error_chain(cause);
+    if contains::<rustls::Error>(cause) {
+        let message = format!(
+            "no TLS connection to {address}: {why}. Check --address, --ca-file, --cert-file and --key-file"
+        );
+        return Lost { code: Code::Unavailable, message, was_sent: false, is_permanent: true };
+    }
+    if contains::<ConnectError>(cause) {
+        let message =
+            format!("cannot connect to {address}: {why}. Check --address, and that the service runs");
+        return Lost { code: Code::Unavailable, message, was_sent: false, is_permanent: false };
+    }
+    let message = format!("the connection to {address} was lost: {why}. Repeat the command");
+    Lost { code, message, was_sent: true, is_permanent: false }
+}
+
+/// Whether a type of error is in the chain of causes.
+fn contains<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source()).any(|error| {
+        // The cause of an I/O error is that of the error within it.
+        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        error.is::<E>() || within.is_some_and(|within| within.is::<E>())
+    })
+}
