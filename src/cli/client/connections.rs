@@ -126,8 +126,10 @@ async fn create(matches: &ArgMatches, arguments: &[OsString], options: &Options)
         validate_only: matches.get_flag("dry-run"),
         verification: verification.into(),
     };
+    options.warn_of_plaintext("the credentials")?;
     let service = Service::new(options)?;
-    let response = if request.validate_only {
+    let dry_run = request.validate_only;
+    let response = if dry_run {
         service.call(request).await?
     } else {
         let id = creation::request_id(matches);
@@ -135,7 +137,8 @@ async fn create(matches: &ArgMatches, arguments: &[OsString], options: &Options)
         creation::create(&service, request, id, arguments).await?
     };
     output::print::<CreateHubSpotConnectionRequest>(options.format, &response, "")?;
-    Ok(())
+    let failed = dry_run && output::has_failed_check::<CreateHubSpotConnectionRequest>(&response);
+    if failed { Err(Problem::Check) } else { Ok(()) }
 }
 
 async fn list(matches: &ArgMatches, options: &Options) -> Result<(), Problem> {
@@ -158,6 +161,9 @@ async fn update(matches: &ArgMatches, options: &Options) -> Result<(), Problem> 
         None if matches.get_flag("ask-credentials") => Some(credentials::from_prompt()?),
         given => given,
     };
+    if credentials.is_some() {
+        options.warn_of_plaintext("the credentials")?;
+    }
     let request = UpdateHubSpotConnectionRequest {
         id: text(matches, "id"),
         sandbox_name: options.sandbox.clone(),

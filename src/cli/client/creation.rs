@@ -94,19 +94,27 @@ async fn shown_while<T>(service: &Service<'_>, what: &str, work: impl Future<Out
         return work.await;
     }
     let mut work = pin!(work);
+    // Also when this future is dropped.
+    let _clear = ClearLine;
     let mut ticks = interval_at(Instant::now() + TICK, TICK);
     // What cannot be written is not worth ending a creation for.
     loop {
         tokio::select! {
-            outcome = &mut work => {
-                let _ = write!(terminal, "\r\x1b[K");
-                return outcome;
-            }
+            outcome = &mut work => return outcome,
             now = ticks.tick() => {
                 let left = service.deadline.saturating_duration_since(now).as_secs();
                 let _ = write!(terminal, "\r\x1b[K{what}: at most {left} s more");
             }
         }
+    }
+}
+
+/// Clears the line of the terminal when it is dropped.
+struct ClearLine;
+
+impl Drop for ClearLine {
+    fn drop(&mut self) {
+        let _ = write!(io::stderr(), "\r\x1b[K");
     }
 }
 

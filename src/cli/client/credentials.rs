@@ -1,9 +1,11 @@
 //! HubSpot credentials: from a file or a prompt, and never from the arguments, which others can see.
 
+mod prompt;
+
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, IsTerminal as _, Read, Write as _},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -15,6 +17,7 @@ use clap::{
 use secrecy::zeroize::Zeroizing;
 use serde_json::{Map, Value};
 
+pub(super) use self::prompt::from_prompt;
 use super::Problem;
 use crate::{cli::option, proto::HubSpotCredentials};
 
@@ -75,28 +78,6 @@ fn parse(content: &[u8]) -> Result<HubSpotCredentials, String> {
     }
     let [client_id, client_secret, access_token, refresh_token] = values;
     Ok(HubSpotCredentials { client_id, client_secret, access_token, refresh_token })
-}
-
-/// Asks for the credentials on the terminal.
-pub(super) fn from_prompt() -> Result<HubSpotCredentials, Problem> {
-    if !io::stdin().is_terminal() {
-        return Err(Problem::Usage(
-            "the HubSpot credentials are missing: name a file with --credentials-file, as there is no terminal \
-             to ask for them"
-                .to_owned(),
-        ));
-    }
-    let secret = |name: &str| rpassword::prompt_password(format!("{name} (not shown): "));
-    write!(io::stderr(), "HubSpot credentials\nclientId: ")?;
-    io::stderr().flush()?;
-    let mut client_id = String::new();
-    io::stdin().read_line(&mut client_id)?;
-    Ok(HubSpotCredentials {
-        client_id: client_id.trim().to_owned(),
-        client_secret: secret("clientSecret")?,
-        access_token: secret("accessToken")?,
-        refresh_token: secret("refreshToken")?,
-    })
 }
 
 /// The error about a secret among the arguments, if this error is about one. It replaces the error of clap, which may

@@ -180,6 +180,8 @@ impl Failure {
     pub(super) fn after_unknown(mut self) -> Self {
         if !self.is_final() {
             self.outcome = Outcome::Unknown;
+            self.message +=
+                ". An earlier attempt may have been executed: repeat it only with the same request id";
         }
         self
     }

@@ -2,6 +2,8 @@
 
 use std::{
     ffi::OsString,
+    io::{self, Write as _},
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -86,6 +88,23 @@ impl Options {
             format: output::format(matches),
         })
     }
+
+    /// Warns before a secret is sent over a network in plaintext.
+    pub(super) fn warn_of_plaintext(&self, secret: &str) -> io::Result<()> {
+        if self.tls.is_some() || is_loopback(&self.address) {
+            return Ok(());
+        }
+        writeln!(
+            io::stderr(),
+            "warning: {} is not encrypted: others in the network can read {secret}",
+            self.address
+        )
+    }
+}
+
+fn is_loopback(address: &Uri) -> bool {
+    let host = address.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn address_of(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Uri, String> {
@@ -170,6 +189,19 @@ mod tests {
         {
             let problem = address(wrong).unwrap_err();
             assert!(!problem.contains("canary"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_needs_no_encryption() {
+        for (address, expected) in [
+            ("http://127.0.0.1:1", true),
+            ("http://[::1]:1", true),
+            ("http://localhost", true),
+            ("http://10.0.0.1", false),
+            ("http://localhost.example.com", false),
+        ] {
+            assert_eq!(is_loopback(&Uri::from_static(address)), expected, "{address}");
         }
     }
 

@@ -14,7 +14,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions, Value};
 use tonic::Code;
 
 use super::rpc::Rpc;
-use crate::proto;
+use crate::proto::{self, check::State};
 
 /// How to print a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,16 @@ pub(super) fn print<Q: Rpc>(format: Format, response: &Q::Response, done: &str) 
             writeln!(io::stdout(), "{text}")
         }
     }
+}
+
+/// Whether a response has a check that failed.
+pub(super) fn has_failed_check<Q: Rpc>(response: &Q::Response) -> bool {
+    let message = dynamic::<Q>(response);
+    let Some(checks) = message.get_field_by_name("checks") else { return false };
+    let state = |check: &Value| check.as_message()?.get_field_by_name("state")?.as_enum_number();
+    checks
+        .as_list()
+        .is_some_and(|checks| checks.iter().any(|check| state(check) == Some(State::Failed.into())))
 }
 
 fn dynamic<Q: Rpc>(response: &Q::Response) -> DynamicMessage {
@@ -145,7 +155,7 @@ mod tests {
     #[test]
     fn json_has_the_fields_with_a_default_value_too() {
         let response = TestHubSpotConnectionResponse { result: Some(TestResult::default()) };
-        let text = super::json(&dynamic::<TestHubSpotConnectionRequest>(&response)).unwrap();
+        let text = json(&dynamic::<TestHubSpotConnectionRequest>(&response)).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value, json!({"result": {"passed": false, "checks": []}}));
     }

@@ -31,6 +31,10 @@ impl<'a> Service<'a> {
     /// # Errors
     /// What to correct.
     pub(super) fn new(options: &'a Options) -> Result<Self, String> {
+        if options.authorization.is_some() {
+            // A warning that cannot be written is no reason not to call.
+            let _ = options.warn_of_plaintext("the token");
+        }
         let endpoint = Endpoint::from(options.address.clone())
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE)

@@ -18,10 +18,9 @@ use crate::{
         option,
     },
     proto::{
-        CreateHubSpotDataflowRequest, CreateHubSpotDataflowResponse, DataflowOptions, DataflowSchedule,
-        DeltaColumn, FieldMapping, NewDataset, SchemaFromTable, check::State,
-        create_hub_spot_dataflow_request::Target, dataflow_schedule::Frequency, field_mapping::Kind,
-        new_dataset::Schema,
+        CreateHubSpotDataflowRequest, DataflowOptions, DataflowSchedule, DeltaColumn, FieldMapping,
+        NewDataset, SchemaFromTable, create_hub_spot_dataflow_request::Target, dataflow_schedule::Frequency,
+        field_mapping::Kind, new_dataset::Schema,
     },
 };
 
@@ -115,11 +114,8 @@ pub(super) async fn run(
         creation::create(&service, request, id, arguments).await?
     };
     output::print::<CreateHubSpotDataflowRequest>(options.format, &response, "")?;
-    if dry_run && has_failed(&response) { Err(Problem::Check) } else { Ok(()) }
-}
-
-fn has_failed(response: &CreateHubSpotDataflowResponse) -> bool {
-    response.checks.iter().any(|check| check.state() == State::Failed)
+    let failed = dry_run && output::has_failed_check::<CreateHubSpotDataflowRequest>(&response);
+    if failed { Err(Problem::Check) } else { Ok(()) }
 }
 
 fn request(matches: &ArgMatches) -> CreateHubSpotDataflowRequest {

@@ -38,7 +38,8 @@ pub(super) fn explain(code: Code, cause: &(dyn Error + 'static), address: &Uri) 
         return Lost { code: Code::Unavailable, message, was_sent: false, is_permanent: false };
     }
     let message = format!("the connection to {address} was lost: {why}. Repeat the command");
-    Lost { code, message, was_sent: true, is_permanent: false }
+    // As other clients of gRPC report it.
+    Lost { code: Code::Unavailable, message, was_sent: true, is_permanent: false }
 }
 
 /// Whether a type of error is in the chain of causes.
