@@ -99,6 +99,12 @@ impl Failure {
         failure
     }
 
+    /// No response until the end of this client's time.
+    pub(super) fn late(address: &Uri, writes: bool) -> Self {
+        let outcome = if writes { Outcome::Unknown } else { Outcome::Later };
+        Self::without_details(Code::DeadlineExceeded, lost::late(address), outcome)
+    }
+
     /// The end of a creation that a person or a signal has interrupted.
     pub(super) fn interrupted() -> Self {
         let message = "interrupted before the outcome was known: the service may finish the creation";

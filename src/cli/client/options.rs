@@ -25,6 +25,7 @@ use crate::{
 };
 
 const DEFAULT_ADDRESS: &str = "http://127.0.0.1:50051";
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 const HEADING: &str = "Options of every call";
 
 /// What the subcommands have in common.
@@ -128,8 +129,9 @@ fn address(text: &str) -> Result<Uri, &'static str> {
 }
 
 fn timeout(text: &str) -> Result<Duration, &'static str> {
-    let duration = humantime::parse_duration(text).ok().filter(|duration| !duration.is_zero());
-    duration.ok_or("must be a duration with a unit, as in 30s or 2m")
+    let duration = humantime::parse_duration(text).ok();
+    let duration = duration.filter(|duration| !duration.is_zero() && *duration <= LONGEST_TIMEOUT);
+    duration.ok_or("must be a duration with a unit, as in 30s or 2m, of at most a day")
 }
 
 fn path<'a>(matches: &'a ArgMatches, argument: &str) -> Option<&'a Path> {
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn a_timeout_has_a_unit_and_is_not_zero() {
         assert_eq!(timeout("90s"), Ok(Duration::from_secs(90)));
-        for wrong in ["90", "0s", "soon", ""] {
+        for wrong in ["90", "0s", "25h", "9999999999y", "soon", ""] {
             assert!(timeout(wrong).is_err(), "{wrong}");
         }
     }

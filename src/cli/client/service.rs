@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Uri, uri::PathAndQuery};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::{
     Request,
     client::Grpc,
@@ -17,6 +17,8 @@ use crate::error::error_chain;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Finds out that the service's machine is gone, long before the timeout.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// For a response that arrives at the deadline.
+const GRACE: Duration = Duration::from_millis(500);
 
 pub(super) struct Service<'a> {
     options: &'a Options,
@@ -36,7 +38,7 @@ impl<'a> Service<'a> {
             let _ = options.warn_of_plaintext("the token");
         }
         let endpoint = Endpoint::from(options.address.clone())
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE);
         let endpoint = match &options.tls {
@@ -66,7 +68,12 @@ impl<'a> Service<'a> {
             grpc.ready().await.map_err(|error| tonic::Status::from_error(error.into()))?;
             grpc.unary(request, path, ProstCodec::<Q, Q::Response>::default()).await
         };
-        let response = called.await.map(tonic::Response::into_inner);
-        response.map_err(|status| Failure::of(&status, self.address(), Q::WRITES))
+        // The service reports its deadline itself; without a connection nobody does.
+        match timeout_at(self.deadline + GRACE, called).await {
+            Ok(response) => response
+                .map(tonic::Response::into_inner)
+                .map_err(|status| Failure::of(&status, self.address(), Q::WRITES)),
+            Err(_) => Err(Failure::late(self.address(), Q::WRITES)),
+        }
     }
 }

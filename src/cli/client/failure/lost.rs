@@ -17,14 +17,11 @@ pub(super) struct Lost {
 }
 
 pub(super) fn explain(code: Code, cause: &(dyn Error + 'static), address: &Uri) -> Lost {
-    let address = address.to_string();
-    let address = address.trim_end_matches('/');
     if contains::<TimeoutExpired>(cause) || code == Code::DeadlineExceeded {
-        let message = format!(
-            "no response from {address} in time. Repeat the command, with a longer --timeout if it is slow"
-        );
+        let message = late(address);
         return Lost { code: Code::DeadlineExceeded, message, was_sent: true, is_permanent: false };
     }
+    let address = shown(address);
     let why = error_chain(cause);
     if contains::<rustls::Error>(cause) {
         let message = format!(
@@ -40,6 +37,18 @@ pub(super) fn explain(code: Code, cause: &(dyn Error + 'static), address: &Uri) 
     let message = format!("the connection to {address} was lost: {why}. Repeat the command");
     // As other clients of gRPC report it.
     Lost { code: Code::Unavailable, message, was_sent: true, is_permanent: false }
+}
+
+/// The message of a call without a response in time.
+pub(super) fn late(address: &Uri) -> String {
+    format!(
+        "no response from {} in time. Repeat the command, with a longer --timeout if it is slow",
+        shown(address)
+    )
+}
+
+fn shown(address: &Uri) -> String {
+    address.to_string().trim_end_matches('/').to_owned()
 }
 
 /// Whether a type of error is in the chain of causes.
