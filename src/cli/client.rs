@@ -125,6 +125,6 @@ const EXIT_STATUSES: &str = "Exit status:\n  \
     0   done\n  \
     2   retrying unchanged cannot help: the request, a permission or a precondition must change; or a check failed\n  \
     3   try again later\n  \
-    4   the outcome is not known: retry with the same request id\n  \
+    4   the outcome is not known: retry, a creation with the same request id\n  \
     64  wrong arguments\n  \
     1   anything else";

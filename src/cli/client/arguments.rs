@@ -1,7 +1,5 @@
 //! Arguments that several subcommands have.
 
-use std::fmt;
-
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use prost_types::Timestamp;
 
@@ -63,7 +61,7 @@ pub(super) fn timestamp(text: &str) -> Result<Timestamp, &'static str> {
 }
 
 /// The text of an argument for a shell, in quotes where it needs them.
-pub(super) fn quoted(argument: &str) -> impl fmt::Display {
+pub(super) fn quoted(argument: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
     if !argument.is_empty() && argument.chars().all(is_plain) {
         argument.to_owned()
@@ -85,7 +83,7 @@ mod tests {
             ("$(rm)", "'$(rm)'"),
             ("", "''"),
         ] {
-            assert_eq!(quoted(argument).to_string(), expected);
+            assert_eq!(quoted(argument), expected);
         }
     }
 

@@ -120,8 +120,7 @@ impl Drop for ClearLine {
 
 /// The command that continues with the same request id.
 fn resume(arguments: &[OsString], request_id: RequestId) -> String {
-    let mut words: Vec<_> =
-        arguments.iter().map(|word| quoted(&word.to_string_lossy()).to_string()).collect();
+    let mut words: Vec<_> = arguments.iter().map(|word| quoted(&word.to_string_lossy())).collect();
     let has_id = words.iter().any(|word| word == "--request-id" || word.starts_with("--request-id="));
     if !has_id {
         words.push(format!("--request-id {request_id}"));

@@ -87,7 +87,8 @@ fn json(message: &DynamicMessage) -> serde_json::Result<String> {
     let options = SerializeOptions::new().skip_default_fields(false);
     let mut text = Vec::new();
     message.serialize_with_options(&mut serde_json::Serializer::pretty(&mut text), &options)?;
-    Ok(String::from_utf8(text).expect("JSON is UTF-8"))
+    // JSON is UTF-8.
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// An encoded `google.rpc.Status` without details.

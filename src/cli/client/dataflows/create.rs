@@ -40,8 +40,8 @@ pub(super) fn command() -> Command {
     let mappings = MAPPINGS.map(|(name, value, _, help)| {
         option(name, value, help).action(ArgAction::Append).value_parser(sides)
     });
-    let of_new = |arg: Arg| arg.requires("new-dataset").help_heading("New dataset");
-    let of_schedule = |arg: Arg| arg.requires("every").help_heading("Schedule");
+    let of_new = |arg: Arg| arg.conflicts_with("dataset").help_heading("New dataset");
+    let of_schedule = |arg: Arg| arg.conflicts_with("once").help_heading("Schedule");
     subcommand(
         "create",
         "Bring a table into a dataset, whatever fails in between: retries with one request id",

@@ -34,7 +34,11 @@ pub(super) fn explain(code: Code, cause: &(dyn Error + 'static), address: &Uri) 
             format!("cannot connect to {address}: {why}. Check --address, and that the service runs");
         return Lost { code: Code::Unavailable, message, was_sent: false, is_permanent: false };
     }
-    let message = format!("the connection to {address} was lost: {why}. Repeat the command");
+    let mut message = format!("the connection to {address} was lost: {why}. Repeat the command");
+    if address.starts_with("https:") {
+        // With TLS 1.3 the refusal of a certificate follows after the connection.
+        message += "; if the service requires another certificate, correct --cert-file and --key-file";
+    }
     // As other clients of gRPC report it.
     Lost { code: Code::Unavailable, message, was_sent: true, is_permanent: false }
 }

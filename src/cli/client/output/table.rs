@@ -82,17 +82,17 @@ impl Fields {
                 continue;
             }
             let value = message.get_field(&field);
-            match &*value {
-                Value::List(items) if matches!(field.kind(), Kind::Message(_)) => {
-                    let items = items.iter().filter_map(Value::as_message).cloned().collect();
-                    self.lists.push((path, field, items));
+            if let (Value::List(items), Kind::Message(_)) = (&*value, field.kind()) {
+                let items = items.iter().filter_map(Value::as_message).cloned().collect();
+                self.lists.push((path, field, items));
+            } else if let Value::Message(inner) = &*value
+                && !is_timestamp(inner)
+            {
+                if message.has_field(&field) {
+                    self.add(&format!("{path}."), inner);
                 }
-                Value::Message(inner) if !is_timestamp(inner) => {
-                    if message.has_field(&field) {
-                        self.add(&format!("{path}."), inner);
-                    }
-                }
-                _ => self.rows.push((path, cell(message, &field))),
+            } else {
+                self.rows.push((path, cell(message, &field)));
             }
         }
     }
@@ -168,7 +168,7 @@ fn enum_value(number: i32, kind: &Kind) -> String {
     let value = of.get_value(number);
     value.map_or_else(
         || number.to_string(),
-        |value| value.name().strip_prefix(prefix).unwrap_or(value.name()).to_lowercase(),
+        |value| value.name().strip_prefix(prefix).unwrap_or_else(|| value.name()).to_lowercase(),
     )
 }
 
