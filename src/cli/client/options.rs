@@ -10,6 +10,7 @@ use std::{
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use http::{Uri, uri::Scheme};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
 use tonic::{
     metadata::{Ascii, MetadataValue},
@@ -146,16 +147,28 @@ fn tls(matches: &ArgMatches, address: &Uri) -> Result<Option<ClientTlsConfig>, S
         return if given { Err(message.to_owned()) } else { Ok(None) };
     }
     let config = match authority {
-        Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read("ca-file", file)?)),
+        Some(file) => {
+            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(certificates("ca-file", file)?))
+        }
         None => ClientTlsConfig::new().with_native_roots(),
     };
     match (certificate, key) {
         (Some(certificate), Some(key)) => {
-            let identity = Identity::from_pem(read("cert-file", certificate)?, read("key-file", key)?);
+            let identity =
+                Identity::from_pem(certificates("cert-file", certificate)?, read("key-file", key)?);
             Ok(Some(config.identity(identity)))
         }
         (None, None) => Ok(Some(config)),
         (Some(_), None) | (None, Some(_)) => Err("--cert-file and --key-file need each other".to_owned()),
+    }
+}
+
+/// tonic takes a file without a certificate for an empty list.
+fn certificates(option: &str, path: &Path) -> Result<impl AsRef<[u8]>, String> {
+    let pem = read(option, path)?;
+    match CertificateDer::pem_slice_iter(pem.as_ref()).next() {
+        Some(Ok(_)) => Ok(pem),
+        Some(Err(_)) | None => Err(format!("--{option}: the file has no certificate in PEM")),
     }
 }
 

@@ -43,7 +43,7 @@ impl<'a> Service<'a> {
             .keep_alive_timeout(KEEP_ALIVE);
         let endpoint = match &options.tls {
             Some(tls) => endpoint.tls_config(tls.clone()).map_err(|error| {
-                format!("--ca-file, --cert-file or --key-file cannot be used: {}", error_chain(&error))
+                format!("no TLS: {}. Check --ca-file, --cert-file and --key-file", error_chain(&error))
             })?,
             None => endpoint,
         };
