@@ -151,3 +151,25 @@ async fn wrong_arguments_end_with_64_before_anything_is_sent() {
     assert!(unset.1.stderr().starts_with("error: HCS_CLIENT_ADDRESS must be"), "{:?}", unset.1);
     assert!(service.emulator.connections().is_empty());
 }
+
+#[tokio::test]
+async fn a_creation_retries_by_itself_what_may_work_later() {
+    let faults = json!([{"route": "POST /ims/token/v3", "count": 0, "action": {"status": 503}}]);
+    let service = TestService::with_faults(faults, [("HCS_REQUEST_TIMEOUT", "1s")]).await;
+    let client = Client::of(service.grpc);
+    let file = client.credentials_file();
+    let creation = client.start(&client.creation(&file, &[]));
+    creation.prints_text("[DEADLINE_EXCEEDED]. Trying again with the same request id").await;
+    service.inject(json!([]));
+    let (status, output) = creation.wait().await;
+    assert_eq!(status.code(), Some(0), "{output:?}");
+    let id = request_id(&output);
+    assert!(output.stdout().contains(&id), "{output:?}");
+    assert_eq!(service.emulator.connections().len(), 1);
+
+    // What cannot work is tried once.
+    let refused = client.creation(&file, &["--sandbox", "unknown"]);
+    let refused = client.run(&refused).await.assert_status(2);
+    let stderr = refused.stderr();
+    assert!(stderr.contains("[SANDBOX_NOT_ALLOWED") && !stderr.contains("Trying again"), "{stderr}");
+}
