@@ -1,6 +1,8 @@
 //! The command line: one file per subcommand. `serve` is the default.
 
 mod check_config;
+mod client;
+mod completions;
 #[cfg(feature = "emulator")]
 mod demo;
 #[cfg(feature = "emulator")]
@@ -35,7 +37,8 @@ pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
-    let matches = match parse(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let matches = match parse(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
             // If printing fails, no output is left to report it on.
@@ -47,6 +50,8 @@ pub fn run(
     match matches.subcommand() {
         Some(("check-config", matches)) => check_config::run(environment, flags(matches)),
         Some(("health", matches)) => health::run(matches),
+        Some(("connections" | "dataflows", _)) => client::run(&matches, &arguments, environment),
+        Some(("completions", matches)) => completions::run(matches),
         #[cfg(feature = "emulator")]
         Some(("demo", matches)) => demo::run(matches),
         #[cfg(feature = "emulator")]
@@ -56,10 +61,11 @@ pub fn run(
     }
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<ArgMatches, clap::Error> {
-    let arguments: Vec<_> = arguments.into_iter().collect();
-    let matches = command().try_get_matches_from(&arguments);
-    matches.map_err(|error| misplaced_secret(&arguments, &error).unwrap_or(error))
+fn parse(arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    command().try_get_matches_from(arguments).map_err(|error| {
+        let of_client = client::misplaced_secret(arguments, &error, &command());
+        of_client.or_else(|| misplaced_secret(arguments, &error)).unwrap_or(error)
+    })
 }
 
 /// The error about a secret among the arguments, if there is one. It replaces the error of clap, which suggests a
@@ -124,7 +130,9 @@ fn command() -> clap::Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(with_settings(clap::Command::new("serve").about("Run the service (the default)")))
         .subcommand(with_settings(clap::Command::new("check-config").about(about)))
-        .subcommand(health::command());
+        .subcommand(health::command())
+        .subcommands(client::commands())
+        .subcommand(completions::command());
     #[cfg(feature = "emulator")]
     let command = command.subcommands([demo::command(), emulator::command()]);
     command
@@ -185,7 +193,8 @@ mod tests {
     use super::*;
 
     fn parse_words(words: &str) -> Result<ArgMatches, clap::Error> {
-        parse(["hubspot-connection-service"].into_iter().chain(words.split_whitespace()).map(OsString::from))
+        let words = ["hubspot-connection-service"].into_iter().chain(words.split_whitespace());
+        parse(&words.map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]

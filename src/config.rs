@@ -17,7 +17,7 @@ mod traces;
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
-pub(crate) use self::setting::secret_meant_by;
+pub(crate) use self::setting::{CLIENT_ADDRESS, secret_meant_by};
 pub use self::{
     effective::Effective,
     load::Loaded,

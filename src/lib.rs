@@ -22,7 +22,7 @@
 //!
 //! In the order of imports: each imports only modules further down (`tests/it/architecture.rs`).
 //!
-//! - `cli`: the command line, with one file per subcommand; `serve` runs the service
+//! - `cli`: the command line, with one file per subcommand; `serve` runs the service, `client` calls a running one
 //! - `app`: builds the service from the configuration and runs it; the only module that knows every part
 //! - `config`: the table of settings, their parsers, and the checks between them
 //! - `admin`: the plaintext port of probes and metrics

@@ -178,7 +178,7 @@ settings! {
 const PREFIX: &str = "HCS_";
 
 /// A variable of the client, which can be set for both.
-pub(super) const CLIENT_ADDRESS: &str = "HCS_CLIENT_ADDRESS";
+pub(crate) const CLIENT_ADDRESS: &str = "HCS_CLIENT_ADDRESS";
 
 /// More calls than one process can serve, and fewer than a semaphore can count.
 const MOST_IN_FLIGHT: usize = 1_000_000;

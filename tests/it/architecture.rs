@@ -149,6 +149,28 @@ fn nothing_below_grpc_uses_its_messages() {
     }
 }
 
+/// The client works with any running service, as every other caller does.
+#[test]
+fn the_client_knows_no_more_of_the_service_than_a_caller() {
+    const ALLOWED: [&str; 9] =
+        ["backoff", "cli", "config", "domain", "error", "grpc", "hardening", "proto", "secret"];
+    let mut imported = Vec::new();
+    for (file, _, code) in files().into_iter().filter(|(file, _, _)| file.starts_with("cli/client")) {
+        for import in imports(&code) {
+            assert!(ALLOWED.contains(&&*import), "src/{file} imports {import}");
+            imported.push(import);
+        }
+        // Of these two it needs a few names, and no code.
+        for (prefix, names) in
+            [("grpc::", "{DATAFLOW_SERVICE_NAME, SERVICE_NAME}"), ("config::", "CLIENT_ADDRESS")]
+        {
+            let uses = code.matches(prefix).count();
+            assert_eq!(uses, code.matches(&format!("{prefix}{names}")).count(), "src/{file} uses {prefix}");
+        }
+    }
+    assert!(imported.contains(&"proto".to_owned()), "{imported:?}");
+}
+
 #[test]
 fn nothing_depends_on_how_modules_are_nested() {
     for (file, _, code) in files() {

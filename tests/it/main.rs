@@ -13,6 +13,8 @@ mod callers;
 mod canary;
 #[cfg(feature = "emulator")]
 mod chaos;
+#[cfg(feature = "emulator")]
+mod client;
 mod config;
 #[cfg(feature = "emulator")]
 mod connections;

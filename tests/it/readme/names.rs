@@ -28,11 +28,13 @@ pub(crate) const GRPC_CODES: [&str; 16] = [
 ];
 
 /// Constants that are no setting, reason, code or enum value of this service.
-const OTHER_CONSTANTS: [&str; 12] = [
+const OTHER_CONSTANTS: [&str; 13] = [
     "BUILD_REVISION",
     "CLIENT_ID",
     "CLIENT_SECRET",
     "DEMO_ACCESS_TOKEN",
+    // Of the client.
+    "HCS_CLIENT_ADDRESS",
     // Not a setting: Kubernetes adds it for a Service named `hcs`.
     "HCS_PORT",
     // Any secret.

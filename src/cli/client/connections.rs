@@ -1,0 +1,176 @@
+//! `connections`: base connections to HubSpot.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgGroup, ArgMatches, Command};
+
+use super::{
+    Problem,
+    arguments::{deletion, flag, id, name, optional_text, page_size, paging, request_id, subcommand, text},
+    confirmation::confirm,
+    creation, credentials,
+    options::Options,
+    output,
+    page::Page,
+    service::Service,
+    show,
+};
+use crate::{
+    cli::option,
+    proto::{
+        CreateHubSpotConnectionRequest, DeleteHubSpotConnectionRequest, GetHubSpotConnectionRequest,
+        GetHubSpotTableRequest, ListHubSpotConnectionsRequest, ListHubSpotTablesRequest,
+        TestHubSpotConnectionRequest, UpdateHubSpotConnectionRequest, Verification,
+    },
+};
+
+const ID: &str = "ID of the connection";
+
+pub(super) fn command() -> Command {
+    let description = || option("description", "TEXT", "Description");
+    let create =
+        subcommand("create", "Create a connection, whatever fails in between: retries with one request id")
+            .args([name("Name of the connection").required(true), description(), credentials::file_option()])
+            .args([
+                request_id(),
+                option("verify", "HOW", "Test the connection: report the result, or require a success")
+                    .value_parser(["report", "require"]),
+                flag("dry-run", "Check everything, and create nothing"),
+            ]);
+    let update = subcommand("update", "Change the name, the description or the credentials")
+        .args([id(ID), name("New name"), description(), credentials::file_option()])
+        .arg(
+            flag("ask-credentials", "Ask for new credentials on the terminal")
+                .conflicts_with("credentials-file"),
+        )
+        .arg(option("etag", "ETAG", "Change only this version"))
+        .group(
+            ArgGroup::new("changes")
+                .args(["name", "description", "credentials-file", "ask-credentials"])
+                .multiple(true)
+                .required(true),
+        );
+    let list = subcommand("list", "List the connections of a sandbox")
+        .args([
+            name("Only those with exactly this name"),
+            option("request-id", "UUID", "Only the one that this request created"),
+            flag("count", "Only their number"),
+        ])
+        .args(paging());
+    let table: Arg = Arg::new("table").value_name("TABLE").required(true).help("Path of the table");
+    Command::new("connections").about("Create and manage connections through a running service").subcommands(
+        [
+            create,
+            subcommand("get", "Show a connection, never with its secrets").arg(id(ID)),
+            list,
+            update,
+            subcommand("delete", "Delete a connection, unless a dataflow uses it")
+                .arg(id(ID))
+                .args(deletion()),
+            subcommand("test", "Test a connection, and show which check failed").arg(id(ID)),
+            subcommand("tables", "List the tables of a connection").arg(id(ID)),
+            subcommand("columns", "List the columns of a table").args([id(ID), table]),
+        ],
+    )
+}
+
+pub(super) async fn run(
+    command: &str,
+    matches: &ArgMatches,
+    arguments: &[OsString],
+    options: &Options,
+) -> Result<(), Problem> {
+    let sandbox_name = options.sandbox.clone();
+    match command {
+        "create" => Box::pin(create(matches, arguments, options)).await,
+        "get" => show(options, GetHubSpotConnectionRequest { id: text(matches, "id"), sandbox_name }).await,
+        "list" => list(matches, options).await,
+        "update" => update(matches, options).await,
+        "delete" => {
+            let id = text(matches, "id");
+            confirm(matches, &format!("the connection {id}"))?;
+            let allow_missing = matches.get_flag("allow-missing");
+            show(options, DeleteHubSpotConnectionRequest { id, sandbox_name, allow_missing }).await
+        }
+        "test" => {
+            let request = TestHubSpotConnectionRequest { id: text(matches, "id"), sandbox_name };
+            let response = Service::new(options)?.call(request).await?;
+            output::print::<TestHubSpotConnectionRequest>(options.format, &response, "")?;
+            let passed = response.result.is_some_and(|result| result.passed);
+            if passed { Ok(()) } else { Err(Problem::Check) }
+        }
+        "tables" => show(options, ListHubSpotTablesRequest { id: text(matches, "id"), sandbox_name }).await,
+        _ => {
+            let (id, table) = (text(matches, "id"), text(matches, "table"));
+            show(options, GetHubSpotTableRequest { id, sandbox_name, table }).await
+        }
+    }
+}
+
+async fn create(matches: &ArgMatches, arguments: &[OsString], options: &Options) -> Result<(), Problem> {
+    let credentials = match credentials::from_file(matches)? {
+        Some(credentials) => credentials,
+        None => credentials::from_prompt()?,
+    };
+    let verification = match optional_text(matches, "verify").as_deref() {
+        Some("require") => Verification::Require,
+        Some(_) => Verification::Report,
+        None => Verification::Unspecified,
+    };
+    let request = CreateHubSpotConnectionRequest {
+        name: text(matches, "name"),
+        description: text(matches, "description"),
+        credentials: Some(credentials),
+        sandbox_name: options.sandbox.clone(),
+        request_id: String::new(),
+        validate_only: matches.get_flag("dry-run"),
+        verification: verification.into(),
+    };
+    options.warn_of_plaintext("the credentials")?;
+    let service = Service::new(options)?;
+    let dry_run = request.validate_only;
+    let response = if dry_run {
+        service.call(request).await?
+    } else {
+        let id = creation::request_id(matches);
+        let request = CreateHubSpotConnectionRequest { request_id: id.to_string(), ..request };
+        creation::create(&service, request, id, arguments).await?
+    };
+    output::print::<CreateHubSpotConnectionRequest>(options.format, &response, "")?;
+    let failed = dry_run && output::has_failed_check::<CreateHubSpotConnectionRequest>(&response);
+    if failed { Err(Problem::Check) } else { Ok(()) }
+}
+
+async fn list(matches: &ArgMatches, options: &Options) -> Result<(), Problem> {
+    let request = ListHubSpotConnectionsRequest {
+        sandbox_name: options.sandbox.clone(),
+        page_size: page_size(matches),
+        page_token: text(matches, "page-token"),
+        name: text(matches, "name"),
+        count_only: matches.get_flag("count"),
+        request_id: text(matches, "request-id"),
+    };
+    let count_only = request.count_only;
+    let response = Service::new(options)?.call(request).await?;
+    let page = Page { count: count_only.then_some(response.total_size), next: &response.next_page_token };
+    page.print::<ListHubSpotConnectionsRequest>(options.format, &response)
+}
+
+async fn update(matches: &ArgMatches, options: &Options) -> Result<(), Problem> {
+    let credentials = match credentials::from_file(matches)? {
+        None if matches.get_flag("ask-credentials") => Some(credentials::from_prompt()?),
+        given => given,
+    };
+    if credentials.is_some() {
+        options.warn_of_plaintext("the credentials")?;
+    }
+    let request = UpdateHubSpotConnectionRequest {
+        id: text(matches, "id"),
+        sandbox_name: options.sandbox.clone(),
+        etag: text(matches, "etag"),
+        name: optional_text(matches, "name"),
+        description: optional_text(matches, "description"),
+        credentials,
+    };
+    show(options, request).await
+}

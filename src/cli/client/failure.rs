@@ -1,0 +1,294 @@
+//! A call that failed: what happened, what to do, whether a retry can help, and the exit status.
+
+mod lost;
+
+use std::{
+    error::Error as _,
+    fmt,
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use http::Uri;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::output::{self, Format};
+use crate::{cli::BAD_USAGE, proto::ErrorReason as Reason};
+
+/// The domain of the reasons of this service.
+const DOMAIN: &str = "hubspot-connection-service";
+
+/// How a subcommand ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    /// Retrying unchanged cannot help.
+    Change,
+    /// The same call may succeed later, and nothing was changed.
+    Later,
+    /// Something may have been changed.
+    Unknown,
+    Usage,
+    Other,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Other => 1,
+            Outcome::Change => 2,
+            Outcome::Later => 3,
+            Outcome::Unknown => 4,
+            Outcome::Usage => BAD_USAGE,
+        })
+    }
+}
+
+/// The error of a call.
+pub(super) struct Failure {
+    code: Code,
+    message: String,
+    /// One of this service's; `None` for an error of this client, of a proxy, or with a reason that this version does
+    /// not know.
+    reason: Option<Reason>,
+    /// The `google.rpc.Status` with all details, encoded.
+    encoded: Vec<u8>,
+    /// The metadata of the reason, sorted: the IDs and what else is known.
+    metadata: Vec<(String, String)>,
+    retry_after: Option<Duration>,
+    outcome: Outcome,
+    /// The command that continues.
+    resume: Option<String>,
+}
+
+impl Failure {
+    /// `writes`: whether the call can have changed something.
+    pub(super) fn of(status: &Status, address: &Uri, writes: bool) -> Self {
+        // With a cause, the error comes from this client and not from the service.
+        if let Some(cause) = status.source() {
+            let lost = lost::explain(status.code(), cause, address);
+            let outcome = match (lost.was_sent, writes) {
+                _ if lost.is_permanent => Outcome::Change,
+                (true, true) => Outcome::Unknown,
+                (true, false) | (false, _) => Outcome::Later,
+            };
+            return Self::without_details(lost.code, lost.message, outcome);
+        }
+        let details = status.get_error_details();
+        let info = details.error_info().filter(|info| info.domain == DOMAIN);
+        let reason = info.and_then(|info| Reason::from_str_name(&info.reason));
+        let mut metadata: Vec<_> =
+            info.map(|info| info.metadata.clone().into_iter().collect()).unwrap_or_default();
+        metadata.sort_unstable();
+        let mut failure = Self {
+            reason,
+            metadata,
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
+            ..Self::without_details(status.code(), status.message().to_owned(), Outcome::Other)
+        };
+        if !status.details().is_empty() {
+            failure.encoded = status.details().to_vec();
+        }
+        failure.outcome = match reason {
+            Some(reason) => failure.outcome_of_reason(reason, writes),
+            None => outcome_of_code(status.code(), writes),
+        };
+        failure
+    }
+
+    /// No response until the end of this client's time.
+    pub(super) fn late(address: &Uri, writes: bool) -> Self {
+        let outcome = if writes { Outcome::Unknown } else { Outcome::Later };
+        Self::without_details(Code::DeadlineExceeded, lost::late(address), outcome)
+    }
+
+    /// The end of a creation that a person or a signal has interrupted.
+    pub(super) fn interrupted() -> Self {
+        let message = "interrupted before the outcome was known: the service may finish the creation";
+        Self::without_details(Code::Cancelled, message.to_owned(), Outcome::Unknown)
+    }
+
+    fn without_details(code: Code, message: String, outcome: Outcome) -> Self {
+        let encoded = output::encoded_status(code, &message);
+        let (reason, metadata, retry_after, resume) = (None, Vec::new(), None, None);
+        Self { code, message, reason, encoded, metadata, retry_after, outcome, resume }
+    }
+
+    fn outcome_of_reason(&self, reason: Reason, writes: bool) -> Outcome {
+        // `leftovers` of a refused dataflow are named: the outcome is known.
+        let may_have_changed = self.get("may_exist") == Some("true")
+            || (reason == Reason::DeadlineExceeded && matches!(self.get("stage"), Some("update" | "delete")));
+        let later = if may_have_changed { Outcome::Unknown } else { Outcome::Later };
+        match reason {
+            Reason::InvalidRequest
+            | Reason::RequestTooLarge
+            | Reason::RequestIdReused
+            | Reason::CallerUnauthenticated
+            | Reason::CallerNotAllowed
+            | Reason::SandboxNotAllowed
+            | Reason::ConnectionNotFound
+            | Reason::TableNotFound
+            | Reason::SandboxNotFound
+            | Reason::DataflowNotFound
+            | Reason::DatasetNotFound
+            | Reason::SchemaNotFound
+            | Reason::SchemaTitleTaken
+            | Reason::DataflowState
+            | Reason::ConnectionInUse
+            | Reason::ConnectionState
+            | Reason::VerificationFailed
+            | Reason::UpstreamRejected
+            | Reason::PlatformCredentialsRejected
+            | Reason::PlatformPermissionMissing
+            | Reason::OutcomeAmbiguous => Outcome::Change,
+            Reason::EtagMismatch | Reason::UpstreamUnrecognized if self.retry_after.is_none() => {
+                Outcome::Change
+            }
+            Reason::EtagMismatch
+            | Reason::UpstreamUnrecognized
+            | Reason::CallerKeysUnavailable
+            | Reason::UpstreamThrottled
+            | Reason::Overloaded
+            | Reason::UpstreamUnavailable
+            | Reason::BreakerOpen
+            | Reason::StoreUnavailable
+            | Reason::DeadlineExceeded => later,
+            // Something may exist: a creation with another request id could be a second one.
+            Reason::RequestInProgress | Reason::OutcomeUnknown | Reason::RecordUnreadable => Outcome::Unknown,
+            Reason::UpstreamUndecodable | Reason::Internal => Outcome::Other,
+            Reason::Unspecified => outcome_of_code(self.code, writes),
+        }
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// When an unchanged creation can be retried by itself; `None` if that cannot help.
+    pub(super) fn retry_after(&self) -> Option<Retry> {
+        match (self.outcome, self.reason) {
+            (Outcome::Later | Outcome::Unknown, Some(reason)) => match self.retry_after {
+                Some(delay) => Some(Retry::After(delay)),
+                // The service waits for a shorter time than this client.
+                None if reason == Reason::DeadlineExceeded => Some(Retry::Backoff),
+                None => None,
+            },
+            (Outcome::Later | Outcome::Unknown, None) => Some(Retry::Backoff),
+            (Outcome::Done | Outcome::Change | Outcome::Usage | Outcome::Other, _) => None,
+        }
+    }
+
+    /// After an attempt whose outcome is not known. What such an attempt has done is not known either after an error
+    /// that does not say so.
+    pub(super) fn after_unknown(mut self) -> Self {
+        if !self.is_final() {
+            self.outcome = Outcome::Unknown;
+            self.message +=
+                ". An earlier attempt may have been executed: repeat it only with the same request id";
+        }
+        self
+    }
+
+    pub(super) fn resumed_by(self, command: String) -> Self {
+        Self { resume: Some(command), ..self }
+    }
+
+    /// Whether the service has looked at what an earlier attempt with the same request id has done.
+    fn is_final(&self) -> bool {
+        matches!(
+            self.reason,
+            Some(
+                Reason::RequestIdReused
+                    | Reason::VerificationFailed
+                    | Reason::OutcomeAmbiguous
+                    | Reason::UpstreamRejected
+                    | Reason::SchemaTitleTaken
+                    | Reason::DataflowState
+            )
+        )
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| &**value)
+    }
+
+    /// What happened, in one sentence.
+    pub(super) fn message(&self) -> impl fmt::Display {
+        output::printable(&self.message)
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The name of the reason, or of the code.
+    pub(super) fn reason(&self) -> &'static str {
+        self.reason.map_or_else(|| output::name_of_code(self.code), |reason| reason.as_str_name())
+    }
+
+    /// Prints the error: as a paragraph, or as the status with its details in place of a response.
+    pub(super) fn print(&self, format: Format) -> io::Result<()> {
+        match format {
+            Format::Json => output::print_status(&self.encoded)?,
+            Format::Table => writeln!(io::stderr(), "{self}")?,
+        }
+        match &self.resume {
+            Some(command) => writeln!(io::stderr(), "To continue with the same request id:\n{command}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {} [{}", self.message(), self.reason())?;
+        for (key, value) in &self.metadata {
+            write!(f, "; {key}: {}", output::printable(value))?;
+        }
+        f.write_str("]")
+    }
+}
+
+/// When to retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// As the service says.
+    After(Duration),
+    /// The service does not say when.
+    Backoff,
+}
+
+/// Of an error without a reason of this service, such as that of a proxy. A call that can change something may have
+/// been executed, unless the code says that it was refused.
+fn outcome_of_code(code: Code, writes: bool) -> Outcome {
+    match code {
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Unauthenticated => Outcome::Change,
+        Code::ResourceExhausted => Outcome::Later,
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::Internal
+        | Code::DataLoss
+            if writes =>
+        {
+            Outcome::Unknown
+        }
+        Code::Unavailable | Code::DeadlineExceeded | Code::Aborted => Outcome::Later,
+        Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss | Code::Ok => Outcome::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests;
