@@ -68,9 +68,9 @@ pub enum BadToken {
     Expired,
     #[error("the bearer token is not valid yet (nbf): check the clocks")]
     NotYetValid,
-    #[error("the bearer token is of another issuer than HCS_JWT_ISSUER")]
+    #[error("the bearer token is of another issuer")]
     Issuer,
-    #[error("the bearer token is for another audience than HCS_JWT_AUDIENCE")]
+    #[error("the bearer token is for another audience")]
     Audience,
 }
 
@@ -103,6 +103,10 @@ pub enum NotAccepted {
 impl TokenCheck {
     pub fn new(config: &JwtConfig, client: reqwest::Client, metrics: Metrics) -> Self {
         Self { config: config.clone(), keys: Keys::new(config.jwks.clone(), client, metrics) }
+    }
+
+    pub(crate) fn config(&self) -> &JwtConfig {
+        &self.config
     }
 
     /// The subject of a valid token.

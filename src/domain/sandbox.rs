@@ -44,9 +44,12 @@ pub struct Sandboxes {
     allowed: AllowedSandboxes,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sandbox {0} is not one that this service may use")]
-pub struct SandboxNotAllowed(pub SandboxName);
+/// A sandbox that a call may not name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxNotAllowed {
+    pub named: SandboxName,
+    pub allowed: BTreeSet<SandboxName>,
+}
 
 impl Sandboxes {
     /// # Errors
@@ -65,7 +68,12 @@ impl Sandboxes {
     /// [`SandboxNotAllowed`] when the call names one that is not allowed.
     pub fn resolve(&self, named: Option<SandboxName>) -> Result<SandboxName, SandboxNotAllowed> {
         let name = named.unwrap_or_else(|| self.default.clone());
-        if self.allowed.contain(&name) { Ok(name) } else { Err(SandboxNotAllowed(name)) }
+        match &self.allowed {
+            AllowedSandboxes::Only(allowed) if !allowed.contains(&name) => {
+                Err(SandboxNotAllowed { named: name, allowed: allowed.clone() })
+            }
+            AllowedSandboxes::Any | AllowedSandboxes::Only(_) => Ok(name),
+        }
     }
 }
 
@@ -110,8 +118,12 @@ mod tests {
     fn only_allowed_sandboxes_can_be_named() {
         let allowed = AllowedSandboxes::Only([sandbox("prod"), sandbox("stage")].into());
         let sandboxes = Sandboxes::new(sandbox("prod"), allowed.clone()).unwrap();
+        let names = BTreeSet::from([sandbox("prod"), sandbox("stage")]);
         assert_eq!(sandboxes.resolve(Some(sandbox("stage"))), Ok(sandbox("stage")));
-        assert_eq!(sandboxes.resolve(Some(sandbox("dev"))), Err(SandboxNotAllowed(sandbox("dev"))));
+        assert_eq!(
+            sandboxes.resolve(Some(sandbox("dev"))),
+            Err(SandboxNotAllowed { named: sandbox("dev"), allowed: names })
+        );
         assert!(Sandboxes::new(sandbox("dev"), allowed).is_err());
     }
 }

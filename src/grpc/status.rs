@@ -6,7 +6,13 @@ mod creation;
 mod size;
 mod upstream;
 
-use std::{borrow::Cow, collections::HashMap, error::Error as _, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    error::Error as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use tonic::{
     Code, Status,
@@ -22,7 +28,7 @@ use super::{
 pub(super) use crate::proto::ErrorReason as Reason;
 use crate::{
     adobe::{Advice, AskedService, Problem},
-    domain::{InvalidReason, SandboxNotAllowed, Stage},
+    domain::{InvalidReason, SandboxName, SandboxNotAllowed, Stage},
     proto::ViolationReason,
     telemetry::spans,
 };
@@ -213,18 +219,28 @@ impl From<Rejection> for Status {
     fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::Invalid(violations) => RpcError::invalid(violations),
-            Rejection::SandboxNotAllowed(SandboxNotAllowed(sandbox)) => RpcError::new(
+            Rejection::SandboxNotAllowed(SandboxNotAllowed { named, allowed }) => RpcError::new(
                 Code::PermissionDenied,
                 Reason::SandboxNotAllowed,
                 format!(
-                    "this service may not use the sandbox {sandbox}: name another one, or have it added to \
-                     HCS_ALLOWED_SANDBOXES"
+                    "this service may not use the sandbox {named}: name one of {}, or have it added to \
+                     HCS_ALLOWED_SANDBOXES",
+                    listed(&allowed)
                 ),
             )
             .cause("sandbox_name is not in HCS_ALLOWED_SANDBOXES"),
         }
         .into()
     }
+}
+
+/// The first of the names.
+fn listed(names: &BTreeSet<SandboxName>) -> String {
+    const MOST: usize = 20;
+    let shown: Vec<_> = names.iter().take(MOST).map(SandboxName::as_str).collect();
+    let rest = names.len() - shown.len();
+    let end = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{end}", shown.join(", "))
 }
 
 fn violation_reason(reason: InvalidReason) -> ViolationReason {

@@ -91,7 +91,8 @@ pub(crate) async fn caller(
             };
             tracing::Span::current().record("caller", &*name);
             call.audited().rejected = Some(name);
-            status::caller_refused(&refused).into_response()
+            let tokens = check.tokens.as_deref().map(TokenCheck::config);
+            status::caller_refused(&refused, tokens).into_response()
         }
     }
 }

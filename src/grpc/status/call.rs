@@ -7,7 +7,7 @@ use crate::{
     domain::{CallProgress, Identity, Progress, Stage},
     exactly_once::Kind,
     grpc::{layer::Refused, methods::Method},
-    jwt::NotAccepted,
+    jwt::{JwtConfig, NotAccepted},
 };
 
 /// The most identities of a caller that an error lists.
@@ -52,19 +52,26 @@ pub(crate) fn deadline_exceeded(kind: Kind, progress: &CallProgress) -> RpcError
         .cause(format!("the deadline was exceeded at the stage {}", stage.name()))
 }
 
-pub(crate) fn caller_refused(refused: &Refused) -> RpcError {
+/// A rejected caller. `tokens`: how tokens are checked, where callers must send one.
+pub(crate) fn caller_refused(refused: &Refused, tokens: Option<&JwtConfig>) -> RpcError {
     let unauthenticated =
         |message: String| RpcError::new(Code::Unauthenticated, Reason::CallerUnauthenticated, message);
+    let needs_token = |problem: String| match tokens {
+        Some(JwtConfig { issuer, audience, .. }) => unauthenticated(format!(
+            "{problem}. It takes tokens of the issuer {issuer} for the audience {audience}"
+        ))
+        .metadata("issuer", issuer)
+        .metadata("audience", audience),
+        None => unauthenticated(problem),
+    };
     let not_allowed =
         |message: String| RpcError::new(Code::PermissionDenied, Reason::CallerNotAllowed, message);
     match refused {
-        Refused::NoToken => unauthenticated(
-            "callers must send a token: one authorization header with \"Bearer \" and a token of \
-             HCS_JWT_ISSUER for HCS_JWT_AUDIENCE"
-                .to_owned(),
+        Refused::NoToken => needs_token(
+            "this service needs a token: one authorization header with \"Bearer \" and the token".to_owned(),
         ),
         Refused::NoCertificate => unauthenticated("callers must show a certificate".to_owned()),
-        Refused::Token(NotAccepted::Bad(error)) => unauthenticated(error.to_string()),
+        Refused::Token(NotAccepted::Bad(error)) => needs_token(format!("this service refused the token: {error}")),
         Refused::Token(NotAccepted::KeysUnavailable) => RpcError::new(
             Code::Unavailable,
             Reason::CallerKeysUnavailable,

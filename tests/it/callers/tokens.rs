@@ -61,6 +61,7 @@ impl WithTokens {
         let mut client = self.service.client().await;
         let refused =
             self.service.assert_refuses(UNAUTHENTICATED, reason, create(&mut client, Some(token))).await;
+        assert!(refused.contains(ISSUER) && refused.contains(AUDIENCE), "{refused}");
         for part in token.split('.').filter(|part| part.len() > 8) {
             assert!(!refused.contains(part), "{refused}");
         }
@@ -148,7 +149,8 @@ async fn clocks_may_differ_a_little() {
 async fn a_call_without_a_token_is_refused() {
     let jwt = WithTokens::start().await;
     let mut client = jwt.service.client().await;
-    jwt.service.assert_refuses(UNAUTHENTICATED, "no_token", list(&mut client, None)).await;
+    let refused = jwt.service.assert_refuses(UNAUTHENTICATED, "no_token", list(&mut client, None)).await;
+    assert!(refused.contains(ISSUER) && refused.contains(AUDIENCE), "{refused}");
     jwt.service.assert_refuses(UNAUTHENTICATED, "no_token", create(&mut client, None)).await;
     // Before anything else of the request is checked.
     let token = jwt.rsa.sign(&claims(WRITER));
