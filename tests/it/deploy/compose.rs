@@ -20,7 +20,8 @@ fn environment(service: &Value) -> BTreeMap<String, String> {
     let mut environment = BTreeMap::new();
     for file in service["env_file"].as_array().unwrap() {
         let lines = fs::read_to_string(deploy().join(text(file))).unwrap();
-        let variables = lines.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+        let variables =
+            lines.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
         environment.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
     let own = service["environment"].as_object().unwrap();
@@ -47,8 +48,12 @@ async fn the_service_takes_the_configuration_of_the_compose_file() {
     assert_eq!(status, Some(0), "{errors}");
     // Request ids are shared and survive a restart.
     assert!(environment.contains_key("HCS_REDIS_URL_FILE"));
-    let mounted: Vec<_> =
-        compose["services"][SERVICE]["secrets"].as_array().unwrap().iter().map(|secret| text(&secret["target"])).collect();
+    let mounted: Vec<_> = compose["services"][SERVICE]["secrets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|secret| text(&secret["target"]))
+        .collect();
     let files = environment.iter().filter(|(name, _)| name.ends_with("_FILE"));
     for (name, path) in files {
         assert!(mounted.contains(&&**path), "{name}={path}");

