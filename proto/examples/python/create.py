@@ -86,7 +86,8 @@ class BearerToken(grpc.AuthMetadataPlugin):
 
 def create(stub, request):
     """Retries with the same request id. Without one, a retry could create a second connection."""
-    assert request.request_id
+    if not request.request_id:
+        raise ValueError("a creation needs a request id")
     give_up = time.monotonic() + PATIENCE
     while True:
         try:
