@@ -114,7 +114,7 @@ async fn a_demo_listens_where_it_is_told_to_or_not_at_all_and_shows_its_log_if_a
     let arguments = ["demo", "--once", "--listen", &grpc, "--admin-listen", &admin];
     let demo = Process::start(&arguments, &[("HCS_LOG", "info")]);
     demo.prints_text("CreateHubSpotConnection returned").await;
-    demo.prints_text("SERVING from now on").await;
+    demo.prints_text("a new Adobe access token is in use").await;
     assert_eq!(health(&grpc).await, (Some(0), "SERVING".to_owned()));
     assert_eq!(health(&admin).await, (Some(0), "SERVING".to_owned()));
     let (status, output) = Process::run(&["demo", "--once", "--listen", &grpc], &[]).await;

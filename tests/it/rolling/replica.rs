@@ -21,7 +21,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// The ports of a replica, which no other process gets between two of its processes.
 pub(crate) struct Ports {
     pub(crate) grpc: SocketAddr,
-    pub(super) admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     _held: [TcpSocket; 2],
 }
 
