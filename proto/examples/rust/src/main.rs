@@ -9,15 +9,9 @@
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a program of the command line")]
 
-use std::{
-    env,
-    error::Error,
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{env, error::Error, fs, path::PathBuf, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tonic::{
     Code, Request, Status,
     service::{Interceptor, interceptor::InterceptedService},
@@ -31,7 +25,14 @@ use hubspot_connection::{
     hub_spot_connection_service_client::HubSpotConnectionServiceClient,
 };
 
-#[allow(dead_code, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code"
+)]
 mod hubspot_connection {
     tonic::include_proto!("hubspot_connection.v1");
 
