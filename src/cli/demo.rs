@@ -170,11 +170,7 @@ fn introduce(toured: &Toured, grpc: SocketAddr, admin: SocketAddr, emulator: Soc
     let Toured { connection, dataflow } = toured;
     let target = grpc.to_string();
     let create = grpcurl::create(&target, RequestId::generate());
-    let others = grpcurl::others(&target, connection, grpcurl::CREDENTIALS, RequestId::generate()).join("\n");
-    let dataflow_request = RequestId::generate();
-    let create_dataflow = grpcurl::create_dataflow(&target, connection, dataflow_request);
-    let dataflows = grpcurl::dataflows(&target, connection, dataflow, dataflow_request).join("\n");
-    let delete = grpcurl::delete(&target, connection);
+    let create_dataflow = grpcurl::create_dataflow(&target, connection, RequestId::generate());
     write!(
         io::stdout(),
         "
@@ -191,31 +187,14 @@ Bring in another table with the first connection. It runs a minute later.
 
 {create_dataflow}
 
-The calls in README.md and proto/README.md take the IDs from variables:
+proto/README.md has a call for each method, and takes the IDs from variables:
 
 ID={connection}
 DATAFLOW={dataflow}
 
-Read, test, explore and change the first connection:
-
-{others}
-
-See the first dataflow and its runs, check another one, pause and resume the first, and in the end delete both:
-
-{dataflows}
-
-Delete the connection, which no dataflow uses any more:
-
-{delete}
-
-See what the emulator has, and ask for the health:
+See what the emulator has, make the test of a connection fail, and see what else can fail:
 
 curl http://{emulator}/emulator/ledger
-curl http://{emulator}/emulator/connections
-curl http://{admin}/readyz
-
-Make the test of the connection fail, and see what else can fail:
-
 curl -X PUT -d '{{\"test_result\": false}}' http://{emulator}/emulator/settings
 curl http://{emulator}/emulator
 

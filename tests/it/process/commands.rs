@@ -94,11 +94,15 @@ async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
     let read = client.get_hub_spot_dataflow(get).await.unwrap().into_inner().dataflow.unwrap();
     assert_eq!(read.connection_id, connection);
     assert_eq!(read.last_run.unwrap().state(), RunState::Succeeded);
-    for (method, id) in [("PauseHubSpotDataflow", &dataflow), ("DeleteHubSpotConnection", &connection)] {
-        let json = format!(r#"grpcurl -plaintext -d '{{"id": "{id}"}}' {grpc} "#);
-        let call = stdout.lines().find(|line| line.ends_with(&format!("/{method}"))).unwrap();
-        assert!(call.starts_with(&json), "{call}");
-    }
+    let bring_in = stdout.split("grpcurl -plaintext -d '").nth(2).unwrap();
+    let (json, target) = bring_in.split_once("' ").unwrap();
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["connectionId"], connection);
+    let method = "hubspot_connection.v1.HubSpotDataflowService/CreateHubSpotDataflow";
+    assert!(target.starts_with(&format!("{grpc} {method}\n")), "{target}");
+    // A screen has room for it.
+    let (_, introduction) = stdout.split_once("The service listens on").unwrap();
+    assert!(introduction.lines().count() < 50, "{introduction}");
     demo.signal(Signal::INT);
     let (status, output) = demo.wait().await;
     assert_eq!(status.code(), Some(0), "{output:?}");
