@@ -105,8 +105,8 @@ fn shell(directory: &Path, command: &str, variables: &[(&str, &str)]) -> Child {
         .args(["-c", &format!("exec {command}")])
         .current_dir(directory)
         .env("PATH", format!("{path}:{}", own.display()))
-        // The service is not behind a proxy.
-        .env("NO_PROXY", "localhost,127.0.0.1")
+        // The service is not behind a proxy. Some libraries read only one of these.
+        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "localhost,127.0.0.1")))
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
