@@ -19,7 +19,8 @@ const FILES: [&str; 5] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=proto");
+    // Nothing else in proto/ matters, such as the examples.
+    println!("cargo:rerun-if-changed=proto/hubspot_connection");
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(FILES)?;

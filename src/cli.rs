@@ -53,7 +53,7 @@ pub fn run(
         Some(("connections" | "dataflows", _)) => client::run(&matches, &arguments, environment),
         Some(("completions", matches)) => completions::run(matches),
         #[cfg(feature = "emulator")]
-        Some(("demo", matches)) => demo::run(matches),
+        Some(("demo", matches)) => demo::run(environment, matches),
         #[cfg(feature = "emulator")]
         Some(("emulator", matches)) => emulator::run(matches),
         Some((_, matches)) => serve::run(environment, flags(matches)),
@@ -269,8 +269,31 @@ mod tests {
         ] {
             assert!(parse_words(words).is_err(), "{words}");
         }
+        for port in ["listen", "admin-listen", "emulator-listen"] {
+            let address = value_of::<std::net::SocketAddr>(&format!("demo --{port} 127.0.0.1:1"), port);
+            assert_eq!(address.to_string(), "127.0.0.1:1");
+            for refused in
+                [format!("--{port} 0.0.0.0:1"), format!("--{port} 127.0.0.1:1 --address http://a:1")]
+            {
+                assert!(parse_words(&format!("demo {refused}")).is_err(), "{refused}");
+            }
+        }
         let listen = value_of::<std::net::SocketAddr>("emulator", "listen");
         assert_eq!(listen.to_string(), "127.0.0.1:8080");
+    }
+
+    #[cfg(feature = "emulator")]
+    #[test]
+    fn the_help_of_the_emulator_lists_its_controls() {
+        let mut command = command();
+        let emulator = command.find_subcommand_mut("emulator").unwrap();
+        let help = emulator.clone().term_width(0).render_help().to_string();
+        for control in crate::emulator::CONTROLS {
+            let (method, path) = control.route.split_once(' ').unwrap();
+            let line = help.lines().find(|line| line.split_whitespace().take(2).eq([method, path]));
+            assert!(line.is_some_and(|line| line.contains(control.does)), "{}: {help}", control.route);
+            assert!(help.contains(control.body), "{help}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@
 //!
 //! | route | does |
 //! | --- | --- |
+//! | `GET /emulator` | lists these controls, and the routes of faults |
 //! | `PUT /emulator/faults` | replaces the faults by a JSON array of faults |
 //! | `DELETE /emulator/faults` | removes all faults |
 //! | `PUT /emulator/settings` | replaces the settings; a missing field gets its default |
@@ -166,6 +167,7 @@ use tokio_util::{
 };
 
 pub use connections::LedgerEntry;
+pub use controls::{CONTROLS, Control};
 pub use faults::{Action, Fault, FaultResponse, Moment, Shape};
 pub use flows::FlowEntry;
 pub use ledger::Ledger;

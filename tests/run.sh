@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test. The tests need the Rust toolchain, a C compiler, a Redis server, gRPC's own client for
-# Python and the tools that check manifests. This script installs what it can: the Python packages below
-# target/. Without them, plain `cargo test` skips the tests that need them.
+# Python, the tools that check manifests, and those of the example clients. This script installs what it can, below
+# target/ or with apt. Without them, plain `cargo test` skips the tests that need them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +21,8 @@ tests/tools/install.sh &
 installing=$!
 trap 'kill "$installing" 2>/dev/null || true' EXIT
 cargo test --locked --no-run "$@"
+# One of the tests runs it. With a filter such as --test it is not built.
+cargo build --locked --quiet --example hubspot-client
 wait "$installing"
 # Many tests wait for a time limit, which takes no core.
 RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}

@@ -32,8 +32,19 @@ use crate::{
 const GRPC_PORT: u16 = 50051;
 const ADMIN_PORT: u16 = 9090;
 const EMULATOR_PORT: u16 = 8080;
+/// The only setting that the demo takes from its environment.
+const LOG: &str = "HCS_LOG";
 
 pub(super) fn command() -> Command {
+    let ports = [
+        ("listen", "of gRPC", GRPC_PORT),
+        ("admin-listen", "of health and metrics", ADMIN_PORT),
+        ("emulator-listen", "of the emulator of Adobe", EMULATOR_PORT),
+    ];
+    let ports = ports.map(|(name, of, port)| {
+        let help = format!("Address on loopback and port {of} [default: 127.0.0.1:{port}, or another one where that is in use]");
+        Arg::new(name).long(name).value_name("ADDR").value_parser(loopback).conflicts_with("address").help(help)
+    });
     let once = Arg::new("once")
         .long("once")
         .action(ArgAction::SetTrue)
@@ -45,27 +56,68 @@ pub(super) fn command() -> Command {
     Command::new("demo")
         .about("Run the service against an emulator; create a connection, bring data in with it; stay up")
         .args([once, address, request_id.requires("address")])
+        .args(ports)
+        .after_help("HCS_LOG=info shows the log of the service.")
+}
+
+/// The demo has no TLS and checks no caller.
+fn loopback(text: &str) -> Result<SocketAddr, &'static str> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+    address.ok_or("must be an address on loopback and a port, as in 127.0.0.1:50051")
+}
+
+/// Where to listen.
+struct Ports {
+    grpc: Port,
+    admin: Port,
+    emulator: Port,
+}
+
+enum Port {
+    /// This one or none.
+    Given(SocketAddr),
+    /// This one, or another one if it is in use.
+    Preferred(u16),
+}
+
+impl Ports {
+    fn of(matches: &ArgMatches) -> Self {
+        let once = matches.get_flag("once");
+        let port = |name, preferred| match matches.get_one(name) {
+            Some(given) => Port::Given(*given),
+            None if once => Port::Given((Ipv4Addr::LOCALHOST, 0).into()),
+            None => Port::Preferred(preferred),
+        };
+        Self {
+            grpc: port("listen", GRPC_PORT),
+            admin: port("admin-listen", ADMIN_PORT),
+            emulator: port("emulator-listen", EMULATOR_PORT),
+        }
+    }
 }
 
 /// Runs the demo until Ctrl-C, or with `--once` until the dataflow has run; or with `--address` waits for a service and
 /// creates a connection through it. The exit status is 0 if every call succeeded.
-pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+pub(super) fn run(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    matches: &ArgMatches,
+) -> ExitCode {
     if let Some(address) = matches.get_one::<Uri>("address") {
         let request_id = matches.get_one("request-id").copied().unwrap_or_else(RequestId::generate);
         return block_on(elsewhere::create(address.clone(), request_id));
     }
-    let status = block_on(demo(matches.get_flag("once")));
+    let log = environment.into_iter().find(|(name, value)| name == LOG && !value.is_empty());
+    let status = block_on(demo(matches.get_flag("once"), Ports::of(matches), log.map(|(_, filter)| filter)));
     telemetry::finish();
     status
 }
 
-async fn demo(once: bool) -> Result<(), Box<dyn Error>> {
+async fn demo(once: bool, ports: Ports, log: Option<OsString>) -> Result<(), Box<dyn Error>> {
     let signals = StopSignals::listen()?;
-    let port = |port: u16| if once { 0 } else { port };
-    let emulator = Emulator::start(listen(port(EMULATOR_PORT)).await?, emulator::Options::default());
-    let config = configuration(&emulator)?;
+    let emulator = Emulator::start(listen(ports.emulator).await?, emulator::Options::default());
+    let config = configuration(&emulator, log)?;
     telemetry::start(&config.log, LogOutput::Stderr)?;
-    let app = App::on(listen(port(GRPC_PORT)).await?, listen(port(ADMIN_PORT)).await?, &config).await?;
+    let app = App::on(listen(ports.grpc).await?, listen(ports.admin).await?, &config).await?;
     let (grpc, admin) = (app.grpc_address()?, app.admin_address()?);
 
     let stop = CancellationToken::new();
@@ -80,19 +132,25 @@ async fn demo(once: bool) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Opens this port on loopback, or another one if it is in use.
-async fn listen(port: u16) -> Result<TcpListener, Box<dyn Error>> {
-    let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            writeln!(io::stderr(), "port {port} is in use: taking another one")?;
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+async fn listen(port: Port) -> Result<TcpListener, Box<dyn Error>> {
+    let (address, listener) = match port {
+        Port::Given(address) => (address, TcpListener::bind(address).await),
+        Port::Preferred(port) => {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            let listener = match TcpListener::bind(address).await {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    writeln!(io::stderr(), "port {port} is in use: taking another one")?;
+                    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+                }
+                result => result,
+            };
+            (address, listener)
         }
-        result => result,
     };
-    Ok(listener.map_err(|error| format!("cannot listen on {}:{port}: {error}", Ipv4Addr::LOCALHOST))?)
+    Ok(listener.map_err(|error| format!("cannot listen on {address}: {error}"))?)
 }
 
-fn configuration(emulator: &Emulator) -> Result<Config, Box<dyn Error>> {
+fn configuration(emulator: &Emulator, log: Option<OsString>) -> Result<Config, Box<dyn Error>> {
     let environment = [
         ("HCS_FLOW_SERVICE_URL", emulator.base_url()),
         ("HCS_IMS_URL", emulator.ims_url()),
@@ -100,9 +158,10 @@ fn configuration(emulator: &Emulator) -> Result<Config, Box<dyn Error>> {
         ("HCS_CLIENT_ID", emulator::CLIENT_ID.to_owned()),
         ("HCS_CLIENT_SECRET", emulator::CLIENT_SECRET.to_owned()),
         ("HCS_DRAIN_DELAY", "0s".to_owned()),
-        ("HCS_LOG", "error,audit=off".to_owned()),
     ];
     let environment = environment.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let log = log.unwrap_or_else(|| "error,audit=off".into());
+    let environment = environment.into_iter().chain([(LOG.into(), log)]);
     Ok(Config::load(environment, Flags::default(), LogFormat::Text)?.config)
 }
 
@@ -111,11 +170,7 @@ fn introduce(toured: &Toured, grpc: SocketAddr, admin: SocketAddr, emulator: Soc
     let Toured { connection, dataflow } = toured;
     let target = grpc.to_string();
     let create = grpcurl::create(&target, RequestId::generate());
-    let others = grpcurl::others(&target, connection, grpcurl::CREDENTIALS, RequestId::generate()).join("\n");
-    let dataflow_request = RequestId::generate();
-    let create_dataflow = grpcurl::create_dataflow(&target, connection, dataflow_request);
-    let dataflows = grpcurl::dataflows(&target, connection, dataflow, dataflow_request).join("\n");
-    let delete = grpcurl::delete(&target, connection);
+    let create_dataflow = grpcurl::create_dataflow(&target, connection, RequestId::generate());
     write!(
         io::stdout(),
         "
@@ -132,28 +187,18 @@ Bring in another table with the first connection. It runs a minute later.
 
 {create_dataflow}
 
-The calls in README.md and proto/README.md take the IDs from variables:
+proto/README.md has a call for each method, and takes the IDs from variables:
 
 ID={connection}
 DATAFLOW={dataflow}
 
-Read, test, explore and change the first connection:
-
-{others}
-
-See the first dataflow and its runs, check another one, pause and resume the first, and in the end delete both:
-
-{dataflows}
-
-Delete the connection, which no dataflow uses any more:
-
-{delete}
-
-See what the emulator has, and ask for the health:
+See what the emulator has, make the test of a connection fail, and see what else can fail:
 
 curl http://{emulator}/emulator/ledger
-curl http://{emulator}/emulator/connections
-curl http://{admin}/readyz
+curl -X PUT -d '{{\"test_result\": false}}' http://{emulator}/emulator/settings
+curl http://{emulator}/emulator
+
+HCS_LOG=info in the environment shows the log. Ctrl-C ends the demo.
 "
     )
 }

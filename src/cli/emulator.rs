@@ -11,12 +11,27 @@ use clap::{ArgMatches, Command, value_parser};
 use tokio::net::TcpListener;
 
 use super::{block_on, option, serve::StopSignals, value};
-use crate::emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, ORG_ID, Options};
+use crate::emulator::{CLIENT_ID, CLIENT_SECRET, CONTROLS, Control, Emulator, ORG_ID, Options};
 
 pub(super) fn command() -> Command {
     let listen = option("listen", "ADDR", "IP address and port of the emulator");
     let listen = listen.value_parser(value_parser!(SocketAddr)).default_value("127.0.0.1:8080");
-    Command::new("emulator").about("Run the Flow Service emulator alone").arg(listen)
+    let about = "Run the emulator of Adobe's services alone";
+    Command::new("emulator").about(about).arg(listen).after_help(controls())
+}
+
+/// What makes it fail, and shows what has arrived.
+fn controls() -> String {
+    let lines = CONTROLS.iter().map(|Control { route, does, body }| {
+        let (method, path) = route.split_once(' ').expect("a route has a method");
+        let body = if body.is_empty() { String::new() } else { format!(":\n      {body}") };
+        format!("  {method:<6} {path:<21} {does}{body}\n")
+    });
+    format!(
+        "Controls, on the same port (each fault and setting is explained in src/emulator.rs):\n{}\n\
+         For example: curl -X PUT -d '{{\"test_result\": false}}' http://127.0.0.1:8080/emulator/settings",
+        lines.collect::<String>()
+    )
 }
 
 /// Runs the emulator until Ctrl-C.
@@ -39,9 +54,12 @@ HCS_IMS_URL={}
 HCS_ORG_ID={ORG_ID}
 HCS_CLIENT_ID={CLIENT_ID}
 HCS_CLIENT_SECRET={CLIENT_SECRET}
+
+curl http://{}/emulator lists what makes it fail. Ctrl-C ends it.
 ",
         emulator.base_url(),
         emulator.ims_url(),
+        emulator.addr(),
     )?;
     signals.received().await;
     emulator.stop().await;

@@ -3,10 +3,54 @@
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{connections, ledger::Ledger, received::ReceivedRequest, reply::Reply, runs, state::State};
+use super::{
+    connections, ledger::Ledger, received::ReceivedRequest, reply::Reply, routes::Route, runs, state::State,
+};
 
-/// What the path of every control route begins with.
-pub(super) const PREFIX: &str = "/emulator/";
+/// A control route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Method and path.
+    pub route: &'static str,
+    pub does: &'static str,
+    /// An example, in JSON; empty if it has no body.
+    pub body: &'static str,
+}
+
+/// Every control route.
+pub const CONTROLS: &[Control] = &[
+    Control { route: "GET /emulator", does: "lists these controls, and the routes of faults", body: "" },
+    Control {
+        route: "PUT /emulator/faults",
+        does: "makes the next requests of a route fail",
+        body: r#"[{"route": "POST /connections", "count": 1, "action": {"close": "after_commit"}}]"#,
+    },
+    Control { route: "DELETE /emulator/faults", does: "removes all faults", body: "" },
+    Control {
+        route: "PUT /emulator/settings",
+        does: "replaces the settings, such as the result of testing a connection",
+        body: r#"{"test_result": false}"#,
+    },
+    Control {
+        route: "PUT /emulator/runs",
+        does: "plans how the next runs of dataflows end",
+        body: r#"[{"flow": "*", "outcome": "partial", "failed_records": 3, "count": 1}]"#,
+    },
+    Control {
+        route: "POST /emulator/runs",
+        does: "makes such runs at once, of flows that are enabled",
+        body: r#"[{"flow": "*", "outcome": "failed_copy"}]"#,
+    },
+    Control { route: "GET /emulator/ledger", does: "counts what exists, by kind", body: "" },
+    Control { route: "GET /emulator/connections", does: "lists all connections", body: "" },
+    Control { route: "GET /emulator/requests", does: "lists what arrived, without secrets", body: "" },
+    Control { route: "DELETE /emulator/state", does: "resets everything but the access tokens", body: "" },
+];
+
+/// Whether a path is one of a control.
+pub(super) fn is_control(path: &str) -> bool {
+    path == "/emulator" || path.starts_with("/emulator/")
+}
 
 /// Handles a control request.
 pub(super) fn handle(method: &Method, path: &str, body: &[u8], state: &mut State) -> Reply {
@@ -18,6 +62,7 @@ pub(super) fn handle(method: &Method, path: &str, body: &[u8], state: &mut State
 /// For a mistake in the body. The state is unchanged then.
 fn execute(method: &Method, path: &str, body: &[u8], state: &mut State) -> Result<Reply, serde_json::Error> {
     match (path.trim_end_matches('/'), method.as_str()) {
+        ("/emulator", "GET") => return Ok(Reply::json(StatusCode::OK, &listed())),
         ("/emulator/faults", "PUT") => state.faults.replace(serde_json::from_slice(body)?),
         ("/emulator/faults", "DELETE") => state.faults.replace(Vec::new()),
         ("/emulator/settings", "PUT") => state.settings = serde_json::from_slice(body)?,
@@ -43,12 +88,21 @@ fn execute(method: &Method, path: &str, body: &[u8], state: &mut State) -> Resul
         ("/emulator/settings", _) => return Ok(not_allowed("PUT")),
         ("/emulator/state", _) => return Ok(not_allowed("DELETE")),
         ("/emulator/runs", _) => return Ok(not_allowed("PUT, POST")),
-        ("/emulator/requests" | "/emulator/connections" | "/emulator/ledger", _) => {
+        ("/emulator" | "/emulator/requests" | "/emulator/connections" | "/emulator/ledger", _) => {
             return Ok(not_allowed("GET"));
         }
         _ => return Ok(error(StatusCode::NOT_FOUND, "no such control route")),
     }
     Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+fn listed() -> Value {
+    let controls = CONTROLS.iter().map(|Control { route, does, body }| {
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        json!({"route": route, "does": does, "body": body})
+    });
+    let routes = Route::all().map(|route| route.to_string());
+    json!({"controls": controls.collect::<Value>(), "fault_routes": routes.collect::<Value>()})
 }
 
 fn not_allowed(allowed: &'static str) -> Reply {
@@ -58,4 +112,37 @@ fn not_allowed(allowed: &'static str) -> Reply {
 
 fn error(status: StatusCode, message: &str) -> Reply {
     Reply::json(status, &json!({"error": message}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::Options;
+
+    #[test]
+    fn every_control_that_is_listed_exists_and_accepts_its_example() {
+        let mut state = State::new(Options::default());
+        for Control { route, body, .. } in CONTROLS {
+            let (method, path) = route.split_once(' ').unwrap();
+            assert!(is_control(path), "{route}");
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let reply = handle(&method, path, body.as_bytes(), &mut state);
+            assert!(reply.status.is_success(), "{route}: {}", reply.status);
+        }
+        assert!(!is_control("/emulators"));
+    }
+
+    #[test]
+    fn the_documentation_has_every_control_and_no_other() {
+        let module = include_str!("../emulator.rs");
+        let documented = module.lines().filter_map(|line| {
+            let (route, _) = line.strip_prefix("//! | `")?.split_once('`')?;
+            route.contains(" /emulator").then_some(route)
+        });
+        let mut documented: Vec<_> = documented.collect();
+        let mut listed: Vec<_> = CONTROLS.iter().map(|control| control.route).collect();
+        documented.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(documented, listed);
+    }
 }

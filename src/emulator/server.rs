@@ -75,7 +75,7 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>, cut: Cancellat
     let request_id = received::request_id(&parts.headers);
     let reply = match Limited::new(body, MAX_BODY).collect().await {
         Err(error) => unreadable(&*error),
-        Ok(body) if path.starts_with(controls::PREFIX) => {
+        Ok(body) if controls::is_control(&path) => {
             controls::handle(&method, &path, &body.to_bytes(), &mut shared.state())
         }
         Ok(body) => {

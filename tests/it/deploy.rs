@@ -3,6 +3,7 @@
 //! `tests/tools/install.sh` installs the tools that render and check them.
 
 mod alerts;
+mod compose;
 mod create_connection;
 mod hardening;
 mod image;

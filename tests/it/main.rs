@@ -35,6 +35,8 @@ mod emulator;
 #[cfg(feature = "emulator")]
 mod errors;
 #[cfg(feature = "emulator")]
+mod examples;
+#[cfg(feature = "emulator")]
 mod explore;
 #[cfg(feature = "emulator")]
 mod limits;

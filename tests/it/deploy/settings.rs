@@ -69,7 +69,7 @@ fn every_file_of_a_setting_is_in_a_mounted_secret() {
 
 /// Exit status and errors of `check-config` with the environment of the manifests and files like the
 /// mounted ones.
-async fn check_config(environment: &BTreeMap<String, String>) -> (Option<i32>, String) {
+pub(super) async fn check_config(environment: &BTreeMap<String, String>) -> (Option<i32>, String) {
     let authority = Authority::new("authority");
     let server = authority.server(1);
     let files = Mount::new(&[

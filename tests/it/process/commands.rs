@@ -4,7 +4,10 @@ use hubspot_connection_service::proto::{
     GetHubSpotDataflowRequest, RunState, hub_spot_dataflow_service_client::HubSpotDataflowServiceClient,
 };
 
-use crate::support::{Process, ServiceProcess, Signal, request, unused_port};
+use crate::{
+    rolling::replica::Ports,
+    support::{Process, ServiceProcess, Signal, request, unused_port},
+};
 
 /// Runs `health` against an address.
 async fn health(address: impl std::fmt::Display) -> (Option<i32>, String) {
@@ -69,7 +72,7 @@ async fn a_demo_once_brings_data_in_prints_the_responses_and_exits() {
 #[tokio::test]
 async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
     let demo = Process::start(&["demo"], &[]);
-    demo.prints_text("/readyz\n").await;
+    demo.prints_text("Ctrl-C ends the demo.\n").await;
     let output = demo.output();
     let stdout = output.stdout();
     let listed =
@@ -91,11 +94,15 @@ async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
     let read = client.get_hub_spot_dataflow(get).await.unwrap().into_inner().dataflow.unwrap();
     assert_eq!(read.connection_id, connection);
     assert_eq!(read.last_run.unwrap().state(), RunState::Succeeded);
-    for (method, id) in [("PauseHubSpotDataflow", &dataflow), ("DeleteHubSpotConnection", &connection)] {
-        let json = format!(r#"grpcurl -plaintext -d '{{"id": "{id}"}}' {grpc} "#);
-        let call = stdout.lines().find(|line| line.ends_with(&format!("/{method}"))).unwrap();
-        assert!(call.starts_with(&json), "{call}");
-    }
+    let bring_in = stdout.split("grpcurl -plaintext -d '").nth(2).unwrap();
+    let (json, target) = bring_in.split_once("' ").unwrap();
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["connectionId"], connection);
+    let method = "hubspot_connection.v1.HubSpotDataflowService/CreateHubSpotDataflow";
+    assert!(target.starts_with(&format!("{grpc} {method}\n")), "{target}");
+    // A screen has room for it.
+    let (_, introduction) = stdout.split_once("The service listens on").unwrap();
+    assert!(introduction.lines().count() < 50, "{introduction}");
     demo.signal(Signal::INT);
     let (status, output) = demo.wait().await;
     assert_eq!(status.code(), Some(0), "{output:?}");
@@ -105,12 +112,28 @@ async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
 }
 
 #[tokio::test]
+async fn a_demo_listens_where_it_is_told_to_or_not_at_all_and_shows_its_log_if_asked() {
+    let ports = Ports::hold();
+    let (grpc, admin) = (ports.grpc.to_string(), ports.admin.to_string());
+    let arguments = ["demo", "--once", "--listen", &grpc, "--admin-listen", &admin];
+    let demo = Process::start(&arguments, &[("HCS_LOG", "info")]);
+    demo.prints_text("CreateHubSpotConnection returned").await;
+    demo.prints_text("a new Adobe access token is in use").await;
+    assert_eq!(health(&grpc).await, (Some(0), "SERVING".to_owned()));
+    assert_eq!(health(&admin).await, (Some(0), "SERVING".to_owned()));
+    let (status, output) = Process::run(&["demo", "--once", "--listen", &grpc], &[]).await;
+    assert_eq!(status.code(), Some(1), "{output:?}");
+    assert!(output.stderr().starts_with(&format!("error: cannot listen on {grpc}: ")), "{output:?}");
+    assert_eq!(demo.wait().await.0.code(), Some(0));
+}
+
+#[tokio::test]
 async fn an_emulator_prints_the_settings_with_which_a_service_works() {
     let emulator = Process::start(&["emulator", "--listen", "127.0.0.1:0"], &[]);
     emulator
         .prints("last setting", |output| {
             let stdout = output.stdout();
-            stdout.split_once("HCS_CLIENT_SECRET=")?.1.ends_with('\n').then_some(())
+            stdout.split_once("Ctrl-C ends it.")?.1.ends_with('\n').then_some(())
         })
         .await;
     let output = emulator.output();

@@ -28,8 +28,10 @@ pub(crate) const GRPC_CODES: [&str; 16] = [
 ];
 
 /// Constants that are no setting, reason, code or enum value of this service.
-const OTHER_CONSTANTS: [&str; 13] = [
+const OTHER_CONSTANTS: [&str; 16] = [
     "BUILD_REVISION",
+    // Of the example clients.
+    "CA_FILE",
     "CLIENT_ID",
     "CLIENT_SECRET",
     "DEMO_ACCESS_TOKEN",
@@ -44,8 +46,12 @@ const OTHER_CONSTANTS: [&str; 13] = [
     "NOT_SERVING",
     // Of the options of a method.
     "NO_SIDE_EFFECTS",
+    // Of the example clients.
+    "REQUEST_ID",
     "RUST_IMAGE",
     "SSL_CERT_FILE",
+    // Of the example clients.
+    "TOKEN_FILE",
 ];
 
 fn is_setting(name: &str) -> bool {

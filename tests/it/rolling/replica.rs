@@ -19,20 +19,20 @@ pub(super) const DRAIN_DELAY: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The ports of a replica, which no other process gets between two of its processes.
-pub(super) struct Ports {
-    pub(super) grpc: SocketAddr,
-    pub(super) admin: SocketAddr,
+pub(crate) struct Ports {
+    pub(crate) grpc: SocketAddr,
+    pub(crate) admin: SocketAddr,
     _held: [TcpSocket; 2],
 }
 
 impl Ports {
-    pub(super) fn hold() -> Self {
+    pub(crate) fn hold() -> Self {
         let [(grpc, one), (admin, other)] = [hold(), hold()];
         Self { grpc, admin, _held: [one, other] }
     }
 
     /// Starts a process on these ports.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         &self,
         emulator: &Emulator,
         redis: &SharedRedis,
