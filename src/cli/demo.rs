@@ -1,8 +1,6 @@
-//! `demo`: runs the service against an emulator, creates a connection and brings data in with a dataflow; or creates a
-//! connection through a running service.
+//! `demo`: runs the service against an emulator, creates a connection and brings data in with a dataflow.
 
 mod dataflow;
-mod elsewhere;
 mod grpcurl;
 mod tour;
 
@@ -15,12 +13,11 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use http::Uri;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::tour::Toured;
-use super::{block_on, http_url, option, serve::StopSignals};
+use super::{block_on, serve::StopSignals};
 use crate::{
     app::App,
     config::{Config, Flags},
@@ -43,19 +40,15 @@ pub(super) fn command() -> Command {
     ];
     let ports = ports.map(|(name, of, port)| {
         let help = format!("Address on loopback and port {of} [default: 127.0.0.1:{port}, or another one where that is in use]");
-        Arg::new(name).long(name).value_name("ADDR").value_parser(loopback).conflicts_with("address").help(help)
+        Arg::new(name).long(name).value_name("ADDR").value_parser(loopback).help(help)
     });
     let once = Arg::new("once")
         .long("once")
         .action(ArgAction::SetTrue)
         .help("End after the first run of the dataflow");
-    let address = "Only create a connection, through the service with this plaintext gRPC port; wait for it";
-    let address = option("address", "URL", address).value_parser(http_url).conflicts_with("once");
-    let request_id = "Request id of that creation: the same one makes the same connection";
-    let request_id = option("request-id", "UUID", request_id).value_parser(RequestId::parse);
     Command::new("demo")
         .about("Run the service against an emulator; create a connection, bring data in with it; stay up")
-        .args([once, address, request_id.requires("address")])
+        .arg(once)
         .args(ports)
         .after_help("HCS_LOG=info shows the log of the service.")
 }
@@ -96,23 +89,20 @@ impl Ports {
     }
 }
 
-/// Runs the demo until Ctrl-C, or with `--once` until the dataflow has run; or with `--address` waits for a service and
-/// creates a connection through it. The exit status is 0 if every call succeeded.
+/// Runs the demo until Ctrl-C, or with `--once` until the dataflow has run. The exit status is 0 if every call succeeded.
 pub(super) fn run(
+    program: &str,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     matches: &ArgMatches,
 ) -> ExitCode {
-    if let Some(address) = matches.get_one::<Uri>("address") {
-        let request_id = matches.get_one("request-id").copied().unwrap_or_else(RequestId::generate);
-        return block_on(elsewhere::create(address.clone(), request_id));
-    }
     let log = environment.into_iter().find(|(name, value)| name == LOG && !value.is_empty());
-    let status = block_on(demo(matches.get_flag("once"), Ports::of(matches), log.map(|(_, filter)| filter)));
+    let status =
+        block_on(demo(program, matches.get_flag("once"), Ports::of(matches), log.map(|(_, filter)| filter)));
     telemetry::finish();
     status
 }
 
-async fn demo(once: bool, ports: Ports, log: Option<OsString>) -> Result<(), Box<dyn Error>> {
+async fn demo(program: &str, once: bool, ports: Ports, log: Option<OsString>) -> Result<(), Box<dyn Error>> {
     let signals = StopSignals::listen()?;
     let emulator = Emulator::start(listen(ports.emulator).await?, emulator::Options::default());
     let config = configuration(&emulator, log)?;
@@ -124,7 +114,7 @@ async fn demo(once: bool, ports: Ports, log: Option<OsString>) -> Result<(), Box
     let app = tokio::spawn(app.run(stop.clone().cancelled_owned()));
     let toured = tour::tour(grpc).await?;
     if !once {
-        introduce(&toured, grpc, admin, emulator.addr())?;
+        introduce(program, &toured, grpc, admin, emulator.addr())?;
         signals.received().await;
     }
     stop.cancel();
@@ -166,7 +156,13 @@ fn configuration(emulator: &Emulator, log: Option<OsString>) -> Result<Config, B
 }
 
 /// Prints what to try next.
-fn introduce(toured: &Toured, grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> io::Result<()> {
+fn introduce(
+    program: &str,
+    toured: &Toured,
+    grpc: SocketAddr,
+    admin: SocketAddr,
+    emulator: SocketAddr,
+) -> io::Result<()> {
     let Toured { connection, dataflow } = toured;
     let target = grpc.to_string();
     let create = grpcurl::create(&target, RequestId::generate());
@@ -176,8 +172,15 @@ fn introduce(toured: &Toured, grpc: SocketAddr, admin: SocketAddr, emulator: Soc
         "
 The service listens on {grpc} (gRPC) and {admin} (admin), the emulator of Adobe on {emulator}.
 
-See what it offers, and create another connection. Run the creation again: the response has the same
-connection, replayed.
+See what there is, with the client:
+
+export HCS_CLIENT_ADDRESS=http://{grpc}
+{program} connections list
+{program} connections test {connection}
+{program} dataflows runs {dataflow}
+
+See what the service offers, and create another connection, with grpcurl. Run the creation again: the response
+has the same connection, replayed.
 
 grpcurl -plaintext {grpc} list
 grpcurl -plaintext {grpc} describe hubspot_connection.v1.CreateHubSpotConnectionRequest

@@ -97,7 +97,7 @@ async fn a_sandbox_that_is_not_allowed_is_refused_before_anything_is_sent() {
     let elsewhere = proto::CreateHubSpotConnectionRequest { sandbox_name: "qa".to_owned(), ..request() };
     let failure = service.send(elsewhere).await.unwrap_err();
     assert_eq!(failure.row(), (Code::PermissionDenied, "SANDBOX_NOT_ALLOWED"));
-    let message = "this service may not use the sandbox qa: name one of prod, or have it added to HCS_ALLOWED_SANDBOXES";
+    let message = "this service may not use the sandbox qa: name one of dev, prod, or have it added to HCS_ALLOWED_SANDBOXES";
     assert_eq!(failure.message, message);
     assert_eq!(service.requests_to("POST", "/connections"), 0);
 }

@@ -219,9 +219,11 @@ async fn a_flow_that_does_not_show_its_source_may_be_the_one_to_delete() {
         assert!(failure.message.contains("repeat the call"), "{failure:?}");
         assert_eq!((blind.ledger(), deletions(&blind.emulator)), (ONE_OF_EACH, 0));
     }
-    let other = TestService::against(service.emulator.clone(), []).await;
-    assert_eq!(withdraw(&other, &request.request_id, false).await.unwrap().leftovers, []);
+    let other = TestService::against(service.emulator.clone(), SETTLES_FAST).await;
+    let failure = withdraw(&other, &request.request_id, false).await.unwrap_err();
+    assert_eq!(failure.reason, "OUTCOME_UNKNOWN", "{failure:?}");
     assert_eq!(other.ledger(), ONLY_A_CONNECTION);
+    assert_eq!(until_known(&other, &request.request_id, true).await.unwrap().leftovers, []);
 }
 
 #[tokio::test]

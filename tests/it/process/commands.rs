@@ -69,6 +69,10 @@ async fn a_demo_once_brings_data_in_prints_the_responses_and_exits() {
     assert_eq!(output.stderr(), "");
 }
 
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
 #[tokio::test]
 async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
     let demo = Process::start(&["demo"], &[]);
@@ -94,6 +98,13 @@ async fn a_demo_prints_calls_to_paste_and_stays_until_it_is_interrupted() {
     let read = client.get_hub_spot_dataflow(get).await.unwrap().into_inner().dataflow.unwrap();
     assert_eq!(read.connection_id, connection);
     assert_eq!(read.last_run.unwrap().state(), RunState::Succeeded);
+    let address = variable("export HCS_CLIENT_ADDRESS=");
+    let commands: Vec<Vec<_>> = stdout.lines().filter(|line| line.starts_with('/')).map(words).collect();
+    assert_eq!(commands.len(), 3, "{stdout}");
+    for command in commands {
+        let (status, output) = Process::run(&command[1..], &[("HCS_CLIENT_ADDRESS", &address)]).await;
+        assert_eq!(status.code(), Some(0), "{command:?}: {output:?}");
+    }
     let bring_in = stdout.split("grpcurl -plaintext -d '").nth(2).unwrap();
     let (json, target) = bring_in.split_once("' ").unwrap();
     let json: serde_json::Value = serde_json::from_str(json).unwrap();
