@@ -64,11 +64,6 @@ $(block "### $1" | sed '$d')"
 }
 
 examples() {
-  # The compiler that the page tells to have, from the package that it names.
-  mkdir -p "$TOOLS/bin"
-  printf '#!/bin/sh\nexec "%s" -m grpc_tools.protoc "$@"\n' "$TOOLS/grpc/bin/python" >"$TOOLS/bin/protoc"
-  chmod +x "$TOOLS/bin/protoc"
-  PATH="$TOOLS/bin:$PATH"
   # Debian's npm brings Node.js.
   command -v npm >/dev/null || packages npm
   if ! command -v mvn >/dev/null || ! command -v javac >/dev/null; then packages maven default-jdk-headless; fi

@@ -83,6 +83,7 @@ async function main(address: string | undefined): Promise<void> {
 function connect(address: string, caFile?: string, tokenFile?: string): HubSpotConnectionServiceClient {
   let credentials = caFile ? grpc.credentials.createSsl(readFileSync(caFile)) : grpc.credentials.createInsecure();
   if (tokenFile) {
+    if (!caFile) throw new Error("a token is only sent over TLS: set CA_FILE");
     const token = grpc.credentials.createFromMetadataGenerator((_, callback) => {
       try {
         const metadata = new grpc.Metadata();
