@@ -173,6 +173,7 @@ mod shared;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod tombstone;
 mod undo;
 mod undone;
 pub(crate) mod withdrawal;

@@ -7,12 +7,12 @@
 //!
 //! Without a record it is not known when anything was sent, if it was: the store may have forgotten it, or a preparation
 //! may have ended with requests on their way. So the tombstone counts as the last sending: until it is settled the
-//! outcome is unknown, whatever was deleted, and a repetition after that proves that nothing is left.
+//! outcome is unknown, and a repetition after that proves by two lists that there is no resource. Before that nothing is
+//! deleted but a resource that is found: what it uses may be all that leads to it.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     Comparison, Engine, Fingerprints,
@@ -24,6 +24,7 @@ use super::{
     search::APART,
     sent::{Sent, least_age},
     store::{Claim, Holder, Lease, Moment, Recorded, Step, StoreError},
+    tombstone::Tombstone,
 };
 use crate::{
     adobe::CallError,
@@ -31,7 +32,6 @@ use crate::{
     error::error_chain,
 };
 
-const VERSION: u32 = 1;
 /// How long before its deadline a caller learns that the outcome of the creation is unknown.
 const REPORTING: Duration = Duration::from_secs(1);
 /// The pause between two lists before the settle window has passed.
@@ -77,7 +77,7 @@ pub(crate) trait Withdrawal: Send + Sync {
     ) -> impl Future<Output = Result<bool, CallError>> + Send;
 
     /// Deletes the resource: the one that is `known`, and what the markers show. Unless it `is_settled`, a resource that
-    /// is not found may be one that is not visible yet. False where it is not known to be gone.
+    /// is not found may be one that is not visible yet.
     ///
     /// Like [`Withdrawal::delete_rest`] it may find any part of it done, and run concurrently with itself.
     ///
@@ -89,7 +89,7 @@ pub(crate) trait Withdrawal: Send + Sync {
         known: &KnownOf<Self>,
         is_settled: bool,
         deadline: Instant,
-    ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Deletion, Self::Error>> + Send;
 
     /// Deletes everything else that the creation has made and that holds no data, likewise. The resource is gone.
     ///
@@ -99,13 +99,12 @@ pub(crate) trait Withdrawal: Send + Sync {
         &self,
         request_id: RequestId,
         known: &KnownOf<Self>,
-        is_settled: bool,
         deadline: Instant,
     ) -> impl Future<Output = Result<Self::Deleted, Self::Error>> + Send;
 }
 
 type FailureOf<W> = Failure<<W as Withdrawal>::Id, <W as Withdrawal>::Error>;
-type KnownOf<W> = Known<<W as Withdrawal>::Context, <W as Withdrawal>::Outcome>;
+pub(super) type KnownOf<W> = Known<<W as Withdrawal>::Context, <W as Withdrawal>::Outcome>;
 
 /// What the record shows of a creation that is withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,43 +117,15 @@ pub(crate) enum Known<C, T> {
     Outcome(T),
 }
 
-/// The outcome of a withdrawal.
-#[derive(Clone, Serialize, Deserialize)]
-struct Tombstone {
-    version: u32,
-    kind: Kind,
-    withdrawn: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    context: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    outcome: Option<String>,
-    /// Whether the resource of the outcome is gone.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    resource_gone: bool,
-}
-
-impl Tombstone {
-    fn of(kind: Kind, context: Option<String>, outcome: Option<String>) -> Self {
-        Self { version: VERSION, kind, withdrawn: true, context, outcome, resource_gone: false }
-    }
-
-    fn text(&self) -> String {
-        // It has no keys but strings, so that it always can be written.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok().filter(|tombstone: &Self| tombstone.version == VERSION)
-    }
-
-    /// What was known of the creation; `None` where this version cannot read it.
-    fn known<W: Withdrawal>(&self) -> Option<KnownOf<W>> {
-        Some(match (&self.outcome, &self.context) {
-            (Some(outcome), _) => Known::Outcome(W::Outcome::parse(outcome)?),
-            (None, Some(context)) => Known::Context(W::read(context)?),
-            (None, None) => Known::Nothing,
-        })
-    }
+/// What has become of a resource that was to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deletion {
+    /// It was found, or known, and is gone.
+    Gone,
+    /// None was found, by one complete list.
+    NoneFound,
+    /// It is not known to be gone.
+    Unknown,
 }
 
 /// A creation whose record is a tombstone.
@@ -163,6 +134,8 @@ struct Closed<W: Withdrawal> {
     known: KnownOf<W>,
     /// Whether everything that was sent for it is certainly visible.
     is_settled: bool,
+    /// Whether two lists have just shown that it made no resource.
+    is_absent: bool,
 }
 
 /// Withdraws a creation. If this future is dropped, a retry continues where it was.
@@ -179,25 +152,49 @@ pub(crate) async fn withdraw<W: Withdrawal>(
     let own = engine.fingerprint_keys.fingerprints(content);
     let lease = Lease { request_id, fingerprints: own.clone(), holder: Holder::generate() };
     let this = Withdrawing { engine, withdrawal, lease, own, hold: Hold::new(), deadline };
-    let Closed { tombstone, known, is_settled } = Box::pin(this.close()).await?;
-    let is_visible = is_settled || tombstone.resource_gone;
-    let is_gone = withdrawal.delete_resource(request_id, &known, is_visible, deadline).await;
-    if !is_gone.map_err(Failure::Operation)? {
-        return Err(Failure::UNKNOWN);
+    let closed = Box::pin(this.close()).await?;
+    if !closed.tombstone.resource_gone {
+        closed.delete_resource(request_id, withdrawal, deadline).await?;
+        // What it used is deleted next, and a repetition could not find the resource by that any more.
+        let gone = closed.tombstone.with_resource_gone();
+        let replaced = engine.store.replace(&request_id, &closed.tombstone.text(), &gone.text()).await;
+        replaced.map_err(|error| Failure::Store { error, may_exist: true })?;
     }
-    if matches!(known, Known::Outcome(_)) && !is_visible {
-        // A repetition finds nothing of it, and must not take that for something that is not visible yet.
-        let gone = Tombstone { resource_gone: true, ..tombstone.clone() };
-        if let Err(error) = engine.store.replace(&request_id, &tombstone.text(), &gone.text()).await {
-            tracing::debug!(error = error_chain(&error), %request_id, "could not record that a withdrawn resource is gone");
+    withdrawal.delete_rest(request_id, &closed.known, deadline).await.map_err(Failure::Operation)
+}
+
+impl<W: Withdrawal> Closed<W> {
+    /// Deletes the resource, and returns once it is proven that there is none.
+    ///
+    /// # Errors
+    /// One may be there, or may still appear: [`Failure::OutcomeUnknown`]. Nothing else is deleted before: it may be
+    /// all that leads to the resource.
+    async fn delete_resource(
+        &self,
+        request_id: RequestId,
+        withdrawal: &W,
+        deadline: Instant,
+    ) -> Result<(), FailureOf<W>> {
+        let delete = async || {
+            let deletion =
+                withdrawal.delete_resource(request_id, &self.known, self.is_settled, deadline).await;
+            deletion.map_err(Failure::Operation)
+        };
+        match delete().await? {
+            Deletion::Unknown => Err(Failure::UNKNOWN),
+            // A record has one sending at most. Without one there may be others.
+            Deletion::Gone if self.is_settled || !matches!(self.known, Known::Nothing) => Ok(()),
+            Deletion::NoneFound if self.is_absent => Ok(()),
+            Deletion::NoneFound if self.is_settled && Instant::now() + APART + REPORTING < deadline => {
+                sleep(APART).await;
+                match delete().await? {
+                    Deletion::Gone | Deletion::NoneFound => Ok(()),
+                    Deletion::Unknown => Err(Failure::UNKNOWN),
+                }
+            }
+            Deletion::Gone | Deletion::NoneFound => Err(Failure::UNKNOWN),
         }
     }
-    let deleted = withdrawal.delete_rest(request_id, &known, is_settled, deadline).await;
-    let deleted = deleted.map_err(Failure::Operation)?;
-    if matches!(known, Known::Nothing) && !is_settled {
-        return Err(Failure::UNKNOWN);
-    }
-    Ok(deleted)
 }
 
 struct Withdrawing<'a, W: Withdrawal> {
@@ -215,13 +212,15 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
     async fn close(mut self) -> Result<Closed<W>, FailureOf<W>> {
         for _ in 0..MOST_CLAIMS {
             let claim = self.engine.store.claim(&self.lease, self.now_ms()).await;
-            let (known, context, is_settled) = match claim.map_err(|error| self.store_failed(error))? {
-                Claim::Fresh { .. } => (Known::Nothing, None, false),
-                Claim::Undoing { context } => (self.known(&context).await?, Some(context), false),
+            let (known, context, [is_settled, is_absent]) = match claim
+                .map_err(|error| self.store_failed(error))?
+            {
+                Claim::Fresh { .. } => (Known::Nothing, None, [false; 2]),
+                Claim::Undoing { context } => (self.known(&context).await?, Some(context), [false; 2]),
                 Claim::Unknown { first_sent, last_sent, context } => {
                     let known = self.known(&context).await?;
-                    let is_settled = self.settle(first_sent, last_sent, &context).await?;
-                    (known, Some(context), is_settled)
+                    let proof = self.settle(first_sent, last_sent, &context).await?;
+                    (known, Some(context), proof)
                 }
                 Claim::Done { outcome, done } => match self.replace(outcome, done).await? {
                     Some(closed) => return Ok(closed),
@@ -238,7 +237,7 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
             let tombstone = Tombstone::of(W::KIND, context, None);
             let text = tombstone.text();
             match self.engine.store.step(&self.lease, Step::Withdraw, &text, self.now_ms()).await {
-                Ok(()) => return Ok(Closed { tombstone, known, is_settled }),
+                Ok(()) => return Ok(Closed { tombstone, known, is_settled, is_absent }),
                 // It may have its outcome by now.
                 Err(StoreError::LeaseLost) => {}
                 Err(error) => return Err(self.store_failed(error)),
@@ -289,7 +288,7 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
         let (known, tombstone) = read.ok_or_else(|| {
             self.store_failed(StoreError::Unreadable("its outcome is damaged, or of another version".into()))
         })?;
-        let closed = Closed { tombstone, known, is_settled };
+        let closed = Closed { tombstone, known, is_settled, is_absent: false };
         if is_withdrawn {
             return Ok(Some(closed));
         }
@@ -302,8 +301,8 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
     }
 
     /// Waits until the resource of a lost sending is found, or it is proven that there is none. The lease is renewed
-    /// meanwhile. Whether everything of it is certainly visible.
-    async fn settle(&self, first: Moment, last: Moment, context: &str) -> Result<bool, FailureOf<W>> {
+    /// meanwhile. Returns whether everything of it is certainly visible, and whether there is none.
+    async fn settle(&self, first: Moment, last: Moment, context: &str) -> Result<[bool; 2], FailureOf<W>> {
         let Engine { store, retention, .. } = self.engine;
         let sent = match Sent::recorded(first, last, self.now_ms()) {
             Ok(sent) => sent,
@@ -316,23 +315,23 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
             }
         };
         let mut proof = pin!(self.proof(sent, context));
-        let is_known = tokio::select! {
+        let proof = tokio::select! {
             biased;
-            is_known = &mut proof => is_known,
+            proof = &mut proof => proof,
             () = keep_renewing(&**store, &self.lease, &self.hold, retention.lease) => {
                 return Err(Failure::RequestInProgress { retry_after: CHANGED_RETRY });
             }
         };
-        if is_known {
-            return Ok(sent.last_ago(Instant::now()) > retention.settled_after());
+        if let Some(is_absent) = proof {
+            return Ok([sent.last_ago(Instant::now()) > retention.settled_after(), is_absent]);
         }
         // If this fails the lease ends by itself.
         let _ = store.step(&self.lease, Step::Abandon, "", self.now_ms()).await;
         Err(Failure::UNKNOWN)
     }
 
-    /// Whether it is known what the sending has created. False at the deadline.
-    async fn proof(&self, sent: Sent, context: &str) -> bool {
+    /// Whether it is proven that the sending has created nothing; false if it is found. `None` at the deadline.
+    async fn proof(&self, sent: Sent, context: &str) -> Option<bool> {
         let settled_after = self.engine.retention.settled_after();
         let end = self.deadline.checked_sub(REPORTING).unwrap_or(self.deadline);
         let mut absent_since: Option<Instant> = None;
@@ -341,14 +340,14 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
             let is_settled = sent.last_ago(began) > settled_after;
             let exists = tokio::select! {
                 biased;
-                () = self.engine.background.draining() => return false,
-                () = sleep_until(end) => return false,
+                () = self.engine.background.draining() => return None,
+                () = sleep_until(end) => return None,
                 exists = self.withdrawal.exists(self.lease.request_id, context, end) => exists,
             };
             match exists {
-                Ok(true) => return true,
+                Ok(true) => return Some(false),
                 Ok(false) if is_settled => match absent_since {
-                    Some(since) if began.duration_since(since) >= APART => return true,
+                    Some(since) if began.duration_since(since) >= APART => return Some(true),
                     Some(_) => {}
                     None => absent_since = Some(began),
                 },
@@ -361,7 +360,7 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
             }
             let pause = absent_since.map_or(PAUSE, |since| APART.saturating_sub(since.elapsed()));
             tokio::select! {
-                () = self.engine.background.draining() => return false,
+                () = self.engine.background.draining() => return None,
                 () = sleep_until(end.min(Instant::now() + pause)) => {}
             }
         }

@@ -125,12 +125,13 @@ impl Connection {
         // The set polls it only when it is woken. Polling it with every frame would cost as much as a layer.
         let mut end = FuturesUnordered::from_iter([end]);
         let end = tokio::select! {
+            // First: a connection with a flood of frames uses up tokio's budget for this task.
             biased;
-            result = &mut connection => return self.log_end(result),
             Some(end) = end.next() => match end {
                 Ok(reason) => reason,
                 Err(limit) => return self.cut(limit),
             },
+            result = &mut connection => return self.log_end(result),
         };
         tracing::debug!(peer = %self.peer, end, "ending a connection");
         connection.as_mut().graceful_shutdown();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::exactly_once::{
     store::{Claim, Holder, Lease, Step},
-    withdrawal::{Known, Withdrawal, withdraw},
+    withdrawal::{Deletion, Known, Withdrawal, withdraw},
 };
 
 /// A context that this version cannot read.
@@ -14,8 +14,8 @@ struct WithdrawThing {
     sandbox: SandboxName,
     /// What lists show. The last one counts on.
     exists: Mutex<VecDeque<bool>>,
-    /// Whether the thing is gone after the next deletions. After them it is.
-    gone: Mutex<VecDeque<bool>>,
+    /// The results of the next deletions. After them it is gone.
+    deletions: Mutex<VecDeque<Deletion>>,
     /// Whether what is not found was certainly visible before, at each deletion.
     settled: Mutex<Vec<bool>>,
     deleted: Mutex<Vec<Known<String, Thing>>>,
@@ -26,7 +26,7 @@ fn withdrawal(exists: impl IntoIterator<Item = bool>) -> WithdrawThing {
     WithdrawThing {
         sandbox: SandboxName::parse("prod").unwrap(),
         exists: Mutex::new(exists.into_iter().collect()),
-        gone: Mutex::default(),
+        deletions: Mutex::default(),
         settled: Mutex::default(),
         deleted: Mutex::default(),
         fails: false,
@@ -59,15 +59,14 @@ impl Withdrawal for WithdrawThing {
         _: &Known<String, Thing>,
         is_settled: bool,
         _: Instant,
-    ) -> Result<bool, NoDataset> {
+    ) -> Result<Deletion, NoDataset> {
         self.settled.lock().unwrap().push(is_settled);
-        Ok(self.gone.lock().unwrap().pop_front().unwrap_or(true))
+        Ok(self.deletions.lock().unwrap().pop_front().unwrap_or(Deletion::Gone))
     }
     async fn delete_rest(
         &self,
         _: RequestId,
         known: &Known<String, Thing>,
-        _: bool,
         _: Instant,
     ) -> Result<(), NoDataset> {
         self.deleted.lock().unwrap().push(known.clone());
@@ -107,24 +106,51 @@ async fn lost(replica: &Replica) -> RequestId {
 #[tokio::test(start_paused = true)]
 async fn an_id_without_a_record_is_withdrawn_once_nothing_of_it_can_arrive() {
     let (replica, id, withdrawal) = (Replica::new(), RequestId::generate(), withdrawal([]));
+    withdrawal.deletions.lock().unwrap().extend([
+        Deletion::Gone,
+        Deletion::NoneFound,
+        Deletion::NoneFound,
+        Deletion::NoneFound,
+    ]);
     for _ in 0..2 {
         let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
         assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
-        // The tombstone comes first.
+        // The tombstone comes first, and what the resource uses last.
         replica.assert_withdrawn(id).await;
+        assert!(withdrawal.deleted.lock().unwrap().is_empty());
     }
     sleep(RETENTION.settled_after() + Duration::from_secs(1)).await;
+    let began = Instant::now();
     replica.withdraw(id, &withdrawal, 10).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::from_secs(5), "between two lists");
     replica.assert_withdrawn(id).await;
-    assert_eq!(*withdrawal.settled.lock().unwrap(), [false, false, true]);
-    assert_eq!(*withdrawal.deleted.lock().unwrap(), [Known::Nothing, Known::Nothing, Known::Nothing]);
+    // A repetition needs no proof any more.
+    replica.withdraw(id, &withdrawal, 10).await.unwrap();
+    assert_eq!(*withdrawal.settled.lock().unwrap(), [false, false, true, true]);
+    assert_eq!(*withdrawal.deleted.lock().unwrap(), [Known::Nothing, Known::Nothing]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_a_later_list_does_not_show_any_more_is_not_taken_for_gone() {
+    let (store, id) = (store(), RequestId::generate());
+    let lease = lease_of(id, "dataflow");
+    store.claim(&lease, wall_clock()).await.unwrap();
+    store.step(&lease, Step::BeginSending, "a context", wall_clock()).await.unwrap();
+    store.step(&lease, Step::Abandon, "", wall_clock()).await.unwrap();
+    let (replica, withdrawal) = (Replica::with(store), withdrawal([true]));
+    withdrawal.deletions.lock().unwrap().push_back(Deletion::NoneFound);
+    let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
+    assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    assert!(withdrawal.deleted.lock().unwrap().is_empty());
+    replica.withdraw(id, &withdrawal, 10).await.unwrap();
+    assert_eq!(*withdrawal.deleted.lock().unwrap(), [Known::Context("a context".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_resource_that_is_not_found_is_not_taken_for_gone() {
     let (replica, id, withdrawal) = (Replica::new(), RequestId::generate(), withdrawal([]));
     replica.create(id, &world(World::default())).await.unwrap();
-    withdrawal.gone.lock().unwrap().push_back(false);
+    withdrawal.deletions.lock().unwrap().push_back(Deletion::Unknown);
     let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
     assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
     assert!(withdrawal.deleted.lock().unwrap().is_empty());
@@ -132,7 +158,7 @@ async fn a_new_resource_that_is_not_found_is_not_taken_for_gone() {
     for _ in 0..2 {
         replica.withdraw(id, &withdrawal, 10).await.unwrap();
     }
-    assert_eq!(*withdrawal.settled.lock().unwrap(), [false, false, true]);
+    assert_eq!(*withdrawal.settled.lock().unwrap(), [false, false]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,6 +225,12 @@ async fn a_creation_that_is_being_undone_is_withdrawn_with_what_remains() {
     let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
     assert!(matches!(failure, Failure::RequestInProgress { .. }), "{failure:?}");
     store.step(&lease, Step::Abandon, "", 0).await.unwrap();
+    withdrawal.deletions.lock().unwrap().extend([Deletion::NoneFound; 3]);
+    // A sending that the store has forgotten may have made a resource.
+    let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
+    assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    assert!(withdrawal.deleted.lock().unwrap().is_empty());
+    sleep(RETENTION.settled_after() + Duration::from_secs(1)).await;
     replica.withdraw(id, &withdrawal, 10).await.unwrap();
     assert_eq!(*withdrawal.deleted.lock().unwrap(), [Known::Context("source/1".to_owned())]);
     replica.assert_withdrawn(id).await;

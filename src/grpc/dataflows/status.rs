@@ -143,6 +143,9 @@ fn not_created(error: &CreateDataflowError, sandbox: &SandboxName, effect: Effec
             "another process may have taken over the creation with this request_id: repeat the call to get its outcome",
         )
         .retry_after(DEFAULT_RETRY),
+        CreateDataflowError::Store(StoreError::Unreadable(_)) => {
+            unreadable("the store's record of what was deleted under this request_id", effect)
+        }
         CreateDataflowError::Store(error) => store_failed(error, effect, ", with the same request_id"),
         CreateDataflowError::TooMany => too_many("too many calls are in progress: try again later"),
     }
@@ -227,15 +230,9 @@ fn dataflow_failed(error: &DataflowError, sandbox: &SandboxName, id: &str, actio
             "another call is deleting the dataflow: repeat the call to get its outcome",
         )
         .retry_after(*retry_after),
-        DataflowError::Store(StoreError::Unreadable(_)) => RpcError::new(
-            Code::Internal,
-            Reason::RecordUnreadable,
-            effect.message(
-                "the store's record of this deletion cannot be read: it is damaged, or a newer version of this service \
-                 wrote it",
-                "an operator has to finish the update or repair the record",
-            ),
-        ),
+        DataflowError::Store(StoreError::Unreadable(_)) => {
+            unreadable("the store's record of this deletion", effect)
+        }
         DataflowError::Store(error) => store_failed(error, effect, ""),
     }
 }
@@ -272,4 +269,10 @@ fn outcome_unknown(cause: &CallError, action: Action) -> RpcError {
     RpcError::new(Code::Unavailable, Reason::OutcomeUnknown, message)
         .retry_after(DEFAULT_RETRY)
         .lost_reply(cause.problem())
+}
+
+fn unreadable(record: &str, effect: Effect) -> RpcError {
+    let what = format!("{record} cannot be read: it is damaged, or a newer version of this service wrote it");
+    let message = effect.message(&what, "an operator has to finish the update or repair the record");
+    RpcError::new(Code::Internal, Reason::RecordUnreadable, message)
 }

@@ -3,6 +3,8 @@
 //! Once the flow is gone nothing shows any more what it used. Before the first deletion the store therefore gets a
 //! record of that, from which a retry continues.
 
+use std::slice;
+
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -164,7 +166,7 @@ impl<P: Platform> Dataflows<P> {
         ];
         let mut leftovers = Vec::new();
         for part in parts.into_iter().flatten() {
-            let reason = match removal.unused(part, Some(&at.id)).await {
+            let reason = match removal.unused(part, slice::from_ref(&at.id)).await {
                 Removed::Gone => continue,
                 Removed::Kept(reason) | Removed::InUse(reason) => reason,
                 Removed::Remains(reason) => format!("{reason}: repeat the call"),

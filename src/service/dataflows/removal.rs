@@ -88,24 +88,25 @@ impl<P: Platform> Removal<'_, P> {
         })
     }
 
-    /// The same, unless a flow uses it: another than the one that is `gone`, which lists may still show.
-    pub(super) async fn unused(&self, part: OfFlow<'_>, gone: Option<&DataflowId>) -> Removed {
+    /// The same, unless a flow uses it: another than those that are `gone`, which lists may still show.
+    pub(super) async fn unused(&self, part: OfFlow<'_>, gone: &[DataflowId]) -> Removed {
         let users = flows_of(self.platform, self.sandbox, part.users(), self.deadline).await;
         let Ok(users) = users else {
             return Removed::Remains("whether a dataflow uses it could not be read".to_owned());
         };
-        match users.iter().find(|flow| gone.is_none() || flow.id.as_ref() != gone) {
+        match users.iter().find(|flow| flow.id.as_ref().is_none_or(|id| !gone.contains(id))) {
             None => self.of_flow(part).await,
             Some(Dataflow { id: Some(other), .. }) => Removed::InUse(format!("the dataflow {other} uses it")),
             Some(Dataflow { id: None, .. }) => Removed::InUse("another dataflow uses it".to_owned()),
         }
     }
 
-    /// Deletes a dataset into which nothing was ever ingested, and that no other target connection names.
+    /// Deletes a dataset into which nothing was ever ingested, and that no target connection names but those that are
+    /// `gone`, which lists may still show.
     pub(super) async fn dataset(
         &self,
         id: &DatasetId,
-        own: &[TargetConnectionId],
+        gone: &[TargetConnectionId],
         may_send: impl Fn() -> bool,
     ) -> Removed {
         let (has_batches, targets) = tokio::join!(
@@ -114,7 +115,7 @@ impl<P: Platform> Removal<'_, P> {
         );
         match (has_batches, targets) {
             (Ok(true), _) => Removed::Kept("data was ingested into it".to_owned()),
-            (_, Ok(targets)) if targets.iter().any(|target| !own.contains(&target.id)) => {
+            (_, Ok(targets)) if targets.iter().any(|target| !gone.contains(&target.id)) => {
                 Removed::Kept("another target connection names it".to_owned())
             }
             (Ok(false), Ok(_)) if may_send() => {

@@ -96,22 +96,29 @@ impl<P: Platform> CreateDataflow<P> {
             OfFlow::Target(id) => Some(*id) != used.target.as_ref(),
             OfFlow::MappingSet(id) => Some(*id) != used_set,
         });
-        let parts = join_all(parts.map(async |part| {
-            let removed = removal.unused(part, None).await;
+        let removed = join_all(parts.map(async |part| {
+            let removed = removal.unused(part, &[]).await;
             if let (OfFlow::Source(source_connection), Removed::InUse(_)) = (part, &removed) {
                 self.metrics.duplicates.inc();
                 tracing::error!(%source_connection, "one request created several dataflows");
             }
-            removed
+            (part, removed)
         }))
         .await;
-        // A dataset that is not the flow's was never used; its target connection is deleted before.
+        let gone: Vec<_> = removed
+            .iter()
+            .filter_map(|(part, removed)| match part {
+                OfFlow::Target(id) if *removed == Removed::Gone => Some((*id).clone()),
+                OfFlow::Target(_) | OfFlow::Source(_) | OfFlow::MappingSet(_) => None,
+            })
+            .collect();
+        // A dataset that is not the flow's was never used, unless its target connection is.
         let datasets = marked.datasets.iter().filter(|dataset| {
             used.is_dataset_created && used.dataset.is_some() && Some(&dataset.id) != used.dataset.as_ref()
         });
-        let datasets =
-            join_all(datasets.map(|dataset| removal.dataset(&dataset.id, &targets, || true))).await;
-        Ok(parts.into_iter().chain(datasets).filter(|removed| matches!(removed, Removed::Remains(_))).count())
+        let datasets = join_all(datasets.map(|dataset| removal.dataset(&dataset.id, &gone, || true))).await;
+        let removed = removed.into_iter().map(|(_, removed)| removed).chain(datasets);
+        Ok(removed.filter(|removed| matches!(removed, Removed::Remains(_))).count())
     }
 
     /// Adds what the outcome of a forgotten creation does not show.

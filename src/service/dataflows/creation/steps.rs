@@ -175,12 +175,24 @@ impl<P: Platform> Steps<'_, P> {
         };
         let create = || async {
             // The title has the request id, so that nobody else has it.
-            let (Titled::Created(id) | Titled::Taken(id)) =
-                self.platform().create_field_group(&group, self.deadline()).await?;
-            Ok(id)
+            self.platform().create_field_group(&group, self.deadline()).await
         };
         let find = || async { Ok(None) };
-        self.find_or_create(Part::FieldGroup, found, Repeat::AtOnce, create, find).await
+        let found = found.map(Titled::Created);
+        match self.find_or_create(Part::FieldGroup, found, Repeat::AtOnce, create, find).await? {
+            Titled::Created(id) => Ok(id),
+            Titled::Taken(id) => self.not_undone(Part::FieldGroup, id).await,
+        }
+    }
+
+    /// The owner of a title, unless an undo has deleted it: then the check of titles lags behind.
+    async fn not_undone(&self, part: Part, owner: SchemaId) -> Result<SchemaId, CreateDataflowError> {
+        let undone = self.scope.undone().await.map_err(CreateDataflowError::Store)?;
+        if !is_among(&undone, part, owner.as_str()) {
+            return Ok(owner);
+        }
+        let cause = format!("{owner} still has the title, and was deleted").into();
+        Err(at(part)(CallError::Unavailable { retry_after: None, problem: None, cause }))
     }
 
     pub(super) async fn schema(
@@ -203,7 +215,10 @@ impl<P: Platform> Steps<'_, P> {
         let found = own.map(|schema| Titled::Created(schema.id.clone()));
         match self.find_or_create(Part::Schema, found, Repeat::AtOnce, create, find).await? {
             Titled::Created(id) => Ok(id),
-            Titled::Taken(owner) => self.own_schema(from_table, owner).await,
+            Titled::Taken(owner) => {
+                let own = self.own_schema(from_table, owner).await?;
+                self.not_undone(Part::Schema, own).await
+            }
         }
     }
 

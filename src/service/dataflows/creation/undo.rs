@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     adobe::{FlowSelection, Platform, TitledKind},
-    domain::dataflow::Dataflow,
+    domain::dataflow::{Dataflow, TargetConnectionId},
     exactly_once::{operation::Undone, scope::Scope},
     service::dataflows::{
         error::Part,
@@ -79,24 +79,33 @@ impl<P: Platform> CreateDataflow<P> {
     async fn undo_surplus(&self, scope: &Scope, prepared: &mut Prepared, kept: &mut Vec<String>) -> bool {
         let removal = self.removal(scope);
         let Surplus { targets, sources, mapping_sets, datasets } = prepared.surplus.clone();
-        let own: Vec<_> = targets.iter().chain(&prepared.target).cloned().collect();
         let mut does_remain = false;
-        let mut note = |part: Part, id: &str, removed: Removed| match removed {
-            Removed::Gone => prepared.undone.push(format!("{}/{id}", part.kind())),
+        let mut note = |part: Part, id: &str, removed: &Removed| match removed {
+            Removed::Gone => {
+                let name = format!("{}/{id}", part.kind());
+                if !prepared.undone.contains(&name) {
+                    prepared.undone.push(name);
+                }
+            }
             Removed::Kept(_) | Removed::InUse(_) => kept.push(format!("{}/{id}", part.kind())),
             Removed::Remains(_) => does_remain = true,
         };
+        // The own target connection is deleted after this, if it is.
+        let mut gone: Vec<_> = prepared.target.iter().cloned().collect();
         for part in OfFlow::all(&targets, &sources, &mapping_sets) {
             let removed = if scope.still_ours() {
                 removal.of_flow(part).await
             } else {
                 Removed::Remains(String::new())
             };
-            note(part.part(), part.id(), removed);
+            note(part.part(), part.id(), &removed);
+            if let (OfFlow::Target(id), Removed::Gone) = (part, removed) {
+                gone.push(id.clone());
+            }
         }
         for id in &datasets {
-            let removed = removal.dataset(id, &own, || scope.still_ours()).await;
-            note(Part::Dataset, id.as_str(), removed);
+            let removed = removal.dataset(id, &gone, || scope.still_ours()).await;
+            note(Part::Dataset, id.as_str(), &removed);
         }
         does_remain
     }
@@ -146,8 +155,11 @@ impl<P: Platform> CreateDataflow<P> {
             },
             Part::Dataset => match dataset {
                 Some(id) => {
-                    let own: Vec<_> = target.iter().chain(&prepared.surplus.targets).cloned().collect();
-                    removal.dataset(id, &own, may_send).await
+                    let kind = Part::TargetConnection.kind();
+                    let is_gone = |id: &&TargetConnectionId| !kept.contains(&format!("{kind}/{id}"));
+                    let own = target.iter().chain(&prepared.surplus.targets);
+                    let gone: Vec<_> = own.filter(is_gone).cloned().collect();
+                    removal.dataset(id, &gone, may_send).await
                 }
                 None => Removed::Gone,
             },

@@ -22,7 +22,7 @@ use crate::{
     error::error_chain,
     exactly_once::{
         Kind,
-        withdrawal::{Known, Withdrawal},
+        withdrawal::{Deletion, Known, Withdrawal},
     },
     service::dataflows::{
         error::{CreateDataflowError, Leftover, Part},
@@ -76,7 +76,7 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         known: &Known<Prepared, Outcome>,
         is_settled: bool,
         deadline: Instant,
-    ) -> Result<bool, CreateDataflowError> {
+    ) -> Result<Deletion, CreateDataflowError> {
         let sources = self.sources(request_id, &prepared(known), deadline).await?;
         let flows = if sources.is_empty() {
             Vec::new()
@@ -95,6 +95,9 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         {
             ids.push(dataflow.id.clone());
         }
+        if ids.is_empty() {
+            return Ok(Deletion::NoneFound);
+        }
         let visible = if is_settled { Visible::Certainly(None) } else { Visible::Perhaps };
         for id in ids {
             let flow = DataflowRef { sandbox: self.sandbox.clone(), id };
@@ -103,21 +106,20 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
                 Err(NotGone::Unknown(error)) => {
                     let (error, dataflow_id) = (error_chain(&error), &flow.id);
                     tracing::debug!(error, %dataflow_id, %request_id, "a dataflow to withdraw is not known to be gone");
-                    return Ok(false);
+                    return Ok(Deletion::Unknown);
                 }
                 Err(NotGone::State { error, .. } | NotGone::NotDeleted(error)) => {
                     return Err(at(Part::Flow)(error));
                 }
             }
         }
-        Ok(true)
+        Ok(Deletion::Gone)
     }
 
     async fn delete_rest(
         &self,
         request_id: RequestId,
         known: &Known<Prepared, Outcome>,
-        is_settled: bool,
         deadline: Instant,
     ) -> Result<Vec<Leftover>, CreateDataflowError> {
         let markers = Markers::of(request_id);
@@ -128,7 +130,7 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
             titled(platform, sandbox, TitledKind::FieldGroup, &markers.field_group, deadline),
         );
         let marked = Marked { field_groups: field_groups.map_err(at(Part::FieldGroup))?, ..marked? };
-        if *known == Known::Nothing && is_settled && marked.is_empty(&markers) && !self.allow_missing {
+        if *known == Known::Nothing && marked.is_empty(&markers) && !self.allow_missing {
             return Err(CreateDataflowError::NothingMade);
         }
         let sources = with(marked.sources.into_iter().map(|source| source.id), prepared.source);
@@ -137,8 +139,14 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         let sets = with(marked.mapping_sets.into_iter().map(|set| set.at.id), known_set);
         let removal = Removal { platform, sandbox, deadline };
         let mut leftovers = Leftovers::default();
+        let gone_flows = self.gone_flows(known, &sources, deadline).await?;
+        let mut gone = Vec::new();
         for part in OfFlow::all(&targets, &sources, &sets) {
-            leftovers.add(part.part(), part.id(), removal.of_flow(part).await)?;
+            let removed = removal.unused(part, &gone_flows).await;
+            if let (OfFlow::Target(id), Removed::Gone) = (part, &removed) {
+                gone.push(id.clone());
+            }
+            leftovers.add(part.part(), part.id(), removed)?;
         }
         let schema = prepared.schema.filter(|_| prepared.is_schema_created);
         let schemas = self.schemas(&markers, schema, &marked.field_groups, deadline).await?;
@@ -147,7 +155,7 @@ impl<P: Platform> Withdrawal for WithdrawDataflow<P> {
         let datasets = with(marked.datasets.into_iter().map(|dataset| dataset.id), own);
         let mut deleted: Vec<DatasetId> = Vec::new();
         for id in &datasets {
-            let removed = removal.dataset(id, &targets, || true).await;
+            let removed = removal.dataset(id, &gone, || true).await;
             if removed == Removed::Gone {
                 deleted.push(id.clone());
             }
@@ -198,6 +206,32 @@ impl<P: Platform> WithdrawDataflow<P> {
         let listed = sources(&*self.platform, &self.sandbox, &Markers::of(request_id), deadline).await;
         let listed = listed.map_err(at(Part::SourceConnection))?;
         Ok(with(listed.into_iter().map(|source| source.id), prepared.source.clone()))
+    }
+
+    /// The flows of the creation that are gone, and that lists may still show.
+    async fn gone_flows(
+        &self,
+        known: &Known<Prepared, Outcome>,
+        sources: &[SourceConnectionId],
+        deadline: Instant,
+    ) -> Result<Vec<DataflowId>, CreateDataflowError> {
+        let mut gone = Vec::new();
+        if let Known::Outcome(Outcome { dataflow, .. }) = known {
+            gone.push(dataflow.id.clone());
+        }
+        if sources.is_empty() {
+            return Ok(gone);
+        }
+        let selection = FlowSelection::OfSources(sources);
+        let listed =
+            flows_of(&*self.platform, &self.sandbox, selection, deadline).await.map_err(at(Part::Flow))?;
+        for id in listed.into_iter().filter_map(|flow| flow.id) {
+            let flow = DataflowRef { sandbox: self.sandbox.clone(), id };
+            if self.platform.get_flow(&flow, deadline).await.map_err(at(Part::Flow))?.is_none() {
+                gone.push(flow.id);
+            }
+        }
+        Ok(gone)
     }
 
     /// The schemas that the request has made: the one that is known, and those with the titles that its field groups
