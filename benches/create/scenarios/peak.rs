@@ -39,7 +39,7 @@ pub(super) async fn half(bench: &Bench, server: &Server) -> f64 {
     }
     let mut rates = Vec::new();
     // More would fill the store before it forgets the first.
-    for _ in 0..5 {
+    for _ in 0..3 {
         rates.push(round(bench, server).await.rate);
     }
     Spread::of(rates).median() / 2.0

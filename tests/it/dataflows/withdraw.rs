@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Gives up a creation whose outcome may not be known yet, and which may still be looked for.
-async fn until_known(
+pub(super) async fn until_known(
     service: &TestService,
     request_id: &str,
     allow_missing: bool,

@@ -21,8 +21,8 @@ use crate::support::Failure;
 
 /// The time limit of one call: longer than a preparation needs whose replies are lost.
 const CALL: Duration = Duration::from_secs(20);
-/// The reason of a refusal that a fault has caused, and that a retry does not get.
-const REFUSED_ONCE: &str = "UPSTREAM_REJECTED";
+/// The reasons of refusals that a fault has caused, and that a retry does not get.
+const REFUSED_ONCE: [&str; 2] = ["PLATFORM_PERMISSION_MISSING", "UPSTREAM_REJECTED"];
 
 type Client = HubSpotDataflowServiceClient<Channel>;
 
@@ -152,7 +152,7 @@ impl<'a> Caller<'a> {
                 let failure = Failure::from(status);
                 let may_retry = failure.retry_after.is_some()
                     || RETRYABLE.contains(&&*failure.reason)
-                    || failure.reason == REFUSED_ONCE;
+                    || REFUSED_ONCE.contains(&&*failure.reason);
                 if !may_retry || Instant::now() > self.give_up {
                     return Err(failure);
                 }
