@@ -259,7 +259,7 @@ impl Failure {
     }
 
     /// What happened, without what this client advises to do.
-    pub(super) fn message(&self) -> impl fmt::Display {
+    pub(super) fn message(&self) -> String {
         output::printable(&self.message)
     }
 

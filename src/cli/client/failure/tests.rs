@@ -113,7 +113,7 @@ fn a_refused_certificate_means_that_nothing_was_sent() {
 fn only_a_call_that_is_no_creation_is_repeated_as_it_is() {
     let late = || Failure::late(&address(), true);
     let message = "no response from http://127.0.0.1:50051 in time; if it is slow, use a longer --timeout";
-    assert_eq!(late().message().to_string(), message);
+    assert_eq!(late().message(), message);
     let repeat = "Repeat the creation only with the same request id";
     for (failure, advice) in [
         (late(), "Repeat the command"),
