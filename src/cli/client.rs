@@ -38,8 +38,8 @@ use crate::hardening;
 enum Problem {
     /// The arguments have to be corrected. Nothing was sent.
     Usage(String),
-    /// The person at the terminal said no.
-    Declined,
+    /// The person at the terminal said no, or pressed Ctrl-C. What was not done.
+    Declined(&'static str),
     /// The call failed.
     Call(Box<Failure>),
     /// A check failed, which the printed response shows.
@@ -96,8 +96,8 @@ pub(super) fn run(
             let _ = writeln!(io::stderr(), "error: {message}");
             Outcome::Usage
         }
-        Err(Problem::Declined) => {
-            let _ = writeln!(io::stderr(), "nothing was deleted");
+        Err(Problem::Declined(what)) => {
+            let _ = writeln!(io::stderr(), "{what}");
             Outcome::Other
         }
         Err(Problem::Call(failure)) => {

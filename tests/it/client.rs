@@ -1,5 +1,6 @@
 //! The client: the real binary against a real service.
 
+mod connecting;
 mod connections;
 mod dataflows;
 mod errors;

@@ -23,6 +23,6 @@ pub(super) fn confirm(matches: &ArgMatches, what: &str) -> Result<(), Problem> {
     io::stdin().read_line(&mut reply)?;
     match reply.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
-        _ => Err(Problem::Declined),
+        _ => Err(Problem::Declined("nothing was deleted")),
     }
 }

@@ -14,7 +14,7 @@ use tonic::Code;
 use super::{
     Problem,
     arguments::quoted,
-    failure::{Failure, Outcome, Retry},
+    failure::{Failure, Outcome},
     rpc::Rpc,
     service::Service,
 };
@@ -38,12 +38,13 @@ pub(super) async fn create<Q: Rpc>(
     arguments: &[OsString],
 ) -> Result<Q::Response, Problem> {
     let signals = StopSignals::listen()?;
+    // Without it nobody could resume the creation, so nothing is sent if it cannot be printed.
     writeln!(io::stderr(), "request id: {request_id}")?;
     let outcome = tokio::select! {
         outcome = retry(service, request) => outcome,
-        () = signals.received() => Ok(Err(Failure::interrupted())),
+        () = signals.received() => Err(Failure::interrupted()),
     };
-    outcome?.map_err(|failure| match failure.outcome() {
+    outcome.map_err(|failure| match failure.outcome() {
         Outcome::Later | Outcome::Unknown | Outcome::Other => {
             failure.resumed_by(resume(arguments, request_id)).into()
         }
@@ -51,36 +52,33 @@ pub(super) async fn create<Q: Rpc>(
     })
 }
 
-/// The outer error is that of printing.
-async fn retry<Q: Rpc>(service: &Service<'_>, request: Q) -> io::Result<Result<Q::Response, Failure>> {
+async fn retry<Q: Rpc>(service: &Service<'_>, request: Q) -> Result<Q::Response, Failure> {
     let mut failures = 0;
-    let mut is_unknown = false;
+    let mut after_unknown = false;
     let mut shown: Option<(Code, &str)> = None;
     loop {
         let failure =
             match shown_while(service, "waiting for the response", service.call(request.clone())).await {
-                Ok(response) => return Ok(Ok(response)),
+                Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-        is_unknown |= failure.outcome() == Outcome::Unknown;
         failures += 1;
-        let delay = match failure.retry_after() {
-            Some(Retry::After(delay)) => Some(delay),
-            Some(Retry::Backoff) => Some(BACKOFF.pause(failures)),
-            None => None,
+        let left = service.deadline.saturating_duration_since(Instant::now());
+        // No sooner than the service says, and never at once.
+        let delay = failure.retry_after().map(|delay| delay.max(BACKOFF.pause(failures)));
+        let Some(delay) = delay.filter(|delay| *delay < left) else {
+            return Err(failure.of_creation(after_unknown));
         };
-        let Some(delay) = delay.filter(|delay| Instant::now() + *delay < service.deadline) else {
-            return Ok(Err(if is_unknown { failure.after_unknown() } else { failure }));
-        };
-        // Each problem once, however long it lasts.
+        after_unknown |= failure.outcome() == Outcome::Unknown;
+        // Each problem once, however long it lasts. What cannot be written is not worth ending a creation for.
         let problem = (failure.code(), failure.reason());
         if shown != Some(problem) {
-            writeln!(
+            let _ = writeln!(
                 io::stderr(),
                 "{} [{}]. Trying again with the same request id",
                 failure.message(),
                 failure.reason()
-            )?;
+            );
             shown = Some(problem);
         }
         shown_while(service, "waiting before the next attempt", sleep(delay)).await;
@@ -97,7 +95,6 @@ async fn shown_while<T>(service: &Service<'_>, what: &str, work: impl Future<Out
     // Also when this future is dropped.
     let _clear = ClearLine;
     let mut ticks = interval_at(Instant::now() + TICK, TICK);
-    // What cannot be written is not worth ending a creation for.
     loop {
         tokio::select! {
             outcome = &mut work => return outcome,

@@ -3,7 +3,7 @@
 mod lost;
 
 use std::{
-    error::Error as _,
+    error::Error,
     fmt,
     io::{self, Write as _},
     process::ExitCode,
@@ -14,11 +14,14 @@ use http::Uri;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use self::lost::Lost;
 use super::output::{self, Format};
 use crate::{cli::BAD_USAGE, proto::ErrorReason as Reason};
 
 /// The domain of the reasons of this service.
 const DOMAIN: &str = "hubspot-connection-service";
+const FOREIGN: &str =
+    "This error is not from the service: check --address and what is between here and there";
 
 /// How a subcommand ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +50,41 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// What to do, as far as the message does not say it.
+#[derive(Clone, Copy)]
+enum Advice {
+    None,
+    Repeat,
+    /// The same command without a request id would create something else.
+    RepeatCreation,
+    /// The same, because of an attempt before the one that this failure is of.
+    RepeatEarlier,
+}
+
+impl Advice {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Repeat => "Repeat the command",
+            Self::RepeatCreation => "Repeat the creation only with the same request id",
+            Self::RepeatEarlier => {
+                "An earlier attempt may have been executed: repeat the creation only with the same request id"
+            }
+        }
+    }
+}
+
 /// The error of a call.
 pub(super) struct Failure {
     code: Code,
+    /// What happened.
     message: String,
+    advice: Advice,
     /// One of this service's; `None` for an error of this client, of a proxy, or with a reason that this version does
     /// not know.
     reason: Option<Reason>,
-    /// The `google.rpc.Status` with all details, encoded.
-    encoded: Vec<u8>,
+    /// The encoded `google.rpc.Status` of the service; empty for an error of this client.
+    details: Vec<u8>,
     /// The metadata of the reason, sorted: the IDs and what else is known.
     metadata: Vec<(String, String)>,
     retry_after: Option<Duration>,
@@ -69,17 +98,12 @@ impl Failure {
     pub(super) fn of(status: &Status, address: &Uri, writes: bool) -> Self {
         // With a cause, the error comes from this client and not from the service.
         if let Some(cause) = status.source() {
-            let lost = lost::explain(status.code(), cause, address);
-            let outcome = match (lost.was_sent, writes) {
-                _ if lost.is_permanent => Outcome::Change,
-                (true, true) => Outcome::Unknown,
-                (true, false) | (false, _) => Outcome::Later,
-            };
-            return Self::without_details(lost.code, lost.message, outcome);
+            return Self::lost(lost::explain(status.code(), cause, address), writes);
         }
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == DOMAIN);
         let reason = info.and_then(|info| Reason::from_str_name(&info.reason));
+        let message = sentences(status.message(), if info.is_some() { "" } else { FOREIGN });
         let mut metadata: Vec<_> =
             info.map(|info| info.metadata.clone().into_iter().collect()).unwrap_or_default();
         metadata.sort_unstable();
@@ -87,11 +111,9 @@ impl Failure {
             reason,
             metadata,
             retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
-            ..Self::without_details(status.code(), status.message().to_owned(), Outcome::Other)
+            details: status.details().to_vec(),
+            ..Self::of_client(status.code(), message, Outcome::Other)
         };
-        if !status.details().is_empty() {
-            failure.encoded = status.details().to_vec();
-        }
         failure.outcome = match reason {
             Some(reason) => failure.outcome_of_reason(reason, writes),
             None => outcome_of_code(status.code(), writes),
@@ -101,27 +123,46 @@ impl Failure {
 
     /// No response until the end of this client's time.
     pub(super) fn late(address: &Uri, writes: bool) -> Self {
-        let outcome = if writes { Outcome::Unknown } else { Outcome::Later };
-        Self::without_details(Code::DeadlineExceeded, lost::late(address), outcome)
+        Self::lost(lost::late(address), writes)
+    }
+
+    /// No connection, so that nothing was sent.
+    pub(super) fn not_connected(cause: &(dyn Error + 'static), address: &Uri) -> Self {
+        Self::lost(lost::not_connected(cause, address), false)
+    }
+
+    fn lost(lost: Lost, writes: bool) -> Self {
+        let outcome = match (lost.was_sent, writes) {
+            _ if lost.is_permanent => Outcome::Change,
+            (true, true) => Outcome::Unknown,
+            (true, false) | (false, _) => Outcome::Later,
+        };
+        let advice = if lost.was_sent { Advice::Repeat } else { Advice::None };
+        Self { advice, ..Self::of_client(lost.code, lost.message, outcome) }
     }
 
     /// The end of a creation that a person or a signal has interrupted.
     pub(super) fn interrupted() -> Self {
         let message = "interrupted before the outcome was known: the service may finish the creation";
-        Self::without_details(Code::Cancelled, message.to_owned(), Outcome::Unknown)
+        let failure = Self::of_client(Code::Cancelled, message.to_owned(), Outcome::Unknown);
+        Self { advice: Advice::RepeatCreation, ..failure }
     }
 
-    fn without_details(code: Code, message: String, outcome: Outcome) -> Self {
-        let encoded = output::encoded_status(code, &message);
-        let (reason, metadata, retry_after, resume) = (None, Vec::new(), None, None);
-        Self { code, message, reason, encoded, metadata, retry_after, outcome, resume }
+    fn of_client(code: Code, message: String, outcome: Outcome) -> Self {
+        let (reason, details, metadata, retry_after, resume) = (None, Vec::new(), Vec::new(), None, None);
+        let advice = Advice::None;
+        Self { code, message, advice, reason, details, metadata, retry_after, outcome, resume }
     }
 
     fn outcome_of_reason(&self, reason: Reason, writes: bool) -> Outcome {
         // `leftovers` of a refused dataflow are named: the outcome is known.
         let may_have_changed = self.get("may_exist") == Some("true")
             || (reason == Reason::DeadlineExceeded && matches!(self.get("stage"), Some("update" | "delete")));
-        let later = if may_have_changed { Outcome::Unknown } else { Outcome::Later };
+        // These two say what exists.
+        let is_explained = matches!(reason, Reason::OutcomeAmbiguous | Reason::VerificationFailed);
+        if may_have_changed && !is_explained {
+            return Outcome::Unknown;
+        }
         match reason {
             Reason::InvalidRequest
             | Reason::RequestTooLarge
@@ -155,11 +196,12 @@ impl Failure {
             | Reason::UpstreamUnavailable
             | Reason::BreakerOpen
             | Reason::StoreUnavailable
-            | Reason::DeadlineExceeded => later,
+            | Reason::DeadlineExceeded => Outcome::Later,
             // Something may exist: a creation with another request id could be a second one.
             Reason::RequestInProgress | Reason::OutcomeUnknown | Reason::RecordUnreadable => Outcome::Unknown,
-            Reason::UpstreamUndecodable | Reason::Internal => Outcome::Other,
-            Reason::Unspecified => outcome_of_code(self.code, writes),
+            Reason::UpstreamUndecodable => Outcome::Other,
+            // Nobody knows what a bug has left.
+            Reason::Internal | Reason::Unspecified => outcome_of_code(self.code, writes),
         }
     }
 
@@ -167,28 +209,29 @@ impl Failure {
         self.outcome
     }
 
-    /// When an unchanged creation can be retried by itself; `None` if that cannot help.
-    pub(super) fn retry_after(&self) -> Option<Retry> {
-        match (self.outcome, self.reason) {
-            (Outcome::Later | Outcome::Unknown, Some(reason)) => match self.retry_after {
-                Some(delay) => Some(Retry::After(delay)),
+    /// The shortest time after which an unchanged creation can be retried by itself; `None` if that cannot help.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self.outcome {
+            Outcome::Later | Outcome::Unknown => match self.reason {
                 // The service waits for a shorter time than this client.
-                None if reason == Reason::DeadlineExceeded => Some(Retry::Backoff),
-                None => None,
+                None | Some(Reason::DeadlineExceeded) => Some(self.retry_after.unwrap_or_default()),
+                Some(_) => self.retry_after,
             },
-            (Outcome::Later | Outcome::Unknown, None) => Some(Retry::Backoff),
-            (Outcome::Done | Outcome::Change | Outcome::Usage | Outcome::Other, _) => None,
+            Outcome::Done | Outcome::Change | Outcome::Usage | Outcome::Other => None,
         }
     }
 
-    /// After an attempt whose outcome is not known. What such an attempt has done is not known either after an error
-    /// that does not say so.
-    pub(super) fn after_unknown(mut self) -> Self {
-        if !self.is_final() {
+    /// The end of a creation. `after_unknown`: the outcome of an earlier attempt is not known. It is not known either
+    /// after an error that does not say what that attempt has done.
+    pub(super) fn of_creation(mut self, after_unknown: bool) -> Self {
+        self.advice = if self.outcome == Outcome::Unknown {
+            Advice::RepeatCreation
+        } else if after_unknown && !self.is_final() {
             self.outcome = Outcome::Unknown;
-            self.message +=
-                ". An earlier attempt may have been executed: repeat it only with the same request id";
-        }
+            Advice::RepeatEarlier
+        } else {
+            Advice::None
+        };
         self
     }
 
@@ -215,9 +258,13 @@ impl Failure {
         self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| &**value)
     }
 
-    /// What happened, in one sentence.
-    pub(super) fn message(&self) -> impl fmt::Display {
+    /// What happened, without what this client advises to do.
+    pub(super) fn message(&self) -> String {
         output::printable(&self.message)
+    }
+
+    fn text(&self) -> String {
+        sentences(&self.message, self.advice.sentence())
     }
 
     pub(super) fn code(&self) -> Code {
@@ -232,7 +279,7 @@ impl Failure {
     /// Prints the error: as a paragraph, or as the status with its details in place of a response.
     pub(super) fn print(&self, format: Format) -> io::Result<()> {
         match format {
-            Format::Json => output::print_status(&self.encoded)?,
+            Format::Json => output::print_status(self.code, &self.text(), &self.details)?,
             Format::Table => writeln!(io::stderr(), "{self}")?,
         }
         match &self.resume {
@@ -244,7 +291,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {} [{}", self.message(), self.reason())?;
+        write!(f, "error: {} [{}", output::printable(&self.text()), self.reason())?;
         for (key, value) in &self.metadata {
             write!(f, "; {key}: {}", output::printable(value))?;
         }
@@ -252,13 +299,12 @@ impl fmt::Display for Failure {
     }
 }
 
-/// When to retry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Retry {
-    /// As the service says.
-    After(Duration),
-    /// The service does not say when.
-    Backoff,
+/// Either may be empty.
+fn sentences(first: &str, second: &str) -> String {
+    match (first, second) {
+        ("", only) | (only, "") => only.to_owned(),
+        _ => format!("{}. {second}", first.trim_end_matches('.')),
+    }
 }
 
 /// Of an error without a reason of this service, such as that of a proxy. A call that can change something may have

@@ -51,8 +51,7 @@ pub(super) fn with_options(command: Command) -> Command {
             "address",
             "URL",
             "gRPC address of the service [HCS_CLIENT_ADDRESS, default: http://127.0.0.1:50051]",
-        )
-        .value_parser(address),
+        ),
         file("ca-file", "PEM file with the authority of the service's certificate, in place of the system's"),
         file("cert-file", "PEM file with the certificate to show the service; needs --key-file"),
         file("key-file", "PEM file with its private key"),
@@ -77,8 +76,9 @@ impl Options {
         matches: &ArgMatches,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, String> {
-        let address = match matches.get_one::<Uri>("address") {
-            Some(address) => address.clone(),
+        // clap would repeat a wrong one, which may have a password.
+        let address = match matches.get_one::<String>("address") {
+            Some(text) => address(text).map_err(|problem| format!("--address {problem}"))?,
             None => address_of(environment)?,
         };
         Ok(Self {

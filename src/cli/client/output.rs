@@ -11,7 +11,9 @@ use std::{
 use clap::{Arg, ArgMatches};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions, Value};
+use prost_types::Any;
 use tonic::Code;
+use tonic_types::pb;
 
 use super::rpc::Rpc;
 use crate::proto::{self, check::State};
@@ -24,7 +26,7 @@ pub(super) enum Format {
 }
 
 static API: LazyLock<DescriptorPool> = LazyLock::new(|| pool(proto::FILE_DESCRIPTOR_SET));
-static ERRORS: LazyLock<DescriptorPool> = LazyLock::new(|| pool(tonic_types::pb::FILE_DESCRIPTOR_SET));
+static ERRORS: LazyLock<DescriptorPool> = LazyLock::new(|| pool(pb::FILE_DESCRIPTOR_SET));
 
 fn pool(descriptors: &[u8]) -> DescriptorPool {
     DescriptorPool::decode(descriptors).expect("the descriptors are compiled in")
@@ -50,14 +52,23 @@ pub(super) fn format(matches: &ArgMatches) -> Format {
 /// Prints a response. `done` stands for one that has nothing to show in a table.
 pub(super) fn print<Q: Rpc>(format: Format, response: &Q::Response, done: &str) -> io::Result<()> {
     let message = dynamic::<Q>(response);
-    match format {
-        Format::Json => print_json(&message),
+    let text = match format {
+        Format::Json => json(&message).map_err(io::Error::other)?,
         Format::Table => {
             let table = table::render(&message);
-            let text = if table.is_empty() { done } else { table.trim_end() };
-            writeln!(io::stdout(), "{text}")
+            if table.is_empty() { done.to_owned() } else { table.trim_end().to_owned() }
         }
-    }
+    };
+    writeln!(io::stdout(), "{text}").map_err(|error| unprinted(&message, &error))
+}
+
+/// The call has succeeded all the same, and what it has created has an ID.
+fn unprinted(message: &DynamicMessage, error: &io::Error) -> io::Error {
+    let id = message.get_field_by_name("id");
+    let id = id.as_deref().and_then(Value::as_str).filter(|id| !id.is_empty());
+    let exists = id.map(|id| format!(" and {id} exists")).unwrap_or_default();
+    let what = format!("the call succeeded{exists}, but the response cannot be printed: {error}");
+    io::Error::new(error.kind(), what)
 }
 
 /// Whether a response has a check that failed.
@@ -77,11 +88,6 @@ fn dynamic<Q: Rpc>(response: &Q::Response) -> DynamicMessage {
     DynamicMessage::decode(output, &*response.encode_to_vec()).expect("it has just been encoded")
 }
 
-fn print_json(message: &DynamicMessage) -> io::Result<()> {
-    let text = json(message).map_err(io::Error::other)?;
-    writeln!(io::stdout(), "{text}")
-}
-
 /// With the fields that have their default value.
 fn json(message: &DynamicMessage) -> serde_json::Result<String> {
     let options = SerializeOptions::new().skip_default_fields(false);
@@ -91,26 +97,22 @@ fn json(message: &DynamicMessage) -> serde_json::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// An encoded `google.rpc.Status` without details.
-pub(super) fn encoded_status(code: Code, message: &str) -> Vec<u8> {
-    let status =
-        tonic_types::pb::Status { code: code.into(), message: message.to_owned(), details: Vec::new() };
-    status.encode_to_vec()
+/// Prints a `google.rpc.Status` as JSON, with the details of an encoded one.
+pub(super) fn print_status(code: Code, message: &str, encoded: &[u8]) -> io::Result<()> {
+    writeln!(io::stdout(), "{}", status_json(code, message, encoded))
 }
 
-/// Prints an encoded `google.rpc.Status` as JSON.
-pub(super) fn print_status(encoded: &[u8]) -> io::Result<()> {
-    writeln!(io::stdout(), "{}", status_json(encoded))
-}
-
-fn status_json(encoded: &[u8]) -> String {
-    let descriptor = ERRORS.get_message_by_name("google.rpc.Status").expect("it is compiled in");
-    let Ok(mut status) = DynamicMessage::decode(descriptor, encoded) else { return "{}".to_owned() };
-    json(&status).unwrap_or_else(|_| {
-        // A detail of a type that is not known here, such as one of a proxy.
-        status.set_field_by_name("details", Value::List(Vec::new()));
-        json(&status).unwrap_or_else(|_| "{}".to_owned())
-    })
+fn status_json(code: Code, message: &str, encoded: &[u8]) -> String {
+    let with = |details: Vec<Any>| {
+        let status = pb::Status { code: code.into(), message: message.to_owned(), details };
+        let descriptor = ERRORS.get_message_by_name("google.rpc.Status").expect("it is compiled in");
+        let status = DynamicMessage::decode(descriptor, &*status.encode_to_vec());
+        json(&status.expect("it has just been encoded"))
+    };
+    let mut details = pb::Status::decode(encoded).unwrap_or_default().details;
+    // Without those of a type that is not known here, such as one of a proxy.
+    details.retain(|detail| with(vec![detail.clone()]).is_ok());
+    with(details).unwrap_or_else(|_| "{}".to_owned())
 }
 
 /// The name of a code in the specification of gRPC.
@@ -167,7 +169,8 @@ mod tests {
         let details =
             ErrorDetails::with_error_info("INVALID_REQUEST", "hubspot-connection-service", metadata);
         let status = Status::with_error_details(Code::InvalidArgument, "no", details);
-        let value: serde_json::Value = serde_json::from_str(&status_json(status.details())).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_str(&status_json(status.code(), "no", status.details())).unwrap();
         assert_eq!((&value["code"], &value["message"]), (&json!(3), &json!("no")));
         let info = &value["details"][0];
         assert_eq!(info["@type"], "type.googleapis.com/google.rpc.ErrorInfo");
@@ -178,13 +181,23 @@ mod tests {
     }
 
     #[test]
-    fn an_error_with_unknown_details_is_printed_without_them() {
-        let detail = prost_types::Any { type_url: "type.example/Unknown".to_owned(), value: vec![8, 1] };
-        let status = tonic_types::pb::Status { code: 13, message: "no".to_owned(), details: vec![detail] };
-        let value: serde_json::Value = serde_json::from_str(&status_json(&status.encode_to_vec())).unwrap();
-        assert_eq!(value, json!({"code": 13, "message": "no", "details": []}));
-        let local = encoded_status(Code::Unavailable, "away");
-        let value: serde_json::Value = serde_json::from_str(&status_json(&local)).unwrap();
-        assert_eq!(value, json!({"code": 14, "message": "away", "details": []}));
+    fn an_error_with_unknown_details_is_printed_without_them_and_with_the_known_ones() {
+        let printed = |encoded: &[u8]| -> serde_json::Value {
+            serde_json::from_str(&status_json(Code::Unavailable, "no", encoded)).unwrap()
+        };
+        let known = Status::with_error_details(Code::Unavailable, "", ErrorDetails::with_help_link("a", "b"));
+        let mut status = pb::Status::decode(known.details()).unwrap();
+        for (type_url, value) in [
+            ("type.example/Unknown", vec![8, 1]),
+            ("no type", vec![]),
+            ("type.googleapis.com/google.rpc.ErrorInfo", vec![255]),
+        ] {
+            status.details.insert(0, Any { type_url: type_url.to_owned(), value });
+        }
+        let help = json!({"@type": "type.googleapis.com/google.rpc.Help", "links": [{"description": "a", "url": "b"}]});
+        assert_eq!(printed(&status.encode_to_vec()), json!({"code": 14, "message": "no", "details": [help]}));
+        for without in [&[][..], &[255]] {
+            assert_eq!(printed(without), json!({"code": 14, "message": "no", "details": []}));
+        }
     }
 }

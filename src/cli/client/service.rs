@@ -1,6 +1,6 @@
-//! The running service: one channel, and a call of any method.
+//! The running service: a call of any method, with a connection of its own.
 
-use std::time::Duration;
+use std::{error::Error, io, time::Duration};
 
 use http::{Uri, uri::PathAndQuery};
 use tokio::time::{Instant, timeout_at};
@@ -22,14 +22,12 @@ const GRACE: Duration = Duration::from_millis(500);
 
 pub(super) struct Service<'a> {
     options: &'a Options,
-    channel: Channel,
+    endpoint: Endpoint,
     /// When the whole subcommand has to end.
     pub(super) deadline: Instant,
 }
 
 impl<'a> Service<'a> {
-    /// Connects with the first call, and again after a lost connection.
-    ///
     /// # Errors
     /// What to correct.
     pub(super) fn new(options: &'a Options) -> Result<Self, String> {
@@ -47,15 +45,26 @@ impl<'a> Service<'a> {
             })?,
             None => endpoint,
         };
-        Ok(Self { options, channel: endpoint.connect_lazy(), deadline: Instant::now() + options.timeout })
+        Ok(Self { options, endpoint, deadline: Instant::now() + options.timeout })
     }
 
     pub(super) fn address(&self) -> &Uri {
         &self.options.address
     }
 
+    /// Connects for one call: until there is a connection, nothing was sent.
+    async fn connect(&self) -> Result<Channel, Failure> {
+        let end = self.deadline.min(Instant::now() + CONNECT_TIMEOUT);
+        let not_connected = |cause: &(dyn Error + 'static)| Failure::not_connected(cause, self.address());
+        match timeout_at(end, self.endpoint.connect()).await {
+            Ok(connected) => connected.map_err(|error| not_connected(&error)),
+            Err(_) => Err(not_connected(&io::Error::from(io::ErrorKind::TimedOut))),
+        }
+    }
+
     /// Calls a method once.
     pub(super) async fn call<Q: Rpc>(&self, request: Q) -> Result<Q::Response, Failure> {
+        let mut grpc = Grpc::new(self.connect().await?);
         let mut request = Request::new(request);
         request.set_timeout(self.deadline.saturating_duration_since(Instant::now()));
         if let Some(authorization) = &self.options.authorization {
@@ -63,12 +72,11 @@ impl<'a> Service<'a> {
         }
         let path = PathAndQuery::try_from(format!("/{}/{}", Q::SERVICE, Q::METHOD));
         let path = path.expect("names of methods are valid in paths");
-        let mut grpc = Grpc::new(self.channel.clone());
         let called = async {
             grpc.ready().await.map_err(|error| tonic::Status::from_error(error.into()))?;
             grpc.unary(request, path, ProstCodec::<Q, Q::Response>::default()).await
         };
-        // The service reports its deadline itself; without a connection nobody does.
+        // The service reports its deadline itself, unless it is gone.
         match timeout_at(self.deadline + GRACE, called).await {
             Ok(response) => response
                 .map(tonic::Response::into_inner)

@@ -90,6 +90,21 @@ async fn a_secret_among_the_arguments_of_the_client_is_explained_and_not_repeate
 }
 
 #[tokio::test]
+async fn a_password_in_the_address_is_not_repeated() {
+    let service = TestService::start().await;
+    let client = Client::of(service.grpc);
+    for arguments in [
+        ["connections", "list", "--address", "http://user:canary@host"],
+        ["connections", "--address=http://user:canary@host", "get", "a"],
+    ] {
+        let refused = client.run(&arguments).await.assert_status(64);
+        let stderr = refused.stderr();
+        assert!(stderr.starts_with("error: --address must be an http or https URL"), "{stderr}");
+        assert!(!stderr.contains("canary"), "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_credentials_file_is_explained_without_its_content() {
     let service = TestService::start().await;
     let client = Client::of(service.grpc);

@@ -20,9 +20,12 @@ struct OnTerminal {
 impl OnTerminal {
     fn start(client: &Client, arguments: &[&str]) -> Self {
         let quoted = arguments.iter().map(|argument| format!("'{argument}'")).collect::<Vec<_>>().join(" ");
-        let command = format!("'{}' {quoted}", env!("CARGO_BIN_EXE_hubspot-connection-service"));
+        Self::start_shell(client, &format!("'{}' {quoted}", env!("CARGO_BIN_EXE_hubspot-connection-service")))
+    }
+
+    fn start_shell(client: &Client, command: &str) -> Self {
         let child = Command::new("script")
-            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .args(["--quiet", "--return", "--command", command, "/dev/null"])
             .env("HCS_CLIENT_ADDRESS", &client.address)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -89,6 +92,25 @@ async fn ctrl_c_at_a_question_ends_the_command_before_anything_is_sent() {
     let (status, shown) = creation.end().await;
     assert_eq!(status, Some(1), "{shown}");
     assert!(!shown.contains("canary") && !shown.contains("request id"), "{shown}");
+    assert!(shown.ends_with("\r\nnothing was sent\r\n"), "{shown}");
+}
+
+/// Some terminals put a control sequence before pasted text.
+#[tokio::test]
+async fn what_is_pasted_and_refused_is_not_left_for_the_shell() {
+    let service = TestService::start().await;
+    let client = Client::of(service.grpc);
+    let create =
+        format!("'{}' connections create --name a", env!("CARGO_BIN_EXE_hubspot-connection-service"));
+    let mut shell = OnTerminal::start_shell(&client, &format!("{create}; read line; echo \"read $line\""));
+    shell.until_shown("clientId: ").await;
+    shell.enter("\u{1b}[200~canary\ncanary\ncanary\n").await;
+    shell.until_shown("error: clientId has a control character").await;
+    shell.enter("next\n").await;
+    let (_, shown) = shell.end().await;
+    assert!(shown.contains("nothing was sent") && shown.contains("read next"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+    assert!(service.emulator.connections().is_empty());
 }
 
 #[tokio::test]

@@ -90,6 +90,9 @@ async fn what_is_missing_for_a_service_with_tls_is_explained() {
     let without = secured.list(&[("ca-file", "ca.pem"), ("token-file", "token")]).await;
     assert!(matches!(without.status, Some(2 | 3)), "{:?}", without.output);
     assert!(without.stderr().contains("--cert-file and --key-file"), "{:?}", without.output);
+    // The address of a service without TLS.
+    let plain = Client::of(secured.service.grpc).run(&["connections", "list"]).await.assert_status(3);
+    assert!(plain.stderr().contains("start the address with https"), "{:?}", plain.output);
     // A file that is no certificate.
     let wrong = [("ca-file", "token"), ("token-file", "token")];
     let refused = secured.list(&wrong).await.assert_status(64);

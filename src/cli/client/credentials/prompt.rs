@@ -55,15 +55,24 @@ impl SilentTerminal {
         io::stderr().flush()?;
         let line = self.line()?;
         writeln!(io::stderr())?;
+        let line = line.ok_or(Problem::Declined("nothing was sent"))?;
         let line = String::from_utf8(line).map_err(|_| format!("{name} is not text: nothing was sent"))?;
         let reply = line.trim();
         if reply.is_empty() {
             return Err(Problem::Usage(format!("{name} is empty: nothing was sent")));
         }
+        // Such as an arrow key, or what some terminals add to pasted text.
+        if reply.contains(char::is_control) {
+            return Err(Problem::Usage(format!(
+                "{name} has a control character: nothing was sent. Type it again, or name a file with \
+                 --credentials-file"
+            )));
+        }
         Ok(reply.to_owned())
     }
 
-    fn line(&self) -> io::Result<Vec<u8>> {
+    /// `None` after Ctrl-C.
+    fn line(&self) -> io::Result<Option<Vec<u8>>> {
         let mut input = self.terminal.lock();
         let mut line = Vec::new();
         loop {
@@ -75,9 +84,9 @@ impl SilentTerminal {
             let is_over = available.is_empty();
             input.consume(length + usize::from(last.is_some()));
             match last {
-                Some(INTERRUPT) => return Err(io::ErrorKind::Interrupted.into()),
+                Some(INTERRUPT) => return Ok(None),
                 None if !is_over => {}
-                Some(_) | None => return Ok(line),
+                Some(_) | None => return Ok(Some(line)),
             }
         }
     }
@@ -85,6 +94,7 @@ impl SilentTerminal {
 
 impl Drop for SilentTerminal {
     fn drop(&mut self) {
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+        // The rest of what was pasted must not reach the shell, which would show it and keep it in its history.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
     }
 }

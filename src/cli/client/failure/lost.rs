@@ -18,37 +18,50 @@ pub(super) struct Lost {
 
 pub(super) fn explain(code: Code, cause: &(dyn Error + 'static), address: &Uri) -> Lost {
     if contains::<TimeoutExpired>(cause) || code == Code::DeadlineExceeded {
-        let message = late(address);
-        return Lost { code: Code::DeadlineExceeded, message, was_sent: true, is_permanent: false };
+        return late(address);
+    }
+    // The connection ended before the call, and there was no other one.
+    if contains::<ConnectError>(cause) {
+        return not_connected(cause, address);
     }
     let address = shown(address);
     let why = error_chain(cause);
-    if contains::<rustls::Error>(cause) {
-        let message = format!(
-            "no TLS connection to {address}: {why}. Check --address, --ca-file, --cert-file and --key-file"
-        );
+    // With TLS 1.3 the refusal of a certificate follows after the connection. h2 keeps no more of it than its text.
+    if why.contains("fatal alert: CertificateRequired") {
+        let message =
+            format!("{address} requires a certificate: {why}. Name yours with --cert-file and --key-file");
         return Lost { code: Code::Unavailable, message, was_sent: false, is_permanent: true };
     }
-    if contains::<ConnectError>(cause) {
-        let message =
-            format!("cannot connect to {address}: {why}. Check --address, and that the service runs");
-        return Lost { code: Code::Unavailable, message, was_sent: false, is_permanent: false };
-    }
-    let mut message = format!("the connection to {address} was lost: {why}. Repeat the command");
-    if address.starts_with("https:") {
-        // With TLS 1.3 the refusal of a certificate follows after the connection.
-        message += "; if the service requires another certificate, correct --cert-file and --key-file";
-    }
+    let hint = if address.starts_with("https:") {
+        "if the service requires another certificate, correct --cert-file and --key-file"
+    } else {
+        "if the service has TLS, start the address with https"
+    };
+    let message = format!("the connection to {address} was lost: {why}; {hint}");
     // As other clients of gRPC report it.
     Lost { code: Code::Unavailable, message, was_sent: true, is_permanent: false }
 }
 
-/// The message of a call without a response in time.
-pub(super) fn late(address: &Uri) -> String {
-    format!(
-        "no response from {} in time. Repeat the command, with a longer --timeout if it is slow",
-        shown(address)
-    )
+/// No connection.
+pub(super) fn not_connected(cause: &(dyn Error + 'static), address: &Uri) -> Lost {
+    let address = shown(address);
+    let why = error_chain(cause);
+    let is_permanent = contains::<rustls::Error>(cause);
+    let message = if is_permanent {
+        format!(
+            "no TLS connection to {address}: {why}. Check --address, --ca-file, --cert-file and --key-file"
+        )
+    } else {
+        format!("cannot connect to {address}: {why}. Check --address, and that the service runs")
+    };
+    Lost { code: Code::Unavailable, message, was_sent: false, is_permanent }
+}
+
+/// No response in time.
+pub(super) fn late(address: &Uri) -> Lost {
+    let message =
+        format!("no response from {} in time; if it is slow, use a longer --timeout", shown(address));
+    Lost { code: Code::DeadlineExceeded, message, was_sent: true, is_permanent: false }
 }
 
 fn shown(address: &Uri) -> String {
