@@ -99,7 +99,7 @@ func (s *server) GetHubSpotConnection(ctx context.Context, request *pb.GetHubSpo
 	}}, nil
 }
 
-func (s *server) send(ctx context.Context, method, url string, body []byte, response any) error {
+func (s *server) send(ctx context.Context, method, url string, body []byte, result any) error {
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return status.Error(codes.Internal, err.Error())
@@ -123,7 +123,7 @@ func (s *server) send(ctx context.Context, method, url string, body []byte, resp
 	if response.StatusCode >= 300 {
 		return status.Error(codes.Unavailable, response.Status)
 	}
-	if err := json.Unmarshal(text, response); err != nil {
+	if err := json.Unmarshal(text, result); err != nil {
 		return status.Error(codes.Internal, err.Error())
 	}
 	return nil
