@@ -73,7 +73,7 @@ impl<O: Operation> Creation<O> {
     }
 
     async fn undone(&self, deleted: &[String], kept: Vec<String>, refused: Option<FailureOf<O>>) -> Next<O> {
-        // In this order: whoever claims the id next has to know it.
+        // In this order: the process that claims the id next has to know it.
         let undone = match self.engine.add_undone(self.request_id(), deleted).await {
             Ok(()) => self.step(Step::Undone).await,
             Err(error) => Err(error),

@@ -1,5 +1,5 @@
 //! What undos have deleted under a request id. The id is free once everything is deleted, but Adobe's lists may still
-//! show it then. So it is kept in a record of its own, for whoever claims the id next.
+//! show it then. So it is kept in a record of its own, for the process that claims the id next.
 
 use super::{
     engine::Engine,

@@ -45,7 +45,7 @@ func main() {
 	defer connection.Close()
 	client := pb.NewHubSpotConnectionServiceClient(connection)
 
-	// Print it, or store it, before the first attempt: whoever has it can finish the creation.
+	// Print it, or store it, before the first attempt: a caller that has it can finish the creation.
 	requestID := os.Getenv("REQUEST_ID")
 	if requestID == "" {
 		requestID = uuid.NewString()

@@ -25,7 +25,7 @@ def main():
     with connect(sys.argv[1], os.environ.get("CA_FILE"), os.environ.get("TOKEN_FILE")) as channel:
         stub = services.HubSpotConnectionServiceStub(channel)
 
-        # Print it, or store it, before the first attempt: whoever has it can finish the creation.
+        # Print it, or store it, before the first attempt: a caller that has it can finish the creation.
         request_id = os.environ.get("REQUEST_ID") or str(uuid.uuid4())
         print("request_id", request_id, flush=True)
         # Never print or log a message with credentials: str() and repr() ignore debug_redact.

@@ -117,28 +117,17 @@ async fn create(matches: &ArgMatches, arguments: &[OsString], options: &Options)
         Some(_) => Verification::Report,
         None => Verification::Unspecified,
     };
-    let request = CreateHubSpotConnectionRequest {
+    options.warn_of_plaintext("the credentials")?;
+    creation::run(matches, arguments, options, |request_id| CreateHubSpotConnectionRequest {
         name: text(matches, "name"),
         description: text(matches, "description"),
         credentials: Some(credentials),
         sandbox_name: options.sandbox.clone(),
-        request_id: String::new(),
+        request_id,
         validate_only: matches.get_flag("dry-run"),
         verification: verification.into(),
-    };
-    options.warn_of_plaintext("the credentials")?;
-    let service = Service::new(options)?;
-    let dry_run = request.validate_only;
-    let response = if dry_run {
-        service.call(request).await?
-    } else {
-        let id = creation::request_id(matches);
-        let request = CreateHubSpotConnectionRequest { request_id: id.to_string(), ..request };
-        creation::create(&service, request, id, arguments).await?
-    };
-    output::print::<CreateHubSpotConnectionRequest>(options.format, &response, "")?;
-    let failed = dry_run && output::has_failed_check::<CreateHubSpotConnectionRequest>(&response);
-    if failed { Err(Problem::Check) } else { Ok(()) }
+    })
+    .await
 }
 
 async fn list(matches: &ArgMatches, options: &Options) -> Result<(), Problem> {

@@ -15,6 +15,8 @@ use super::{
     Problem,
     arguments::quoted,
     failure::{Failure, Outcome},
+    options::Options,
+    output,
     rpc::Rpc,
     service::Service,
 };
@@ -24,14 +26,35 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from
 /// How often the remaining time is shown on a terminal.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Creates a resource, or with `--dry-run` only checks the creation, and prints the response. `request` makes the
+/// request from a request id, which is empty for a check.
+pub(super) async fn run<Q: Rpc>(
+    matches: &ArgMatches,
+    arguments: &[OsString],
+    options: &Options,
+    request: impl FnOnce(String) -> Q,
+) -> Result<(), Problem> {
+    let service = Service::new(options)?;
+    let dry_run = matches.get_flag("dry-run");
+    let response = if dry_run {
+        service.call(request(String::new())).await?
+    } else {
+        let id = request_id(matches);
+        create(&service, request(id.to_string()), id, arguments).await?
+    };
+    output::print::<Q>(options.format, &response, "")?;
+    let failed = dry_run && output::has_failed_check::<Q>(&response);
+    if failed { Err(Problem::Check) } else { Ok(()) }
+}
+
 /// The request id that the arguments have, or a new one.
-pub(super) fn request_id(matches: &ArgMatches) -> RequestId {
+fn request_id(matches: &ArgMatches) -> RequestId {
     matches.get_one("request-id").copied().unwrap_or_else(RequestId::generate)
 }
 
 /// Sends a creation with this request id, and retries it until the outcome is known or the time is over.
 /// `arguments` are those of the process, with which the command is resumed.
-pub(super) async fn create<Q: Rpc>(
+async fn create<Q: Rpc>(
     service: &Service<'_>,
     request: Q,
     request_id: RequestId,

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-pub(super) type Client = HubSpotConnectionServiceClient<Channel>;
+type Client = HubSpotConnectionServiceClient<Channel>;
 
 /// A table that HubSpot has.
 pub(super) const TABLE: &str = "Hubspot.Contacts";
@@ -43,7 +43,7 @@ pub(super) async fn tour(grpc: SocketAddr) -> Result<Toured, Box<dyn Error>> {
     Ok(Toured { connection: created.id, dataflow })
 }
 
-pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest {
+fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest {
         request_id: request_id.to_string(),
         name: "connection for HubSpot".to_owned(),
@@ -57,7 +57,7 @@ pub(super) fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest 
     }
 }
 
-pub(super) fn show_created(response: &CreateHubSpotConnectionResponse) -> io::Result<()> {
+fn show_created(response: &CreateHubSpotConnectionResponse) -> io::Result<()> {
     let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _ } = response;
     let lines = [("id", id), ("etag", etag), ("request_id", request_id)];
     show("CreateHubSpotConnection returned", lines.map(|(name, value)| format!("{name:<10} {value}")))

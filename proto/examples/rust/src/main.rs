@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = env::args().nth(1).ok_or("usage: cargo run -- ADDRESS")?;
     let mut client = connect(&address)?;
 
-    // Print it, or store it, before the first attempt: whoever has it can finish the creation.
+    // Print it, or store it, before the first attempt: a caller that has it can finish the creation.
     let request_id = env::var("REQUEST_ID").unwrap_or_else(|_| Uuid::new_v4().to_string());
     println!("request_id {request_id}");
     let request = CreateHubSpotConnectionRequest {

@@ -45,7 +45,7 @@ async function main(address: string | undefined): Promise<void> {
   if (!address) throw new Error("usage: npm start ADDRESS");
   const client = connect(address, process.env.CA_FILE, process.env.TOKEN_FILE);
 
-  // Print it, or store it, before the first attempt: whoever has it can finish the creation.
+  // Print it, or store it, before the first attempt: a caller that has it can finish the creation.
   const requestId = process.env.REQUEST_ID ?? randomUUID();
   console.log("request_id", requestId);
   // Never print or log a message with credentials: nothing hides them in its text.

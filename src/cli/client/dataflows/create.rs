@@ -12,8 +12,6 @@ use crate::{
             arguments::{flag, name, optional_text, request_id, subcommand, text, timestamp},
             creation,
             options::Options,
-            output,
-            service::Service,
         },
         option,
     },
@@ -103,19 +101,12 @@ pub(super) async fn run(
     arguments: &[OsString],
     options: &Options,
 ) -> Result<(), Problem> {
-    let request = CreateHubSpotDataflowRequest { sandbox_name: options.sandbox.clone(), ..request(matches) };
-    let service = Service::new(options)?;
-    let dry_run = request.validate_only;
-    let response = if dry_run {
-        service.call(request).await?
-    } else {
-        let id = creation::request_id(matches);
-        let request = CreateHubSpotDataflowRequest { request_id: id.to_string(), ..request };
-        creation::create(&service, request, id, arguments).await?
-    };
-    output::print::<CreateHubSpotDataflowRequest>(options.format, &response, "")?;
-    let failed = dry_run && output::has_failed_check::<CreateHubSpotDataflowRequest>(&response);
-    if failed { Err(Problem::Check) } else { Ok(()) }
+    creation::run(matches, arguments, options, |request_id| CreateHubSpotDataflowRequest {
+        request_id,
+        sandbox_name: options.sandbox.clone(),
+        ..request(matches)
+    })
+    .await
 }
 
 fn request(matches: &ArgMatches) -> CreateHubSpotDataflowRequest {

@@ -53,7 +53,7 @@ public final class Create {
   }
 
   private static void run(HubSpotConnectionServiceBlockingStub stub) throws Exception {
-    // Print it, or store it, before the first attempt: whoever has it can finish the creation.
+    // Print it, or store it, before the first attempt: a caller that has it can finish the creation.
     String requestId = Optional.ofNullable(System.getenv("REQUEST_ID")).orElse(UUID.randomUUID().toString());
     System.out.println("request_id " + requestId);
     // Never print or log a message with credentials: toString() ignores debug_redact.
