@@ -135,7 +135,7 @@
 //! | a part exists twice, because a reply was lost | uses the oldest; a later call with the request id deletes the others, once nothing of it can arrive any more | `whatever_reply_is_lost_there_is_one_flow_and_a_later_call_sweeps` |
 //! | the request does not fit what is at Adobe | is refused before anything is created, with everything that is wrong | `everything_that_is_wrong_is_reported_at_once_and_nothing_is_created` |
 //! | it is withdrawn | creates nothing any more, with whatever content; everything that it made is deleted, once nothing of it can arrive any more | `a_lost_creation_is_withdrawn_once_nothing_of_it_can_arrive` |
-//! | … without a record | the same, from the first call on; a repetition after the settle window proves that nothing is left | `an_id_without_a_record_is_withdrawn_once_nothing_of_it_can_arrive` |
+//! | … without a record | creates nothing any more from the first call on; a repetition after the settle window proves that there is no resource, and deletes the rest | `an_id_without_a_record_is_withdrawn_once_nothing_of_it_can_arrive` |
 //! | … while its resource cannot be found yet | does not take it for gone, and deletes nothing that it uses | `an_abandoned_flow_that_is_not_visible_yet_is_not_taken_for_gone` |
 //!
 //! Before the first deletion of an undo the record says what is deleted. Each deletion needs a lease that certainly
