@@ -288,7 +288,7 @@ fn tokens(config: &Config, client: Client, metrics: &Metrics) -> TokenSource {
                 timeout: upstream.attempt_timeout,
                 metrics: metrics.upstream.clone(),
             };
-            TokenSource::start_counted(ims.expected(), counted)
+            TokenSource::start_counted(ims, counted)
         }
         AdobeCredential::AccessToken(token) => TokenSource::start_counted(ReadyToken(token.clone()), counted),
     }

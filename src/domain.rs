@@ -11,6 +11,7 @@ mod request_id;
 mod resource;
 mod sandbox;
 mod text;
+mod upstream_time;
 
 pub use self::{
     caller::{Access, Callers, FINGERPRINT, Identity, dns_name},
@@ -23,6 +24,7 @@ pub use self::{
     request_id::RequestId,
     resource::{Description, Etag, ResourceName},
     sandbox::{AllowedSandboxes, SandboxName, SandboxNotAllowed, Sandboxes},
+    upstream_time::{UpstreamTime, UpstreamWait},
 };
 
 /// Why a value is rejected.

@@ -1,8 +1,8 @@
 //! The metrics of `/metrics`.
 //!
-//! Label values come from closed lists, except the host of Adobe's URL, of which there is one. Everything with a closed
-//! list exists from the start, as zeros, because a rate misses the first increment of a new series. Of the two histograms,
-//! whose lists multiply, only successes and the calls' faults do.
+//! Label values come from closed lists, except the host of Adobe's URL, of which there is one. Counters and gauges with a
+//! closed list exist from the start, as zeros, because a rate misses the first increment of a new series. The series of
+//! the two histograms with labels, whose lists multiply, begin with their first event: nothing may depend on that one.
 //!
 //! Families have the names of OpenTelemetry's semantic conventions where those name them. Those of the process begin
 //! with `process_`, as everywhere, and all others with `hubspot_connection_`.
@@ -33,7 +33,7 @@ use crate::{
 };
 
 pub use self::{
-    calls::{CallMetrics, OTHER_METHOD, is_fault},
+    calls::{CallEnd, CallMetrics, CallOutcome, OTHER_METHOD, is_fault},
     creations::{
         ClaimOutcome, CreationMetrics, CreationOutcome, FirstSearchOutcome, SearchOutcome, StepOutcome,
         UndoOutcome, VerificationOutcome,
@@ -46,8 +46,8 @@ pub use self::{
 const PREFIX: &str = "hubspot_connection";
 
 /// Histogram buckets, from a response without upstream to a little more than the longest that a client, or a creation,
-/// waits.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 75.0];
+/// waits. Few, because each is a series of every combination of labels.
+const SECONDS: [f64; 8] = [0.05, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 75.0];
 
 /// Declares metrics, which clones share. Each field has its type, its name after the prefix, and its help. Fields after
 /// `also` are registered elsewhere.
@@ -95,6 +95,8 @@ metrics! {
         pub tls_reloads: Counter = "tls_reloads",
             "Reloads of the certificate, its key or the authority of client certificates";
         pub tls_reload_failures: Counter = "tls_reload_failures", "Reloads that failed after a file had changed";
+        pub tls_files_unusable: Gauge = "tls_files_unusable",
+            "1 while the TLS files cannot be used, and those read before stay in use";
         pub jwks_failures: Counter = "jwks_failures", "Failed attempts to read the keys of caller tokens";
         pub tls_handshake_failures: Family<HandshakeFailure, Counter> = "tls_handshake_failures",
             "Failed TLS handshakes";
@@ -226,7 +228,7 @@ impl Default for Metrics {
         let upstream = UpstreamMetrics::registered(own);
         let metrics =
             Self { calls, creations, token: TokenMetrics::registered(own), ..Self::registered(own) };
-        metrics.calls.register_standard(&mut registry);
+        metrics.calls.register_histograms(&mut registry);
         upstream.register_standard(&mut registry);
         registry.register_collector(Box::new(Process::new()));
         Self { upstream, registry: Arc::new(registry), ..metrics }

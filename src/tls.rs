@@ -205,6 +205,7 @@ impl ServerTls {
             let (contents, error) = match self.reload() {
                 Ok(is_new) => {
                     times_seen = 0;
+                    metrics.tls_files_unusable.set(0);
                     if is_new {
                         metrics.tls_reloads.inc();
                         tracing::info!("took over new TLS files: new connections use them");
@@ -219,6 +220,7 @@ impl ServerTls {
             times_seen = times_seen.saturating_add(1);
             if times_seen == 2 {
                 metrics.tls_reload_failures.inc();
+                metrics.tls_files_unusable.set(1);
                 tracing::error!(
                     error = error.problem,
                     setting = error.setting,

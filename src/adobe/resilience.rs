@@ -30,7 +30,7 @@ use super::{
     AskedService, CallError,
     identity::token::{AccessToken, TokenSource},
 };
-use crate::{backoff::Backoff, metrics::UpstreamMetrics, telemetry::spans};
+use crate::{backoff::Backoff, domain::UpstreamWait, metrics::UpstreamMetrics, telemetry::spans};
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5), 1.0);
 
@@ -75,6 +75,7 @@ impl Resilience {
     /// # Errors
     /// Nothing was sent: the wait would pass `deadline`, or the request is rejected at once.
     pub(super) async fn permit(&self, deadline: Instant) -> Result<Permit, CallError> {
+        let _wait = UpstreamWait::begin();
         self.gate.wait(deadline).await.map_err(throttled)?;
         let breaker = self.breaker.admit().map_err(|retry_after| CallError::BreakerOpen { retry_after })?;
         let token = match self.tokens.token().now_or_never() {

@@ -41,7 +41,7 @@ use super::{
     store::{Claim, Moment, Step},
 };
 use crate::{
-    domain::{RequestId, Stage},
+    domain::{RequestId, Stage, UpstreamWait},
     metrics::CreationOutcome,
 };
 
@@ -269,6 +269,7 @@ impl<O: Operation> Creation<O> {
     pub(crate) async fn pauses(&self, pause: Option<Duration>) -> bool {
         let Some(pause) = pause else { return false };
         self.shared.progress.enter(Stage::BackOff);
+        let _wait = UpstreamWait::begin();
         timeout(pause, self.engine.background.draining()).await.is_err()
     }
 }

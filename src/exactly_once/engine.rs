@@ -18,7 +18,7 @@ use super::{
     store::{Holder, Lease, Retention, Store},
 };
 use crate::{
-    domain::{CallProgress, Progress, RequestId},
+    domain::{CallProgress, Progress, RequestId, UpstreamWait},
     metrics::{ClaimOutcome, CreationMetrics},
     telemetry::spans,
 };
@@ -123,7 +123,11 @@ impl<O: Operation> Creations<O> {
             engine.background.detach_on_drop(creation.run_to_end(guard))
         });
         let outcome = match &mut creation {
-            None => waiter.outcome().await,
+            // The call that began it measures what it does besides waiting.
+            None => {
+                let _wait = UpstreamWait::begin();
+                waiter.outcome().await
+            }
             Some(creation) => run_and_wait(creation, waiter).await,
         };
         let created = outcome.unwrap_or_else(|| Err(Arc::new(Failure::Crashed))).map_err(failed)?;

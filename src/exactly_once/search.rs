@@ -25,7 +25,7 @@ use super::{
 use crate::{
     adobe::CallError,
     backoff::Backoff,
-    domain::Stage,
+    domain::{Stage, UpstreamWait},
     error::error_chain,
     metrics::{FirstSearchOutcome, SearchOutcome},
 };
@@ -195,6 +195,8 @@ impl<O: Operation> Creation<O> {
     /// What a list shows of this creation. A resource that shows no reference, in the list and by itself,
     /// was not created by this service: without a record there is no other evidence for it.
     async fn first_view(&self, reference: &Reference, not_before: Instant) -> View<O> {
+        // Another creation may be reading the list.
+        let _wait = UpstreamWait::begin();
         let created_from_ms = sent::before(self.now_ms(), self.engine.retention.request_id);
         let listing =
             self.listings.since(&self.operation, self.request_id(), not_before, created_from_ms).await;

@@ -12,7 +12,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Comparison, Engine, Fingerprints,
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     adobe::CallError,
-    domain::{RequestId, SandboxName},
+    domain::{RequestId, SandboxName, UpstreamWait},
     error::error_chain,
 };
 
@@ -186,7 +186,7 @@ impl<W: Withdrawal> Closed<W> {
             Deletion::Gone if self.is_settled || !matches!(self.known, Known::Nothing) => Ok(()),
             Deletion::NoneFound if self.is_absent => Ok(()),
             Deletion::NoneFound if self.is_settled && Instant::now() + APART + REPORTING < deadline => {
-                sleep(APART).await;
+                UpstreamWait::pause(APART).await;
                 match delete().await? {
                     Deletion::Gone | Deletion::NoneFound => Ok(()),
                     Deletion::Unknown => Err(Failure::UNKNOWN),
@@ -359,6 +359,7 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
                 }
             }
             let pause = absent_since.map_or(PAUSE, |since| APART.saturating_sub(since.elapsed()));
+            let _wait = UpstreamWait::begin();
             tokio::select! {
                 () = self.engine.background.draining() => return None,
                 () = sleep_until(end.min(Instant::now() + pause)) => {}

@@ -14,7 +14,10 @@ use super::{
     methods::Method,
     status::internal,
 };
-use crate::{domain::CallProgress, exactly_once::Kind};
+use crate::{
+    domain::{CallProgress, UpstreamTime},
+    exactly_once::Kind,
+};
 
 #[derive(Debug)]
 pub(super) struct Call {
@@ -23,6 +26,7 @@ pub(super) struct Call {
     pub(super) started: Instant,
     pub(super) deadline: Instant,
     pub(super) progress: CallProgress,
+    pub(super) upstream: Arc<UpstreamTime>,
     audited: Mutex<Audited>,
 }
 
@@ -38,6 +42,7 @@ impl Call {
             started,
             deadline: started + limit,
             progress: CallProgress::default(),
+            upstream: Arc::default(),
             audited: Mutex::default(),
         });
         request.extensions_mut().insert(Arc::clone(&call));

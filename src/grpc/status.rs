@@ -90,6 +90,49 @@ impl RpcError {
         response.extensions().get::<Status>()?.source()?.downcast_ref()
     }
 
+    /// Whether the caller has to change something before the call can succeed, or is only too early.
+    pub(super) fn is_callers(&self) -> bool {
+        match self.reason {
+            Reason::InvalidRequest
+            | Reason::RequestTooLarge
+            | Reason::RequestIdReused
+            | Reason::CallerUnauthenticated
+            | Reason::CallerNotAllowed
+            | Reason::SandboxNotAllowed
+            | Reason::ConnectionNotFound
+            | Reason::TableNotFound
+            | Reason::SandboxNotFound
+            | Reason::DataflowNotFound
+            | Reason::DatasetNotFound
+            | Reason::SchemaNotFound
+            | Reason::SchemaTitleTaken
+            | Reason::DataflowState
+            | Reason::EtagMismatch
+            | Reason::ConnectionInUse
+            | Reason::ConnectionState
+            | Reason::VerificationFailed
+            | Reason::RequestInProgress => true,
+            // Otherwise Adobe rejects what this service itself writes.
+            Reason::UpstreamRejected => self.code == Code::InvalidArgument,
+            Reason::Unspecified
+            | Reason::UpstreamUnrecognized
+            | Reason::CallerKeysUnavailable
+            | Reason::RecordUnreadable
+            | Reason::PlatformCredentialsRejected
+            | Reason::PlatformPermissionMissing
+            | Reason::UpstreamThrottled
+            | Reason::Overloaded
+            | Reason::UpstreamUnavailable
+            | Reason::BreakerOpen
+            | Reason::StoreUnavailable
+            | Reason::OutcomeUnknown
+            | Reason::OutcomeAmbiguous
+            | Reason::DeadlineExceeded
+            | Reason::UpstreamUndecodable
+            | Reason::Internal => false,
+        }
+    }
+
     /// Adds the reason and the cause to the span of the call.
     pub(super) fn note(&self) {
         spans::note("reason", self.reason.as_str_name());

@@ -1,6 +1,6 @@
 //! The requests to Adobe, and what delays or prevents them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
@@ -104,18 +104,14 @@ impl UpstreamMetrics {
         );
     }
 
-    /// Creates the series of a kind of attempt, before the first one.
-    pub fn expect(&self, request: &AttemptLabels) -> Histogram {
+    /// The durations of a kind of attempt.
+    pub fn durations(&self, request: &AttemptLabels) -> Histogram {
         self.duration.get_or_create_owned(request)
     }
 
     /// Creates the series of a kind of retry, before the first one.
     pub fn expect_retries(&self, request: &AttemptLabels) {
         drop(self.retries.get_or_create(&request.into()));
-    }
-
-    pub fn ended(&self, request: &AttemptLabels, duration: Duration) {
-        self.duration.get_or_create(request).observe(duration.as_secs_f64());
     }
 
     pub fn retried(&self, request: &AttemptLabels) {

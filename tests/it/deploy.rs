@@ -9,6 +9,7 @@ mod hardening;
 mod image;
 mod manifests;
 mod monitoring;
+mod proxies;
 pub(crate) mod queries;
 mod scanners;
 mod settings;

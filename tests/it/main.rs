@@ -55,6 +55,8 @@ mod readme;
 #[cfg(feature = "emulator")]
 mod replies;
 #[cfg(feature = "emulator")]
+mod reverse_proxies;
+#[cfg(feature = "emulator")]
 mod rolling;
 #[cfg(feature = "emulator")]
 mod rotation;

@@ -20,10 +20,11 @@ const LIST: &str = "GET /connections";
 const GET: &str = "GET /connections/{id}";
 const METHOD: &str = "hubspot_connection.v1.HubSpotConnectionService";
 
-/// Every metric family of an idle service without TLS.
-const FAMILIES: [(&str, &str); 46] = [
-    ("rpc_server_call_duration_seconds", "histogram"),
-    ("http_client_request_duration_seconds", "histogram"),
+/// Every metric family of an idle service without TLS. The durations of calls and of requests to Adobe appear with the
+/// first one.
+const FAMILIES: [(&str, &str); 47] = [
+    ("hubspot_connection_calls_total", "counter"),
+    ("hubspot_connection_call_own_time_seconds", "histogram"),
     ("hubspot_connection_build_info", "gauge"),
     ("hubspot_connection_calls_in_flight", "gauge"),
     ("hubspot_connection_calls_shed_total", "counter"),
@@ -55,6 +56,7 @@ const FAMILIES: [(&str, &str); 46] = [
     ("hubspot_connection_spans_lost_total", "counter"),
     ("hubspot_connection_tls_reloads_total", "counter"),
     ("hubspot_connection_tls_reload_failures_total", "counter"),
+    ("hubspot_connection_tls_files_unusable", "gauge"),
     ("hubspot_connection_jwks_failures_total", "counter"),
     ("hubspot_connection_tls_handshake_failures_total", "counter"),
     ("hubspot_connection_callers_refused_total", "counter"),
@@ -84,6 +86,11 @@ fn calls(method: &str, code: &str) -> String {
     )
 }
 
+/// The number of calls of a method that ended in this way.
+fn ended(method: &str, outcome: &str) -> String {
+    own(&format!("calls_total{{rpc_method=\"{METHOD}/{method}\",outcome=\"{outcome}\"}}"))
+}
+
 /// The number of requests to Adobe with this outcome.
 fn requests(service: &TestService, [method, template, status, error]: [&str; 4]) -> String {
     let port = service.emulator.addr().port();
@@ -100,12 +107,11 @@ async fn every_metric_is_there_from_the_start() {
     for (name, kind) in FAMILIES {
         assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}: {text}");
     }
-    let create = format!("{METHOD}/CreateHubSpotConnection");
     for line in [
-        &*calls(&create, "OK"),
-        &*calls(&create, "UNKNOWN"),
-        &*calls(&create, "FAILED_PRECONDITION"),
-        &*requests(&service, ["POST", "/connections", "201", ""]),
+        &*ended("CreateHubSpotConnection", "ok"),
+        &*ended("CreateHubSpotConnection", "failed"),
+        &*ended("GetHubSpotConnection", "rejected"),
+        &*ended("ListHubSpotTables", "cancelled"),
         "hubspot_connection_idempotency_claims_total{outcome=\"fresh\"}",
         "hubspot_connection_calls_shed_total{reason=\"max_in_flight\"}",
         "hubspot_connection_idempotency_store_weakness{weakness=\"evicts\"}",
@@ -132,6 +138,10 @@ async fn a_creation_counts_as_call_claim_request_and_creation() {
     for (line, value) in [
         (calls(&method, "OK"), 2),
         (calls(&method, "INVALID_ARGUMENT"), 1),
+        (ended("CreateHubSpotConnection", "ok"), 2),
+        (ended("CreateHubSpotConnection", "rejected"), 1),
+        (ended("CreateHubSpotConnection", "failed"), 0),
+        (own("call_own_time_seconds_count"), 3),
         (requests(&service, ["POST", "/connections", "201", ""]), 1),
         (requests(&service, ["POST", "/ims/token/v3", "200", ""]), 1),
         (own("idempotency_claims_total{outcome=\"fresh\"}"), 1),
@@ -153,6 +163,44 @@ async fn a_creation_counts_as_call_claim_request_and_creation() {
     assert!(value("hubspot_connection_adobe_token_age_seconds ") > 0.0, "{text}");
     assert!(value("hubspot_connection_adobe_token_valid ") > 0.0, "{text}");
     assert!(value("hubspot_connection_adobe_token_expiry_timestamp_seconds ") > 1.7e9, "{text}");
+}
+
+#[tokio::test]
+async fn an_outage_of_adobe_fails_calls_and_the_time_that_they_wait_is_not_this_services() {
+    let service = TestService::with([("HCS_REQUEST_TIMEOUT", "1s")]).await;
+    service.inject(json!([{"route": GET, "count": 0, "action": {"delay": "30s"}}]));
+    let get = GetHubSpotConnectionRequest {
+        id: Uuid::new_v4().to_string(),
+        ..GetHubSpotConnectionRequest::default()
+    };
+    service.client().await.get_hub_spot_connection(get).await.unwrap_err();
+    for (line, value) in [
+        (ended("GetHubSpotConnection", "failed"), 1),
+        (ended("CreateHubSpotConnection", "failed"), 1),
+        (own("call_own_time_seconds_count"), 2),
+    ] {
+        until_counted(service.admin, &line, value).await;
+    }
+    let text = metrics(service.admin).await;
+    let sum = |histogram: &str| -> f64 {
+        let sums = text.lines().filter(|line| line.starts_with(&format!("{histogram}_sum")));
+        sums.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+    };
+    let (all, own) =
+        (sum("rpc_server_call_duration_seconds"), sum("hubspot_connection_call_own_time_seconds"));
+    // Both calls waited until the time limit.
+    assert!(all > 1.8 && own < all / 2.0, "{own} of {all}");
+}
+
+#[tokio::test]
+async fn a_fresh_pod_exports_as_few_series_as_documented() {
+    let service = TestService::start().await;
+    let text = metrics(service.admin).await;
+    let series = text.lines().filter(|line| !line.starts_with('#')).count();
+    let page = include_str!("../../deploy/telemetry.md");
+    let (before, _) = page.split_once(" series from the start").unwrap();
+    let documented: usize = before.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(series < documented && documented <= 320, "{series} of {documented}: {text}");
 }
 
 #[tokio::test]
@@ -245,6 +293,7 @@ async fn calls_that_are_shed_cancelled_or_unknown_are_counted() {
     given_up.abort();
     let method = format!("{METHOD}/CreateHubSpotConnection");
     until_counted(service.admin, &calls(&method, "CANCELLED"), 1).await;
+    until_counted(service.admin, &ended("CreateHubSpotConnection", "cancelled"), 1).await;
     assert_eq!(counted(service.admin, &own("calls_in_flight")).await, 0);
     // The creation continues, and keeps its permit.
     assert_eq!(service.create().await.unwrap_err().code, Code::ResourceExhausted);
@@ -256,6 +305,8 @@ async fn calls_that_are_shed_cancelled_or_unknown_are_counted() {
     let shed = service.client().await.list_hub_spot_connections(list()).await.unwrap_err();
     assert_eq!(shed.code(), Code::ResourceExhausted);
     stuck.abort();
+    until_counted(service.admin, &ended("CreateHubSpotConnection", "failed"), 2).await;
+    until_counted(service.admin, &ended("ListHubSpotConnections", "failed"), 1).await;
     for (reason, value) in [("max_in_flight", 1), ("max_creations", 2)] {
         let line = own(&format!("calls_shed_total{{reason=\"{reason}\"}}"));
         assert_eq!(counted(service.admin, &line).await, value, "{line}");

@@ -4,7 +4,7 @@
 
 mod balancer;
 mod left_behind;
-mod load;
+pub(crate) mod load;
 pub(crate) mod replica;
 mod service_configs;
 

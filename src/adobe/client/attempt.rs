@@ -1,6 +1,11 @@
 //! One attempt of a request to Adobe, measured and traced from its start to the end of its reply.
 
-use std::{error::Error, io, iter, net::SocketAddr, sync::Arc};
+use std::{
+    error::Error,
+    io, iter,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -24,8 +29,9 @@ pub(crate) struct Attempts {
     metrics: UpstreamMetrics,
     host: Arc<str>,
     port: u16,
-    /// The histograms of successes, which most attempts are: found without their labels.
-    successful: Vec<(&'static Route, Histogram)>,
+    /// The histograms of successes, which most attempts are: found without their labels. The first success creates
+    /// each.
+    successful: Vec<(&'static Route, OnceLock<Histogram>)>,
 }
 
 impl Attempts {
@@ -39,10 +45,9 @@ impl Attempts {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Makes a kind of request show in the metrics before the first one, with the status of a success.
+    /// Prepares for a kind of request.
     pub(crate) fn expect(&mut self, route: &'static Route) {
-        let durations = self.metrics.expect(&self.labels(route, Some(route.success.as_u16()), None));
-        self.successful.push((route, durations));
+        self.successful.push((route, OnceLock::new()));
     }
 
     /// Makes the retries of a kind of request show in the metrics before the first one.
@@ -62,12 +67,13 @@ impl Attempts {
 
     fn ended(&self, attempt: &Attempt<'_>) {
         let Attempt { route, status, error, .. } = *attempt;
-        let duration = attempt.started.elapsed();
+        let duration = attempt.started.elapsed().as_secs_f64();
+        let durations = || self.metrics.durations(&self.labels(route, status, error));
         let is_success = error.is_none() && status == Some(route.success.as_u16());
         let mut successful = self.successful.iter().filter(|_| is_success);
         match successful.find(|(known, _)| route.is(known)) {
-            Some((_, durations)) => durations.observe(duration.as_secs_f64()),
-            None => self.metrics.ended(&self.labels(route, status, error), duration),
+            Some((_, known)) => known.get_or_init(durations).observe(duration),
+            None => durations().observe(duration),
         }
     }
 

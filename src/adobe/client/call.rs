@@ -18,7 +18,7 @@ use crate::{
         answer::classify::Asked,
         resilience::{Permit, pause},
     },
-    domain::{Etag, Progress, SandboxName},
+    domain::{Etag, Progress, SandboxName, UpstreamWait},
     error::Cause,
     http_client::without_url,
 };
@@ -87,6 +87,7 @@ impl AdobeClient {
     }
 
     async fn retry<T>(&self, call: Call<'_, T>, deadline: Instant) -> Result<T, CallError> {
+        let _wait = UpstreamWait::begin();
         let is_read = matches!(call.route.asked, Asked::Read | Asked::ReadSource);
         let (mut attempt, mut sent, mut is_token_fresh) = (1, 0, false);
         loop {
@@ -185,6 +186,7 @@ impl AdobeClient {
         send_by: Instant,
         progress: &Arc<Progress>,
     ) -> Result<T, CallError> {
+        let _wait = UpstreamWait::begin();
         // Another call may have been throttled since the permit was issued.
         self.state.resilience.check_throttle()?;
         self.state.resilience.deposit();

@@ -61,15 +61,6 @@ static TOKEN: Route = Route {
     fields: &["access_token"],
 };
 
-impl Ims {
-    /// Makes the request show in the metrics before the first one.
-    #[must_use]
-    pub fn expected(self) -> Self {
-        Attempts::at(&self.url, self.metrics.clone()).expect(&TOKEN);
-        self
-    }
-}
-
 impl IssueToken for Ims {
     async fn issue(&self) -> Result<IssuedToken, TokenError> {
         let secret = read(&self.client_secret)?;

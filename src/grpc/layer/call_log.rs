@@ -22,9 +22,9 @@ use crate::{
     grpc::{
         call::Call,
         methods::Method,
-        status::{code_name, start},
+        status::{RpcError, code_name, start},
     },
-    metrics::{CallMetrics, OTHER_METHOD, Running, is_fault},
+    metrics::{CallEnd, CallMetrics, CallOutcome, OTHER_METHOD, Running, is_fault},
     server::Peer,
     telemetry::{propagation, spans},
 };
@@ -68,13 +68,9 @@ pub(crate) async fn call_log(
     let trace = measured.as_ref().map(|measured| measured.trace.clone()).unwrap_or_default();
     let logged = async {
         // Created here, so that it is dropped in the span.
-        let mut line = Line { measured, started: call.started, outcome: Ok(Code::Cancelled) };
-        let response = next(request).with_context(trace).await;
-        line.outcome = match response.headers().get("grpc-status") {
-            Some(code) => Ok(Code::from_bytes(code.as_bytes())),
-            None if response.status().is_success() => Ok(Code::Ok),
-            None => Err(response.status()),
-        };
+        let mut line = Line { measured, call, ended: Ended::Call(Code::Cancelled, CallOutcome::Cancelled) };
+        let response = call.upstream.of(next(request).with_context(trace)).await;
+        line.ended = Ended::with(&response);
         response
     };
     logged.instrument(span).await
@@ -89,20 +85,19 @@ struct Measured<'a> {
 }
 
 impl Measured<'_> {
-    fn end(&self, outcome: Result<Code, StatusCode>, duration: Duration) {
+    fn end(&self, ended: Ended, duration: Duration, upstream: Duration) {
         let span = self.trace.span();
-        match outcome {
-            Ok(code) => {
+        match ended {
+            Ended::Call(code, outcome) => {
                 let code = code_name(code);
-                self.metrics.ended(self.method, code, duration);
+                self.metrics.ended(CallEnd { method: self.method, code, outcome, duration, upstream });
                 span.set_attribute(KeyValue::new("rpc.response.status_code", code));
                 if is_fault(code) {
                     span.set_attribute(KeyValue::new("error.type", code));
                     span.set_status(Status::error(""));
                 }
             }
-            // The client's error, and not a call.
-            Err(status) => {
+            Ended::OtherRequest(status) => {
                 span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
             }
         }
@@ -110,35 +105,62 @@ impl Measured<'_> {
     }
 }
 
+#[derive(Clone, Copy)]
+enum Ended {
+    Call(Code, CallOutcome),
+    /// A request of another protocol: the client's error, and not a call.
+    OtherRequest(StatusCode),
+}
+
+impl Ended {
+    fn with(response: &Response) -> Self {
+        let code = match response.headers().get("grpc-status") {
+            Some(code) => Code::from_bytes(code.as_bytes()),
+            None if response.status().is_success() => Code::Ok,
+            None => return Self::OtherRequest(response.status()),
+        };
+        let outcome = match RpcError::of(response) {
+            _ if code == Code::Ok => CallOutcome::Ok,
+            Some(error) if error.is_callers() => CallOutcome::Rejected,
+            Some(_) => CallOutcome::Failed,
+            // Health and reflection have no reasons.
+            None if matches!(code, Code::Internal | Code::Unavailable | Code::Unknown) => CallOutcome::Failed,
+            None => CallOutcome::Rejected,
+        };
+        Self::Call(code, outcome)
+    }
+}
+
 /// Written when it is dropped: also if the caller leaves, which drops the call.
 struct Line<'a> {
     /// `None` for a health probe.
     measured: Option<Measured<'a>>,
-    started: Instant,
-    /// The HTTP status of a request of another protocol.
-    outcome: Result<Code, StatusCode>,
+    call: &'a Call,
+    ended: Ended,
 }
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        let duration = self.started.elapsed();
+        let (duration, upstream) = (self.call.started.elapsed(), self.call.upstream.total());
         if let Some(measured) = &self.measured {
-            measured.end(self.outcome, duration);
+            measured.end(self.ended, duration, upstream);
         }
-        let duration_ms = milliseconds(duration);
-        let status = match self.outcome {
-            Ok(status) => status,
-            Err(status) => return tracing::info!(http_status = status.as_u16(), duration_ms, "call"),
+        let (duration_ms, upstream_ms) = (milliseconds(duration), milliseconds(upstream));
+        let status = match self.ended {
+            Ended::Call(status, _) => status,
+            Ended::OtherRequest(status) => {
+                return tracing::info!(http_status = status.as_u16(), duration_ms, "call");
+            }
         };
         let code = code_name(status);
         let is_failure = matches!(status, Code::Internal | Code::Unknown);
         let is_outage = matches!(status, Code::Unavailable | Code::FailedPrecondition);
         if is_failure || is_outage && WARNINGS.may_warn(Instant::now()) {
-            tracing::warn!(code, duration_ms, "call");
+            tracing::warn!(code, duration_ms, upstream_ms, "call");
         } else if status == Code::Ok && self.measured.is_none() {
             tracing::debug!(code, duration_ms, "call");
         } else {
-            tracing::info!(code, duration_ms, "call");
+            tracing::info!(code, duration_ms, upstream_ms, "call");
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::service::{ConnectionError, Service, dataflows::flows::flows_of};
 use crate::{
     adobe::{CallError, FlowSelection, FlowService, Platform, Refusal},
-    domain::{CallProgress, ConnectionRef, ConnectionState, Stage},
+    domain::{CallProgress, ConnectionRef, ConnectionState, Stage, UpstreamWait},
     error::error_chain,
 };
 
@@ -145,7 +145,7 @@ pub(super) async fn delete<F: FlowService>(
         let may_repeat = is_worth_it && attempt < MOST_ATTEMPTS;
         let pause = if may_repeat { flow_service.retry_in(attempt, None, deadline) } else { None };
         if let Some(pause) = pause {
-            sleep(pause).await;
+            UpstreamWait::pause(pause).await;
         }
         match is_gone(flow_service, at, not_found, deadline).await {
             Ok(true) => return Ok(Deletion::Deleted),

@@ -4,12 +4,12 @@
 //! a change that is sent twice is made at most once. If a reply is lost the connection is read: in
 //! the same version the change is retried; in another one it was made, or another client made one.
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::service::{ConnectionError, Service};
 use crate::{
     adobe::{CallError, FlowService, Refusal},
-    domain::{CallProgress, Connection, ConnectionChanges, ConnectionRef, Etag, Stage},
+    domain::{CallProgress, Connection, ConnectionChanges, ConnectionRef, Etag, Stage, UpstreamWait},
 };
 
 const MOST_ATTEMPTS: u32 = 4;
@@ -68,7 +68,7 @@ impl<F: FlowService> Service<F> {
             let may_repeat = is_retryable && attempt < MOST_ATTEMPTS;
             let pause = if may_repeat { flow_service.retry_in(attempt, None, deadline) } else { None };
             if let Some(pause) = pause {
-                sleep(pause).await;
+                UpstreamWait::pause(pause).await;
             }
             let after = match flow_service.get_connection(at, deadline).await {
                 Ok(Some(after)) => after,

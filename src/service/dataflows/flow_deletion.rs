@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::{
     adobe::{CallError, Platform, Refusal},
     backoff::Backoff,
-    domain::dataflow::{DataflowRef, DataflowState},
+    domain::{
+        UpstreamWait,
+        dataflow::{DataflowRef, DataflowState},
+    },
 };
 
 /// The pause between two reads of a flow.
@@ -73,7 +76,7 @@ async fn await_visible<P: Platform>(
         if Instant::now() + pause >= give_up {
             return Err(NotGone::Unknown(unavailable(format!("the flow {} is not found yet", at.id))));
         }
-        sleep(pause).await;
+        UpstreamWait::pause(pause).await;
     }
 }
 
@@ -121,7 +124,7 @@ async fn await_end<P: Platform>(
                 let still_there = || unavailable(format!("the flow {} is still being deleted", at.id));
                 return Err(NotGone::Unknown(lost.unwrap_or_else(still_there)));
             }
-            _ => sleep(pause).await,
+            _ => UpstreamWait::pause(pause).await,
         }
     }
 }

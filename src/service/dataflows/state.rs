@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
     Dataflows,
@@ -13,7 +13,7 @@ use crate::{
     adobe::{Platform, Refusal},
     backoff::Backoff,
     domain::{
-        CallProgress, Etag, Stage,
+        CallProgress, Etag, Stage, UpstreamWait,
         dataflow::{DataflowRef, DataflowState},
     },
 };
@@ -147,7 +147,7 @@ impl<P: Platform> Dataflows<P> {
                 }
             }
             reads += 1;
-            sleep(PAUSES.pause(reads)).await;
+            UpstreamWait::pause(PAUSES.pause(reads)).await;
         }
     }
 }
