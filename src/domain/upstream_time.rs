@@ -53,7 +53,7 @@ impl UpstreamWait {
         let time = OF_CALL.try_with(Arc::clone).ok();
         if let Some(time) = &time {
             let mut waits = time.waits();
-            let (since, count) = waits.in_progress.unwrap_or((Instant::now(), 0));
+            let (since, count) = waits.in_progress.unwrap_or_else(|| (Instant::now(), 0));
             waits.in_progress = Some((since, count + 1));
         }
         Self(time)

@@ -168,7 +168,9 @@ async fn a_creation_counts_as_call_claim_request_and_creation() {
 #[tokio::test]
 async fn an_outage_of_adobe_fails_calls_and_the_time_that_they_wait_is_not_this_services() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "1s")]).await;
-    service.inject(json!([{"route": GET, "count": 0, "action": {"delay": "30s"}}]));
+    let slow = |route| json!({"route": route, "count": 0, "action": {"delay": "30s"}});
+    service.inject(json!([slow(GET), slow(CREATE)]));
+    service.create().await.unwrap_err();
     let get = GetHubSpotConnectionRequest {
         id: Uuid::new_v4().to_string(),
         ..GetHubSpotConnectionRequest::default()

@@ -2,7 +2,7 @@
 //! Redis, behind a balancer and by their addresses, called by gRPC's own client with the service
 //! configs that callers are given.
 
-mod balancer;
+pub(crate) mod balancer;
 mod left_behind;
 pub(crate) mod load;
 pub(crate) mod replica;

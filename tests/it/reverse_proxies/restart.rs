@@ -1,5 +1,5 @@
-//! Replicas behind proxies end their connections for their age, and are restarted one after the other: no caller
-//! notices, with the service configs that callers are given.
+//! Replicas end their connections for their age, and are restarted one after the other: no caller notices, and none has to
+//! retry. The proxies have the address of a balancer, which treats replicas as a ClusterIP does.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use super::proxy::Kind;
 use crate::{
     chaos::{print, redis::SharedRedis},
     rolling::{
+        balancer::Balancer,
         load::{self, Calls, Load, Worker},
         replica::{Ports, completed, end, stop},
     },
@@ -37,10 +38,13 @@ async fn a_rolling_restart_behind_a_proxy_fails_no_call_and_creates_nothing_twic
     let kept = CreateHubSpotConnectionRequest { name: "kept".to_owned(), ..request() };
     let kept = replicas[0].client().await.create_hub_spot_connection(kept).await.unwrap().into_inner();
 
-    let servers = ports.each_ref().map(|ports| ports.grpc);
+    let balancer = Balancer::before(&ports).await;
+    for ports in &ports {
+        balancer.until_in_rotation(ports.grpc).await;
+    }
     let mut proxies = Vec::new();
     for kind in kinds {
-        proxies.push(kind.documented().start(&servers).await);
+        proxies.push(kind.documented().start(&[balancer.address()]).await);
     }
     let workers: Vec<_> = proxies
         .iter()
@@ -58,6 +62,7 @@ async fn a_rolling_restart_behind_a_proxy_fails_no_call_and_creates_nothing_twic
         let stopped_at = stop(&replica.process);
         outputs.push(end(replica.process, stopped_at).await);
         let replica = ports.start(&emulator, &redis, &SETTINGS).await;
+        balancer.until_in_rotation(ports.grpc).await;
         replica.process.prints("calls", |output| (completed(output).len() >= 10).then_some(())).await;
         replicas.push(replica);
     }
@@ -79,6 +84,10 @@ async fn a_rolling_restart_behind_a_proxy_fails_no_call_and_creates_nothing_twic
         outputs.iter().map(|output| completed(output).len()).collect::<Vec<_>>(),
         proxies.iter().map(super::proxy::Proxy::printed).collect::<Vec<_>>(),
     ));
+    // No caller had to retry: nothing was refused, and nothing was cut off. One connection was created directly.
+    let codes: Vec<_> = outputs.iter().flat_map(completed).collect();
+    assert!(codes.iter().all(|code| code == "OK"), "{codes:?}");
+    assert_eq!(codes.len(), calls.len() + 1);
     assert_eq!(ledger.len(), creates.len() + 1, "a creation was executed twice");
     for entry in ledger.iter().filter(|entry| entry.id != kept.id) {
         assert_eq!(creates.get(&*entry.name), Some(&&*entry.id), "{}", entry.name);
