@@ -1,10 +1,9 @@
 //! Callers behind nginx and HAProxy, with the configurations of `deploy/proxies`: what a caller gets is the same as
-//! without a proxy.
+//! without a proxy. `rolling` restarts replicas behind them.
 
 mod certificates;
 mod interruptions;
-mod proxy;
-mod restart;
+pub(crate) mod proxy;
 
 use hubspot_connection_service::{
     grpc::SERVICE_NAME,

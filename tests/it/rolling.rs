@@ -2,9 +2,10 @@
 //! Redis, behind a balancer and by their addresses, called by gRPC's own client with the service
 //! configs that callers are given.
 
-pub(crate) mod balancer;
+mod balancer;
+mod behind_proxies;
 mod left_behind;
-pub(crate) mod load;
+mod load;
 pub(crate) mod replica;
 mod service_configs;
 

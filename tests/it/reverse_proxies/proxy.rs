@@ -8,14 +8,14 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
     time::{Duration, interval},
 };
 
 use crate::{
     optional::skip,
-    rolling::replica::hold,
+    rolling::replica::Ports,
     support::{Mount, certificates::Pair, in_time},
 };
 
@@ -25,14 +25,14 @@ const HAPROXY: &str = include_str!("../../../deploy/proxies/haproxy.cfg");
 const SERVICE: &str = "hubspot-connection-service.hubspot.svc.cluster.local";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Nginx,
     HaProxy,
 }
 
 impl Kind {
     /// Both; none, after a message, if one is missing and not required.
-    pub(super) fn installed() -> Vec<Self> {
+    pub(crate) fn installed() -> Vec<Self> {
         let kinds = vec![Self::Nginx, Self::HaProxy];
         let missing: Vec<_> = kinds.iter().filter(|kind| kind.program().is_none()).collect();
         if missing.is_empty() {
@@ -55,7 +55,7 @@ impl Kind {
     }
 
     /// The configuration in the repository.
-    pub(super) fn documented(self) -> Config {
+    pub(crate) fn documented(self) -> Config {
         let text = match self {
             Self::Nginx => NGINX,
             Self::HaProxy => HAPROXY,
@@ -66,7 +66,7 @@ impl Kind {
 
 /// A configuration of `deploy/proxies`, with changes.
 #[derive(Clone)]
-pub(super) struct Config {
+pub(crate) struct Config {
     kind: Kind,
     text: String,
 }
@@ -74,14 +74,14 @@ pub(super) struct Config {
 impl Config {
     /// Replaces a text that exists.
     #[must_use]
-    pub(super) fn replace(self, from: &str, to: &str) -> Self {
+    pub(crate) fn replace(self, from: &str, to: &str) -> Self {
         assert!(self.text.contains(from), "{:?} has no {from:?}", self.kind);
         Self { text: self.text.replace(from, to), ..self }
     }
 
     /// Removes the lines that begin with this directive.
     #[must_use]
-    pub(super) fn without(self, directive: &str) -> Self {
+    pub(crate) fn without(self, directive: &str) -> Self {
         let is_other = |line: &&str| !line.trim_start().starts_with(directive);
         let text: Vec<_> = self.text.lines().filter(is_other).collect();
         assert!(text.len() < self.text.lines().count(), "{:?} has no {directive}", self.kind);
@@ -121,12 +121,12 @@ impl Config {
     }
 
     /// Starts the proxy without TLS on either side.
-    pub(super) async fn start(self, servers: &[SocketAddr]) -> Proxy {
+    pub(crate) async fn start(self, servers: &[SocketAddr]) -> Proxy {
         self.plaintext().run(servers, &[]).await
     }
 
     /// Starts the proxy with its own certificates and those that it trusts.
-    pub(super) async fn start_with_tls(self, servers: &[SocketAddr], tls: &Tls) -> Proxy {
+    pub(crate) async fn start_with_tls(self, servers: &[SocketAddr], tls: &Tls) -> Proxy {
         let Tls { callers, service, authority } = tls;
         let (kind, combined) = (self.kind, |pair: &Pair| format!("{}{}", pair.certificate_pem, pair.key_pem));
         let [of_callers, of_service] = [combined(callers), combined(service)];
@@ -148,7 +148,8 @@ impl Config {
     }
 
     async fn run(self, servers: &[SocketAddr], certificates: &[(&str, &str)]) -> Proxy {
-        let (kind, (address, held)) = (self.kind, hold());
+        let (kind, held) = (self.kind, Ports::hold());
+        let address = held.grpc;
         let (listens, folder) = match kind {
             Kind::Nginx => ("listen 443 ", "/etc/nginx/"),
             Kind::HaProxy => ("bind :443 ", "/etc/haproxy/"),
@@ -201,22 +202,22 @@ fn whole(directory: &Mount, block: &str) -> String {
 }
 
 /// The certificates of a proxy.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     /// What it presents to callers.
-    pub(super) callers: Pair,
+    pub(crate) callers: Pair,
     /// What it presents to the service.
-    pub(super) service: Pair,
+    pub(crate) service: Pair,
     /// The authority of the service's certificate, in PEM.
-    pub(super) authority: String,
+    pub(crate) authority: String,
 }
 
 /// A running proxy.
-pub(super) struct Proxy {
-    pub(super) address: SocketAddr,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
     process: Child,
     log: PathBuf,
     _directory: Mount,
-    _held: TcpSocket,
+    _held: Ports,
 }
 
 impl Proxy {
@@ -234,7 +235,7 @@ impl Proxy {
     }
 
     /// What it has reported.
-    pub(super) fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         fs::read_to_string(Path::new(&self.log)).unwrap()
     }
 }

@@ -26,7 +26,7 @@ const PROBE: Duration = Duration::from_millis(50);
 /// The delay until the balancer uses a probe's result: most of the delay of a drain.
 const LAG: Duration = Duration::from_millis(300);
 
-pub(crate) struct Balancer {
+pub(super) struct Balancer {
     address: SocketAddr,
     rotation: Arc<Rotation>,
     _tasks: JoinSet<()>,
@@ -39,7 +39,7 @@ struct Rotation {
 }
 
 impl Balancer {
-    pub(crate) async fn before(replicas: &[Ports]) -> Self {
+    pub(super) async fn before(replicas: &[Ports]) -> Self {
         let listener = listen().await;
         let address = listener.local_addr().unwrap();
         let rotation = Arc::new(Rotation::default());
@@ -51,12 +51,12 @@ impl Balancer {
         Self { address, rotation, _tasks: tasks }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Waits until a replica gets connections.
-    pub(crate) async fn until_in_rotation(&self, replica: SocketAddr) {
+    pub(super) async fn until_in_rotation(&self, replica: SocketAddr) {
         until("the replica in rotation", || self.rotation.ready().contains(&replica)).await;
     }
 }

@@ -16,38 +16,38 @@ use tokio::{
 use crate::{optional::skip, support::in_time};
 
 /// The service config for callers without request ids, and for those with them.
-pub(crate) const READS: &str = include_str!("../../../deploy/clients/service-config-reads.json");
-pub(crate) const REQUEST_IDS: &str = include_str!("../../../deploy/clients/service-config-request-ids.json");
+pub(super) const READS: &str = include_str!("../../../deploy/clients/service-config-reads.json");
+pub(super) const REQUEST_IDS: &str = include_str!("../../../deploy/clients/service-config-request-ids.json");
 
 /// The repeated calls of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Calls {
+pub(super) enum Calls {
     Creates,
     Reads,
 }
 
 /// A caller with its own connections.
-pub(crate) struct Worker {
-    pub(crate) calls: Calls,
-    pub(crate) target: String,
+pub(super) struct Worker {
+    pub(super) calls: Calls,
+    pub(super) target: String,
 }
 
 /// A call from the point of view of its caller.
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "the message appears in the output of a failed test")]
-pub(crate) struct Call {
-    pub(crate) method: String,
+pub(super) struct Call {
+    pub(super) method: String,
     /// The name of the connection to be created.
-    pub(crate) name: String,
-    pub(crate) code: String,
-    pub(crate) message: String,
+    pub(super) name: String,
+    pub(super) code: String,
+    pub(super) message: String,
     #[serde(default)]
-    pub(crate) id: String,
-    pub(crate) seconds: f64,
+    pub(super) id: String,
+    pub(super) seconds: f64,
 }
 
 /// The callers, which continue until they are stopped.
-pub(crate) struct Load {
+pub(super) struct Load {
     process: Child,
     plan: ChildStdin,
     results: Lines<BufReader<ChildStdout>>,
@@ -55,7 +55,7 @@ pub(crate) struct Load {
 
 /// The interpreter for which `tests/run.sh` installs gRPC. `None`, after a message, if it is missing and
 /// not required.
-pub(crate) fn python() -> Option<PathBuf> {
+pub(super) fn python() -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/grpc/bin/python");
     if python.exists() {
         return Some(python);
@@ -67,7 +67,7 @@ pub(crate) fn python() -> Option<PathBuf> {
 
 impl Load {
     /// Starts callers, and waits until each of them has had a response.
-    pub(crate) async fn start(python: &Path, workers: &[Worker], connection: &str, pause: f64) -> Self {
+    pub(super) async fn start(python: &Path, workers: &[Worker], connection: &str, pause: f64) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut process = Command::new(python)
             .arg(root.join("tests/it/rolling/load.py"))
@@ -101,7 +101,7 @@ impl Load {
     }
 
     /// Stops the callers, and waits for their last calls.
-    pub(crate) async fn stop(self) -> Vec<Call> {
+    pub(super) async fn stop(self) -> Vec<Call> {
         let Self { mut process, plan, mut results } = self;
         drop(plan);
         let calls = in_time("the last calls", results.next_line()).await.unwrap().unwrap();

@@ -55,7 +55,7 @@ impl Ports {
 }
 
 /// A port that this process owns and does not listen on, so that another one can.
-pub(crate) fn hold() -> (SocketAddr, TcpSocket) {
+fn hold() -> (SocketAddr, TcpSocket) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -73,7 +73,7 @@ pub(super) async fn is_serving(admin: SocketAddr) -> bool {
 
 /// Waits for the exit of a stopped process, which must come before Kubernetes would kill it, with nothing
 /// left undone.
-pub(crate) async fn end(process: Process, stopped_at: Instant) -> Output {
+pub(super) async fn end(process: Process, stopped_at: Instant) -> Output {
     let (status, output) = process.wait().await;
     assert!(stopped_at.elapsed() < DRAIN_DELAY + DRAIN_TIMEOUT, "{:?}", stopped_at.elapsed());
     assert_eq!(status.code(), Some(0), "{output:?}");
@@ -82,7 +82,7 @@ pub(crate) async fn end(process: Process, stopped_at: Instant) -> Output {
 }
 
 /// The codes of the calls that a process has completed.
-pub(crate) fn completed(output: &Output) -> Vec<String> {
+pub(super) fn completed(output: &Output) -> Vec<String> {
     let lines = output.log_lines().into_iter().filter(|line| line["message"] == "call");
     let own = lines.filter(|line| {
         line["span"]["method"].as_str().is_some_and(|method| method.starts_with(&format!("/{SERVICE_NAME}/")))
@@ -91,7 +91,7 @@ pub(crate) fn completed(output: &Output) -> Vec<String> {
 }
 
 /// Signals a process to stop.
-pub(crate) fn stop(process: &Process) -> Instant {
+pub(super) fn stop(process: &Process) -> Instant {
     process.signal(Signal::TERM);
     Instant::now()
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use hubspot_connection_service::{emulator::Options, proto::CreateHubSpotConnectionRequest};
 
-use super::proxy::Kind;
+use super::{
+    balancer::Balancer,
+    load::{self, Calls, Load, Worker},
+    replica::{Ports, completed, end, stop},
+};
 use crate::{
     chaos::{print, redis::SharedRedis},
-    rolling::{
-        balancer::Balancer,
-        load::{self, Calls, Load, Worker},
-        replica::{Ports, completed, end, stop},
-    },
+    reverse_proxies::proxy::{Kind, Proxy},
     support::{Output, request, start_emulator},
 };
 
@@ -82,7 +82,7 @@ async fn a_rolling_restart_behind_a_proxy_fails_no_call_and_creates_nothing_twic
         calls.len(),
         creates.len(),
         outputs.iter().map(|output| completed(output).len()).collect::<Vec<_>>(),
-        proxies.iter().map(super::proxy::Proxy::printed).collect::<Vec<_>>(),
+        proxies.iter().map(Proxy::printed).collect::<Vec<_>>(),
     ));
     // No caller had to retry: nothing was refused, and nothing was cut off. One connection was created directly.
     let codes: Vec<_> = outputs.iter().flat_map(completed).collect();
