@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs below target/test-tools the tools of the tests besides Rust and Redis: gRPC's own client,
 # kubernetes-validate, checkov, a PromQL parser and aepp from PyPI, kustomize where kubectl does not have it,
-# Prometheus's promtool, and the schemas of the custom resources in deploy/. Installs nginx and HAProxy with apt. Builds the example clients of proto/README.md, with the
-# commands of that page; so it installs Go, a JDK, Maven, Node.js and npm where they are missing. What exists already is
-# kept.
+# Prometheus's promtool, and the schemas of the custom resources in deploy/. Installs nginx and HAProxy with apt. Builds
+# the example clients of proto/README.md, with the commands of that page; so it installs Go, a JDK, Maven, Node.js and
+# npm where they are missing. What exists already is kept.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
