@@ -3,6 +3,10 @@
 //! configs that callers are given.
 
 mod balancer;
+#[cfg(target_os = "linux")]
+mod dns;
+#[cfg(target_os = "linux")]
+mod evictions;
 mod left_behind;
 mod load;
 pub(crate) mod replica;

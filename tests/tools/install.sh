@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs below target/test-tools the tools of the tests besides Rust and Redis: gRPC's own client,
 # kubernetes-validate, checkov, a PromQL parser and aepp from PyPI, kustomize where kubectl does not have it,
-# and Prometheus's promtool. Builds the example clients of proto/README.md, with the commands of that page; so it
+# Prometheus's promtool, and the schemas of the custom resources in deploy/. Builds the example clients of proto/README.md, with the commands of that page; so it
 # installs Go, a JDK, Maven, Node.js and npm where they are missing. What exists already is kept.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -86,6 +86,30 @@ kustomize() {
   chmod +x "$TOOLS/render"
 }
 
+# MODULE@VERSION FILE…: the definitions of custom resources, which their projects ship in their Go modules.
+readonly CRDS='github.com/cert-manager/cert-manager@v1.21.2 deploy/crds/cert-manager.io_*.yaml
+github.com/cert-manager/approver-policy@v0.28.0 deploy/crds/*.yaml
+github.com/prometheus-operator/prometheus-operator@v0.85.0 example/prometheus-operator-crd/*_prometheusrules.yaml example/prometheus-operator-crd/*_servicemonitors.yaml
+sigs.k8s.io/gateway-api@v1.4.1 config/crd/standard/*_grpcroutes.yaml'
+
+crds() {
+  printf '%s\n' "$CRDS" | cmp -s - "$TOOLS/crds/installed" && return
+  go_toolchain
+  rm -rf "$TOOLS/crds"
+  mkdir "$TOOLS/crds"
+  local module files source
+  while read -r module files; do
+    # Outside of any module, so that nothing else is downloaded. A module for a newer Go is an error, but it is there.
+    source=$(cd "$TOOLS/crds" && (go mod download -json "$module" || true) | sed -n 's/^.*"Dir": "\(.*\)".*$/\1/p')
+    # shellcheck disable=SC2086 # a pattern
+    (cd "$source" && cp $files "$TOOLS/crds/")
+  done <<<"$CRDS"
+  # The module cache is read-only, and so are copies from it.
+  chmod u+w "$TOOLS"/crds/*
+  # Last, as above.
+  printf '%s\n' "$CRDS" >"$TOOLS/crds/installed"
+}
+
 # Debian's package has it. Its server is not installed: it would be started.
 promtool() {
   "$TOOLS/promtool" --version >/dev/null 2>&1 && return
@@ -106,5 +130,6 @@ python manifests
 # The list is complete.
 python aepp --no-deps
 kustomize
+crds
 promtool
 examples

@@ -16,8 +16,9 @@ fn directory() -> PathBuf {
 
 /// Whether they are installed; prints a message if they are not and need not be.
 pub(super) fn are_installed() -> bool {
-    let installed =
-        ["render", "manifests/installed", "promtool"].iter().all(|file| directory().join(file).exists());
+    let installed = ["render", "manifests/installed", "crds/installed", "promtool"]
+        .iter()
+        .all(|file| directory().join(file).exists());
     if !installed {
         skip("HCS_TEST_TOOLS", "the tests of manifests", "the tools of tests/tools/install.sh are missing");
     }
@@ -40,11 +41,22 @@ pub(super) fn run(program: &str, arguments: &[&str]) -> Output {
 
 /// Runs a script of `tests/tools` with this stdin, and returns its output.
 pub(super) fn script(name: &str, stdin: &str) -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name);
-    let mut python = Command::new(directory().join("manifests/bin/python"));
-    let output = fed(python.arg(script), stdin);
+    let output = python(name, &[], stdin);
     assert!(output.status.success(), "{name}: {}", text(&output.stderr));
     text(&output.stdout)
+}
+
+/// Validates the custom resources of manifests with the definitions of their projects. Returns their kinds and names,
+/// or an error.
+pub(super) fn custom_resources(manifests: &str) -> Result<Vec<String>, String> {
+    let output = python("custom_resources.py", &[&directory().join("crds")], manifests);
+    let validated = text(&output.stdout).lines().map(str::to_owned).collect();
+    if output.status.success() { Ok(validated) } else { Err(text(&output.stderr)) }
+}
+
+fn python(script: &str, arguments: &[&Path], stdin: &str) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(script);
+    fed(Command::new(directory().join("manifests/bin/python")).arg(script).args(arguments), stdin)
 }
 
 /// Runs promtool, which must report nothing.
