@@ -75,9 +75,20 @@ fn the_deploy_readme_names_every_overlay_and_component_and_no_other() {
 }
 
 #[test]
-fn every_overlay_is_checked() {
+fn every_overlay_component_and_caller_is_checked() {
     for overlay in subdirectories("overlays") {
         assert!(VARIANTS.contains(&&*overlay), "{overlay}");
+    }
+    let kustomizations: String = ["overlays", "components"]
+        .into_iter()
+        .flat_map(|kind| subdirectories(kind).into_iter().map(move |name| deploy().join(kind).join(name)))
+        .map(|directory| fs::read_to_string(directory.join("kustomization.yaml")).unwrap())
+        .collect();
+    for component in subdirectories("components") {
+        let is_part = [format!("- ../../components/{component}\n"), format!("- ../{component}\n")]
+            .iter()
+            .any(|line| kustomizations.contains(&**line));
+        assert!(is_part || VARIANTS.contains(&&*component), "{component}");
     }
     let callers = subdirectories("callers");
     assert!(callers.iter().filter(|name| *name != "base").eq(&CALLERS));
