@@ -25,6 +25,8 @@ case "$1 $2" in
     ;;
   'rollout restart') echo restart >>"$CLUSTER/patches" ;;
   'rollout status') ;;
+  'get pods') printf 'pod/%s\n' a b ;;
+  'wait --for=delete') echo "end of $3" >>"$CLUSTER/patches" ;;
   'logs -l') printf '[pod/%s/hubspot-connection-service] {"message":"a new Adobe access token is in use"}\n' a b a ;;
   *)
     echo "unexpected: $*" >&2
