@@ -5,12 +5,16 @@
 mod alerts;
 mod compose;
 mod create_connection;
+mod custom_resources;
+mod disruptions;
 mod hardening;
 mod image;
 mod manifests;
 mod monitoring;
 mod proxies;
 pub(crate) mod queries;
+mod redis_users;
+mod rotation;
 mod scanners;
 mod settings;
 mod tools;
@@ -24,7 +28,19 @@ const README: &str = include_str!("../../deploy/README.md");
 
 /// Every kustomization that can be rendered: the base with what it needs to start, each overlay, and each
 /// component that no overlay contains.
-const VARIANTS: [&str; 4] = ["demo", "production", "external-redis", "otel"];
+const VARIANTS: [&str; 8] = [
+    "demo",
+    "production",
+    "production-external-redis",
+    "external-redis",
+    "otel",
+    "cluster-issuer",
+    "approver-policy",
+    "service-account-tokens",
+];
+
+/// The examples of callers, which are not parts of the service.
+const CALLERS: [&str; 2] = ["certificate", "token"];
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
@@ -39,7 +55,7 @@ fn subdirectories(of: &str) -> Vec<String> {
 
 #[test]
 fn the_deploy_readme_names_every_overlay_and_component_and_no_other() {
-    for kind in ["overlays", "components"] {
+    for kind in ["overlays", "components", "callers"] {
         let of_kind = format!("{kind}/");
         let mut named: Vec<_> = README
             .match_indices(&of_kind)
@@ -52,13 +68,29 @@ fn the_deploy_readme_names_every_overlay_and_component_and_no_other() {
             .collect();
         named.sort_unstable();
         named.dedup();
-        assert_eq!(named, subdirectories(kind));
+        let mut existing = subdirectories(kind);
+        // Of callers, this is a part of the others.
+        existing.retain(|name| name != "base");
+        assert_eq!(named, existing);
     }
 }
 
 #[test]
-fn every_overlay_is_checked() {
+fn every_overlay_component_and_caller_is_checked() {
     for overlay in subdirectories("overlays") {
         assert!(VARIANTS.contains(&&*overlay), "{overlay}");
     }
+    let kustomizations: String = ["overlays", "components"]
+        .into_iter()
+        .flat_map(|kind| subdirectories(kind).into_iter().map(move |name| deploy().join(kind).join(name)))
+        .map(|directory| fs::read_to_string(directory.join("kustomization.yaml")).unwrap())
+        .collect();
+    for component in subdirectories("components") {
+        let is_part = [format!("- ../../components/{component}\n"), format!("- ../{component}\n")]
+            .iter()
+            .any(|line| kustomizations.contains(&**line));
+        assert!(is_part || VARIANTS.contains(&&*component), "{component}");
+    }
+    let callers = subdirectories("callers");
+    assert!(callers.iter().filter(|name| *name != "base").eq(&CALLERS));
 }

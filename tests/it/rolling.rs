@@ -4,6 +4,10 @@
 
 mod balancer;
 mod behind_proxies;
+#[cfg(target_os = "linux")]
+mod dns;
+#[cfg(target_os = "linux")]
+mod evictions;
 mod left_behind;
 mod load;
 pub(crate) mod replica;

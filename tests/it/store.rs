@@ -10,7 +10,7 @@ mod permissions;
 mod redis;
 pub(crate) mod redis_server;
 mod step;
-mod subject;
+pub(crate) mod subject;
 mod suite;
 mod table;
 #[cfg(feature = "emulator")]
@@ -28,7 +28,8 @@ use hubspot_connection_service::{
     service::Outcome,
 };
 
-use self::{redis_server::RedisServer, subject::Subject};
+pub(crate) use self::redis_server::RedisServer;
+use self::subject::Subject;
 
 /// Runs each behaviour against each store.
 macro_rules! suite {

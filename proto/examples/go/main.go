@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // Skips replicas that are not serving.
+	"google.golang.org/grpc/resolver/dns"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -88,6 +89,8 @@ func connect(address, caFile, tokenFile string) (*grpc.ClientConn, error) {
 			return nil, err
 		}
 	}
+	// A replica that stops works for a while, so that callers can learn its successor's address by then.
+	dns.SetMinResolutionInterval(10 * time.Second)
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(serviceConfig),

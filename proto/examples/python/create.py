@@ -59,7 +59,11 @@ def main():
 
 def connect(address, ca_file, token_file):
     with open("service-config-request-ids.json") as file:
-        options = [("grpc.service_config", file.read())]
+        options = [
+            ("grpc.service_config", file.read()),
+            # A replica that stops works for a while, so that callers can learn its successor's address by then.
+            ("grpc.dns_min_time_between_resolutions_ms", 10_000),
+        ]
     if not ca_file:
         if token_file:
             sys.exit("a token is only sent over TLS: set CA_FILE")

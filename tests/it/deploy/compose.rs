@@ -1,10 +1,10 @@
 //! `compose.yaml`: the service on a laptop.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs, os::unix::fs::symlink, process::Command};
 
 use serde_json::Value;
 
-use super::{README, deploy, manifests::text, settings::check_config, tools};
+use super::{README, deploy, manifests::text, redis_users::users, settings::check_config, tools};
 use crate::support::Mount;
 
 const SERVICE: &str = "hubspot-connection-service";
@@ -82,6 +82,7 @@ fn the_commands_of_the_readme_make_every_secret() {
     let folder = Mount::new(&[("unrelated", "")]);
     let unrelated = folder.path("unrelated");
     let (folder, _) = unrelated.rsplit_once('/').unwrap();
+    symlink(deploy().join("components"), format!("{folder}/components")).unwrap();
     let made = Command::new("sh").args(["-euc", commands]).current_dir(folder).status().unwrap();
     assert!(made.success());
 
@@ -95,6 +96,6 @@ fn the_commands_of_the_readme_make_every_secret() {
     assert!(read("fingerprint-key").len() >= 32);
     assert_eq!(read("client-secret"), hubspot_connection_service::emulator::CLIENT_SECRET);
     let password = read("redis-url");
-    let password = password.strip_prefix("redis://:").unwrap().split('@').next().unwrap();
-    assert!(read("redis-users").starts_with(&format!("user default on >{password} ")));
+    let password = password.strip_prefix("redis://hubspot-connection-service:").unwrap();
+    assert_eq!(read("redis-users"), users(password.split('@').next().unwrap()));
 }

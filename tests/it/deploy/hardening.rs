@@ -1,12 +1,17 @@
 //! Every pod has as few privileges as it needs.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
-use super::manifests::{Manifests, text};
+use super::{
+    deploy,
+    manifests::{Manifests, text},
+};
 
 #[test]
 fn every_pod_is_restricted() {
-    for manifests in Manifests::all() {
+    for manifests in Manifests::with_callers() {
         for pod in manifests.pods() {
             let (spec, owner) = (pod.spec, &pod.owner);
             let security = &spec["securityContext"];
@@ -33,7 +38,7 @@ fn every_pod_is_restricted() {
                     "{owner}"
                 );
                 for bound in ["requests", "limits"] {
-                    for resource in ["cpu", "memory"] {
+                    for resource in ["cpu", "memory", "ephemeral-storage"] {
                         assert!(
                             container["resources"][bound][resource].is_string(),
                             "{owner}: {bound}.{resource}"
@@ -44,7 +49,7 @@ fn every_pod_is_restricted() {
                 let image = text(&container["image"]);
                 assert!(image.contains(':') && !image.ends_with(":latest"), "{owner}: {image}");
             }
-            let allowed = ["configMap", "emptyDir", "persistentVolumeClaim", "secret"];
+            let allowed = ["configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"];
             for volume in spec["volumes"].as_array().into_iter().flatten() {
                 assert!(allowed.iter().any(|kind| volume[kind].is_object()), "{owner}: {volume}");
             }
@@ -57,15 +62,15 @@ fn every_pod_is_restricted() {
 
 #[test]
 fn secrets_are_files_that_only_the_process_can_read() {
-    for manifests in Manifests::all() {
+    for manifests in Manifests::with_callers() {
         for pod in manifests.pods() {
             for container in pod.containers() {
                 let whole = container.to_string();
                 assert!(!whole.contains("secretKeyRef") && !whole.contains("secretRef"), "{}", pod.owner);
             }
             for volume in pod.spec["volumes"].as_array().into_iter().flatten() {
-                if volume["secret"].is_object() {
-                    assert_eq!(volume["secret"]["defaultMode"], 0o440, "{}: {volume}", pod.owner);
+                for kind in ["secret", "projected"].into_iter().filter(|kind| volume[kind].is_object()) {
+                    assert_eq!(volume[kind]["defaultMode"], 0o440, "{}: {volume}", pod.owner);
                     assert_eq!(pod.spec["securityContext"]["fsGroup"], 65532, "{}", pod.owner);
                 }
             }
@@ -75,7 +80,7 @@ fn secrets_are_files_that_only_the_process_can_read() {
 
 #[test]
 fn a_network_policy_covers_every_pod_in_both_directions() {
-    for manifests in Manifests::all() {
+    for manifests in Manifests::with_callers() {
         let policies = manifests.of_kind("NetworkPolicy");
         for pod in manifests.pods() {
             for direction in ["Ingress", "Egress"] {
@@ -102,27 +107,47 @@ fn a_network_policy_covers_every_pod_in_both_directions() {
 
 #[test]
 fn production_has_no_shortcut_and_no_secret() {
-    let Some(production) = Manifests::of("production") else { return };
-    let environment = production.environment();
-    for shortcut in [
-        "HCS_INSECURE",
-        "HCS_UPSTREAM_ALLOW_HTTP",
-        "HCS_JWT_ALLOW_HTTP",
-        "HCS_ACCESS_TOKEN",
-        "HCS_ACCESS_TOKEN_FILE",
-    ] {
-        assert!(!environment.contains_key(shortcut), "{shortcut}");
+    for overlay in ["production", "production-external-redis"] {
+        let Some(production) = Manifests::of(overlay) else { return };
+        let environment = production.environment();
+        for shortcut in [
+            "HCS_INSECURE",
+            "HCS_UPSTREAM_ALLOW_HTTP",
+            "HCS_JWT_ALLOW_HTTP",
+            "HCS_ACCESS_TOKEN",
+            "HCS_ACCESS_TOKEN_FILE",
+        ] {
+            assert!(!environment.contains_key(shortcut), "{shortcut}");
+        }
+        assert!(environment.contains_key("HCS_CALLERS"));
+        assert!(production.of_kind("Secret").is_empty());
+        assert!(production.documents.iter().all(|document| !document.to_string().contains("emulator")));
     }
-    assert!(environment.contains_key("HCS_CALLERS"));
-    assert!(production.of_kind("Secret").is_empty());
-    assert!(production.documents.iter().all(|document| !document.to_string().contains("emulator")));
+}
+
+/// One overlay is the other one with another Redis.
+#[test]
+fn both_production_overlays_are_the_same_but_for_redis() {
+    let file = |overlay: &str, name: &str| {
+        fs::read_to_string(deploy().join("overlays").join(overlay).join(name)).unwrap()
+    };
+    let [own, external] = ["production", "production-external-redis"];
+    assert_eq!(file(own, "certificate.yaml"), file(external, "certificate.yaml"));
+    let settings = file(external, "settings.env");
+    let (common, of_redis) = settings.split_once("# The authority of the Redis server").unwrap();
+    assert_eq!(common, file(own, "settings.env"));
+    assert!(of_redis.lines().skip(1).all(|line| line.starts_with('#') || line.starts_with("HCS_REDIS_")));
 }
 
 #[test]
 fn no_namespace_is_taken_for_granted() {
     for manifests in Manifests::all() {
         for document in &manifests.documents {
-            assert_eq!(document["metadata"]["namespace"], Value::Null, "{}: {document}", manifests.name);
+            // Where cert-manager looks for the Secrets of ClusterIssuers.
+            let cert_manager =
+                text(&document["metadata"]["name"]).starts_with("hubspot-connection-service-cluster-");
+            let namespace = if cert_manager { json!("cert-manager") } else { Value::Null };
+            assert_eq!(document["metadata"]["namespace"], namespace, "{}: {document}", manifests.name);
         }
     }
 }
@@ -147,11 +172,6 @@ fn several_replicas_share_a_store_and_one_that_shares_none_is_alone() {
         let budget = manifests.get("PodDisruptionBudget", "hubspot-connection-service");
         let selector = &deployment["spec"]["selector"];
         assert_eq!(&budget["spec"]["selector"], selector);
-        for constraint in manifests.service_pod().spec["topologySpreadConstraints"].as_array().unwrap() {
-            // A cluster may have one node.
-            assert_eq!(constraint["whenUnsatisfiable"], "ScheduleAnyway");
-            assert_eq!(&constraint["labelSelector"], selector);
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{
-    deploy,
+    README, deploy,
     manifests::{Manifests, text},
 };
 
@@ -40,6 +40,8 @@ fn every_build_is_locked_static_and_without_the_emulator_but_for_the_demo() {
     }
     assert_eq!(builds.iter().filter(|build| build.contains("--features emulator")).count(), 2);
     assert!(instructions.iter().any(|line| line.contains("target-feature=+crt-static")));
+    // Compilers write no other time into the binary.
+    assert!(instructions.contains(&"ENV SOURCE_DATE_EPOCH=0".to_owned()));
 }
 
 #[test]
@@ -54,8 +56,30 @@ fn the_image_runs_as_nobody_and_without_a_shell() {
 }
 
 #[test]
+fn both_images_name_their_version_revision_source_and_licence() {
+    let instructions = instructions();
+    for stage in ["FROM image AS demo", "FROM image AS release"] {
+        let start = instructions.iter().position(|line| line == stage).unwrap();
+        let stage: Vec<_> =
+            instructions[start + 1..].iter().take_while(|line| !line.starts_with("FROM ")).collect();
+        let label = stage.iter().find(|line| line.starts_with("LABEL ")).unwrap();
+        for name in ["version", "revision", "source", "licenses"] {
+            let argument = name.to_uppercase();
+            assert!(
+                label.contains(&format!(r#"org.opencontainers.image.{name}="${{{argument}}}""#)),
+                "{label}"
+            );
+            assert!(stage.iter().any(|line| line.starts_with(&format!("ARG {argument}="))), "{argument}");
+            // Documented, but for the defaults.
+            assert!(README.contains(&format!("--build-arg {argument}=")), "{argument}");
+        }
+    }
+}
+
+#[test]
 fn the_overlays_run_the_version_that_is_here() {
-    for manifests in [Manifests::of("demo"), Manifests::of("production")].into_iter().flatten() {
+    let overlays = ["demo", "production", "production-external-redis"].map(Manifests::of);
+    for manifests in overlays.into_iter().flatten() {
         for pod in manifests.pods() {
             for container in pod.containers() {
                 let image = text(&container["image"]);

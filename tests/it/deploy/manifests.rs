@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{VARIANTS, deploy, tools};
+use super::{CALLERS, VARIANTS, deploy, tools};
 
 /// The documents of one rendered kustomization.
 #[derive(Clone)]
@@ -44,6 +44,14 @@ impl Manifests {
         VARIANTS.into_iter().map(Self::rendered).collect()
     }
 
+    /// Every variant and every example of a caller.
+    pub(super) fn with_callers() -> Vec<Self> {
+        let callers = if tools::are_installed() { &CALLERS[..] } else { &[] };
+        let callers =
+            callers.iter().map(|caller| Self::render(caller, &deploy().join("callers").join(caller)));
+        Self::all().into_iter().chain(callers).collect()
+    }
+
     /// One variant.
     pub(super) fn of(variant: &'static str) -> Option<Self> {
         tools::are_installed().then(|| Self::rendered(variant))
@@ -53,17 +61,20 @@ impl Manifests {
         static RENDERED: Mutex<BTreeMap<&str, Manifests>> = Mutex::new(BTreeMap::new());
         // A test that failed while it rendered must not fail the others.
         let mut rendered = RENDERED.lock().unwrap_or_else(PoisonError::into_inner);
-        rendered.entry(variant).or_insert_with(|| Self::render(variant)).clone()
+        let render = || {
+            let overlay = deploy().join("overlays").join(variant);
+            Self::render(variant, &if overlay.exists() { overlay } else { with_component(variant) })
+        };
+        rendered.entry(variant).or_insert_with(render).clone()
     }
 
-    fn render(variant: &'static str) -> Self {
-        let overlay = deploy().join("overlays").join(variant);
-        let yaml = tools::render(&if overlay.exists() { overlay } else { with_component(variant) });
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{variant}.yaml"));
+    fn render(name: &'static str, kustomization: &Path) -> Self {
+        let yaml = tools::render(kustomization);
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.yaml"));
         fs::write(&file, &yaml).unwrap();
         let documents: Vec<Value> = serde_json::from_str(&tools::script("yaml_to_json.py", &yaml)).unwrap();
-        assert!(documents.len() > 5, "{variant}");
-        Self { name: variant, file, documents }
+        assert!(documents.len() > 2, "{name}");
+        Self { name, file, documents }
     }
 
     pub(super) fn of_kind(&self, kind: &str) -> Vec<&Value> {
@@ -119,24 +130,35 @@ impl Manifests {
     }
 }
 
-/// A kustomization of the base and one component, as an operator would write it.
+/// A kustomization of the base and one component, after those that it needs, as an operator would write it.
 fn with_component(component: &str) -> PathBuf {
+    let (before, setting) = match component {
+        "cluster-issuer" => (&["tls"][..], "HCS_CALLERS=cert:**=write"),
+        "approver-policy" => (&["tls", "cluster-issuer"][..], "HCS_CALLERS=cert:**=write"),
+        "service-account-tokens" => {
+            (&["tls"][..], "HCS_CALLERS=jwt:system:serviceaccount:crm:onboarding=write")
+        }
+        _ => (&[][..], "HCS_INSECURE=true"),
+    };
     let here = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kustomize").join(component);
     fs::create_dir_all(&here).unwrap();
     // Kustomize accepts only relative paths.
     let up = "../".repeat(here.canonicalize().unwrap().components().count() - 1);
     let deploy = deploy().canonicalize().unwrap();
     let deploy = format!("{up}{}", deploy.strip_prefix("/").unwrap().display());
+    let components = before.iter().chain([&component]);
+    let components =
+        components.map(|name| format!("{deploy}/components/{name}")).collect::<Vec<_>>().join(", ");
     let kustomization = format!(
         "apiVersion: kustomize.config.k8s.io/v1beta1\n\
          kind: Kustomization\n\
          resources: [{deploy}/base]\n\
-         components: [{deploy}/components/{component}]\n\
+         components: [{components}]\n\
          images: [{{name: hubspot-connection-service, newTag: '1'}}]\n\
          configMapGenerator:\n\
          - name: hubspot-connection-service\n  \
            behavior: merge\n  \
-           literals: [HCS_ORG_ID=1@AdobeOrg, HCS_CLIENT_ID=id, HCS_INSECURE=true]\n"
+           literals: [HCS_ORG_ID=1@AdobeOrg, HCS_CLIENT_ID=id, {setting}]\n"
     );
     fs::write(here.join("kustomization.yaml"), kustomization).unwrap();
     here

@@ -40,10 +40,13 @@ fn mounted(manifests: &Manifests) -> BTreeMap<String, Vec<&'static str>> {
     mounts
         .map(|mount| {
             let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
-            let files = match text(&volume["secret"]["secretName"]) {
+            let source = &volume["secret"]["secretName"];
+            let files = match source.as_str().unwrap_or_else(|| text(&volume["configMap"]["name"])) {
                 "hubspot-connection-service" => vec!["client-secret", "fingerprint-key", "redis-url"],
                 // The files that cert-manager writes.
                 "hubspot-connection-service-tls" => vec!["tls.crt", "tls.key", "ca.crt"],
+                // The one that Kubernetes writes, and one of deploy/README.md.
+                "kube-root-ca.crt" | "hubspot-connection-service-redis-ca" => vec!["ca.crt"],
                 other => panic!("{other}"),
             };
             assert_eq!(mount["readOnly"], true);
@@ -59,7 +62,7 @@ fn every_file_of_a_setting_is_in_a_mounted_secret() {
     for manifests in Manifests::all() {
         let mounted = mounted(&manifests);
         let environment = manifests.environment();
-        let files = environment.iter().filter(|(name, _)| name.ends_with("_FILE"));
+        let files = environment.iter().filter(|(name, path)| name.ends_with("_FILE") && !path.is_empty());
         for (name, path) in files {
             let (directory, file) = path.rsplit_once('/').unwrap();
             assert!(mounted.get(directory).is_some_and(|files| files.contains(&file)), "{name}={path}");
@@ -72,10 +75,16 @@ fn every_file_of_a_setting_is_in_a_mounted_secret() {
 pub(super) async fn check_config(environment: &BTreeMap<String, String>) -> (Option<i32>, String) {
     let authority = Authority::new("authority");
     let server = authority.server(1);
+    // Only with TLS is there an authority of Redis.
+    let redis_url = if environment.contains_key("HCS_REDIS_CA_FILE") {
+        "rediss://hubspot-connection-service:password@redis.example.com:6380"
+    } else {
+        "redis://hubspot-connection-service:password@hubspot-connection-service-redis:6379"
+    };
     let files = Mount::new(&[
         ("client-secret", "p8e-secret"),
         ("fingerprint-key", "0123456789abcdef0123456789abcdef"),
-        ("redis-url", "redis://:password@hubspot-connection-service-redis:6379"),
+        ("redis-url", redis_url),
         ("tls.crt", &server.certificate_pem),
         ("tls.key", &server.key_pem),
         ("ca.crt", &authority.pem),
@@ -155,9 +164,12 @@ fn a_pod_has_more_time_to_end_than_the_service_takes() {
         let environment = manifests.environment();
         let seconds = |name: &str| environment[name].strip_suffix('s').unwrap().parse::<u64>().unwrap();
         let drain = seconds("HCS_DRAIN_DELAY") + seconds("HCS_DRAIN_TIMEOUT");
-        let grace = manifests.service_pod().spec["terminationGracePeriodSeconds"].as_u64().unwrap();
-        assert_eq!(grace, 40);
-        assert!(drain + 5 <= grace);
+        let pod = manifests.service_pod().spec;
+        let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+        // The process gets the signal only after that.
+        let before = &pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
+        assert_eq!(grace, before.as_u64().unwrap_or(0) + 40);
+        assert!(drain + 5 <= 40);
     }
 }
 

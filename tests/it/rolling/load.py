@@ -3,7 +3,8 @@
 The first line of the input is the plan, in JSON:
 
     {"proto": directory, "connection": id, "table": path,
-     "workers": [{"calls": "creates" or "reads", "target": …, "service_config": …, "pause": seconds}]}
+     "workers": [{"calls": "creates" or "reads", "target": …, "service_config": …, "pause": seconds,
+                  optionally "deadline": seconds, "dns_interval_ms": …}]}
 
 Each worker is a caller with a channel and connections of its own. Prints a line when the first call
 of each worker is over, and at the end one with every call, as JSON.
@@ -37,10 +38,12 @@ def main():
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.enable_http_proxy", 0),
         ]
+        if "dns_interval_ms" in worker:
+            options.append(("grpc.dns_min_time_between_resolutions_ms", worker["dns_interval_ms"]))
         stub = services.HubSpotConnectionServiceStub(grpc.insecure_channel(worker["target"], options))
         make = creates(messages, number) if worker["calls"] == "creates" else reads(messages, plan)
         begun = threading.Event()
-        arguments = (stub, make, worker["pause"], stop, begun, calls)
+        arguments = (stub, make, worker["pause"], worker.get("deadline"), stop, begun, calls)
         thread = threading.Thread(target=work, args=arguments, daemon=True)
         thread.start()
         workers.append((thread, begun))
@@ -92,12 +95,12 @@ def reads(messages, plan):
     )
 
 
-def work(stub, requests, pause, stop, begun, calls):
+def work(stub, requests, pause, deadline, stop, begun, calls):
     for method, request in requests:
         started = time.monotonic()
         call = {"method": method, "name": getattr(request, "name", ""), "code": "OK", "message": ""}
         try:
-            response = getattr(stub, method)(request)
+            response = getattr(stub, method)(request, timeout=deadline)
             call["id"] = getattr(response, "id", "")
         except grpc.RpcError as error:
             call["code"], call["message"] = error.code().name, error.details()

@@ -68,6 +68,17 @@ pub(super) fn python() -> Option<PathBuf> {
 impl Load {
     /// Starts callers, and waits until each of them has had a response.
     pub(super) async fn start(python: &Path, workers: &[Worker], connection: &str, pause: f64) -> Self {
+        Self::start_with(python, workers, connection, pause, &json!({})).await
+    }
+
+    /// The same, with more entries for the plan of each caller.
+    pub(super) async fn start_with(
+        python: &Path,
+        workers: &[Worker],
+        connection: &str,
+        pause: f64,
+        more: &Value,
+    ) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut process = Command::new(python)
             .arg(root.join("tests/it/rolling/load.py"))
@@ -82,9 +93,11 @@ impl Load {
                 Calls::Creates => ("creates", REQUEST_IDS),
                 Calls::Reads => ("reads", READS),
             };
-            json!({
+            let mut plan = json!({
                 "calls": calls, "target": worker.target, "service_config": service_config, "pause": pause,
-            })
+            });
+            plan.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            plan
         };
         let plan = json!({
             "proto": root.join("proto"),

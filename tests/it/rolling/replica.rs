@@ -1,6 +1,8 @@
 //! Replicas of the service, on ports that outlive their processes.
 
-use std::{net::SocketAddr, time::Duration};
+#[cfg(target_os = "linux")]
+use std::net::Ipv4Addr;
+use std::{io, net::SocketAddr, time::Duration};
 
 use hubspot_connection_service::{emulator::Emulator, grpc::SERVICE_NAME};
 use tokio::{net::TcpSocket, time::Instant};
@@ -27,8 +29,29 @@ pub(crate) struct Ports {
 
 impl Ports {
     pub(crate) fn hold() -> Self {
-        let [(grpc, one), (admin, other)] = [hold(), hold()];
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let [(grpc, one), (admin, other)] = [hold(any), hold(any)];
         Self { grpc, admin, _held: [one, other] }
+    }
+
+    /// The same on several loopback addresses: the port for calls is the same on each.
+    #[cfg(target_os = "linux")]
+    pub(super) fn hold_on<const N: usize>(addresses: [Ipv4Addr; N]) -> [Self; N] {
+        // Whether a port is free on the other addresses, too, only shows when it is taken there.
+        let sockets = (0..100).find_map(|_| {
+            let (first, one) = hold((addresses[0], 0).into());
+            let mut sockets = vec![(first, one)];
+            for address in &addresses[1..] {
+                sockets.push(try_hold((*address, first.port()).into()).ok()?);
+            }
+            Some(sockets)
+        });
+        let mut sockets = sockets.unwrap().into_iter();
+        addresses.map(|_| {
+            let (grpc, one) = sockets.next().unwrap();
+            let (admin, other) = hold(SocketAddr::from(([127, 0, 0, 1], 0)));
+            Self { grpc, admin, _held: [one, other] }
+        })
     }
 
     /// Starts a process on these ports.
@@ -55,11 +78,15 @@ impl Ports {
 }
 
 /// A port that this process owns and does not listen on, so that another one can.
-fn hold() -> (SocketAddr, TcpSocket) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    (socket.local_addr().unwrap(), socket)
+fn hold(address: SocketAddr) -> (SocketAddr, TcpSocket) {
+    try_hold(address).unwrap()
+}
+
+fn try_hold(address: SocketAddr) -> io::Result<(SocketAddr, TcpSocket)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok((socket.local_addr()?, socket))
 }
 
 /// The result of the readiness probe.

@@ -91,7 +91,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// tonic reads no service config: the deadline and the retries are in [`create`]. It connects to one address.
+/// tonic reads no service config: the deadline and the retries are in [`create`]. It connects to one address, and looks
+/// the name up again for each connection.
 fn connect(address: &str) -> Result<Client, Box<dyn Error>> {
     let endpoint = if let Some(path) = env::var_os("CA_FILE") {
         let authority = Certificate::from_pem(fs::read(path)?);

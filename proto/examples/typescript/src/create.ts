@@ -99,6 +99,8 @@ function connect(address: string, caFile?: string, tokenFile?: string): HubSpotC
   const serviceConfig = readFileSync("service-config-request-ids.json", "utf8");
   return new hubspot_connection.v1.HubSpotConnectionService(address, credentials, {
     "grpc.service_config": serviceConfig,
+    // A replica that stops works for a while, so that callers can learn its successor's address by then.
+    "grpc.dns_min_time_between_resolutions_ms": 10_000,
   });
 }
 

@@ -25,6 +25,7 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.Security;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -99,6 +100,10 @@ public final class Create {
       }
       credentials = CompositeChannelCredentials.create(credentials, new BearerToken(Path.of(tokenFile)));
     }
+    // A replica that stops works for a while, so that callers can learn its successor's address by then. In seconds: how
+    // often gRPC queries DNS at most, and how long Java caches the result.
+    System.setProperty("networkaddress.cache.ttl", "10");
+    Security.setProperty("networkaddress.cache.ttl", "10");
     String serviceConfig = Files.readString(Path.of("service-config-request-ids.json"));
     @SuppressWarnings("unchecked")
     Map<String, ?> parsed = new Gson().fromJson(serviceConfig, Map.class);
