@@ -176,6 +176,7 @@ mod tests;
 mod tombstone;
 mod undo;
 mod undone;
+mod waiting;
 pub(crate) mod withdrawal;
 
 use std::time::Duration;
@@ -188,6 +189,7 @@ pub use self::{
     made::{Kind, Made},
     sent::{WallClock, wall_clock},
     store::RedisTlsFiles,
+    waiting::Waiting,
 };
 use crate::secret::Secret;
 

@@ -79,6 +79,7 @@ impl<O: Operation> Creation<O> {
                     }));
                 }
             };
+            self.await_store().await;
             progress.enter(Stage::AdobeToken);
             // A caller that joins may wait longer than the one who began.
             let deadline = match sent {

@@ -19,7 +19,8 @@
 //! Every [`Step`] of a holder names that holder and the state that it expects, and does nothing otherwise, so
 //! that a late step changes nothing that it was not meant for. Only [`Store::record`] and [`Store::replace`]
 //! need no lease: what they record is true under every lease. After a step whose reply was lost only
-//! [`Step::Abandon`] may follow: it weakens no state.
+//! [`Step::Abandon`] may follow: it weakens no state. A claim whose reply was lost may be repeated by the same holder,
+//! and an outcome may be recorded again.
 //!
 //! A claim takes over a record whose lease has expired: of a `claimed` one nothing was sent; a `sending` one
 //! becomes `unknown`, and is searched for at Adobe before anything is sent.
@@ -55,6 +56,9 @@ use crate::domain::RequestId;
 
 /// How long a holder keeps a record without renewing its lease, outside of tests.
 pub const LEASE: Duration = Duration::from_secs(15);
+
+/// How long a call waits for a store that is away: longer than a server takes that restarts on another machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How soon after the step to `sending` the first byte has to leave.
 pub const SEND_WITHIN: Duration = Duration::from_secs(5);
