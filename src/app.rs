@@ -12,8 +12,7 @@ use crate::{
     config::{CallersConfig, Config},
     error::Cause,
     exactly_once::{
-        Background, Engine, FollowedKeys, IdempotencyConfig,
-        Waiting,
+        Background, Engine, FollowedKeys, IdempotencyConfig, Waiting,
         store::{self, LEASE, MemoryStore, RedisStore, Retention, Store},
         wall_clock,
     },

@@ -5,8 +5,10 @@
 mod balancer;
 mod left_behind;
 mod load;
+mod network;
 pub(crate) mod replica;
 mod service_configs;
+mod store_away;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
