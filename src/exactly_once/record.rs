@@ -151,8 +151,14 @@ impl<O: Operation> Creation<O> {
         self.store_failed(error)
     }
 
+    /// The same after the step to `sending`: nothing is sent, so that the record is as before.
+    pub(super) fn begin_lost(&self, error: StoreError) -> FailureOf<O> {
+        self.engine.end_hold(self.lease().clone(), Step::NotSent);
+        self.store_failed(error)
+    }
+
     pub(super) fn abandon_in_background(&self) {
-        self.engine.abandon(self.lease().clone());
+        self.engine.end_hold(self.lease().clone(), Step::Abandon);
     }
 
     pub(super) fn store_failed(&self, error: StoreError) -> FailureOf<O> {

@@ -28,6 +28,8 @@ use crate::{
 /// The pause between two checks of a store that is away: callers go on this long after it is back, and the time of a
 /// check, at the latest.
 const RECHECK: Duration = Duration::from_millis(250);
+/// The pause between two calls that go on, so that they do not overrun a server that has just come back.
+const SPACING: Duration = Duration::from_millis(4);
 /// The pause before a step is repeated.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1), 0.5);
 
@@ -87,9 +89,9 @@ impl Engine {
         has_waited
     }
 
-    /// Ends a hold in the background, after a step whose reply was lost. If the store is away for longer than the lease
-    /// lasts, that ends by itself.
-    pub(super) fn abandon(&self, lease: Lease) {
+    /// Ends a hold in the background by this step, after one whose reply was lost. If the store is away for longer than
+    /// the lease lasts, that ends by itself.
+    pub(super) fn end_hold(&self, lease: Lease, step: Step) {
         let engine = self.clone();
         self.background.spawn(async move {
             tokio::select! {
@@ -98,7 +100,7 @@ impl Engine {
                 () = sleep(engine.retention.lease) => {}
                 _ = engine.until_back(0) => {}
             }
-            let _ = engine.store.step(&lease, Step::Abandon, "", (engine.wall_clock)()).await;
+            let _ = engine.store.step(&lease, step, "", (engine.wall_clock)()).await;
         });
     }
 
@@ -116,9 +118,7 @@ impl Engine {
             if self.store.outage().is_some() {
                 self.store.check().await;
             }
-            if self.store.outage().is_some() {
-                sleep(RECHECK).await;
-            }
+            sleep(if self.store.outage().is_some() { RECHECK } else { SPACING }).await;
         }
         true
     }

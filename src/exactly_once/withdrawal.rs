@@ -378,7 +378,7 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
             let problem = RecordProblem::Damaged(problem);
             return Failure::RecordUnreadable { problem, created: None };
         }
-        self.engine.abandon(self.lease.clone());
+        self.engine.end_hold(self.lease.clone(), Step::Abandon);
         Failure::Store { error, may_exist: true }
     }
 }

@@ -2,6 +2,7 @@
 //! Redis, behind a balancer and by their addresses, called by gRPC's own client with the service
 //! configs that callers are given.
 
+mod adobe_away;
 mod balancer;
 mod left_behind;
 mod load;

@@ -27,8 +27,9 @@ struct State {
     known: Mutex<Option<Outage>>,
     checks: AtomicUsize,
     claims: AtomicUsize,
-    /// How many of the next claims lose their replies.
+    /// How many of the next claims, or steps to `sending`, lose their replies.
     lost_replies: AtomicUsize,
+    lost_begins: AtomicUsize,
 }
 
 impl Remote {
@@ -41,6 +42,7 @@ impl Remote {
             checks: AtomicUsize::default(),
             claims: AtomicUsize::default(),
             lost_replies: AtomicUsize::default(),
+            lost_begins: AtomicUsize::default(),
         }))
     }
 
@@ -70,6 +72,15 @@ impl Remote {
     }
 }
 
+/// Counts one of those that are lost.
+fn is_lost(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
+fn lost<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable(Arc::new(std::io::Error::other("lost"))))
+}
+
 #[async_trait::async_trait]
 impl Store for Remote {
     fn outage(&self) -> Option<Outage> {
@@ -85,16 +96,14 @@ impl Store for Remote {
         self.0.claims.fetch_add(1, Ordering::Relaxed);
         self.reach()?;
         let claim = self.0.store.claim(lease, wall_ms).await;
-        let is_left = |left: usize| left.checked_sub(1);
-        match self.0.lost_replies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_left) {
-            Ok(_) => Err(StoreError::Unavailable(Arc::new(std::io::Error::other("lost")))),
-            Err(_) => claim,
-        }
+        if is_lost(&self.0.lost_replies) { lost() } else { claim }
     }
 
     async fn step(&self, lease: &Lease, step: Step, text: &str, wall_ms: i64) -> Result<(), StoreError> {
         self.reach()?;
-        self.0.store.step(lease, step, text, wall_ms).await
+        let taken = self.0.store.step(lease, step, text, wall_ms).await;
+        let is_begin = matches!(step, Step::BeginSending | Step::Resend);
+        if is_begin && is_lost(&self.0.lost_begins) { lost() } else { taken }
     }
 
     async fn record(
@@ -336,4 +345,39 @@ async fn a_hold_whose_step_was_lost_ends_when_the_store_is_back() {
     replica.create_within(LONG, id, &world).await.unwrap();
     assert_eq!(began.elapsed(), Duration::from_secs(1));
     assert_eq!(world.lock().unwrap().sent.len(), 1);
+}
+
+/// The step is taken, but the creation does not learn that, and sends nothing.
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_was_not_sent_because_its_begin_was_lost_is_sent_by_a_retry() {
+    let remote = Remote::new();
+    let (replica, world, id) = (remote.replica(), nothing(), Some(RequestId::generate()));
+    remote.0.lost_begins.store(1, Ordering::Relaxed);
+    assert_store_failed(replica.create_within(LONG, id, &world).await, true);
+    assert!(world.lock().unwrap().sent.is_empty());
+    sleep(Duration::from_millis(1)).await;
+    let began = Instant::now();
+    assert_eq!(replica.create_within(LONG, id, &world).await.unwrap().id, "thing 1");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+/// What was sent before may still be executed.
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_was_lost_before_stays_lost_when_it_is_not_resent() {
+    let remote = Remote::new();
+    let (replica, id) = (remote.replica(), Some(RequestId::generate()));
+    let world = world(World { lost: 1, ..World::default() });
+    let failure = replica.create_within(LONG, id, &world).await.unwrap_err();
+    assert!(matches!(&*failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    sleep(RETENTION.settled_after()).await;
+    remote.0.lost_begins.store(1, Ordering::Relaxed);
+    // It was just proven that nothing was created.
+    assert_store_failed(replica.create_within(LONG, id, &world).await, false);
+    assert_eq!(world.lock().unwrap().sent.len(), 1);
+    sleep(Duration::from_millis(1)).await;
+    // It needs the proof again that nothing was created.
+    let (began, lists) = (Instant::now(), world.lock().unwrap().listed_for.len());
+    assert_eq!(replica.create_within(LONG, id, &world).await.unwrap().id, "thing 2");
+    assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(world.lock().unwrap().listed_for.len() >= lists + 2);
 }

@@ -1,13 +1,17 @@
 //! Redis is away, as while its pod moves: real processes, called by gRPC's own client with the service config that
 //! callers are given.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use hubspot_connection_service::{
     emulator::{Emulator, Options},
+    exactly_once::store::PATIENCE,
     proto::{CreateHubSpotConnectionRequest, HubSpotCredentials},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     load::{self, Call, Calls, Load, Worker},
@@ -96,7 +100,8 @@ struct Ended {
 impl Ended {
     fn assert_that_none_failed(&self) {
         let failed: Vec<_> = self.calls.iter().filter(|call| call.code != "OK").collect();
-        assert!(failed.is_empty(), "{} of {} failed: {failed:#?}", failed.len(), self.calls.len());
+        let messages: BTreeSet<_> = failed.iter().map(|call| &*call.message).collect();
+        assert!(failed.is_empty(), "{} of {} failed: {messages:#?}", failed.len(), self.calls.len());
         // The outage was noticed.
         assert!(self.waits["returned"] > 0, "{:?}", self.waits);
     }
@@ -209,4 +214,25 @@ async fn a_process_that_starts_before_its_redis_logs_no_error_and_its_first_call
     let waits = lines.iter().filter(|line| line.to_string().contains("waiting for the idempotency store"));
     assert_eq!(waits.count(), 1, "{lines:#?}");
     drop(store);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_stops_does_not_wait_for_its_redis() {
+    let Some(mut store) = Store::start().await else { return };
+    let emulator = start_emulator(Options::default()).await;
+    let url = store.url(Away::Frozen);
+    let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY)];
+    let service = ServiceProcess::start(&emulator, &settings).await;
+    let mut client = service.client().await;
+    client.create_hub_spot_connection(request()).await.unwrap();
+    store.goes(Away::Frozen).await;
+    let call = tokio::spawn(async move { client.create_hub_spot_connection(request()).await });
+    until_counted(service.admin, "hubspot_connection_idempotency_store_waiting", 1).await;
+    let began = Instant::now();
+    let (status, output) = service.stop().await;
+    assert!(status.success(), "{output:?}");
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    assert_eq!(call.await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
+    assert_eq!(emulator.connections().len(), 1);
+    store.is_back(Away::Frozen).await;
 }
