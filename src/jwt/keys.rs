@@ -226,3 +226,22 @@ fn content_type(response: &reqwest::Response) -> String {
     let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or("none").chars().take(MOST_CHARS).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_are_missing_are_an_error_once_they_should_have_been_there() {
+        let source = JwksSource::File("/there/is/no/such/file".into());
+        let keys = Keys::new(source, Client::new(), Metrics::default());
+        for (time, is_error) in [(Duration::ZERO, false), (START / 2, false), (START, true)] {
+            advance(time).await;
+            let mut fetches = keys.0.fetches.lock().await;
+            keys.refresh(&mut fetches).await;
+            assert_eq!(fetches.failure.as_ref().map(|(_, is_error)| *is_error), Some(is_error));
+        }
+    }
+}

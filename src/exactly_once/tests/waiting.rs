@@ -61,10 +61,16 @@ impl Remote {
     }
 
     fn reach(&self) -> Result<(), StoreError> {
+        if self.is_away() { lost() } else { Ok(()) }
+    }
+
+    /// Notes why.
+    fn is_away(&self) -> bool {
         let away = *self.0.away.lock().unwrap();
-        let Some(outage) = away else { return Ok(()) };
-        self.0.known.lock().unwrap().get_or_insert(outage);
-        Err(StoreError::Unavailable(Arc::new(std::io::Error::other("away"))))
+        if let Some(outage) = away {
+            self.0.known.lock().unwrap().get_or_insert(outage);
+        }
+        away.is_some()
     }
 
     pub(super) fn replica(&self) -> Replica {

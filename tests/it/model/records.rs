@@ -30,7 +30,7 @@ pub(super) const RETENTION: Retention = Retention {
 };
 
 /// The time that a replica waits for the store.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The age of the store's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,8 +31,7 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longer than a busy machine needs: a step whose reply is lost costs its caller a retry.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Longer than a check takes, and soon over.
 const CHECK_EXPIRY: Duration = Duration::from_secs(60);
 
