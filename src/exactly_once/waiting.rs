@@ -25,8 +25,8 @@ use crate::{
     metrics::{CreationMetrics, Running, StoreWaitOutcome},
 };
 
-/// The pause between two checks of a store that is away: callers go on this long after it is back, and the time of a
-/// check, at the latest.
+/// The pause between two checks of a store that is away. Calls go on after this and the time of a check, at the latest,
+/// when it is back.
 const RECHECK: Duration = Duration::from_millis(250);
 /// The pause between two calls that go on, so that they do not overrun a server that has just come back.
 const SPACING: Duration = Duration::from_millis(4);

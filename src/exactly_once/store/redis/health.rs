@@ -1,6 +1,9 @@
 //! Whether the store can be used, as far as is known, and what the log says about that.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::time::Instant;
 
@@ -12,24 +15,19 @@ pub(super) struct Health {
     known: Mutex<Known>,
 }
 
+/// How many causes of one outage are logged: each once, even if they alternate.
+const MOST_CAUSES: usize = 20;
+
 #[derive(Default)]
 struct Known {
     /// Of the last check, or of a step that has failed since.
     failure: Option<Failure>,
     /// Whether a check has succeeded since the process started.
     has_been_up: bool,
-    /// What the log says about this outage.
-    logged: Logged,
-}
-
-#[derive(Default, PartialEq)]
-enum Logged {
-    #[default]
-    Nothing,
-    /// That the store is awaited.
-    Awaited,
-    /// This error.
-    Error(String),
+    /// Whether the log says that the store is awaited.
+    is_awaited: bool,
+    /// The errors of this outage in the log.
+    errors: BTreeSet<String>,
 }
 
 impl Health {
@@ -60,13 +58,12 @@ impl Health {
         let mut known = self.lock();
         match &result {
             Ok(()) => {
-                match known.logged {
-                    Logged::Nothing => {}
-                    Logged::Awaited => tracing::info!("the idempotency store is available"),
-                    Logged::Error(_) => tracing::info!("the idempotency store is back"),
+                if !known.errors.is_empty() {
+                    tracing::info!("the idempotency store is back");
+                } else if known.is_awaited {
+                    tracing::info!("the idempotency store is available");
                 }
-                known.has_been_up = true;
-                known.logged = Logged::Nothing;
+                *known = Known { has_been_up: true, ..Known::default() };
             }
             Err(failure) => self.log(&mut known, failure),
         }
@@ -79,19 +76,19 @@ impl Health {
         let (text, reason) = (failure.to_string(), failure.outage().name());
         let may_be_starting =
             !known.has_been_up && failure.outage().may_pass() && self.began.elapsed() < PATIENCE;
-        let logged = if may_be_starting { Logged::Awaited } else { Logged::Error(text) };
-        if logged == known.logged {
-            return;
-        }
-        match &logged {
-            Logged::Error(error) => {
-                tracing::error!(error, reason, "the idempotency store is down: nothing can be created");
+        if may_be_starting {
+            if !known.is_awaited {
+                tracing::warn!(
+                    error = text,
+                    reason,
+                    "waiting for the idempotency store, which may start later: nothing can be created before"
+                );
             }
-            Logged::Nothing | Logged::Awaited => {
-                tracing::warn!(%failure, reason, "waiting for the idempotency store, which may start later: nothing can be created before");
-            }
+            known.is_awaited = true;
+        } else if known.errors.len() < MOST_CAUSES && !known.errors.contains(&text) {
+            tracing::error!(error = text, reason, "the idempotency store is down: nothing can be created");
+            known.errors.insert(text);
         }
-        known.logged = logged;
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -112,7 +109,7 @@ mod tests {
     }
 
     fn is_error(health: &Health) -> bool {
-        matches!(health.lock().logged, Logged::Error(_))
+        !health.lock().errors.is_empty()
     }
 
     #[tokio::test(start_paused = true)]
