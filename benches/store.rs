@@ -17,7 +17,7 @@ use hubspot_connection_service::{
         Table, TablePath, Verification,
     },
     exactly_once::{
-        Background, Engine, FingerprintKeys, Recovery, SearchFirst,
+        Background, Engine, FingerprintKeys, Recovery, SearchFirst, Waiting,
         store::{Claim, LEASE, Lease, MemoryStore, Recorded, Retention, Step, Store, StoreError},
         wall_clock,
     },
@@ -64,6 +64,7 @@ fn median(values: &mut [f64]) -> f64 {
 fn service(store: Arc<dyn Store>, retention: Retention) -> Service<Instantly> {
     let engine = Engine {
         store,
+        waiting: Waiting::new(512),
         fingerprint_keys: FingerprintKeys::random(),
         retention,
         // A search before the first attempt would cost both the same.

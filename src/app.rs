@@ -12,7 +12,7 @@ use crate::{
     config::{CallersConfig, Config},
     error::Cause,
     exactly_once::{
-        Background, Engine, FollowedKeys, IdempotencyConfig,
+        Background, Engine, FollowedKeys, IdempotencyConfig, Waiting,
         store::{self, LEASE, MemoryStore, RedisStore, Retention, Store},
         wall_clock,
     },
@@ -121,6 +121,8 @@ impl App {
             fingerprint_keys.map_err(|cause| StartError::Other("use HCS_FINGERPRINT_KEY", cause))?;
         let engine = Engine {
             store: Arc::clone(&store),
+            // The others of those that may be in progress have their error at once, while the store is away.
+            waiting: Waiting::new(config.max_in_flight.get().div_ceil(2)),
             fingerprint_keys: fingerprint_keys.keys(),
             retention,
             recovery: config.idempotency.recovery,

@@ -13,7 +13,7 @@
 //!
 //! An operation (`operation`) defines what is sent and how a lost resource is recognized. The engine (`engine`)
 //! lets calls with one request id share a creation. A creation (`creation`) claims the request id in the [`store`],
-//! sends the request once and records the outcome (`sending`). After a lost reply it searches for the resource
+//! for which it waits (`waiting`), sends the request once and records the outcome (`sending`). After a lost reply it searches for the resource
 //! (`search`) and resends only what is proven to be absent. After a refusal it deletes what had been prepared (`undo`),
 //! and remembers that (`undone`). A creation that nobody will retry is withdrawn (`withdrawal`).
 //!
@@ -64,7 +64,8 @@
 //! | … or finds that the connection does not work | `VERIFICATION_FAILED`, also in every retry; the connection is deleted | corrects what the checks report, uses a new id | `no_connection_is_left_unreported_whatever_fails_while_it_is_verified` |
 //! | … and the connection cannot be deleted | `VERIFICATION_FAILED` with `connection_id` | deletes it, or retries, which tries to delete it while it still does not work | `no_connection_is_left_unreported_whatever_fails_while_it_is_verified` |
 //! | a replica is killed at any moment | a lost call | retries, at any replica | `callers_that_retry_with_their_request_id_get_one_connection_each` |
-//! | the store is down | `STORE_UNAVAILABLE`, with `may_exist`; nothing is sent | retries | `without_the_store_nothing_is_sent_and_the_service_stays_ready` |
+//! | the store is away for a short time | no error: the call waits for it, for 20 seconds or half of the time until its deadline | nothing | `redis_that_is_away_for_twelve_seconds_costs_no_call` |
+//! | … or longer, or until somebody corrects something | `STORE_UNAVAILABLE`, with `may_exist`; nothing is sent | retries | `without_the_store_nothing_is_sent_and_the_service_stays_ready` |
 //! | the Flow Service keeps failing | `BREAKER_OPEN`; nothing is sent | retries after the delay in `RetryInfo` | `a_flow_service_that_keeps_failing_opens_the_circuit_breaker` |
 //!
 //! `one_request_makes_one_connection_whatever_fails_in_between` injects every fault at every step of a creation,
@@ -176,6 +177,7 @@ mod tests;
 mod tombstone;
 mod undo;
 mod undone;
+mod waiting;
 pub(crate) mod withdrawal;
 
 use std::time::Duration;
@@ -188,6 +190,7 @@ pub use self::{
     made::{Kind, Made},
     sent::{WallClock, wall_clock},
     store::RedisTlsFiles,
+    waiting::Waiting,
 };
 use crate::secret::Secret;
 

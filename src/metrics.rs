@@ -36,7 +36,7 @@ pub use self::{
     calls::{CallEnd, CallMetrics, CallOutcome, OTHER_METHOD, is_fault},
     creations::{
         ClaimOutcome, CreationMetrics, CreationOutcome, FirstSearchOutcome, SearchOutcome, StepOutcome,
-        UndoOutcome, VerificationOutcome,
+        StoreWaitOutcome, UndoOutcome, VerificationOutcome,
     },
     format::Format,
     token::{RefreshOutcome, TokenMetrics},

@@ -132,9 +132,7 @@ impl<O: Operation> Creation<O> {
     async fn run(&self) -> Result<O::Created, FailureOf<O>> {
         let Engine { store, metrics, .. } = &*self.engine;
         self.shared.progress.enter(Stage::Claim);
-        let began = Instant::now();
-        let claim = store.claim(self.lease(), self.now_ms()).await;
-        self.hold.renewed(began, self.engine.retention.lease);
+        let claim = self.claim().await;
         metrics.claimed(claim_outcome::<O>(&claim));
         let mut replayed = false;
         let next = match claim {

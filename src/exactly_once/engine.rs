@@ -16,6 +16,7 @@ use super::{
     scope::Hold,
     shared::{SharedCreations, Waiter},
     store::{Holder, Lease, Retention, Store},
+    waiting::Waiting,
 };
 use crate::{
     domain::{CallProgress, Progress, RequestId, UpstreamWait},
@@ -28,6 +29,8 @@ use crate::{
 pub struct Engine {
     /// The record of creations.
     pub store: Arc<dyn Store>,
+    /// The calls that wait for it.
+    pub waiting: Waiting,
     /// What compares retried requests.
     pub fingerprint_keys: FingerprintKeys,
     /// How long things are remembered.

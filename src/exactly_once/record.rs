@@ -1,6 +1,7 @@
 //! What a creation does with its record.
 
-use std::sync::Arc;
+use futures_util::TryFutureExt as _;
+use tokio::time::Instant;
 
 use super::{
     Comparison,
@@ -8,7 +9,7 @@ use super::{
     failure::{Failure, RecordProblem},
     made::{Head, Made},
     operation::{FailureOf, Operation, Outcome as _},
-    store::{Lease, Step, StoreError},
+    store::{Claim, Lease, Step, StoreError},
 };
 use crate::{domain::RequestId, error::error_chain};
 
@@ -80,6 +81,28 @@ impl<O: Operation> Creation<O> {
         (self.engine.wall_clock)()
     }
 
+    /// Claims the record. Without a permit for what follows, it does not wait for a store that is away.
+    pub(super) async fn claim(&self) -> Result<Claim, StoreError> {
+        let deadline = if self.permit.is_some() { self.shared.deadline() } else { Instant::now() };
+        let claim = || {
+            let began = Instant::now();
+            self.engine.store.claim(self.lease(), self.now_ms()).map_ok(move |claim| (began, claim))
+        };
+        let (began, claim) = self.engine.repeat(deadline, self.shared.abandoned(), claim).await?;
+        self.hold.renewed(began, self.engine.retention.lease);
+        Ok(claim)
+    }
+
+    /// Waits for a store that is away, before a step that is taken once. The lease may have ended meanwhile.
+    pub(super) async fn await_store(&self) {
+        if self.engine.await_store(self.shared.deadline(), self.shared.abandoned()).await {
+            let began = Instant::now();
+            if self.step(Step::Renew).await.is_ok() {
+                self.hold.renewed(began, self.engine.retention.lease);
+            }
+        }
+    }
+
     /// Reads a recorded outcome.
     pub(super) fn parse(&self, text: &str) -> Result<O::Outcome, FailureOf<O>> {
         match Recorded::<O>::parse(text) {
@@ -128,13 +151,14 @@ impl<O: Operation> Creation<O> {
         self.store_failed(error)
     }
 
+    /// The same after the step to `sending`: nothing is sent, so that the record is as before.
+    pub(super) fn begin_lost(&self, error: StoreError) -> FailureOf<O> {
+        self.engine.end_hold(self.lease().clone(), Step::NotSent);
+        self.store_failed(error)
+    }
+
     pub(super) fn abandon_in_background(&self) {
-        let (store, shared) = (Arc::clone(&self.engine.store), Arc::clone(&self.shared));
-        let now_ms = self.now_ms();
-        self.engine.background.spawn(async move {
-            // If this fails the lease ends by itself.
-            let _ = store.step(&shared.lease, Step::Abandon, "", now_ms).await;
-        });
+        self.engine.end_hold(self.lease().clone(), Step::Abandon);
     }
 
     pub(super) fn store_failed(&self, error: StoreError) -> FailureOf<O> {

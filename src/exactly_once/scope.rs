@@ -110,7 +110,7 @@ impl Scope {
     /// # Errors
     /// The store fails.
     pub(crate) async fn undone(&self) -> Result<Vec<String>, StoreError> {
-        self.engine.undone(self.request_id).await
+        self.engine.undone(self.request_id, self.deadline).await
     }
 
     /// Reports how far the creation has come.

@@ -79,6 +79,7 @@ impl<O: Operation> Creation<O> {
                     }));
                 }
             };
+            self.await_store().await;
             progress.enter(Stage::AdobeToken);
             // A caller that joins may wait longer than the one who began.
             let deadline = match sent {
@@ -161,7 +162,7 @@ impl<O: Operation> Creation<O> {
         if let Err(error) = begun {
             progress.set_may_exist(false);
             let is_taken_over = matches!(error, StoreError::LeaseLost);
-            return Attempt::Stopped(if is_taken_over { self.taken_over() } else { self.step_lost(error) });
+            return Attempt::Stopped(if is_taken_over { self.taken_over() } else { self.begin_lost(error) });
         }
         progress.enter(Stage::Create);
         let send_by = began + SEND_WITHIN;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct SharedCreation<T> {
     /// Its record, and the content that joining calls have to repeat.
     pub(crate) lease: Lease,
     deadlines: Mutex<Deadlines>,
+    /// Notified when the last caller that waited has left.
+    left: Notify,
     state: watch::Sender<State<T>>,
 }
 
@@ -63,6 +65,13 @@ impl<T> SharedCreation<T> {
     pub(crate) fn is_awaited(&self) -> bool {
         // The lock orders this with the end of waiting: a caller that does not wait reads what was written before.
         !self.deadlines().waiting.is_empty()
+    }
+
+    /// Resolves when no caller waits for the outcome.
+    pub(crate) async fn abandoned(&self) {
+        while self.is_awaited() {
+            self.left.notified().await;
+        }
     }
 
     /// Whether more than one call has asked for it. All but the first named its request id.
@@ -141,6 +150,10 @@ impl<T> Drop for Waiter<T> {
             deadlines.waiting.swap_remove(place);
         }
         deadlines.last = self.deadline;
+        if deadlines.waiting.is_empty() {
+            // One creation waits for this at most.
+            self.shared.left.notify_one();
+        }
     }
 }
 
@@ -174,7 +187,8 @@ impl<T: Clone> SharedCreations<T> {
                 let progress = Arc::new(Progress::new(lease.request_id, !is_new_id));
                 let deadlines = Mutex::new(Deadlines { waiting: Vec::new(), last: deadline, callers: 0 });
                 let state = watch::Sender::new(State::Running);
-                let shared = Arc::new(SharedCreation { progress, lease, deadlines, state });
+                let left = Notify::new();
+                let shared = Arc::new(SharedCreation { progress, lease, deadlines, left, state });
                 entry.insert(Arc::clone(&shared));
                 let waiter = Waiter::new(&shared, deadline);
                 Ok((waiter, Some(Guard { creations: Arc::clone(&self.0), shared })))

@@ -19,7 +19,9 @@
 //! Every [`Step`] of a holder names that holder and the state that it expects, and does nothing otherwise, so
 //! that a late step changes nothing that it was not meant for. Only [`Store::record`] and [`Store::replace`]
 //! need no lease: what they record is true under every lease. After a step whose reply was lost only
-//! [`Step::Abandon`] may follow: it weakens no state.
+//! [`Step::Abandon`] may follow, which weakens no state; after the step to `sending` also [`Step::NotSent`], because
+//! nothing was sent then. Both end the hold, so that no step of this holder can follow. A claim whose reply was lost may
+//! be repeated by the same holder, and an outcome may be recorded again.
 //!
 //! A claim takes over a record whose lease has expired: of a `claimed` one nothing was sent; a `sending` one
 //! becomes `unknown`, and is searched for at Adobe before anything is sent.
@@ -55,6 +57,9 @@ use crate::domain::RequestId;
 
 /// How long a holder keeps a record without renewing its lease, outside of tests.
 pub const LEASE: Duration = Duration::from_secs(15);
+
+/// How long a call waits for a store that is away: longer than a server takes that restarts on another machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How soon after the step to `sending` the first byte has to leave.
 pub const SEND_WITHIN: Duration = Duration::from_secs(5);
@@ -179,6 +184,9 @@ pub enum Step {
     /// `sending` → `claimed`, after a refusal that is certain: nothing was created, and another attempt may
     /// follow. → `unknown` where an earlier sending was lost.
     NotCreated,
+    /// `sending`, whose begin this holder has not learned about, so that it has sent nothing → as [`Step::NotCreated`]
+    /// does; every other state but `done` → the same. Without a holder in each case: it takes no step after this one.
+    NotSent,
     /// `sending` → `unknown`.
     OutcomeUnknown,
     /// `unknown`, whose clocks disagree → the same, last sent now, by the store's clock alone.
@@ -205,6 +213,7 @@ impl Step {
             Self::BeginSending => "begin_sending",
             Self::Resend => "resend",
             Self::NotCreated => "not_created",
+            Self::NotSent => "not_sent",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::DistrustClocks => "distrust_clocks",
             Self::Undo => "undo",

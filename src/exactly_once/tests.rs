@@ -3,6 +3,7 @@
 mod kinds;
 mod preparation;
 mod undo;
+mod waiting;
 mod withdrawal;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Background, Engine, Failure, FingerprintKeys, Kind, Recovery, SearchFirst,
+    Background, Engine, Failure, FingerprintKeys, Kind, Recovery, SearchFirst, Waiting,
     creation::{Creation, Finished},
     engine::Creations,
     operation::{self, Earlier, ErrorOf, FailureOf, Operation, Undone, Unprepared},
@@ -42,7 +43,8 @@ struct World {
     found: Option<Thing>,
     problem: Option<&'static str>,
     to_undo: Option<&'static str>,
-    /// The preparation lasts until the lease is lost.
+    /// How long the preparation takes. With `prepares_long` it lasts until the lease is lost.
+    takes: Duration,
     prepares_long: bool,
     /// How many sendings are lost, and whether the others are refused.
     lost: usize,
@@ -150,6 +152,10 @@ impl Operation for CreateThing {
         earlier: Earlier<'_>,
     ) -> Result<ControlFlow<Thing, String>, Unprepared<NoDataset>> {
         let undone = scope.undone().await.unwrap();
+        let takes = self.world.lock().unwrap().takes;
+        if !takes.is_zero() {
+            sleep(takes).await;
+        }
         let prepares_long = {
             let mut world = self.world.lock().unwrap();
             scope.enter(Stage::Prepare);
@@ -293,6 +299,7 @@ impl Replica {
     fn with(store: Arc<dyn Store>) -> Self {
         let engine = Engine {
             store,
+            waiting: Waiting::new(5),
             fingerprint_keys: keys(),
             retention: RETENTION,
             recovery: Recovery { references: true, search_first: SearchFirst::Never },

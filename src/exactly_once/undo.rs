@@ -100,7 +100,7 @@ impl<O: Operation> Creation<O> {
     /// Goes on as after a first claim: before the attempt that is undone there may have been another one, which the
     /// store has forgotten.
     async fn begin_anew(&self) -> Next<O> {
-        match self.engine.store.claim(self.lease(), self.now_ms()).await {
+        match self.claim().await {
             Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
             Ok(_) => Next::End(Err(self.taken_over())),
             Err(error) => self.ended(error),

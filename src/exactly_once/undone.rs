@@ -1,6 +1,10 @@
 //! What undos have deleted under a request id. The id is free once everything is deleted, but Adobe's lists may still
 //! show it then. So it is kept in a record of its own, for the process that claims the id next.
 
+use std::future::pending;
+
+use tokio::time::Instant;
+
 use super::{
     engine::Engine,
     store::{Holder, Lease, Recorded, StoreError},
@@ -19,9 +23,14 @@ impl Engine {
     ///
     /// # Errors
     /// The store fails.
-    pub(super) async fn undone(&self, request_id: RequestId) -> Result<Vec<String>, StoreError> {
-        match self.store.record(&self.lease_of_undone(request_id), Some(NOTHING), (self.wall_clock)()).await?
-        {
+    pub(super) async fn undone(
+        &self,
+        request_id: RequestId,
+        deadline: Instant,
+    ) -> Result<Vec<String>, StoreError> {
+        let lease = self.lease_of_undone(request_id);
+        let record = || self.store.record(&lease, Some(NOTHING), (self.wall_clock)());
+        match self.repeat(deadline, pending(), record).await? {
             Recorded::Done => Ok(Vec::new()),
             Recorded::Already(text) => parse(&text),
         }

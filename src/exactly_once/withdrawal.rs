@@ -10,7 +10,7 @@
 //! outcome is unknown, and a repetition after that proves by two lists that there is no resource. Before that nothing is
 //! deleted but a resource that is found: what it uses may be all that leads to it.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{future::pending, pin::pin, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -211,7 +211,9 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
     /// Leaves a tombstone, once it is certain that no resource of a recorded sending can arrive any more.
     async fn close(mut self) -> Result<Closed<W>, FailureOf<W>> {
         for _ in 0..MOST_CLAIMS {
-            let claim = self.engine.store.claim(&self.lease, self.now_ms()).await;
+            let claim = || self.engine.store.claim(&self.lease, self.now_ms());
+            // When the caller leaves this is dropped.
+            let claim = self.engine.repeat(self.deadline, pending(), claim).await;
             let (known, context, [is_settled, is_absent]) = match claim
                 .map_err(|error| self.store_failed(error))?
             {
@@ -377,10 +379,7 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
             let problem = RecordProblem::Damaged(problem);
             return Failure::RecordUnreadable { problem, created: None };
         }
-        let (store, lease, now_ms) = (Arc::clone(&self.engine.store), self.lease.clone(), self.now_ms());
-        self.engine.background.spawn(async move {
-            let _ = store.step(&lease, Step::Abandon, "", now_ms).await;
-        });
+        self.engine.end_hold(self.lease.clone(), Step::Abandon);
         Failure::Store { error, may_exist: true }
     }
 }

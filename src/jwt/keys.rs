@@ -36,6 +36,8 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_sec
 /// The pause after a token with an unknown key caused a fetch that did not find the key. Anybody can make such
 /// tokens.
 const PAUSE: Duration = Duration::from_secs(10);
+/// An issuer, or the way to it, that is not up yet when this process starts is an error only after this time.
+const START: Duration = Duration::from_secs(20);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The keys of an issuer, kept up to date. After a failure the last ones stay in use.
@@ -48,6 +50,7 @@ struct Shared {
     client: Client,
     metrics: Metrics,
     published: watch::Sender<Published>,
+    began: Instant,
     fetches: Mutex<Fetches>,
 }
 
@@ -69,8 +72,8 @@ struct Fetches {
     in_vain: Option<Instant>,
     /// Failed attempts in a row.
     failures: u32,
-    /// The last error in the log.
-    failure: Option<String>,
+    /// The last failure in the log, and whether it is an error there.
+    failure: Option<(String, bool)>,
     /// The unused keys that are in the log.
     left_out: BTreeSet<LeftOut>,
 }
@@ -79,7 +82,8 @@ impl Keys {
     /// Has no keys until they are fetched.
     pub fn new(source: JwksSource, client: Client, metrics: Metrics) -> Self {
         let published = watch::Sender::default();
-        Self(Arc::new(Shared { source, client, metrics, published, fetches: Mutex::default() }))
+        let (began, fetches) = (Instant::now(), Mutex::default());
+        Self(Arc::new(Shared { source, client, metrics, published, began, fetches }))
     }
 
     /// Resolves once the keys could be read. Later failures do not change that.
@@ -159,21 +163,24 @@ impl Keys {
                 self.0.metrics.jwks_failures.inc();
                 fetches.failures = fetches.failures.saturating_add(1);
                 let error = error_chain(&*error);
+                let has_keys = self.0.published.borrow().keys.is_some();
+                let may_be_starting = !has_keys && self.0.began.elapsed() < START;
+                let failure = (error, !may_be_starting);
                 // Logged once, not at each attempt.
-                if fetches.failure.as_ref() != Some(&error) {
-                    let consequence = if self.0.published.borrow().keys.is_some() {
+                if fetches.failure.as_ref() != Some(&failure) {
+                    let (error, is_error) = &failure;
+                    let consequence = if has_keys {
                         "the last ones stay in use, new ones are not recognized"
                     } else {
                         "calls fail with CALLER_KEYS_UNAVAILABLE until they can be read"
                     };
-                    tracing::error!(
-                        error,
-                        from,
-                        host,
-                        consequence,
-                        "the keys of callers' tokens cannot be read"
-                    );
-                    fetches.failure = Some(error);
+                    let message = "the keys of callers' tokens cannot be read";
+                    if *is_error {
+                        tracing::error!(error, from, host, consequence, message);
+                    } else {
+                        tracing::warn!(error, from, host, consequence, message);
+                    }
+                    fetches.failure = Some(failure);
                 }
                 self.0.published.send_modify(|published| published.is_failing = true);
             }
@@ -218,4 +225,23 @@ fn content_type(response: &reqwest::Response) -> String {
     const MOST_CHARS: usize = 100;
     let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.unwrap_or("none").chars().take(MOST_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_are_missing_are_an_error_once_they_should_have_been_there() {
+        let source = JwksSource::File("/there/is/no/such/file".into());
+        let keys = Keys::new(source, Client::new(), Metrics::default());
+        for (time, is_error) in [(Duration::ZERO, false), (START / 2, false), (START, true)] {
+            advance(time).await;
+            let mut fetches = keys.0.fetches.lock().await;
+            keys.refresh(&mut fetches).await;
+            assert_eq!(fetches.failure.as_ref().map(|(_, is_error)| *is_error), Some(is_error));
+        }
+    }
 }

@@ -30,6 +30,16 @@ outcomes! {
         Unavailable = "unavailable",
     }
 
+    /// How a call stops waiting for a store that was away.
+    StoreWaitOutcome {
+        /// The store is back, and the call continues.
+        Returned = "returned",
+        /// The patience or the deadline of the call is over, its caller has left, or the process stops.
+        GaveUp = "gave_up",
+        /// It did not wait, because as many calls waited already as may.
+        Rejected = "rejected",
+    }
+
     /// How a creation ends.
     CreationOutcome {
         /// With a connection.
@@ -130,6 +140,9 @@ metrics! {
     pub struct CreationMetrics {
         background: Gauge = "background_creations", "Running creations, whether or not a client waits for them";
         claims: Family<ClaimOutcome, Counter> = "idempotency_claims", "Claims of request ids, by result";
+        waiting_for_store: Gauge = "idempotency_store_waiting", "Calls that wait for the store of request ids to be back";
+        waits_for_store: Family<StoreWaitOutcome, Counter> = "idempotency_store_waits",
+            "Calls that needed the store of request ids while it was away, by result";
         ends: Family<CreationOutcome, Counter> = "creations", "Creations that have ended, by result";
         searches: Family<SearchOutcome, Counter> = "reconciliations", "Searches for lost creations, by result";
         first_searches: Family<FirstSearchOutcome, Counter> = "first_searches",
@@ -163,6 +176,15 @@ impl CreationMetrics {
         self.claims.get_or_create(&outcome).inc();
     }
 
+    /// Counts a call as waiting for the store while the result exists.
+    pub fn wait_for_store(&self) -> Running {
+        Running::in_gauge(&self.waiting_for_store)
+    }
+
+    pub fn waited_for_store(&self, outcome: StoreWaitOutcome) {
+        self.waits_for_store.get_or_create(&outcome).inc();
+    }
+
     pub fn ended(&self, outcome: CreationOutcome) {
         self.ends.get_or_create(&outcome).inc();
     }
@@ -170,6 +192,16 @@ impl CreationMetrics {
     #[cfg(test)]
     pub(crate) fn ends(&self, outcome: CreationOutcome) -> u64 {
         self.ends.get_or_create(&outcome).get()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn waiting_for_store(&self) -> i64 {
+        self.waiting_for_store.get()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn waits_for_store(&self, outcome: StoreWaitOutcome) -> u64 {
+        self.waits_for_store.get_or_create(&outcome).get()
     }
 
     pub fn searched(&self, outcome: SearchOutcome) {

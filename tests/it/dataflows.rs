@@ -6,6 +6,7 @@ mod lost;
 mod permissions;
 mod plan;
 mod promise;
+mod store_away;
 mod undo;
 mod violations;
 mod withdraw;

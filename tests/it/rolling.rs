@@ -2,6 +2,7 @@
 //! Redis, behind a balancer and by their addresses, called by gRPC's own client with the service
 //! configs that callers are given.
 
+mod adobe_away;
 mod balancer;
 mod behind_proxies;
 #[cfg(target_os = "linux")]
@@ -10,8 +11,10 @@ mod dns;
 mod evictions;
 mod left_behind;
 mod load;
+mod network;
 pub(crate) mod replica;
 mod service_configs;
+mod store_away;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

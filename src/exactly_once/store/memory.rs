@@ -116,7 +116,8 @@ impl State {
             (
                 Step::Renew | Step::Abandon,
                 Self::Claimed | Self::Sending(_) | Self::Unknown(_) | Self::Undoing { .. },
-            ) => self.clone(),
+            )
+            | (Step::NotSent, Self::Claimed | Self::Unknown(_) | Self::Undoing { .. }) => self.clone(),
             (Step::BeginSending, Self::Claimed) if is_live => {
                 Self::Sending(Sent { first: now, last: now, lost_before: false, context: text.to_owned() })
             }
@@ -126,8 +127,10 @@ impl State {
                 lost_before: true,
                 context: text.to_owned(),
             }),
-            (Step::NotCreated, Self::Sending(sent)) if !sent.lost_before => Self::Claimed,
-            (Step::NotCreated | Step::OutcomeUnknown, Self::Sending(sent)) => Self::Unknown(sent.clone()),
+            (Step::NotCreated | Step::NotSent, Self::Sending(sent)) if !sent.lost_before => Self::Claimed,
+            (Step::NotCreated | Step::NotSent | Step::OutcomeUnknown, Self::Sending(sent)) => {
+                Self::Unknown(sent.clone())
+            }
             (Step::DistrustClocks, Self::Unknown(sent)) => {
                 Self::Unknown(Sent { last: Time { wall_ms: None, ..now }, ..sent.clone() })
             }
@@ -229,7 +232,8 @@ impl Store for MemoryStore {
         }
         let state = record.state.after(step, is_live, text, Time::new(now, wall_ms));
         let state = state.ok_or(StoreError::LeaseLost)?;
-        let holder = (!matches!(step, Step::Abandon | Step::Withdraw)).then_some(lease.holder);
+        let holder =
+            (!matches!(step, Step::Abandon | Step::NotSent | Step::Withdraw)).then_some(lease.holder);
         let record = self.changed(now, record.fingerprint.clone(), holder, state);
         records.put(lease.request_id, record);
         Ok(())

@@ -97,6 +97,39 @@ outages! {
         "the log of the server may say more";
 }
 
+impl Outage {
+    /// Whether it often ends by itself within seconds, so that calls wait for that: the server starts, moves to another
+    /// machine, or is busy. The others last until somebody has changed something: to wait would only delay the error.
+    /// Among them is a server that takes no writes: after a failover it does not until it is the primary again, or the
+    /// URL leads to another one.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Loading
+            | Self::TooFewReplicas
+            | Self::Busy
+            | Self::Timeout
+            | Self::Refused
+            | Self::Unreachable
+            | Self::Closed => true,
+            Self::ReadOnly
+            | Self::Cluster
+            | Self::PrimaryDown
+            | Self::OutOfMemory
+            | Self::CannotPersist
+            | Self::NoPassword
+            | Self::WrongPassword
+            | Self::NoPermission
+            | Self::UnknownCommand
+            | Self::NoDatabase
+            | Self::TooManyClients
+            | Self::ProtectedMode
+            | Self::Tls
+            | Self::Settings
+            | Self::Other => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -12,22 +12,20 @@
 
 mod connection;
 mod failure;
+mod health;
 mod inspection;
 mod tls;
 mod url;
+mod url_file;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{Script, ScriptInvocation};
 use secrecy::ExposeSecret as _;
 
 pub use self::tls::RedisTlsFiles;
 pub(crate) use self::url::RedisUrl;
-use self::{connection::Connection, failure::Failure, inspection::Inspection};
+use self::{connection::Connection, health::Health, inspection::Inspection};
 use super::{Claim, Lease, Moment, Outage, Recorded, Retention, Step, Store, StoreError, Weakness};
 use crate::{
     domain::{Invalid, RequestId},
@@ -51,8 +49,7 @@ pub struct RedisStore {
     step: Script,
     record_outcome: Script,
     replace_outcome: Script,
-    /// Of the last check, or of a step that has failed since.
-    failure: Mutex<Option<Failure>>,
+    health: Health,
 }
 
 impl RedisStore {
@@ -73,7 +70,7 @@ impl RedisStore {
             step: on_record!("lease.lua", "step.lua"),
             record_outcome: on_record!("lease.lua", "record_outcome.lua"),
             replace_outcome: on_record!("replace_outcome.lua"),
-            failure: Mutex::default(),
+            health: Health::new(),
         })
     }
 
@@ -93,7 +90,7 @@ impl RedisStore {
 
     /// The cause of a [`Store::outage`]: the error of Redis, and what to do.
     pub fn failure(&self) -> Option<String> {
-        self.lock_failure().as_ref().map(ToString::to_string)
+        self.health.failure().map(|failure| failure.to_string())
     }
 
     /// The call of a script with the keys and arguments of every step on a record.
@@ -124,7 +121,7 @@ impl RedisStore {
         step: impl FnOnce(&Inspection) -> ScriptInvocation<'a>,
     ) -> Result<Vec<String>, StoreError> {
         self.connection.invoke(step).await.map_err(|failure| {
-            self.note_failed_step(&failure);
+            self.health.step_failed(&failure);
             StoreError::Unavailable(Arc::new(failure))
         })
     }
@@ -138,41 +135,6 @@ impl RedisStore {
             ref other => Err(unreadable(other)),
         }
     }
-
-    /// A step that fails reports an outage before the next check does. One that succeeds ends none: it may
-    /// need less than a creation.
-    fn note_failed_step(&self, failure: &Failure) {
-        let mut noted = self.lock_failure();
-        // Its cause is logged once, and again with each check that finds another one.
-        if noted.is_none() {
-            log_outage(failure);
-            *noted = Some(failure.clone());
-        }
-    }
-
-    fn note_check(&self, checked: Result<(), Failure>) {
-        let mut noted = self.lock_failure();
-        // A check finds out more than a step, as which permission is missing.
-        let before = noted.as_ref().map(ToString::to_string);
-        match &checked {
-            Ok(()) if before.is_some() => tracing::info!("the idempotency store is back"),
-            Err(failure) if before != Some(failure.to_string()) => log_outage(failure),
-            Ok(()) | Err(_) => {}
-        }
-        *noted = checked.err();
-    }
-
-    fn lock_failure(&self) -> MutexGuard<'_, Option<Failure>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn log_outage(failure: &Failure) {
-    tracing::error!(
-        error = %failure,
-        reason = failure.outage().name(),
-        "the idempotency store is down: nothing can be created"
-    );
 }
 
 /// A reply by which the record cannot be read, or that is none of the script.
@@ -186,7 +148,7 @@ fn unreadable(reply: &[&str]) -> StoreError {
 #[async_trait::async_trait]
 impl Store for RedisStore {
     fn outage(&self) -> Option<Outage> {
-        self.lock_failure().as_ref().map(Failure::outage)
+        self.health.outage()
     }
 
     fn weaknesses(&self) -> Vec<Weakness> {
@@ -194,8 +156,7 @@ impl Store for RedisStore {
     }
 
     async fn check(&self) {
-        let checked = self.connection.check().await;
-        self.note_check(checked);
+        self.health.checked(self.connection.check().await);
     }
 
     async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError> {

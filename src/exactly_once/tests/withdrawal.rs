@@ -1,8 +1,8 @@
 //! Withdrawals of creations that nobody will retry.
 
-use super::*;
+use super::{waiting::Remote, *};
 use crate::exactly_once::{
-    store::{Claim, Holder, Lease, Step},
+    store::{Claim, Holder, Lease, Outage, Step},
     withdrawal::{Deletion, Known, Withdrawal, withdraw},
 };
 
@@ -289,4 +289,23 @@ async fn a_creation_whose_context_cannot_be_read_is_not_withdrawn_and_its_record
         };
         assert_eq!(context, DAMAGED);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_withdrawal_waits_for_a_store_that_is_away() {
+    let remote = Remote::away(Outage::Refused);
+    let (replica, id, withdrawal) = (remote.replica(), RequestId::generate(), withdrawal([]));
+    // Half of its time.
+    let began = Instant::now();
+    let failure = replica.withdraw(id, &withdrawal, 10).await.unwrap_err();
+    assert!(matches!(failure, Failure::Store { may_exist: true, .. }), "{failure:?}");
+    assert_eq!(began.elapsed(), Duration::from_secs(5));
+    let back = async {
+        sleep(Duration::from_secs(12)).await;
+        remote.is_back();
+    };
+    let (withdrawn, ()) = tokio::join!(replica.withdraw(id, &withdrawal, 60), back);
+    // Without a record it is unknown at first.
+    assert!(matches!(withdrawn, Err(Failure::OutcomeUnknown { .. })), "{withdrawn:?}");
+    replica.assert_withdrawn(id).await;
 }

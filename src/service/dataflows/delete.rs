@@ -3,7 +3,7 @@
 //! Once the flow is gone nothing shows any more what it used. Before the first deletion the store therefore gets a
 //! record of that, from which a retry continues.
 
-use std::slice;
+use std::{future::pending, slice};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -81,12 +81,12 @@ impl<P: Platform> Dataflows<P> {
             Ok(read) => {
                 let used = Used::by(&read);
                 // The flow exists, so that an earlier record of its deletion says the same.
-                self.record(&lease, &used).await?;
+                self.record(&lease, &used, deadline).await?;
                 call.enter(Stage::Delete);
                 delete_flow(&*self.platform, at, Visible::Certainly(read.flow.state), deadline).await?;
                 used
             }
-            Err(DataflowError::NotFound) => match self.begun_deletion(&lease).await? {
+            Err(DataflowError::NotFound) => match self.begun_deletion(&lease, deadline).await? {
                 Some(used) if !used.finished => used,
                 Some(_) | None if allow_missing => return Ok(Vec::new()),
                 Some(_) | None => return Err(DataflowError::NotFound),
@@ -126,18 +126,21 @@ impl<P: Platform> Dataflows<P> {
         }
     }
 
-    async fn record(&self, lease: &Lease, used: &Used) -> Result<(), DataflowError> {
-        let now_ms = (self.creations.engine.wall_clock)();
-        match self.creations.engine.store.record(lease, Some(&used.to_text()), now_ms).await {
+    async fn record(&self, lease: &Lease, used: &Used, deadline: Instant) -> Result<(), DataflowError> {
+        let engine = &self.creations.engine;
+        let used = used.to_text();
+        let record = || engine.store.record(lease, Some(&used), (engine.wall_clock)());
+        match engine.repeat(deadline, pending(), record).await {
             Ok(Recorded::Done | Recorded::Already(_)) => Ok(()),
             Err(error) => Err(DataflowError::Store(error)),
         }
     }
 
     /// What the record of an earlier deletion keeps; `None` without one.
-    async fn begun_deletion(&self, lease: &Lease) -> Result<Option<Used>, DataflowError> {
-        let now_ms = (self.creations.engine.wall_clock)();
-        match self.creations.engine.store.claim(lease, now_ms).await.map_err(DataflowError::Store)? {
+    async fn begun_deletion(&self, lease: &Lease, deadline: Instant) -> Result<Option<Used>, DataflowError> {
+        let engine = &self.creations.engine;
+        let claim = || engine.store.claim(lease, (engine.wall_clock)());
+        match engine.repeat(deadline, pending(), claim).await.map_err(DataflowError::Store)? {
             Claim::Done { outcome, .. } | Claim::OtherContent { outcome: Some(outcome), .. } => {
                 Used::parse(&outcome).map(Some)
             }
@@ -147,7 +150,7 @@ impl<P: Platform> Dataflows<P> {
             | Claim::Undoing { .. }
             | Claim::OtherContent { outcome: None, .. } => {
                 // If this fails the lease ends by itself.
-                let _ = self.creations.engine.store.step(lease, Step::Release, "", now_ms).await;
+                let _ = engine.store.step(lease, Step::Release, "", (engine.wall_clock)()).await;
                 Ok(None)
             }
         }

@@ -25,7 +25,7 @@ use crate::{
         reference::last_reference,
     },
     exactly_once::{
-        Background, Engine, FingerprintKeys, Recovery, SearchFirst,
+        Background, Engine, FingerprintKeys, Recovery, SearchFirst, Waiting,
         store::{CAPACITY, LEASE, MemoryStore, Retention},
     },
     metrics::{CreationMetrics, RunsRead},
@@ -86,6 +86,7 @@ impl Replica {
         };
         let engine = Engine {
             store: Arc::new(MemoryStore::new(retention, CAPACITY)),
+            waiting: Waiting::new(5),
             fingerprint_keys: FingerprintKeys::random(),
             retention,
             recovery: Recovery { references: true, search_first: SearchFirst::Never },

@@ -145,7 +145,9 @@ async fn a_write_without_a_store_is_in_the_audit_trail() {
     let emulator = start_emulator(Options::default()).await;
     let (address, _socket) = unused_port();
     let url = format!("redis://{address}");
-    let settings = [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY)];
+    // Calls wait for half of the timeout.
+    let settings =
+        [("HCS_REDIS_URL", &*url), ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY), ("HCS_REQUEST_TIMEOUT", "1s")];
     let service = ServiceProcess::start(&emulator, &settings).await;
     service.client().await.create_hub_spot_connection(request()).await.unwrap_err();
     let event = service

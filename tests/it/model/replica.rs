@@ -7,7 +7,7 @@ use hubspot_connection_service::{
         CallProgress, Credential, Description, HubSpotCredentials, NewConnection, RequestId, ResourceName,
         SandboxName, TestReport, Verification,
     },
-    exactly_once::{Engine, FingerprintKeys, Recovery, SearchFirst},
+    exactly_once::{Engine, FingerprintKeys, Recovery, SearchFirst, Waiting},
     metrics::{CreationMetrics, RunsRead},
     service::{
         CreateHubSpotConnection, Created, Error, Failure, Service, VerificationError, dataflows::Dataflows,
@@ -107,6 +107,7 @@ impl Replica {
         let process = Process::start(world, number);
         let engine = || Engine {
             store: Arc::new(Records(process.clone())),
+            waiting: Waiting::new(100),
             fingerprint_keys: world.keys.0.clone(),
             retention: RETENTION,
             recovery: Recovery { references: true, search_first: SearchFirst::Auto },

@@ -154,6 +154,8 @@ async fn without_the_store_nothing_is_sent_and_the_service_stays_ready() {
     let service = TestService::with([
         ("HCS_REDIS_URL", "redis://127.0.0.1:1"),
         ("HCS_FINGERPRINT_KEY", FINGERPRINT_KEY),
+        // Calls wait for half of it.
+        ("HCS_REQUEST_TIMEOUT", "1s"),
     ])
     .await;
     let failure = service.create().await.unwrap_err();

@@ -4,6 +4,7 @@ The first line of the input is the plan, in JSON:
 
     {"proto": directory, "connection": id, "table": path,
      "workers": [{"calls": "creates" or "reads", "target": …, "service_config": …, "pause": seconds,
+                  "waits": whether a call begins only when the one before is over,
                   optionally "deadline": seconds, "dns_interval_ms": …}]}
 
 Each worker is a caller with a channel and connections of its own. Prints a line when the first call
@@ -44,7 +45,8 @@ def main():
         make = creates(messages, number) if worker["calls"] == "creates" else reads(messages, plan)
         begun = threading.Event()
         arguments = (stub, make, worker["pause"], worker.get("deadline"), stop, begun, calls)
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        target = work if worker["waits"] else begin
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
         thread.start()
         workers.append((thread, begun))
 
@@ -98,17 +100,48 @@ def reads(messages, plan):
 def work(stub, requests, pause, deadline, stop, begun, calls):
     for method, request in requests:
         started = time.monotonic()
-        call = {"method": method, "name": getattr(request, "name", ""), "code": "OK", "message": ""}
-        try:
-            response = getattr(stub, method)(request, timeout=deadline)
-            call["id"] = getattr(response, "id", "")
-        except grpc.RpcError as error:
-            call["code"], call["message"] = error.code().name, error.details()
-        call["seconds"] = time.monotonic() - started
-        calls.append(call)
+        call = getattr(stub, method).future(request, timeout=deadline)
+        call.exception()
+        note(call, method, request, started, calls)
         begun.set()
         if stop.wait(pause):
             return
+
+
+def begin(stub, requests, pause, deadline, stop, begun, calls):
+    """Begins a call after each pause, however long the others take."""
+    first = time.monotonic()
+    begun_calls = []
+    for count, (method, request) in enumerate(requests):
+        started = time.monotonic()
+        over = threading.Event()
+        call = getattr(stub, method).future(request, timeout=deadline)
+
+        def done(call, method=method, request=request, started=started, over=over):
+            note(call, method, request, started, calls)
+            begun.set()
+            over.set()
+
+        call.add_done_callback(done)
+        begun_calls.append(over)
+        if stop.wait(max(0, first + (count + 1) * pause - time.monotonic())):
+            break
+    for over in begun_calls:
+        over.wait()
+
+
+def note(call, method, request, started, calls):
+    noted = {
+        "method": method,
+        "name": getattr(request, "name", ""),
+        "request_id": getattr(request, "request_id", ""),
+        "code": call.code().name,
+        "message": call.details() or "",
+        "seconds": time.monotonic() - started,
+    }
+    if call.code() == grpc.StatusCode.OK:
+        noted["id"] = getattr(call.result(), "id", "")
+    calls.append(noted)
 
 
 main()

@@ -19,11 +19,19 @@ use crate::{optional::skip, support::in_time};
 pub(super) const READS: &str = include_str!("../../../deploy/clients/service-config-reads.json");
 pub(super) const REQUEST_IDS: &str = include_str!("../../../deploy/clients/service-config-request-ids.json");
 
+/// Without retries.
+const ROUND_ROBIN: &str = r#"{"loadBalancingConfig": [{"round_robin": {}}]}"#;
+
 /// The repeated calls of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Calls {
+    /// Each after the one before.
     Creates,
     Reads,
+    /// So many in a second, however long each takes.
+    CreatesPerSecond(u32),
+    /// The same without a service config, and so without retries.
+    CreatesPerSecondOnce(u32),
 }
 
 /// A caller with its own connections.
@@ -34,11 +42,11 @@ pub(super) struct Worker {
 
 /// A call from the point of view of its caller.
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "the message appears in the output of a failed test")]
 pub(super) struct Call {
     pub(super) method: String,
-    /// The name of the connection to be created.
+    /// The name of the connection to be created, and its request id.
     pub(super) name: String,
+    pub(super) request_id: String,
     pub(super) code: String,
     pub(super) message: String,
     #[serde(default)]
@@ -89,12 +97,15 @@ impl Load {
             .spawn()
             .unwrap();
         let worker = |worker: &Worker| {
-            let (calls, service_config) = match worker.calls {
-                Calls::Creates => ("creates", REQUEST_IDS),
-                Calls::Reads => ("reads", READS),
+            let (calls, service_config, pause, waits) = match worker.calls {
+                Calls::Creates => ("creates", REQUEST_IDS, pause, true),
+                Calls::Reads => ("reads", READS, pause, true),
+                Calls::CreatesPerSecond(rate) => ("creates", REQUEST_IDS, 1.0 / f64::from(rate), false),
+                Calls::CreatesPerSecondOnce(rate) => ("creates", ROUND_ROBIN, 1.0 / f64::from(rate), false),
             };
             let mut plan = json!({
                 "calls": calls, "target": worker.target, "service_config": service_config, "pause": pause,
+                "waits": waits,
             });
             plan.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             plan

@@ -50,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => Just(Step::BeginSending),
         4 => Just(Step::Resend),
         2 => Just(Step::NotCreated),
+        2 => Just(Step::NotSent),
         3 => Just(Step::OutcomeUnknown),
         2 => Just(Step::DistrustClocks),
         2 => (connection(), prop::sample::select(&ORIGINS), prop::sample::select(&KEEPS))

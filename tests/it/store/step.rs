@@ -32,6 +32,7 @@ pub(super) trait Steps {
     async fn begin_sending(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError>;
     async fn resend(&self, lease: &Lease, wall_ms: i64) -> Result<(), StoreError>;
     async fn not_created(&self, lease: &Lease) -> Result<(), StoreError>;
+    async fn not_sent(&self, lease: &Lease) -> Result<(), StoreError>;
     async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError>;
     async fn distrust_clocks(&self, lease: &Lease) -> Result<(), StoreError>;
     async fn undo(&self, lease: &Lease, context: &str) -> Result<(), StoreError>;
@@ -70,6 +71,10 @@ impl<S: Store + AsDyn + ?Sized> Steps for S {
 
     async fn not_created(&self, lease: &Lease) -> Result<(), StoreError> {
         self.step(lease, store::Step::NotCreated, "", 0).await
+    }
+
+    async fn not_sent(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.step(lease, store::Step::NotSent, "", 0).await
     }
 
     async fn outcome_unknown(&self, lease: &Lease) -> Result<(), StoreError> {
@@ -163,6 +168,7 @@ pub(super) enum Step {
     BeginSending,
     Resend,
     NotCreated,
+    NotSent,
     OutcomeUnknown,
     DistrustClocks,
     Done(&'static str, Origin, Keep),
@@ -209,12 +215,13 @@ pub(super) enum Reply {
 
 impl Step {
     /// Each step once, with arbitrary arguments.
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Claim,
         Self::Renew,
         Self::BeginSending,
         Self::Resend,
         Self::NotCreated,
+        Self::NotSent,
         Self::OutcomeUnknown,
         Self::DistrustClocks,
         Self::Done("c-1", Origin::Reply, Keep::RememberUnverified),
@@ -253,6 +260,7 @@ impl Step {
             }
             Self::Resend => store.step(lease, store::Step::Resend, "the next", wall_ms).await.map(ok),
             Self::NotCreated => store.not_created(lease).await.map(ok),
+            Self::NotSent => store.not_sent(lease).await.map(ok),
             Self::OutcomeUnknown => store.outcome_unknown(lease).await.map(ok),
             Self::DistrustClocks => store.distrust_clocks(lease).await.map(ok),
             Self::Done(id, origin, keep) => {

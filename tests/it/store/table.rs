@@ -50,12 +50,13 @@ enum After {
 use State::{Claimed, Done, Missing, Resending, Sending, Undoing, Unknown};
 
 const STATES: [State; 7] = [Missing, Claimed, Sending, Resending, Unknown, Undoing, Done];
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step::Claim,
     Step::Renew,
     Step::BeginSending,
     Step::Resend,
     Step::NotCreated,
+    Step::NotSent,
     Step::OutcomeUnknown,
     Step::DistrustClocks,
     Step::Done("c-2", Origin::Reply, Keep::Remember),
@@ -90,6 +91,9 @@ fn expected(Case { state, held, by, step }: Case) -> Option<(State, After)> {
         (Step::Resend, Unknown) => (is_live_holder, Resending, After::Caller),
         (Step::NotCreated, Sending) => (is_holder, Claimed, After::Caller),
         (Step::NotCreated, Resending) => (is_holder, Unknown, After::Caller),
+        (Step::NotSent, Claimed | Sending) => (is_holder, Claimed, After::Nobody),
+        (Step::NotSent, Resending | Unknown) => (is_holder, Unknown, After::Nobody),
+        (Step::NotSent, Undoing) => (is_holder, Undoing, After::Nobody),
         (Step::OutcomeUnknown, Sending | Resending) => (is_holder, Unknown, After::Caller),
         (Step::DistrustClocks, Unknown) => (is_holder, Unknown, After::Caller),
         (Step::Done(..), Missing | Claimed | Sending | Resending | Unknown | Undoing) => {

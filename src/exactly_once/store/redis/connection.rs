@@ -22,6 +22,7 @@ use super::{
     milliseconds,
     tls::RedisTlsFiles,
     url::RedisUrl,
+    url_file::UrlFile,
     words,
 };
 use crate::{
@@ -52,6 +53,7 @@ type Attempt = Shared<BoxFuture<'static, Result<Connected, Failure>>>;
 /// is sound, and one whose other end vanished only times out.
 pub(super) struct Connection {
     url: Secret,
+    url_file: UrlFile,
     pub(super) tls: RedisTlsFiles,
     current: Mutex<Option<Attempt>>,
     /// The check that stands for a creation: it needs what the scripts of the steps need, and writes.
@@ -68,6 +70,7 @@ impl Connection {
     /// Connects nothing yet.
     pub(super) fn new(url: Secret, check_key: String) -> Self {
         Self {
+            url_file: UrlFile::new(url.clone()),
             url,
             tls: RedisTlsFiles::default(),
             current: Mutex::default(),
@@ -102,6 +105,7 @@ impl Connection {
 
     /// Whether the server takes what a creation needs. The time it takes is bounded.
     pub(super) async fn check(&self) -> Result<(), Failure> {
+        self.url_file.report();
         self.inspect_when_due().await;
         let check = async |mut connection, _| {
             let mut script = self.check.key(&self.check_key);

@@ -22,6 +22,11 @@ elseif STEP == 'resend' and state == 'unknown' and is_live then
   hold(sent)
 elseif STEP == 'not_created' and state == 'sending' and not record.lost_before then
   hold(unsent)
+elseif STEP == 'not_sent' then
+  local before = {}
+  if state == 'sending' then before = record.lost_before and {state = 'unknown'} or unsent end
+  before.holder, before.lease_until = false, false
+  write(before)
 elseif (STEP == 'not_created' or STEP == 'outcome_unknown') and state == 'sending' then
   hold({state = 'unknown'})
 elseif STEP == 'distrust_clocks' and state == 'unknown' then
