@@ -4,12 +4,15 @@ use std::{future::IntoFuture as _, time::Duration};
 
 use futures_util::future::join_all;
 use hubspot_connection_service::proto::hub_spot_connection_service_client::HubSpotConnectionServiceClient;
+use tokio::{io::copy_bidirectional, net::TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::Channel;
 
 use super::{UNAUTHENTICATED, list, tokens::with_keys_at};
 use crate::support::{
-    TestService, counted, in_time, listen,
+    Mount, TestService,
+    certificates::Authority,
+    counted, in_time, listen,
     tokens::{self, KeyEndpoint, TokenKey, claims},
     until, unused_port,
 };
@@ -43,6 +46,37 @@ async fn a_new_key_is_accepted_at_once() {
     list(&mut client, Some(&new.sign(&claims(READER)))).await.unwrap();
     list(&mut client, Some(&old.sign(&claims(READER)))).await.unwrap();
     assert_eq!(keys.requests(), before + 1);
+}
+
+/// As the API server of a cluster, whose certificate is of no public authority. No token is needed to read the keys.
+#[tokio::test]
+async fn the_keys_of_a_server_with_a_private_authority_are_read_if_that_is_trusted() {
+    let key = TokenKey::rs256("cluster");
+    let (listener, inner) = (listen().await, listen().await);
+    let (port, address) = (listener.local_addr().unwrap().port(), inner.local_addr().unwrap());
+    let _keys = KeyEndpoint::start(inner, &[&key]);
+    let authority = Authority::new("cluster");
+    let acceptor = authority.server(1).acceptor();
+    let _relay = AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut endpoint = TcpStream::connect(address).await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut endpoint).await;
+            });
+        }
+    }));
+    let url = format!("https://localhost:{port}/openid/v1/jwks");
+    let files = Mount::new(&[("ca.crt", &authority.pem)]);
+    let [issuer, audience, keys, callers] = with_keys_at(&url);
+    let trusted = ("HCS_UPSTREAM_CA_FILE", &*files.path("ca.crt"));
+    let service = TestService::with([issuer, audience, keys, callers, trusted]).await;
+    list(&mut service.client().await, Some(&key.sign(&claims(READER)))).await.unwrap();
+
+    let service = start(&url).await;
+    let mut client = service.client().await;
+    service.assert_cannot_check(list(&mut client, Some(&key.sign(&claims(READER))))).await;
 }
 
 #[tokio::test]
