@@ -153,10 +153,15 @@ async fn the_commands_for_the_client_secret_restart_and_show_which_pods_use_it()
 /// What the page tells to look for in the log is logged.
 #[test]
 fn the_lines_of_the_log_that_show_a_new_secret_exist() {
-    let sources = ["src/adobe/identity/renewal.rs", "src/exactly_once/fingerprint.rs", "src/tls.rs"]
-        .map(|path| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap());
+    let sources = [
+        "src/adobe/identity/renewal.rs",
+        "src/exactly_once/fingerprint.rs",
+        "src/exactly_once/store/redis/url_file.rs",
+        "src/tls.rs",
+    ]
+    .map(|path| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap());
     let shown: Vec<_> = PAGE.split("seen '").skip(1).map(|rest| rest.split('\'').next().unwrap()).collect();
-    assert_eq!(shown.len(), 3);
+    assert_eq!(shown.len(), 4);
     for line in shown {
         assert!(sources.iter().any(|source| source.contains(line)), "{line}");
     }
