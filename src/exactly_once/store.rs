@@ -186,6 +186,7 @@ pub enum Step {
     NotCreated,
     /// `sending`, whose begin this holder has not learned about, so that it has sent nothing → as [`Step::NotCreated`]
     /// does; every other state but `done` → the same. Without a holder in each case: it takes no step after this one.
+    /// Of an earlier sending of this holder it is certain by then that it created nothing.
     NotSent,
     /// `sending` → `unknown`.
     OutcomeUnknown,

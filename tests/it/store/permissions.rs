@@ -132,7 +132,9 @@ async fn a_database_needs_one_more_permission_which_is_named() {
 async fn every_step(store: &dyn Store) {
     store.check().await;
     assert!(store.is_available());
-    let before = [Step::Claim, Step::Renew, Step::Release, Step::Claim];
+    let not_sent = [Step::Claim, Step::BeginSending, Step::NotSent];
+    let before = [Step::Claim, Step::Renew, Step::Release].into_iter().chain(not_sent).chain([Step::Claim]);
+    let before: Vec<_> = before.collect();
     let done = Step::Done("c-1", Origin::Reply, Keep::RememberUnverified);
     let after = [Step::Abandon, Step::Claim, done, Step::Verified("c-1", Word::Passed)];
     let taken = [&before[..], &Step::OF_A_LOST_CREATION, &after].concat();
