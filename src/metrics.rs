@@ -1,6 +1,6 @@
 //! The metrics of `/metrics`.
 //!
-//! Label values come from closed lists, except the host of Adobe's URL, of which there is one. Everything with a closed
+//! Label values come from closed lists, except the hosts of Adobe's and HubSpot's URLs, of which there is one each. Everything with a closed
 //! list exists from the start, as zeros, because a rate misses the first increment of a new series. Of the two histograms,
 //! whose lists multiply, only successes and the calls' faults do.
 //!
@@ -153,7 +153,7 @@ labels! {
     Limit { reason: "admin_connections" "connections" "flood" "preface" "resets" "unread" }
     Idleness { reason: "first_call" "idle" "probe" }
     Shed { reason: "max_creations" "max_in_flight" "max_streams" }
-    AdobeService { service: "catalog" "data_prep" "flow_service" "schema_registry" }
+    UpstreamService { service: "catalog" "data_prep" "flow_service" "hubspot" "schema_registry" }
     RunRead {
         state: "failed" "in_progress" "partially_succeeded" "queued" "scheduled" "succeeded" "unknown"
     }

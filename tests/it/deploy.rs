@@ -23,7 +23,7 @@ const README: &str = include_str!("../../deploy/README.md");
 
 /// Every kustomization that can be rendered: the base with what it needs to start, each overlay, and each
 /// component that no overlay contains.
-const VARIANTS: [&str; 4] = ["demo", "production", "external-redis", "otel"];
+const VARIANTS: [&str; 5] = ["demo", "production", "external-redis", "hubspot", "otel"];
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
