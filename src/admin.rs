@@ -27,6 +27,7 @@ use crate::{
     exactly_once::store::{Outage, Store, Weakness},
     grpc::{MAX_MESSAGE_SIZE, StreamLimits, admin_streams},
     health::Health,
+    hubspot::HubSpot,
     metrics::{Format, Metrics},
     readiness::Readiness,
     tls::ServerTls,
@@ -48,6 +49,8 @@ pub(crate) struct Observed {
     /// As the last dry run found Adobe's connection specification.
     pub(crate) spec_has_drifted: Arc<AtomicBool>,
     pub(crate) upstream: [UpstreamState; 4],
+    /// `None` if it is never called.
+    pub(crate) hubspot: Option<Arc<HubSpot>>,
     pub(crate) tokens: TokenSource,
     pub(crate) tls: Option<ServerTls>,
 }
@@ -109,7 +112,7 @@ async fn scrape(
 impl Observed {
     /// Sets the gauges that are read at each scrape.
     fn record(&self) {
-        let Self { metrics, store, upstream, tokens, .. } = self;
+        let Self { metrics, store, upstream, hubspot, tokens, .. } = self;
         let outage = store.outage();
         metrics.idempotency_store_up.set(outage.is_none().into());
         for cause in Outage::ALL {
@@ -127,12 +130,16 @@ impl Observed {
         };
         let has_drifted = spec_has_drifted || upstream.iter().any(refuses_own_requests);
         metrics.spec_drift.set(has_drifted.into());
-        for state in upstream {
-            let service = state.service().label().into();
-            let gate = metrics.upstream.throttle_gate_closed.get_or_create(&service);
-            gate.set(state.is_gate_closed().into());
-            let breaker = metrics.upstream.breaker_open.get_or_create(&service);
-            breaker.set(state.is_breaker_open().into());
+        let adobe = upstream
+            .iter()
+            .map(|state| (state.service().label(), state.is_gate_closed(), state.is_breaker_open()));
+        let hubspot = hubspot
+            .iter()
+            .map(|hubspot| (HubSpot::LABEL, hubspot.is_gate_closed(), hubspot.is_breaker_open()));
+        for (service, is_gate_closed, is_breaker_open) in adobe.chain(hubspot) {
+            let service = service.into();
+            metrics.upstream.throttle_gate_closed.get_or_create(&service).set(is_gate_closed.into());
+            metrics.upstream.breaker_open.get_or_create(&service).set(is_breaker_open.into());
         }
         metrics.token.age.set(tokens.age().unwrap_or_default().as_secs_f64());
         metrics.token.valid.set(tokens.has_token().into());

@@ -64,13 +64,15 @@ pub enum AdobeCredential {
     AccessToken(Secret),
 }
 
-/// How the Flow Service and IMS are called.
+/// How Adobe and HubSpot are called.
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {
     /// The base URL of the Flow Service; its path ends in no slash unless it is the root.
     pub flow_service_url: reqwest::Url,
     /// The base URL of the Schema Registry, the Catalog and Data Prep, likewise.
     pub platform_url: reqwest::Url,
+    /// The base URL of HubSpot; `None` if it is never called.
+    pub hubspot_url: Option<reqwest::Url>,
     /// The token endpoint of IMS.
     pub ims_url: reqwest::Url,
     /// The timeout of one attempt, except that of a creation.

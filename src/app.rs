@@ -19,6 +19,7 @@ use crate::{
     grpc::{self, CallerCheck},
     health::Health,
     http_client::{HttpVersion, http_client},
+    hubspot::HubSpot,
     jwt::TokenCheck,
     metrics::Metrics,
     readiness::Readiness,
@@ -97,6 +98,9 @@ impl App {
         let tokens = tokens(config, client.clone(), &metrics);
         let platform = platform(config, client.clone(), tokens.clone(), &metrics).map_err(upstream_error)?;
         let upstream = platform.states();
+        let hubspot_url = config.upstream.hubspot_url.as_ref();
+        let hubspot =
+            hubspot_url.map(|url| Arc::new(HubSpot::new(client.clone(), url, metrics.upstream.clone())));
         let tls_config = config.callers.tls.as_ref();
         let tls = tls_config.map(ServerTls::load).transpose().map_err(StartError::Tls)?;
         let CallersConfig { jwt, allowed, .. } = &config.callers;
@@ -131,7 +135,8 @@ impl App {
             metrics: metrics.creations.clone(),
         };
         let platform = Arc::new(platform);
-        let service = Service::new(Arc::clone(&platform), engine.clone(), config.max_in_flight);
+        let service =
+            Service::new(Arc::clone(&platform), engine.clone(), config.max_in_flight).asking(hubspot.clone());
         let dataflows =
             Dataflows::new(platform, engine, service.limits(), metrics.dataflow_runs_read.clone());
         let spec_has_drifted = service.spec_has_drifted();
@@ -163,6 +168,7 @@ impl App {
                 store,
                 spec_has_drifted,
                 upstream,
+                hubspot,
                 tokens,
                 tls: tls.clone(),
             },

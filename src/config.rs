@@ -57,7 +57,7 @@ pub struct Config {
     pub sandboxes: Sandboxes,
     /// How this service authenticates to Adobe.
     pub adobe: AdobeConfig,
-    /// How Adobe is called.
+    /// How Adobe and HubSpot are called.
     pub upstream: UpstreamConfig,
     /// How retries of callers are recognized.
     pub idempotency: IdempotencyConfig,

@@ -1,5 +1,5 @@
-//! The Flow Service emulator: Adobe IMS, the Flow Service, the Schema Registry, the Catalog and Data Prep on one
-//! port, in memory, for tests and demos.
+//! The Flow Service emulator: Adobe IMS, the Flow Service, the Schema Registry, the Catalog, Data Prep and HubSpot's
+//! introspection of tokens on one port, in memory, for tests and demos.
 //!
 //! It follows Adobe's public documentation, including its error shapes and codes, and fails on request: see
 //! [`Fault`] and [`Settings`]. It shares no types with the service's client of Adobe, so that one mistake cannot pass
@@ -29,6 +29,7 @@
 //! | `DELETE /emulator/faults` | removes all faults |
 //! | `PUT /emulator/settings` | replaces the settings; a missing field gets its default |
 //! | `PUT /emulator/runs` | replaces the plan for the next runs by a JSON array of planned runs |
+//! | `PUT /emulator/hubspot` | replaces what HubSpot says about tokens by a JSON array of tokens |
 //! | `POST /emulator/runs` | makes the runs of such an array at once, for flows that are enabled |
 //! | `GET /emulator/ledger` | counts what exists: `connections`, `source_connections`, `target_connections`, `flows`, `mapping_sets`, `datasets`, `schemas`, `field_groups` |
 //! | `GET /emulator/requests` | lists the latest 10,000 requests, oldest first, with secrets redacted |
@@ -44,7 +45,7 @@
 //! ```
 //!
 //! The route is `METHOD /path`, relative to the base path of the Flow Service, such as `GET /connections/{id}/test`, or
-//! `POST /ims/token/v3`; of the Schema Registry, the Catalog and Data Prep its path is the full one, such as
+//! `POST /ims/token/v3`; of HubSpot it is `POST /oauth/2026-03/token/introspect`; of the Schema Registry, the Catalog and Data Prep its path is the full one, such as
 //! `POST /data/foundation/catalog/dataSets`. An unknown route is an error that lists the known ones. Actions:
 //!
 //! | action | the request |
@@ -63,7 +64,7 @@
 //! | `B` | only the legacy fields |
 //! | `C` | only a message |
 //! | `D` | the gateway's error; `code` can be a number or a string |
-//! | `E` | the error for an unreadable request |
+//! | `E` | the error for an unreadable request; of HubSpot its own error, with a `code` OAuth's (`invalid_client`) |
 //! | `empty` | none |
 //! | `html` | an HTML page, like that of a proxy |
 //! | `cut` | the first half of a body, then the connection breaks: of the real response with `commit`, otherwise of shape A |
@@ -81,6 +82,18 @@
 //!
 //! An outcome is `succeeded`, `partial`, `failed_copy` (as with credentials that HubSpot has revoked),
 //! `failed_process`, `failed_ingest` or `in_progress`, which never ends. Everything but `flow` and `outcome` is optional.
+//!
+//! ## Tokens of HubSpot
+//!
+//! HubSpot (`POST /oauth/2026-03/token/introspect`) accepts every client, and every token with every scope, unless the
+//! token is described:
+//!
+//! ```json
+//! [{"token": "…", "state": "active", "scopes": ["crm.objects.contacts.read"], "hub_id": 62515}]
+//! ```
+//!
+//! A state is `active` (the default), `expired`, `revoked` or `other_app`. Everything but `token` is optional. A client
+//! secret that is wrong is a fault of the route: `{"status": 401, "shape": "E", "code": "invalid_client"}`.
 //!
 //! ## Settings
 //!
@@ -139,6 +152,7 @@ mod flow_service;
 mod flow_specs;
 mod flows;
 mod gateway;
+mod hubspot;
 mod ims;
 mod ledger;
 mod platform;
@@ -170,6 +184,7 @@ pub use connections::LedgerEntry;
 pub use controls::{CONTROLS, Control};
 pub use faults::{Action, Fault, FaultResponse, Moment, Shape};
 pub use flows::FlowEntry;
+pub use hubspot::{HubSpotToken, TokenState};
 pub use ledger::Ledger;
 pub use received::ReceivedRequest;
 pub use routes::{BASE_PATH, IMS_PATH, Route, UnknownRoute};
@@ -263,6 +278,16 @@ impl Emulator {
 
     pub fn ims_url(&self) -> String {
         format!("http://{}{IMS_PATH}", self.addr)
+    }
+
+    /// The base URL of HubSpot.
+    pub fn hubspot_url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Replaces what HubSpot says about tokens, as `PUT /emulator/hubspot` does.
+    pub fn describe_tokens(&self, tokens: Vec<HubSpotToken>) {
+        self.shared.state().hubspot = tokens;
     }
 
     /// Replaces the faults, as `PUT /emulator/faults` does.

@@ -11,8 +11,9 @@ use self::adobe as upstream;
 use crate::{
     adobe::PageToken,
     config::{Config, Flags, Problem, Problems, SETTINGS},
-    domain::{Callers, Identity, SandboxName},
+    domain::{Callers, HubSpotCredentials, Identity, SandboxName},
     grpc::page_token::{self, Query},
+    hubspot::reply::{self, Head},
     jwt::{BadToken, JwksSource, JwtConfig, KeySet, TokenCheck},
     metrics::Metrics,
     service::Filter,
@@ -35,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("schema", upstream::schema),
     ("mapping_set", upstream::mapping_set),
     ("ims", upstream::ims),
+    ("introspection", introspection),
     ("page_token", page_token_target),
     ("key_set", key_set),
     ("token", token),
@@ -66,6 +68,28 @@ fn holds_secret(text: &str) -> bool {
         .map(|secret| secret.replace('\\', ""))
         .iter()
         .any(|secret| (BY_CHANCE..secret.len()).any(|end| plain.contains(&secret[end - BY_CHANCE..=end])))
+}
+
+/// A reply of HubSpot shows no credential, and only an object says yes or no.
+fn introspection(bytes: &[u8]) {
+    static CREDENTIALS: LazyLock<HubSpotCredentials> = LazyLock::new(|| {
+        let [client_secret, access_token, refresh_token] = SECRETS;
+        HubSpotCredentials::parse(["fz-client", client_secret, access_token, refresh_token])
+            .expect("valid ones")
+    });
+    let is_object =
+        String::from_utf8_lossy(bytes).trim_start_matches('\u{feff}').trim_start().starts_with('{');
+    for status in [200, 400, 401, 429, 503] {
+        let head = Head { status, content_type: None };
+        let answer = reply::read(&head, bytes, &CREDENTIALS);
+        if let Err(error) = &answer {
+            assert_no_secret(&error.to_string());
+        }
+        if let Ok(answer) = &answer {
+            assert!(is_object, "{answer:?}");
+            assert_no_secret(&format!("{answer:?}"));
+        }
+    }
 }
 
 /// A token of a page is read as what it was made of, and no two texts are the same token.

@@ -6,7 +6,8 @@
 //! 1. `server.rs`, `tls.rs`, `server/connection.rs`: accept, TLS, limits
 //! 2. `grpc.rs`: the layers in `grpc/layer/`: log, audit, deadline, caller (`jwt`), limits
 //! 3. `grpc/connections/service.rs`, `convert.rs`: the message becomes a command
-//! 4. `service/connections/create.rs`: the use case; `operation.rs` defines what is sent
+//! 4. `service/connections/create.rs`: the use case; `operation.rs` defines what is sent, and asks HubSpot first
+//!    (`hubspot.rs`) where the connection has to work
 //! 5. `exactly_once/engine.rs`, `shared.rs`, `creation.rs`, `sending.rs`: claim, send, record; `search.rs` after a
 //!    lost reply
 //! 6. `adobe/flow_service.rs`, `adobe/flow_service/connections.rs`: the request and its body
@@ -31,6 +32,8 @@
 //! - `service`: one use case per RPC
 //! - `exactly_once`: the engine that creates exactly once, and its stores
 //! - `adobe`: the client of Adobe: tokens, retries, and each API
+//! - `hubspot`: asks HubSpot whether credentials work
+//! - `upstream`: what both clients share: attempts, the circuit breaker, the throttle gate
 //! - `proto`: the messages of the API, generated from `proto/`
 //! - `server`: the listener of the gRPC port, its connections and their limits
 //! - `health`: `grpc.health.v1`
@@ -45,7 +48,7 @@
 //! - `backoff`: exponential backoff
 //! - `secret`, `error`, `json`: the foundations: secret types, causes of errors, the reader of foreign JSON
 //!
-//! - `emulator`: an emulator of Adobe's APIs, for tests and demos
+//! - `emulator`: an emulator of Adobe's APIs and HubSpot's introspection, for tests and demos
 //! - `fuzz`: the entry points of `fuzz/`
 
 pub mod admin;
@@ -65,6 +68,7 @@ pub mod grpc;
 mod hardening;
 pub mod health;
 pub mod http_client;
+pub mod hubspot;
 mod json;
 pub mod jwt;
 pub mod metrics;
@@ -75,4 +79,5 @@ pub mod server;
 pub mod service;
 pub mod telemetry;
 pub mod tls;
+mod upstream;
 mod version;

@@ -1,8 +1,9 @@
 //! The metrics of `/metrics`.
 //!
-//! Label values come from closed lists, except the host of Adobe's URL, of which there is one. Counters and gauges with a
-//! closed list exist from the start, as zeros, because a rate misses the first increment of a new series. The series of
-//! the two histograms with labels, whose lists multiply, begin with their first event: nothing may depend on that one.
+//! Label values come from closed lists, except the hosts of Adobe's and HubSpot's URLs, of which there is one each.
+//! Counters and gauges with a closed list exist from the start, as zeros, because a rate misses the first increment of a
+//! new series. The series of the two histograms with labels, whose lists multiply, begin with their first event: nothing
+//! may depend on that one.
 //!
 //! Families have the names of OpenTelemetry's semantic conventions where those name them. Those of the process begin
 //! with `process_`, as everywhere, and all others with `hubspot_connection_`.
@@ -155,7 +156,7 @@ labels! {
     Limit { reason: "admin_connections" "connections" "flood" "preface" "resets" "unread" }
     Idleness { reason: "first_call" "idle" "probe" }
     Shed { reason: "max_creations" "max_in_flight" "max_streams" }
-    AdobeService { service: "catalog" "data_prep" "flow_service" "schema_registry" }
+    UpstreamService { service: "catalog" "data_prep" "flow_service" "hubspot" "schema_registry" }
     RunRead {
         state: "failed" "in_progress" "partially_succeeded" "queued" "scheduled" "succeeded" "unknown"
     }

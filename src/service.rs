@@ -3,6 +3,7 @@
 mod columns;
 pub(crate) mod connections;
 pub mod dataflows;
+mod finding;
 mod limits;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
@@ -11,7 +12,7 @@ use self::connections::{CreateConnection, RecentConnections, create::Observer, d
 pub use self::{
     connections::{
         create::{CreateHubSpotConnection, Created, Error, Failure, UnreportedOutcome},
-        dry_run::DryRunError,
+        dry_run::TooManyCalls,
         outcome::{Outcome, Verdict, record_verdict},
         read::{ConnectionError, Filter, ListHubSpotConnections, Listed},
         update::UpdateHubSpotConnection,
@@ -22,6 +23,7 @@ pub use self::{
 use crate::{
     adobe::FlowService,
     exactly_once::{Engine, engine::Creations},
+    hubspot::HubSpot,
 };
 
 /// The use cases over one Flow Service and one store.
@@ -31,6 +33,8 @@ pub struct Service<F: FlowService> {
     limits: Arc<Limits>,
     recent: RecentConnections,
     spec: Spec,
+    /// Asked about credentials, if it may be.
+    hubspot: Option<Arc<HubSpot>>,
     observer: Observer,
 }
 
@@ -44,6 +48,7 @@ impl<F: FlowService> Service<F> {
             limits,
             recent: RecentConnections::default(),
             spec: Spec::default(),
+            hubspot: None,
             observer: |_, _| {},
         }
     }
@@ -51,6 +56,12 @@ impl<F: FlowService> Service<F> {
     /// The limits of calls, for those who admit them.
     pub fn limits(&self) -> Arc<Limits> {
         Arc::clone(&self.limits)
+    }
+
+    /// Asks HubSpot about credentials.
+    #[must_use]
+    pub fn asking(self, hubspot: Option<Arc<HubSpot>>) -> Self {
+        Self { hubspot, ..self }
     }
 
     /// Reports what no response does.

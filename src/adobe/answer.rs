@@ -7,5 +7,4 @@ pub(crate) mod error_body;
 pub(crate) mod presentable;
 pub(crate) mod problem;
 pub(crate) mod reply;
-pub(crate) mod retry_after;
 pub(crate) mod success;

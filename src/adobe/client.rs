@@ -1,6 +1,5 @@
 //! Calls one service of Adobe over HTTP, with what its requests share.
 
-pub(super) mod attempt;
 mod body;
 mod call;
 mod deadline_body;
@@ -12,10 +11,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, Request, Url};
 
-use self::{
-    attempt::{Attempt, Attempts},
-    own_requests::OwnRequests,
-};
+use self::own_requests::OwnRequests;
 pub(super) use self::{
     body::json,
     call::{Call, Post},
@@ -23,9 +19,17 @@ pub(super) use self::{
 use super::{
     AskedService, CallError, Problem, TokenSource,
     answer::classify::Asked,
-    resilience::{Permit, Resilience, breaker::Verdict},
+    resilience::{Permit, Resilience},
 };
-use crate::{domain::SandboxName, error::Cause, metrics::UpstreamMetrics};
+use crate::{
+    domain::SandboxName,
+    error::Cause,
+    metrics::UpstreamMetrics,
+    upstream::{
+        attempt::{Attempt, Attempts, RequestKind},
+        breaker::Verdict,
+    },
+};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ORG_ID: HeaderName = HeaderName::from_static("x-gw-ims-org-id");
@@ -37,11 +41,7 @@ const MOST_HEADERS: usize = 12;
 /// A kind of request.
 #[derive(Debug)]
 pub(crate) struct Route {
-    pub(super) method: Method,
-    /// The path below the base URL; `{id}` stands for a segment that varies.
-    pub(super) template: &'static str,
-    /// The status of a success.
-    pub(super) success: StatusCode,
+    pub(super) kind: RequestKind,
     pub(super) asked: Asked,
     /// The fields of a success. A success with none of them is not Adobe's.
     pub(super) fields: &'static [&'static str],
@@ -49,27 +49,26 @@ pub(crate) struct Route {
 
 impl Route {
     pub(super) const fn create(template: &'static str, fields: &'static [&'static str]) -> Self {
-        Self { method: Method::POST, template, success: StatusCode::CREATED, asked: Asked::Create, fields }
+        Self::new(Method::POST, template, StatusCode::CREATED, Asked::Create, fields)
     }
 
     pub(super) const fn read(template: &'static str, fields: &'static [&'static str]) -> Self {
-        Self { method: Method::GET, template, success: StatusCode::OK, asked: Asked::Read, fields }
+        Self::new(Method::GET, template, StatusCode::OK, Asked::Read, fields)
     }
 
     /// Creates something that names other things: it can be refused for them.
     pub(super) const fn create_part(template: &'static str, fields: &'static [&'static str]) -> Self {
-        let (method, success, asked) = (Method::POST, StatusCode::CREATED, Asked::CreatePart);
-        Self { method, template, success, asked, fields }
+        Self::new(Method::POST, template, StatusCode::CREATED, Asked::CreatePart, fields)
     }
 
     /// Reads with a body, such as one to validate.
     pub(super) const fn ask(template: &'static str, fields: &'static [&'static str]) -> Self {
-        Self { method: Method::POST, template, success: StatusCode::OK, asked: Asked::Read, fields }
+        Self::new(Method::POST, template, StatusCode::OK, Asked::Read, fields)
     }
 
     /// Reads what the source of a connection has.
     pub(super) const fn read_source(template: &'static str, fields: &'static [&'static str]) -> Self {
-        Self { method: Method::GET, template, success: StatusCode::OK, asked: Asked::ReadSource, fields }
+        Self::new(Method::GET, template, StatusCode::OK, Asked::ReadSource, fields)
     }
 
     pub(super) const fn change(
@@ -78,12 +77,17 @@ impl Route {
         success: StatusCode,
         fields: &'static [&'static str],
     ) -> Self {
-        Self { method, template, success, asked: Asked::Change, fields }
+        Self::new(method, template, success, Asked::Change, fields)
     }
 
-    /// Whether it is the same kind of request.
-    fn is(&self, other: &Self) -> bool {
-        self.method == other.method && self.template == other.template
+    pub(super) const fn new(
+        method: Method,
+        template: &'static str,
+        success: StatusCode,
+        asked: Asked,
+        fields: &'static [&'static str],
+    ) -> Self {
+        Self { kind: RequestKind { method, template, success }, asked, fields }
     }
 }
 
@@ -181,8 +185,8 @@ impl AdobeClient {
     /// Makes these kinds of requests show in the metrics before the first one is sent.
     pub(super) fn expect(&mut self, routes: &[&[&'static Route]]) {
         for route in routes.iter().copied().flatten() {
-            self.attempts.expect(route);
-            self.attempts.expect_retries(route);
+            self.attempts.expect(&route.kind);
+            self.attempts.expect_retries(&route.kind);
         }
     }
 
@@ -195,8 +199,8 @@ impl AdobeClient {
         permit: &Permit,
         attempt: &Attempt<'_>,
     ) -> Request {
-        let url = below(&self.base, route.template, id);
-        let mut request = Request::new(route.method.clone(), url);
+        let url = below(&self.base, route.kind.template, id);
+        let mut request = Request::new(route.kind.method.clone(), url);
         let headers = request.headers_mut();
         headers.reserve(MOST_HEADERS);
         headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));

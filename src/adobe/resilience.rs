@@ -8,9 +8,6 @@
 //!
 //! A retry needs a withdrawal from the retry budget, and starts again at 1.
 
-pub(super) mod breaker;
-pub(super) mod throttle;
-
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
@@ -22,15 +19,20 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
-use self::{
-    breaker::{Breaker, BreakerPermit},
-    throttle::ThrottleGate,
-};
 use super::{
     AskedService, CallError,
     identity::token::{AccessToken, TokenSource},
 };
-use crate::{backoff::Backoff, domain::UpstreamWait, metrics::UpstreamMetrics, telemetry::spans};
+use crate::{
+    backoff::Backoff,
+    domain::UpstreamWait,
+    metrics::UpstreamMetrics,
+    telemetry::spans,
+    upstream::{
+        breaker::{Breaker, BreakerPermit},
+        throttle::ThrottleGate,
+    },
+};
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5), 1.0);
 
@@ -63,7 +65,7 @@ impl Resilience {
     pub(super) fn new(service: AskedService, tokens: TokenSource, metrics: &UpstreamMetrics) -> Self {
         Self {
             gate: ThrottleGate::counted_by(metrics.throttled.clone()),
-            breaker: Arc::new(Breaker::of(service, metrics.breaker_opened.clone())),
+            breaker: Arc::new(Breaker::of(service.name(), metrics.breaker_opened.clone())),
             tokens,
             budget: TpsBudget::new(BUDGET_WINDOW, RETRIES_PER_SECOND, RETRY_PART),
             retries_refused: metrics.retries_refused.clone(),

@@ -143,6 +143,7 @@ async fn listen(port: Port) -> Result<TcpListener, Box<dyn Error>> {
 fn configuration(emulator: &Emulator, log: Option<OsString>) -> Result<Config, Box<dyn Error>> {
     let environment = [
         ("HCS_FLOW_SERVICE_URL", emulator.base_url()),
+        ("HCS_HUBSPOT_URL", emulator.hubspot_url()),
         ("HCS_IMS_URL", emulator.ims_url()),
         ("HCS_ORG_ID", emulator::ORG_ID.to_owned()),
         ("HCS_CLIENT_ID", emulator::CLIENT_ID.to_owned()),

@@ -144,6 +144,7 @@ fn upstream(source: &mut Source) -> Result<UpstreamConfig, Reported> {
     let upstream = all_of!(UpstreamConfig {
         flow_service_url: platform.clone().map(|(flow_service, _)| flow_service),
         platform_url: platform.map(|(_, platform)| platform),
+        hubspot_url: hubspot_url(source, allow_http),
         ims_url: adobe_url(source, HCS_IMS_URL, allow_http),
         attempt_timeout: source.read(HCS_ATTEMPT_TIMEOUT),
         create_timeout: source.read(HCS_CREATE_TIMEOUT),
@@ -181,6 +182,11 @@ fn adobe_url(
 ) -> Result<Url, Reported> {
     let url = source.read(setting);
     check_exposed(source, setting, url.map(Some), allow_http)?.ok_or(Reported)
+}
+
+fn hubspot_url(source: &mut Source, allow_http: Result<bool, Reported>) -> Result<Option<Url>, Reported> {
+    let url = source.read_optional(HCS_HUBSPOT_URL);
+    check_exposed(source, HCS_HUBSPOT_URL, url, allow_http)
 }
 
 fn check_exposed(

@@ -14,8 +14,8 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 pub(super) use self::{
     file::{ca_file, jwks_file, path, pem_file},
     url::{
-        before_flow_service, flow_service_below, flow_service_url, ims_url, is_exposed, platform_url,
-        server_url, url,
+        before_flow_service, flow_service_below, flow_service_url, hubspot_url, ims_url, is_exposed,
+        platform_url, server_url, url,
     },
 };
 use crate::domain::{AllowedSandboxes, Invalid, SandboxName};

@@ -81,6 +81,9 @@ settings! {
     /// Base URL of the Schema Registry, the Catalog and Data Prep, without their paths.
     HCS_PLATFORM_URL: Url = parse::platform_url,
         Derived("HCS_FLOW_SERVICE_URL without its path, or else https://platform.adobe.io");
+    /// Base URL of HubSpot, whose host is api.hubapi.com: lets validate_only and VERIFICATION_REQUIRE ask HubSpot about
+    /// credentials; if it is not set, HubSpot is never called.
+    HCS_HUBSPOT_URL: Url = parse::hubspot_url, Unset;
     /// URL of the IMS token endpoint, ending in /ims/token/v3.
     HCS_IMS_URL: Url = parse::ims_url, Text("https://ims-na1.adobelogin.com/ims/token/v3");
     /// ID of the organization at Adobe, ending in @AdobeOrg.
@@ -125,14 +128,14 @@ settings! {
     HCS_ATTEMPT_TIMEOUT: Duration = parse::timeout, Text("20s");
     /// Longest time that a creation may take upstream, as a duration.
     HCS_CREATE_TIMEOUT: Duration = parse::timeout, Text("65s");
-    /// Path of a PEM file with one more certificate authority to trust for Adobe and the JWKS URL.
+    /// Path of a PEM file with one more certificate authority to trust for Adobe, HubSpot and the JWKS URL.
     HCS_UPSTREAM_CA_FILE: PathBuf = parse::ca_file, Unset;
-    /// URL of the egress proxy for Adobe, and for a JWKS URL outside the cluster.
+    /// URL of the egress proxy for Adobe and HubSpot, and for a JWKS URL outside the cluster.
     HCS_UPSTREAM_PROXY: ProxyUrl = ProxyUrl::parse, Unset;
     /// Hosts that the proxy does not serve, comma separated: example.com, .example.com, 10.0.0.0/8; names
     /// without a dot, loopback, .svc and .cluster.local never go through it.
     HCS_UPSTREAM_NO_PROXY: NoProxy = NoProxy::parse, Unset;
-    /// Whether the URLs of Adobe may be plain http beyond loopback: true or false.
+    /// Whether the URLs of Adobe and HubSpot may be plain http beyond loopback: true or false.
     HCS_UPSTREAM_ALLOW_HTTP: bool = parse::boolean, Text("false");
     /// HTTP version spoken to the Flow Service: http1 or http2.
     HCS_UPSTREAM_HTTP: HttpVersion = |text| parse::choice(text, "must be http1 or http2"), Text("http1");

@@ -41,6 +41,11 @@ pub const CONTROLS: &[Control] = &[
         does: "makes such runs at once, of flows that are enabled",
         body: r#"[{"flow": "*", "outcome": "failed_copy"}]"#,
     },
+    Control {
+        route: "PUT /emulator/hubspot",
+        does: "replaces what HubSpot says about tokens; it accepts all others, with every scope",
+        body: r#"[{"token": "demo-hubspot-refresh-token", "state": "revoked"}]"#,
+    },
     Control { route: "GET /emulator/ledger", does: "counts what exists, by kind", body: "" },
     Control { route: "GET /emulator/connections", does: "lists all connections", body: "" },
     Control { route: "GET /emulator/requests", does: "lists what arrived, without secrets", body: "" },
@@ -73,6 +78,7 @@ fn execute(method: &Method, path: &str, body: &[u8], state: &mut State) -> Resul
                 return Ok(error(StatusCode::BAD_REQUEST, &mistake));
             }
         }
+        ("/emulator/hubspot", "PUT") => state.hubspot = serde_json::from_slice(body)?,
         ("/emulator/state", "DELETE") => state.reset(),
         ("/emulator/requests", "GET") => {
             let requests: Value = state.received.iter().map(ReceivedRequest::redacted).collect();
@@ -85,7 +91,7 @@ fn execute(method: &Method, path: &str, body: &[u8], state: &mut State) -> Resul
             return Ok(Reply::json(StatusCode::OK, &json!(Ledger::of(state))));
         }
         ("/emulator/faults", _) => return Ok(not_allowed("PUT, DELETE")),
-        ("/emulator/settings", _) => return Ok(not_allowed("PUT")),
+        ("/emulator/settings" | "/emulator/hubspot", _) => return Ok(not_allowed("PUT")),
         ("/emulator/state", _) => return Ok(not_allowed("DELETE")),
         ("/emulator/runs", _) => return Ok(not_allowed("PUT, POST")),
         ("/emulator" | "/emulator/requests" | "/emulator/connections" | "/emulator/ledger", _) => {

@@ -1,4 +1,4 @@
-//! The error bodies of the Flow Service, its gateway and IMS.
+//! The error bodies of the Flow Service, its gateway, IMS and HubSpot.
 //!
 //! One endpoint has errors of several shapes. Where the public documentation has no body, the nearest documented
 //! one is used.
@@ -6,7 +6,7 @@
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::reply::Reply;
+use super::{hubspot, reply::Reply};
 
 /// An error response.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub(super) enum Problem {
     Unreadable { status: StatusCode, title: String, detail: String },
     /// The token endpoint's, as in RFC 6749 section 5.2. IMS documents none of its own.
     Token { status: StatusCode, error: String, description: String },
+    /// HubSpot's.
+    HubSpot { status: StatusCode, code: Option<String>, message: String },
 }
 
 impl Problem {
@@ -81,6 +83,7 @@ impl Problem {
                     "detail": detail,
                 }),
             ),
+            Self::HubSpot { status, code, message } => hubspot::error(*status, code.as_deref(), message),
             Self::Token { status, error, description } => {
                 Reply::json(*status, &json!({"error": error, "error_description": description}))
                     .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))

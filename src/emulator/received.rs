@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
+    hubspot,
     reply::X_REQUEST_ID,
     routes::{BASE_PATH, PLATFORM_PATH},
 };
@@ -107,7 +108,15 @@ impl ReceivedRequest {
                 redact(body, "")
             }
             Ok(body @ (Value::Object(_) | Value::Array(_))) => redact_credentials(body),
-            Ok(_) | Err(_) if self.media_type().as_deref() == Some(FORM) => redact_pairs(self.form_pairs()),
+            Ok(_) | Err(_) if self.media_type().as_deref() == Some(FORM) => {
+                let mut pairs = self.form_pairs();
+                if self.path == hubspot::PATH {
+                    // The client ID of a customer is one of its credentials.
+                    let ids = pairs.iter_mut().filter(|(name, _)| name == "client_id");
+                    ids.for_each(|(_, value)| REDACTED.clone_into(value));
+                }
+                redact_pairs(pairs)
+            }
             Ok(_) | Err(_) => Value::from(format!("[{} bytes, not shown]", self.body.len())),
         }
     }
@@ -137,7 +146,8 @@ fn is_secret_header(name: &HeaderName) -> bool {
 /// Form and query parameters. Unknown names are hidden as well, because the text of a body that is not a form
 /// would be in them.
 fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
-    const HARMLESS: [&str; 24] = [
+    const HARMLESS: [&str; 25] = [
+        "token_type_hint",
         "client_id",
         "grant_type",
         "scope",
@@ -163,7 +173,7 @@ fn redact_pairs(pairs: Vec<(String, String)>) -> Value {
         "expandSchema",
         "validate",
     ];
-    const NAMED: [&str; 4] = ["client_secret", "access_token", "refresh_token", "code"];
+    const NAMED: [&str; 5] = ["client_secret", "access_token", "refresh_token", "token", "code"];
     pairs
         .into_iter()
         .map(|(name, value)| {
@@ -273,6 +283,14 @@ pub(super) mod tests {
             let shown = request.redacted().to_string();
             assert!(!shown.contains("canary"), "{shown}");
         }
+    }
+
+    #[test]
+    fn of_an_introspection_only_the_kind_of_token_is_shown() {
+        let body = "client_id=canary&client_secret=canary&token=canary&token_type_hint=refresh_token";
+        let request = request("POST", hubspot::PATH, &[("content-type", FORM)], body);
+        let shown = request.redacted().to_string();
+        assert!(!shown.contains("canary") && shown.contains("refresh_token"), "{shown}");
     }
 
     #[test]

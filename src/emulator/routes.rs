@@ -6,7 +6,7 @@ use http::Method;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    catalog, connection_specs, connections, data_prep, flow_specs, flows, gateway::Tenant, ims,
+    catalog, connection_specs, connections, data_prep, flow_specs, flows, gateway::Tenant, hubspot, ims,
     problem::Problem, received::ReceivedRequest, reply::Reply, runs, schema_registry, source_connections,
     state::State, target_connections,
 };
@@ -26,6 +26,7 @@ type Group = (&'static str, &'static [Endpoint]);
 
 const GROUPS: &[Group] = &[
     ("", ims::ROUTES),
+    ("", hubspot::ROUTES),
     (BASE_PATH, connections::ROUTES),
     (BASE_PATH, connection_specs::ROUTES),
     (BASE_PATH, source_connections::ROUTES),

@@ -13,6 +13,7 @@ use super::{
     faults::{Action, Faults, Moment},
     flows::Flow,
     gateway::{self, Tenant},
+    hubspot::HubSpotToken,
     ims::Tokens,
     platform,
     problem::Problem,
@@ -40,6 +41,8 @@ pub(super) struct State {
     pub(super) flows: Collection<Flow>,
     pub(super) runs: Collection<Run>,
     pub(super) run_plan: runs::Plan,
+    /// What HubSpot says about tokens. It accepts all others.
+    pub(super) hubspot: Vec<HubSpotToken>,
     /// Schemas and field groups.
     pub(super) xdm_resources: Collection<XdmResource>,
     pub(super) datasets: Collection<Dataset>,
@@ -81,6 +84,7 @@ impl State {
             flows: Collection::default(),
             runs: Collection::default(),
             run_plan: runs::Plan::default(),
+            hubspot: Vec::new(),
             xdm_resources: Collection::default(),
             datasets: Collection::default(),
             batches: Collection::default(),

@@ -1,4 +1,4 @@
-//! The requests to Adobe, and what delays or prevents them.
+//! The requests to Adobe and HubSpot, and what delays or prevents them.
 
 use std::{fmt, sync::Arc};
 
@@ -8,18 +8,18 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{AdobeService, Label, SECONDS, metrics};
+use super::{Label, SECONDS, UpstreamService, metrics};
 
 metrics! {
     pub struct UpstreamMetrics {
         retries: Family<Request, Counter> = "upstream_retries", "Retried requests to Adobe";
         pub retries_refused: Counter = "upstream_retries_refused",
             "Retries that were not sent because the retry budget was empty";
-        pub breaker_open: Family<AdobeService, Gauge> = "breaker_open",
-            "1 while the circuit breaker of this service of Adobe's rejects requests";
+        pub breaker_open: Family<UpstreamService, Gauge> = "breaker_open",
+            "1 while the circuit breaker of this service of Adobe's, or of HubSpot, rejects requests";
         pub breaker_opened: Counter = "breaker_opened", "How often the circuit breaker of one of Adobe's services opened";
-        pub throttle_gate_closed: Family<AdobeService, Gauge> = "throttle_gate_closed",
-            "1 while requests wait because this service of Adobe's asked for a pause";
+        pub throttle_gate_closed: Family<UpstreamService, Gauge> = "throttle_gate_closed",
+            "1 while this service of Adobe's, or HubSpot, gets no requests because it asked for a pause";
         pub throttled: Counter = "upstream_throttled", "Responses of Adobe that asked for a pause";
     }
     also {
@@ -98,7 +98,7 @@ impl UpstreamMetrics {
     pub(super) fn register_standard(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "http_client_request_duration",
-            "Duration of one request to Adobe, to the end of its response",
+            "Duration of one request to Adobe or HubSpot, to the end of its response",
             Unit::Seconds,
             self.duration.clone(),
         );

@@ -79,6 +79,15 @@ async fn each_write_is_logged_and_nothing_else_is() {
     client.list_hub_spot_connections(bearing(&token, list)).await.unwrap();
     let dry = CreateHubSpotConnectionRequest { validate_only: true, ..request() };
     client.create_hub_spot_connection(bearing(&token, dry)).await.unwrap();
+    let (id, sandbox_name) = at();
+    let dry = UpdateHubSpotConnectionRequest {
+        id,
+        sandbox_name,
+        name: Some("new".to_owned()),
+        validate_only: true,
+        ..UpdateHubSpotConnectionRequest::default()
+    };
+    client.update_hub_spot_connection(bearing(&token, dry)).await.unwrap();
     // Refused writes are.
     let invalid = CreateHubSpotConnectionRequest { credentials: None, ..request() };
     client.create_hub_spot_connection(bearing(&token, invalid)).await.unwrap_err();

@@ -5,6 +5,7 @@ mod dataflows;
 mod echo_on_failure;
 mod evidence;
 mod hostile;
+mod hubspot;
 mod methods;
 pub(crate) mod search;
 

@@ -28,11 +28,12 @@ const README: &str = include_str!("../../deploy/README.md");
 
 /// Every kustomization that can be rendered: the base with what it needs to start, each overlay, and each
 /// component that no overlay contains.
-const VARIANTS: [&str; 8] = [
+const VARIANTS: [&str; 9] = [
     "demo",
     "production",
     "production-external-redis",
     "external-redis",
+    "hubspot",
     "otel",
     "cluster-issuer",
     "approver-policy",

@@ -2,13 +2,16 @@
 
 use hubspot_connection_service::{
     emulator::{self, Emulator},
-    proto::{CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials},
+    proto::{
+        Check, CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, HubSpotCredentials,
+        check::State::{self, Failed, Passed, Skipped},
+    },
 };
 use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{FINGERPRINT_KEY, Failure, TestService, listen, request};
+use crate::support::{FINGERPRINT_KEY, TestService, listen, request};
 
 const LIST: &str = "GET /connections";
 const SPEC: &str = "GET /connectionSpecs/{id}";
@@ -18,11 +21,31 @@ fn dry_run() -> CreateHubSpotConnectionRequest {
     CreateHubSpotConnectionRequest { validate_only: true, ..request() }
 }
 
-async fn refused(service: &TestService) -> Failure {
-    let failure = service.send(dry_run()).await.unwrap_err();
-    assert_eq!(service.requests_to("POST", "/connections"), 0);
-    failure
+/// The checks of a dry run, which has no other result and creates nothing.
+async fn checks(service: &TestService, request: CreateHubSpotConnectionRequest) -> [Check; 3] {
+    let created = service.requests_to("POST", "/connections");
+    let response = service.send(request).await.unwrap();
+    assert_eq!(service.requests_to("POST", "/connections"), created);
+    let checks = response.checks.clone();
+    assert_eq!(CreateHubSpotConnectionResponse { checks: Vec::new(), ..response }, Default::default());
+    let names: Vec<_> = checks.iter().map(|check| &*check.name).collect();
+    assert_eq!(names, ["adobe_token", "sandbox", "connection_spec"]);
+    for check in &checks {
+        assert!(!check.message.is_empty());
+        assert!(check.state() != Failed || check.message.contains(": "), "no cure in {check:?}");
+    }
+    checks.try_into().unwrap()
 }
+
+fn states(checks: &[Check; 3]) -> [State; 3] {
+    checks.each_ref().map(Check::state)
+}
+
+const TOKEN_FAILED: [State; 3] = [Failed, Skipped, Skipped];
+const SANDBOX_FAILED: [State; 3] = [Passed, Failed, Skipped];
+const SPEC_FAILED: [State; 3] = [Passed, Passed, Failed];
+/// The first request to Adobe fails.
+const UNDECIDED: [State; 3] = [Skipped, Failed, Skipped];
 
 async fn drift_metric(service: &TestService) -> String {
     let metrics = reqwest::get(format!("http://{}/metrics", service.admin)).await.unwrap();
@@ -47,8 +70,7 @@ fn auth_spec(change: impl FnOnce(&mut Value)) -> Value {
 #[tokio::test]
 async fn a_creation_that_would_succeed_is_only_checked() {
     let service = TestService::start().await;
-    let response = service.send(dry_run()).await.unwrap();
-    assert_eq!(response, CreateHubSpotConnectionResponse::default());
+    assert_eq!(states(&checks(&service, dry_run()).await), [Passed; 3]);
     let received = service.emulator.received();
     let sent: Vec<_> = received.iter().map(|request| (request.method.as_str(), &*request.path)).collect();
     let base = emulator::BASE_PATH;
@@ -99,19 +121,18 @@ async fn bad_fields_are_found_like_those_of_a_creation() {
 #[tokio::test]
 async fn problems_for_the_operator_are_found() {
     let service = TestService::with([("HCS_CLIENT_SECRET", "wrong")]).await;
-    let failure = refused(&service).await;
-    assert_eq!(failure.row(), (Code::FailedPrecondition, "PLATFORM_CREDENTIALS_REJECTED"));
-    assert!(failure.message.contains("HCS_CLIENT_SECRET"), "{failure:?}");
+    let found = checks(&service, dry_run()).await;
+    assert_eq!(states(&found), TOKEN_FAILED);
+    assert!(found[0].message.contains("HCS_CLIENT_SECRET"), "{found:?}");
 
     let service = TestService::start().await;
-    for (code, shape, reason) in
-        [("2120", "A", "PLATFORM_PERMISSION_MISSING"), ("403025", "D", "PLATFORM_CREDENTIALS_REJECTED")]
-    {
+    for (code, shape, expected) in [("2120", "A", SANDBOX_FAILED), ("403025", "D", TOKEN_FAILED)] {
         let action = json!({"status": 403, "shape": shape, "code": code});
         service.inject(json!([{"route": LIST, "action": action}]));
-        let failure = refused(&service).await;
-        assert_eq!(failure.row(), (Code::FailedPrecondition, reason));
-        assert!(failure.message.contains("operator") && failure.forbids_retry, "{failure:?}");
+        let found = checks(&service, dry_run()).await;
+        assert_eq!(states(&found), expected);
+        let failed = found.iter().find(|check| check.state() == Failed).unwrap();
+        assert!(failed.message.contains("operator") && failed.message.contains(code), "{failed:?}");
     }
 }
 
@@ -121,26 +142,56 @@ async fn an_unknown_sandbox_is_found() {
         emulator::Options { sandboxes: Some(vec!["prod".to_owned()]), ..emulator::Options::default() };
     let service = TestService::against(Emulator::start(listen().await, options), []).await;
     let elsewhere = CreateHubSpotConnectionRequest { sandbox_name: "dev".to_owned(), ..dry_run() };
-    let failure = service.send(elsewhere).await.unwrap_err();
-    assert_eq!(failure.row(), (Code::NotFound, "SANDBOX_NOT_FOUND"));
-    assert_eq!(failure.resource, Some(("sandbox".to_owned(), "dev".to_owned())));
-    service.send(dry_run()).await.unwrap();
+    let found = checks(&service, elsewhere).await;
+    assert_eq!(states(&found), SANDBOX_FAILED);
+    assert!(found[1].message.contains("does not exist"), "{found:?}");
+    assert_eq!(states(&checks(&service, dry_run()).await), [Passed; 3]);
 }
 
 #[tokio::test]
-async fn a_failing_flow_service_leaves_the_check_undecided() {
+async fn a_failing_flow_service_fails_the_check_that_it_leaves_undecided() {
     let service = TestService::start().await;
-    for route in [LIST, SPEC] {
+    for (route, expected) in [(LIST, UNDECIDED), (SPEC, SPEC_FAILED)] {
         service.inject(json!([{"route": route, "count": 0, "action": {"status": 503, "shape": "A"}}]));
-        let failure = refused(&service).await;
-        assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"), "{route}");
-        assert!(failure.retry_after.is_some());
+        let found = checks(&service, dry_run()).await;
+        assert_eq!(states(&found), expected, "{route}");
+        let failed = found.iter().find(|check| check.state() == Failed).unwrap();
+        assert!(
+            failed.message.contains("cannot be asked") && failed.message.ends_with("try again"),
+            "{failed:?}"
+        );
     }
     service.inject(json!([{"route": SPEC, "action": {"status": 200, "shape": "html"}}]));
-    assert_eq!(refused(&service).await.row(), (Code::FailedPrecondition, "UPSTREAM_UNRECOGNIZED"));
+    assert_eq!(states(&checks(&service, dry_run()).await), SPEC_FAILED);
     assert_eq!(drift_metric(&service).await, "0");
     service.inject(json!([]));
-    service.send(dry_run()).await.unwrap();
+    assert_eq!(states(&checks(&service, dry_run()).await), [Passed; 3]);
+}
+
+#[tokio::test]
+async fn what_an_intermediary_replies_or_refuses_about_this_service_is_for_the_operator() {
+    for (route, expected) in [(LIST, UNDECIDED), (SPEC, SPEC_FAILED)] {
+        let service = TestService::start().await;
+        for (status, shape) in [(200, "html"), (302, "html"), (403, "C"), (407, "C"), (429, "html")] {
+            let action = json!({"status": status, "shape": shape});
+            service.inject(json!([{"route": route, "count": 0, "action": action}]));
+            let found = checks(&service, dry_run()).await;
+            assert_eq!(states(&found), expected, "{route} {action}");
+            let failed = found.iter().find(|check| check.state() == Failed).unwrap();
+            assert!(failed.message.contains("not Adobe's (HTTP"), "{failed:?}");
+            assert!(failed.message.contains("HCS_FLOW_SERVICE_URL"), "{failed:?}");
+        }
+        let action = json!({"status": 400, "code": "2105"});
+        service.inject(json!([{"route": route, "count": 0, "action": action}]));
+        let found = checks(&service, dry_run()).await;
+        let failed = found.iter().find(|check| check.state() == Failed).unwrap();
+        assert!(failed.message.contains("this service itself writes"), "{failed:?}");
+        assert!(failed.message.contains("operator"), "{failed:?}");
+        assert_eq!(drift_metric(&service).await, "1");
+        service.inject(json!([]));
+        assert_eq!(states(&checks(&service, dry_run()).await), [Passed; 3]);
+        assert_eq!(drift_metric(&service).await, "0");
+    }
 }
 
 #[tokio::test]
@@ -161,12 +212,13 @@ async fn a_drifted_specification_is_reported_and_creations_continue() {
         service.create().await.unwrap();
         assert_eq!(drift_metric(&service).await, "0", "not read yet");
 
-        let failure = service.send(dry_run()).await.unwrap_err();
-        // The drift is not caused by the caller.
-        assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_REJECTED"), "{settings}");
+        let found = checks(&service, dry_run()).await;
+        assert_eq!(states(&found), SPEC_FAILED, "{settings}");
         for word in words {
-            assert!(failure.message.contains(word), "{failure:?}");
+            assert!(found[2].message.contains(word), "{found:?}");
         }
+        // The drift is not caused by the caller.
+        assert!(found[2].message.contains("operator"), "{found:?}");
         assert_eq!(drift_metric(&service).await, "1");
         service.create().await.unwrap();
         assert_eq!(service.emulator.connections().len(), 2);
@@ -178,12 +230,12 @@ async fn a_drifted_specification_is_reported_and_creations_continue() {
 async fn a_drift_that_is_gone_fails_dry_runs_for_a_minute_at_most() {
     let service = TestService::start().await;
     service.inject(json!([{"route": SPEC, "action": {"status": 404, "shape": "B"}}]));
-    refused(&service).await;
-    refused(&service).await;
+    assert_eq!(states(&checks(&service, dry_run()).await), SPEC_FAILED);
+    assert_eq!(states(&checks(&service, dry_run()).await), SPEC_FAILED);
     tokio::time::pause();
     tokio::time::advance(std::time::Duration::from_secs(60)).await;
     tokio::time::resume();
-    service.send(dry_run()).await.unwrap();
+    assert_eq!(states(&checks(&service, dry_run()).await), [Passed; 3]);
     assert_eq!(drift_metric(&service).await, "0");
     assert_eq!(service.requests_to("GET", SPEC_PATH), 2);
 }
@@ -192,9 +244,9 @@ async fn a_drift_that_is_gone_fails_dry_runs_for_a_minute_at_most() {
 async fn a_specification_that_is_gone_has_drifted() {
     let service = TestService::start().await;
     service.inject(json!([{"route": SPEC, "action": {"status": 404, "shape": "B"}}]));
-    let failure = refused(&service).await;
-    assert_eq!(failure.row(), (Code::FailedPrecondition, "UPSTREAM_REJECTED"));
-    assert!(failure.message.contains("does not exist"), "{failure:?}");
+    let found = checks(&service, dry_run()).await;
+    assert_eq!(states(&found), SPEC_FAILED);
+    assert!(found[2].message.contains("does not exist"), "{found:?}");
     assert_eq!(drift_metric(&service).await, "1");
 }
 
@@ -202,7 +254,7 @@ async fn a_specification_that_is_gone_has_drifted() {
 async fn a_parameter_that_may_be_left_out_is_no_drift() {
     let service = TestService::start().await;
     service.set(auth_spec(|auth| auth["spec"]["properties"]["region"] = json!({"type": "string"})));
-    service.send(dry_run()).await.unwrap();
+    assert_eq!(states(&checks(&service, dry_run()).await), [Passed; 3]);
     assert_eq!(drift_metric(&service).await, "0");
 }
 
@@ -225,14 +277,13 @@ async fn a_request_id_is_not_consumed() {
     let service = TestService::start().await;
     let request_id = Uuid::new_v4().to_string();
     let checked = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..dry_run() };
-    let response = service.send(checked.clone()).await.unwrap();
-    assert_eq!(response, CreateHubSpotConnectionResponse::default());
+    assert_eq!(states(&checks(&service, checked.clone()).await), [Passed; 3]);
 
     let other = CreateHubSpotConnectionRequest { request_id: request_id.clone(), ..request() };
     let created = service.send(other).await.unwrap();
     assert_eq!((created.request_id, created.replayed), (request_id, false));
     // The check ignores that the id has been used for another creation.
-    assert_eq!(service.send(checked).await.unwrap(), CreateHubSpotConnectionResponse::default());
+    assert_eq!(states(&checks(&service, checked).await), [Passed; 3]);
     assert_eq!(service.emulator.connections().len(), 1);
 }
 

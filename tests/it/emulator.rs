@@ -6,6 +6,7 @@ mod control;
 mod dataflows;
 mod exploring;
 mod faults;
+mod hubspot;
 mod routes;
 mod siblings;
 

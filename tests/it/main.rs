@@ -39,6 +39,8 @@ mod examples;
 #[cfg(feature = "emulator")]
 mod explore;
 #[cfg(feature = "emulator")]
+mod hubspot;
+#[cfg(feature = "emulator")]
 mod limits;
 #[cfg(feature = "emulator")]
 mod metrics;

@@ -19,7 +19,7 @@ const CREATE: &str = "POST /connections";
 const LIST: &str = "GET /connections";
 
 /// Every list belongs to a search for a lost creation.
-const NO_SEARCH_FIRST: (&str, &str) = ("HCS_SEARCH_FIRST", "never");
+pub(crate) const NO_SEARCH_FIRST: (&str, &str) = ("HCS_SEARCH_FIRST", "never");
 
 /// The settings of a service with this store.
 fn shared(redis: &SharedRedis) -> [(&'static str, &str); 2] {
@@ -32,7 +32,7 @@ fn record(request: &CreateHubSpotConnectionRequest) -> String {
 }
 
 /// Retries a request until its outcome is known.
-async fn retry_until_known(
+pub(crate) async fn retry_until_known(
     service: &TestService,
     request: &CreateHubSpotConnectionRequest,
 ) -> Result<CreateHubSpotConnectionResponse, Failure> {

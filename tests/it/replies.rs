@@ -6,9 +6,9 @@ mod own_request;
 mod source;
 
 use hubspot_connection_service::proto::{
-    CreateHubSpotConnectionRequest, DeleteHubSpotConnectionRequest, GetHubSpotConnectionRequest,
-    GetHubSpotTableRequest, ListHubSpotConnectionsRequest, ListHubSpotTablesRequest,
-    TestHubSpotConnectionRequest, UpdateHubSpotConnectionRequest,
+    DeleteHubSpotConnectionRequest, GetHubSpotConnectionRequest, GetHubSpotTableRequest,
+    ListHubSpotConnectionsRequest, ListHubSpotTablesRequest, TestHubSpotConnectionRequest,
+    UpdateHubSpotConnectionRequest,
 };
 
 use crate::support::{Failure, TestService, credentials, metrics, request};
@@ -20,7 +20,6 @@ const UPDATE: &str = "PATCH /connections/{id}";
 const DELETE: &str = "DELETE /connections/{id}";
 const TEST: &str = "GET /connections/{id}/test";
 const EXPLORE: &str = "GET /connections/{id}/explore";
-const SPEC: &str = "GET /connectionSpecs/{id}";
 const TOKEN: &str = "POST /ims/token/v3";
 
 const UNRECOGNIZED: &str = "UPSTREAM_UNRECOGNIZED";
@@ -57,10 +56,6 @@ async fn call(service: &TestService, route: &str, id: &str) -> Result<(), Failur
             let columns = client.get_hub_spot_table(columns).await.err();
             assert_eq!(tables.as_ref().map(|t| t.code()), columns.as_ref().map(|c| c.code()));
             columns
-        }
-        SPEC => {
-            let check = CreateHubSpotConnectionRequest { validate_only: true, ..request() };
-            client.create_hub_spot_connection(check).await.err()
         }
         _ => panic!("{route}"),
     };

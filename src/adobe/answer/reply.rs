@@ -11,19 +11,17 @@ use super::{
     error_body::ErrorBody,
     presentable::presentable,
     problem::{Author, Problem},
-    retry_after::retry_after,
 };
 use crate::{
     adobe::AskedService,
     error::error_chain,
     http_client::read_body,
-    secret::redaction::{repeats, without_tokens},
+    secret::redaction::without_tokens,
+    upstream::{media_type::media_type, retry_after::retry_after},
 };
 
 /// The reply to a creation has about 100 bytes, an error about 1 KiB.
 pub(crate) const MAX_SHORT: usize = 64 * 1024;
-/// The longest media type that is shown.
-const MAX_MEDIA_TYPE: usize = 60;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A reply other than a success.
@@ -109,15 +107,4 @@ impl Head {
         let request_id = self.request_id.as_ref().and_then(|id| id.to_str().ok());
         presentable(self.status, body, request_id, secrets)
     }
-}
-
-/// A media type without its parameters.
-pub(crate) fn media_type(value: &HeaderValue, secrets: &[&str]) -> Option<String> {
-    let value = value.to_str().ok()?;
-    let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '+' | '-' | '.');
-    let is_shown = (1..=MAX_MEDIA_TYPE).contains(&media_type.len())
-        && media_type.chars().all(is_part)
-        && !secrets.iter().any(|secret| repeats(value, secret));
-    is_shown.then_some(media_type)
 }

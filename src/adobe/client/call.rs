@@ -145,7 +145,7 @@ impl AdobeClient {
     }
 
     async fn send<T>(&self, call: &Call<'_, T>, permit: &Permit, sent_before: u32) -> Result<T, CallError> {
-        let mut attempt = self.attempts.begin(call.route, sent_before);
+        let mut attempt = self.attempts.begin(&call.route.kind, sent_before);
         let mut request = self.request(call.route, call.id, call.sandbox, permit, &attempt);
         if !call.query.is_empty() {
             let url = request.url_mut();
@@ -213,7 +213,7 @@ impl AdobeClient {
     ) -> Result<T, CallError> {
         let Post { route, sandbox, body, secrets, read } = post;
         let (body, guard) = DeadlineBody::new(body, send_by, Arc::clone(progress));
-        let mut attempt = self.attempts.begin(route, progress.sent_before());
+        let mut attempt = self.attempts.begin(&route.kind, progress.sent_before());
         let response = {
             let mut request = self.request(route, None, sandbox, permit, &attempt);
             request.headers_mut().insert(header::CONTENT_TYPE, JSON);

@@ -25,12 +25,12 @@ impl OwnRequests {
     pub(super) fn refused(&self, route: &'static Route, problem: &Problem) {
         let mut refused = self.refused.lock();
         // Logged once, and not for each call, until such a request is accepted again.
-        if refused.iter().any(|other| other.is(route)) {
+        if refused.iter().any(|other| other.kind.is(&route.kind)) {
             return;
         }
         refused.push(route);
         tracing::error!(
-            request = format!("{} {}", route.method, route.template),
+            request = format!("{} {}", route.kind.method, route.kind.template),
             reply = %problem,
             "{} refuses what this service itself writes into such a request: look for a newer version, or for a proxy \
              that changes its requests",
@@ -39,7 +39,7 @@ impl OwnRequests {
     }
 
     pub(super) fn accepted(&self, route: &'static Route) {
-        self.refused.lock().retain(|other| !other.is(route));
+        self.refused.lock().retain(|other| !other.kind.is(&route.kind));
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
     static GET: Route = route(Method::GET, "/connections/{id}");
 
     const fn route(method: Method, template: &'static str) -> Route {
-        Route { method, template, success: StatusCode::OK, asked: Asked::Read, fields: &[] }
+        Route::new(method, template, StatusCode::OK, Asked::Read, &[])
     }
 
     #[test]

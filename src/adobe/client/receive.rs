@@ -2,7 +2,7 @@
 
 use reqwest::Response;
 
-use super::{AdobeClient, Route, attempt::Attempt, unavailable};
+use super::{AdobeClient, Route, unavailable};
 use crate::{
     adobe::{
         CallError, Problem,
@@ -15,6 +15,7 @@ use crate::{
     },
     error::Cause,
     http_client::read_body,
+    upstream::attempt::Attempt,
 };
 
 /// A full page of connections has some 100 KiB.

@@ -27,13 +27,7 @@ use crate::{
 
 const PATH: &str = "/mappingSets";
 
-static CREATE: Route = Route {
-    method: Method::POST,
-    template: PATH,
-    success: StatusCode::OK,
-    asked: Asked::CreatePart,
-    fields: &["id", "version"],
-};
+static CREATE: Route = Route::new(Method::POST, PATH, StatusCode::OK, Asked::CreatePart, &["id", "version"]);
 static VALIDATE: Route = Route::ask("/mappingSets/validate", &["validationResponse"]);
 static LIST: Route = Route::read(PATH, &["data"]);
 static DELETE: Route = Route::change(Method::DELETE, "/mappingSets/{id}", StatusCode::NO_CONTENT, &[]);

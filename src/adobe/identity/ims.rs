@@ -11,18 +11,17 @@ use super::{
     token::{IssueToken, IssuedToken},
 };
 use crate::{
-    adobe::{
-        answer::{
-            classify::Asked, error_body::ErrorBody, problem::Author, reply::media_type,
-            retry_after::retry_after,
-        },
-        client::{Route, attempt::Attempts},
-    },
+    adobe::answer::{error_body::ErrorBody, problem::Author},
     error::Cause,
     http_client::{read_body, without_url},
     json::Object,
     metrics::UpstreamMetrics,
     secret::{Secret, redaction::repeats},
+    upstream::{
+        attempt::{Attempts, RequestKind},
+        media_type::media_type,
+        retry_after::retry_after,
+    },
 };
 
 /// The reply with a token has about 2 KiB.
@@ -53,13 +52,8 @@ pub struct Ims {
     pub metrics: UpstreamMetrics,
 }
 
-static TOKEN: Route = Route {
-    method: Method::POST,
-    template: "/ims/token/v3",
-    success: StatusCode::OK,
-    asked: Asked::Read,
-    fields: &["access_token"],
-};
+static TOKEN: RequestKind =
+    RequestKind { method: Method::POST, template: "/ims/token/v3", success: StatusCode::OK };
 
 impl IssueToken for Ims {
     async fn issue(&self) -> Result<IssuedToken, TokenError> {

@@ -43,7 +43,10 @@ pub(super) fn command() -> Command {
             flag("ask-credentials", "Ask for new credentials on the terminal")
                 .conflicts_with("credentials-file"),
         )
-        .arg(option("etag", "ETAG", "Change only this version"))
+        .args([
+            option("etag", "ETAG", "Change only this version"),
+            flag("dry-run", "Check everything, and change nothing"),
+        ])
         .group(
             ArgGroup::new("changes")
                 .args(["name", "description", "credentials-file", "ask-credentials"])
@@ -160,6 +163,13 @@ async fn update(matches: &ArgMatches, options: &Options) -> Result<(), Problem> 
         name: optional_text(matches, "name"),
         description: optional_text(matches, "description"),
         credentials,
+        validate_only: matches.get_flag("dry-run"),
     };
-    show(options, request).await
+    if !request.validate_only {
+        return show(options, request).await;
+    }
+    let response = Service::new(options)?.call(request).await?;
+    output::print::<UpdateHubSpotConnectionRequest>(options.format, &response, "")?;
+    let failed = output::has_failed_check::<UpdateHubSpotConnectionRequest>(&response);
+    if failed { Err(Problem::Check) } else { Ok(()) }
 }

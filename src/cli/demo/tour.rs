@@ -13,7 +13,7 @@ use super::dataflow;
 use crate::{
     domain::RequestId,
     proto::{
-        CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, GetHubSpotTableRequest,
+        Check, CreateHubSpotConnectionRequest, CreateHubSpotConnectionResponse, GetHubSpotTableRequest,
         HubSpotCredentials, ListHubSpotConnectionsRequest, ListHubSpotTablesRequest,
         TestHubSpotConnectionRequest, hub_spot_connection_service_client::HubSpotConnectionServiceClient,
     },
@@ -34,6 +34,7 @@ pub(super) struct Toured {
 pub(super) async fn tour(grpc: SocketAddr) -> Result<Toured, Box<dyn Error>> {
     let channel = Endpoint::new(format!("http://{grpc}"))?.connect().await?;
     let mut client = Client::new(channel.clone());
+    dry_run(&mut client).await?;
     let created = client.create_hub_spot_connection(creation(RequestId::generate())).await?.into_inner();
     show_created(&created)?;
     list(&mut client).await?;
@@ -58,7 +59,7 @@ fn creation(request_id: RequestId) -> CreateHubSpotConnectionRequest {
 }
 
 fn show_created(response: &CreateHubSpotConnectionResponse) -> io::Result<()> {
-    let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _ } = response;
+    let CreateHubSpotConnectionResponse { id, etag, request_id, replayed: _, test: _, checks: _ } = response;
     let lines = [("id", id), ("etag", etag), ("request_id", request_id)];
     show("CreateHubSpotConnection returned", lines.map(|(name, value)| format!("{name:<10} {value}")))
 }
@@ -95,11 +96,21 @@ async fn test(client: &mut Client, id: &str) -> Result<(), Box<dyn Error>> {
     let request =
         TestHubSpotConnectionRequest { id: id.to_owned(), ..TestHubSpotConnectionRequest::default() };
     let tested = client.test_hub_spot_connection(request).await?.into_inner();
-    let lines = tested.result.unwrap_or_default().checks.into_iter().map(|check| {
+    Ok(show("TestHubSpotConnection returned", checks(tested.result.unwrap_or_default().checks))?)
+}
+
+/// Asks Adobe and HubSpot about the creation first.
+async fn dry_run(client: &mut Client) -> Result<(), Box<dyn Error>> {
+    let request = CreateHubSpotConnectionRequest { validate_only: true, ..creation(RequestId::generate()) };
+    let response = client.create_hub_spot_connection(request).await?.into_inner();
+    Ok(show("CreateHubSpotConnection with validate_only returned", checks(response.checks))?)
+}
+
+fn checks(checks: Vec<Check>) -> impl Iterator<Item = String> {
+    checks.into_iter().map(|check| {
         let state = short(check.state().as_str_name(), "STATE_");
-        format!("{state} {:15} {}", check.name, check.message)
-    });
-    Ok(show("TestHubSpotConnection returned", lines)?)
+        format!("{state} {:21} {}", check.name, check.message)
+    })
 }
 
 /// An enum value in lower case, without the prefix of its enum.

@@ -56,6 +56,21 @@ pub(in crate::config) fn platform_url(text: &str) -> Result<Url, Invalid> {
     Ok(url)
 }
 
+/// The base URL of HubSpot. Its path has no slash at its end, unless it is the root.
+pub(in crate::config) fn hubspot_url(text: &str) -> Result<Url, Invalid> {
+    let form = "must be an https URL, as in https://api.hubapi.com";
+    let mut url = server_url(text, form, "must not hold a user name or password")?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    if path.contains("/oauth") {
+        return Err("must not have the path of an endpoint: delete /oauth and what follows, which this service adds itself".into());
+    }
+    if !path.is_empty() && url.host_str().is_some_and(|host| host.ends_with(".hubapi.com")) {
+        return Err("must have no path at HubSpot: delete what follows the host".into());
+    }
+    url.set_path(&path);
+    Ok(url)
+}
+
 /// The base of the services beside this Flow Service.
 pub(in crate::config) fn before_flow_service(flow_service: &Url) -> String {
     let url = flow_service.as_str();

@@ -30,7 +30,7 @@ pub struct Check {
 }
 
 names! {
-    /// The checks of a connection and of the plan of a dataflow, with their names in responses.
+    /// The checks of a connection, of dry runs and of the plan of a dataflow, with their names in responses.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     pub enum CheckName {
@@ -44,6 +44,16 @@ names! {
         ConnectionTest = "connection_test",
         /// Whether there are tables to read.
         Tables = "tables",
+        /// Whether Adobe takes connections as this service sends them.
+        ConnectionSpec = "connection_spec",
+        /// Whether HubSpot accepts the client ID and the client secret.
+        HubspotApp = "hubspot_app",
+        /// Whether HubSpot accepts the refresh token.
+        HubspotRefreshToken = "hubspot_refresh_token",
+        /// Whether HubSpot accepts the access token, or Adobe has to renew it.
+        HubspotAccessToken = "hubspot_access_token",
+        /// Whether the tokens may read the tables.
+        HubspotScopes = "hubspot_scopes",
         /// Whether the connection has the table.
         Table = "table",
         /// Whether Adobe takes flows as this service sends them.
@@ -63,6 +73,10 @@ impl CheckName {
     /// The checks of the test of a connection, in their order.
     pub const OF_CONNECTION: &[Self] =
         &[Self::AdobeToken, Self::Sandbox, Self::Connection, Self::ConnectionTest, Self::Tables];
+    /// The checks at Adobe in the dry run of a creation, in their order.
+    pub const OF_CREATION: &[Self] = &[Self::AdobeToken, Self::Sandbox, Self::ConnectionSpec];
+    /// The same of an update.
+    pub const OF_UPDATE: &[Self] = &[Self::AdobeToken, Self::Sandbox, Self::Connection, Self::ConnectionSpec];
     /// The checks of the plan of a dataflow, in their order.
     pub const OF_DATAFLOW: &[Self] = &[
         Self::AdobeToken,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::emulator::{
-    ims,
+    hubspot, ims,
     problem::{self, Problem},
     reply::Reply,
     routes::Route,
@@ -38,7 +38,7 @@ pub enum Shape {
     /// The gateway's.
     D,
     /// The response to an unreadable request. On the token route, with a code: IMS's own, an OAuth error
-    /// with this code.
+    /// with this code. On HubSpot's route: HubSpot's own, with a code in OAuth's form.
     E,
     #[serde(rename = "empty")]
     Empty,
@@ -68,6 +68,10 @@ impl FaultResponse {
             Shape::C => Problem::Message { status, message }.reply(request_id),
             Shape::D => self.gateway().reply(request_id),
             Shape::E => match &self.code {
+                code if route == hubspot::ROUTE => {
+                    let code = code.as_ref().map(code_text);
+                    Problem::HubSpot { status, code, message }.reply(request_id)
+                }
                 Some(code) if route == ims::TOKEN_ROUTE => {
                     ims::rejection(status, &code_text(code), &message).reply(request_id)
                 }

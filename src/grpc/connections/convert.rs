@@ -149,8 +149,15 @@ pub(super) fn update(
     request: proto::UpdateHubSpotConnectionRequest,
     sandboxes: &Sandboxes,
 ) -> Result<UpdateHubSpotConnection, Rejection> {
-    let proto::UpdateHubSpotConnectionRequest { id, sandbox_name, etag, name, description, credentials } =
-        request;
+    let proto::UpdateHubSpotConnectionRequest {
+        id,
+        sandbox_name,
+        etag,
+        name,
+        description,
+        credentials,
+        validate_only: _,
+    } = request;
     let mut violations = Violations::new(sandboxes);
     let at = parse_ref(&mut violations, &id, &sandbox_name);
     let etag = violations.check("etag", optional(&etag, Etag::parse));

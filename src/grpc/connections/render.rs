@@ -18,6 +18,7 @@ impl From<Created> for proto::CreateHubSpotConnectionResponse {
             request_id: request_id.to_string(),
             replayed,
             test: test.map(Into::into),
+            checks: Vec::new(),
         }
     }
 }

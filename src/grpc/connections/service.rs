@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::{
     convert::{self, Create, List},
     render,
-    status::{Action, Subject, dry_run_failed, failed},
+    status::{Action, Subject, dry_run_shed, failed},
 };
 use crate::{
     adobe::Platform,
@@ -58,8 +58,11 @@ impl<P: Platform> HubSpotConnectionService for Connections<P> {
             Create::Command(command) => command,
             Create::DryRun(connection) => {
                 let checked = self.service.dry_run(&connection, call.deadline, &call.progress).await;
-                checked.map_err(|error| dry_run_failed(&error, &connection.sandbox, &call))?;
-                return Ok(Response::new(proto::CreateHubSpotConnectionResponse::default()));
+                let checks = checked.map_err(|_| dry_run_shed(&call))?;
+                return Ok(Response::new(proto::CreateHubSpotConnectionResponse {
+                    checks: checks.into_iter().map(Into::into).collect(),
+                    ..proto::CreateHubSpotConnectionResponse::default()
+                }));
             }
         };
         call.audited().sandbox = Some(command.connection.sandbox.clone());
@@ -123,14 +126,24 @@ impl<P: Platform> HubSpotConnectionService for Connections<P> {
         request: Request<proto::UpdateHubSpotConnectionRequest>,
     ) -> Result<Response<proto::UpdateHubSpotConnectionResponse>, Status> {
         let (request, call) = parts(request)?;
+        let validate_only = request.validate_only;
+        call.audited().is_dry_run = validate_only;
         let command = convert::update(request, &self.sandboxes)?;
         note(&command.at);
         audit(&call, &command.at);
+        if validate_only {
+            let checks = self.service.dry_run_of_update(&command, call.deadline, &call.progress).await;
+            return Ok(Response::new(proto::UpdateHubSpotConnectionResponse {
+                checks: checks.into_iter().map(Into::into).collect(),
+                ..proto::UpdateHubSpotConnectionResponse::default()
+            }));
+        }
         let updated = self.service.update_hubspot_connection(&command, call.deadline, &call.progress).await;
         let etag = updated.map_err(failed(&call, Subject::connection(&command.at, Action::Update)))?;
         Ok(Response::new(proto::UpdateHubSpotConnectionResponse {
             id: command.at.id.as_str().to_owned(),
             etag: etag.as_str().to_owned(),
+            checks: Vec::new(),
         }))
     }
 

@@ -14,7 +14,7 @@ use crate::{
             DEFAULT_RETRY, Effect, Reason, RpcError, Upstream, call_failed, start, too_many, unrecognized,
         },
     },
-    service::{ConnectionError, DryRunError, dataflows::error::Part},
+    service::{ConnectionError, TooManyCalls, dataflows::error::Part},
 };
 
 /// What a call is about, and what it does with it.
@@ -97,23 +97,9 @@ fn connection_failed(error: &ConnectionError, subject: Subject<'_>) -> RpcError 
     }
 }
 
-pub(super) fn dry_run_failed(error: &DryRunError, sandbox: &SandboxName, call: &Call) -> RpcError {
-    let failure = match error {
-        DryRunError::Call(error) => {
-            call_failed(error, Upstream { part: Part::Connection, sandbox, effect: Effect::None })
-        }
-        DryRunError::TooMany => too_many("too many calls are in progress: try again later"),
-        DryRunError::SpecDrift(drift) => RpcError::new(
-            Code::FailedPrecondition,
-            Reason::UpstreamRejected,
-            format!(
-                "Adobe's connection specification for HubSpot is not what this service sends, so that \
-                 creations may be refused: {}; an operator has to look for a newer version of this service",
-                drift.join("; ")
-            ),
-        ),
-    };
-    failure.at_stage(call.progress.stage()).cause(error_chain(error))
+pub(super) fn dry_run_shed(call: &Call) -> RpcError {
+    let failure = too_many("too many calls are in progress: try again later");
+    failure.at_stage(call.progress.stage()).cause(TooManyCalls.to_string())
 }
 
 pub(in crate::grpc) fn not_found(id: &str, sandbox: &SandboxName) -> RpcError {

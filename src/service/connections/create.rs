@@ -78,6 +78,7 @@ impl<F: FlowService> Service<F> {
             flow_service: Arc::clone(&self.flow_service),
             connection,
             verification,
+            hubspot: self.hubspot.clone(),
             recent: self.recent.clone(),
             caller: call.caller().cloned(),
             observer: self.observer,

@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::{
+    checks::{Checks, SANDBOX_READ, TOKEN_ACCEPTED},
+    source_cause::SourceCause,
+};
 use crate::service::{ConnectionError, Service};
 use crate::{
     adobe::{Advice, AskedService, CallError, FlowService, Problem, Refusal, TokenErrorKind, redacted},
     domain::{
-        CallProgress, Check, CheckName, CheckState, Connection, ConnectionRef, ConnectionState,
-        HubSpotCredentials, Stage, TestReport,
+        CallProgress, CheckName, Connection, ConnectionRef, ConnectionState, HubSpotCredentials, Stage,
+        TestReport,
     },
 };
 
@@ -26,8 +30,16 @@ const SOURCE_CURE: &str = "check the credentials, and that the HubSpot applicati
 /// Whether the source of a connection has certainly rejected the credentials. Other codes of a connector may
 /// stand for a timeout.
 pub(super) fn is_rejected_by_source(error: &CallError) -> bool {
-    let is_rejected = |problem: &Problem| problem.code.is_some() && matches!(problem.status, 401 | 403);
+    let is_rejected = |problem: &Problem| {
+        let may_pass = cause(problem).is_some_and(SourceCause::may_pass);
+        problem.code.is_some() && matches!(problem.status, 401 | 403) && !may_pass
+    };
     error.refusal() == Some(Refusal::Source) && error.problem().is_some_and(is_rejected)
+}
+
+/// The cause that HubSpot's text in a reply names.
+fn cause(problem: &Problem) -> Option<SourceCause> {
+    problem.message.as_deref().and_then(SourceCause::of)
 }
 
 /// Whether a connection in this state becomes another one by itself.
@@ -81,7 +93,7 @@ pub(super) async fn diagnose<F: FlowService>(
     credentials: Option<&HubSpotCredentials>,
     deadline: Instant,
 ) -> Diagnosis {
-    let mut checks = Checks::default();
+    let mut checks = Checks::of_connection();
     let replies = Replies { credentials };
     match read {
         Ok(Some(connection)) => {
@@ -134,14 +146,14 @@ pub(super) async fn diagnose<F: FlowService>(
 
 /// The report on a connection of which nothing is known.
 pub(super) fn untested(why: &str) -> TestReport {
-    let mut checks = Checks::default();
+    let mut checks = Checks::of_connection();
     CheckName::OF_CONNECTION.iter().for_each(|_| checks.skipped(why));
-    TestReport { checks: checks.0 }
+    checks.skipping_the_rest()
 }
 
 /// The report on a connection that was created and is missing since.
 pub(super) fn missing() -> TestReport {
-    let mut checks = Checks::default();
+    let mut checks = Checks::of_connection();
     checks.passed_first(2);
     checks.failed("the connection does not exist any more: create another one");
     checks.skipping_the_rest()
@@ -161,46 +173,14 @@ fn obstacle(state: Option<ConnectionState>) -> Option<String> {
     })
 }
 
-/// The checks that were made so far.
-#[derive(Default)]
-struct Checks(Vec<Check>);
-
 impl Checks {
+    fn of_connection() -> Self {
+        Self::of(CheckName::OF_CONNECTION)
+    }
+
     /// As many of the first two checks.
     fn passed_first(&mut self, count: usize) {
-        let passed =
-            ["Adobe gives this service an access token and accepts it", "this service may read the sandbox"];
-        passed.iter().take(count).for_each(|message| self.passed(*message));
-    }
-
-    fn passed(&mut self, message: impl Into<String>) {
-        self.add(CheckState::Passed, message.into());
-    }
-
-    fn failed(&mut self, message: impl Into<String>) {
-        self.add(CheckState::Failed, message.into());
-    }
-
-    fn skipped(&mut self, message: impl Into<String>) {
-        self.add(CheckState::Skipped, message.into());
-    }
-
-    /// The next one in the order of the checks.
-    fn add(&mut self, state: CheckState, message: String) {
-        let next = CheckName::OF_CONNECTION.get(self.0.len());
-        self.0.extend(next.map(|&name| Check { name, state, message }));
-    }
-
-    fn skipping_the_rest(mut self) -> TestReport {
-        let failed = self.0.iter().find(|check| check.state == CheckState::Failed);
-        let why = match failed {
-            Some(failed) => format!("not checked, because {} failed", failed.name.name()),
-            None => "not checked: the Flow Service cannot be queried at the moment".to_owned(),
-        };
-        while self.0.len() < CheckName::OF_CONNECTION.len() {
-            self.skipped(why.clone());
-        }
-        TestReport { checks: self.0 }
+        [TOKEN_ACCEPTED, SANDBOX_READ].iter().take(count).for_each(|message| self.passed(*message));
     }
 
     fn failed_for(mut self, finding: String) -> Diagnosis {
@@ -276,6 +256,8 @@ impl Replies<'_> {
             matches!(refusal, Refusal::Credentials | Refusal::Permission | Refusal::OwnRequest);
         if is_of_operator || refusal == Refusal::SandboxNotFound {
             self.advised(&refusal.advice(AskedService::FlowService), problem)
+        } else if let Some(SourceCause { what, cure }) = cause(problem) {
+            format!("{what} {words}: {cure}")
         } else if refusal == Refusal::Source {
             format!("the source of the connection refuses {words}: {SOURCE_CURE}")
         } else {
@@ -286,6 +268,9 @@ impl Replies<'_> {
     /// The source of the connection fails, possibly only for now.
     fn source_fails(&self, problem: &Problem) -> String {
         let words = self.words(problem);
+        if let Some(SourceCause { what, cure }) = cause(problem) {
+            return format!("{what} {words}: {cure}");
+        }
         format!(
             "the source of the connection fails {words}: test it again; if that does not help, {SOURCE_CURE}"
         )

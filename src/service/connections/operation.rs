@@ -1,4 +1,5 @@
-//! Creating a connection, as an operation of the exactly-once engine. Nothing has to be prepared for it.
+//! Creating a connection, as an operation of the exactly-once engine. Nothing has to be prepared for it, but HubSpot may
+//! be asked first.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -7,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     create::{Created, Error, Failure, Observer, UnreportedOutcome},
+    introspection,
     outcome::{Outcome, Verdict},
     read::read_pages,
     recent::RecentConnections,
@@ -15,8 +17,8 @@ use super::{
 use crate::{
     adobe::{CallError, FlowService, ListQuery, ListedConnection},
     domain::{
-        Connection, ConnectionId, ConnectionRef, CreatedConnection, Description, Identity, NewConnection,
-        Progress, RequestId, SandboxName, Verification,
+        CheckState, Connection, ConnectionId, ConnectionRef, CreatedConnection, Description, Identity,
+        NewConnection, Progress, RequestId, SandboxName, Stage, Verification,
         reference::{fold, split},
     },
     exactly_once::{
@@ -27,6 +29,7 @@ use crate::{
         scope::Scope,
         store::Origin,
     },
+    hubspot::HubSpot,
 };
 
 /// More pages than the connections of any sandbox fill.
@@ -37,6 +40,8 @@ pub(crate) struct CreateConnection<F> {
     pub(super) flow_service: Arc<F>,
     pub(super) connection: NewConnection,
     pub(super) verification: Verification,
+    /// Asked before a creation whose connection has to work.
+    pub(super) hubspot: Option<Arc<HubSpot>>,
     pub(super) recent: RecentConnections,
     /// Who began it, where callers are checked.
     pub(super) caller: Option<Identity>,
@@ -106,11 +111,27 @@ impl<F: FlowService> Operation for CreateConnection<F> {
         self.connection.description.as_ref()
     }
 
+    /// Asks HubSpot, at most once and only if this call has sent nothing: what was sent may have created a connection,
+    /// which no later refusal of HubSpot undoes.
     async fn prepare(
         &self,
-        _: &Scope,
-        _: Earlier<'_>,
+        scope: &Scope,
+        earlier: Earlier<'_>,
     ) -> Result<ControlFlow<ListedConnection, String>, Unprepared<VerificationError>> {
+        if self.verification == Verification::Require
+            && earlier == Earlier::Unknown
+            && let Some(hubspot) = &self.hubspot
+        {
+            scope.enter(Stage::Verify);
+            // The other half of a short deadline is for Adobe. In a box, so that only such creations take the memory.
+            let now = Instant::now();
+            let deadline = now + scope.deadline().saturating_duration_since(now) / 2;
+            let asked = Box::pin(hubspot.introspect(&self.connection.credentials, deadline)).await;
+            let checks = introspection::checks(&asked);
+            if checks.iter().any(|check| check.state == CheckState::Failed) {
+                return Err(Unprepared { error: VerificationError::Refused(checks), undo: None });
+            }
+        }
         Ok(ControlFlow::Continue(String::new()))
     }
 
@@ -276,6 +297,7 @@ mod tests {
                 },
             },
             verification,
+            hubspot: None,
             recent: RecentConnections::default(),
             caller: None,
             observer: |_, _| {},

@@ -23,7 +23,8 @@ use crate::{
     adobe::{CallError, FlowService, redacted},
     backoff::Backoff,
     domain::{
-        Connection, ConnectionId, ConnectionRef, Stage, TestReport, Verification, reference::last_reference,
+        Check, Connection, ConnectionId, ConnectionRef, Stage, TestReport, Verification,
+        reference::last_reference,
     },
     error::error_chain,
     exactly_once::{
@@ -50,9 +51,12 @@ const DELETION_TIMEOUT: Duration = Duration::from_secs(20);
 const NO_REPLY: &str = "not checked: there was no reply";
 const NOT_SEEN: &str = "not checked: the new connection cannot be seen yet";
 
-/// Why the creation of a connection fails although there was one.
+/// Why the creation of a connection that has to work fails.
 #[derive(Debug, thiserror::Error)]
 pub enum VerificationError {
+    /// HubSpot refuses the credentials, as these checks say. This call sent nothing.
+    #[error("HubSpot refuses the credentials")]
+    Refused(Vec<Check>),
     /// The connection was created, and does not work.
     #[error("the connection does not work{}", left_behind.as_ref().map(|id| format!(" and {id} is left behind")).unwrap_or_default())]
     Failed {

@@ -9,14 +9,14 @@ use super::{
     reads::{Reads, call},
 };
 use crate::{
-    adobe::{CallError, NewMappingSet, Platform, Refusal, TitledKind},
+    adobe::{NewMappingSet, Platform, TitledKind},
     domain::{
         CallProgress, Check, CheckName, CheckState, Stage,
         dataflow::{
             DataflowResources, FieldMapping, NewDataflow, NewDataset, SchemaSource, StartTime, Target,
         },
     },
-    error::error_chain,
+    service::finding::{finding, is_of_token},
 };
 
 /// The result of a dry run.
@@ -141,14 +141,10 @@ fn checks(
     drifted: &[String],
     errors: Vec<(CheckName, CreateDataflowError)>,
 ) -> Vec<Check> {
-    let is_of_token = |error: &CreateDataflowError| {
-        let CreateDataflowError::Call { error, .. } = error else { return false };
-        matches!(error, CallError::Token(_) | CallError::NoTokenInTime | CallError::TokenRefused { .. })
-            || error.refusal() == Some(Refusal::Credentials)
-    };
+    let is_of_token = |error: &CreateDataflowError| matches!(error, CreateDataflowError::Call { error, .. } if is_of_token(error));
     let of_check = |(check, error): (CheckName, CreateDataflowError)| {
         let check = if is_of_token(&error) { CheckName::AdobeToken } else { check };
-        (check, finding(&error))
+        (check, finding_of(&error))
     };
     let mut findings: Vec<_> = errors.into_iter().map(of_check).collect();
     if !drifted.is_empty() {
@@ -202,58 +198,39 @@ fn passed(name: CheckName, dataflow: &NewDataflow, reads: &Reads, fitted: &Fit) 
             fitted.unmapped_columns.len()
         ),
         CheckName::Schedule => "the schedule fits the table".to_owned(),
-        CheckName::Sandbox | CheckName::ConnectionTest | CheckName::Tables => String::new(),
+        CheckName::Sandbox
+        | CheckName::ConnectionTest
+        | CheckName::Tables
+        | CheckName::ConnectionSpec
+        | CheckName::HubspotApp
+        | CheckName::HubspotRefreshToken
+        | CheckName::HubspotAccessToken
+        | CheckName::HubspotScopes => String::new(),
     }
 }
 
 /// What is wrong, and what to do about it.
-fn finding(error: &CreateDataflowError) -> String {
-    let CreateDataflowError::Call { part, error } = error else {
-        return match error {
-            CreateDataflowError::ConnectionNotFound(_) => {
-                format!("{error}: use the id of one of this sandbox")
-            }
-            CreateDataflowError::TableNotFound(_) => {
-                format!("{error}: ListHubSpotTables shows the paths of those that it has")
-            }
-            CreateDataflowError::TitleTaken { .. } => {
-                format!("{error}: choose another title, or set new_dataset.schema_id")
-            }
-            CreateDataflowError::DatasetNotFound(_) | CreateDataflowError::SchemaNotFound(_) => {
-                format!("{error}: use the id of one of this sandbox")
-            }
-            CreateDataflowError::Invalid(_)
-            | CreateDataflowError::Call { .. }
-            | CreateDataflowError::NothingMade
-            | CreateDataflowError::TakenOver
-            | CreateDataflowError::Store(_)
-            | CreateDataflowError::TooMany => error.to_string(),
-        };
-    };
-    let service = part.service();
-    let said = error.problem().map_or_else(|| error_chain(error), ToString::to_string);
-    match error.refusal() {
-        Some(Refusal::Permission) => format!(
-            "{service} does not permit this service to read the {} ({said}): an operator has to give its \
-             credential the {} in the sandbox",
-            part.kind().replace('_', " "),
-            service.permissions()
-        ),
-        Some(refusal @ (Refusal::Credentials | Refusal::SandboxNotFound | Refusal::Source)) => {
-            let advice = refusal.advice(service);
-            format!("{} ({said}): {}", advice.what, advice.cure)
+fn finding_of(error: &CreateDataflowError) -> String {
+    match error {
+        CreateDataflowError::Call { part, error } => {
+            finding(error, part.service(), &part.kind().replace('_', " "))
         }
-        Some(_) => format!(
-            "{service} refuses a request about the {} ({said}): check the request",
-            part.kind().replace('_', " ")
-        ),
-        None => {
-            let CallError::Token(cause) = error else {
-                let part = part.kind().replace('_', " ");
-                return format!("{service} cannot be asked about the {part} ({said}): try again");
-            };
-            let advice = cause.kind.advice();
-            format!("{}{}: {}", advice.what, cause.said(), advice.cure)
+        CreateDataflowError::ConnectionNotFound(_) => {
+            format!("{error}: use the id of one of this sandbox")
         }
+        CreateDataflowError::TableNotFound(_) => {
+            format!("{error}: ListHubSpotTables shows the paths of those that it has")
+        }
+        CreateDataflowError::TitleTaken { .. } => {
+            format!("{error}: choose another title, or set new_dataset.schema_id")
+        }
+        CreateDataflowError::DatasetNotFound(_) | CreateDataflowError::SchemaNotFound(_) => {
+            format!("{error}: use the id of one of this sandbox")
+        }
+        CreateDataflowError::Invalid(_)
+        | CreateDataflowError::NothingMade
+        | CreateDataflowError::TakenOver
+        | CreateDataflowError::Store(_)
+        | CreateDataflowError::TooMany => error.to_string(),
     }
 }

@@ -1,9 +1,10 @@
 //! `connections`: every subcommand, as a table and as JSON.
 
+use hubspot_connection_service::emulator::Options;
 use serde_json::json;
 
 use super::{Client, request_id};
-use crate::support::{Process, TestService};
+use crate::support::{Process, TestService, credentials, start_emulator};
 
 #[tokio::test]
 async fn a_creation_prints_its_request_id_first_and_then_the_connection() {
@@ -112,6 +113,26 @@ async fn a_dry_run_of_a_connection_creates_nothing_and_has_no_request_id() {
     let checked = client.run(&client.creation(&file, &["--dry-run"])).await.assert_status(0);
     assert!(!checked.stderr().contains("request id"), "{:?}", checked.output);
     assert!(service.emulator.connections().is_empty());
+}
+
+#[tokio::test]
+async fn new_credentials_can_be_tried_before_they_replace_the_others() {
+    let emulator = start_emulator(Options::default()).await;
+    let hubspot = emulator.hubspot_url();
+    let service = TestService::against(emulator, [("HCS_HUBSPOT_URL", &*hubspot)]).await;
+    let id = service.create().await.unwrap().id;
+    let client = Client::of(service.grpc);
+    let file = client.credentials_file();
+    let update = ["connections", "update", &*id, "--credentials-file", &*file, "--dry-run"];
+    let tried = client.run(&update).await.assert_status(0);
+    for check in ["connection_spec", "hubspot_app", "hubspot_scopes"] {
+        assert!(tried.stdout().contains(check), "{:?}", tried.output);
+    }
+    let revoked = json!([{"token": credentials().refresh_token, "state": "revoked"}]);
+    service.emulator.describe_tokens(serde_json::from_value(revoked).unwrap());
+    let failed = client.run(&update).await.assert_status(2);
+    assert!(failed.stdout().contains("install the application"), "{:?}", failed.output);
+    assert_eq!(service.requests_to("PATCH", ""), 0);
 }
 
 #[tokio::test]

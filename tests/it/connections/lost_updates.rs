@@ -28,6 +28,7 @@ impl Change {
             name: has_name.then(|| "HubSpot US".to_owned()),
             description: (self == Self::Description).then(String::new),
             credentials: self.has_credentials().then(other_credentials),
+            validate_only: false,
         }
     }
 

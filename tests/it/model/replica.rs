@@ -199,6 +199,7 @@ fn in_words(failure: &Failure) -> Response {
         Failure::Store { may_exist: false, .. } => nothing_created("store"),
         Failure::Abandoned { may_exist: false } => nothing_created("abandoned"),
         Failure::TooMany { may_exist: false } => nothing_created("too many"),
+        Failure::Operation(VerificationError::Refused(_)) => panic!("HubSpot is not asked: {failure:?}"),
         Failure::Withdrawn | Failure::Undoing { .. } | Failure::LeftBehind { .. } => {
             panic!("nothing is prepared for a connection: {failure:?}")
         }

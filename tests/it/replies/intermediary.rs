@@ -9,8 +9,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{
-    CREATE, DELETE, EXPLORE, GET, LIST, SPEC, TEST, TOKEN, UNRECOGNIZED, UPDATE, assert_nothing_is_shared,
-    call,
+    CREATE, DELETE, EXPLORE, GET, LIST, TEST, TOKEN, UNRECOGNIZED, UPDATE, assert_nothing_is_shared, call,
 };
 use crate::{
     diagnosis::{self, FAILED, states},
@@ -87,7 +86,7 @@ async fn a_reply_of_an_intermediary_is_no_verdict_on_a_read() {
         let emulator = start_emulator(Options::default()).await;
         let url = format!("{}/data/foundation/flowservice", replying(reply).await);
         let service = TestService::against(emulator, [("HCS_FLOW_SERVICE_URL", &*url)]).await;
-        for route in [LIST, GET, TEST, EXPLORE, UPDATE, DELETE, SPEC] {
+        for route in [LIST, GET, TEST, EXPLORE, UPDATE, DELETE] {
             let failure = call(&service, route, "a-1").await.unwrap_err();
             // The gateway of a failing Adobe looks the same: the breaker counts it.
             if failure.reason != "BREAKER_OPEN" {
@@ -102,7 +101,7 @@ async fn a_reply_of_an_intermediary_is_no_verdict_on_a_read() {
 async fn a_reply_of_an_intermediary_is_recognized_on_each_route() {
     let service = TestService::with([("HCS_REQUEST_TIMEOUT", "5s")]).await;
     let id = service.create().await.unwrap().id;
-    for route in [LIST, GET, TEST, EXPLORE, UPDATE, DELETE, SPEC] {
+    for route in [LIST, GET, TEST, EXPLORE, UPDATE, DELETE] {
         for (status, shape) in [
             (200, "html"),
             (302, "html"),

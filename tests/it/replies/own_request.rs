@@ -4,10 +4,10 @@ use hubspot_connection_service::{emulator::Options, proto::ListHubSpotConnection
 use serde_json::{Value, json};
 use tonic::Code;
 
-use super::{CREATE, DELETE, EXPLORE, GET, LIST, SPEC, TEST, UPDATE, call};
+use super::{CREATE, DELETE, EXPLORE, GET, LIST, TEST, UPDATE, call};
 use crate::support::{ServiceProcess, TestService, inject, metrics, start_emulator};
 
-const ROUTES: [&str; 8] = [CREATE, LIST, GET, TEST, EXPLORE, UPDATE, DELETE, SPEC];
+const ROUTES: [&str; 7] = [CREATE, LIST, GET, TEST, EXPLORE, UPDATE, DELETE];
 
 async fn has_drifted(service: &TestService) -> bool {
     metrics(service.admin).await.lines().any(|line| line == "hubspot_connection_spec_drift 1")

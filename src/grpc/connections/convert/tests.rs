@@ -188,6 +188,7 @@ fn an_update_names_everything_that_is_wrong_with_it() {
         etag: "a b".to_owned(),
         name: Some(String::new()),
         description: Some("x".repeat(1001)),
+        validate_only: false,
         credentials: Some(proto::HubSpotCredentials::default()),
     };
     assert_eq!(

@@ -21,8 +21,6 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
-use crate::adobe::AskedService;
-
 /// The number of failures in a row that opens the breaker.
 const MOST_IN_A_ROW: u32 = 5;
 /// It also opens when half of the verdicts within this time are failures …
@@ -48,7 +46,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Breaker(Mutex<Machine>);
 
 impl Breaker {
-    pub(crate) fn of(service: AskedService, opened: Counter) -> Self {
+    /// `service` is its name in the log.
+    pub(crate) fn of(service: &'static str, opened: Counter) -> Self {
         Self(Mutex::new(Machine { service, opened, ..Machine::default() }))
     }
 
@@ -95,7 +94,7 @@ impl Drop for BreakerPermit {
 #[derive(Debug, Default)]
 struct Machine {
     /// For the log.
-    service: AskedService,
+    service: &'static str,
     state: State,
     /// Counts the changes of state: a verdict on a request that was admitted before the last change says
     /// nothing about the time since.
@@ -256,7 +255,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_reports_whether_it_rejects_and_how_often_it_opened() {
         let opened = Counter::default();
-        let breaker = Arc::new(Breaker::of(AskedService::FlowService, opened.clone()));
+        let breaker = Arc::new(Breaker::of("the Flow Service", opened.clone()));
         judge(&breaker, [Fails; 5]);
         assert_eq!((breaker.is_open(), opened.get()), (true, 1));
         advance(5 * SECOND).await;

@@ -1,4 +1,4 @@
-//! One attempt of a request to Adobe, measured and traced from its start to the end of its reply.
+//! One attempt of a request to Adobe or HubSpot, measured and traced from its start to the end of its reply.
 
 use std::{
     error::Error,
@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use opentelemetry::{
     Context, KeyValue,
     trace::{SpanKind, Status, TraceContextExt as _},
@@ -16,12 +16,28 @@ use prometheus_client::metrics::histogram::Histogram;
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::Instant;
 
-use super::Route;
 use crate::{
     error::{Cause, error_chain},
     metrics::{AttemptLabels, ErrorType, UpstreamMetrics},
     telemetry::{propagation, spans},
 };
+
+/// A kind of request, as it is measured.
+#[derive(Debug)]
+pub(crate) struct RequestKind {
+    pub(crate) method: Method,
+    /// The path below the base URL; `{id}` stands for a segment that varies.
+    pub(crate) template: &'static str,
+    /// The status of a success.
+    pub(crate) success: StatusCode,
+}
+
+impl RequestKind {
+    /// Whether it is the same kind of request.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.method == other.method && self.template == other.template
+    }
+}
 
 /// The server that requests go to, and the metrics that count them.
 #[derive(Clone, Debug)]
@@ -31,7 +47,7 @@ pub(crate) struct Attempts {
     port: u16,
     /// The histograms of successes, which most attempts are: found without their labels. The first success creates
     /// each.
-    successful: Vec<(&'static Route, OnceLock<Histogram>)>,
+    successful: Vec<(&'static RequestKind, OnceLock<Histogram>)>,
 }
 
 impl Attempts {
@@ -46,39 +62,39 @@ impl Attempts {
     }
 
     /// Prepares for a kind of request.
-    pub(crate) fn expect(&mut self, route: &'static Route) {
-        self.successful.push((route, OnceLock::new()));
+    pub(crate) fn expect(&mut self, kind: &'static RequestKind) {
+        self.successful.push((kind, OnceLock::new()));
     }
 
     /// Makes the retries of a kind of request show in the metrics before the first one.
-    pub(crate) fn expect_retries(&self, route: &'static Route) {
-        self.metrics.expect_retries(&self.labels(route, None, None));
+    pub(crate) fn expect_retries(&self, kind: &'static RequestKind) {
+        self.metrics.expect_retries(&self.labels(kind, None, None));
     }
 
     /// Begins an attempt of a request that was sent `sent_before` times.
-    pub(crate) fn begin(&self, route: &'static Route, sent_before: u32) -> Attempt<'_> {
+    pub(crate) fn begin(&self, kind: &'static RequestKind, sent_before: u32) -> Attempt<'_> {
         if sent_before > 0 {
-            self.metrics.retried(&self.labels(route, None, None));
+            self.metrics.retried(&self.labels(kind, None, None));
         }
-        let trace = self.client_span(route, sent_before);
+        let trace = self.client_span(kind, sent_before);
         let error = Some(ErrorType::Cancelled);
-        Attempt { attempts: self, route, status: None, error, trace, started: Instant::now() }
+        Attempt { attempts: self, kind, status: None, error, trace, started: Instant::now() }
     }
 
     fn ended(&self, attempt: &Attempt<'_>) {
-        let Attempt { route, status, error, .. } = *attempt;
+        let Attempt { kind, status, error, .. } = *attempt;
         let duration = attempt.started.elapsed().as_secs_f64();
-        let durations = || self.metrics.durations(&self.labels(route, status, error));
-        let is_success = error.is_none() && status == Some(route.success.as_u16());
+        let durations = || self.metrics.durations(&self.labels(kind, status, error));
+        let is_success = error.is_none() && status == Some(kind.success.as_u16());
         let mut successful = self.successful.iter().filter(|_| is_success);
-        match successful.find(|(known, _)| route.is(known)) {
+        match successful.find(|(known, _)| kind.is(known)) {
             Some((_, known)) => known.get_or_init(durations).observe(duration),
             None => durations().observe(duration),
         }
     }
 
-    fn client_span(&self, route: &'static Route, sent_before: u32) -> Context {
-        let (method, template) = (route.method.as_str(), route.template);
+    fn client_span(&self, kind: &'static RequestKind, sent_before: u32) -> Context {
+        let (method, template) = (kind.method.as_str(), kind.template);
         spans::begin(
             &Context::current(),
             SpanKind::Client,
@@ -100,13 +116,13 @@ impl Attempts {
 
     fn labels(
         &self,
-        route: &'static Route,
+        kind: &'static RequestKind,
         http_response_status_code: Option<u16>,
         error_type: Option<ErrorType>,
     ) -> AttemptLabels {
         AttemptLabels {
-            http_request_method: route.method.as_str(),
-            url_template: route.template,
+            http_request_method: kind.method.as_str(),
+            url_template: kind.template,
             server_address: Arc::clone(&self.host),
             server_port: self.port,
             http_response_status_code,
@@ -118,7 +134,7 @@ impl Attempts {
 /// One attempt. It is counted when it is dropped, so that one that a caller gives up is counted too.
 pub(crate) struct Attempt<'a> {
     attempts: &'a Attempts,
-    route: &'static Route,
+    kind: &'static RequestKind,
     /// That of the reply.
     status: Option<u16>,
     error: Option<ErrorType>,
