@@ -178,7 +178,7 @@ impl<O: Operation> Creation<O> {
         let finished = tokio::select! {
             biased;
             finished = &mut steps => finished,
-            () = keep_renewing(&**store, self.lease(), &self.hold, self.engine.retention.lease) => steps.await,
+            never = keep_renewing(&**store, self.lease(), &self.hold, self.engine.retention.lease) => never,
         };
         end.is(finished.as_ref().map_or_else(Failure::outcome, |_| CreationOutcome::Created));
         let finished = finished?;
@@ -198,6 +198,27 @@ impl<O: Operation> Creation<O> {
                 Next::Undo { context, refused } => Box::pin(self.undo(context, refused)).await,
                 Next::End(end) => return end,
             };
+        }
+    }
+
+    /// What follows a claim of a creation that has held the record before.
+    pub(super) async fn claimed_again(&self, claim: Result<Claim, super::store::StoreError>) -> Next<O> {
+        match claim {
+            Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
+            Ok(Claim::Unknown { first_sent, last_sent, context }) => {
+                match self.sent(first_sent, last_sent).await {
+                    Ok(sent) => {
+                        let lost = Lost { sent, context };
+                        Next::Search { lost, failure: Failure::UNKNOWN, is_recorded: true }
+                    }
+                    Err(failure) => Next::End(Err(failure)),
+                }
+            }
+            Ok(Claim::Undoing { context }) => Next::Undo { context, refused: None },
+            Ok(Claim::Done { .. } | Claim::OtherContent { .. } | Claim::InProgress { .. }) => {
+                Next::End(Err(self.taken_over()))
+            }
+            Err(error) => self.ended(error),
         }
     }
 

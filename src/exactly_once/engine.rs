@@ -13,7 +13,6 @@ use super::{
     listing::Listings,
     operation::{ErrorOf, FailureOf, Operation},
     record::{METHOD, reused},
-    scope::Hold,
     shared::{SharedCreations, Waiter},
     store::{Holder, Lease, Retention, Store},
     waiting::Waiting,
@@ -120,7 +119,7 @@ impl<O: Operation> Creations<O> {
                 shared: Arc::clone(&guard.shared),
                 generated,
                 listings: Arc::clone(&self.listings),
-                hold: Arc::new(Hold::new()),
+                hold: Arc::default(),
                 permit,
             };
             engine.background.detach_on_drop(creation.run_to_end(guard))

@@ -1,11 +1,10 @@
 //! What a creation does with its record.
 
-use futures_util::TryFutureExt as _;
 use tokio::time::Instant;
 
 use super::{
     Comparison,
-    creation::Creation,
+    creation::{Creation, Next},
     failure::{Failure, RecordProblem},
     made::{Head, Made},
     operation::{FailureOf, Operation, Outcome as _},
@@ -83,23 +82,38 @@ impl<O: Operation> Creation<O> {
 
     /// Claims the record. Without a permit for what follows, it does not wait for a store that is away.
     pub(super) async fn claim(&self) -> Result<Claim, StoreError> {
-        let deadline = if self.permit.is_some() { self.shared.deadline() } else { Instant::now() };
-        let claim = || {
-            let began = Instant::now();
-            self.engine.store.claim(self.lease(), self.now_ms()).map_ok(move |claim| (began, claim))
-        };
-        let (began, claim) = self.engine.repeat(deadline, self.shared.abandoned(), claim).await?;
-        self.hold.renewed(began, self.engine.retention.lease);
+        self.claim_by(if self.permit.is_some() { self.shared.deadline() } else { Instant::now() }).await
+    }
+
+    async fn claim_by(&self, deadline: Instant) -> Result<Claim, StoreError> {
+        let (began, claim) = self.engine.claim(self.lease(), deadline, self.shared.abandoned()).await?;
+        self.hold.claimed(began, self.engine.retention.lease);
         Ok(claim)
     }
 
-    /// Waits for a store that is away, before a step that is taken once. The lease may have ended meanwhile.
-    pub(super) async fn await_store(&self) {
-        if self.engine.await_store(self.shared.deadline(), self.shared.abandoned()).await {
-            let began = Instant::now();
-            if self.step(Step::Renew).await.is_ok() {
-                self.hold.renewed(began, self.engine.retention.lease);
+    /// Waits for a store that is away, before the step to `sending`, which is taken once. After a wait or a lapse of the
+    /// lease it claims the record again, because another process may have taken it over, or another server may have
+    /// replaced this one and know less. Returns what follows from that; `None` if it is certain that nothing has changed.
+    pub(super) async fn await_store(&self, was_sent: bool) -> Option<Next<O>> {
+        let waited = self.engine.await_store(self.shared.deadline(), self.shared.abandoned()).await;
+        if waited.is_none() && self.hold.is_unbroken() {
+            return None;
+        }
+        // If the record still names this claim, nobody has taken it over as far as this server knows. It knows everything
+        // if it has forgotten nothing since that claim.
+        let is_unchanged = self.step(Step::Renew).await.is_ok();
+        let claimed_at = self.hold.claimed_at();
+        let is_away = waited == Some(false);
+        let claim = self.claim_by(if is_away { Instant::now() } else { self.shared.deadline() }).await;
+        match claim {
+            Ok(Claim::Fresh { remembers_for })
+                if is_unchanged
+                    && !was_sent
+                    && claimed_at.is_some_and(|at| at.elapsed() <= remembers_for) =>
+            {
+                None
             }
+            claim => Some(self.claimed_again(claim).await),
         }
     }
 

@@ -17,46 +17,84 @@ use crate::domain::{Progress, RequestId, Stage};
 const RENEWAL_INTERVAL: Duration = LEASE.checked_div(3).unwrap();
 
 /// Until when a lease certainly lasts.
-#[derive(Debug)]
-pub(super) struct Hold(Mutex<Option<Instant>>);
+#[derive(Debug, Default)]
+pub(super) struct Hold(Mutex<Lasting>);
+
+#[derive(Debug, Default)]
+struct Lasting {
+    /// `None` before the first claim, and once the lease is lost.
+    until: Option<Instant>,
+    /// When the last claim began.
+    claimed: Option<Instant>,
+    /// Whether it may have ended before a renewal, since the last claim.
+    has_lapsed: bool,
+}
 
 impl Hold {
-    /// Of a record that is not claimed yet.
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(None))
+    /// Notes a claim that began at this moment.
+    pub(super) fn claimed(&self, began: Instant, lease: Duration) {
+        *self.lock() = Lasting { until: Some(began + lease), claimed: Some(began), has_lapsed: false };
     }
 
-    /// Notes a claim or a renewal that began at this moment.
-    pub(super) fn renewed(&self, began: Instant, lease: Duration) {
-        *self.until() = Some(began + lease);
+    /// Notes a renewal that began at this moment.
+    fn renewed(&self, began: Instant, lease: Duration) {
+        let mut lasting = self.lock();
+        lasting.has_lapsed |= !lasting.is_live();
+        lasting.until = Some(began + lease);
     }
 
     fn lost(&self) {
-        *self.until() = None;
+        self.lock().until = None;
     }
 
     /// By a clock that goes on in a process that is frozen.
     fn is_live(&self) -> bool {
-        self.until().is_some_and(|until| Instant::now() < until)
+        self.lock().is_live()
     }
 
-    fn until(&self) -> MutexGuard<'_, Option<Instant>> {
+    /// Whether it has certainly lasted since the last claim.
+    pub(super) fn is_unbroken(&self) -> bool {
+        let lasting = self.lock();
+        lasting.is_live() && !lasting.has_lapsed
+    }
+
+    /// When the last claim began.
+    pub(super) fn claimed_at(&self) -> Option<Instant> {
+        self.lock().claimed
+    }
+
+    fn until(&self) -> Option<Instant> {
+        self.lock().until
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lasting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Renews a lease of this duration until it is lost.
-pub(super) async fn keep_renewing(store: &dyn Store, lease: &Lease, hold: &Hold, duration: Duration) {
+impl Lasting {
+    fn is_live(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+/// Renews a lease of this duration for as long as this is polled: a lease that is lost may be claimed again.
+pub(super) async fn keep_renewing(store: &dyn Store, lease: &Lease, hold: &Hold, duration: Duration) -> ! {
     let mut due = interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
-        let began = Instant::now();
+        let (began, claim) = (Instant::now(), lease.holder.claim());
+        let was_held = hold.until().is_some();
         match store.step(lease, Step::Renew, "", 0).await {
+            // It says nothing about a claim since.
+            _ if lease.holder.claim() != claim => {}
             Ok(()) => hold.renewed(began, duration),
             Err(StoreError::LeaseLost) => {
                 hold.lost();
-                return tracing::warn!(request_id = %lease.request_id, "lost the lease of a creation");
+                if was_held {
+                    tracing::warn!(request_id = %lease.request_id, "lost the lease of a creation");
+                }
             }
             Err(error) => tracing::debug!(%error, "could not renew a lease"),
         }
@@ -110,7 +148,9 @@ impl Scope {
     /// # Errors
     /// The store fails.
     pub(crate) async fn undone(&self) -> Result<Vec<String>, StoreError> {
-        self.engine.undone(self.request_id, self.deadline).await
+        // A longer wait would lose the lease.
+        let deadline = self.hold.until().map_or(self.deadline, |until| until.min(self.deadline));
+        self.engine.undone(self.request_id, deadline).await
     }
 
     /// Reports how far the creation has come.
@@ -125,16 +165,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_is_not_renewed_ends() {
-        let hold = Hold::new();
+        let hold = Hold::default();
         assert!(!hold.is_live());
-        hold.renewed(Instant::now(), LEASE);
+        hold.claimed(Instant::now(), LEASE);
         tokio::time::advance(LEASE - Duration::from_millis(1)).await;
         assert!(hold.is_live());
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(!hold.is_live());
         hold.renewed(Instant::now(), LEASE);
-        assert!(hold.is_live());
-        hold.lost();
+        assert!(hold.is_unbroken());
+        tokio::time::advance(LEASE).await;
         assert!(!hold.is_live());
+        // It may have been another's in between.
+        hold.renewed(Instant::now(), LEASE);
+        assert!(hold.is_live() && !hold.is_unbroken());
+        hold.claimed(Instant::now(), LEASE);
+        assert!(hold.is_unbroken());
+        hold.lost();
+        assert!(!hold.is_live() && !hold.is_unbroken());
     }
 }

@@ -79,7 +79,9 @@ impl<O: Operation> Creation<O> {
                     }));
                 }
             };
-            self.await_store().await;
+            if let Some(next) = self.await_store(sent.is_some()).await {
+                return next;
+            }
             progress.enter(Stage::AdobeToken);
             // A caller that joins may wait longer than the one who began.
             let deadline = match sent {

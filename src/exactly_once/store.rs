@@ -20,8 +20,8 @@
 //! that a late step changes nothing that it was not meant for. Only [`Store::record`] and [`Store::replace`]
 //! need no lease: what they record is true under every lease. After a step whose reply was lost only
 //! [`Step::Abandon`] may follow, which weakens no state; after the step to `sending` also [`Step::NotSent`], because
-//! nothing was sent then. Both end the hold, so that no step of this holder can follow. A claim whose reply was lost may
-//! be repeated by the same holder, and an outcome may be recorded again.
+//! nothing was sent then. Both end the hold. A claim whose reply was lost may be repeated by the same holder, as another
+//! [`HolderClaim`], and an outcome may be recorded again.
 //!
 //! A claim takes over a record whose lease has expired: of a `claimed` one nothing was sent; a `sending` one
 //! becomes `unknown`, and is searched for at Adobe before anything is sent.
@@ -35,9 +35,10 @@ mod redis;
 mod weakness;
 
 use std::{
+    fmt,
     sync::{
         Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -84,10 +85,21 @@ impl Retention {
     }
 }
 
-/// Who holds a record: a new one for each claim, so that a holder which lost its lease cannot be
-/// mistaken for its successor, which may be the same process.
+/// Who holds a record: a new one for each attempt at a creation, so that a holder which lost its lease cannot be
+/// mistaken for its successor, which may be the same process. A holder can claim several times.
+#[derive(Debug)]
+pub struct Holder {
+    number: u128,
+    claims: AtomicU32,
+}
+
+/// One claim of a holder, by which stores know it. Each step names the latest one: an earlier claim that arrives late
+/// takes nothing back from a later one, and no step follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder([u8; 16]);
+pub struct HolderClaim {
+    holder: u128,
+    count: u32,
+}
 
 impl Holder {
     /// A new holder.
@@ -97,12 +109,42 @@ impl Holder {
         static FIRST: LazyLock<u128> = LazyLock::new(|| uuid::Uuid::new_v4().as_u128());
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = FIRST.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).into());
-        Self(number.to_be_bytes())
+        Self { number, claims: AtomicU32::new(0) }
     }
 
-    /// The bytes by which stores distinguish holders.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
+    /// Begins another claim, before it is sent.
+    pub fn begin_claim(&self) {
+        self.claims.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The latest claim.
+    pub fn claim(&self) -> HolderClaim {
+        HolderClaim { holder: self.number, count: self.claims.load(Ordering::Relaxed) }
+    }
+}
+
+impl Clone for Holder {
+    fn clone(&self) -> Self {
+        Self { number: self.number, claims: AtomicU32::new(self.claims.load(Ordering::Relaxed)) }
+    }
+}
+
+impl HolderClaim {
+    /// Whether both are of one holder.
+    pub fn is_of_same_holder(self, other: Self) -> bool {
+        self.holder == other.holder
+    }
+
+    /// Whether this one gives way to another one of the same holder.
+    pub fn gives_way_to(self, other: Self) -> bool {
+        self.is_of_same_holder(other) && self.count <= other.count
+    }
+}
+
+/// Of a fixed length, and in the order of the claims of a holder.
+impl fmt::Display for HolderClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}{:08x}", self.holder, self.count)
     }
 }
 
@@ -202,7 +244,7 @@ pub enum Step {
     Withdraw,
     /// `claimed` → no record.
     Release,
-    /// Any state but `done` → the same, without a holder.
+    /// Any state but `done` → the same, without a holder, whichever claim of this holder it was.
     Abandon,
 }
 
@@ -300,7 +342,7 @@ pub trait Store: Send + Sync + 'static {
     /// creation needs it. A store that cannot fail has nothing to check.
     async fn check(&self) {}
 
-    /// No record, or one whose lease has expired or is this holder's → held. The state stays, except that
+    /// No record, or one whose lease has expired or is that of an earlier claim of this holder → held. The state stays, except that
     /// `sending` becomes `unknown`.
     async fn claim(&self, lease: &Lease, wall_ms: i64) -> Result<Claim, StoreError>;
 

@@ -11,7 +11,7 @@ use super::{
     creation::{Creation, Next},
     failure::Failure,
     operation::{FailureOf, Operation, Undone},
-    store::{Claim, Origin, Step, StoreError},
+    store::{Origin, Step, StoreError},
 };
 use crate::{domain::Stage, metrics::UndoOutcome};
 
@@ -100,14 +100,10 @@ impl<O: Operation> Creation<O> {
     /// Goes on as after a first claim: before the attempt that is undone there may have been another one, which the
     /// store has forgotten.
     async fn begin_anew(&self) -> Next<O> {
-        match self.claim().await {
-            Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
-            Ok(_) => Next::End(Err(self.taken_over())),
-            Err(error) => self.ended(error),
-        }
+        self.claimed_again(self.claim().await).await
     }
 
-    fn ended(&self, error: StoreError) -> Next<O> {
+    pub(super) fn ended(&self, error: StoreError) -> Next<O> {
         let is_taken_over = matches!(error, StoreError::LeaseLost);
         Next::End(Err(if is_taken_over { self.taken_over() } else { self.step_lost(error) }))
     }

@@ -3,30 +3,38 @@
 //! A call waits before it takes a step, when nothing was sent. A step whose reply was lost is repeated only if its
 //! repetition does the same, and does no harm where the first one arrives late:
 //!
-//! - A claim, by the same holder. The repetition finds its own hold. One that arrives while the creation is being sent
-//!   makes the record `unknown`, which is only more cautious; one that arrives after the end is a hold that expires.
+//! - A claim, with another number (`HolderClaim`). The first one takes nothing back from it, and no step follows the first
+//!   one. If it arrives after the end of the creation it is a hold that expires.
 //! - An outcome that is recorded: it is true under every lease.
 //!
-//! All other steps are taken once, whatever becomes of them. The calls that wait share one check at a time.
+//! All other steps are taken once, whatever becomes of them. One task checks the store for all calls that wait.
 
-use std::{pin::Pin, pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::TryFutureExt as _;
 use tokio::{
-    sync::{Mutex, Semaphore, SemaphorePermit},
+    sync::{Mutex, Notify, Semaphore, SemaphorePermit},
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
     engine::Engine,
-    store::{Lease, Outage, PATIENCE, Step, StoreError},
+    store::{Claim, Lease, Outage, PATIENCE, Step, StoreError},
 };
 use crate::{
     backoff::Backoff,
     metrics::{CreationMetrics, Running, StoreWaitOutcome},
 };
 
-/// The pause between two checks of a store that is away. Calls go on after this and the time of a check, at the latest,
-/// when it is back.
+/// The pause between two checks of a store that is away. The first call goes on after this and the time of a check, at the
+/// latest, when it is back.
 const RECHECK: Duration = Duration::from_millis(250);
 /// The pause between two calls that go on, so that they do not overrun a server that has just come back.
 const SPACING: Duration = Duration::from_millis(4);
@@ -40,15 +48,46 @@ pub struct Waiting(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     permits: Semaphore,
-    /// Held by the call that checks the store for all.
-    checking: Mutex<()>,
+    /// For holds that are to be ended.
+    endings: Semaphore,
+    /// How many wait for the next check.
+    waiters: AtomicUsize,
+    /// Whether a task checks the store for them.
+    is_checking: AtomicBool,
+    /// Notifies all of them of a check.
+    checked: Notify,
+    /// Held by the call that goes on next.
+    turn: Mutex<()>,
 }
 
 impl Waiting {
     /// Lets at most so many calls wait at once.
     pub fn new(most: usize) -> Self {
-        let permits = Semaphore::new(most.min(Semaphore::MAX_PERMITS));
-        Self(Arc::new(Shared { permits, checking: Mutex::default() }))
+        let semaphore = || Semaphore::new(most.min(Semaphore::MAX_PERMITS));
+        Self(Arc::new(Shared {
+            permits: semaphore(),
+            endings: semaphore(),
+            waiters: AtomicUsize::default(),
+            is_checking: AtomicBool::default(),
+            checked: Notify::default(),
+            turn: Mutex::default(),
+        }))
+    }
+}
+
+/// One that waits for the next check.
+struct Waiter<'a>(&'a Shared);
+
+impl<'a> Waiter<'a> {
+    fn of(shared: &'a Shared) -> Self {
+        shared.waiters.fetch_add(1, Ordering::SeqCst);
+        Self(shared)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -80,47 +119,107 @@ impl Engine {
         }
     }
 
-    /// Waits likewise before a step that is taken once. Returns whether it had to wait.
-    pub(super) async fn await_store(&self, deadline: Instant, is_over: impl Future<Output = ()>) -> bool {
+    /// Claims a record, likewise. Returns with it when the claim that succeeded began.
+    ///
+    /// # Errors
+    /// Those of the last claim.
+    pub(crate) async fn claim(
+        &self,
+        lease: &Lease,
+        deadline: Instant,
+        is_over: impl Future<Output = ()>,
+    ) -> Result<(Instant, Claim), StoreError> {
+        let claim = || {
+            lease.holder.begin_claim();
+            let began = Instant::now();
+            self.store.claim(lease, (self.wall_clock)()).map_ok(move |claim| (began, claim))
+        };
+        self.repeat(deadline, is_over, claim).await
+    }
+
+    /// Waits likewise before a step that is taken once. Returns whether the store is back; `None` if it was not away.
+    pub(super) async fn await_store(
+        &self,
+        deadline: Instant,
+        is_over: impl Future<Output = ()>,
+    ) -> Option<bool> {
         let mut wait = Wait::before(self, deadline);
         let is_back = wait.until_back(pin!(is_over)).await;
         let has_waited = wait.slot.is_some();
         wait.end(is_back);
-        has_waited
+        (has_waited || !is_back).then_some(is_back)
     }
 
     /// Ends a hold in the background by this step, after one whose reply was lost. If the store is away for longer than
-    /// the lease lasts, that ends by itself.
+    /// the lease lasts, or too many are to be ended, that ends by itself.
     pub(super) fn end_hold(&self, lease: Lease, step: Step) {
         let engine = self.clone();
         self.background.spawn(async move {
+            let Ok(_permit) = engine.waiting.0.endings.try_acquire() else { return };
             tokio::select! {
                 biased;
                 () = engine.background.draining() => {}
                 () = sleep(engine.retention.lease) => {}
-                _ = engine.until_back(0) => {}
+                _ = engine.until_available() => {}
             }
             let _ = engine.store.step(&lease, step, "", (engine.wall_clock)()).await;
         });
     }
 
-    /// Resolves when the store can be used; false if it will not be soon.
+    /// Resolves when the store can be used, and it is this call's turn to go on; false if it will not be soon.
     async fn until_back(&self, failures: u32) -> bool {
         if failures > 0 {
             sleep(PAUSES.pause(failures)).await;
         }
-        while let Some(outage) = self.store.outage() {
-            if !outage.may_pass() {
+        while self.store.outage().is_some() {
+            if !self.until_available().await {
                 return false;
             }
-            let _checking = self.waiting.0.checking.lock().await;
-            // The call before may have found it.
-            if self.store.outage().is_some() {
-                self.store.check().await;
-            }
-            sleep(if self.store.outage().is_some() { RECHECK } else { SPACING }).await;
+            let _turn = self.waiting.0.turn.lock().await;
+            sleep(SPACING).await;
         }
         true
+    }
+
+    /// Resolves when the store can be used; false if it will not be soon.
+    async fn until_available(&self) -> bool {
+        let shared = &*self.waiting.0;
+        let _waiter = Waiter::of(shared);
+        loop {
+            let mut checked = pin!(shared.checked.notified());
+            // From here on no check is missed.
+            checked.as_mut().enable();
+            match self.store.outage() {
+                None => return true,
+                Some(outage) if !outage.may_pass() => return false,
+                Some(_) => {}
+            }
+            if !shared.is_checking.swap(true, Ordering::SeqCst) {
+                let engine = self.clone();
+                self.background.spawn(async move { engine.keep_checking().await });
+            }
+            checked.await;
+        }
+    }
+
+    /// Checks the store for as long as it is away and anyone waits for it.
+    async fn keep_checking(&self) {
+        let shared = &*self.waiting.0;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.background.draining() => break,
+                () = self.store.check() => {}
+            }
+            shared.checked.notify_waiters();
+            if self.store.outage().is_none() || shared.waiters.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            sleep(RECHECK).await;
+        }
+        shared.is_checking.store(false, Ordering::SeqCst);
+        // One that has begun to wait meanwhile starts the next task.
+        shared.checked.notify_waiters();
     }
 }
 

@@ -151,7 +151,7 @@ pub(crate) async fn withdraw<W: Withdrawal>(
     let content = [(METHOD, W::KIND.name()), ("sandbox_name", withdrawal.sandbox().as_str())];
     let own = engine.fingerprint_keys.fingerprints(content);
     let lease = Lease { request_id, fingerprints: own.clone(), holder: Holder::generate() };
-    let this = Withdrawing { engine, withdrawal, lease, own, hold: Hold::new(), deadline };
+    let this = Withdrawing { engine, withdrawal, lease, own, hold: Hold::default(), deadline };
     let closed = Box::pin(this.close()).await?;
     if !closed.tombstone.resource_gone {
         closed.delete_resource(request_id, withdrawal, deadline).await?;
@@ -211,9 +211,9 @@ impl<W: Withdrawal> Withdrawing<'_, W> {
     /// Leaves a tombstone, once it is certain that no resource of a recorded sending can arrive any more.
     async fn close(mut self) -> Result<Closed<W>, FailureOf<W>> {
         for _ in 0..MOST_CLAIMS {
-            let claim = || self.engine.store.claim(&self.lease, self.now_ms());
             // When the caller leaves this is dropped.
-            let claim = self.engine.repeat(self.deadline, pending(), claim).await;
+            let claim =
+                self.engine.claim(&self.lease, self.deadline, pending()).await.map(|(_, claim)| claim);
             let (known, context, [is_settled, is_absent]) = match claim
                 .map_err(|error| self.store_failed(error))?
             {

@@ -75,6 +75,8 @@ suite! {
         a_late_release_changes_nothing_that_was_sent
         an_abandoned_record_keeps_its_state
         an_abandoned_claim_is_fresh_to_the_next
+        a_claim_that_arrives_late_takes_nothing_back
+        a_claim_whose_reply_was_lost_is_repeated
         the_context_of_the_last_sending_comes_back
         a_released_id_is_free_for_other_content
         a_record_is_forgotten_a_full_time_after_its_last_change

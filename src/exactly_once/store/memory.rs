@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Claim, Holder, Lease, Moment, Recorded, Retention, Step, Store, StoreError, Weakness};
+use super::{Claim, HolderClaim, Lease, Moment, Recorded, Retention, Step, Store, StoreError, Weakness};
 use crate::{
     domain::RequestId,
     exactly_once::{Comparison, Fingerprint},
@@ -39,7 +39,7 @@ struct Records {
 struct Record {
     fingerprint: Fingerprint,
     /// Who holds it, and until when.
-    lease: Option<(Holder, Instant)>,
+    lease: Option<(HolderClaim, Instant)>,
     state: State,
     expires: Instant,
     /// Its key in the order of changes.
@@ -101,7 +101,7 @@ impl MemoryStore {
         &self,
         now: Instant,
         fingerprint: Fingerprint,
-        holder: Option<Holder>,
+        holder: Option<HolderClaim>,
         state: State,
     ) -> Record {
         let lease = holder.map(|holder| (holder, now + self.retention.lease));
@@ -194,7 +194,7 @@ impl Store for MemoryStore {
                     return Ok(Claim::OtherContent { stored: fingerprint.clone(), outcome });
                 }
                 if let Some((holder, until)) = *held
-                    && holder != lease.holder
+                    && !holder.gives_way_to(lease.holder.claim())
                     && now < until
                 {
                     return Ok(Claim::InProgress { retry_after: until - now });
@@ -214,16 +214,19 @@ impl Store for MemoryStore {
             }
             State::Claimed => (State::Claimed, Claim::Fresh { remembers_for: self.began.elapsed() }),
         };
-        records.put(lease.request_id, self.changed(now, fingerprint, Some(lease.holder), state));
+        records.put(lease.request_id, self.changed(now, fingerprint, Some(lease.holder.claim()), state));
         Ok(claim)
     }
 
     async fn step(&self, lease: &Lease, step: Step, text: &str, wall_ms: i64) -> Result<(), StoreError> {
         let (mut records, now) = self.lock();
+        let claim = lease.holder.claim();
         // A record that is done has no holder.
         let held = records.by_id.get(&lease.request_id).and_then(|record| {
             let (holder, until) = record.lease?;
-            (holder == lease.holder).then_some((record, now < until))
+            let is_holder =
+                if step == Step::Abandon { holder.is_of_same_holder(claim) } else { holder == claim };
+            is_holder.then_some((record, now < until))
         });
         let (record, is_live) = held.ok_or(StoreError::LeaseLost)?;
         if step == Step::Release && matches!(record.state, State::Claimed) {
@@ -232,8 +235,7 @@ impl Store for MemoryStore {
         }
         let state = record.state.after(step, is_live, text, Time::new(now, wall_ms));
         let state = state.ok_or(StoreError::LeaseLost)?;
-        let holder =
-            (!matches!(step, Step::Abandon | Step::NotSent | Step::Withdraw)).then_some(lease.holder);
+        let holder = (!matches!(step, Step::Abandon | Step::NotSent | Step::Withdraw)).then_some(claim);
         let record = self.changed(now, record.fingerprint.clone(), holder, state);
         records.put(lease.request_id, record);
         Ok(())

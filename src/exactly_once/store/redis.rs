@@ -104,7 +104,7 @@ impl RedisStore {
     fn under_lease<'a>(&self, script: &'a Script, lease: &Lease, wall_ms: i64) -> ScriptInvocation<'a> {
         let Lease { request_id, fingerprints, holder } = lease;
         let mut step = self.on_record(script, request_id);
-        step.arg(format!("{:032x}", u128::from_be_bytes(*holder.as_bytes())));
+        step.arg(holder.claim().to_string());
         step.arg(milliseconds(self.retention.lease)).arg(wall_ms);
         step.arg(fingerprints.current.as_str());
         step.arg(fingerprints.previous.as_ref().map_or("", Fingerprint::as_str));

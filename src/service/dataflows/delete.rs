@@ -139,8 +139,7 @@ impl<P: Platform> Dataflows<P> {
     /// What the record of an earlier deletion keeps; `None` without one.
     async fn begun_deletion(&self, lease: &Lease, deadline: Instant) -> Result<Option<Used>, DataflowError> {
         let engine = &self.creations.engine;
-        let claim = || engine.store.claim(lease, (engine.wall_clock)());
-        match engine.repeat(deadline, pending(), claim).await.map_err(DataflowError::Store)? {
+        match engine.claim(lease, deadline, pending()).await.map_err(DataflowError::Store)?.1 {
             Claim::Done { outcome, .. } | Claim::OtherContent { outcome: Some(outcome), .. } => {
                 Used::parse(&outcome).map(Some)
             }

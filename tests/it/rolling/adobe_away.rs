@@ -23,6 +23,9 @@ async fn an_outage_of_adobe_does_not_use_up_the_retries_of_a_channel() {
     let Some(python) = load::python() else { return };
     let emulator = start_emulator(Options::default()).await;
     let service = ServiceProcess::start(&emulator, &[]).await;
+    let target = format!("ipv4:{}", service.grpc);
+    let worker = Worker { calls: Calls::CreatesPerSecond(RATE), target };
+    let load = Load::start(&python, &[worker], "", 0.0).await;
     inject(
         &emulator,
         json!([{"route": "GET /connections", "count": 0, "action": {"status": 503, "shape": "empty"}}]),
@@ -32,12 +35,9 @@ async fn an_outage_of_adobe_does_not_use_up_the_retries_of_a_channel() {
         let mut read = Request::new(ListHubSpotConnectionsRequest::default());
         // So that it does not outlast the pause of the breaker, and prolong it.
         read.set_timeout(Duration::from_secs(1));
-        client.list_hub_spot_connections(read).await.unwrap_err();
+        let _ = client.list_hub_spot_connections(read).await;
     }
     inject(&emulator, json!([]));
-    let target = format!("ipv4:{}", service.grpc);
-    let worker = Worker { calls: Calls::CreatesPerSecond(RATE), target };
-    let load = Load::start(&python, &[worker], "", 0.0).await;
     // All of the calls that failed at first, and some more.
     until("creations", || emulator.connections().len() >= 8 * RATE as usize).await;
     let calls = load.stop().await;
@@ -51,6 +51,6 @@ async fn an_outage_of_adobe_does_not_use_up_the_retries_of_a_channel() {
         calls.len()
     ));
     assert!(failed.is_empty(), "{failed:#?}");
-    // More than the half of any budget that had seemed large enough.
+    // A budget of a hundred tokens, of which half may be spent, would have been too small.
     assert!(attempts > 2 * RATE as usize, "{attempts}");
 }

@@ -255,6 +255,31 @@ pub(super) async fn an_abandoned_claim_is_fresh_to_the_next(subject: Subject) {
     assert_fresh(subject.claim(&retry(&held)).await);
 }
 
+pub(super) async fn a_claim_that_arrives_late_takes_nothing_back(subject: Subject) {
+    let late = lease();
+    let held = late.clone();
+    held.holder.begin_claim();
+    assert_fresh(subject.claim(&held).await);
+    subject.begin_sending(&held).await;
+    assert_in_progress(subject.claim(&late).await, RETENTION.lease);
+    subject.store.not_created(&held).await.unwrap();
+    subject.store.abandon(&held).await.unwrap();
+    // It is a hold that nobody uses. No late step counts under it, but the abandoning.
+    assert_fresh(subject.claim(&late).await);
+    assert_lost(subject.store.renew(&held).await);
+    assert_lost(subject.store.undo(&held, "a context").await);
+    subject.store.abandon(&held).await.unwrap();
+    assert_fresh(subject.claim(&retry(&held)).await);
+}
+
+pub(super) async fn a_claim_whose_reply_was_lost_is_repeated(subject: Subject) {
+    let held = lease();
+    assert_fresh(subject.claim(&held).await);
+    held.holder.begin_claim();
+    assert_fresh(subject.claim(&held).await);
+    subject.begin_sending(&held).await;
+}
+
 pub(super) async fn a_released_id_is_free_for_other_content(subject: Subject) {
     let held = lease();
     assert_fresh(subject.claim(&held).await);

@@ -12,7 +12,8 @@ if record then
   if record.state == 'done' then
     return {'done', ago(record.done_at), text(record.done_wall) or '', record.outcome}
   end
-  if record.holder and record.holder ~= HOLDER and NOW < record.lease_until then
+  local gives_way = is_of_same_holder() and record.holder <= HOLDER
+  if record.holder and not gives_way and NOW < record.lease_until then
     return {'in_progress', text(record.lease_until - NOW)}
   end
   if record.state == 'undoing' then

@@ -1,11 +1,16 @@
 
 -- What every step under a lease has in common besides.
 --
--- ARGV: what all have; the holder; how long a lease lasts; the wall clock of the caller; the fingerprints
+-- ARGV: what all have; the claim of the holder; how long a lease lasts; the wall clock of the caller; the fingerprints
 -- of the content.
 
 local HOLDER, LEASE, WALL = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local CONTENT, PREVIOUS_CONTENT = ARGV[5], ARGV[6]
+
+-- A holder is 32 digits; the number of its claim follows.
+local function is_of_same_holder()
+  return record.holder and string.sub(record.holder, 1, 32) == string.sub(HOLDER, 1, 32)
+end
 
 local function is_held()
   return record and record.state ~= 'done' and record.holder == HOLDER

@@ -3,6 +3,10 @@
 -- withdrawal.
 local STEP, TEXT = ARGV[7], ARGV[8]
 
+if STEP == 'abandon' and record and record.state ~= 'done' and is_of_same_holder() then
+  write({holder = false, lease_until = false})
+  return OK
+end
 if not is_held() then return LEASE_LOST end
 local state, is_live = record.state, record.lease_until > NOW
 local sent = {state = 'sending', last_sent = NOW, last_wall = WALL, context = TEXT ~= '' and TEXT}
@@ -40,8 +44,6 @@ elseif STEP == 'withdraw' and is_settled and is_live then
   finish(TEXT)
 elseif STEP == 'release' and state == 'claimed' then
   redis.call('DEL', RECORD)
-elseif STEP == 'abandon' then
-  write({holder = false, lease_until = false})
 else
   return LEASE_LOST
 end

@@ -167,7 +167,7 @@ async fn remembers(subject: &Remembering, server: &str, may_forget: bool) -> i64
         .key(RedisServer::record(&lease.request_id))
         .key(RedisServer::memory())
         .arg(86_400_000)
-        .arg(format!("{:032x}", u128::from_be_bytes(*Holder::generate().as_bytes())))
+        .arg(Holder::generate().claim().to_string())
         .arg(15_000)
         .arg(subject.wall_ms)
         .arg(lease.fingerprints.current.as_str())
