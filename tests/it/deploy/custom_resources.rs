@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{
+    README,
     manifests::{Manifests, text},
     tools,
 };
@@ -56,6 +57,30 @@ fn a_caller_in_another_namespace_gets_its_certificate_where_the_service_does() {
     let Some(production) = Manifests::of("production") else { return };
     let dialled = &production.get("Certificate", "hubspot-connection-service")["spec"]["dnsNames"];
     assert_eq!(&server["allowed"]["dnsNames"]["values"], dialled);
+}
+
+/// Whoever follows the documentation is allowed, and every name is one that the policy of callers issues.
+#[test]
+fn the_callers_in_the_documentation_are_those_of_the_settings() {
+    let Some(production) = Manifests::of("production") else { return };
+    let certificate = README.split("```yaml\n").find(|block| block.contains("kind: Certificate\n")).unwrap();
+    let certificate = certificate.split("```").next().unwrap();
+    assert_eq!(tools::custom_resources(certificate), Ok(vec!["Certificate/onboarding".to_owned()]));
+    let certificate: serde_json::Value =
+        serde_json::from_str(&tools::script("yaml_to_json.py", certificate)).unwrap();
+    let certificate = &certificate[0]["spec"];
+    production.get(text(&certificate["issuerRef"]["kind"]), text(&certificate["issuerRef"]["name"]));
+    let callers = Manifests::with_callers();
+    let elsewhere = callers.iter().find(|manifests| manifests.name == "certificate").unwrap();
+    let environment = production.environment();
+    let rules: Vec<_> = environment["HCS_CALLERS"].split(',').collect();
+    for certificate in [certificate, &elsewhere.get("Certificate", "onboarding")["spec"]] {
+        let rule = format!("cert:{}=write", text(&certificate["uris"][0]));
+        assert!(rules.contains(&&*rule), "{rule}");
+    }
+    for rule in rules {
+        assert!(rule.starts_with("cert:spiffe://cluster.local/ns/") && !rule.contains('*'), "{rule}");
+    }
 }
 
 fn names_in_order(names: &[&str]) -> Vec<String> {

@@ -140,12 +140,8 @@ fn with_component(component: &str) -> PathBuf {
         }
         _ => (&[][..], "HCS_INSECURE=true"),
     };
-    let here = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kustomize").join(component);
-    fs::create_dir_all(&here).unwrap();
-    // Kustomize accepts only relative paths.
-    let up = "../".repeat(here.canonicalize().unwrap().components().count() - 1);
-    let deploy = deploy().canonicalize().unwrap();
-    let deploy = format!("{up}{}", deploy.strip_prefix("/").unwrap().display());
+    let here = kustomization_at(component);
+    let deploy = path_to_deploy(&here);
     let components = before.iter().chain([&component]);
     let components =
         components.map(|name| format!("{deploy}/components/{name}")).collect::<Vec<_>>().join(", ");
@@ -162,6 +158,20 @@ fn with_component(component: &str) -> PathBuf {
     );
     fs::write(here.join("kustomization.yaml"), kustomization).unwrap();
     here
+}
+
+/// A directory for a kustomization.
+pub(super) fn kustomization_at(name: &str) -> PathBuf {
+    let here = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kustomize").join(name);
+    fs::create_dir_all(&here).unwrap();
+    here
+}
+
+/// Kustomize accepts only relative paths.
+pub(super) fn path_to_deploy(here: &Path) -> String {
+    let up = "../".repeat(here.canonicalize().unwrap().components().count() - 1);
+    let deploy = deploy().canonicalize().unwrap();
+    format!("{up}{}", deploy.strip_prefix("/").unwrap().display())
 }
 
 pub(super) fn text(value: &Value) -> &str {

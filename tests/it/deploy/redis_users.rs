@@ -65,6 +65,10 @@ async fn each_user_may_do_what_it_is_for_and_nothing_else() {
 
     run(&server, probe, &["PING"]).await.unwrap();
     run(&server, reload, &["ACL", "LOAD"]).await.unwrap();
+    // The command of the runbook for a damaged record.
+    let runbook = fs::read_to_string(deploy().join("runbook.md")).unwrap();
+    assert!(runbook.contains("--user hubspot-connection-service --askpass DEL 'hcs:{ORG}:request:ID'"));
+    run(&server, service, &["DEL", &format!("hcs:{{{ORG}}}:request:ID")]).await.unwrap();
     for (user, words) in [
         (None, &["PING"][..]),
         (None, &["INFO"]),
@@ -72,6 +76,8 @@ async fn each_user_may_do_what_it_is_for_and_nothing_else() {
         (Some(("hubspot-connection-service", "another")), &["TIME"]),
         (service, &["ACL", "LOAD"]),
         (service, &["FLUSHALL"]),
+        (service, &["SCRIPT", "KILL"]),
+        (service, &["CLIENT", "LIST"]),
         (service, &["HSET", "other", "x", "x"]),
         (probe, &["INFO"]),
         (probe, &["GET", "hcs:x"]),

@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Output, Stdio},
 };
 
 use hubspot_connection_service::{
@@ -12,9 +12,13 @@ use hubspot_connection_service::{
     secret::Secret,
 };
 use redis::Client;
-use tokio::{process::Command, task::yield_now};
+use tokio::{io::AsyncWriteExt as _, process::Command, task::yield_now};
 
-use super::{redis_users::users, tools};
+use super::{
+    manifests::{kustomization_at, path_to_deploy},
+    redis_users::users,
+    tools,
+};
 use crate::{
     store::{RedisServer, redis_server::ORG, subject::RETENTION},
     support::Mount,
@@ -22,12 +26,13 @@ use crate::{
 
 const PAGE: &str = include_str!("../../../deploy/security.md");
 const OLD: &str = "0123456789abcdef";
+const FINGERPRINT_KEY: &str = "#### The key that compares requests";
 
-/// The first shell commands below a heading.
-fn commands(heading: &str) -> &'static str {
+/// The blocks of shell commands below a heading.
+fn blocks(heading: &str) -> Vec<&'static str> {
     let (_, section) = PAGE.split_once(&format!("\n{heading}\n")).unwrap();
-    let (_, block) = section.split_once("\n```sh\n").unwrap();
-    block.split_once("\n```\n").unwrap().0
+    let section = section.split("\n## ").next().unwrap().split("\n#### ").next().unwrap();
+    section.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
 }
 
 /// A namespace with both Secrets.
@@ -53,23 +58,32 @@ impl Cluster {
         self.directory.join(secret).join(key)
     }
 
-    /// Runs the functions of the page, then the commands below this heading.
-    async fn run(&self, heading: &str, redis: Option<&RedisServer>) -> Output {
-        let script = format!("{}\n{}", commands("### Commands"), commands(heading));
-        let path = format!("{}:{}", self.directory.join("bin").display(), std::env::var("PATH").unwrap());
-        let mut command = Command::new("sh");
-        command.args(["-euc", &script]).current_dir(env!("CARGO_MANIFEST_DIR"));
-        command.env("PATH", path).env("CLUSTER", &self.directory).stdin(std::process::Stdio::null());
-        command.env("REDIS", redis.map_or_else(String::new, |redis| redis.url().replace("redis://", "")));
-        command.env("SOCKET", redis.map_or_else(PathBuf::new, RedisServer::socket));
-        let output = command.output().await.unwrap();
+    /// Runs the functions of the page, then these commands, which must succeed.
+    async fn run(&self, commands: &str, redis: Option<&RedisServer>) -> Output {
+        let output = self.paste(commands, "", redis).await;
         assert!(output.status.success(), "{}", tools::text(&output.stderr));
         output
     }
 
+    /// The same as somebody pastes them: the shell reads line by line, and so does a command that reads its input. This
+    /// command of kubectl fails.
+    async fn paste(&self, commands: &str, fails: &str, redis: Option<&RedisServer>) -> Output {
+        let pasted = format!("{}\n{commands}\n", blocks("### Commands")[0]);
+        let path = format!("{}:{}", self.directory.join("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("bash");
+        command.arg("-s").current_dir(env!("CARGO_MANIFEST_DIR")).env("PATH", path);
+        command.env("CLUSTER", &self.directory).env("FAILS", fails);
+        command.env("REDIS", redis.map_or_else(String::new, |redis| redis.url().replace("redis://", "")));
+        command.env("SOCKET", redis.map_or_else(PathBuf::new, RedisServer::socket));
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut shell = piped.spawn().unwrap();
+        shell.stdin.take().unwrap().write_all(pasted.as_bytes()).await.unwrap();
+        shell.wait_with_output().await.unwrap()
+    }
+
     /// The new values and the restarts, in their order.
     fn patches(&self) -> Vec<String> {
-        let patches = fs::read_to_string(self.directory.join("patches")).unwrap();
+        let patches = fs::read_to_string(self.directory.join("patches")).unwrap_or_default();
         patches.lines().map(str::to_owned).collect()
     }
 }
@@ -86,7 +100,7 @@ async fn the_commands_for_the_password_of_redis_lock_nobody_out() {
     let store = RedisStore::connect(Secret::File(url.clone()), ORG, RETENTION).unwrap();
     store.check().await;
     assert!(store.is_available(), "{:?}", store.failure());
-    let commands = cluster.run("#### The password of Redis", Some(&server));
+    let commands = cluster.run(blocks("#### The password of Redis")[0], Some(&server));
     tokio::pin!(commands);
     // Each check may need a new connection.
     loop {
@@ -127,7 +141,11 @@ async fn the_commands_for_the_fingerprint_key_let_no_replica_write_what_another_
     let cluster = Cluster::new();
     let key = cluster.file("hubspot-connection-service", "fingerprint-key");
     fs::write(&key, format!("{OLD}\n")).unwrap();
-    cluster.run("#### The key that compares requests", None).await;
+    let [replace, forget] = blocks(FINGERPRINT_KEY)[..] else { panic!() };
+    // The last step is a day later, so nobody may paste it together with the others.
+    cluster.run(replace, None).await;
+    assert_eq!(fs::read_to_string(&key).unwrap().matches(',').count(), 1);
+    cluster.run(forget, None).await;
     let patches = cluster.patches();
     let new = fs::read_to_string(&key).unwrap();
     let new = new.trim();
@@ -139,13 +157,87 @@ async fn the_commands_for_the_fingerprint_key_let_no_replica_write_what_another_
     assert_eq!(patches, expected);
 }
 
+/// The only copy of a key is in the Secret.
+#[tokio::test]
+async fn a_command_that_fails_ends_the_replacement_of_the_fingerprint_key_without_losing_one() {
+    let [replace, forget] = blocks(FINGERPRINT_KEY)[..] else { panic!() };
+    for (fails, done) in [
+        ("get secret", 0),
+        ("patch secret", 0),
+        ("get pods", 1),
+        ("rollout restart", 1),
+        ("rollout status", 2),
+        ("wait --for=delete", 2),
+    ] {
+        let cluster = Cluster::new();
+        let key = cluster.file("hubspot-connection-service", "fingerprint-key");
+        fs::write(&key, format!("{OLD}\n")).unwrap();
+        assert!(!cluster.paste(replace, fails, None).await.status.success(), "{fails}");
+        let keys = fs::read_to_string(&key).unwrap();
+        let patch = format!("fingerprint-key: {}", keys.trim());
+        assert_eq!(cluster.patches(), restarted(&patch)[..done], "{fails}");
+        assert!(keys.starts_with(&format!("{OLD}{}", if done == 0 { "\n" } else { "," })), "{fails}: {keys}");
+
+        // Pasted again, the commands do not begin another replacement in the middle of this one.
+        let before = cluster.patches();
+        if done > 0 {
+            assert!(!cluster.paste(replace, "", None).await.status.success(), "{fails}");
+        }
+        if ["get secret", "patch secret"].contains(&fails) {
+            assert!(!cluster.paste(forget, fails, None).await.status.success(), "{fails}");
+        }
+        assert_eq!((cluster.patches(), fs::read_to_string(&key).unwrap()), (before, keys), "{fails}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_or_is_empty_changes_nothing() {
+    let of_redis = blocks("#### The password of Redis")[0];
+    let of_adobe = blocks("#### Adobe's client secret")[0];
+    for (commands, fails) in [(of_redis, "get secret"), (of_redis, "patch secret"), (of_adobe, "")] {
+        let cluster = Cluster::new();
+        let url = cluster.file("hubspot-connection-service", "redis-url");
+        fs::write(url, format!("redis://hubspot-connection-service:{OLD}@x")).unwrap();
+        assert!(!cluster.paste(commands, fails, None).await.status.success(), "{commands}");
+        assert_eq!(cluster.patches(), [""; 0], "{commands}");
+    }
+}
+
+/// The second authority is a part of the overlay, so that a later `kubectl apply -k` finds what refers to it.
+#[test]
+fn the_overlay_of_production_takes_a_second_authority() {
+    if !tools::are_installed() {
+        return;
+    }
+    let file = "deploy/overlays/production/authority-2.yaml";
+    let commands = blocks("#### Certificates and their authority")[0];
+    assert!(commands.contains(file));
+    let here = kustomization_at("second-authority");
+    let commands = commands.replace(file, here.join("authority-2.yaml").to_str().unwrap());
+    let mut bash = std::process::Command::new("bash");
+    let bash = bash.args(["-euc", &commands]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(bash.status().unwrap().success());
+    let overlay = format!("{}/overlays/production", path_to_deploy(&here));
+    fs::write(here.join("kustomization.yaml"), format!("resources: [{overlay}, authority-2.yaml]\n"))
+        .unwrap();
+    let rendered = tools::render(&here);
+    let resources = tools::custom_resources(&rendered).unwrap();
+    for resource in ["Certificate/hubspot-connection-service-ca", "Issuer/hubspot-connection-service-ca"] {
+        for name in [resource.to_owned(), format!("{resource}-2")] {
+            assert_eq!(resources.iter().filter(|found| **found == name).count(), 1, "{name}: {resources:?}");
+        }
+    }
+    assert_eq!(rendered.matches("secretName: hubspot-connection-service-ca-2\n").count(), 2);
+}
+
 #[tokio::test]
 async fn the_commands_for_the_client_secret_restart_and_show_which_pods_use_it() {
     let cluster = Cluster::new();
     fs::write(cluster.file("hubspot-connection-service", "client-secret"), "old").unwrap();
-    // The input is empty: the page asks a person to paste the secret.
-    let output = cluster.run("#### Adobe's client secret", None).await;
-    assert_eq!(cluster.patches(), restarted("client-secret: "));
+    // After the commands a person pastes the secret.
+    let commands = format!("{}\np8e-new", blocks("#### Adobe's client secret")[0]);
+    let output = cluster.run(&commands, None).await;
+    assert_eq!(cluster.patches(), restarted("client-secret: p8e-new"));
     let printed = tools::text(&output.stdout);
     assert_eq!(printed, "[pod/a/hubspot-connection-service]\n[pod/b/hubspot-connection-service]\n");
 }

@@ -170,6 +170,12 @@ fn a_pod_has_more_time_to_end_than_the_service_takes() {
         let before = &pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
         assert_eq!(grace, before.as_u64().unwrap_or(0) + 40);
         assert!(drain + 5 <= 40);
+        // A process that hangs serves nobody while preStop runs.
+        for probe in ["startupProbe", "livenessProbe"] {
+            let after_it = &pod["containers"][0][probe]["terminationGracePeriodSeconds"];
+            let expected = if before.is_null() { Value::Null } else { json!(10) };
+            assert_eq!(after_it, &expected, "{}: {probe}", manifests.name);
+        }
     }
 }
 

@@ -24,7 +24,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The part of gRPC's service config that is used here; anything else is a mistake. So is `retryThrottling`: a channel
 /// has one budget for all methods, and the outage of one dependency would use it up for everything. The number of
-/// attempts bounds retries, and what the service sheds is not retried.
+/// attempts bounds retries. What the service sheds with RESOURCE_EXHAUSTED is not retried; a call that may not wait for
+/// the store, because enough others do, is UNAVAILABLE and retried.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ServiceConfig {

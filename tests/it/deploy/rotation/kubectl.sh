@@ -1,7 +1,11 @@
 #!/bin/sh
 # kubectl, as far as the commands for secrets need it. Keys of Secrets are files: $CLUSTER/SECRET/KEY. The pod of Redis
-# is the server at $SOCKET. $CLUSTER/patches has each new value.
+# is the server at $SOCKET. $CLUSTER/patches has each new value. $FAILS is a command that fails, or empty.
 set -eu
+if [ "$1 $2" = "$FAILS" ]; then
+  echo "the command fails: $*" >&2
+  exit 1
+fi
 case "$1 $2" in
   'get secret')
     key=${5#*'{{index .data "'}
