@@ -185,6 +185,8 @@ impl StepKind {
                 StoreReplyLost,
                 StoreLate(550),
                 StoreLate(1500),
+                // Longer than a lease lasts.
+                StoreLate(16_000),
                 StoreStalls(400),
                 StoreStalls(1400),
                 DeathBefore,
