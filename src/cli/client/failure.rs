@@ -166,11 +166,8 @@ impl Failure {
         let may_have_changed = self.get("may_exist") == Some("true")
             || (reason == Reason::DeadlineExceeded && matches!(self.get("stage"), Some("update" | "delete")));
         // These two say what exists, except where an earlier attempt may have created it.
-        let is_explained = match reason {
-            Reason::OutcomeAmbiguous => true,
-            Reason::VerificationFailed => self.get("connection_id").is_some(),
-            _ => false,
-        };
+        let is_explained = reason == Reason::OutcomeAmbiguous
+            || (reason == Reason::VerificationFailed && self.get("connection_id").is_some());
         if may_have_changed && !is_explained {
             return Outcome::Unknown;
         }

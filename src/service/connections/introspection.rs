@@ -141,7 +141,7 @@ fn scopes_of(asked: &Introspection) -> Finding {
     let known: Vec<_> = answers.iter().filter_map(|answer| info(answer)?.scopes.as_deref()).collect();
     // The list of one token may be missing although its reply has one.
     let reading = known.iter().find(|scopes| scopes::may_read(scopes));
-    let Some(scopes) = reading.or(known.first()) else {
+    let Some(scopes) = reading.or_else(|| known.first()) else {
         let is_refused =
             |answer: &&Result<Answer, NoAnswer>| matches!(answer, Ok(Answer::ClientRefused { .. }));
         let is_active = answers.iter().any(|answer| info(answer).is_some());
