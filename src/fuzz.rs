@@ -80,7 +80,7 @@ fn introspection(bytes: &[u8]) {
     let is_object =
         String::from_utf8_lossy(bytes).trim_start_matches('\u{feff}').trim_start().starts_with('{');
     for status in [200, 400, 401, 429, 503] {
-        let head = Head { status, content_type: None };
+        let head = Head { status, content_type: None, is_hubspots: status.is_multiple_of(2) };
         let answer = reply::read(&head, bytes, &CREDENTIALS);
         if let Err(error) = &answer {
             assert_no_secret(&error.to_string());

@@ -23,14 +23,14 @@ use prometheus_client::metrics::counter::Counter;
 use reqwest::{Client, Response, Url};
 use secrecy::ExposeSecret as _;
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout_at},
 };
 
 pub use self::answer::{Answer, ClientAnswer, Introspection, NoAnswer, TokenInfo, TokenKind};
 use self::{form::form, pace::Pace, reply::Head};
 use crate::{
-    domain::HubSpotCredentials,
+    domain::{HubSpotCredentials, UpstreamWait},
     error::{Cause, error_chain},
     http_client::{read_body, without_url},
     metrics::UpstreamMetrics,
@@ -52,6 +52,8 @@ const MOST_AT_ONCE: usize = 16;
 /// A reply has some 500 bytes, and longer ones the scopes.
 const MAX_BODY: usize = 64 * 1024;
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+/// The start of the names of headers that only HubSpot sends.
+const OF_HUBSPOT: &str = "x-hubspot-";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 static INTROSPECT: RequestKind = RequestKind {
@@ -106,40 +108,58 @@ impl HubSpot {
 
     /// Asks about both tokens at once, until the timeout or this deadline, whichever is earlier.
     pub async fn introspect(&self, credentials: &HubSpotCredentials, deadline: Instant) -> Introspection {
+        let _wait = UpstreamWait::begin();
         let deadline = deadline.min(Instant::now() + TIMEOUT);
-        let (refresh_token, access_token) = tokio::join!(
+        // One for both: a breaker that tries whether HubSpot works again has only one.
+        let Ok(permit) = self.breaker.admit() else {
+            let (refresh_token, access_token) = (Err(NoAnswer::BreakerOpen), Err(NoAnswer::BreakerOpen));
+            return Introspection { refresh_token, access_token };
+        };
+        let ((refresh_token, of_refresh), (access_token, of_access)) = tokio::join!(
             self.ask(credentials, TokenKind::Refresh, deadline),
             self.ask(credentials, TokenKind::Access, deadline),
         );
+        let verdicts = [of_refresh, of_access];
+        let known =
+            [Verdict::Works, Verdict::Fails].into_iter().find(|known| verdicts.contains(&Some(*known)));
+        if let Some(verdict) = known {
+            permit.judge(verdict);
+        }
         Introspection { refresh_token, access_token }
     }
 
+    /// Asks about a token. With what this says about HubSpot.
     async fn ask(
         &self,
         credentials: &HubSpotCredentials,
         token: TokenKind,
         deadline: Instant,
-    ) -> Result<Answer, NoAnswer> {
+    ) -> (Result<Answer, NoAnswer>, Option<Verdict>) {
+        let (_permit, time) = match self.permission(deadline).await {
+            Ok(permission) => permission,
+            Err(error) => return (Err(error), None),
+        };
+        let answer = self.send(credentials, token, time).await;
+        if let Err(error) = &answer {
+            let error = error_chain(error);
+            tracing::warn!(error, token = token.name(), "HubSpot did not say whether credentials work");
+        }
+        let verdict = verdict(&answer, time >= FAIR);
+        (answer, verdict)
+    }
+
+    /// Waits until a request may be sent. With the time that is left for it.
+    async fn permission(&self, deadline: Instant) -> Result<(SemaphorePermit<'_>, Duration), NoAnswer> {
         self.check_gate()?;
-        let breaker = self.breaker.admit().map_err(|_| NoAnswer::BreakerOpen)?;
         // It is never closed.
-        let Ok(Ok(_permit)) = timeout_at(deadline, self.at_once.acquire()).await else {
+        let Ok(Ok(permit)) = timeout_at(deadline, self.at_once.acquire()).await else {
             return Err(NoAnswer::Busy);
         };
         if !self.pace.wait(deadline).await {
             return Err(NoAnswer::Busy);
         }
         self.check_gate()?;
-        let time = deadline.saturating_duration_since(Instant::now());
-        let answer = self.send(credentials, token, time).await;
-        if let Some(verdict) = verdict(&answer, time >= FAIR) {
-            breaker.judge(verdict);
-        }
-        if let Err(error) = &answer {
-            let error = error_chain(error);
-            tracing::warn!(error, token = token.name(), "HubSpot did not say whether credentials work");
-        }
-        answer
+        Ok((permit, deadline.saturating_duration_since(Instant::now())))
     }
 
     fn check_gate(&self) -> Result<(), NoAnswer> {
@@ -181,14 +201,17 @@ impl HubSpot {
         let secrets = credentials.all().map(|credential| credential.expose_secret());
         let headers = response.headers();
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| media_type(value, &secrets));
-        let head = Head { status: response.status().as_u16(), content_type };
-        if head.status == StatusCode::TOO_MANY_REQUESTS.as_u16() {
-            self.gate.close(retry_after(headers, SystemTime::now()));
-        }
+        let is_hubspots = headers.keys().any(|name| name.as_str().starts_with(OF_HUBSPOT));
+        let head = Head { status: response.status().as_u16(), content_type, is_hubspots };
+        let pause = retry_after(headers, SystemTime::now());
         match read_body(response, MAX_BODY).await {
             Ok(body) => {
                 attempt.complete();
-                reply::read(&head, &body, credentials)
+                let answer = reply::read(&head, &body, credentials);
+                if matches!(answer, Err(NoAnswer::Throttled)) {
+                    self.gate.close(pause);
+                }
+                answer
             }
             Err(cause) => {
                 attempt.failed(&*cause);
@@ -223,3 +246,6 @@ impl fmt::Debug for HubSpot {
         f.debug_struct("HubSpot").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

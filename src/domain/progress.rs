@@ -28,7 +28,7 @@ names! {
         Undo = "undo",
         /// Waiting before the next attempt.
         BackOff = "back_off",
-        /// Testing the new connection.
+        /// Asking HubSpot about the credentials, or testing the new connection.
         Verify = "verify",
         /// Reading from the Flow Service.
         Read = "read",

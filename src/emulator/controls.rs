@@ -78,7 +78,9 @@ fn execute(method: &Method, path: &str, body: &[u8], state: &mut State) -> Resul
                 return Ok(error(StatusCode::BAD_REQUEST, &mistake));
             }
         }
-        ("/emulator/hubspot", "PUT") => state.hubspot = serde_json::from_slice(body)?,
+        ("/emulator/hubspot", "PUT") => {
+            state.hubspot = serde_json::from_slice(body).map_err(|mistake| without_values(&mistake))?;
+        }
         ("/emulator/state", "DELETE") => state.reset(),
         ("/emulator/requests", "GET") => {
             let requests: Value = state.received.iter().map(ReceivedRequest::redacted).collect();
@@ -100,6 +102,14 @@ fn execute(method: &Method, path: &str, body: &[u8], state: &mut State) -> Resul
         _ => return Ok(error(StatusCode::NOT_FOUND, "no such control route")),
     }
     Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// Where a mistake is, without the value, which may be a misplaced token.
+fn without_values(mistake: &serde_json::Error) -> serde_json::Error {
+    let (line, column) = (mistake.line(), mistake.column());
+    serde::de::Error::custom(format!(
+        "no list of tokens, by line {line}, column {column}: GET /emulator shows one that is right"
+    ))
 }
 
 fn listed() -> Value {

@@ -153,6 +153,11 @@ impl Scope {
         self.engine.undone(self.request_id, deadline).await
     }
 
+    /// Whether this creation was sent, if only to be refused.
+    pub(crate) fn was_sent(&self) -> bool {
+        self.progress.sent_before() > 0
+    }
+
     /// Reports how far the creation has come.
     pub(crate) fn enter(&self, stage: Stage) {
         self.progress.enter(stage);

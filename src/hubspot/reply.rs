@@ -1,7 +1,8 @@
 //! Reads the reply to an introspection.
 //!
 //! HubSpot documents two forms of errors, OAuth's and its own, and its codes have come in several members. A no needs a
-//! code that is known: any other reply of HubSpot's is unclear, and any other reply is not HubSpot's.
+//! code that is known, in a reply that is certainly HubSpot's: a proxy may refuse a request with OAuth's codes as well.
+//! Any other reply of HubSpot's is unclear, and any other reply is not HubSpot's.
 
 use secrecy::ExposeSecret as _;
 
@@ -23,14 +24,7 @@ const MOST_SCOPE_CHARS: usize = 100;
 /// The codes of a refused application.
 const OF_CLIENT: [&str; 3] = ["invalid_client", "bad_client_id", "bad_client_secret"];
 /// The codes of a token that is unknown, expired or revoked.
-const OF_TOKEN: [&str; 6] = [
-    "invalid_grant",
-    "invalid_token",
-    "bad_refresh_token",
-    "bad_access_token",
-    "expired_authentication",
-    "expired_token",
-];
+const OF_TOKEN: [&str; 3] = ["invalid_grant", "bad_refresh_token", "bad_access_token"];
 /// The members that have had a code.
 const CODES: [&str; 5] = ["error", "status", "category", "subCategory", "errorType"];
 
@@ -38,6 +32,8 @@ const CODES: [&str; 5] = ["error", "status", "category", "subCategory", "errorTy
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) content_type: Option<String>,
+    /// Whether it has a header that only HubSpot sends.
+    pub(crate) is_hubspots: bool,
 }
 
 impl Head {
@@ -54,7 +50,7 @@ impl Head {
 /// It is neither a yes nor a no.
 pub(crate) fn read(head: &Head, body: &[u8], credentials: &HubSpotCredentials) -> Result<Answer, NoAnswer> {
     let status = head.status;
-    if status == 429 {
+    if status == 429 && head.is_hubspots {
         return Err(NoAnswer::Throttled);
     }
     let reply = Object::parse(body).map_err(|_| head.unrecognized())?;
@@ -67,49 +63,53 @@ pub(crate) fn read(head: &Head, body: &[u8], credentials: &HubSpotCredentials) -
             None => Err(head.unrecognized()),
         };
     }
-    let codes: Vec<_> = CODES.iter().filter_map(|name| reply.text(name)).collect();
-    if !is_error_of_hubspot(&reply, &codes) {
+    if !is_error_of_hubspot(&reply) {
         return Err(head.unrecognized());
+    }
+    if status == 429 {
+        return Err(if is_throttle(&reply) { NoAnswer::Throttled } else { head.unrecognized() });
     }
     let said = said(&reply, &secrets);
     if status == 408 || status >= 500 {
         return Err(NoAnswer::Fails { status, said });
     }
-    let has = |known: &[&str]| {
-        status >= 400 && codes.iter().any(|code| known.contains(&&*code.to_ascii_lowercase()))
-    };
-    match (has(&OF_CLIENT) || status >= 400 && names_client(&reply), has(&OF_TOKEN)) {
+    let codes: Vec<_> = CODES.iter().filter_map(|name| reply.text(name)).collect();
+    let may_refuse = status >= 400 && is_certainly_hubspots(&reply);
+    let has =
+        |known: &[&str]| may_refuse && codes.iter().any(|code| known.contains(&&*code.to_ascii_lowercase()));
+    match (has(&OF_CLIENT), has(&OF_TOKEN)) {
         (true, false) => Ok(Answer::ClientRefused { said }),
         (false, true) => Ok(Answer::Inactive { client: ClientAnswer::Unknown, said }),
         (true, true) | (false, false) => Err(NoAnswer::Unclear { status, said }),
     }
 }
 
-/// Whether an error has one of HubSpot's forms. A proxy has none of them.
-fn is_error_of_hubspot(reply: &Object<'_>, codes: &[String]) -> bool {
-    let has_text = |name: &str| reply.text(name).is_some_and(|text| !text.trim().is_empty());
-    let is_known = |code: &String| {
-        let code = code.to_ascii_lowercase();
-        OF_CLIENT.contains(&&*code) || OF_TOKEN.contains(&&*code)
-    };
-    (has_text("message") && (has_text("correlationId") || has_text("category")))
-        || (has_text("error") && has_text("error_description"))
-        || codes.iter().any(is_known)
+fn has_text(reply: &Object<'_>, name: &str) -> bool {
+    reply.text(name).is_some_and(|text| !text.trim().is_empty())
 }
 
-/// Whether the text of an error without a known code names the application: HubSpot's older sentences are
-/// "missing or unknown client id" and "missing or invalid client secret".
-fn names_client(reply: &Object<'_>) -> bool {
-    let text = ["message", "error_description"].into_iter().find_map(|name| reply.text(name));
-    let text = text.unwrap_or_default().to_ascii_lowercase().replace('_', " ");
-    ["client id", "client secret"].iter().any(|part| text.contains(part))
-        && ["invalid", "unknown", "incorrect", "mismatch", "not match"].iter().any(|word| text.contains(word))
+/// Whether an error has a form that HubSpot uses. OAuth's may also be that of another server.
+fn is_error_of_hubspot(reply: &Object<'_>) -> bool {
+    is_certainly_hubspots(reply)
+        || (has_text(reply, "message") && (has_text(reply, "category") || has_text(reply, "errorType")))
+        || (has_text(reply, "error") && has_text(reply, "error_description"))
+}
+
+/// Whether an error has a member that only HubSpot uses.
+fn is_certainly_hubspots(reply: &Object<'_>) -> bool {
+    has_text(reply, "correlationId") || reply.text("status").is_some_and(|status| status.starts_with("BAD_"))
+}
+
+/// Whether an error with the status of a throttle has HubSpot's own form.
+fn is_throttle(reply: &Object<'_>) -> bool {
+    ["correlationId", "category", "errorType"].iter().any(|name| has_text(reply, name))
 }
 
 /// The text of an error, fit to be shown: in brackets, with a space before it.
 fn said(reply: &Object<'_>, secrets: &SecretSearch) -> String {
     let text = ["message", "error_description", "error"].into_iter().find_map(|name| reply.text(name));
-    let text = text.and_then(|text| shown(&without_tokens(&text), MOST_SAID, secrets));
+    // The credentials first: a part of one that looks like a word of its own would leave the rest too short to be found.
+    let text = text.and_then(|text| shown(&without_tokens(&hide(&text, secrets)), MOST_SAID, secrets));
     text.map(|text| format!(" ({text})")).unwrap_or_default()
 }
 
@@ -127,14 +127,22 @@ fn token(reply: &Object<'_>, credentials: &HubSpotCredentials, secrets: &SecretS
     });
     TokenInfo {
         is_of_client: reply.text("client_id").map(|id| id.eq_ignore_ascii_case(client_id)),
-        app_id: reply.integer("app_id"),
-        hub_id: reply.integer("hub_id"),
+        app_id: id(reply, "app_id", secrets),
+        hub_id: id(reply, "hub_id", secrets),
         kind,
         scopes: scopes(reply, secrets),
     }
 }
 
-/// The scopes: a list, or words as OAuth has them. One that cannot be read makes all of them unknown.
+/// An ID, unless it repeats a credential.
+fn id(reply: &Object<'_>, name: &str, secrets: &SecretSearch) -> Option<i64> {
+    let id = reply.integer(name).filter(|id| *id > 0)?;
+    let text = id.to_string();
+    (hide(&text, secrets) == text).then_some(id)
+}
+
+/// The scopes: a list, or words as OAuth has them. One that cannot be read makes all of them unknown, and so do parts of
+/// a credential.
 fn scopes(reply: &Object<'_>, secrets: &SecretSearch) -> Option<Vec<String>> {
     let scopes = match reply.array("scopes") {
         Some(items) => {
@@ -153,7 +161,9 @@ fn scopes(reply: &Object<'_>, secrets: &SecretSearch) -> Option<Vec<String>> {
             && hide(scope, secrets) == *scope
             && without_tokens(scope) == *scope
     };
-    (scopes.len() <= MOST_SCOPES && scopes.iter().all(is_scope)).then_some(scopes)
+    let is_readable = scopes.len() <= MOST_SCOPES && scopes.iter().all(is_scope);
+    let all = scopes.concat();
+    (is_readable && hide(&all, secrets) == all).then_some(scopes)
 }
 
 #[cfg(test)]

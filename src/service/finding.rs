@@ -1,9 +1,22 @@
 //! What a failed request to Adobe means for a dry run, which reports it as a check.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::{
     adobe::{AskedService, CallError, Problem, Refusal, TokenErrorKind},
     error::error_chain,
 };
+
+/// How much earlier than its deadline the last request of a call that reports checks ends: what was found is worth more
+/// to the caller than an exceeded deadline.
+const RESPONDING: Duration = Duration::from_millis(100);
+
+/// When the last request of a call that reports checks has to end.
+pub(super) fn respond_by(deadline: Instant) -> Instant {
+    deadline.checked_sub(RESPONDING).unwrap_or(deadline)
+}
 
 /// Whether a failure is about the access token or the credentials of this service, whatever was asked for.
 pub(super) fn is_of_token(error: &CallError) -> bool {

@@ -296,3 +296,18 @@ async fn without_the_store_a_creation_can_still_be_checked() {
     .await;
     service.send(dry_run()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_flow_service_that_does_not_reply_fails_the_check_that_it_leaves_undecided() {
+    for (route, expected) in [(LIST, UNDECIDED), (SPEC, SPEC_FAILED)] {
+        let service = TestService::with([("HCS_REQUEST_TIMEOUT", "3s")]).await;
+        service.inject(json!([{"route": route, "count": 0, "action": {"delay": "60s"}}]));
+        // The second one waits for the first one.
+        let (first, second) = tokio::join!(checks(&service, dry_run()), checks(&service, dry_run()));
+        for found in [first, second] {
+            assert_eq!(states(&found), expected, "{route}");
+            let failed = found.iter().find(|check| check.state() == Failed).unwrap();
+            assert!(failed.message.contains("cannot be asked"), "{failed:?}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use super::{
     arguments::{deletion, flag, id, name, optional_text, page_size, paging, request_id, subcommand, text},
     confirmation::confirm,
     creation, credentials,
+    failure::Failure,
     options::Options,
     output,
     page::Page,
@@ -20,7 +21,8 @@ use crate::{
     proto::{
         CreateHubSpotConnectionRequest, DeleteHubSpotConnectionRequest, GetHubSpotConnectionRequest,
         GetHubSpotTableRequest, ListHubSpotConnectionsRequest, ListHubSpotTablesRequest,
-        TestHubSpotConnectionRequest, UpdateHubSpotConnectionRequest, Verification,
+        TestHubSpotConnectionRequest, UpdateHubSpotConnectionRequest, UpdateHubSpotConnectionResponse,
+        Verification,
     },
 };
 
@@ -170,6 +172,35 @@ async fn update(matches: &ArgMatches, options: &Options) -> Result<(), Problem> 
     }
     let response = Service::new(options)?.call(request).await?;
     output::print::<UpdateHubSpotConnectionRequest>(options.format, &response, "")?;
+    if !is_of_dry_run(&response) {
+        return Err(Failure::dry_run_ignored().into());
+    }
     let failed = output::has_failed_check::<UpdateHubSpotConnectionRequest>(&response);
     if failed { Err(Problem::Check) } else { Ok(()) }
+}
+
+/// Whether an update was only checked: a server that does not know of that makes the change.
+fn is_of_dry_run(response: &UpdateHubSpotConnectionResponse) -> bool {
+    response.id.is_empty() && response.etag.is_empty() && !response.checks.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Check;
+
+    #[test]
+    fn the_response_of_a_server_that_ignores_a_dry_run_is_recognized() {
+        let nothing = UpdateHubSpotConnectionResponse::default();
+        let checked = UpdateHubSpotConnectionResponse { checks: vec![Check::default()], ..nothing.clone() };
+        assert!(is_of_dry_run(&checked));
+        let changed = |id: &str, etag: &str| UpdateHubSpotConnectionResponse {
+            id: id.to_owned(),
+            etag: etag.to_owned(),
+            ..checked.clone()
+        };
+        for ignored in [nothing, changed("c", ""), changed("", "e")] {
+            assert!(!is_of_dry_run(&ignored), "{ignored:?}");
+        }
+    }
 }

@@ -148,6 +148,13 @@ impl Failure {
         Self { advice: Advice::RepeatCreation, ..failure }
     }
 
+    /// The end of a dry run that a server of an earlier version has executed as an update.
+    pub(super) fn dry_run_ignored() -> Self {
+        let message = "the service does not know dry runs of updates, and has changed the connection: read it with \
+                       connections get, and upgrade the service before the next dry run";
+        Self::of_client(Code::Unimplemented, message.to_owned(), Outcome::Unknown)
+    }
+
     fn of_client(code: Code, message: String, outcome: Outcome) -> Self {
         let (reason, details, metadata, retry_after, resume) = (None, Vec::new(), Vec::new(), None, None);
         let advice = Advice::None;
@@ -158,8 +165,9 @@ impl Failure {
         // `leftovers` of a refused dataflow are named: the outcome is known.
         let may_have_changed = self.get("may_exist") == Some("true")
             || (reason == Reason::DeadlineExceeded && matches!(self.get("stage"), Some("update" | "delete")));
-        // These two say what exists.
-        let is_explained = matches!(reason, Reason::OutcomeAmbiguous | Reason::VerificationFailed);
+        // These two say what exists, except where an earlier attempt may have created it.
+        let is_explained = reason == Reason::OutcomeAmbiguous
+            || (reason == Reason::VerificationFailed && self.get("connection_id").is_some());
         if may_have_changed && !is_explained {
             return Outcome::Unknown;
         }

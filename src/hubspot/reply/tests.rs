@@ -8,7 +8,8 @@ fn credentials() -> HubSpotCredentials {
 }
 
 fn reading(status: u16, body: &str) -> Result<Answer, NoAnswer> {
-    read(&Head { status, content_type: Some("text/x".to_owned()) }, body.as_bytes(), &credentials())
+    let head = Head { status, content_type: Some("text/x".to_owned()), is_hubspots: false };
+    read(&head, body.as_bytes(), &credentials())
 }
 
 /// The outcome in one word.
@@ -50,16 +51,23 @@ fn each_reply_means_what_it_says_and_no_more() {
             r#"{"error":"invalid_grant","error_description":"refresh token is invalid, expired or revoked","status":"BAD_REFRESH_TOKEN","message":"refresh token is invalid, expired or revoked"}"#,
             "unknown token",
         ),
-        (401, r#"{"error":"invalid_client","error_description":"x"}"#, "client"),
-        (401, r#"{"error":"invalid_client"}"#, "client"),
+        (401, r#"{"error":"invalid_client","error_description":"x","correlationId":"c"}"#, "client"),
+        (401, r#"{"error":"invalid_client","status":"BAD_CLIENT_SECRET"}"#, "client"),
+        // OAuth's alone may be that of a proxy.
+        (401, r#"{"error":"invalid_client","error_description":"x"}"#, "unclear"),
+        (400, r#"{"error":"invalid_grant","error_description":"x","status":"error"}"#, "unclear"),
+        (401, r#"{"error":"invalid_token","error_description":"x","correlationId":"c"}"#, "unclear"),
+        (401, r#"{"error":"expired_token","error_description":"x","correlationId":"c"}"#, "unclear"),
+        (403, r#"{"error":"invalid_client"}"#, "unrecognized"),
+        (401, r#"{"error":"invalid_token"}"#, "unrecognized"),
         (400, r#"{"status":"BAD_CLIENT_SECRET","message":"missing or invalid client secret"}"#, "client"),
         (400, r#"{"status":"BAD_CLIENT_ID","message":"x","correlationId":"c"}"#, "client"),
         (400, r#"{"error":"invalid_request","error_description":"x"}"#, "unclear"),
         // HubSpot's own form.
         (
             400,
-            r#"{"status":"error","message":"missing or unknown client id","correlationId":"c","category":"VALIDATION_ERROR"}"#,
-            "client",
+            r#"{"status":"error","message":"client_id and client_secret must be sent in the Authorization header: invalid","correlationId":"c","category":"VALIDATION_ERROR"}"#,
+            "unclear",
         ),
         (
             400,
@@ -71,18 +79,23 @@ fn each_reply_means_what_it_says_and_no_more() {
             r#"{"message":"the token type hint is invalid","correlationId":"c","category":"VALIDATION_ERROR"}"#,
             "unclear",
         ),
-        (401, r#"{"message":"x","correlationId":"c","category":"EXPIRED_AUTHENTICATION"}"#, "unknown token"),
-        // It may be about the way in which this service authenticates.
+        // They may be about the way in which this service authenticates.
+        (401, r#"{"message":"x","correlationId":"c","category":"EXPIRED_AUTHENTICATION"}"#, "unclear"),
         (401, r#"{"message":"x","correlationId":"c","category":"INVALID_AUTHENTICATION"}"#, "unclear"),
         (404, r#"{"message":"x","correlationId":"c","category":"OBJECT_NOT_FOUND"}"#, "unclear"),
         (400, r#"{"error":"invalid_client","status":"BAD_REFRESH_TOKEN"}"#, "unclear"),
+        (200, r#"{"error":"invalid_client","status":"BAD_CLIENT_ID"}"#, "unrecognized"),
+        (302, r#"{"error":"invalid_client","status":"BAD_CLIENT_ID"}"#, "unclear"),
         (500, r#"{"error":"invalid_client","error_description":"x"}"#, "fails"),
         (503, r#"{"message":"x","correlationId":"c"}"#, "fails"),
         (503, "<html>", "unrecognized"),
         (403, r#"{"message":"Forbidden"}"#, "unrecognized"),
         (403, r#"{"error":"forbidden"}"#, "unrecognized"),
         (401, "", "unrecognized"),
-        (429, "", "throttled"),
+        (429, "", "unrecognized"),
+        (429, "<html>", "unrecognized"),
+        (429, r#"{"error":"slow_down","error_description":"x"}"#, "unrecognized"),
+        (429, r#"{"message":"x","correlationId":"c"}"#, "throttled"),
         (
             429,
             r#"{"status":"error","message":"You have reached your daily limit.","errorType":"RATE_LIMIT","policyName":"DAILY"}"#,
@@ -120,6 +133,7 @@ fn the_fields_of_an_active_token_are_read_leniently() {
         token_of(r#"{"active":true,"app_id":[],"hub_id":null,"token_use":"x"}"#),
         TokenInfo::default()
     );
+    assert_eq!(token_of(r#"{"active":true,"app_id":0,"hub_id":-5}"#), TokenInfo::default());
     assert_eq!(token_of(r#"{"active":true,"client_id":"another"}"#).is_of_client, Some(false));
     assert_eq!(token_of(r#"{"active":true,"client_id":5}"#).is_of_client, None);
 }
@@ -139,6 +153,8 @@ fn scopes_are_a_list_or_words_and_unknown_if_one_cannot_be_read() {
         r#""scopes":{"a":true}"#,
         r#""scopes":["hs-access-token-89ab"]"#,
         r#""scopes":["CJTa9sKVMBIQAQMAAAAAAEg"]"#,
+        r#""scopes":["hs-acce","ss-toke","n-89ab"]"#,
+        r#""scope":"oauth hs-acce ss-toke n-89ab""#,
     ] {
         assert_eq!(scopes(unreadable), None, "{unreadable}");
     }
@@ -147,8 +163,41 @@ fn scopes_are_a_list_or_words_and_unknown_if_one_cannot_be_read() {
 #[test]
 fn a_text_that_repeats_a_credential_is_shown_without_it() {
     for secret in SECRETS.iter().chain(&["CJTa9sKVMBIQAQMAAAAAAEg"]) {
-        let body = format!(r#"{{"error":"invalid_client","error_description":"{secret} is wrong"}}"#);
+        let body = format!(
+            r#"{{"error":"invalid_client","error_description":"{secret} is wrong","correlationId":"c"}}"#
+        );
         let Ok(Answer::ClientRefused { said }) = reading(401, &body) else { panic!("{body}") };
         assert_eq!(said, " ([redacted] is wrong)");
     }
+}
+
+#[test]
+fn a_throttle_is_also_known_by_hubspots_headers() {
+    let head = Head { status: 429, content_type: None, is_hubspots: true };
+    assert!(matches!(read(&head, b"", &credentials()), Err(NoAnswer::Throttled)));
+}
+
+#[test]
+fn a_number_that_repeats_a_credential_is_no_id() {
+    let credentials = HubSpotCredentials::parse([SECRETS[0], "12345678", SECRETS[2], SECRETS[3]]).unwrap();
+    let head = Head { status: 200, content_type: None, is_hubspots: false };
+    for (id, shown) in
+        [("12345678", None), ("\"12345678\"", None), ("9123456780", None), ("62515", Some(62_515))]
+    {
+        let body = format!(r#"{{"active":true,"hub_id":{id},"app_id":{id}}}"#);
+        let Ok(Answer::Active(token)) = read(&head, body.as_bytes(), &credentials) else { panic!("{body}") };
+        assert_eq!((token.hub_id, token.app_id), (shown, shown), "{id}");
+    }
+}
+
+#[test]
+fn credentials_are_hidden_before_words_that_look_like_one() {
+    let secret = "abcdef,CJTa9sKVMBIQAQMAAAAAAEg,uvwxyz";
+    let credentials = HubSpotCredentials::parse([SECRETS[0], secret, SECRETS[2], SECRETS[3]]).unwrap();
+    let head = Head { status: 401, content_type: None, is_hubspots: false };
+    let body = format!(r#"{{"status":"BAD_CLIENT_SECRET","message":"{secret} is wrong"}}"#);
+    let Ok(Answer::ClientRefused { said }) = read(&head, body.as_bytes(), &credentials) else {
+        panic!("{body}")
+    };
+    assert_eq!(said, " ([redacted] is wrong)");
 }

@@ -3,15 +3,13 @@
 //! The Flow Service replies to a test with one boolean. What a test needs, and what should be possible after
 //! it, is checked as well.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::{
     checks::{Checks, SANDBOX_READ, TOKEN_ACCEPTED},
     source_cause::SourceCause,
 };
-use crate::service::{ConnectionError, Service};
+use crate::service::{ConnectionError, Service, finding::respond_by};
 use crate::{
     adobe::{Advice, AskedService, CallError, FlowService, Problem, Refusal, TokenErrorKind, redacted},
     domain::{
@@ -19,9 +17,6 @@ use crate::{
         TestReport,
     },
 };
-
-/// How much earlier than its deadline the last step of a test ends.
-const RESPONDING: Duration = Duration::from_millis(100);
 
 /// What to do about a source that refuses.
 const SOURCE_CURE: &str = "check the credentials, and that the HubSpot application is still installed in the account; \
@@ -124,9 +119,7 @@ pub(super) async fn diagnose<F: FlowService>(
         }
     }
 
-    // What was found is worth more to the caller than an exceeded deadline.
-    let respond_by = deadline.checked_sub(RESPONDING).unwrap_or(deadline);
-    match flow_service.list_tables(at, respond_by).await {
+    match flow_service.list_tables(at, respond_by(deadline)).await {
         Ok(tables) if tables.is_empty() => {
             checks.failed("HubSpot shows no tables: check the scopes of the HubSpot application")
         }

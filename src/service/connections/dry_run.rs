@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     checks::{Checks, SANDBOX_READ, TOKEN_ACCEPTED},
@@ -23,7 +26,7 @@ use crate::{
     },
     service::{
         Service,
-        finding::{finding, is_of_token},
+        finding::{finding, is_of_token, respond_by},
     },
 };
 
@@ -31,9 +34,6 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(10 * 60);
 /// The same if it differs from what this service sends, so that dry runs notice a correction soon.
 const FRESH_DRIFT: Duration = Duration::from_secs(60);
-
-/// How much earlier than its deadline a dry run ends, so that the caller gets what was found.
-const RESPONDING: Duration = Duration::from_millis(100);
 
 /// The concurrency limit is reached.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -55,7 +55,10 @@ impl Spec {
         sandbox: &SandboxName,
         deadline: Instant,
     ) -> Result<Arc<[String]>, CallError> {
-        let mut last = self.last.lock().await;
+        // Another dry run may be reading it.
+        let Ok(mut last) = timeout_at(deadline, self.last.lock()).await else {
+            return Err(CallError::TooLate);
+        };
         if let Some((read, drift)) = &*last
             && read.elapsed() < if drift.is_empty() { FRESH } else { FRESH_DRIFT }
         {
@@ -93,6 +96,7 @@ impl<F: FlowService> Service<F> {
             self.creations.engine.metrics.shed.inc();
             return Err(TooManyCalls);
         };
+        let deadline = respond_by(deadline);
         let NewConnection { sandbox, credentials, .. } = connection;
         let at_adobe = async {
             let checks = Checks::of(CheckName::OF_CREATION);
@@ -114,6 +118,7 @@ impl<F: FlowService> Service<F> {
         call: &CallProgress,
     ) -> Vec<Check> {
         call.enter(Stage::Read);
+        let deadline = respond_by(deadline);
         let UpdateHubSpotConnection { at, etag, changes } = command;
         let credentials = changes.credentials();
         let at_adobe = async {
@@ -165,8 +170,7 @@ impl<F: FlowService> Service<F> {
 
     async fn ask_hubspot(&self, credentials: Option<&HubSpotCredentials>, deadline: Instant) -> Vec<Check> {
         let Some((hubspot, credentials)) = self.hubspot.as_ref().zip(credentials) else { return Vec::new() };
-        let respond_by = deadline.checked_sub(RESPONDING).unwrap_or(deadline);
-        introspection::checks(&hubspot.introspect(credentials, respond_by).await)
+        introspection::checks(&hubspot.introspect(credentials, deadline).await)
     }
 
     /// Whether Adobe's connection specification for HubSpot was not what this service sends, when it
@@ -203,7 +207,8 @@ fn stopped(
     while checks.next().is_some_and(|next| next != failed) {
         checks.skipped("not checked: the Flow Service cannot be queried at the moment");
     }
-    checks.failed(finding(&error, AskedService::FlowService, "connections of the sandbox"));
+    let subject = if failed == CheckName::Connection { "connection" } else { "connections of the sandbox" };
+    checks.failed(finding(&error, AskedService::FlowService, subject));
     checks.skipping_the_rest().checks
 }
 

@@ -81,8 +81,8 @@ fn token(kind: TokenKind, answer: &Result<Answer, NoAnswer>, other: Option<&Toke
                      again, and send the tokens that this gives"
                 )),
                 TokenKind::Access => passed(format!(
-                    "the access token has expired, or was revoked{said}: that does not matter, because Adobe renews it \
-                     with the refresh token"
+                    "the access token has expired, was revoked or is unknown{said}: that does not matter, because Adobe \
+                     renews it with the refresh token"
                 )),
             };
         }
@@ -136,15 +136,24 @@ fn is_of_another_app(kind: TokenKind, info: &TokenInfo, other: Option<&TokenInfo
     }
 }
 
-fn scopes_of(Introspection { refresh_token, access_token }: &Introspection) -> Finding {
-    let known = [refresh_token, access_token].into_iter().find_map(|answer| info(answer)?.scopes.as_deref());
-    let Some(scopes) = known else {
-        return match (refresh_token, access_token) {
-            (Err(why), _) | (_, Err(why)) => not_asked(why),
-            (Ok(Answer::Active(_)), _) | (_, Ok(Answer::Active(_))) => {
+fn scopes_of(asked: &Introspection) -> Finding {
+    let answers = [&asked.refresh_token, &asked.access_token];
+    let known: Vec<_> = answers.iter().filter_map(|answer| info(answer)?.scopes.as_deref()).collect();
+    // The list of one token may be missing although its reply has one.
+    let reading = known.iter().find(|scopes| scopes::may_read(scopes));
+    let Some(scopes) = reading.or_else(|| known.first()) else {
+        let is_refused =
+            |answer: &&Result<Answer, NoAnswer>| matches!(answer, Ok(Answer::ClientRefused { .. }));
+        let is_active = answers.iter().any(|answer| info(answer).is_some());
+        return match answers.iter().find_map(|answer| answer.as_ref().err()) {
+            _ if !is_active && answers.iter().any(is_refused) => {
+                skipped("not checked: HubSpot refuses the client ID and the client secret")
+            }
+            Some(why) => not_asked(why),
+            None if is_active => {
                 skipped("not checked: the replies of HubSpot have no scopes that can be read")
             }
-            (Ok(_), Ok(_)) => skipped("not checked: HubSpot accepts none of the tokens"),
+            None => skipped("not checked: HubSpot accepts none of the tokens"),
         };
     };
     const CURE: &str = "add the scopes to the application, have it installed in the HubSpot account again, and send the new tokens";
@@ -265,11 +274,36 @@ mod tests {
             active(|info| info.scopes = Some(scopes))
         };
         let good = || active(|_| {});
-        assert_eq!(states(with(&[]), good())[3], Failed);
-        assert_eq!(states(with(&["oauth"]), good())[3], Failed);
+        // An empty list of one token says nothing against the list of the other.
+        assert_eq!(states(with(&[]), good())[3], Passed);
+        assert_eq!(states(good(), with(&["oauth"]))[3], Passed);
+        assert_eq!(states(with(&[]), with(&["oauth"]))[3], Failed);
+        assert_eq!(states(with(&["oauth"]), Err(NoAnswer::Busy))[3], Failed);
+        assert_eq!(states(Err(NoAnswer::Busy), with(&[]))[3], Failed);
         assert_eq!(states(with(&["tickets"]), good())[3], Passed);
         let none = || active(|info| info.scopes = None);
         assert_eq!(states(none(), good())[3], Passed);
+        assert_eq!(states(none(), with(&[]))[3], Failed);
         assert_eq!(states(none(), none())[3], Skipped);
+    }
+
+    #[test]
+    fn scopes_that_are_not_known_have_the_reason() {
+        let message = |refresh, access| {
+            checks(&Introspection { refresh_token: refresh, access_token: access })[3].message.clone()
+        };
+        let none = || active(|info| info.scopes = None);
+        for (message, words) in [
+            (message(refused(), refused()), "refuses the client ID"),
+            (message(Err(NoAnswer::Busy), refused()), "refuses the client ID"),
+            (
+                message(inactive(ClientAnswer::Accepted), inactive(ClientAnswer::Accepted)),
+                "none of the tokens",
+            ),
+            (message(none(), refused()), "no scopes that can be read"),
+            (message(none(), Err(NoAnswer::Throttled)), "throttles"),
+        ] {
+            assert!(message.starts_with("not checked: ") && message.contains(words), "{words}: {message}");
+        }
     }
 }

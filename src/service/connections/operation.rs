@@ -79,6 +79,11 @@ impl<F> CreateConnection<F> {
         ]
     }
 
+    /// Whether HubSpot is asked about the credentials.
+    fn is_asked_about(&self, earlier: Earlier<'_>, was_sent: bool) -> bool {
+        self.verification == Verification::Require && earlier == Earlier::Unknown && !was_sent
+    }
+
     fn description_text(&self) -> &str {
         self.connection.description.as_ref().map_or("", Description::as_str)
     }
@@ -111,16 +116,15 @@ impl<F: FlowService> Operation for CreateConnection<F> {
         self.connection.description.as_ref()
     }
 
-    /// Asks HubSpot, at most once and only if this call has sent nothing: what was sent may have created a connection,
-    /// which no later refusal of HubSpot undoes.
+    /// Asks HubSpot, and only if this call has sent nothing: what was sent may have created a connection, which no later
+    /// refusal of HubSpot undoes.
     async fn prepare(
         &self,
         scope: &Scope,
         earlier: Earlier<'_>,
     ) -> Result<ControlFlow<ListedConnection, String>, Unprepared<VerificationError>> {
-        if self.verification == Verification::Require
-            && earlier == Earlier::Unknown
-            && let Some(hubspot) = &self.hubspot
+        if let Some(hubspot) =
+            self.hubspot.as_ref().filter(|_| self.is_asked_about(earlier, scope.was_sent()))
         {
             scope.enter(Stage::Verify);
             // The other half of a short deadline is for Adobe. In a box, so that only such creations take the memory.
@@ -321,5 +325,15 @@ mod tests {
         let refreshed = ["prod", "n", "d", "id", "secret", "refresh", "another"];
         assert_eq!(of(refreshed, Verification::None).compare(&stored), Comparison::Same);
         assert_eq!(of(FIELDS, Verification::Require).compare(&stored), differs("verification"));
+    }
+
+    #[test]
+    fn hubspot_is_asked_only_before_anything_was_sent() {
+        let required = operation(FIELDS, Verification::Require);
+        assert!(required.is_asked_about(Earlier::Unknown, false));
+        // The store had no record when it was claimed again, after a sending that created nothing.
+        assert!(!required.is_asked_about(Earlier::Unknown, true));
+        assert!(!required.is_asked_about(Earlier::Prepared(""), false));
+        assert!(!operation(FIELDS, Verification::Report).is_asked_about(Earlier::Unknown, false));
     }
 }

@@ -16,7 +16,7 @@ use crate::{
             DataflowResources, FieldMapping, NewDataflow, NewDataset, SchemaSource, StartTime, Target,
         },
     },
-    service::finding::{finding, is_of_token},
+    service::finding::{finding, is_of_token, respond_by},
 };
 
 /// The result of a dry run.
@@ -49,6 +49,7 @@ impl<P: Platform> Dataflows<P> {
             self.creations.engine.metrics.shed.inc();
             return Err(CreateDataflowError::TooMany);
         };
+        let deadline = respond_by(deadline);
         let platform = &*self.platform;
         let (mut reads, drift, title) = tokio::join!(
             Reads::of(platform, &self.specs, dataflow, deadline),

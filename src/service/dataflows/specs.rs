@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     adobe::{CallError, Platform, TableParameter},
@@ -29,7 +32,10 @@ impl Specs {
         sandbox: &SandboxName,
         deadline: Instant,
     ) -> Result<TableParameter, CallError> {
-        let mut last = self.parameter.lock().await;
+        // Another call may be reading it.
+        let Ok(mut last) = timeout_at(deadline, self.parameter.lock()).await else {
+            return Err(CallError::TooLate);
+        };
         if let Some((read, parameter)) = *last
             && read.elapsed() < FRESH
         {
@@ -47,7 +53,10 @@ impl Specs {
         sandbox: &SandboxName,
         deadline: Instant,
     ) -> Result<Arc<[String]>, CallError> {
-        let mut last = self.drift.lock().await;
+        // Another call may be reading it.
+        let Ok(mut last) = timeout_at(deadline, self.drift.lock()).await else {
+            return Err(CallError::TooLate);
+        };
         if let Some((read, drift)) = &*last
             && read.elapsed() < if drift.is_empty() { FRESH } else { FRESH_DRIFT }
         {

@@ -47,6 +47,22 @@ fn repeating(
     reply(status, &headers, &body.to_string())
 }
 
+/// Credentials of characters that scopes and IDs may have.
+const PLAIN: [&str; 4] = [
+    "hsidPlainq7Zr1LkVb3Nf8Gt2",
+    "7392648153027461",
+    "hsatPlainx4Tm9QcWd5Hy1Su6",
+    "hsrtPlainw8Kd2JfXe6Mo3Ra9",
+];
+
+/// An active token with a secret in the fields that are shown: as an ID, and in parts that are too short alone.
+fn in_parts(secret: &str) -> Reaction {
+    let chars: Vec<_> = secret.chars().collect();
+    let scopes: Vec<String> = chars.chunks(7).map(|part| part.iter().collect()).collect();
+    let body = json!({"active": true, "scopes": scopes, "hub_id": secret});
+    reply(200, "content-type: application/json\r\n", &body.to_string())
+}
+
 #[tokio::test]
 async fn a_hubspot_that_repeats_the_credentials_is_not_quoted() {
     let all = [
@@ -56,12 +72,13 @@ async fn a_hubspot_that_repeats_the_credentials_is_not_quoted() {
         (400, None, "invalid_grant"),
         (401, None, "invalid_client"),
         (400, None, "another"),
-        (503, None, "another"),
     ];
-    let plain = all.into_iter().flat_map(|way| [Echo::Credentials, Echo::Parts].map(|echo| (way, echo)));
+    let plain = |way| [Echo::Credentials, Echo::Parts].map(|echo| (way, echo));
     // The text is read in the same way for every status.
     let encoded = ENCODED.map(|echo| ((401, None, "invalid_client"), echo));
-    let ways: Vec<_> = plain.chain(encoded).collect();
+    // The failures last: after them HubSpot is not asked for a while.
+    let ways: Vec<_> =
+        all.into_iter().flat_map(plain).chain(encoded).chain(plain((503, None, "another"))).collect();
     for format in FORMATS {
         let emulator = start_canary_emulator().await;
         let hubspot = Scripted::start(Reaction::Silence).await;
@@ -75,12 +92,25 @@ async fn a_hubspot_that_repeats_the_credentials_is_not_quoted() {
         hubspot.react(Reaction::Close);
         let id = observed.create("a success").await.unwrap().id;
 
+        for field in ["client_id", "client_secret", "token"] {
+            hubspot.decide(move |form| in_parts(&form.iter().find(|(name, _)| name == field).unwrap().1));
+            let credentials = Some(credentials(PLAIN));
+            let dry_run = CreateHubSpotConnectionRequest { validate_only: true, credentials, ..creation() };
+            let what = format!("a dry run, {field} in parts");
+            let shown = format!("{:?}", observed.send(&what, dry_run).await.unwrap());
+            assert!(shown.contains("HubSpot accepts the refresh token"), "{shown}");
+            for secret in PLAIN {
+                assert!(!shown.contains(&secret[..7]), "{what}: {shown}");
+            }
+        }
         for ((status, active, code), echo) in &ways {
             let (status, active, code, echo) = (*status, *active, *code, *echo);
             let what = format!("{status} {active:?} {code} with {echo:?}");
             hubspot.decide(move |form| repeating(status, active, code, echo, form));
             let dry_run = CreateHubSpotConnectionRequest { validate_only: true, ..creation() };
+            let before = hubspot.received().len();
             observed.send(&format!("a dry run, {what}"), dry_run).await.unwrap();
+            assert_eq!(hubspot.received().len(), before + 2, "{what}");
             let rotation = UpdateHubSpotConnectionRequest {
                 id: id.clone(),
                 credentials: Some(credentials(OTHER_CREDENTIALS)),
@@ -97,7 +127,7 @@ async fn a_hubspot_that_repeats_the_credentials_is_not_quoted() {
             // Whether HubSpot refuses does not matter here.
             let _ = observed.send(&format!("a creation, {what}"), required).await;
         }
-        for reaction in [reply(429, "retry-after: 1\r\n", ""), Reaction::Close] {
+        for reaction in [reply(429, "retry-after: 1\r\nx-hubspot-x: 1\r\n", ""), Reaction::Close] {
             hubspot.react(reaction);
             let dry_run = CreateHubSpotConnectionRequest { validate_only: true, ..creation() };
             observed.send("a dry run without a reply", dry_run).await.unwrap();
@@ -119,8 +149,14 @@ async fn a_hubspot_that_repeats_the_credentials_is_not_quoted() {
         }
         let line = format!("POST {INTROSPECT} HTTP/1.1\r\n");
         assert!(received.iter().all(|request| request.starts_with(&line)), "nothing is in the URL");
-        let secrets =
-            CREDENTIALS.into_iter().chain(OTHER_CREDENTIALS).chain([ADOBE_SECRET]).map(str::to_owned);
+        // A number is too short to be distinguished from chance.
+        let plain = PLAIN.into_iter().filter(|secret| secret.parse::<u64>().is_err());
+        let secrets = CREDENTIALS
+            .into_iter()
+            .chain(OTHER_CREDENTIALS)
+            .chain(plain)
+            .chain([ADOBE_SECRET])
+            .map(str::to_owned);
         observed.end_without(secrets.chain(tokens(&emulator.received()))).await;
     }
 }

@@ -188,6 +188,17 @@ async fn a_service_that_fails_or_forbids_is_a_failed_check() {
 }
 
 #[tokio::test]
+async fn a_service_that_does_not_reply_is_a_failed_check() {
+    let service = TestService::with([("HCS_REQUEST_TIMEOUT", "3s")]).await;
+    let request = service.dataflow_request().await;
+    service.inject(json!([{"route": "GET /flowSpecs/{id}", "count": 0, "action": {"delay": "60s"}}]));
+    let planned = plan(&service, &request).await.unwrap();
+    let failed = planned.checks.iter().find(|check| check.state() == State::Failed).unwrap();
+    assert_eq!(failed.name, "flow_spec", "{planned:?}");
+    assert!(failed.message.contains("cannot be asked"), "{planned:?}");
+}
+
+#[tokio::test]
 async fn a_plan_sends_nothing_that_creates() {
     let service = TestService::start().await;
     let request = service.dataflow_request().await;

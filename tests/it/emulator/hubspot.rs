@@ -64,9 +64,15 @@ async fn a_mistake_is_a_400_in_the_form_of_hubspot_and_of_a_control_changes_noth
         json!([{"state": "expired"}]),
         json!([{"token": "a", "state": "lost"}]),
         json!([{"token": "a", "x": 1}]),
+        json!("canary"),
+        json!([{"token": "a", "hub_id": "canary"}]),
+        json!([{"token": "a", "state": "canary"}]),
+        json!([{"token": "a", "canary": 1}]),
     ] {
         let response = caller.control(Method::PUT, "/hubspot", &wrong.to_string()).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{wrong}");
+        let body = body_of(response).await.to_string();
+        assert!(body.contains("column") && !body.contains("canary"), "{body}");
     }
 }
 

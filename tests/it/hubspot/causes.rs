@@ -132,7 +132,13 @@ async fn tokens_of_two_accounts_fail_with_both_accounts() {
 async fn missing_scopes_are_named_and_fail_only_if_nothing_can_be_read() {
     let service = asking([]).await;
     for scopes in [json!([]), json!(["oauth"])] {
+        // Only that of one token: the other one's is better.
         describe(&service, json!([{"token": REFRESH, "scopes": scopes}]));
+        assert_eq!(states(&found(&service).await), [Passed; 4], "{scopes}");
+        describe(
+            &service,
+            json!([{"token": REFRESH, "scopes": scopes}, {"token": ACCESS, "scopes": scopes}]),
+        );
         let found = found(&service).await;
         assert_eq!(states(&found), [Passed, Passed, Passed, Failed], "{scopes}");
         assert!(found[3].message.contains("add the scopes"), "{found:?}");

@@ -5,7 +5,8 @@ use hubspot_connection_service::{
     proto::{CreateHubSpotConnectionRequest, HubSpotCredentials, Verification},
 };
 use serde_json::json;
-use tonic::Code;
+use tokio::task::JoinHandle;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{
@@ -18,7 +19,7 @@ use crate::{
     store::redis_server::RedisServer,
     support::{
         FINGERPRINT_KEY, Failure, SETTLES_FAST, TestService, counted, credentials, in_time, request,
-        start_emulator, until,
+        start_emulator, until, until_counted,
     },
 };
 
@@ -62,7 +63,11 @@ async fn credentials_that_hubspot_refuses_create_nothing() {
             json!([]),
             &["hubspot_refresh_token", "hubspot_access_token"],
         ),
-        (json!([{"token": REFRESH, "scopes": []}]), json!([]), &["hubspot_scopes"]),
+        (
+            json!([{"token": REFRESH, "scopes": []}, {"token": ACCESS, "scopes": []}]),
+            json!([]),
+            &["hubspot_scopes"],
+        ),
         (
             json!([]),
             json!([{"route": ROUTE, "count": 0, "action": {"status": 401, "shape": "E", "code": "invalid_client"}}]),
@@ -83,9 +88,10 @@ async fn a_refusal_says_whether_an_earlier_attempt_may_have_created_something() 
     describe(&service, described(REFRESH, "revoked"));
     // The store, which has just started, may have forgotten an id of the caller, and not a generated one.
     let generated = CreateHubSpotConnectionRequest { request_id: String::new(), ..required() };
-    for (request, may_exist, words) in
-        [(generated, "false", "nothing was created"), (required(), "true", "repeat the call unchanged")]
-    {
+    for (request, may_exist, words) in [
+        (generated, "false", "nothing was created"),
+        (required(), "true", "only once this error has may_exist: false"),
+    ] {
         let failure = service.send(request).await.unwrap_err();
         assert_refused(&failure, &service, &["hubspot_refresh_token"]);
         assert_eq!(failure.metadata("may_exist"), may_exist);
@@ -247,4 +253,38 @@ async fn concurrent_calls_with_one_request_id_ask_once() {
     let ids: Vec<_> = created.into_iter().map(|created| created.unwrap().id).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!((asked(&service), posts(&service)), (2, 1));
+}
+
+/// A creation that is asking a HubSpot which does not reply.
+async fn in_the_question(service: &TestService, hubspot: &Scripted) -> JoinHandle<Result<(), Status>> {
+    // A generated id cannot have been used before.
+    let request = CreateHubSpotConnectionRequest { request_id: String::new(), ..required() };
+    let mut client = service.client().await;
+    let call = tokio::spawn(async move { client.create_hub_spot_connection(request).await.map(|_| ()) });
+    until("the question", || hubspot.received().len() == 2).await;
+    call
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_during_the_question_leaves_nothing() {
+    let silent = Scripted::start(Reaction::Silence).await;
+    let service = service(start_emulator(Options::default()).await, &silent.url(), []).await;
+    let call = in_the_question(&service, &silent).await;
+    call.abort();
+    until_counted(service.admin, "hubspot_connection_creations_total{outcome=\"not_sent\"}", 1).await;
+    assert_eq!(posts(&service), 0);
+    assert!(service.emulator.connections().is_empty());
+}
+
+#[tokio::test]
+async fn a_service_that_stops_during_the_question_sends_nothing() {
+    let silent = Scripted::start(Reaction::Silence).await;
+    let service = service(start_emulator(Options::default()).await, &silent.url(), []).await;
+    let call = in_the_question(&service, &silent).await;
+    let emulator = service.emulator.clone();
+    service.stop().await;
+    let failure = Failure::from(call.await.unwrap().unwrap_err());
+    assert_eq!(failure.row(), (Code::Unavailable, "UPSTREAM_UNAVAILABLE"), "{failure:?}");
+    assert_eq!(failure.metadata("may_exist"), "false");
+    assert!(emulator.connections().is_empty());
 }

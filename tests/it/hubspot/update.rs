@@ -111,6 +111,23 @@ async fn what_would_prevent_the_update_is_a_failed_check() {
 }
 
 #[tokio::test]
+async fn an_adobe_that_does_not_reply_fails_the_check_that_it_leaves_undecided() {
+    let service = asking([("HCS_REQUEST_TIMEOUT", "3s")]).await;
+    let created = service.create().await.unwrap();
+    for (route, expected) in [
+        ("GET /connections/{id}", [Skipped, Skipped, Failed, Skipped]),
+        ("GET /connectionSpecs/{id}", [Passed, Passed, Passed, Failed]),
+    ] {
+        service.inject(json!([{"route": route, "count": 0, "action": {"delay": "60s"}}]));
+        let checks = tried(&service, rotation(&created.id)).await.unwrap();
+        assert_eq!(at_adobe(&checks), expected, "{route}");
+        assert_eq!(states(&of_hubspot(&checks)), [Passed; 4]);
+        let failed = checks.iter().find(|check| check.state() == Failed).unwrap();
+        assert!(!failed.message.contains("connections of the sandbox"), "{failed:?}");
+    }
+}
+
+#[tokio::test]
 async fn bad_fields_fail_the_call() {
     let service = asking([]).await;
     let bad = HubSpotCredentials { refresh_token: String::new(), ..credentials() };

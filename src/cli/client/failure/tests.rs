@@ -40,7 +40,20 @@ fn the_reason_decides_what_the_exit_status_says() {
         (Code::Internal, "UPSTREAM_UNDECODABLE", Some(("may_exist", "true")), None, Outcome::Unknown),
         (Code::InvalidArgument, "UPSTREAM_REJECTED", Some(("may_exist", "false")), None, Outcome::Change),
         (Code::FailedPrecondition, "OUTCOME_AMBIGUOUS", Some(("may_exist", "true")), None, Outcome::Change),
-        (Code::FailedPrecondition, "VERIFICATION_FAILED", Some(("may_exist", "true")), None, Outcome::Change),
+        (
+            Code::FailedPrecondition,
+            "VERIFICATION_FAILED",
+            Some(("may_exist", "true")),
+            None,
+            Outcome::Unknown,
+        ),
+        (
+            Code::FailedPrecondition,
+            "VERIFICATION_FAILED",
+            Some(("may_exist", "false")),
+            None,
+            Outcome::Change,
+        ),
         (Code::Internal, "INTERNAL", None, None, Outcome::Unknown),
         // Of a later version.
         (Code::Unavailable, "NEW_REASON", None, Some(2), Outcome::Unknown),
@@ -49,6 +62,9 @@ fn the_reason_decides_what_the_exit_status_says() {
         let failure = failure(code, reason, metadata.as_slice(), retry);
         assert_eq!(failure.outcome(), outcome, "{reason} {metadata:?}");
     }
+    let left_behind = [("may_exist", "true"), ("connection_id", "c")];
+    let known = failure(Code::FailedPrecondition, "VERIFICATION_FAILED", &left_behind, None);
+    assert_eq!(known.outcome(), Outcome::Change);
 }
 
 #[test]

@@ -25,11 +25,12 @@ impl FailureOfKind for VerificationError {
     }
 }
 
-/// HubSpot has refused the credentials before anything was sent.
+/// HubSpot has refused the credentials before this call has sent anything.
 fn refused(checks: &[Check], may_exist: bool) -> RpcError {
     let (effect, cure) = if may_exist {
-        let cure = "repeat the call unchanged after the settle window (HCS_SETTLE_WINDOW), which finds what that attempt \
-                    has created; if it is refused again, correct what the checks report, and use a new request_id";
+        let cure = "look for it with ListHubSpotConnections and this request_id; if it is not there, correct what the \
+                    checks report, and repeat the call with the same request_id; use a new one only once this error has \
+                    may_exist: false";
         (Effect::MayExist(Kind::Connection), cure)
     } else {
         let cure = "correct what the checks report, and create the connection with a new request_id";
