@@ -9,7 +9,7 @@ use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
 use super::{
-    FORMATS, SHORT_TIMEOUT, assert_sent,
+    FORMATS, assert_sent,
     evidence::{ADOBE_SECRET, CREDENTIALS, OTHER_CREDENTIALS, Observed, creation, credentials},
     malformed, start_canary_emulator, tokens, verbose,
 };
@@ -298,10 +298,10 @@ async fn no_exceeded_deadline_leaks_credentials() {
         let emulator = start_canary_emulator().await;
         let mut other = Caller::start(&emulator, format, &[]).await.observed;
         let id = other.create("a success").await.unwrap().id;
-        let mut caller = Caller::start(&emulator, format, &[SHORT_TIMEOUT]).await;
+        let mut caller = Caller::start(&emulator, format, &[("HCS_REQUEST_TIMEOUT", "700ms")]).await;
         caller.now("a deadline");
         let slow = ["POST /connections", "GET /connections", "GET /connections/{id}"]
-            .map(|route| json!({"route": route, "count": 0, "action": {"delay": "1s"}}));
+            .map(|route| json!({"route": route, "count": 0, "action": {"delay": "2s"}}));
         inject(&emulator, json!(slow));
         let late = Code::DeadlineExceeded;
         // The last one is a dry run, which reports it as a check.
@@ -311,7 +311,7 @@ async fn no_exceeded_deadline_leaks_credentials() {
         assert_eq!(caller.create(verified(Verification::Require)).await, Code::DeadlineExceeded);
 
         let slow = ["PATCH /connections/{id}", "GET /connections/{id}/test"]
-            .map(|route| json!({"route": route, "count": 0, "action": {"delay": "1s"}}));
+            .map(|route| json!({"route": route, "count": 0, "action": {"delay": "2s"}}));
         inject(&emulator, json!(slow));
         assert_eq!(caller.update(rotation(&id)).await, Code::DeadlineExceeded);
         assert_eq!(caller.test(&id).await, Code::DeadlineExceeded);
