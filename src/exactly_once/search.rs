@@ -97,7 +97,7 @@ impl<O: Operation> Creation<O> {
                 return self.end_undecided(is_recorded).await;
             }
             let until_settled =
-                settled_after.saturating_sub(lost.sent.last_ago(began)) + Duration::from_millis(1);
+                settled_after.saturating_sub(lost.sent.last_ago(Instant::now())) + Duration::from_millis(1);
             let until_proof = absent_since.map(|since| APART.saturating_sub(since.elapsed()));
             lists += 1;
             let wait = match until_proof {
