@@ -13,9 +13,9 @@
 //!
 //! An operation (`operation`) defines what is sent and how a lost resource is recognized. The engine (`engine`)
 //! lets calls with one request id share a creation. A creation (`creation`) claims the request id in the [`store`],
-//! for which it waits (`waiting`), sends the request once and records the outcome (`sending`). After a lost reply it searches for the resource
-//! (`search`) and resends only what is proven to be absent. After a refusal it deletes what had been prepared (`undo`),
-//! and remembers that (`undone`). A creation that nobody will retry is withdrawn (`withdrawal`).
+//! for which it waits (`waiting`), sends the request once and records the outcome (`sending`). After a lost reply it
+//! searches for the resource (`search`) and resends only what is proven to be absent. After a refusal it deletes what had
+//! been prepared (`undo`), and remembers that (`undone`). A creation that nobody will retry is withdrawn (`withdrawal`).
 //!
 //! # The reference
 //!
@@ -68,6 +68,7 @@
 //! | a replica is killed at any moment | a lost call | retries, at any replica | `callers_that_retry_with_their_request_id_get_one_connection_each` |
 //! | the store is away for a short time | no error: the call waits for it, for 20 seconds or half of the time until its deadline | nothing | `redis_that_is_away_for_twelve_seconds_costs_no_call` |
 //! | … or longer, or until somebody corrects something | `STORE_UNAVAILABLE`, with `may_exist`; nothing is sent | retries | `without_the_store_nothing_is_sent_and_the_service_stays_ready` |
+//! | … and another server takes its place, which knows less, or the lease ended meanwhile | the resource of another replica, found by a search before anything is sent | nothing | `a_creation_that_waited_for_another_server_searches_before_it_sends`, `a_creation_whose_lease_has_lapsed_searches_before_it_sends` |
 //! | the Flow Service keeps failing | `BREAKER_OPEN`; nothing is sent | retries after the delay in `RetryInfo` | `a_flow_service_that_keeps_failing_opens_the_circuit_breaker` |
 //!
 //! `one_request_makes_one_connection_whatever_fails_in_between` injects every fault at every step of a creation,

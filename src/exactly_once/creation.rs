@@ -38,7 +38,7 @@ use super::{
     scope::{Hold, Scope, keep_renewing},
     sent::{self, Sent},
     shared::{Guard, SharedCreation},
-    store::{Claim, Moment, Step},
+    store::{Claim, Moment, Step, StoreError},
 };
 use crate::{
     domain::{RequestId, Stage, UpstreamWait},
@@ -134,7 +134,7 @@ impl<O: Operation> Creation<O> {
         self.shared.progress.enter(Stage::Claim);
         let claim = self.claim().await;
         metrics.claimed(claim_outcome::<O>(&claim));
-        let mut replayed = false;
+        let replayed;
         let next = match claim {
             Ok(Claim::Fresh { remembers_for }) if self.permit.is_none() => {
                 return Err(self.shed(false, self.may_be_forgotten(remembers_for)).await);
@@ -142,16 +142,9 @@ impl<O: Operation> Creation<O> {
             Ok(Claim::Unknown { .. } | Claim::Undoing { .. }) if self.permit.is_none() => {
                 return Err(self.shed(true, true).await);
             }
-            Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
-            Ok(Claim::Unknown { first_sent, last_sent, context }) => {
-                replayed = true;
-                let sent = self.sent(first_sent, last_sent).await?;
-                let lost = Lost { sent, context };
-                Next::Search { lost, failure: Failure::UNKNOWN, is_recorded: true }
-            }
-            Ok(Claim::Undoing { context }) => {
-                replayed = true;
-                Next::Undo { context, refused: None }
+            Ok(held @ (Claim::Fresh { .. } | Claim::Unknown { .. } | Claim::Undoing { .. })) => {
+                replayed = !matches!(held, Claim::Fresh { .. });
+                self.held(Ok(held)).await
             }
             Ok(Claim::Done { outcome, done }) => {
                 let outcome = self.parse(&outcome)?;
@@ -201,8 +194,8 @@ impl<O: Operation> Creation<O> {
         }
     }
 
-    /// What follows a claim of a creation that has held the record before.
-    pub(super) async fn claimed_again(&self, claim: Result<Claim, super::store::StoreError>) -> Next<O> {
+    /// What follows where the claim of this creation holds the record, or was expected to.
+    pub(super) async fn held(&self, claim: Result<Claim, StoreError>) -> Next<O> {
         match claim {
             Ok(Claim::Fresh { remembers_for }) => self.fresh(remembers_for),
             Ok(Claim::Unknown { first_sent, last_sent, context }) => {

@@ -113,7 +113,7 @@ impl<O: Operation> Creation<O> {
             {
                 None
             }
-            claim => Some(self.claimed_again(claim).await),
+            claim => Some(self.held(claim).await),
         }
     }
 

@@ -100,7 +100,7 @@ impl<O: Operation> Creation<O> {
     /// Goes on as after a first claim: before the attempt that is undone there may have been another one, which the
     /// store has forgotten.
     async fn begin_anew(&self) -> Next<O> {
-        self.claimed_again(self.claim().await).await
+        self.held(self.claim().await).await
     }
 
     pub(super) fn ended(&self, error: StoreError) -> Next<O> {

@@ -1,4 +1,4 @@
-//! The most requests per second, whoever asks: HubSpot limits them for each application and account.
+//! The most requests per second, for all calls together: HubSpot limits them for each application and account.
 
 use std::time::Duration;
 

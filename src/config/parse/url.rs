@@ -44,28 +44,33 @@ pub(in crate::config) fn flow_service_url(text: &str) -> Result<Url, Invalid> {
 /// The base URL of Adobe's services, below which they have their paths. Its path has no slash at its end, unless it is
 /// the root.
 pub(in crate::config) fn platform_url(text: &str) -> Result<Url, Invalid> {
-    let mut url = url(text)?;
-    let path = url.path().trim_end_matches('/').to_owned();
-    if path.contains("/data/foundation") {
-        return Err("must not have the path of a service: delete /data and what follows, which this service adds itself".into());
-    }
-    if !path.is_empty() && url.host_str().is_some_and(|host| host.ends_with(".adobe.io")) {
-        return Err("must have no path at Adobe: delete what follows the host".into());
-    }
-    url.set_path(&path);
-    Ok(url)
+    const OF_SERVICE: &str =
+        "must not have the path of a service: delete /data and what follows, which this service adds itself";
+    let at_adobe = (".adobe.io", "must have no path at Adobe: delete what follows the host");
+    base_url(url(text)?, ("/data/foundation", OF_SERVICE), at_adobe)
 }
 
 /// The base URL of HubSpot. Its path has no slash at its end, unless it is the root.
 pub(in crate::config) fn hubspot_url(text: &str) -> Result<Url, Invalid> {
     let form = "must be an https URL, as in https://api.hubapi.com";
-    let mut url = server_url(text, form, "must not hold a user name or password")?;
+    const OF_ENDPOINT: &str = "must not have the path of an endpoint: delete /oauth and what follows, which this service adds itself";
+    let url = server_url(text, form, "must not hold a user name or password")?;
+    let at_hubspot = (".hubapi.com", "must have no path at HubSpot: delete what follows the host");
+    base_url(url, ("/oauth", OF_ENDPOINT), at_hubspot)
+}
+
+/// A base URL: without the path of what is below it, and without any at the host of its owner. Each comes with the error.
+fn base_url(
+    mut url: Url,
+    (below, has_path_below): (&str, &'static str),
+    (owner, has_path): (&str, &'static str),
+) -> Result<Url, Invalid> {
     let path = url.path().trim_end_matches('/').to_owned();
-    if path.contains("/oauth") {
-        return Err("must not have the path of an endpoint: delete /oauth and what follows, which this service adds itself".into());
+    if path.contains(below) {
+        return Err(has_path_below.into());
     }
-    if !path.is_empty() && url.host_str().is_some_and(|host| host.ends_with(".hubapi.com")) {
-        return Err("must have no path at HubSpot: delete what follows the host".into());
+    if !path.is_empty() && url.host_str().is_some_and(|host| host.ends_with(owner)) {
+        return Err(has_path.into());
     }
     url.set_path(&path);
     Ok(url)

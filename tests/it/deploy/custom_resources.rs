@@ -59,7 +59,7 @@ fn a_caller_in_another_namespace_gets_its_certificate_where_the_service_does() {
     assert_eq!(&server["allowed"]["dnsNames"]["values"], dialled);
 }
 
-/// Whoever follows the documentation is allowed, and every name is one that the policy of callers issues.
+/// A caller that follows the documentation is allowed, and every name is one that the policy of callers issues.
 #[test]
 fn the_callers_in_the_documentation_are_those_of_the_settings() {
     let Some(production) = Manifests::of("production") else { return };
